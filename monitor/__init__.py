@@ -1,0 +1,5 @@
+"""Watches machine-learning models tested in Edge Impulse Studio and tells when they get worse."""
+
+from importlib.metadata import version
+
+__version__ = version("impulse-monitor")

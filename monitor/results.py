@@ -1,0 +1,254 @@
+"""`ResultSet`: what Studio said about one target, as columns. The one structure the rooms hand each other.
+
+A *sample* is one uploaded recording or image; a *window* is one prediction on it. A sample has zero, one or many
+windows. Columns are NumPy arrays in the smallest integer type that holds them; texts are codes into a sorted table, so
+that two result sets with the same content have the same columns, whatever order the pages came in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+IntArray = npt.NDArray[np.integer]
+FloatArray = npt.NDArray[np.float64]
+
+UNCERTAIN = "uncertain"
+"""Studio's prediction for a window whose best confidence is below the block's `min_score`."""
+
+CORRECT, WRONG, UNSCORED = 1, 0, -1
+"""Values of `ResultSet.correct`; *unscored* is a prediction that Studio did not judge."""
+
+
+class BlockKind(StrEnum):
+    """What a learning block's results mean; decided from its `type` and last layer."""
+
+    CLASSIFICATION = "classification"
+    REGRESSION = "regression"
+    ANOMALY = "anomaly"
+    VISUAL_ANOMALY = "visual_anomaly"
+    DETECTION = "detection"
+    FOMO = "fomo"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One learning block of the impulse: identity, kind and its numeric thresholds by key."""
+
+    id: int
+    type: str
+    kind: BlockKind
+    name: str = ""
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Coded:
+    """A column of texts: `codes` index `table` (sorted); -1 where there is none."""
+
+    codes: IntArray
+    table: tuple[str, ...]
+
+    @classmethod
+    def encode(cls, texts: Iterable[str | None]) -> Coded:
+        """Codes for `texts`, with a table of the distinct ones in sorted order."""
+        texts = list(texts)
+        table = tuple(sorted({text for text in texts if text is not None}))
+        index = {text: code for code, text in enumerate(table)}
+        return cls(lean(np.array([-1 if text is None else index[text] for text in texts], np.int64)), table)
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def texts(self) -> list[str | None]:
+        """The column as Python strings; None where there is no value."""
+        return [self.table[code] if code >= 0 else None for code in self.codes]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Confidences:
+    """`values[m, k]` (float64, NaN where a window has none): the confidence of `classes[k]` (sorted) in window m."""
+
+    classes: tuple[str, ...]
+    values: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Boxes:
+    """Axis-aligned boxes, `xywh[k, 4]` (float64): left, top, width, height.
+
+    `owner[k]` is ascending: for truth boxes the sample's index and pixels of the image; for detections the window's
+    index and shares (0..1) of the image, with `score[k]` (float64). `label[k]` is a code into `ResultSet.labels`.
+    """
+
+    owner: IntArray
+    label: IntArray
+    xywh: FloatArray
+    score: FloatArray | None = None
+
+    def __len__(self) -> int:
+        return len(self.owner)
+
+    @classmethod
+    def none(cls, *, scored: bool) -> Boxes:
+        """No boxes at all."""
+        return cls(np.empty(0, np.int32), np.empty(0, np.int8), np.empty((0, 4)), np.empty(0) if scored else None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Points:
+    """FOMO's centroids, as shares (0..1) of the image: `owner[k]` the window (ascending), `label[k]` Studio's class number."""
+
+    owner: IntArray
+    label: IntArray
+    xy: FloatArray
+
+    @classmethod
+    def none(cls) -> Points:
+        """No points at all."""
+        return cls(np.empty(0, np.int32), np.empty(0, np.int8), np.empty((0, 2)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FomoCounts:
+    """What FOMO's own matching found per window (int64[m]; all -1 where it reported nothing), and what it matched."""
+
+    true_positives: IntArray
+    false_positives: IntArray
+    false_negatives: IntArray
+    min_distance: FloatArray
+    truth: Points
+    predicted: Points
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ResultSet:
+    """The result set of one target at one time: n samples (ascending id), m windows (by sample, then start).
+
+    Attributes:
+        blocks: The impulse's learning blocks, by id.
+        labels: Code table (sorted) of `label`, `prediction` and the labels of boxes.
+        sample_id: int64[n], ascending, unique.
+        added: datetime64[ms][n], when the sample came into the data set; NaT where unknown.
+        device: Names of the devices the samples were recorded with.
+        metadata: Per configured key, the samples' values.
+        image_size: int32[n, 2], width and height in pixels; 0 where unknown.
+        sample: int[m], the window's sample as an index into the sample columns, ascending.
+        start_ms, end_ms: Bounds of the window in milliseconds; -1 where unknown. Integers where all of them are.
+        label, prediction: int[m], codes into `labels`; -1 where there is no label.
+        correct: int8[m], CORRECT, WRONG or UNSCORED.
+        confidences: Per classification block id.
+        anomaly: Per anomaly block id, float64[m]; NaN where a window has none, infinities as received. Visual anomaly: each image's maximum.
+        expected_anomaly: int8[m], 1 anomaly, 0 no anomaly, -1 no ground truth (Studio's `expectedAnomalyOutcome`).
+        truth: The labelled boxes. detections: The predicted ones.
+        reported_map, reported_f1: float64[m], Studio's own score of the image; NaN where absent.
+        fomo: FOMO's matching, or None for other models.
+        left_out: How much of the reply no column could hold, by reason (`unparsable`, `unknown_block`).
+        label_map: Whether the project maps labels, so that predictions have no documented score.
+    """
+
+    blocks: tuple[Block, ...]
+    labels: tuple[str, ...]
+    sample_id: npt.NDArray[np.int64]
+    added: npt.NDArray[np.datetime64]
+    device: Coded
+    sample: IntArray
+    start_ms: npt.NDArray[np.number]
+    end_ms: npt.NDArray[np.number]
+    label: IntArray
+    prediction: IntArray
+    correct: npt.NDArray[np.int8]
+    confidences: Mapping[int, Confidences] = field(default_factory=dict)
+    anomaly: Mapping[int, FloatArray] = field(default_factory=dict)
+    expected_anomaly: npt.NDArray[np.int8] | None = None
+    metadata: Mapping[str, Coded] = field(default_factory=dict)
+    image_size: IntArray | None = None
+    truth: Boxes | None = None
+    detections: Boxes | None = None
+    reported_map: FloatArray | None = None
+    reported_f1: FloatArray | None = None
+    fomo: FomoCounts | None = None
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    label_map: bool = False
+
+    @property
+    def samples(self) -> int:
+        """How many samples the set holds."""
+        return len(self.sample_id)
+
+    @property
+    def windows(self) -> int:
+        """How many windows (predictions) the set holds."""
+        return len(self.sample)
+
+    def kinds(self) -> frozenset[BlockKind]:
+        """The kinds of learning block that occur."""
+        return frozenset(block.kind for block in self.blocks)
+
+    def fingerprint(self) -> str:
+        """sha256 over what a verdict could depend on: ids, labels, truth, predictions, scores to 1e-9, thresholds.
+
+        Equal fingerprints: nothing new is known. Not part of it: names of blocks, devices, metadata, dates.
+        """
+        digest = hashlib.sha256()
+
+        def add(name: str, values: npt.ArrayLike | None) -> None:
+            if values is None:
+                return
+            array = np.asarray(values)
+            if array.dtype.kind == "f":
+                array = np.round(array.astype("<f8"), 9) + 0.0  # -0.0 and 0.0 are one value
+                array[np.isnan(array)] = np.nan  # one bit pattern for every NaN
+            else:
+                array = array.astype("<i8")
+            digest.update(f"{name}{array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+
+        head = [self.labels, [[block.id, block.type, sorted(block.thresholds.items())] for block in self.blocks]]
+        digest.update(json.dumps(head, ensure_ascii=False).encode())
+        for name in ("sample_id", "sample", "label", "prediction", "correct", "expected_anomaly", "image_size", "reported_map", "reported_f1"):
+            add(name, getattr(self, name))
+        add("start_ms", self.start_ms.astype(np.float64))
+        add("end_ms", self.end_ms.astype(np.float64))
+        for block, confidences in sorted(self.confidences.items()):
+            digest.update(json.dumps([block, confidences.classes], ensure_ascii=False).encode())
+            add("confidences", confidences.values)
+        for block, scores in sorted(self.anomaly.items()):
+            add(f"anomaly {block}", scores)
+        for name, boxes in (("truth", self.truth), ("detections", self.detections)):
+            if boxes is not None:
+                for column in ("owner", "label", "xywh", "score"):
+                    add(f"{name} {column}", getattr(boxes, column))
+        if self.fomo is not None:
+            for column in ("true_positives", "false_positives", "false_negatives"):
+                add(column, getattr(self.fomo, column))
+            for name, points in (("y_trues", self.fomo.truth), ("y_preds", self.fomo.predicted)):
+                for column in ("owner", "label", "xy"):
+                    add(f"{name} {column}", getattr(points, column))
+        return digest.hexdigest()
+
+    def nbytes(self) -> int:
+        """Bytes held by the columns."""
+        return _nbytes(self)
+
+
+def lean(values: npt.NDArray[np.integer]) -> IntArray:
+    """`values` in the smallest signed integer type that holds them."""
+    low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
+    return values.astype(np.promote_types(np.min_scalar_type(min(low, -1)), np.min_scalar_type(-high - 1)), copy=False)
+
+
+def _nbytes(value: object) -> int:
+    if isinstance(value, np.ndarray):
+        return value.nbytes
+    if isinstance(value, Mapping):
+        return sum(map(_nbytes, value.values()))
+    names = getattr(type(value), "__dataclass_fields__", ())
+    return sum(_nbytes(getattr(value, name)) for name in names)
