@@ -1,0 +1,98 @@
+"""Classification of windows, with or without a K-means anomaly block beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from monitor.simulator.ground import Block, Threshold, Window
+from monitor.simulator.kinds.base import ANOMALY, UNCERTAIN, DataType, Draw, Model, Observed, another, min_score
+
+WINDOW_MS, STRIDE_MS = 1000, 500
+
+
+@dataclass(frozen=True)
+class Classification:
+    """Windows of one sample share its difficulty, so that they are right or wrong together.
+
+    Attributes:
+        labels: The classes, sorted.
+        windows: Predictions per sample.
+        skill: Mean margin of the true class, in logits.
+        min_score: Below it the prediction is `uncertain`.
+        unknown_share: Share of samples with a label the model does not know; their windows are not scored.
+        kmeans: Adds the K-means block, whose verdict `anomaly` replaces the class; some samples are then truly so.
+    """
+
+    labels: tuple[str, ...] = ("idle", "snake", "updown", "wave")
+    windows: int = 1
+    block_type: str = "keras"
+    data_type: DataType = "motion"
+    skill: float = 2.7
+    min_score: float = 0.6
+    unknown_share: float = 0.02
+    kmeans: bool = False
+    anomalous_share: float = 0.08
+    min_anomaly_score: float = 0.3
+
+    def __post_init__(self) -> None:
+        if tuple(sorted(set(self.labels))) != self.labels:
+            raise ValueError("labels must be sorted and distinct: the first of two equal confidences is then the same for every reader")
+
+    @property
+    def anomaly_labels(self) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+        """With the K-means block, the label `anomaly` against all classes."""
+        return ((ANOMALY,), self.labels) if self.kmeans else None
+
+    def blocks(self, model: Model, first_id: int) -> tuple[Block, ...]:
+        """The classifier, then the K-means block."""
+        score = self.min_score if model.threshold is None else model.threshold
+        blocks = [Block(first_id, self.block_type, "NN Classifier", "Classification", (min_score(score),))]
+        if self.kmeans:
+            text = "Windows that lie further than this from every cluster are anomalies."
+            threshold = Threshold("min_anomaly_score", "Minimum anomaly score", text, self.min_anomaly_score)
+            blocks.append(Block(first_id + 1, "anomaly", "Anomaly detection", "Anomaly Detection (K-means)", (threshold,)))
+        return tuple(blocks)
+
+    def observe(self, draw: Draw, model: Model) -> Observed:
+        """One recording with its windows."""
+        data, noise, count = draw.data, draw.noise, self.windows
+        true = int(data.integers(len(self.labels)))
+        rival = (true + 1 + int(data.integers(len(self.labels) - 1))) % len(self.labels)
+        unknown, anomalous = data.random() < self.unknown_share, data.random() < self.anomalous_share and self.kmeans
+        effect = float(data.normal())
+        own = data.normal(size=(count, len(self.labels) + 1))
+
+        margin = self.skill + model.quality - 1.5 * draw.shift + 1.1 * effect + 0.7 * own[:, -1]
+        margin += 0.35 * noise.normal() + 0.3 * noise.normal(size=count) + model.jitter * noise.normal(size=count)
+        logits = 0.5 * own[:, :-1] - 1.5
+        logits[:, rival] += 1.5
+        logits[:, true] = -1.0 if anomalous else margin
+        shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+        confidences = np.round(shares / shares.sum(axis=1, keepdims=True), 5)
+        distances = np.round(-0.35 + 0.15 * effect + 0.1 * own[:, -1] + 0.35 * draw.shift + (0.9 + 0.2 * model.quality) * anomalous, 4)
+
+        shown = another(true, len(self.labels)) if draw.relabelled else true
+        label = "unknown-sound" if unknown else ANOMALY if anomalous and not draw.relabelled else self.labels[shown]
+        threshold = self.min_score if model.threshold is None else model.threshold
+        windows = []
+        for k in range(count):
+            best = int(np.argmax(confidences[k]))
+            prediction = self.labels[best] if confidences[k, best] >= threshold else UNCERTAIN
+            score = float(distances[k]) if self.kmeans else None
+            if score is not None and score > self.min_anomaly_score:
+                prediction = ANOMALY
+            windows.append(
+                Window(
+                    start_ms=k * STRIDE_MS,
+                    end_ms=k * STRIDE_MS + WINDOW_MS,
+                    label=label,
+                    prediction=prediction,
+                    correct=None if unknown else prediction == label,
+                    confidences=dict(zip(self.labels, confidences[k].tolist(), strict=True)),
+                    anomaly=score,
+                    expected_anomaly=label == ANOMALY if self.kmeans and not unknown else None,
+                )
+            )
+        return Observed(label, tuple(windows))

@@ -1,0 +1,363 @@
+"""`Project`: what Studio holds of one project. Generated ones are a function of a revision; see `recorded` for the others."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, Literal, TypeVar, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from monitor.simulator.ground import Block, Ground, Sample
+from monitor.simulator.kinds import Draw, Kind, Model
+from monitor.simulator.render import Api, Context, Record, record
+from monitor.simulator.scenarios import Revision, Scenario, Timeline, steady
+
+Role = Literal["admin", "readonly", "ingestiononly", "ingestion_deployment"]
+
+DAY = 86400.0
+_CATEGORIES = ("training", "testing", "post-processing")
+_KEPT_MODELS = 12
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A model variant: `quality` and `jitter` (quantisation noise) in logits."""
+
+    name: str
+    quality: float = 0.0
+    jitter: float = 0.0
+    enabled: bool = True
+
+
+FLOAT32 = Variant("float32")
+INT8 = Variant("int8", quality=-0.15, jitter=0.15)
+
+
+@dataclass(frozen=True, slots=True)
+class Impulse:
+    """An impulse; ids of its blocks start at ten times its own id plus 3."""
+
+    id: int = 1
+    name: str = "Impulse #1"
+    quality: float = 0.0
+    variants: tuple[Variant, ...] = (INT8,)
+
+    def variant(self, name: str | None) -> Variant | None:
+        """The enabled variant of that name; without a name the server chooses the first; None if there is none."""
+        enabled = [variant for variant in self.variants if variant.enabled]
+        return next((variant for variant in enabled if name in (None, variant.name)), None)
+
+
+class Project(ABC):
+    """One project with one key.
+
+    Attributes:
+        api_key: Like `ei_...`; made from id and name unless given.
+        expires: Unix time in seconds at which the key expires; None for never.
+        job_succeeds: How model-testing jobs end.
+        timeline: Set by the `Studio` the project is put into.
+        fresh_media: Whether signed URLs differ from reply to reply, as the real ones do.
+    """
+
+    def __init__(
+        self,
+        id: int,
+        name: str,
+        *,
+        impulses: Sequence[Impulse] = (Impulse(),),
+        api_key: str | None = None,
+        role: Role = "readonly",
+        expires: float | None = None,
+        owner: str = "Edge Team",
+        api: Api = "documented",
+        timeline: Timeline | None = None,
+    ) -> None:
+        self.id = id
+        self.name = name
+        self.impulses = tuple(impulses)
+        self.api_key = api_key or "ei_" + hashlib.sha256(f"{id} {name}".encode()).hexdigest()
+        self.role: Role = role
+        self.expires = expires
+        self.owner = owner
+        self.api: Api = api
+        self.job_succeeds = True
+        self.fresh_media = True
+        self.timeline = timeline or Timeline()
+
+    def impulse(self, impulse_id: int | None) -> Impulse | None:
+        """The impulse of that id; the default one without an id."""
+        return next((impulse for impulse in self.impulses if impulse_id in (None, impulse.id)), None)
+
+    @property
+    @abstractmethod
+    def anomaly_labels(self) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+        """Labels that mean an anomaly and those that do not, where the project is set up so."""
+
+    @abstractmethod
+    def blocks(self, impulse: Impulse) -> tuple[Block, ...]:
+        """The impulse's learning blocks."""
+
+    @abstractmethod
+    def trained(self) -> float:
+        """Unix time in seconds of the last training."""
+
+    @abstractmethod
+    def is_stale(self) -> bool:
+        """Whether the data set changed since features were generated."""
+
+    @abstractmethod
+    def records(self, impulse: Impulse, variant: Variant, category: str) -> Sequence[Record] | None:
+        """The result set in ascending order of sample id; None where there are no results."""
+
+    @abstractmethod
+    def tested(self) -> None:
+        """A model-testing job has succeeded: there are results again."""
+
+
+class GeneratedProject(Project):
+    """A project whose content is a function of a `Revision`, which a scenario gives for each step, and of edits by hand.
+
+    Args:
+        id, name: As in Studio.
+        kind: What its samples and its model are like.
+        sizes: Samples per category at the start. Scenarios change the category `testing` only.
+        scenario: What changes over time; may be replaced at any time.
+        seed: Of every draw; the same seed gives the same project.
+        devices, sites, lines: Names for the samples' devices and for their metadata; a few samples have no metadata.
+        options: Of `Project`.
+    """
+
+    def __init__(
+        self,
+        id: int,
+        name: str,
+        kind: Kind,
+        *,
+        sizes: Mapping[str, int] | None = None,
+        scenario: Scenario | None = None,
+        seed: int | None = None,
+        devices: Sequence[str] = ("press-01", "press-02", "press-03"),
+        sites: Sequence[str] = ("lab", "plant-a", "plant-b"),
+        lines: Sequence[str] = ("1", "2", "3"),
+        **options: Any,
+    ) -> None:
+        super().__init__(id, name, **options)
+        self.kind = kind
+        self.sizes = dict({"testing": 200} if sizes is None else sizes)
+        self.scenario = scenario or steady()
+        self.seed = id if seed is None else seed
+        self.devices, self.sites, self.lines = tuple(devices), tuple(sites), tuple(lines)
+        self._edits: dict[str, Any] = {}
+        self._more = 0
+        self._trainings = 0
+        self._gone: frozenset[int] = frozenset()
+        self._renamed: frozenset[int] = frozenset()
+        self._born: list[float] = []
+        self._rendered: OrderedDict[tuple[Any, ...], dict[tuple[int, bool], Record]] = OrderedDict()
+        # by number of samples: the n-th of such a series never depends on how many are drawn
+        self._fates = lru_cache(8)(self._draw_fates)
+
+    def _draw_fates(self, purpose: int, count: int) -> npt.NDArray[np.float64]:
+        return np.random.default_rng([self.seed, purpose]).random(count)
+
+    @property
+    def anomaly_labels(self) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+        """The kind's."""
+        return self.kind.anomaly_labels
+
+    # --- edits by hand, each on top of the scenario
+
+    def edit(self, **changes: Any) -> None:
+        """Fix fields of the revision from now on, whatever the scenario says: `edit(quality=-1.0, results=True)`."""
+        replace(Revision(), **changes)  # an unknown name fails here, not at the next request
+        self._edits |= changes
+
+    def add(self, count: int = 1) -> None:
+        """Put new samples into the test set."""
+        self._more += count
+
+    def remove(self, *ids: int) -> None:
+        """Take samples out of the test set."""
+        self._gone |= set(ids)
+
+    def relabel(self, *ids: int) -> None:
+        """Give samples of the test set another label."""
+        self._renamed |= set(ids)
+
+    def retrain(self, quality: float | None = None) -> None:
+        """Train once more, now; with another quality if given."""
+        self._trainings += 1
+        self._edits["trained_step"] = self.timeline.step
+        if quality is not None:
+            self._edits["quality"] = quality
+
+    def tested(self) -> None:
+        """Results are there again, and stay."""
+        self.edit(results=True)
+
+    def revision(self, step: int | None = None) -> Revision:
+        """The revision that holds at `step` (now, if None), edits included."""
+        found = self.scenario(self.timeline.step if step is None else step)
+        return replace(
+            found,
+            **{
+                "added": found.added + self._more,
+                "training": found.training + self._trainings,
+                "removed_ids": found.removed_ids | self._gone,
+                "relabelled_ids": found.relabelled_ids | self._renamed,
+                **self._edits,
+            },
+        )
+
+    # --- what follows from the revision
+
+    def trained(self) -> float:
+        """A month before the start, or the time of the step of the last training."""
+        return self._trained(self.revision())
+
+    def _trained(self, revision: Revision) -> float:
+        return self.timeline.time_of(revision.trained_step) if revision.training else self.timeline.start - 30 * DAY
+
+    def is_stale(self) -> bool:
+        """Whether samples came or went."""
+        revision = self.revision()
+        return bool(revision.added or revision.removed or revision.removed_ids)
+
+    def blocks(self, impulse: Impulse) -> tuple[Block, ...]:
+        """The kind's blocks, with the thresholds of now."""
+        return self.kind.blocks(self._model(self.revision(), impulse, impulse.variants[0]), impulse.id * 10 + 3)
+
+    def records(self, impulse: Impulse, variant: Variant, category: str) -> Sequence[Record] | None:
+        """Rendered one by one as they are asked for, and kept while the model stays the same."""
+        revision = self.revision()
+        if not revision.results or category not in self.sizes:
+            return None
+        model = self._model(revision, impulse, variant)
+        trained = self._trained(revision)
+        numbers = self._numbers(category, revision)
+        context = self._context(impulse, model, trained)
+        key = (impulse.id, variant.name, category, model, revision.training, trained, revision.shift, self.api)
+        kept = self._rendered.setdefault(key, {})
+        self._rendered.move_to_end(key)
+        while len(self._rendered) > _KEPT_MODELS:
+            self._rendered.popitem(last=False)
+
+        def rendered(number: int) -> Record:
+            relabelled = self._is_relabelled(number, category, revision)
+            found = kept.get((number, relabelled))
+            if found is None:
+                found = kept[number, relabelled] = record(self._sample(number, category, revision, impulse, model), context)
+            return found
+
+        return _Lazy(numbers, rendered)
+
+    def ground(self, impulse_id: int | None = None, variant: str | None = None, category: str = "testing") -> Ground | None:
+        """The result set as plain structures; None where there are no results.
+
+        Raises:
+            KeyError: No such impulse or variant.
+        """
+        impulse = self.impulse(impulse_id)
+        found = impulse.variant(variant) if impulse else None
+        if impulse is None or found is None:
+            raise KeyError((impulse_id, variant))
+        revision = self.revision()
+        if not revision.results or category not in self.sizes:
+            return None
+        model = self._model(revision, impulse, found)
+        samples = tuple(self._sample(number, category, revision, impulse, model) for number in self._numbers(category, revision))
+        return Ground(self.kind.blocks(model, impulse.id * 10 + 3), samples, self._trained(revision))
+
+    def _context(self, impulse: Impulse, model: Model, trained: float) -> Context:
+        blocks = self.kind.blocks(model, impulse.id * 10 + 3)
+        classes = tuple(getattr(self.kind, "labels", ()))
+        return Context(self.id, self.name, self.owner, self.kind.data_type, self.api, blocks, trained, classes)
+
+    def _model(self, revision: Revision, impulse: Impulse, variant: Variant) -> Model:
+        scale = float(np.random.default_rng([self.seed, 5, revision.training]).uniform(0.8, 1.25)) if revision.training else 1.0
+        return Model(impulse.quality + variant.quality + revision.quality, variant.jitter, scale, revision.threshold)
+
+    def _id(self, number: int, category: str) -> int:
+        return self.id * 1_000_000 + 3 * number + _CATEGORIES.index(category)
+
+    def _numbers(self, category: str, revision: Revision) -> Sequence[int]:
+        if category != "testing":
+            return range(self.sizes[category])
+        count = self.sizes[category] + revision.added
+        if not (revision.removed or revision.removed_ids):
+            return range(count)
+        fates = self._fates(1, count)
+        return [n for n in range(count) if fates[n] >= revision.removed and self._id(n, category) not in revision.removed_ids]
+
+    def _is_relabelled(self, number: int, category: str, revision: Revision) -> bool:
+        if category != "testing" or not (revision.relabelled or revision.relabelled_ids):
+            return False
+        count = self.sizes[category] + revision.added
+        return bool(self._fates(2, count)[number] < revision.relabelled) or self._id(number, category) in revision.relabelled_ids
+
+    def _added(self, number: int, category: str) -> float:
+        """First samples came in over the two months before the last one; later ones at the step they were first asked for."""
+        first = self.sizes[category]
+        if number < first:
+            return self.timeline.start - 90 * DAY + 60 * DAY * number / first
+        while len(self._born) <= number - first:
+            self._born.append(self.timeline.time_of(self.timeline.step))
+        return self._born[number - first]
+
+    def _sample(self, number: int, category: str, revision: Revision, impulse: Impulse, model: Model) -> Sample:
+        place = _CATEGORIES.index(category)
+        late = category == "testing" and number >= self.sizes[category]
+        shift = revision.shift if late else 0.0
+        draw = Draw(
+            data=np.random.default_rng([self.seed, 3, place, number]),
+            noise=np.random.default_rng([self.seed, 4, place, number, revision.training, impulse.id]),
+            shift=shift,
+            relabelled=self._is_relabelled(number, category, revision),
+        )
+        observed = self.kind.observe(draw, model)
+        device, line, site, blank = np.random.default_rng([self.seed, 6, place, number]).random(4).tolist()
+        metadata = {
+            "line": self.lines[int(line * len(self.lines))],
+            "site": self.sites[-1] if shift else self.sites[int(site * len(self.sites))],
+        }
+        return Sample(
+            id=self._id(number, category),
+            filename=f"{observed.label[:12].replace('/', '-') or 'image'}.{number:06x}",
+            category=category,
+            label=observed.label,
+            added=self._added(number, category),
+            device=self.devices[int(device * len(self.devices))],
+            metadata={} if blank < 0.03 else metadata,
+            windows=observed.windows,
+            boxes=observed.boxes,
+            size=observed.size,
+            label_map=observed.label_map,
+        )
+
+
+class _Lazy(Sequence[T]):
+    """`make(number)` for each of `numbers`, made when it is looked at."""
+
+    def __init__(self, numbers: Sequence[int], make: Callable[[int], T]) -> None:
+        self._numbers, self._make = numbers, make
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[T]: ...
+
+    def __getitem__(self, index: int | slice) -> T | list[T]:
+        if isinstance(index, slice):
+            return [self._make(number) for number in self._numbers[index]]
+        return self._make(self._numbers[index])

@@ -1,0 +1,172 @@
+"""A recorded result set as a project: page replies of `classify/all/result/page`, saved as files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from monitor.simulator.ground import Block, Threshold
+from monitor.simulator.project import Impulse, Project, Variant
+from monitor.simulator.render import Record
+
+
+class RecordingError(ValueError):
+    """A file that is not a recorded result set; the message says which and why."""
+
+
+class _Sensor(msgspec.Struct):
+    name: str | None = None
+
+
+class _Sample(msgspec.Struct, rename="camel"):
+    label: str | None = None
+    filename: str | None = None
+    metadata: dict[str, Any] | None = None
+    sensors: list[_Sensor] | None = None
+    project_id: int | None = None
+    project_name: str | None = None
+
+
+class _Threshold(msgspec.Struct, rename="camel"):
+    key: str = ""
+    description: str = ""
+    help_text: str = ""
+    value: float | str = 0.0
+
+
+class _LearnBlock(msgspec.Struct, rename="camel"):
+    id: int = 1
+    type: str = ""
+    name: str = ""
+    title: str = ""
+    created_at: datetime | None = None
+
+
+class _Classification(msgspec.Struct, rename="camel"):
+    learn_block: _LearnBlock | None = None
+    thresholds: list[_Threshold] | None = None
+    object_detection_last_layer: str | None = None
+
+
+class _Result(msgspec.Struct, rename="camel"):
+    sample_id: int
+    sample: _Sample | None = None
+    classifications: list[_Classification] | None = None
+
+
+class _Prediction(msgspec.Struct, rename="camel"):
+    sample_id: int
+
+
+class _Page(msgspec.Struct, rename="camel"):
+    success: bool
+    result: list[msgspec.Raw] | None = None
+    predictions: list[msgspec.Raw] | None = None
+
+
+class RecordedProject(Project):
+    """Serves what was recorded, sample by sample, byte for byte, under its own paging and filters. Made by `load_recorded`."""
+
+    def __init__(
+        self, id: int, name: str, records: Sequence[Record], blocks: tuple[Block, ...], trained: float, category: str, variant: str
+    ) -> None:
+        super().__init__(id, name, impulses=[Impulse(variants=(Variant(variant),))])
+        self._records = tuple(sorted(records, key=lambda record: record.id))
+        self._blocks = blocks
+        self._trained = trained
+        self.category = category
+
+    @property
+    def anomaly_labels(self) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+        """Not part of a recording."""
+        return None
+
+    def blocks(self, impulse: Impulse) -> tuple[Block, ...]:
+        """The blocks that occur in the recording."""
+        return self._blocks
+
+    def trained(self) -> float:
+        """When the newest block was created; 0 where the recording does not say."""
+        return self._trained
+
+    def is_stale(self) -> bool:
+        """Not part of a recording."""
+        return False
+
+    def records(self, impulse: Impulse, variant: Variant, category: str) -> Sequence[Record] | None:
+        """All that was recorded, for the one category."""
+        return self._records if category == self.category else None
+
+    def tested(self) -> None:
+        """A recording does not change."""
+
+
+def load_recorded(path: Path | str, *, category: str = "testing", variant: str = "int8") -> RecordedProject:
+    """Read one page reply, a file with a list of them, or a folder of page files (`*.json`, by name).
+
+    Id and name of the project are those of the first sample; 1 and the file's name where it does not say.
+
+    Raises:
+        RecordingError: A file is not JSON of that shape, a sample occurs twice, or nothing was recorded.
+        OSError: A file cannot be read.
+    """
+    path = Path(path)
+    results: dict[int, tuple[bytes, _Result]] = {}
+    predictions: dict[int, list[bytes]] = {}
+    for file, page in _pages(path):
+        for raw in page.result or ():
+            result = _decode(file, raw, _Result)
+            if result.sample_id in results:
+                raise RecordingError(f"{file}: sample {result.sample_id} was recorded twice; keep the pages of one pull only")
+            results[result.sample_id] = (bytes(raw), result)
+        for raw in page.predictions or ():
+            predictions.setdefault(_decode(file, raw, _Prediction).sample_id, []).append(bytes(raw))
+    if not results:
+        raise RecordingError(f"{path}: no results in it; record pages of `classify/all/result/page` that hold some")
+    first = next(iter(results.values()))[1].sample or _Sample()
+    blocks: dict[int, Block] = {}
+    trained = 0.0
+    for _, result in results.values():
+        for found in result.classifications or ():
+            if found.learn_block is not None:
+                blocks.setdefault(found.learn_block.id, _block(found.learn_block, found))
+                if found.learn_block.created_at is not None:
+                    trained = max(trained, found.learn_block.created_at.timestamp())
+    records = [_record(raw, result, predictions.get(number, [])) for number, (raw, result) in results.items()]
+    name = first.project_name or path.stem
+    return RecordedProject(first.project_id or 1, name, records, tuple(blocks.values()), trained, category, variant)
+
+
+def _pages(path: Path) -> Iterator[tuple[Path, _Page]]:
+    for file in sorted(path.glob("*.json")) if path.is_dir() else [path]:
+        raw = file.read_bytes()
+        shape = list[_Page] if raw.lstrip()[:1] == b"[" else _Page
+        found = _decode(file, raw, shape)
+        for page in found if isinstance(found, list) else [found]:
+            if not page.success:
+                raise RecordingError(f"{file}: a reply with success: false, which holds no results; leave it out")
+            yield file, page
+
+
+def _decode(file: Path, raw: bytes | msgspec.Raw, shape: Any) -> Any:
+    try:
+        return msgspec.json.decode(raw, type=shape)
+    except msgspec.MsgspecError as error:
+        raise RecordingError(f"{file}: not a page of `classify/all/result/page`: {error}") from None
+
+
+def _block(learn: _LearnBlock, found: _Classification) -> Block:
+    thresholds = tuple(Threshold(t.key, t.description, t.help_text, t.value) for t in found.thresholds or ())
+    return Block(learn.id, learn.type, learn.name, learn.title, thresholds, found.object_detection_last_layer)
+
+
+def _record(raw: bytes, result: _Result, predictions: list[bytes]) -> Record:
+    sample = result.sample or _Sample()
+    sensors = {sensor.name for sensor in sample.sensors or ()}
+    data_type = next((name for name in ("image", "audio") if name in sensors), "motion")
+    metadata: Mapping[str, str] = {key: str(value) for key, value in (sample.metadata or {}).items()}
+    return Record(result.sample_id, sample.label or "", sample.filename or "", data_type, metadata, raw, b",".join(predictions))

@@ -1,0 +1,228 @@
+"""The HTTP server: aiohttp on one address, the calls' routes, keys, faults, gzip."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import struct
+import zlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+
+import msgspec
+from aiohttp import web
+
+from monitor.simulator import replies
+from monitor.simulator.faults import Action, Body, Change, Delay, Edit, Refuse, Reset, Status, Truncate
+from monitor.simulator.project import Project
+from monitor.simulator.shape import validate
+from monitor.simulator.studio import Request, Studio
+
+_log = logging.getLogger(__name__)
+
+_PROJECT = r"/v1/api/{project:\d+}"
+_ROUTES = {
+    "api-key-info": ("GET", "/v1/api/projects/api-key-info"),
+    "project": ("GET", _PROJECT),
+    "result/page": ("GET", _PROJECT + "/classify/all/result/page"),
+    "impulses": ("GET", _PROJECT + "/impulses"),
+    "impulses-detailed": ("GET", _PROJECT + "/impulses-detailed"),
+    "model-variants": ("GET", _PROJECT + "/model-variants"),
+    "last-modification": ("GET", _PROJECT + "/last-modification"),
+    "training-metadata": ("GET", _PROJECT + r"/training/{family:keras|anomaly}/{learn:\d+}/metadata"),
+    "start-classify-job": ("POST", _PROJECT + "/jobs/classify"),
+    "job-status": ("GET", _PROJECT + r"/jobs/{job:\d+}/status"),
+}
+_SMALLEST_ZIPPED = 1000  # bytes; below it gzip costs more than it saves
+
+
+@asynccontextmanager
+async def serve(studio: Studio, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+    """Serve `studio` for the length of the block; gives the base URL, `http://HOST:PORT/v1`.
+
+    Args:
+        studio: May be changed meanwhile.
+        host, port: Where to listen; port 0 takes a free one.
+
+    Raises:
+        OSError: The address is in use or not this machine's.
+    """
+    app = web.Application()
+    handler = _Handler(studio)
+    for call, (method, path) in _ROUTES.items():
+        app.router.add_route(method, path, partial(handler.answer, call))
+    app.router.add_route("*", "/{unknown:.*}", partial(handler.answer, "unknown"))
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        await web.SockSite(runner, listener).start()
+        number = listener.getsockname()[1]
+        yield f"http://[{host}]:{number}/v1" if ":" in host else f"http://{host}:{number}/v1"
+    finally:
+        await runner.cleanup()
+
+
+class _Handler:
+    """Answers requests from a studio's state."""
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+
+    async def answer(self, call: str, request: web.Request) -> web.StreamResponse:
+        """Record, fail as told, else reply."""
+        studio = self._studio
+        number = request.match_info.get("project")
+        project_id = None if number is None else int(number)
+        key = request.headers.get("x-api-key", "")
+        owner = self._owner(key)
+        state = self._key_state(key, owner, project_id)
+        actions = studio.meet(call, project_id if project_id is not None else owner.id if owner else None)
+        studio.requests.append(
+            Request(studio.now(), request.method, call, request.path, project_id, dict(request.query), state, actions)
+        )
+        with studio.in_flight(key):
+            return await self._answer(request, call, owner if state == "valid" else None, state, actions)
+
+    def _owner(self, key: str) -> Project | None:
+        return next((project for project in self._studio.projects.values() if project.api_key == key), None)
+
+    def _key_state(self, key: str, owner: Project | None, project_id: int | None) -> str:
+        if not key:
+            return "missing"
+        if owner is None:
+            return "wrong"
+        if owner.expires is not None and owner.expires <= self._studio.now():
+            return "expired"
+        return "valid" if project_id in (None, owner.id) else "foreign"
+
+    async def _answer(
+        self, request: web.Request, call: str, project: Project | None, key: str, actions: Sequence[Action]
+    ) -> web.StreamResponse:
+        if self._studio.latency:
+            await asyncio.sleep(self._studio.latency)
+        for action in actions:
+            match action:
+                case Delay(seconds):
+                    await asyncio.sleep(seconds)
+                case Reset():
+                    _reset(request)
+                    return web.Response()
+                case Status(code, error, retry_after):
+                    headers = {} if retry_after is None else {"Retry-After": retry_after}
+                    return await _send(request, replies.refusal(error), code, headers=headers)
+                case Refuse(error):
+                    return await _send(request, replies.refusal(error))
+                case Body(content, content_type):
+                    return await _send(request, content, content_type=content_type)
+                case _:
+                    pass  # the others need the true answer
+        try:
+            body, status = await self._reply(request, call, project, key, actions), 200
+        except replies.Refusal as refused:
+            body, status = replies.refusal(refused.error), refused.status
+        if self._studio.validate and status == 200 and not any(isinstance(action, Edit) for action in actions):
+            try:
+                validate(call, body)
+            except msgspec.MsgspecError as error:
+                _log.error("the simulator's own reply to %s does not have the documented shape: %s", request.path, error)
+                body, status = replies.refusal(f"simulator: invalid reply: {error}"), 500
+        share = 1.0
+        for action in actions:
+            match action:
+                case Edit(edit):
+                    decoded = msgspec.json.decode(body)
+                    changed = edit(decoded)
+                    body = msgspec.json.encode(decoded if changed is None else changed)
+                case Truncate(part):
+                    share = part
+                case Change(change) if project is not None:
+                    change(project)
+                case _:
+                    pass
+        return await _send(request, body, status, share=share)
+
+    async def _reply(self, request: web.Request, call: str, project: Project | None, key: str, actions: Sequence[Action]) -> bytes:
+        studio, query = self._studio, request.query
+        if call == "unknown":
+            raise replies.Refusal(f"Cannot find {request.method} {request.path}", 404)
+        if project is None:
+            raise _key_refusal(key, request.match_info.get("project"), studio)
+        studio.settle_jobs()
+        match call:
+            case "result/page":
+                return replies.page(studio, project, query, actions)
+            case "impulses":
+                return replies.impulses(project)
+            case "impulses-detailed":
+                return replies.impulses_detailed(project)
+            case "model-variants":
+                return replies.model_variants(project, query)
+            case "project":
+                return replies.project_info(project)
+            case "api-key-info":
+                return replies.key_info(project)
+            case "last-modification":
+                return replies.last_modification(project)
+            case "training-metadata":
+                info = request.match_info
+                return replies.training_metadata(project, int(info["learn"]), anomaly=info["family"] == "anomaly")
+            case "start-classify-job":
+                return replies.start_classify_job(studio, project, query, await request.read())
+            case "job-status":
+                return replies.job_status(studio, project, int(request.match_info["job"]))
+            case _:
+                raise AssertionError(call)
+
+
+def _key_refusal(key: str, project: str | None, studio: Studio) -> replies.Refusal:
+    if key == "missing":
+        return replies.Refusal("No JWT token or API key found in headers", 401)
+    if key == "expired":
+        return replies.Refusal("Invalid API key, it has expired", 401)
+    if key == "wrong":
+        return replies.Refusal("Invalid API key", 401)
+    if project is not None and int(project) not in studio.projects:
+        return replies.Refusal(f"Cannot find project {project}", 404)
+    return replies.Refusal("You are not allowed to access this project", 403)
+
+
+async def _send(
+    request: web.Request,
+    body: bytes,
+    status: int = 200,
+    *,
+    headers: dict[str, str] | None = None,
+    content_type: str = "application/json",
+    share: float = 1.0,
+) -> web.StreamResponse:
+    """Send a body, gzipped where the client takes it, or only a share of it before the connection is closed."""
+    response = web.StreamResponse(status=status, headers=headers)
+    response.content_type = content_type
+    if len(body) >= _SMALLEST_ZIPPED and "gzip" in request.headers.get("Accept-Encoding", ""):
+        body = zlib.compress(body, level=1, wbits=31)
+        response.headers["Content-Encoding"] = "gzip"
+    response.content_length = len(body)
+    if share < 1.0:
+        response.force_close()
+        await response.prepare(request)
+        await response.write(body[: int(len(body) * share)])
+        if request.transport is not None:
+            request.transport.close()
+        return response
+    await response.prepare(request)
+    await response.write(body)
+    await response.write_eof()
+    return response
+
+
+def _reset(request: web.Request) -> None:
+    """Close with RST instead of FIN, as a host does that lost the connection."""
+    if request.transport is None:
+        return
+    connection = request.transport.get_extra_info("socket")
+    if connection is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    request.transport.abort()
