@@ -1,0 +1,292 @@
+"""`Client`: HTTP to Studio. Requests within a budget, retries with backoff, deadlines; every failure a `StudioError`."""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import random
+import ssl
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime, timezone
+from types import TracebackType
+from typing import Protocol, Self, TypeVar
+
+import aiohttp
+import msgspec
+import stamina
+
+from monitor.errors import AuthError, InvalidReply, NoResults, NotFound, StudioError, Unreachable
+from monitor.studio.wire import Reply
+
+T = TypeVar("T", bound=Reply)
+
+ATTEMPTS = 5
+BODY_LIMIT = 64 * 2**20
+"""Bytes of one reply's body; a page beyond it is asked for again in smaller pieces."""
+ON_LOOP_LIMIT = 2 * 2**20
+"""Bodies beyond this are decoded in a thread: 1 MB takes some 3 ms."""
+LONGEST_WAIT = 300.0
+"""Seconds a pull waits because Studio said so (Retry-After); beyond it the pull fails at once and later ones until then."""
+
+
+class Observer(Protocol):
+    """Who counts what the client does; `code` is the HTTP status, `timeout` or `error`."""
+
+    def request(self, call: str, code: str, seconds: float) -> None: ...  # noqa: D102
+    def retry(self, reason: str) -> None: ...  # noqa: D102
+    def received(self, nbytes: int) -> None: ...  # noqa: D102
+    def unknown(self, field: str, count: int = 1) -> None: ...  # noqa: D102
+
+
+class BodyTooLarge(InvalidReply):
+    """A reply of more than `BODY_LIMIT` bytes; reading it was stopped."""
+
+
+class _Retryable(Exception):
+    """One attempt failed in a way that may pass. `error` is what it becomes when attempts run out."""
+
+    def __init__(self, reason: str, error: StudioError, delay: float | None = None) -> None:
+        super().__init__(str(error))
+        self.reason, self.error, self.delay = reason, error, delay
+
+
+class _Gate:
+    """The request budget of one API key: so many at once, and none before the time Studio asked to wait for."""
+
+    def __init__(self, slots: int) -> None:
+        self.slots = asyncio.Semaphore(slots)
+        self.closed_until = 0.0
+
+    def close(self, seconds: float) -> None:
+        self.closed_until = max(self.closed_until, time.monotonic() + seconds)
+
+    async def opened(self, call: str) -> None:
+        while (wait := self.closed_until - time.monotonic()) > 0:
+            if wait > LONGEST_WAIT:
+                raise Unreachable(f"{call}: Studio asked to wait another {wait:.0f} s (Retry-After); no request is sent with this key until then")
+            await asyncio.sleep(wait)
+
+
+class Client:
+    """Requests to one Studio.
+
+    Args:
+        url: Base URL, such as `https://studio.edgeimpulse.com/v1`.
+        observer: Counts requests, retries and bytes.
+        timeout: Seconds for one request, its body included.
+        in_flight, in_flight_per_key: How many requests may run at once, over all keys and for one.
+        proxy: URL of an HTTP proxy; without it HTTPS_PROXY and NO_PROXY count.
+        ca_file: PEM file of a private certificate authority.
+        backoff: Seconds before the first retry; it doubles up to 30 s, plus up to as much jitter.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        observer: Observer,
+        *,
+        timeout: float = 60.0,
+        in_flight: int = 4,
+        in_flight_per_key: int = 2,
+        proxy: str | None = None,
+        ca_file: str | None = None,
+        backoff: float = 0.5,
+    ) -> None:
+        self.url = url.rstrip("/")
+        self.observer = observer
+        self.timeout = timeout
+        self.in_flight_per_key = min(in_flight, in_flight_per_key)
+        self._slots = asyncio.Semaphore(in_flight)
+        self._gates: dict[str, _Gate] = {}
+        self._backoff = backoff
+        self._proxy = proxy
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=in_flight, ssl=ssl.create_default_context(cafile=ca_file) if ca_file else True),
+            timeout=aiohttp.ClientTimeout(total=timeout),
+            trust_env=proxy is None,
+            headers={"Accept": "application/json", "Accept-Encoding": "gzip"},
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections; requests still running fail."""
+        await self._session.close()
+
+    async def get(
+        self, call: str, path: str, key: str, decoder: msgspec.json.Decoder[T], query: Mapping[str, str] | None = None
+    ) -> tuple[T, int]:
+        """One reply and the size of its body in bytes, after as many attempts as it takes.
+
+        Args:
+            call: Name of the call in metrics, logs and errors.
+            path: Below the base URL.
+            key: The API key.
+            decoder: Of the documented shape.
+            query: Query parameters, not yet encoded.
+
+        Raises:
+            AuthError, NotFound, NoResults: At once.
+            Unreachable: Attempts ran out, or Studio asked to wait longer than a pull may take.
+            InvalidReply: The reply is not of the documented shape, or a refusal of unknown meaning.
+        """
+        gate = self._gates.setdefault(key, _Gate(self.in_flight_per_key))
+        reasons: list[str] = []
+
+        def on(error: Exception) -> bool | float:
+            if not isinstance(error, _Retryable):
+                return False
+            if error.delay is not None and error.delay > LONGEST_WAIT:
+                return False
+            reasons.append(error.reason)
+            return True if error.delay is None else error.delay
+
+        retries = stamina.retry_context(
+            on=on, attempts=ATTEMPTS, timeout=None, wait_initial=self._backoff, wait_max=30.0, wait_jitter=self._backoff
+        )
+        try:
+            async for attempt in retries:
+                if attempt.num > 1:
+                    self.observer.retry(reasons[-1])
+                with attempt:
+                    async with gate.slots:
+                        await gate.opened(call)
+                        async with self._slots:
+                            return await self._attempt(call, path, key, gate, decoder, query)
+        except _Retryable as failed:
+            raise failed.error from failed.__cause__
+        raise AssertionError("stamina ends with a result or an error")
+
+    async def _attempt(
+        self, call: str, path: str, key: str, gate: _Gate, decoder: msgspec.json.Decoder[T], query: Mapping[str, str] | None
+    ) -> tuple[T, int]:
+        where = f"{call} ({path})"
+        async with self._observed(call) as observed:
+            try:
+                async with self._session.get(
+                    self.url + path, params=query, headers={"x-api-key": key}, proxy=self._proxy, allow_redirects=False
+                ) as response:
+                    observed.code = str(response.status)
+                    body = await self._read(response, where)
+            except TimeoutError as error:
+                observed.code = "timeout"
+                raise _Retryable("timeout", Unreachable(f"{where}: no complete reply within {self.timeout:g} s")) from error
+            except aiohttp.ClientPayloadError as error:
+                raise _Retryable("truncated", Unreachable(f"{where}: the reply broke off")) from error
+            except (aiohttp.ClientError, OSError) as error:
+                observed.code = "error"
+                what = f"{where}: no connection to {self.url} ({type(error).__name__}: {error}); check the network, studio.url and studio.proxy"
+                raise _Retryable("connection", Unreachable(what)) from error
+        self.observer.received(len(body))
+        self._raise_for_status(response, body, where, gate)
+        try:
+            reply = decoder.decode(body) if len(body) <= ON_LOOP_LIMIT else await asyncio.to_thread(decoder.decode, body)
+        except msgspec.ValidationError as error:
+            _raise_for_refusal(body, where)
+            raise _Retryable("not_documented", InvalidReply(f"{where}: the reply is not of the documented shape: {error}")) from error
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            if "truncated" in str(error):
+                raise _Retryable("truncated", Unreachable(f"{where}: the reply broke off")) from error
+            what = f"{where}: the reply is not JSON ({response.content_type}); is studio.url the address of the API?"
+            raise _Retryable("not_json", InvalidReply(what)) from error
+        if not reply.success:
+            raise _refusal(reply.error or "", where)
+        return reply, len(body)
+
+    async def _read(self, response: aiohttp.ClientResponse, where: str) -> bytes:
+        body = bytearray()
+        async for chunk in response.content.iter_any():
+            body += chunk
+            if len(body) > BODY_LIMIT:
+                raise BodyTooLarge(f"{where}: the reply is larger than {BODY_LIMIT >> 20} MiB")
+        return bytes(body)
+
+    def _raise_for_status(self, response: aiohttp.ClientResponse, body: bytes, where: str, gate: _Gate) -> None:
+        status = response.status
+        if status < 300:
+            return
+        if status in (401, 403):
+            raise AuthError(f"{where}: Studio refused the API key (HTTP {status}); check that it is this project's key, not expired, and may read it")
+        if status != 429:
+            _raise_for_refusal(body, where, known_only=True)
+        if status == 404:
+            raise NotFound(f"{where}: Studio answered 404; check the project's id and its impulses")
+        if status == 429 or status >= 500:
+            delay = _retry_after(response.headers.get("Retry-After"))
+            if delay is not None:
+                gate.close(delay)
+            rate_limited = status == 429
+            what = f"{where}: Studio answered {status}" + (
+                "; it limits requests: pull less often or lower studio.requests_in_flight" if rate_limited else ""
+            )
+            raise _Retryable("rate_limited" if rate_limited else "server_error", Unreachable(what), delay)
+        if status < 400:
+            raise InvalidReply(f"{where}: Studio redirected (HTTP {status}); the key is not sent elsewhere: put the final address into studio.url")
+        _raise_for_refusal(body, where)
+        raise InvalidReply(f"{where}: Studio answered {status}")
+
+    @asynccontextmanager
+    async def _observed(self, call: str) -> AsyncIterator[_Observed]:
+        observed = _Observed()
+        started = time.monotonic()
+        try:
+            yield observed
+        finally:
+            self.observer.request(call, observed.code, time.monotonic() - started)
+
+
+class _Observed:
+    code = "error"
+
+
+_reply = msgspec.json.Decoder(Reply)
+
+
+def _raise_for_refusal(body: bytes, where: str, *, known_only: bool = False) -> None:
+    """Raise what a `success: false` means, whatever HTTP status it came with; `known_only`: only where the text is known."""
+    try:
+        reply = _reply.decode(body)
+    except msgspec.MsgspecError:
+        return
+    if not reply.success:
+        error = _refusal(reply.error or "", where)
+        if not (known_only and isinstance(error, InvalidReply)):
+            raise error
+
+
+def _refusal(text: str, where: str) -> StudioError:
+    lowered = text.lower()
+    if "no model testing results" in lowered:
+        return NoResults(f"{where}: {_short(text)}; run model testing in Studio, or wait until training has finished")
+    if "cannot find impulse" in lowered or "cannot find project" in lowered:
+        return NotFound(f"{where}: {_short(text)}")
+    return InvalidReply(f"{where}: Studio refused: {_short(text) or 'no reason given'}")
+
+
+def _short(text: str) -> str:
+    """An error text of Studio's, kept to a line: it goes into logs, never into a label."""
+    return " ".join(text.split())[:200]
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Seconds to wait, from a number or an HTTP date (RFC 9110, 10.2.3), with up to a second of jitter; None without the header."""
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            date = email.utils.parsedate_to_datetime(value)
+        except ValueError:
+            return None
+        if date.tzinfo is None:
+            date = date.replace(tzinfo=timezone.utc)
+        seconds = (date - datetime.now(timezone.utc)).total_seconds()
+    return max(0.0, seconds) + random.uniform(0, 1)

@@ -1,0 +1,88 @@
+"""`StudioProject`: the calls about one project, with its key. One method per call, replies as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+import msgspec
+
+from monitor.errors import StudioError
+from monitor.results import Block, BlockKind
+from monitor.studio import wire
+from monitor.studio.client import Client
+from monitor.studio.columns import timestamp
+
+T = TypeVar("T", bound=wire.Reply)
+
+_page = msgspec.json.Decoder(wire.Page)
+_impulses = msgspec.json.Decoder(wire.Impulses)
+_states = msgspec.json.Decoder(wire.ImpulseStates)
+_variants = msgspec.json.Decoder(wire.Variants)
+_info = msgspec.json.Decoder(wire.ProjectInfo)
+_key_info = msgspec.json.Decoder(wire.KeyInfo)
+_training = msgspec.json.Decoder(wire.TrainingMetadata)
+
+_ANOMALY_TYPES = frozenset({"anomaly", "anomaly-gmm"})
+
+
+class StudioProject:
+    """Calls about one project.
+
+    Methods named `optional_…` answer None where Studio refuses or does not know the call: their failure costs only what they would have said.
+    """
+
+    def __init__(self, client: Client, project_id: int, key: str) -> None:
+        self.client, self.project_id, self._key = client, project_id, key
+
+    def __repr__(self) -> str:
+        return f"StudioProject({self.project_id})"
+
+    async def _get(self, call: str, path: str, decoder: msgspec.json.Decoder[T], query: Mapping[str, str] | None = None) -> T:
+        return (await self.client.get(call, path, self._key, decoder, query))[0]
+
+    async def _optional(self, call: str, path: str, decoder: msgspec.json.Decoder[T]) -> T | None:
+        try:
+            return await self._get(call, path, decoder)
+        except StudioError:
+            return None
+
+    async def page(self, query: Mapping[str, str]) -> tuple[wire.Page, int]:
+        """One page of results and its size in bytes."""
+        return await self.client.get("result_page", f"/api/{self.project_id}/classify/all/result/page", self._key, _page, query)
+
+    async def impulses(self) -> dict[int, str]:
+        """Names of the project's impulses by id; the id as text where one has no name."""
+        reply = await self._get("impulses", f"/api/{self.project_id}/impulses", _impulses)
+        return {impulse.id: impulse.name or str(impulse.id) for impulse in reply.impulses or ()}
+
+    async def enabled_variants(self, impulse_id: int) -> list[str]:
+        """The model variants Studio has enabled for an impulse."""
+        path = f"/api/{self.project_id}/model-variants"
+        reply = await self._get("model_variants", path, _variants, {"impulseId": str(impulse_id)})
+        return [row.variant for row in reply.model_variants or () if row.is_enabled]
+
+    async def optional_info(self) -> wire.ProjectInfo | None:
+        """The project's name and its anomaly labels."""
+        return await self._optional("project", f"/api/{self.project_id}", _info)
+
+    async def optional_key_info(self) -> wire.KeyInfo | None:
+        """What the key may do and until when."""
+        return await self._optional("api_key_info", "/api/projects/api-key-info", _key_info)
+
+    async def optional_stale_impulses(self) -> dict[int, bool]:
+        """By impulse id, whether the data set changed since its features were generated; empty where unknown."""
+        reply = await self._optional("impulses_detailed", f"/api/{self.project_id}/impulses-detailed", _states)
+        rows = reply.impulses if reply else None
+        return {row.impulse.id: row.is_stale for row in rows or () if row.impulse is not None and row.is_stale is not None}
+
+    async def optional_trained(self, blocks: tuple[Block, ...]) -> float | None:
+        """Unix time of the newest training of `blocks`; None where none is known."""
+        times = [await self._trained(block) for block in blocks if block.kind is not BlockKind.UNKNOWN]
+        return max((time for time in times if time is not None), default=None)
+
+    async def _trained(self, block: Block) -> float | None:
+        family = "anomaly" if block.type in _ANOMALY_TYPES else "keras"
+        path = f"/api/{self.project_id}/training/{family}/{block.id}/metadata"
+        reply = await self._optional("training_metadata", path, _training)
+        return timestamp(reply.created) if reply else None

@@ -1,0 +1,367 @@
+"""From pages of JSON to the columns of a result set."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.results import BlockKind, ResultSet
+from monitor.studio import wire
+from monitor.studio.columns import ColumnBuilder, SetChanged, timestamp
+
+DATA = Path(__file__).parent.parent / "data"
+decoder = msgspec.json.Decoder(wire.Page)
+
+
+def build(*pages: dict[str, Any], metadata: tuple[str, ...] = ()) -> tuple[ResultSet, ColumnBuilder]:
+    """The result set of these pages, and its builder."""
+    builder = ColumnBuilder(metadata)
+    for page in pages:
+        builder.add(decoder.decode(json.dumps({"success": True, **page}).encode()))
+    return builder.finish(), builder
+
+
+def sample(number: int, *classifications: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """One entry of a page's `result`."""
+    return {"sampleId": number, "sample": {"id": number, **fields}, "classifications": list(classifications)}
+
+
+def classified(*rows: dict[str, float | None] | None, number: int = 3, block_type: str = "keras", **fields: Any) -> dict[str, Any]:
+    """One entry of a sample's `classifications`."""
+    return {"learnBlock": {"id": number, "type": block_type, "name": "NN"}, "result": list(rows), **fields}
+
+
+def window(number: int, prediction: str = "idle", label: str | None = "idle", start: int = 0, **fields: Any) -> dict[str, Any]:
+    """One entry of a page's `predictions`."""
+    correct = {} if label is None else {"predictionCorrect": prediction == label}
+    return {"sampleId": number, "startMs": start, "endMs": start + 1000, "prediction": prediction, "label": label, **correct, **fields}
+
+
+def test_vendors_page() -> None:
+    """The vendor's example page, exactly as printed, gives one sample with one window of an anomaly block."""
+    builder = ColumnBuilder()
+    builder.add(decoder.decode((DATA / "studio-api-page.json").read_bytes()))
+    results = builder.finish()
+
+    assert [123] == results.sample_id.tolist()
+    assert [0] == results.sample.tolist()
+    assert [123] == results.start_ms.tolist()
+    assert ("<string>",) == results.labels
+    assert [1] == results.correct.tolist()
+    assert ["<string>"] == results.device.texts()
+    assert np.datetime64("2023-11-07T05:31:56", "ms") == results.added[0]
+    (block,) = results.blocks
+    assert (2, "anomaly", BlockKind.ANOMALY, {"min_score": 0.5}) == (block.id, block.type, block.kind, block.thresholds)
+    assert [-0.42] == results.anomaly[2].tolist()
+
+
+def test_joins_over_pages() -> None:
+    """Predictions that came on another page than their sample find it, in the order of their start."""
+    results, _ = build(
+        {"result": [sample(9, classified({"a": 0.9, "b": 0.1}, {"a": 0.2, "b": 0.8}))], "predictions": [window(4, "a", "b")]},
+        {"result": [sample(4, classified({"a": 0.7, "b": 0.3}))], "predictions": [window(9, "b", "b", 1000), window(9, "a", "a", 0)]},
+    )
+
+    assert [4, 9] == results.sample_id.tolist()
+    assert [0, 1, 1] == results.sample.tolist()
+    assert ["a", "a", "b"] == [results.labels[code] for code in results.prediction]
+    assert [0, 1, 1] == results.correct.tolist()
+    assert [[0.7, 0.3], [0.9, 0.1], [0.2, 0.8]] == results.confidences[3].values.tolist()
+
+
+def test_tolerates_missing_and_null() -> None:
+    """Everything but the sample's id and the prediction may be missing or null."""
+    results, builder = build(
+        {
+            "result": [
+                {"sampleId": 1},
+                {"sampleId": 2, "sample": None, "classifications": None},
+                {"sampleId": 3, "sample": {"added": None, "imageDimensions": None}, "classifications": [{"learnBlock": None, "result": None}]},
+                {"sampleId": 4, "classifications": [classified(None, thresholds=None, structuredResult=None)]},
+            ],
+            "predictions": [
+                {"sampleId": 1, "prediction": "a"},
+                {"sampleId": 4, "prediction": "a", "label": None, "predictionCorrect": None, "startMs": None, "boundingBoxes": None},
+            ],
+        }
+    )
+
+    assert (4, 2) == (results.samples, results.windows)
+    assert [-1, -1] == results.correct.tolist()
+    assert [-1, -1] == results.label.tolist()
+    assert np.isnat(results.added).all()
+    assert {"learn_block_type": 1} == dict(builder.unknown)
+
+
+@pytest.mark.parametrize("missing", ["sampleId", "prediction"])
+def test_refuses_predictions_without_the_essential(missing: str) -> None:
+    """A prediction without its sample's id or without its text is not the documented JSON."""
+    row = window(1)
+    del row[missing]
+    with pytest.raises(msgspec.ValidationError, match=missing):
+        build({"result": [sample(1)], "predictions": [row]})
+
+
+def test_unknown_block_is_counted_and_skipped() -> None:
+    """A block type of tomorrow, whatever its result looks like, fails nothing."""
+    odd = {"learnBlock": {"id": 7, "type": "keras-quantum"}, "result": {"not": ["a", "list"]}, "thresholds": [{"key": "t", "value": 1}]}
+    results, builder = build({"result": [sample(1, odd), sample(2, odd)], "predictions": [window(1), window(2)]})
+
+    assert [BlockKind.UNKNOWN] == [block.kind for block in results.blocks]
+    assert {"learn_block_type": 1} == dict(builder.unknown)
+    assert {"unknown_block": 1} == results.left_out
+
+
+def test_undocumented_result_of_a_known_block_is_counted() -> None:
+    """A value of another shape than documented is left out and counted by its field."""
+    _, builder = build({"result": [sample(1, {**classified(), "result": [{"a": "high"}], "thresholds": "none"})], "predictions": [window(1)]})
+
+    assert {"result": 1, "thresholds": 1} == dict(builder.unknown)
+
+
+def test_thresholds_keep_numbers_only() -> None:
+    """Texts among the thresholds are no thresholds of a figure; servers that know none have the deprecated rating."""
+    listed = [{"key": "min_anomaly_score", "value": 0.3}, {"key": "anomaly_scoring_aggregation_method", "value": "max"}, {"key": "x", "value": True}]
+    new, _ = build({"result": [sample(1, classified({"a": 1.0}, thresholds=listed))], "predictions": [window(1)]})
+    old, _ = build({"result": [sample(1, classified({"a": 1.0}, minimumConfidenceRating=0.6))], "predictions": [window(1)]})
+
+    assert {"min_anomaly_score": 0.3} == new.blocks[0].thresholds
+    assert {"minimum_confidence_rating": 0.6} == old.blocks[0].thresholds
+
+
+def test_classes_that_appear_late() -> None:
+    """A class first seen in a later window is NaN before, and classes come out sorted."""
+    results, _ = build(
+        {
+            "result": [sample(1, classified({}, {"b": 0.5, "a": None}, {"a": 0.1, "c": 0.9, "b": 0.0}))],
+            "predictions": [window(1, start=start) for start in (0, 1, 2)],
+        }
+    )
+
+    confidences = results.confidences[3]
+    assert ("a", "b", "c") == confidences.classes
+    nan = np.nan
+    np.testing.assert_array_equal([[nan, nan, nan], [nan, 0.5, nan], [0.1, 0.0, 0.9]], confidences.values)
+
+
+def test_rows_that_fit_no_window_are_counted() -> None:
+    """A block that gave another number of windows than there are predictions cannot be joined: counted, not guessed."""
+    results, _ = build(
+        {
+            "result": [sample(1, classified({"a": 1.0}, {"a": 0.5})), sample(2, classified({"a": 0.25}))],
+            "predictions": [window(1), window(2)],
+        }
+    )
+
+    np.testing.assert_array_equal([[np.nan], [0.25]], results.confidences[3].values)
+    assert {"unparsable": 2} == results.left_out
+
+
+def test_sample_on_two_pages_is_a_change() -> None:
+    """A sample that comes twice says that the set moved under the paging."""
+    with pytest.raises(SetChanged, match="two pages"):
+        build({"result": [sample(1)]}, {"result": [sample(1)]})
+
+
+def test_prediction_of_an_unknown_sample_is_a_change() -> None:
+    """A prediction whose sample no page held says that the set moved under the paging."""
+    with pytest.raises(SetChanged, match="no page held"):
+        build({"result": [sample(1)], "predictions": [window(1), window(2)]})
+
+
+def test_anomaly_scores() -> None:
+    """Scores are kept as they are; null is a score that is not finite, an absent key is no score."""
+    results, _ = build(
+        {
+            "result": [sample(1, classified({"anomaly": -0.5}, {"anomaly": None}, {}, block_type="anomaly"))],
+            "predictions": [window(1, start=start) for start in (0, 1, 2)],
+        }
+    )
+
+    np.testing.assert_array_equal([-0.5, np.inf, np.nan], results.anomaly[3])
+    assert not results.confidences
+
+
+def test_visual_anomaly_takes_the_maximum() -> None:
+    """Of a grid of scores only the image's maximum is kept."""
+    entry = {"learnBlock": {"id": 5, "type": "keras-visual-anomaly"}, "anomalyResult": [{"scores": [[1, 2], [3, 9]], "maxScore": 9, "meanScore": 4}]}
+    results, _ = build({"result": [sample(1, entry)], "predictions": [window(1, "anomaly", "anomaly", expectedAnomalyOutcome="anomaly")]})
+
+    assert [9.0] == results.anomaly[5].tolist()
+    assert results.expected_anomaly is not None
+    assert [1] == results.expected_anomaly.tolist()
+
+
+def test_expected_outcome_of_the_sample() -> None:
+    """Ground truth named beside the block counts for windows that name none; an unknown word is counted."""
+    entry = classified({"anomaly": 1.0}, {"anomaly": 1.0}, block_type="anomaly", expectedAnomalyOutcome="no anomaly")
+    predictions = [window(1, expectedAnomalyOutcome="anomaly"), window(1, start=5, expectedAnomalyOutcome="perhaps")]
+    results, builder = build({"result": [sample(1, entry)], "predictions": predictions})
+
+    assert results.expected_anomaly is not None
+    assert [1, 0] == results.expected_anomaly.tolist()
+    assert {"expected_anomaly_outcome": 1} == dict(builder.unknown)
+
+
+def test_expected_outcome_per_window() -> None:
+    """Ground truth listed beside the block counts window by window; a shape that nobody documented fails nothing."""
+    entry = classified({"anomaly": 1.0}, {"anomaly": 1.0}, block_type="anomaly", expectedAnomalyOutcome=["anomaly", None])
+    odd = classified({"anomaly": 1.0}, block_type="anomaly", expectedAnomalyOutcome={"what": 1})
+    results, builder = build({"result": [sample(1, entry), sample(2, odd)], "predictions": [window(1), window(1, start=5), window(2)]})
+
+    assert results.expected_anomaly is not None
+    assert [1, -1, -1] == results.expected_anomaly.tolist()
+    assert {"expected_anomaly_outcome": 1} == dict(builder.unknown)
+
+
+def detector(last_layer: str, **fields: Any) -> dict[str, Any]:
+    """A detector's entry."""
+    return {"learnBlock": {"id": 8, "type": "keras-object-detection"}, "objectDetectionLastLayer": last_layer, **fields}
+
+
+def test_boxes() -> None:
+    """Truth belongs to samples in pixels, detections to windows in shares; Studio's own score is kept apart; a broken box is counted."""
+    whole = {"label": "cat", "x": 1, "y": 2, "width": 3, "height": 4}
+    found = {**whole, "x": 0.1, "score": 0.75}
+    results, _ = build(
+        {
+            "result": [
+                sample(2, detector("yolov5", structuredResult=[{"mAP": 0.5, "f1": None}]), boundingBoxes=[whole], imageDimensions={"width": 320, "height": 240}),
+                sample(1, detector("yolov11", details=[{"mAP": 0.25}]), boundingBoxes=[{**whole, "label": "dog"}, {**whole, "x": None}]),
+            ],
+            "predictions": [window(2, boundingBoxes=[found, {**found, "score": None}]), window(1, boundingBoxes=[found])],
+        }
+    )
+
+    assert results.truth is not None
+    assert results.detections is not None
+    assert results.image_size is not None
+    assert [[0, 0], [320, 240]] == results.image_size.tolist()
+    assert [(0, "dog"), (1, "cat")] == [(owner, results.labels[label]) for owner, label in zip(results.truth.owner, results.truth.label, strict=True)]
+    assert [0, 1] == results.detections.owner.tolist()
+    assert [0.1, 2.0, 3.0, 4.0] == results.detections.xywh[1].tolist()
+    np.testing.assert_array_equal([0.25, 0.5], results.reported_map)
+    assert {"unparsable": 2} == results.left_out
+
+
+def test_fomo_counts() -> None:
+    """FOMO's counts are those of its own matching; an empty image has none of the lists, a broken one is not reported."""
+    info = {
+        "y_trues": [{"x": 0.8, "y": 0.4, "label": 1}, {"x": 0.2, "y": 0.5, "label": 2}],
+        "y_preds": [{"x": 0.9, "y": 0.8, "label": 1}, {"x": 0.25, "y": 0.5, "label": 2}],
+        "assignments": [{"yp": 1, "yt": 1, "label": 2, "distance": 0.05}],
+        "normalised_min_distance": 0.2,
+        "unassigned_y_true_idxs": [0],
+        "unassigned_y_pred_idxs": [0],
+    }
+    images = [json.dumps(info), "{}", "{broken"]
+    results, builder = build(
+        {
+            "result": [sample(number, detector("fomo", structuredResult=[{"f1": 0.5, "debugInfoJson": text}])) for number, text in enumerate(images)],
+            "predictions": [window(number) for number in range(3)],
+        }
+    )
+
+    assert BlockKind.FOMO is results.blocks[0].kind
+    fomo = results.fomo
+    assert fomo is not None
+    assert ([1, 0, -1], [1, 0, -1], [1, 0, -1]) == tuple(
+        column.tolist() for column in (fomo.true_positives, fomo.false_positives, fomo.false_negatives)
+    )
+    assert [[0.8, 0.4], [0.2, 0.5]] == fomo.truth.xy.tolist()
+    assert [0, 0] == fomo.predicted.owner.tolist()
+    assert {"debug_info": 1} == dict(builder.unknown)
+
+
+def test_label_map_is_noticed() -> None:
+    """A project that maps labels is marked, since its predictions have no documented score."""
+    by_page, _ = build({"result": [sample(1)], "labelMapPredictions": [{"x": 1}]})
+    by_entry, _ = build({"result": [sample(1, {**classified({"a": 1.0}), "labelMapResult": [["x"]]})]})
+    neither, _ = build({"result": [sample(1, {**classified({"a": 1.0}), "labelMapResult": None})], "labelMapPredictions": []})
+
+    assert (True, True, False) == (by_page.label_map, by_entry.label_map, neither.label_map)
+
+
+def test_metadata_and_numeric_labels() -> None:
+    """Only the wanted keys of metadata are kept, as texts; labels that are JSON numbers become texts."""
+    results, _ = build(
+        {
+            "result": [sample(1, metadata={"site": "lab", "line": 4}), sample(2, metadata={"line": "5"}), sample(3, metadata=["odd"])],
+            "predictions": [{"sampleId": 1, "prediction": 21.5, "label": 20}],
+        },
+        metadata=("site", "line"),
+    )
+
+    assert ["lab", None, None] == results.metadata["site"].texts()
+    assert ["4", "5", None] == results.metadata["line"].texts()
+    assert ("20", "21.5") == results.labels
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("1970-01-01T00:00:01Z", 1.0), ("1970-01-01T01:00:00.5+01:00", 0.5), ("1970-01-01", 0.0), ("soon", None), ("", None), (None, None)],
+)
+def test_timestamp(text: str | None, expected: float | None) -> None:
+    """Dates are UTC unless they say otherwise; what is no date is unknown."""
+    assert expected == timestamp(text)
+
+
+@st.composite
+def sets(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Samples and windows of a classifier with an anomaly block, in any order."""
+    numbers = draw(st.lists(st.integers(1, 10**12), unique=True, max_size=8))
+    labels = st.sampled_from(["idle", "wave", "ünïcode", "uncertain"])
+    shares = st.floats(0, 1)
+    samples, windows = [], []
+    for number in numbers:
+        count = draw(st.integers(0, 3))
+        rows = [{"idle": draw(shares), "wave": draw(shares)} for _ in range(count)]
+        scores = [{"anomaly": draw(st.floats(-9, 9))} for _ in range(count)]
+        samples.append(sample(number, classified(*rows), classified(*scores, number=4, block_type="anomaly")))
+        windows += [window(number, draw(labels), draw(labels | st.none()), start * 500) for start in range(count)]
+    return draw(st.permutations(samples)), draw(st.permutations(windows))
+
+
+@given(sets(), st.data())
+def test_pages_do_not_matter(content: tuple[list[dict[str, Any]], list[dict[str, Any]]], data: st.DataObject) -> None:
+    """However samples and predictions are dealt to pages, in whatever order, the columns and the fingerprint are the same."""
+    samples, windows = content
+    whole, _ = build({"result": sorted(samples, key=lambda row: row["sampleId"]), "predictions": windows})
+    cut, other = data.draw(st.integers(0, len(samples))), data.draw(st.integers(0, len(windows)))
+    parted, _ = build(
+        {"result": samples[:cut], "predictions": windows[other:]}, {"result": samples[cut:]}, {"result": [], "predictions": windows[:other]}
+    )
+
+    assert whole.fingerprint() == parted.fingerprint()
+    assert whole.labels == parted.labels
+    for number, block in whole.confidences.items():
+        np.testing.assert_array_equal(block.values, parted.confidences[number].values)
+
+
+@given(sets())
+def test_fingerprint_tells_changes_apart(content: tuple[list[dict[str, Any]], list[dict[str, Any]]]) -> None:
+    """Another label, verdict or score is another result set; another device or a score's tenth decimal is not."""
+    samples, windows = content
+    if not windows:
+        return
+    base = build({"result": samples, "predictions": windows})[0].fingerprint()
+
+    relabelled = [{**windows[0], "label": "other"}, *windows[1:]]
+    assert base != build({"result": samples, "predictions": relabelled})[0].fingerprint()
+    place = next(number for number, row in enumerate(samples) if row["classifications"][1]["result"])
+    entry = samples[place]
+
+    def scored(change: float) -> str:
+        rows = [{"anomaly": row["anomaly"] + change} for row in entry["classifications"][1]["result"]]
+        changed = sample(entry["sampleId"], entry["classifications"][0], classified(*rows, number=4, block_type="anomaly"), deviceName="another")
+        return build({"result": [*samples[:place], changed, *samples[place + 1 :]], "predictions": windows})[0].fingerprint()
+
+    assert base == scored(0.0)
+    assert base != scored(0.001)
