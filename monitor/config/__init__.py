@@ -1,0 +1,40 @@
+"""What the operator writes: its shape, and reading it with every problem at its line.
+
+`load` gives a `Config` or raises `ConfigError`; `fingerprint` tells whether loading again could give another one.
+"""
+
+from monitor.config.loading import Loaded, fingerprint, load
+from monitor.config.problems import ConfigError, Problem
+from monitor.config.schedules import StaleAfter, cron_trigger
+from monitor.config.schema import schema
+from monitor.config.shapes import (
+    Config,
+    FilterConfig,
+    HttpConfig,
+    LimitsConfig,
+    MetadataFilter,
+    ProjectConfig,
+    Schedule,
+    StudioConfig,
+)
+from monitor.config.values import Address
+
+__all__ = [
+    "Address",
+    "Config",
+    "ConfigError",
+    "FilterConfig",
+    "HttpConfig",
+    "LimitsConfig",
+    "Loaded",
+    "MetadataFilter",
+    "Problem",
+    "ProjectConfig",
+    "Schedule",
+    "StaleAfter",
+    "StudioConfig",
+    "cron_trigger",
+    "fingerprint",
+    "load",
+    "schema",
+]

@@ -1,0 +1,401 @@
+"""Every mistake is reported at its line, with what to write, and all of them at once."""
+
+from pathlib import Path
+
+import pytest
+
+from monitor.config import ConfigError, load
+
+PROJECT = "projects:\n  - id: 1\n    api_key: k\n"  # three lines, to go on with four blanks
+
+MISTAKES = [
+    # keys
+    ("shedule: {every: 5m}", "monitor.yaml:1: shedule: unknown key; did you mean schedule?"),
+    (
+        "\nlimits:\n  classes: 3\n  xyz: 4",
+        "monitor.yaml:4: limits.xyz: unknown key; write one of: classes, slice_values",
+    ),
+    (PROJECT + "    varaints: [int8]", "monitor.yaml:4: projects[0].varaints: unknown key; did you mean variants?"),
+    ("retention: 7d\nlimits: {}\nretention: 9d", "monitor.yaml:3: retention: is written twice, first on line 1; remove one"),
+    ("limits:\n  classes: 1\n  classes: 2", "monitor.yaml:3: limits.classes: is written twice, first on line 2; remove one"),
+    ("1: x", "monitor.yaml:1: has a key that is not text; put it into quotes"),
+    ("limits:\n  ? [a]\n  : b", "monitor.yaml:2: limits: has a key that is not text; put it into quotes"),
+    ("projects:\n  - api_key: k", "monitor.yaml:2: projects[0]: has no id; write `id: ...` below it"),
+    # sections to come
+    ("alerts: []", "monitor.yaml:1: alerts: is not available in this version; remove it"),
+    ("notify: []", "monitor.yaml:1: notify: is not available in this version; remove it"),
+    ("baseline: {mode: pinned}", "monitor.yaml:1: baseline: is not available in this version; remove it"),
+    (PROJECT + "    refresh: never", "monitor.yaml:4: projects[0].refresh: is not available in this version; remove it"),
+    ("http:\n  web_config_file: w.yml", "monitor.yaml:2: http.web_config_file: is not available in this version; remove it"),
+    # kinds of value
+    ("- a", "monitor.yaml:1: must be a mapping; write `key: value` lines below it"),
+    ("limits: 3", "monitor.yaml:1: limits: must be a mapping; write `key: value` lines below it"),
+    ("\nlimits:", "monitor.yaml:2: limits: is empty; write a value, or remove the key"),
+    ("projects:", "monitor.yaml:1: projects: is empty; write a value, or remove the key"),
+    ("projects: 3", "monitor.yaml:1: projects: must be a list; write [a, b], or one `- item` per line"),
+    ("projects:\n  - 3", "monitor.yaml:2: projects[0]: must be a mapping; write `key: value` lines below it"),
+    ("limits:\n  classes: many", "monitor.yaml:2: limits.classes: must be a whole number; write for example 4"),
+    ("limits: {classes: true}", "monitor.yaml:1: limits.classes: must be a whole number; write for example 4"),
+    ("limits: {classes: 1.0}", "monitor.yaml:1: limits.classes: must be a whole number; write for example 4"),
+    ("limits: {classes: -1}", "monitor.yaml:1: limits.classes: must be at least 0"),
+    ("studio: {requests_in_flight: 0}", "monitor.yaml:1: studio.requests_in_flight: must be at least 1"),
+    ("include: 3", "monitor.yaml:1: include: must be a list; write [a, b], or one `- item` per line"),
+    ("include:\n  - a*\n  - 3", "monitor.yaml:3: include[1]: must be text; put it into quotes"),
+    # durations and schedules
+    (
+        "retention: 90",
+        "monitor.yaml:1: retention: is not a duration; write a number and a unit, such as 500ms, 30s, 15m, 1h30m, 7d (also w and y)",
+    ),
+    ("retention: 0", "monitor.yaml:1: retention: is too short; write at least 1ms"),
+    ("retention: 293y", "monitor.yaml:1: retention: is longer than 292 years; write a shorter duration"),
+    ("schedule:\n  every: 999ms", "monitor.yaml:2: schedule.every: is too short; write at least 1s"),
+    ("stale_after: 0 intervals", "monitor.yaml:1: stale_after: write `N intervals`, such as `3 intervals`, or a duration such as 45m"),
+    ("stale_after: 0s", "monitor.yaml:1: stale_after: is too short; write at least 1ms"),
+    ("schedule: {}", "monitor.yaml:1: schedule: needs every or cron; write one of them"),
+    (
+        "schedule:\n  every: 5m\n  cron: '0 * * * *'",
+        "monitor.yaml:3: schedule.cron: cannot stand beside every; remove one of them",
+    ),
+    (
+        "schedule:\n  every: 5m\n  timezone: UTC",
+        "monitor.yaml:3: schedule.timezone: means nothing without cron; remove it, or write cron",
+    ),
+    (
+        "schedule:\n  cron: '0 * * *'",
+        (
+            "monitor.yaml:2: schedule.cron: must have five fields: minute, hour, day of month, month, day of week; "
+            "write for example `0 * * * *`"
+        ),
+    ),
+    (
+        "schedule:\n  cron: '0 24 * * *'",
+        "monitor.yaml:2: schedule.cron: the hour field is not valid; write for example `0 * * * *` (each hour)",
+    ),
+    (
+        "schedule: {cron: '0 0 * * 8'}",
+        "monitor.yaml:1: schedule.cron: the day of week field is not valid; write for example `0 * * * *` (each hour)",
+    ),
+    ("schedule: {cron: '0 0 30 2 *'}", "monitor.yaml:1: schedule.cron: never fires: no month has such a day"),
+    (
+        "schedule: {cron: '0 0 1 * mon'}",
+        "monitor.yaml:1: schedule.cron: names both days of the month and days of the week; write * for one of them",
+    ),
+    (
+        "schedule:\n  cron: '0 * * * *'\n  timezone: Europe/Nowhere",
+        "monitor.yaml:3: schedule.timezone: is not a time zone; write a name of the IANA database, such as UTC or Europe/Berlin",
+    ),
+    # projects
+    ("projects:\n  - id: 1", "monitor.yaml:2: projects[0]: needs api_key or api_key_file; write one of them"),
+    (PROJECT + "    api_key_file: key", "monitor.yaml:4: projects[0].api_key_file: cannot stand beside api_key; remove one of them"),
+    ("projects:\n  - id: 1\n    api_key:", "monitor.yaml:3: projects[0].api_key: is empty; write a value, or remove the key"),
+    ("projects:\n  - id: 1\n    api_key: ' '", "monitor.yaml:3: projects[0].api_key: is empty; put the secret into it"),
+    (
+        "projects:\n  - id: 1\n    api_key: two words",
+        (
+            "monitor.yaml:3: projects[0].api_key: holds characters that no key has (blanks, line ends or non-ASCII); "
+            "put the secret alone into it"
+        ),
+    ),
+    (
+        "projects:\n  - id: 1\n    api_key_file: none",
+        (
+            "monitor.yaml:3: projects[0].api_key_file: cannot be read (No such file or directory); "
+            "write the path of a file that holds the secret"
+        ),
+    ),
+    (
+        "projects:\n  - id: 1\n    api_key_file: .",
+        "monitor.yaml:3: projects[0].api_key_file: must not be empty; write the path of a file",
+    ),
+    (PROJECT + "    impulses: some", "monitor.yaml:4: projects[0].impulses: write all, or a list such as [1, 4]"),
+    (PROJECT + "    impulses: [1, 0]", "monitor.yaml:4: projects[0].impulses[1]: must be at least 1"),
+    (
+        PROJECT + "    impulses:\n      - 4\n      - four",
+        "monitor.yaml:6: projects[0].impulses[1]: must be a whole number; write for example 4",
+    ),
+    (PROJECT + "    impulses: [4, 1, 4]", "monitor.yaml:4: projects[0].impulses: entries 1 and 3 are the same; remove one"),
+    (PROJECT + "    impulses: []", "monitor.yaml:4: projects[0].impulses: must not be empty; write at least one entry, or remove the key"),
+    (PROJECT + "    variants: int8", "monitor.yaml:4: projects[0].variants: write enabled, or a list such as [int8, float32]"),
+    (PROJECT + "    variants: [int4]", "monitor.yaml:4: projects[0].variants[0]: write int8, float32 or akida"),
+    (PROJECT + "    category: test", "monitor.yaml:4: projects[0].category: write testing, training or post-processing"),
+    *(
+        (
+            PROJECT + f"    slices: [{text}]",
+            "monitor.yaml:4: projects[0].slices[0]: is not something to slice by; write metadata.KEY or device_name",
+        )
+        for text in ("site", "metadata.", "metadata")
+    ),
+    (PROJECT + "    labels: [a]", "monitor.yaml:4: projects[0].labels: must be a mapping; write `name: value` lines below it"),
+    (PROJECT + "    labels: {team: 5}", "monitor.yaml:4: projects[0].labels.team: must be text; put it into quotes"),
+    (PROJECT + "    labels: {team: ''}", "monitor.yaml:4: projects[0].labels.team: must not be empty; write a value, or remove the key"),
+    (
+        PROJECT + "    labels:\n      a-b: c",
+        "monitor.yaml:5: projects[0].labels.a-b: is not a label name; write letters, digits and underscores, with no digit first",
+    ),
+    (
+        PROJECT + "    labels: {__a: c}",
+        "monitor.yaml:4: projects[0].labels.__a: is reserved by Prometheus; write a name without underscores at its start",
+    ),
+    *(
+        (
+            PROJECT + f"    labels: {{{name}: c}}",
+            f"monitor.yaml:4: projects[0].labels.{name}: is a label that the monitor or Prometheus sets itself; write another name",
+        )
+        for name in ("project", "project_id", "impulse", "impulse_id", "variant", "category", "state", "job", "instance", "severity")
+    ),
+    (PROJECT + "    filters: {data_type: video}", "monitor.yaml:4: projects[0].filters.data_type: write image or audio"),
+    (
+        PROJECT + "    filters:\n      metadata:\n        - {key: site, op: is}",
+        "monitor.yaml:6: projects[0].filters.metadata[0].op: write eq or neq",
+    ),
+    (
+        PROJECT + "    filters:\n      metadata:\n        - {op: eq, values: [lab]}",
+        "monitor.yaml:6: projects[0].filters.metadata[0]: has no key; write `key: ...` below it",
+    ),
+    (
+        PROJECT + "    filters:\n      metadata:\n        - {key: site, values: lab}",
+        "monitor.yaml:6: projects[0].filters.metadata[0].values: must be a list; write [a, b], or one `- item` per line",
+    ),
+    # addresses, URLs and paths
+    *(
+        (
+            f"http: {{listen: '{text}'}}",
+            "monitor.yaml:1: http.listen: write HOST:PORT, such as 127.0.0.1:9890, [::1]:9890 or :9890 for every interface",
+        )
+        for text in ("9890", "localhost", "h:65536", "::1:9890", "[::1:9890", "[1.2.3.4]:80", "http://h:80")
+    ),
+    *(
+        (
+            f"studio: {{url: '{text}'}}",
+            "monitor.yaml:1: studio.url: is not a URL that can be used here; write for example https://studio.example.com/v1",
+        )
+        for text in ("studio.edgeimpulse.com", "ftp://host/v1", "http://host:port/", "http://host:99999/", "http://[::1/v1", "http://a b/")
+    ),
+    ("studio: {url: 'https:///v1'}", "monitor.yaml:1: studio.url: names no host; write for example https://studio.example.com/v1"),
+    (
+        "studio: {url: 'https://u:p@host/v1'}",
+        "monitor.yaml:1: studio.url: must not hold a user, a query or a fragment; write for example https://studio.example.com/v1",
+    ),
+    (
+        "studio: {proxy: 'socks5://host'}",
+        "monitor.yaml:1: studio.proxy: is not a URL that can be used here; write for example http://proxy.example.com:3128",
+    ),
+    (
+        "studio:\n  ca_file: monitor.yaml",
+        "monitor.yaml:2: studio.ca_file: holds no certificate; write the path of a file with certificates in PEM form",
+    ),
+    (
+        "studio:\n  ca_file: none.pem",
+        (
+            "monitor.yaml:2: studio.ca_file: cannot be read (No such file or directory); "
+            "write the path of a file with certificates in PEM form"
+        ),
+    ),
+    *(
+        (
+            f"store: '{text}'",
+            (
+                f"monitor.yaml:1: store: {wrong}; write sqlite:///file.db (relative to this file), "
+                "sqlite:////absolute/file.db or postgresql://user@host/database"
+            ),
+        )
+        for text, wrong in (
+            ("runs.db", "is not a store that exists"),
+            ("mysql://host/db", "is not a store that exists"),
+            ("postgres://host/db", "is not a store that exists"),
+            ("sqlite:///", "must name a file, without options"),
+            ("sqlite:///:memory:", "must name a file, without options"),
+            ("sqlite:///a.db?mode=ro", "must name a file, without options"),
+            ("postgresql://host", "names no database"),
+        )
+    ),
+    (
+        "store: sqlite:///none/a.db",
+        "monitor.yaml:1: store: lies in a folder that does not exist; create the folder or write another path",
+    ),
+    (
+        "store: postgresql://host:port/db",
+        "monitor.yaml:1: store: is not a URL that can be used here; write for example postgresql://user@host/database",
+    ),
+    # the environment
+    (
+        "\nprojects:\n  - id: 1\n    api_key: ${UNSET}",
+        (
+            "monitor.yaml:4: projects[0].api_key: the environment variable UNSET is not set; "
+            "set it, or write $${ for the characters themselves"
+        ),
+    ),
+    ("store: a${b-c}", "monitor.yaml:1: store: holds a ${ that begins no ${NAME}; write $${ for the characters themselves"),
+    ("store: ${UNSET", "monitor.yaml:1: store: holds a ${ that begins no ${NAME}; write $${ for the characters themselves"),
+    ("projects: [{id: 1, api_key: '${EMPTY}'}]", "monitor.yaml:1: projects[0].api_key: is empty; put the secret into it"),
+    # YAML
+    (
+        "limits:\n  classes: 1\n slices: 2",
+        ("monitor.yaml:3: is not valid YAML: expected <block end>, but found '<block mapping start>'; mend the line or the one before it"),
+    ),
+    (
+        "\nprojects: [{id: 1, api_key: ${EI_API_KEY}}]",
+        (
+            "monitor.yaml:2: is not valid YAML: expected ',' or '}', but got '{'; mend the line or the one before it "
+            "(inside [...] and {...}, put ${NAME} into quotes)"
+        ),
+    ),
+    ("store: *secret", "monitor.yaml:1: refers to an anchor that is not defined; put a text that begins with * into quotes"),
+    (
+        "\nstore: !secret x",
+        "monitor.yaml:2: store: has a YAML tag (!...), which means nothing here; put a text that begins with ! into quotes",
+    ),
+    ("limits: &a\n  classes: *a", "monitor.yaml:2: limits.classes: refers to itself; write the values out"),
+    ("limits: &a\n  <<: *a", "monitor.yaml:2: limits: merges (<<) something that is not a mapping; write an alias of a mapping"),
+    (
+        "projects:\n  - &a {id: 1, id: 2, api_key: k}\n  - {<<: *a, id: 3}\n  - {<<: *a, id: 4}",
+        "monitor.yaml:2: projects[0].id: is written twice, first on line 2; remove one",
+    ),
+    (
+        "projects:\n  - {id: 1, api_key: k}\n  - {id: '1${UNSET}', api_key: k}",
+        "monitor.yaml:3: projects[1].id: the environment variable UNSET is not set; set it, or write $${ for the characters themselves",
+    ),
+    ("store: a\n---\nstore: b", "monitor.yaml:2: is not valid YAML: but found another document; mend the line or the one before it"),
+    ("store: a\nlimits: \x07", "monitor.yaml:2: holds a control character; remove it"),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), MISTAKES, ids=[str(index) for index in range(len(MISTAKES))])
+def test_mistake(folder, text, expected):
+    """One mistake gives one problem, at its line, that says what to write."""
+    folder.write("k", "key")
+
+    assert [expected] == folder.problems(text)
+
+
+def test_all_at_once(folder):
+    """Problems of every kind and of every file come together, file by file and line by line."""
+    folder.write(
+        """\
+        projects:
+          - id: 1
+            api_key: k
+            colour: red
+        """,
+        "projects.d/b.yaml",
+    )
+    folder.write("projects: [", "projects.d/a.yaml")
+    folder.write("limits: {classes: 3}\n", "projects.d/c.yaml")
+
+    assert folder.problems(
+        """\
+        retention: 90
+        retention: 90d
+        include: [projects.d/*.yaml, none.yaml]
+        http:
+          listen: ${NO_SUCH}
+          external_url: example.com
+        projects:
+          - id: 1
+            schedule: {every: 5m, cron: nonsense, timezone: Mars}
+            api_key: a
+            impulses: [x, 2, 0]
+          - impulses: all
+            labels: {job: x, "9": y}
+        """
+    ) == [
+        "monitor.yaml:1: retention: is not a duration; write a number and a unit, such as 500ms, 30s, 15m, 1h30m, 7d (also w and y)",
+        "monitor.yaml:2: retention: is written twice, first on line 1; remove one",
+        "monitor.yaml:3: include[1]: names a file that cannot be read (No such file or directory); mend its path or permissions",
+        "monitor.yaml:5: http.listen: the environment variable NO_SUCH is not set; set it, or write $${ for the characters themselves",
+        "monitor.yaml:6: http.external_url: is not a URL that can be used here; write for example https://studio.example.com/v1",
+        "monitor.yaml:9: projects[0].schedule.cron: cannot stand beside every; remove one of them",
+        (
+            "monitor.yaml:9: projects[0].schedule.cron: must have five fields: minute, hour, day of month, month, day of week; "
+            "write for example `0 * * * *`"
+        ),
+        (
+            "monitor.yaml:9: projects[0].schedule.timezone: is not a time zone; "
+            "write a name of the IANA database, such as UTC or Europe/Berlin"
+        ),
+        "monitor.yaml:11: projects[0].impulses[0]: must be a whole number; write for example 4",
+        "monitor.yaml:11: projects[0].impulses[2]: must be at least 1",
+        "monitor.yaml:12: projects[1]: needs api_key or api_key_file; write one of them",
+        "monitor.yaml:12: projects[1]: has no id; write `id: ...` below it",
+        "monitor.yaml:13: projects[1].labels.job: is a label that the monitor or Prometheus sets itself; write another name",
+        "monitor.yaml:13: projects[1].labels.9: is not a label name; write letters, digits and underscores, with no digit first",
+        "projects.d/b.yaml:4: projects[0].colour: unknown key; write one of: id, impulses, variants, category, api_key, api_key_file,"
+        " schedule, labels, filters, slices",
+        "projects.d/c.yaml:1: limits: unknown key; write one of: projects",
+        ("projects.d/a.yaml:1: is not valid YAML: expected the node content, but found '<stream end>'; mend the line or the one before it"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("", ""),
+        ("impulses: [1, 4]", "impulses: [4]"),
+        ("impulses: all", "impulses: [4]"),
+        ("variants: enabled", "variants: [int8]"),
+        ("variants: [int8, float32]", "variants: [float32]"),
+        ("category: testing", "filters: {labels: [a]}"),
+        ("", "unknown: 1"),
+    ],
+)
+def test_same_target(folder, first, second):
+    """Two entries that can give the same target are refused, also where another key of one is wrong."""
+    problems = folder.problems(f"projects:\n  - id: 7\n    api_key: k\n    {first}\n  - id: 7\n    api_key: k\n    {second}\n")
+
+    assert (
+        "monitor.yaml:5: projects[1]: gives the same target as the entry at monitor.yaml:2; "
+        "keep impulses, variants or category apart, or remove one"
+    ) in problems
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("impulses: [1]", "impulses: [4]"),
+        ("variants: [int8]", "variants: [float32, akida]"),
+        ("category: testing", "category: training"),
+    ],
+)
+def test_different_targets(folder, first, second):
+    """Entries of one project that share no target stand side by side."""
+    loaded = folder.load(f"projects:\n  - id: 7\n    api_key: k\n    {first}\n  - id: 7\n    api_key: k\n    {second}\n")
+
+    assert [project.id for project in loaded.config.projects] == [7, 7]
+
+
+def test_missing_file(tmp_path: Path):
+    """A configuration that does not exist is a problem like any other."""
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path / "none.yaml", {})
+
+    assert f"{tmp_path}/none.yaml:1: cannot be read (No such file or directory); name a file that exists with --config" == str(caught.value)
+
+
+def test_not_utf8(folder):
+    """Other encodings are named as the problem, at the line of the first byte that is wrong."""
+    folder.main.write_bytes(b"store: a\nlimits: \xff\n")
+
+    with pytest.raises(ConfigError, match=r"monitor.yaml:2: is not UTF-8 text; save the file as UTF-8$"):
+        load(folder.main, {})
+
+
+def test_too_deep(folder):
+    """A file nested beyond any sense is refused, not a crash."""
+    assert folder.problems("[" * 5000) == ["monitor.yaml:1: is nested too deeply; write it flatter"]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "is empty; put the secret into it"),
+        (b" \n", "is empty; put the secret into it"),
+        (b"a\nb\n", "holds characters that no key has (blanks, line ends or non-ASCII); put the secret alone into it"),
+        (b"\xff\xfe", "is not a text file; write the path of a file that holds the secret"),
+    ],
+)
+def test_unusable_key_file(folder, content, reason):
+    """A key file that holds no key is found when the configuration is read, not at the first pull."""
+    (folder.path / "key").write_bytes(content)
+
+    assert [f"monitor.yaml:3: projects[0].api_key_file: {reason}"] == folder.problems("projects:\n  - id: 1\n    api_key_file: key\n")
+    assert [f"monitor.yaml:1: http.admin_token_file: {reason}"] == folder.problems("http: {admin_token_file: key}")

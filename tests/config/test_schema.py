@@ -1,0 +1,132 @@
+"""The JSON schema, the example and the documentation agree with what the loader accepts."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from monitor.config import ConfigError, load, schema
+from monitor.config.shapes import NOT_YET
+
+ROOT = Path(__file__).parents[2]
+VALIDATOR = jsonschema.Draft202012Validator(schema())
+
+GOOD = [
+    {},
+    {"retention": "1h30m", "shutdown_grace": 0, "stale_after": "1 interval", "http": {"listen": ":0"}},
+    {"stale_after": "90m", "studio": {"proxy": None, "ca_file": None, "url": "http://127.0.0.1:80/v1"}},
+    {"schedule": {"cron": "0 * * * *", "timezone": "UTC"}, "limits": {"classes": "${PORT}"}},
+    {"projects": [{"id": "${PORT}", "api_key": "${EI_API_KEY}", "schedule": None, "filters": None}]},
+    {"projects": [{"id": 1, "api_key": "k", "impulses": "all", "variants": "enabled"}]},
+    {"projects": [{"id": 1, "api_key": "k", "impulses": [1], "variants": ["akida"], "labels": {"team": "edge"}}]},
+    {"projects": [{"id": 1, "api_key": "k", "slices": ["metadata.a b", "device_name"]}]},
+    {"projects": [{"id": 1, "api_key": "k", "filters": {"metadata": [{"key": "a"}, {"key": "b", "op": "neq", "values": ["c"]}]}}]},
+]
+BAD = [
+    {"colour": 1},
+    {"alerts": []},
+    {"retention": 90},
+    {"retention": 0},
+    {"retention": "1.5h"},
+    {"retention": ""},
+    {"stale_after": "0 intervals"},
+    {"schedule": {}},
+    {"schedule": {"every": "1m", "cron": "0 * * * *"}},
+    {"schedule": {"every": "1m", "timezone": "UTC"}},
+    {"schedule": {"every": None}},
+    {"limits": {"classes": -1}},
+    {"limits": {"classes": 1.5}},
+    {"limits": None},
+    {"store": "runs.db"},
+    {"studio": {"url": "ftp://host"}},
+    {"http": {"listen": "9890"}},
+    {"http": {"web_config_file": "x"}},
+    {"include": "a.yaml"},
+    {"projects": None},
+    {"projects": [{"id": 1}]},
+    {"projects": [{"api_key": "k"}]},
+    {"projects": [{"id": 0, "api_key": "k"}]},
+    {"projects": [{"id": 1, "api_key": None}]},
+    {"projects": [{"id": 1, "api_key": ""}]},
+    {"projects": [{"id": 1, "api_key": "k", "api_key_file": "f"}]},
+    {"projects": [{"id": 1, "api_key": "k", "impulses": "some"}]},
+    {"projects": [{"id": 1, "api_key": "k", "impulses": []}]},
+    {"projects": [{"id": 1, "api_key": "k", "variants": ["int4"]}]},
+    {"projects": [{"id": 1, "api_key": "k", "category": "test"}]},
+    {"projects": [{"id": 1, "api_key": "k", "labels": {"job": "x"}}]},
+    {"projects": [{"id": 1, "api_key": "k", "labels": {"__x": "x"}}]},
+    {"projects": [{"id": 1, "api_key": "k", "labels": {"a": 5}}]},
+    {"projects": [{"id": 1, "api_key": "k", "slices": ["site"]}]},
+    {"projects": [{"id": 1, "api_key": "k", "refresh": "never"}]},
+    {"projects": [{"id": 1, "api_key": "k", "filters": {"metadata": [{"op": "eq"}]}}]},
+]
+
+
+def test_committed_schema():
+    """The schema in `config/` is what `python -m monitor.config` prints."""
+    printed = subprocess.run([sys.executable, "-m", "monitor.config"], capture_output=True, check=True, text=True).stdout
+
+    assert (ROOT / "config" / "monitor.schema.json").read_text("utf-8") == printed
+
+
+def test_is_a_schema():
+    """It is a valid draft 2020-12 schema, and each of its defaults is valid by it."""
+    jsonschema.Draft202012Validator.check_schema(schema())
+    for name, part in schema()["properties"].items():
+        if "default" in part:
+            VALIDATOR.validate({name: part["default"]})
+
+
+@pytest.mark.parametrize("data", GOOD, ids=repr)
+def test_both_accept(folder, data):
+    """What the schema accepts here, the loader does too."""
+    VALIDATOR.validate(data)
+    folder.load(yaml.safe_dump(data))
+
+
+@pytest.mark.parametrize("data", BAD, ids=repr)
+def test_both_refuse(folder, data):
+    """Mistakes that a schema can see are refused by both."""
+    assert not VALIDATOR.is_valid(data)
+    with pytest.raises(ConfigError):
+        folder.load(yaml.safe_dump(data))
+
+
+def test_example_is_valid():
+    """The example validates against the schema it names in its first line."""
+    text = (ROOT / "config" / "monitor.yaml").read_text("utf-8")
+
+    assert text.startswith("# yaml-language-server: $schema=monitor.schema.json\n")
+    VALIDATOR.validate(yaml.safe_load(text))
+
+
+def test_example_uncommented(tmp_path: Path):
+    """The keys that the example only shows in comments are valid too, in place of those they replace."""
+    text = (ROOT / "config" / "monitor.yaml").read_text("utf-8")
+    replaced = {"every:": "cron:", "api_key:": "api_key_file:"}
+    lines = [line for line in text.splitlines() if not line.strip().startswith(tuple(replaced))]
+    file = tmp_path / "monitor.yaml"
+    (tmp_path / "key").write_text("k")
+    uncommented = [line.replace("# ", "", 1) if line.startswith("  ") and line.strip().startswith("# ") else line for line in lines]
+    file.write_text("\n".join(uncommented).replace("/run/secrets/ei_key", "key"))
+
+    config = load(file, {}).config
+
+    assert config.schedule.cron == "0 * * * *"
+    assert config.schedule_of(config.projects[0]).interval == 3600.0
+    assert config.projects[0].filters is not None
+    assert config.projects[0].filters.metadata
+
+
+@pytest.mark.parametrize("file", ["config/monitor.yaml", "docs/configuration.md"])
+def test_every_key_is_shown(file):
+    """The example and the reference know every key, and none that does not exist yet."""
+    text = (ROOT / file).read_text("utf-8")
+    keys = {key for part in [schema(), *schema()["$defs"].values()] for key in part.get("properties", ())}
+
+    assert set() == {key for key in keys if not re.search(rf"\b{key}\b", text)}
+    assert set() == {key for planned in NOT_YET.values() for key in planned if f"{key}:" in text}
