@@ -1,0 +1,68 @@
+"""What a result set says about its model. Pure: columns in, figures out; nothing here waits, and nothing knows where columns come from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from monitor.evaluate.anomaly import anomaly
+from monitor.evaluate.calibration import calibration
+from monitor.evaluate.detection import detection
+from monitor.evaluate.figures import Evaluation
+from monitor.evaluate.quality import quality
+from monitor.evaluate.regression import regression
+from monitor.evaluate.slices import slices
+from monitor.results import UNSCORED, ResultSet
+
+_METADATA = "metadata."
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationSettings:
+    """What an evaluation needs to know beyond the result set.
+
+    Attributes:
+        slices: `metadata.<key>` or `device_name`.
+        slice_values: How many values of a slice are kept.
+        anomaly_labels, no_anomaly_labels: The project's labels that are ground truth for anomaly blocks.
+    """
+
+    slices: tuple[str, ...] = ()
+    slice_values: int = 20
+    anomaly_labels: frozenset[str] = frozenset()
+    no_anomaly_labels: frozenset[str] = frozenset()
+
+    @property
+    def metadata_keys(self) -> tuple[str, ...]:
+        """The keys of samples' metadata that the slices need."""
+        return tuple(key.removeprefix(_METADATA) for key in self.slices if key.startswith(_METADATA))
+
+
+def evaluate(results: ResultSet, settings: EvaluationSettings, seed: int | None) -> Evaluation:
+    """All figures that apply to a result set.
+
+    Args:
+        results: The columns.
+        settings: Slices and anomaly labels.
+        seed: Of the bootstraps: the same seed and set give the same bounds. None leaves all intervals out.
+    """
+    detected, detection_left = detection(results, seed)
+    regressed, regression_left = regression(results, seed)
+    anomalies, anomaly_left = anomaly(results, seed, settings.anomaly_labels, settings.no_anomaly_labels)
+    sliced, cut = slices(results, settings.slices, settings.slice_values)
+    left_out = Counter(results.left_out)
+    for found in (detection_left, regression_left, anomaly_left, {"slice_cap": cut}):
+        left_out.update(found)
+    return Evaluation(
+        samples=results.samples,
+        windows=results.windows,
+        unscored=int((results.correct == UNSCORED).sum()),
+        blocks=results.blocks,
+        quality=quality(results, seed),
+        calibration=calibration(results),
+        detection=detected,
+        regression=regressed,
+        anomalies=anomalies,
+        slices=sliced,
+        left_out={reason: count for reason, count in sorted(left_out.items()) if count},
+    )

@@ -1,0 +1,61 @@
+"""How far a classifier's confidences can be believed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from monitor.evaluate.figures import Calibration
+from monitor.results import BlockKind, Confidences, FloatArray, IntArray, ResultSet
+
+_BINS = 15
+_SMALLEST = float(np.finfo(np.float64).eps)  # 2.22e-16, where scikit-learn clips
+
+
+def calibration(results: ResultSet) -> Calibration | None:
+    """Expected calibration error, Brier score and log loss of a classifier's confidences.
+
+    A window counts where its label is a class of the block and all its confidences are there, whatever Studio's
+    verdict: the largest confidence (of equal ones, that of the first class in sorted order) is judged by whether its
+    class is the label, whatever `min_score`. With several classification blocks, each one's judgement of a window counts.
+
+    - Expected calibration error (Naeini et al., AAAI 2015): over 15 bins of equal width, [lo, hi) and the last closed,
+      the sum of share of windows * |accuracy - mean confidence|.
+    - Brier score (Brier, 1950): mean over windows of the sum over classes of (p - onehot)², 0..2.
+    - Log loss: mean of -ln p of the label's class, p clipped to [2.22e-16, 1], in nats.
+
+    Returns:
+        The figures; None where no block classifies, where the project maps labels, and where no window counts.
+    """
+    classifying = {block.id for block in results.blocks if block.kind is BlockKind.CLASSIFICATION}
+    judging = [confidences for block, confidences in results.confidences.items() if block in classifying]
+    parts = [_judge(confidences, _places(results, confidences)) for confidences in judging]
+    if results.label_map or not any(len(confidence) for confidence, *_ in parts):
+        return None
+    confidence, hit, brier, loss = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return Calibration(_expected_error(confidence, hit), float(brier.mean()), float(loss.mean()))
+
+
+def _places(results: ResultSet, confidences: Confidences) -> IntArray:
+    """int[m]: each window's label as a column of the confidences, -1 where it has none."""
+    column = {name: place for place, name in enumerate(confidences.classes)}
+    return np.array([*(column.get(name, -1) for name in results.labels), -1])[results.label]
+
+
+def _judge(confidences: Confidences, place: IntArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Per window that counts (float64[j] each): largest confidence, 1 where it is the label's, squared error, log loss."""
+    counts = (place >= 0) & np.isfinite(confidences.values).all(axis=1)
+    p, place = confidences.values[counts], place[counts]
+    rows = np.arange(len(p))
+    if not len(p):  # there may be no class either, and so no largest confidence
+        return np.empty(0), np.empty(0), np.empty(0), np.empty(0)
+    best, own = p.argmax(axis=1), p[rows, place]
+    # (p - onehot)² summed over the classes, without the one-hot matrix.
+    brier = np.einsum("ij,ij->i", p, p) - 2 * own + 1
+    return p[rows, best], (best == place).astype(np.float64), brier, -np.log(np.clip(own, _SMALLEST, 1))
+
+
+def _expected_error(confidence: FloatArray, hit: FloatArray) -> float:
+    edges = np.linspace(0, 1, _BINS + 1)
+    # Confidences beyond 0..1, by rounding in the device's arithmetic, belong to the outermost bins.
+    bins = np.clip(np.searchsorted(edges, confidence, side="right") - 1, 0, _BINS - 1)
+    return float(np.abs(np.bincount(bins, hit - confidence, _BINS)).sum() / len(confidence))

@@ -1,0 +1,166 @@
+"""What `evaluate` finds out about a result set: plain values, computed once, never changed.
+
+None, an absent entry or an empty mapping means that a figure does not apply or is not known; nothing unknown is 0.
+Every ratio is 0..1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from monitor.results import Block
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A 95 % interval, lower and upper bound."""
+
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClassFigures:
+    """Precision, recall and F1 (0 for 0/0) of one class, and how many scored windows truly are of it."""
+
+    precision: float
+    recall: float
+    f1: float
+    windows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """Figures of a classifier over its scored windows.
+
+    Attributes:
+        accuracy: Correct / scored.
+        balanced_accuracy: Mean recall over the classes with support.
+        mean_f1: Macro F1, the headline.
+        f1: F1 by averaging (`macro`, `weighted`, `micro`).
+        uncertain: Share of scored windows predicted `uncertain`.
+        classes: Per class, classes being the true labels that occur, sorted.
+        confusion: Windows by (true class, predicted label), only counts above 0, of all classes and predictions.
+        accuracy_interval, mean_f1_interval: 95 % bounds with the sample as the unit; None where too few samples.
+    """
+
+    accuracy: float
+    balanced_accuracy: float
+    mean_f1: float
+    f1: Mapping[str, float]
+    uncertain: float
+    classes: Mapping[str, ClassFigures]
+    confusion: Mapping[tuple[str, str], int]
+    accuracy_interval: Interval | None = None
+    mean_f1_interval: Interval | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How far a classifier's confidences can be believed: expected calibration error, Brier score, log loss."""
+
+    expected_error: float
+    brier: float
+    log_loss: float
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """Figures of an object detector.
+
+    Attributes:
+        map: COCO mAP of the whole set by IoU (`0.50:0.95`, `0.50`, `0.75`); empty for FOMO or where truth has no boxes.
+        class_ap: COCO AP per class, 0.50:0.95.
+        map_interval: Bounds of the mAP at 0.50:0.95.
+        mean_image_map: Mean of Studio's per-image mAP; None for FOMO.
+        mean_f1: Mean over images of the reported F1; None where none is reported.
+        mean_f1_interval: Its bounds.
+        f1: F1 by averaging (`image`, and for FOMO `pooled`).
+        precision, recall: FOMO's pooled ones.
+        passing: Share of images whose own score is at least 0.8.
+        empty: Images with no object and no detection.
+    """
+
+    map: Mapping[str, float] = field(default_factory=dict)
+    class_ap: Mapping[str, float] = field(default_factory=dict)
+    map_interval: Interval | None = None
+    mean_image_map: float | None = None
+    mean_f1: float | None = None
+    mean_f1_interval: Interval | None = None
+    f1: Mapping[str, float] = field(default_factory=dict)
+    precision: float | None = None
+    recall: float | None = None
+    passing: float | None = None
+    empty: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Regression:
+    """Figures of a regression block: errors in the label's unit, R² (None where the labels do not vary), share within tolerance."""
+
+    mean_absolute_error: float
+    mean_squared_error: float
+    r2: float | None
+    within_tolerance: float | None
+    mean_absolute_error_interval: Interval | None = None
+    within_tolerance_interval: Interval | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Anomaly:
+    """Window scores of one anomaly block, and its verdicts against ground truth where there is one.
+
+    Attributes:
+        block: The block.
+        mean, stddev: Of the finite scores (ddof 1; None for one score).
+        quantiles: By `0.5`, `0.9`, `0.99`.
+        flagged: Share of scores above the block's threshold; None without a threshold.
+        auroc, precision, recall, f1: Against ground truth; None where there is none (or one class only, for auroc).
+        flagged_interval: Bounds of `flagged`.
+    """
+
+    block: Block
+    mean: float
+    stddev: float | None
+    quantiles: Mapping[str, float]
+    flagged: float | None = None
+    auroc: float | None = None
+    precision: float | None = None
+    recall: float | None = None
+    f1: float | None = None
+    flagged_interval: Interval | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Accuracy and scored windows of the samples that share one value of a slice key."""
+
+    accuracy: float
+    windows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Everything known about one result set.
+
+    Attributes:
+        samples, windows, unscored: Size of the set; `unscored` counts windows that no figure could judge.
+        blocks: Its learning blocks.
+        quality, calibration, detection, regression: By kind of model; None where the model is not of that kind.
+        anomalies: One per anomaly block.
+        slices: By (slice, value).
+        left_out: What figures could not count, by reason.
+    """
+
+    samples: int
+    windows: int
+    unscored: int
+    blocks: tuple[Block, ...]
+    quality: Quality | None = None
+    calibration: Calibration | None = None
+    detection: Detection | None = None
+    regression: Regression | None = None
+    anomalies: tuple[Anomaly, ...] = ()
+    slices: Mapping[tuple[str, str], Slice] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)

@@ -1,0 +1,136 @@
+"""Calibration against scikit-learn and against a slow account of its own definition."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from sklearn.metrics import brier_score_loss, log_loss
+from strategies import CLASSIFIER, confident, result_set
+
+from monitor.evaluate.calibration import calibration
+from monitor.evaluate.figures import Calibration
+from monitor.results import UNSCORED, Block, BlockKind, Confidences, ResultSet
+
+
+def of(labels: list[str | None], rows: list[list[float]], classes: tuple[str, ...] = ("a", "b")) -> ResultSet:
+    """Windows of these confidences, Studio's prediction always `uncertain`."""
+    return result_set(labels, ["uncertain"] * len(labels), confidences={CLASSIFIER.id: Confidences(classes, np.array(rows, np.float64))})
+
+
+def expected_error(windows: list[tuple[float, bool]]) -> float:
+    """The expected calibration error, window by window, with exact bin edges rounded once."""
+    bins: dict[int, list[tuple[float, bool]]] = {}
+    for confidence, hit in windows:
+        home = next((k for k in range(15) if float(Fraction(k, 15)) <= confidence < float(Fraction(k + 1, 15))), 14)
+        bins.setdefault(home, []).append((confidence, hit))
+    gaps = (abs(math.fsum(hit for _, hit in part) - math.fsum(confidence for confidence, _ in part)) for part in bins.values())
+    return math.fsum(gaps) / len(windows)
+
+
+@given(confident())
+def test_equals_scikit_learn(results: ResultSet) -> None:
+    """Brier score and log loss are scikit-learn's, the expected error its definition's, over the windows that count."""
+    confidences = results.confidences[CLASSIFIER.id]
+    classes = confidences.classes
+    names = [results.labels[code] if code >= 0 else None for code in results.label]
+    counted = [k for k, name in enumerate(names) if name in classes and not np.isnan(confidences.values[k]).any()]
+
+    found = calibration(results)
+
+    if not counted:
+        assert found is None
+        return
+    assert found is not None
+    p = confidences.values[counted]
+    onehot = np.array([[name == names[k] for name in classes] for k in counted], np.float64)
+    assert found.brier == pytest.approx(np.square(p - onehot).sum(axis=1).mean(), abs=1e-12)
+    judged = [(max(row), classes[int(np.argmax(row))] == names[k]) for k, row in zip(counted, p.tolist(), strict=True)]
+    assert found.expected_error == pytest.approx(expected_error(judged), abs=1e-12)
+    if len(classes) > 1:
+        places = [classes.index(names[k]) for k in counted]
+        numbers = range(len(classes))
+        assert found.log_loss == pytest.approx(log_loss(places, p, labels=numbers), abs=1e-12)
+        if len(classes) > 2:
+            assert found.brier == pytest.approx(brier_score_loss(places, p, labels=numbers, scale_by_half=False), abs=1e-12)
+
+
+def test_by_hand() -> None:
+    """Two windows worked out on paper: right at 0.9, wrong at 0.6."""
+    found = calibration(of(["a", "b"], [[0.9, 0.1], [0.6, 0.4]]))
+
+    assert found is not None
+    assert found.expected_error == pytest.approx((0.1 + 0.6) / 2)
+    assert found.brier == pytest.approx((2 * 0.1**2 + 2 * 0.6**2) / 2)
+    assert found.log_loss == pytest.approx((-math.log(0.9) - math.log(0.4)) / 2)
+
+
+def test_certain_and_right() -> None:
+    """A confidence of 1 is in the last bin and costs nothing."""
+    assert calibration(of(["a", "a"], [[1, 0], [1, 0]])) == Calibration(0, 0, 0)
+
+
+def test_certain_and_wrong() -> None:
+    """A confidence of 0 for the truth costs what scikit-learn's clipping says, not infinity."""
+    found = calibration(of(["b"], [[1, 0]]))
+
+    assert found == Calibration(1, 2, pytest.approx(-math.log(np.finfo(np.float64).eps)))
+
+
+def test_a_bin_holds_its_lower_edge() -> None:
+    """0.6 = 9/15 belongs to the bin above it: there it does not cancel against 0.59."""
+    found = calibration(of(["b", "a"], [[0.6, 0.4], [0.59, 0.41]]))
+
+    assert found is not None
+    assert found.expected_error == pytest.approx((0.6 + 0.41) / 2)
+
+
+def test_verdict_and_min_score_do_not_matter() -> None:
+    """Neither an unscored window nor Studio's `uncertain` changes what the confidences say."""
+    results = of(["a", "b"], [[0.9, 0.1], [0.6, 0.4]])
+
+    assert calibration(replace(results, correct=np.full(2, UNSCORED, np.int8))) == calibration(results)
+
+
+def test_confidences_beyond_one_keep_to_the_outer_bins() -> None:
+    """A confidence pushed past 1 by the device's rounding counts in the last bin."""
+    found = calibration(of(["a", "a"], [[1.0001, 0], [0.95, 0.05]]))
+
+    assert found is not None
+    assert found.expected_error == pytest.approx(abs(2 - 1.9501) / 2)
+
+
+def test_two_blocks() -> None:
+    """Each block judges the windows that have its confidences and a label it knows."""
+    first, second = CLASSIFIER, replace(CLASSIFIER, id=5)
+    one = Confidences(("a", "b"), np.array([[0.9, 0.1], [np.nan, np.nan], [0.5, 0.5]]))
+    other = Confidences(("b", "c"), np.array([[0.9, 0.1], [0.8, 0.2], [np.nan, np.nan]]))
+    labels: list[str | None] = ["a", "b", "c"]
+
+    found = calibration(result_set(labels, ["a", "b", "c"], blocks=(first, second), confidences={3: one, 5: other}))
+
+    assert found is not None
+    assert found.brier == pytest.approx((2 * 0.1**2 + 2 * 0.2**2) / 2)
+
+
+@pytest.mark.parametrize(
+    "results",
+    [
+        result_set(["a"], ["a"]),
+        of([None], [[0.9, 0.1]]),
+        of(["c"], [[0.9, 0.1]]),
+        of(["a"], [[0.9, np.nan]]),
+        of(["a"], [[np.inf, 0]]),
+        of(["a"], [[]], ()),
+        replace(of(["a"], [[0.9, 0.1]]), label_map=True),
+        replace(of(["a"], [[0.9, 0.1]]), blocks=(Block(CLASSIFIER.id, "keras-freeform", BlockKind.UNKNOWN),)),
+    ],
+    ids=["no confidences", "no label", "unknown label", "one missing", "not finite", "no classes", "label map", "unknown block"],
+)
+def test_no_figures_where_they_do_not_apply(results: ResultSet) -> None:
+    """Without confidences that can be judged there are no figures, not zeros."""
+    assert calibration(results) is None
