@@ -1,0 +1,86 @@
+"""`Renderer`: from the registry to the bytes of a scrape, in a thread, kept for about a second."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder, gzip_accepted
+from prometheus_client.registry import Collector
+
+GZIP_LEVEL = 1
+"""The fastest: series repeat their labels so much that higher levels gain little."""
+
+Encoder = Callable[[Collector], bytes]
+
+
+class _Format(NamedTuple):
+    content_type: str
+    compressed: bool
+
+
+class Renderer:
+    """Renders a registry for scrapes without holding up the event loop.
+
+    One rendering runs at a time; scrapes that want the same format meanwhile share it, and those that come within
+    `max_age` after it get its bytes.
+
+    Args:
+        registry: What to render.
+        max_age: Seconds for which rendered bytes are handed out again.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, registry: CollectorRegistry, max_age: float = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._registry, self._max_age, self._clock = registry, max_age, clock
+        self._lock = asyncio.Lock()
+        self._kept: dict[_Format, tuple[float, bytes]] = {}
+        self._running: dict[_Format, asyncio.Task[bytes]] = {}
+
+    async def render(self, accept: str, accept_encoding: str) -> tuple[bytes, dict[str, str]]:
+        """The exposition in the format that a request's headers ask for.
+
+        Args:
+            accept: The header `Accept`: OpenMetrics or the text format, which is also the answer to anything else.
+            accept_encoding: The header `Accept-Encoding`: gzip or nothing.
+
+        Returns:
+            The body, and the headers that go with it.
+        """
+        encoder, content_type = _choose(accept)
+        wanted = _Format(content_type, gzip_accepted(accept_encoding))
+        headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
+        if wanted.compressed:
+            headers["Content-Encoding"] = "gzip"
+        task = self._running.get(wanted)
+        if task is None:
+            task = self._running[wanted] = asyncio.create_task(self._fresh(wanted, encoder))
+            task.add_done_callback(lambda _: self._running.pop(wanted))
+        # A client that goes away must not take the rendering from those who wait for the same.
+        return await asyncio.shield(task), headers
+
+    async def _fresh(self, wanted: _Format, encoder: Encoder) -> bytes:
+        async with self._lock:
+            now = self._clock()
+            # What is too old goes, also in other formats: clients choose them, and must not fill the memory with them.
+            self._kept = {known: (since, body) for known, (since, body) in self._kept.items() if now - since < self._max_age}
+            if wanted in self._kept:
+                return self._kept[wanted][1]
+            body = await asyncio.to_thread(self._encode, encoder, wanted.compressed)
+            self._kept[wanted] = self._clock(), body
+            return body
+
+    def _encode(self, encoder: Encoder, compressed: bool) -> bytes:
+        body = encoder(self._registry)
+        return gzip.compress(body, GZIP_LEVEL) if compressed else body
+
+
+def _choose(accept: str) -> tuple[Encoder, str]:
+    try:
+        return choose_encoder(accept)
+    except TypeError:  # a version that is no number, which the client library cannot compare
+        return choose_encoder("")

@@ -1,0 +1,197 @@
+"""Invented boards: targets of every kind, with every figure that the exposition knows."""
+
+from collections.abc import Iterable, Mapping
+
+from prometheus_client import CollectorRegistry, Metric
+from prometheus_client.exposition import generate_latest
+
+from monitor.errors import PullState
+from monitor.evaluate.figures import (
+    Anomaly,
+    Calibration,
+    ClassFigures,
+    Detection,
+    Evaluation,
+    Interval,
+    Quality,
+    Regression,
+    Slice,
+)
+from monitor.exposition import ServiceMetrics, SnapshotCollector
+from monitor.results import Block, BlockKind
+from monitor.snapshots import Board, ProjectStatus, Snapshot
+from monitor.targets import Target, TargetKey
+
+NOW = 1_760_000_000.0
+STALE_AFTER = 2700.0
+
+Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def target(project_id: int = 12345, impulse_id: int = 1, variant: str = "int8", project: str = "vibration", **labels: str) -> Target:
+    """A target of the testing set."""
+    return Target(TargetKey(project_id, impulse_id, variant, "testing"), project, f"impulse {impulse_id}", labels)
+
+
+def snapshot(of: Target, evaluation: Evaluation | None, state: PullState = PullState.OK, age: float = 60.0, **more: object) -> Snapshot:
+    """A snapshot whose last good pull was `age` seconds before NOW."""
+    success = None if evaluation is None else NOW - age
+    return Snapshot(of, STALE_AFTER, state, NOW - 30, last_success=success, evaluation=evaluation, **more)
+
+
+def board(*snapshots: Snapshot, projects: Iterable[ProjectStatus] = ()) -> Board:
+    """A board that shows these."""
+    shown = Board(projects={status.project_id: status for status in projects})
+    for each in snapshots:
+        shown.watch(each.target, each.stale_after)
+        shown.show(each)
+    return shown
+
+
+def quality(windows: Mapping[str, int], confusion: Mapping[tuple[str, str], int] | None = None) -> Quality:
+    """A classifier's figures over classes with so many windows each."""
+    classes = {name: ClassFigures(0.75, 0.5, 0.6, count) for name, count in windows.items()}
+    return Quality(0.9, 0.8, 0.7, {}, 0.0, classes, confusion or {})
+
+
+def classified(figures: Quality, **more: object) -> Evaluation:
+    """An evaluation with nothing but a classifier's figures."""
+    return Evaluation(samples=10, windows=20, unscored=0, blocks=(), quality=figures, **more)
+
+
+def classifier() -> Evaluation:
+    """A classifier with an anomaly block: confidences, slices, ground truth."""
+    classify = Block(3, "keras", BlockKind.CLASSIFICATION, "Classifier", {"min_score": 0.6})
+    kmeans = Block(4, "anomaly", BlockKind.ANOMALY, "Anomaly detection", {"min_anomaly_score": 0.3})
+    return Evaluation(
+        samples=120,
+        windows=240,
+        unscored=2,
+        blocks=(classify, kmeans),
+        quality=Quality(
+            accuracy=0.9,
+            balanced_accuracy=0.875,
+            mean_f1=0.86,
+            f1={"macro": 0.86, "weighted": 0.89, "micro": 0.9},
+            uncertain=0.025,
+            classes={"idle": ClassFigures(0.95, 0.9, 0.924, 150), 'snake "S"': ClassFigures(0.8, 0.85, 0.824, 88)},
+            confusion={("idle", "idle"): 135, ("idle", 'snake "S"'): 15, ('snake "S"', 'snake "S"'): 82, ('snake "S"', "uncertain"): 6},
+            accuracy_interval=Interval(0.84, 0.94),
+            mean_f1_interval=Interval(0.8, 0.91),
+        ),
+        calibration=Calibration(0.031, 0.142, 0.287),
+        anomalies=(
+            Anomaly(kmeans, -0.12, 0.21, {"0.5": -0.15, "0.9": 0.2, "0.99": 0.61}, 0.05, auroc=0.93, precision=0.7, recall=0.875, f1=0.778),
+        ),
+        slices={("metadata.site", "lab"): Slice(0.95, 140), ("metadata.site", "Zürich\nNord"): Slice(0.83, 98)},
+        left_out={"non_finite_score": 3, "slice_cap": 1},
+    )
+
+
+def detector() -> Evaluation:
+    """A box detector."""
+    return Evaluation(
+        samples=60,
+        windows=60,
+        unscored=0,
+        blocks=(Block(7, "keras-object-detection", BlockKind.DETECTION, "Object detection", {"min_score": 0.5}),),
+        detection=Detection(
+            map={"0.50:0.95": 0.41, "0.50": 0.72, "0.75": 0.44},
+            class_ap={"bottle": 0.5, "cup": 0.32},
+            map_interval=Interval(0.36, 0.46),
+            mean_image_map=0.53,
+            mean_f1=0.66,
+            mean_f1_interval=Interval(0.6, 0.72),
+            f1={"image": 0.66},
+            passing=0.35,
+            empty=4,
+        ),
+        left_out={"no_dimensions": 2},
+    )
+
+
+def fomo() -> Evaluation:
+    """FOMO: no mAP at all."""
+    return Evaluation(
+        samples=40,
+        windows=40,
+        unscored=0,
+        blocks=(Block(8, "keras-object-detection", BlockKind.FOMO, "FOMO"),),
+        detection=Detection(mean_f1=0.77, f1={"image": 0.77, "pooled": 0.74}, precision=0.8, recall=0.69, passing=0.6, empty=0),
+    )
+
+
+def regressor() -> Evaluation:
+    """A regression whose bounds are known."""
+    return Evaluation(
+        samples=50,
+        windows=50,
+        unscored=0,
+        blocks=(Block(9, "keras-regression", BlockKind.REGRESSION, "Regression", {"max_error": 0.25}),),
+        regression=Regression(0.125, 0.03125, 0.91, 0.86, within_tolerance_interval=Interval(0.74, 0.93)),
+    )
+
+
+def full() -> Board:
+    """Everything at once: five kinds of target in four projects, two of which fail."""
+    return board(
+        snapshot(target(team="edge", site="Genève"), classifier(), last_change=NOW - 86400, trained=NOW - 2 * 86400, impulse_stale=False),
+        snapshot(target(variant="float32", team="edge", site="Genève"), classifier(), PullState.NO_RESULTS, age=STALE_AFTER + 1),
+        snapshot(target(22222, 2, project="shelf \\ cups"), detector(), PullState.UNREACHABLE, age=1000),
+        snapshot(target(22222, 3, project="shelf \\ cups"), fomo()),
+        snapshot(target(33333, 1, project="weight", owner="QA"), regressor(), impulse_stale=True),
+        snapshot(target(33333, 4, project="weight", owner="QA"), None, PullState.AUTH),
+        projects=(
+            ProjectStatus(12345, PullState.OK, NOW + 30 * 86400),
+            ProjectStatus(22222, PullState.OK),
+            ProjectStatus(33333, PullState.AUTH),
+            ProjectStatus(44444),
+        ),
+    )
+
+
+def registry(shown: Board, *, now: float = NOW, class_limit: int = 30) -> CollectorRegistry:
+    """A registry with nothing but this board."""
+    made = CollectorRegistry()
+    made.register(SnapshotCollector(shown, class_limit=class_limit, clock=lambda: now))
+    return made
+
+
+def used_service(made: CollectorRegistry) -> ServiceMetrics:
+    """The service's metrics, each used once."""
+    metrics = ServiceMetrics(made)
+    metrics.request("page", "200", 0.2)
+    metrics.request("page", "timeout", 60.0)
+    metrics.retry("timeout")
+    metrics.received(1_500_000)
+    metrics.unknown("learnBlocks.type", 2)
+    metrics.pull(PullState.OK, 4.2)
+    metrics.pull(PullState.UNREACHABLE, 241.0)
+    metrics.skipped("overlap")
+    metrics.reload(True, NOW - 3600)
+    metrics.heartbeat(NOW - 2)
+    metrics.loop_lag(0.003)
+    metrics.targets(6)
+    return metrics
+
+
+def series(families: Iterable[Metric]) -> Series:
+    """Every sample by name and labels; a series must not occur twice."""
+    found: Series = {}
+    for family in families:
+        for sample in family.samples:
+            key = sample.name, frozenset(sample.labels.items())
+            assert key not in found
+            found[key] = sample.value
+    return found
+
+
+def shown(of: Board, name: str, *labels: str, now: float = NOW, class_limit: int = 30) -> dict[tuple[str, ...], float]:
+    """One metric's values by the values of these labels."""
+    collected = series(registry(of, now=now, class_limit=class_limit).collect())
+    return {tuple(dict(pairs)[label] for label in labels): value for (each, pairs), value in collected.items() if each == name}
+
+
+def text(of: CollectorRegistry) -> str:
+    """The exposition in the text format."""
+    return generate_latest(of).decode()
