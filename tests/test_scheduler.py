@@ -1,0 +1,280 @@
+"""When things run: grids, offsets, no overlap, draining, clock steps."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor import scheduler as module
+from monitor.config import Schedule
+from monitor.scheduler import CRON_SPREAD, Grid, Scheduler, first_delay, trigger
+from monitor.targets import TargetKey
+
+moments = st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1)).map(lambda moment: moment.replace(tzinfo=timezone.utc))
+
+
+class Counted:
+    """An observer that remembers."""
+
+    def __init__(self) -> None:
+        self.reasons: list[str] = []
+        self.beats: list[float] = []
+        self.lags: list[float] = []
+
+    def skipped(self, reason: str) -> None:
+        self.reasons.append(reason)
+
+    def heartbeat(self, now: float) -> None:
+        self.beats.append(now)
+
+    def loop_lag(self, seconds: float) -> None:
+        self.lags.append(seconds)
+
+
+@pytest.fixture
+async def counted() -> Counted:
+    """What the scheduler under test reports."""
+    return Counted()
+
+
+@pytest.fixture
+async def running(counted: Counted) -> Any:
+    """A started scheduler."""
+    scheduler = Scheduler(counted)
+    scheduler.start()
+    yield scheduler
+    await scheduler.stop(0)
+
+
+@given(every=st.floats(1, 1e6), share=st.floats(0, 1, exclude_max=True), now=moments)
+def test_grid_is_a_function_of_time(every: float, share: float, now: datetime) -> None:
+    """The next time lies within one interval, on the grid, whether or not anything ran before."""
+    grid = Grid(every, share * every)
+    following = grid.get_next_fire_time(None, now)
+    ticks = (following.timestamp() - share * every) / every
+
+    assert timedelta(microseconds=-1) <= following - now <= timedelta(seconds=every, microseconds=2)
+    assert abs(ticks - round(ticks)) * every < 1e-4
+    assert following == grid.get_next_fire_time(now - timedelta(seconds=3 * every), now)
+
+
+@given(every=st.floats(1, 1e6), share=st.floats(0, 1, exclude_max=True), now=moments)
+def test_grid_never_fires_twice(every: float, share: float, now: datetime) -> None:
+    """After a firing comes the one an interval later, without drift, also when it is asked at the very moment of the firing."""
+    grid = Grid(every, share * every)
+    first = grid.get_next_fire_time(None, now)
+    second = grid.get_next_fire_time(first, first)
+
+    assert abs((second - first).total_seconds() - every) < 1e-4
+
+
+def test_grid_returns_after_an_early_run() -> None:
+    """A run between two grid points, as the first one is, does not move the grid."""
+    grid = Grid(900, 100)
+    early = datetime.fromtimestamp(1_000_000_000, timezone.utc)
+
+    assert (1_000_000_000 // 900 * 900 + 100) % 900 == grid.get_next_fire_time(early, early).timestamp() % 900
+
+
+def test_cron_is_spread_within_its_minute() -> None:
+    """Jobs of one cron expression fire at their own second of the minute it names, in its time zone."""
+    schedule = Schedule(cron="30 6 * * *", timezone="Asia/Kolkata")
+    now = datetime(2026, 3, 1, tzinfo=timezone.utc)
+    on_time, late = (trigger(schedule, spread).get_next_fire_time(None, now) for spread in (0.0, 0.5))
+
+    assert datetime(2026, 3, 1, 1, 0, tzinfo=timezone.utc) == on_time
+    assert timedelta(seconds=CRON_SPREAD / 2) == late - on_time
+    assert timedelta(days=1) == trigger(schedule, 0.5).get_next_fire_time(late, late) - late
+
+
+def test_targets_spread_evenly() -> None:
+    """Offsets come from the target's key: the same in every process, and spread over the whole interval."""
+    spreads = sorted(TargetKey(number, 1, "int8", "testing").spread() for number in range(1000))
+
+    assert 0.34351127595887015 == TargetKey(12345, 1, "int8", "testing").spread()
+    assert max(after - before for before, after in zip(spreads, spreads[1:], strict=False)) < 0.02
+    assert 0 <= spreads[0] < spreads[-1] < 1
+
+
+@pytest.mark.parametrize(("every", "expected"), [("10s", 5.0), ("15m", 15.0), ("7d", 15.0)])
+def test_first_run_comes_soon(every: str, expected: float) -> None:
+    """The first pull comes within min(interval, 30 s), spread by the key."""
+    assert expected == first_delay(Schedule(every=every), 0.5)
+
+
+async def test_runs_on_the_grid(running: Scheduler) -> None:
+    """A job runs at once when told so, then at each grid point."""
+    times: list[float] = []
+
+    async def run() -> None:
+        times.append(time.time())
+
+    running.add("job", Grid(0.2, 0.05), run, delay=0.0)
+    while len(times) < 4:
+        await asyncio.sleep(0.01)
+
+    later = [(moment - 0.05) % 0.2 for moment in times[1:]]
+    assert all(phase < 0.1 for phase in later)
+
+
+async def test_no_overlap(running: Scheduler, counted: Counted) -> None:
+    """A run that is longer than the interval keeps the next from starting; each one skipped is counted."""
+    at_once, most = 0, 0
+
+    async def run() -> None:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        await asyncio.sleep(0.5)
+        at_once -= 1
+
+    running.add("slow", Grid(0.1, 0.0), run, delay=0.0)
+    await asyncio.sleep(1.3)
+
+    assert 1 == most
+    assert counted.reasons.count("overlap") >= 3
+    assert {"overlap"} == set(counted.reasons)
+
+
+async def test_slow_job_delays_nobody(running: Scheduler) -> None:
+    """A job that hangs leaves the others their times."""
+    ran = 0
+
+    async def hang() -> None:
+        await asyncio.sleep(60)
+
+    async def quick() -> None:
+        nonlocal ran
+        ran += 1
+
+    running.add("hangs", Grid(0.1, 0.0), hang, delay=0.0)
+    running.add("quick", Grid(0.1, 0.0), quick, delay=0.0)
+    async with asyncio.timeout(10):
+        while ran < 5:
+            await asyncio.sleep(0.01)
+
+
+async def test_late_run_is_not_dropped(running: Scheduler, counted: Counted) -> None:
+    """After a stall of the loop the run takes place, once, instead of being dropped as a misfire."""
+    ran = 0
+
+    async def run() -> None:
+        nonlocal ran
+        ran += 1
+
+    running.add("job", Grid(3600, 0.0), run, delay=0.2)
+    time.sleep(2.5)  # noqa: ASYNC251  # the stall
+    await asyncio.sleep(0.3)
+
+    assert 1 == ran
+    assert [] == counted.reasons
+
+
+async def test_crash_does_not_stop_the_job(running: Scheduler) -> None:
+    """A run that raises is logged; the next one takes place."""
+    ran = 0
+
+    async def run() -> None:
+        nonlocal ran
+        ran += 1
+        raise RuntimeError("broken")
+
+    running.add("broken", Grid(0.1, 0.0), run, delay=0.0)
+    async with asyncio.timeout(10):
+        while ran < 3:
+            await asyncio.sleep(0.01)
+
+
+async def test_removed_job_finishes_and_never_returns(running: Scheduler) -> None:
+    """Removing a job lets its run end, and no other begins."""
+    begun, ended = 0, 0
+
+    async def run() -> None:
+        nonlocal begun, ended
+        begun += 1
+        await asyncio.sleep(0.2)
+        ended += 1
+
+    running.add("job", Grid(0.1, 0.0), run, delay=0.0)
+    await asyncio.sleep(0.05)
+    running.remove("job")
+    running.remove("job")
+    running.soon("job")
+    await asyncio.sleep(0.5)
+
+    assert (1, 1) == (begun, ended)
+
+
+async def test_stop_drains(counted: Counted) -> None:
+    """Stopping waits for the run in flight and begins no other."""
+    scheduler = Scheduler(counted)
+    scheduler.start()
+    begun, ended = 0, 0
+
+    async def run() -> None:
+        nonlocal begun, ended
+        begun += 1
+        await asyncio.sleep(0.4)
+        ended += 1
+
+    scheduler.add("job", Grid(0.1, 0.0), run, delay=0.0)
+    await asyncio.sleep(0.1)
+    await scheduler.stop(5)
+
+    assert (1, 1) == (begun, ended)
+
+
+async def test_stop_cancels_after_the_grace(counted: Counted) -> None:
+    """What is not done within the grace period is cancelled."""
+    scheduler = Scheduler(counted)
+    scheduler.start()
+    cancelled = False
+
+    async def run() -> None:
+        nonlocal cancelled
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            cancelled = True
+            raise
+
+    scheduler.add("job", Grid(3600, 0.0), run, delay=0.0)
+    await asyncio.sleep(0.1)
+    await scheduler.stop(0.1)
+
+    assert cancelled
+
+
+async def test_heartbeat_and_lag(running: Scheduler, counted: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The heartbeat comes from a scheduled job; a loop that was held up shows in the lag."""
+    monkeypatch.setattr(module, "HEARTBEAT", 0.5)
+    await asyncio.sleep(0.05)
+    time.sleep(0.4)  # noqa: ASYNC251  # the stall
+    async with asyncio.timeout(10):
+        while not counted.lags:
+            await asyncio.sleep(0.05)
+
+    assert abs(time.time() - counted.beats[0]) < 5
+    assert max(counted.lags) > 0.1
+
+
+@pytest.mark.parametrize("step", [-86_400.0, 86_400.0])
+async def test_clock_step(running: Scheduler, monkeypatch: pytest.MonkeyPatch, step: float) -> None:
+    """After the wall clock was stepped jobs are put back onto their grids, instead of stalling for the size of the step."""
+    ran = asyncio.Event()
+
+    async def run() -> None:
+        ran.set()
+
+    running.add("job", Grid(1.0, 0.0), run, delay=10_000.0)  # where a step back leaves a job's next run
+    await asyncio.sleep(0.1)
+    true_time = time.time
+    monkeypatch.setattr(module.time, "time", lambda: true_time() + step)
+
+    await asyncio.wait_for(ran.wait(), 5)
