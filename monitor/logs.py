@@ -1,0 +1,87 @@
+"""Logging: structlog events, key-value on a terminal and JSON elsewhere, on stderr; secrets never get out."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TextIO
+
+import stamina.instrumentation
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+LEVELS = ("debug", "info", "warning", "error")
+FORMATS = ("auto", "logfmt", "json")
+
+
+class Secrets:
+    """Values that must not appear in any line, whatever text they got into: the last line of defence."""
+
+    def __init__(self) -> None:
+        self._values: set[str] = set()
+
+    def add(self, value: str) -> None:
+        """Mask `value` from now on."""
+        if value:
+            self._values.add(value)
+
+    def __call__(self, _logger: WrappedLogger, _name: str, line: str) -> str:
+        """Processor of the rendered line."""
+        for value in self._values:
+            if value in line:
+                line = line.replace(value, "***")
+        return line
+
+
+secrets = Secrets()
+"""The process's own: key files are read anew at each pull, and each value read is added here."""
+
+
+def configure(level: str = "info", style: str = "auto", stream: TextIO | None = None) -> None:
+    """Send structlog's and the standard library's log to `stream` (default: stderr).
+
+    Args:
+        level: One of LEVELS.
+        style: One of FORMATS; `auto` is key-value on a terminal and JSON otherwise.
+        stream: Where to.
+    """
+    stream = stream or sys.stderr
+    terminal = stream.isatty()
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
+    ]
+    renderers: list[Processor]
+    if style == "json" or (style == "auto" and not terminal):
+        renderers = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(ensure_ascii=False)]
+    elif terminal:
+        renderers = [structlog.dev.ConsoleRenderer(colors=True)]
+    else:
+        renderers = [structlog.processors.format_exc_info, structlog.processors.LogfmtRenderer(key_order=["ts", "level", "event"])]
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, _foreign],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers, secrets],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    logging.getLogger("apscheduler").setLevel(logging.WARNING)
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    stamina.instrumentation.set_on_retry_hooks([])  # each retry is counted, and named in the pull's own line
+
+
+def _foreign(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    """Name the library a line of the standard library's logging comes from."""
+    record = event.get("_record")
+    if record is not None:
+        event["logger"] = record.name
+    return event

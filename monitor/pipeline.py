@@ -1,0 +1,189 @@
+"""One run of one target: pull → evaluate → show. It assumes nothing about who calls it, and never raises."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import structlog
+
+from monitor.config import Config, ProjectConfig, Schedule
+from monitor.discovery import Discovery
+from monitor.errors import PullState, StudioError
+from monitor.evaluate import EvaluationSettings, evaluate
+from monitor.evaluate.figures import Evaluation
+from monitor.logs import secrets
+from monitor.results import ResultSet
+from monitor.snapshots import Board, Snapshot
+from monitor.studio import client as studio_client
+from monitor.studio.client import Client
+from monitor.studio.project import StudioProject
+from monitor.studio.pull import Filters, Progress, pull
+from monitor.targets import Target
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """A target and how it is watched.
+
+    Attributes:
+        target: What.
+        project: Its entry in the configuration.
+        schedule: When it is pulled: its own or the global one.
+        stale_after: Seconds after the last good pull until the figures leave.
+        settings: What the evaluation needs to know beyond the result set.
+    """
+
+    target: Target
+    project: ProjectConfig
+    schedule: Schedule
+    stale_after: float
+    settings: EvaluationSettings
+
+    @classmethod
+    def of(cls, config: Config, project: ProjectConfig, target: Target, found: Discovery) -> Watch:
+        """How the configuration wants a discovered target watched."""
+        schedule = config.schedule_of(project)
+        settings = EvaluationSettings(tuple(project.slices), config.limits.slice_values, found.anomaly_labels, found.no_anomaly_labels)
+        return cls(replace(target, labels=project.labels), project, schedule, config.stale_after_of(project), settings)
+
+
+class Observer(Protocol):
+    """Who counts pulls."""
+
+    def pull(self, outcome: PullState, seconds: float) -> None: ...  # noqa: D102
+
+
+def new_client(config: Config, observer: studio_client.Observer) -> Client:
+    """The client that a configuration asks for.
+
+    Raises:
+        OSError: `studio.ca_file` cannot be read, or holds no certificate.
+    """
+    studio = config.studio
+    return Client(
+        studio.url,
+        observer,
+        timeout=studio.timeout,
+        in_flight=studio.requests_in_flight,
+        in_flight_per_key=studio.requests_in_flight_per_key,
+        proxy=studio.proxy.get_secret_value() if studio.proxy else None,
+        ca_file=str(studio.ca_file) if studio.ca_file else None,
+    )
+
+
+async def studio_project(client: Client, project: ProjectConfig) -> StudioProject:
+    """The project's calls, with its key as it is right now: key files are read at each use, so that keys rotate without a restart.
+
+    Raises:
+        AuthError: The key file cannot be read.
+    """
+    key = (await asyncio.to_thread(project.read_key)).get_secret_value()
+    secrets.add(key)
+    return StudioProject(client, project.id, key)
+
+
+class Pipeline:
+    """Runs targets.
+
+    Args:
+        board: Where snapshots are shown.
+        observer: Counts pulls.
+        workers: Threads for computing, apart from those that answer scrapes.
+        clock: Unix seconds.
+    """
+
+    def __init__(self, board: Board, observer: Observer, workers: Executor, clock: Callable[[], float] = time.time) -> None:
+        self._board, self._observer, self._workers, self._clock = board, observer, workers, clock
+        self._evaluated: dict[str, tuple[object, Evaluation]] = {}
+
+    async def run(self, watch: Watch, client: Client, progress: Progress = lambda done, total: None) -> Snapshot:
+        """Pull a target, compute its figures, show them; a failure keeps the last good figures and says how it failed."""
+        target_id = watch.target.key.id
+        started = time.monotonic()
+        before = self._board.snapshots.get(target_id) or Snapshot(watch.target, watch.stale_after, PullState.OK, 0.0)
+        try:
+            snapshot = await self._good(watch, client, before, progress)
+        except StudioError as error:
+            snapshot = replace(before, state=error.state, error=str(error))
+        except Exception as error:
+            log.exception("pull.crashed", target=target_id)
+            snapshot = replace(before, state=PullState.INVALID, error=repr(error))
+        snapshot = replace(snapshot, last_pull=self._clock())
+        self._board.show(snapshot)
+        seconds = time.monotonic() - started
+        self._observer.pull(snapshot.state, seconds)
+        _log(snapshot, before, seconds)
+        return snapshot
+
+    async def _good(self, watch: Watch, client: Client, before: Snapshot, progress: Progress) -> Snapshot:
+        studio = await studio_project(client, watch.project)
+        results = await self._pull(studio, watch, progress)
+        fingerprint = await self._in_worker(results.fingerprint)
+        evaluation = await self._evaluate(watch, results, fingerprint)
+        stale = await studio.optional_stale_impulses()
+        now = self._clock()
+        return replace(
+            before,
+            state=PullState.OK,
+            error="",
+            last_success=now,
+            last_change=now if before.fingerprint not in (None, fingerprint) else before.last_change,
+            fingerprint=fingerprint,
+            evaluation=evaluation,
+            trained=await studio.optional_trained(results.blocks),
+            impulse_stale=stale.get(watch.target.key.impulse_id),
+        )
+
+    async def _pull(self, studio: StudioProject, watch: Watch, progress: Progress) -> ResultSet:
+        only = watch.project.filters
+        conditions = [row.model_dump(mode="json") for row in only.metadata or ()] if only else []
+        filters = Filters(only.data_type, only.labels or (), conditions) if only else Filters()
+        return await pull(studio, watch.target.key, filters=filters, metadata=watch.settings.metadata_keys, progress=progress)
+
+    async def _evaluate(self, watch: Watch, results: ResultSet, fingerprint: str) -> Evaluation:
+        """The figures; those of before where nothing they depend on has changed, so that a quiet target costs no computing."""
+        target_id = watch.target.key.id
+        inputs = (fingerprint, results.blocks, watch.settings)
+        known = self._evaluated.get(target_id)
+        if known is not None and known[0] == inputs and not watch.settings.slices:  # slices depend on more than the fingerprint holds
+            return known[1]
+        seed = int.from_bytes(hashlib.sha256(f"{target_id} {fingerprint}".encode()).digest()[:8], "big")
+        evaluation: Evaluation = await self._in_worker(evaluate, results, watch.settings, seed)
+        self._evaluated[target_id] = (inputs, evaluation)
+        return evaluation
+
+    def forget(self, target_id: str) -> None:
+        """Drop what is kept about a target."""
+        self._evaluated.pop(target_id, None)
+
+    async def _in_worker(self, function: Callable[..., Any], *args: object) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._workers, function, *args)
+
+
+def _log(snapshot: Snapshot, before: Snapshot, seconds: float) -> None:
+    """The one line of a pull: an error on the edge from good to bad, information otherwise."""
+    fields: dict[str, Any] = {
+        "target": snapshot.target.key.id,
+        "project": snapshot.target.project,
+        "impulse": snapshot.target.impulse,
+        "state": str(snapshot.state),
+        "seconds": round(seconds, 3),
+    }
+    if snapshot.state is PullState.OK and (evaluation := snapshot.evaluation):
+        fields |= {"samples": evaluation.samples, "windows": evaluation.windows, "changed": snapshot.fingerprint != before.fingerprint}
+        if evaluation.quality:
+            fields |= {"accuracy": round(evaluation.quality.accuracy, 4), "mean_f1": round(evaluation.quality.mean_f1, 4)}
+        if evaluation.detection and (value := evaluation.detection.map.get("0.50:0.95")) is not None:
+            fields["map"] = round(value, 4)
+    if snapshot.error:
+        fields["error"] = snapshot.error
+    first_of_its_kind = snapshot.state is not PullState.OK and snapshot.state is not before.state
+    (log.error if first_of_its_kind else log.info)("pull.finished", **fields)
