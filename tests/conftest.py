@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -12,11 +13,15 @@ settings.register_profile("ci", deadline=None, print_blob=True, suppress_health_
 settings.load_profile("ci")
 
 
-def program(name: str, *others: str) -> str:
-    """Path of an installed program; without it the test is skipped by its name, and fails where CI promises it."""
-    for candidate in (name, *others):
-        if path := shutil.which(candidate):
-            return path
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"{name} is not installed")
-    pytest.skip(f"{name} is not installed")
+@pytest.fixture(scope="session")
+def program() -> Callable[[str], str]:
+    """Path of an installed program by its name; without it the test is skipped by that name, and fails where CI promises it."""
+
+    def path(name: str) -> str:
+        if found := shutil.which(name):
+            return found
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{name} is not installed")
+        pytest.skip(f"{name} is not installed")
+
+    return path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from monitor.evaluate.anomaly import anomaly
@@ -56,7 +57,7 @@ def evaluate(results: ResultSet, settings: EvaluationSettings, seed: int | None)
     return Evaluation(
         samples=results.samples,
         windows=results.windows,
-        unscored=int((results.correct == UNSCORED).sum()),
+        unscored=_unscored(results, regression_left),
         blocks=results.blocks,
         quality=quality(results, seed),
         calibration=calibration(results),
@@ -66,3 +67,11 @@ def evaluate(results: ResultSet, settings: EvaluationSettings, seed: int | None)
         slices=sliced,
         left_out={reason: count for reason, count in sorted(left_out.items()) if count},
     )
+
+
+def _unscored(results: ResultSet, regression_left: Mapping[str, int]) -> int:
+    """Windows that no figure could judge: those Studio did not score, all of a project whose predictions have no documented score."""
+    if results.label_map:
+        return results.windows
+    unscored = int((results.correct == UNSCORED).sum())
+    return max(unscored, regression_left.get("unparsable", 0))

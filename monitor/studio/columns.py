@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 _ANOMALY_KEY = "anomaly"
 _OUTCOMES = {"anomaly": 1, "no anomaly": 0}
-_NOTHING = (b"", b"null", b"[]")
+_NOTHING = (b"", b"null", b"[]", b"{}")
 
 _results = msgspec.json.Decoder(list[dict[str, float | None] | None] | None)
 _image_scores = msgspec.json.Decoder(list[wire.ImageScore | None] | None)
@@ -181,8 +181,7 @@ class ColumnBuilder:
 
     def add(self, page: wire.Page) -> None:
         """Take over one page's rows."""
-        if bytes(page.label_map_predictions) not in _NOTHING:
-            self._label_map = True
+        self._label_map |= _is_label_map(page)
         added = []
         for result in page.result or ():
             sample = result.sample or wire.Sample()
@@ -223,8 +222,6 @@ class ColumnBuilder:
                     self._left_out["unparsable"] += 1
 
     def _add_classification(self, sample_id: int, entry: wire.Classification) -> None:
-        if bytes(entry.label_map_result) not in _NOTHING:
-            self._label_map = True
         if isinstance(entry.expected_anomaly_outcome, list):
             self._window_outcome.start(sample_id, len(entry.expected_anomaly_outcome))
             self._window_outcome.values.extend(map(self._outcome_code, entry.expected_anomaly_outcome))
@@ -287,7 +284,8 @@ class ColumnBuilder:
         return len(assigned), len(extra), len(missed), _nan(info.normalised_min_distance)
 
     def _outcome_code(self, value: object) -> int:
-        code = _OUTCOMES.get(value, -1) if isinstance(value, str) else -1
+        text = value.get("label") if isinstance(value, dict) else value  # {startIndex, endIndex, label}
+        code = _OUTCOMES.get(text, -1) if isinstance(text, str) else -1
         if value is not None and code < 0:
             self.unknown["expected_anomaly_outcome"] += 1
         return code
@@ -447,6 +445,19 @@ class _Join:
         kept = window >= 0
         values[window[kept]] = _floats(rows.values).reshape(-1, rows.width)[kept] if rows.width else np.empty((int(kept.sum()), 0))
         return values, window
+
+
+def _is_label_map(page: wire.Page) -> bool:
+    """Whether the project maps labels. Servers differ in where they say so; its first sample and prediction show it as well as any."""
+    said = [page.label_map_predictions]
+    for result in (page.result or ())[:1]:
+        if result.sample is not None:
+            if result.sample.project_labeling_method == "label_map":
+                return True
+            said.append(result.sample.label_map)
+        said += [entry.label_map_result for entry in result.classifications or ()]
+    said += [row.label_map_predictions for row in (page.predictions or ())[:1]]
+    return any(bytes(raw) not in _NOTHING for raw in said)
 
 
 def _ints(values: array[int]) -> npt.NDArray[np.int64]:

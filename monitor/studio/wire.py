@@ -51,6 +51,8 @@ class Sample(Wire):
     metadata: msgspec.Raw = msgspec.Raw()
     image_dimensions: Size | None = None
     bounding_boxes: list[Box] | None = None
+    project_labeling_method: str | None = None
+    label_map: msgspec.Raw = msgspec.Raw()
 
 
 class LearnBlock(Wire):
@@ -81,7 +83,7 @@ class Classification(Wire):
     minimum_confidence_rating: float | None = None
     object_detection_last_layer: str | None = None
     label_map_result: msgspec.Raw = msgspec.Raw()
-    expected_anomaly_outcome: Any = None  # not documented: a text for the sample, or one per window
+    expected_anomaly_outcome: Any = None  # a text for the sample, or a list with a text or {label} per window
 
 
 class Result(Wire):
@@ -103,6 +105,7 @@ class Prediction(Wire):
     prediction_correct: bool | None = None
     bounding_boxes: list[Box] | None = None
     expected_anomaly_outcome: Any = None
+    label_map_predictions: msgspec.Raw = msgspec.Raw()
 
 
 class Page(Reply):

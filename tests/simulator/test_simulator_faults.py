@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from monitor.simulator import Studio, projects
 from monitor.simulator.faults import (
@@ -91,6 +94,19 @@ async def test_resets(serving: Serving) -> None:
             await client.session.post(f"{client.url}/api/{project.id}/jobs/classify", headers={"x-api-key": project.api_key})
 
     assert (await client.page(project))["totalCount"] == 10
+
+
+async def test_a_reset_is_no_orderly_end(serving: Serving) -> None:
+    """On the wire the fault is a reset (RST), not the end of the stream that a server closing in order sends."""
+    client, _ = await one(serving, Reset())
+    address = URL(client.url)
+    reader, writer = await asyncio.open_connection(address.host, address.port)
+    writer.write(b"GET /v1/api/101/impulses HTTP/1.1\r\nHost: studio\r\n\r\n")
+    with pytest.raises(ConnectionResetError):
+        await reader.read()
+    writer.close()
+    with contextlib.suppress(ConnectionResetError):
+        await writer.wait_closed()
 
 
 async def test_delays_come_before_other_faults(serving: Serving) -> None:

@@ -64,6 +64,47 @@ async def test_the_wire_holds_the_ground_data(make: Any, serving: Serving) -> No
                     assert entry["anomalyResult"][place]["maxScore"] == window.grid.max() == window.anomaly
 
 
+async def test_the_wire_follows_every_change(serving: Serving) -> None:
+    """After a new threshold, a training, a relabelling and a removal, the next pull is the ground data of that moment."""
+    project = projects.classification(sizes={"testing": 80})
+    studio = Studio([project], validate=True)
+    client = await serving(studio)
+    ground = studio.ground(project.id)
+    assert ground is not None
+    seen = []
+    changes: list[Callable[[], None]] = [
+        lambda: None,
+        lambda: project.edit(threshold=0.95),
+        lambda: project.retrain(quality=-1.5),
+        lambda: project.relabel(ground.samples[3].id),
+        lambda: project.remove(ground.samples[4].id),
+        lambda: project.add(2),
+    ]
+    for change in changes:
+        change()
+        _, predictions = await client.pull(project)
+        now = studio.ground(project.id)
+        expected = [(s.id, w.label, w.prediction, w.correct) for s in now.samples for w in s.windows]  # type: ignore[union-attr]
+        assert [(row["sampleId"], row["label"], row["prediction"], row.get("predictionCorrect")) for row in predictions] == expected
+        seen.append(tuple(expected))
+
+    assert len(set(seen)) == 6
+
+
+async def test_box_lists_have_the_axes_of_the_real_server(serving: Serving) -> None:
+    """`structuredResult` and `details` give top, left, bottom, right: whoever reads them as documented gets other boxes."""
+    project = projects.box_detector(sizes={"testing": 20})
+    results, predictions = await (await serving(Studio([project]))).pull(project)
+    for row, prediction in zip(results, predictions, strict=True):
+        corners = [
+            pytest.approx([box["y"], box["x"], box["y"] + box["height"], box["x"] + box["width"]]) for box in prediction["boundingBoxes"]
+        ]
+        (entry,) = row["classifications"]
+        assert entry["structuredResult"][0]["boxes"] == corners
+        assert entry["details"][0]["boxes"] == corners
+        assert "f1" not in entry["structuredResult"][0]
+
+
 @pytest.mark.parametrize("make", [projects.classification, projects.keywords, projects.kmeans])
 def test_predictions_follow_from_confidences_and_thresholds(make: Any) -> None:
     """A classifier predicts its best class from `min_score` on, `uncertain` below, `anomaly` above the K-means threshold."""

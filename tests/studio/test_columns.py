@@ -212,7 +212,7 @@ def test_expected_outcome_of_the_sample() -> None:
 
 def test_expected_outcome_per_window() -> None:
     """Ground truth listed beside the block counts window by window; a shape that nobody documented fails nothing."""
-    entry = classified({"anomaly": 1.0}, {"anomaly": 1.0}, block_type="anomaly", expectedAnomalyOutcome=["anomaly", None])
+    entry = classified({"anomaly": 1.0}, {"anomaly": 1.0}, block_type="anomaly", expectedAnomalyOutcome=[{"startIndex": 0, "endIndex": 9, "label": "anomaly"}, None])
     odd = classified({"anomaly": 1.0}, block_type="anomaly", expectedAnomalyOutcome={"what": 1})
     results, builder = build({"result": [sample(1, entry), sample(2, odd)], "predictions": [window(1), window(1, start=5), window(2)]})
 
@@ -280,13 +280,27 @@ def test_fomo_counts() -> None:
     assert {"debug_info": 1} == dict(builder.unknown)
 
 
-def test_label_map_is_noticed() -> None:
-    """A project that maps labels is marked, since its predictions have no documented score."""
-    by_page, _ = build({"result": [sample(1)], "labelMapPredictions": [{"x": 1}]})
-    by_entry, _ = build({"result": [sample(1, {**classified({"a": 1.0}), "labelMapResult": [["x"]]})]})
-    neither, _ = build({"result": [sample(1, {**classified({"a": 1.0}), "labelMapResult": None})], "labelMapPredictions": []})
+@pytest.mark.parametrize(
+    "page",
+    [
+        {"result": [sample(1)], "labelMapPredictions": [{"x": 1}]},
+        {"result": [sample(1)], "predictions": [window(1, labelMapPredictions=[{"x": 1}])]},
+        {"result": [sample(1, {**classified({"a": 1.0}), "labelMapResult": [["x"]]})]},
+        {"result": [sample(1, labelMap={"colour": "red"})]},
+        {"result": [sample(1, projectLabelingMethod="label_map")]},
+    ],
+)
+def test_label_map_is_noticed(page: dict[str, Any]) -> None:
+    """A project that maps labels is marked wherever the server says so, since its predictions have no documented score."""
+    assert build(page)[0].label_map
 
-    assert (True, True, False) == (by_page.label_map, by_entry.label_map, neither.label_map)
+
+def test_ordinary_project_is_no_label_map() -> None:
+    """Fields that are there but empty say nothing."""
+    entry = {**classified({"a": 1.0}), "labelMapResult": None}
+    page = {"result": [sample(1, entry, labelMap={}, projectLabelingMethod="single_label")], "labelMapPredictions": []}
+
+    assert not build(page)[0].label_map
 
 
 def test_metadata_and_numeric_labels() -> None:

@@ -1,0 +1,208 @@
+"""The commands, as processes: what they print where, and how they exit."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(*arguments: str, cwd: Path = ROOT, **environ: str) -> subprocess.CompletedProcess[str]:
+    """One command to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "monitor", *arguments], capture_output=True, text=True, timeout=60, cwd=cwd, env={**os.environ, **environ}
+    )
+
+
+@pytest.fixture
+def simulator() -> Iterator[tuple[str, dict[int, str]]]:
+    """`impulse-monitor simulate` as a process: its URL and the projects' keys, from what it prints."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "monitor", "simulate", "--log.level", "error"], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
+    )
+    stop = threading.Timer(50, process.kill)
+    stop.start()
+    try:
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[-1]
+        keys = {}
+        for _ in range(10):
+            found = re.match(r"project (\d+) \(.*\): x-api-key: (\S+)", process.stdout.readline())
+            assert found is not None
+            keys[int(found[1])] = found[2]
+        yield url, keys
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert 0 == process.wait(10)
+        stop.cancel()
+        process.stdout.close()  # type: ignore[union-attr]
+
+
+@pytest.fixture
+def config(simulator: tuple[str, dict[int, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A configuration for three of the simulated projects, one key from the environment."""
+    url, keys = simulator
+    path = tmp_path / "monitor.yaml"
+    projects = [{"id": 101, "api_key": keys[101]}, {"id": 107, "api_key": keys[107]}, {"id": 108, "api_key": "${TANK_KEY}"}]
+    path.write_text(yaml.safe_dump({"studio": {"url": url}, "projects": projects}), encoding="utf-8")
+    monkeypatch.setenv("TANK_KEY", keys[108])
+    return path
+
+
+def test_version_everywhere() -> None:
+    """`--version` answers on the command and on each subcommand."""
+    for arguments in ([], ["run"], ["demo"], ["check"], ["pull"], ["metrics"], ["simulate"]):
+        result = run(*arguments, "--version")
+        assert (0, "0.1.0") == (result.returncode, result.stdout.split()[-1])
+
+
+def test_wrong_usage() -> None:
+    """Wrong usage is exit code 2, said on stderr."""
+    result = run("pull", "--format", "xml")
+
+    assert 2 == result.returncode
+    assert "" == result.stdout
+    assert "xml" in result.stderr
+
+
+def test_check_reports_every_problem(tmp_path: Path) -> None:
+    """Every problem is a line of its own, with path, line and key; exit code 1."""
+    path = tmp_path / "monitor.yaml"
+    path.write_text("schedule: {every: 1x}\nprojects:\n  - id: 1\n    api_key: ${NOT_SET_ANYWHERE}\n    color: red\n", encoding="utf-8")
+    result = run("check", "--config", str(path))
+
+    assert 1 == result.returncode
+    assert [f"{path}:1: schedule.every", f"{path}:4: projects[0].api_key", f"{path}:5: projects[0].color"] == sorted(
+        ":".join(line.split(":")[:3]) for line in result.stdout.splitlines()
+    )
+
+
+def test_check_takes_the_path_from_the_environment(tmp_path: Path) -> None:
+    """Without --config the path is $IMPULSE_MONITOR_CONFIG, then config/monitor.yaml."""
+    named = run("check", IMPULSE_MONITOR_CONFIG=str(tmp_path / "none.yaml"))
+    default = run("check", cwd=tmp_path)
+
+    assert (1, 1) == (named.returncode, default.returncode)
+    assert str(tmp_path / "none.yaml") in named.stdout
+    assert "config/monitor.yaml" in default.stdout
+
+
+def test_check_online(config: Path, simulator: tuple[str, dict[int, str]]) -> None:
+    """Each key is asked about: its role, its expiry, its targets; one that does not work is exit code 1, without being shown."""
+    good = run("check", "--online", "--config", str(config))
+    wrong = run("check", "--online", "--config", str(config), TANK_KEY="ei_wrong")
+
+    assert 0 == good.returncode, good.stdout + good.stderr
+    assert "project 101: ok, key: readonly" in good.stdout
+    assert 1 == wrong.returncode
+    assert "project 108: auth" in wrong.stdout
+    for text in (good.stdout, good.stderr, wrong.stdout, wrong.stderr):
+        assert "ei_" not in text
+
+
+def test_pull(config: Path) -> None:
+    """`pull` prints a row per target; as JSON the whole evaluation; a failing one is exit code 1 with its reason on stderr."""
+    table = run("pull", "--config", str(config))
+    rows = json.loads(run("pull", "--config", str(config), "--format", "json", "--project", "107").stdout)
+    failed = run("pull", "--config", str(config), TANK_KEY="ei_wrong")
+    nothing = run("pull", "--config", str(config), "--impulse", "99")
+
+    assert 0 == table.returncode, table.stderr
+    assert "gesture-wristband" in table.stdout
+    assert ["107-1-int8-testing"] == [row["target"]["id"] for row in rows]
+    assert 0 < rows[0]["evaluation"]["detection"]["map"]["0.50:0.95"] < 1
+    assert rows[0]["evaluation"]["quality"] is None
+    assert 1 == failed.returncode
+    assert "project 108: auth:" in failed.stderr
+    assert "gesture-wristband" in failed.stdout
+    assert 1 == nothing.returncode
+    assert "nothing to pull" in nothing.stderr
+
+
+def test_metrics() -> None:
+    """`metrics` lists every metric of the catalogue."""
+    result = run("metrics")
+
+    assert 0 == result.returncode
+    assert {"edge_impulse_accuracy_ratio", "impulse_monitor_pulls_total"} <= set(result.stdout.split())
+
+
+def test_run_reloads_and_stops(config: Path) -> None:
+    """`run` logs JSON lines to stderr, reloads on SIGHUP, and ends with 0 on SIGTERM."""
+    content = yaml.safe_load(config.read_text(encoding="utf-8"))
+    content["http"] = {"listen": "127.0.0.1:0"}
+    config.write_text(yaml.safe_dump(content), encoding="utf-8")
+    process = subprocess.Popen([sys.executable, "-m", "monitor", "run", "--config", str(config)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    stop = threading.Timer(40, process.kill)
+    stop.start()
+    try:
+        assert process.stderr is not None
+        address, events = "", []
+        for line in process.stderr:
+            event = json.loads(line)
+            events.append(event["event"])
+            if event["event"] == "service.started":
+                address = event["url"]
+                with urllib.request.urlopen(f"{address}-/healthy", timeout=5) as response:
+                    assert 200 == response.status
+                process.send_signal(signal.SIGHUP)
+            if event["event"] == "config.reloaded":
+                process.send_signal(signal.SIGTERM)
+        assert 0 == process.wait(10)
+    finally:
+        stop.cancel()
+        process.kill()
+        process.stdout.close()  # type: ignore[union-attr]
+        process.stderr.close()  # type: ignore[union-attr]
+
+    assert address
+    assert "service.stopped" == events[-1]
+
+
+def test_run_with_an_invalid_file(tmp_path: Path) -> None:
+    """An invalid configuration at start is exit code 1, each problem on stderr."""
+    path = tmp_path / "monitor.yaml"
+    path.write_text("projects: 3\n", encoding="utf-8")
+    result = run("run", "--config", str(path))
+
+    assert 1 == result.returncode
+    assert f"{path}:1: projects" in result.stderr
+
+
+def test_demo_cleans_up(tmp_path: Path) -> None:
+    """`demo` prints the addresses to open and leaves nothing behind."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "monitor", "demo", "--listen", "127.0.0.1:0", "--log.level", "error"],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"},
+    )
+    stop = threading.Timer(40, process.kill)
+    stop.start()
+    try:
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(5)]
+        address = next(line.split()[-1] for line in lines if "/metrics" in line)
+        with urllib.request.urlopen(address, timeout=10) as response:
+            assert b"impulse_monitor_build_info" in response.read()
+        process.send_signal(signal.SIGINT)
+        assert 0 == process.wait(15)
+    finally:
+        stop.cancel()
+        process.kill()
+        process.stdout.close()  # type: ignore[union-attr]
+
+    assert [] == list(tmp_path.iterdir())
