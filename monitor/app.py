@@ -231,7 +231,9 @@ class App:
             log.info("discovery.finished", targets=len(entry.found.targets), **log_fields)
         except StudioError as error:
             entry.state = error.state
-            (log.error if before is not error.state else log.info)("discovery.failed", state=str(error.state), error=str(error), **log_fields)
+            (log.error if before is not error.state else log.info)(
+                "discovery.failed", state=str(error.state), error=str(error), **log_fields
+            )
         except Exception as error:
             entry.state = PullState.INVALID
             log.exception("discovery.crashed", error=repr(error), **log_fields)

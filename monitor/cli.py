@@ -210,7 +210,12 @@ def metrics() -> None:
 
 @main.command()
 @click.option("--port", default=0, show_default=True, help="Port on 127.0.0.1; 0 takes a free one.")
-@click.option("--load", "recorded", type=click.Path(exists=True, path_type=Path), help="A recorded result set: one reply, a list of them, or a folder.")
+@click.option(
+    "--load",
+    "recorded",
+    type=click.Path(exists=True, path_type=Path),
+    help="A recorded result set: one reply, a list of them, or a folder.",
+)
 @_log_options
 @_version
 def simulate(port: int, recorded: Path | None, log_level: str, log_format: str) -> None:
@@ -245,7 +250,11 @@ async def _simulator(port: int = 0, recorded: Path | None = None) -> AsyncIterat
 
 @main.command()
 @click.option("--listen", default="127.0.0.1:9890", show_default=True, help="Address to serve on; port 0 takes a free one.")
-@click.option("--directory", type=click.Path(file_okay=False, path_type=Path), help="Keep the demo's configuration here instead of in a temporary folder.")
+@click.option(
+    "--directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Keep the demo's configuration here instead of in a temporary folder.",
+)
 @_log_options
 @_version
 def demo(listen: str, directory: Path | None, log_level: str, log_format: str) -> None:
@@ -263,7 +272,9 @@ async def _demo(listen: str, directory: Path | None) -> int:
             config.write_text(_demo_config(url, listen, studio), encoding="utf-8")
 
             def started(address: str) -> None:
-                click.echo(f"Impulse Monitor's demo: {len(studio.projects)} simulated projects, pulled every {DEMO_INTERVAL}; Ctrl-C ends it")
+                click.echo(
+                    f"Impulse Monitor's demo: {len(studio.projects)} simulated projects, pulled every {DEMO_INTERVAL}; Ctrl-C ends it"
+                )
                 click.echo(f"  metrics        http://{address}/metrics")
                 click.echo(f"  overview       http://{address}/")
                 click.echo(f"  configuration  {config}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TextIO
+from typing import Any, TextIO
 
 import stamina.instrumentation
 import structlog
@@ -25,8 +25,9 @@ class Secrets:
         if value:
             self._values.add(value)
 
-    def __call__(self, _logger: WrappedLogger, _name: str, line: str) -> str:
+    def __call__(self, _logger: WrappedLogger, _name: str, rendered: Any) -> str:
         """Processor of the rendered line."""
+        line = str(rendered)
         for value in self._values:
             if value in line:
                 line = line.replace(value, "***")

@@ -45,7 +45,10 @@ class Outcome:
 
 
 async def pull_once(
-    config: Config, project_id: int | None = None, impulse_id: int | None = None, bar: Callable[[str], Progress] = lambda name: lambda done, total: None
+    config: Config,
+    project_id: int | None = None,
+    impulse_id: int | None = None,
+    bar: Callable[[str], Progress] = lambda name: lambda done, total: None,
 ) -> list[Outcome]:
     """Discover and pull, one target after the other.
 

@@ -145,7 +145,8 @@ class ResultSet:
         label, prediction: int[m], codes into `labels`; -1 where there is no label.
         correct: int8[m], CORRECT, WRONG or UNSCORED.
         confidences: Per classification block id.
-        anomaly: Per anomaly block id, float64[m]; NaN where a window has none, infinities as received. Visual anomaly: each image's maximum.
+        anomaly: Per anomaly block id, float64[m]; NaN where a window has none, infinity for what is not finite.
+            Visual anomaly: each image's maximum.
         expected_anomaly: int8[m], 1 anomaly, 0 no anomaly, -1 no ground truth (Studio's `expectedAnomalyOutcome`).
         truth: The labelled boxes. detections: The predicted ones.
         reported_map, reported_f1: float64[m], Studio's own score of the image; NaN where absent.
@@ -213,7 +214,17 @@ class ResultSet:
 
         head = [self.labels, [[block.id, block.type, sorted(block.thresholds.items())] for block in self.blocks]]
         digest.update(json.dumps(head, ensure_ascii=False).encode())
-        for name in ("sample_id", "sample", "label", "prediction", "correct", "expected_anomaly", "image_size", "reported_map", "reported_f1"):
+        for name in (
+            "sample_id",
+            "sample",
+            "label",
+            "prediction",
+            "correct",
+            "expected_anomaly",
+            "image_size",
+            "reported_map",
+            "reported_f1",
+        ):
             add(name, getattr(self, name))
         add("start_ms", self.start_ms.astype(np.float64))
         add("end_ms", self.end_ms.astype(np.float64))

@@ -12,7 +12,7 @@ import contextlib
 import math
 import time
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 import structlog
@@ -55,7 +55,7 @@ class Grid(BaseTrigger):  # type: ignore[misc]
         number = math.ceil(ticks)
         if previous_fire_time is not None:
             number = max(number, math.floor((previous_fire_time.timestamp() - self.offset) / self.every + 1e-6) + 1)
-        return datetime.fromtimestamp(number * self.every + self.offset, timezone.utc)
+        return datetime.fromtimestamp(number * self.every + self.offset, UTC)
 
 
 class Delayed(BaseTrigger):  # type: ignore[misc]
@@ -94,9 +94,7 @@ class Scheduler:
         self._observer = observer
         self._running: set[asyncio.Task[Any]] = set()
         self._watcher: asyncio.Task[None] | None = None
-        self._scheduler = AsyncIOScheduler(
-            timezone=timezone.utc, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
-        )
+        self._scheduler = AsyncIOScheduler(timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1})
         self._scheduler.add_listener(self._on_event, EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES | EVENT_JOB_ERROR)
 
     def start(self) -> None:
@@ -198,7 +196,7 @@ class Scheduler:
 
 
 def _now() -> datetime:
-    return datetime.now(timezone.utc)
+    return datetime.now(UTC)
 
 
 def _in(seconds: float) -> datetime:

@@ -133,7 +133,9 @@ async def test_metrics_formats(service: Service) -> None:
     await service.app.start()
     async with aiohttp.ClientSession(auto_decompress=False) as session:
         url = f"http://{service.app.address}/metrics"
-        async with session.get(url, headers={"Accept": "application/openmetrics-text; version=1.0.0", "Accept-Encoding": "gzip"}) as response:
+        async with session.get(
+            url, headers={"Accept": "application/openmetrics-text; version=1.0.0", "Accept-Encoding": "gzip"}
+        ) as response:
             assert response.headers["Content-Type"].startswith("application/openmetrics-text")
             assert "gzip" == response.headers["Content-Encoding"]
             assert (await response.read()).startswith(b"\x1f\x8b")

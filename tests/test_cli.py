@@ -30,7 +30,10 @@ def run(*arguments: str, cwd: Path = ROOT, **environ: str) -> subprocess.Complet
 def simulator() -> Iterator[tuple[str, dict[int, str]]]:
     """`impulse-monitor simulate` as a process: its URL and the projects' keys, from what it prints."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "monitor", "simulate", "--log.level", "error"], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
+        [sys.executable, "-m", "monitor", "simulate", "--log.level", "error"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
     stop = threading.Timer(50, process.kill)
     stop.start()
@@ -144,7 +147,9 @@ def test_run_reloads_and_stops(config: Path) -> None:
     content = yaml.safe_load(config.read_text(encoding="utf-8"))
     content["http"] = {"listen": "127.0.0.1:0"}
     config.write_text(yaml.safe_dump(content), encoding="utf-8")
-    process = subprocess.Popen([sys.executable, "-m", "monitor", "run", "--config", str(config)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "monitor", "run", "--config", str(config)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     stop = threading.Timer(40, process.kill)
     stop.start()
     try:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from monitor.config import Schedule
 from monitor.scheduler import CRON_SPREAD, Grid, Scheduler, first_delay, trigger
 from monitor.targets import TargetKey
 
-moments = st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1)).map(lambda moment: moment.replace(tzinfo=timezone.utc))
+moments = st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1)).map(lambda moment: moment.replace(tzinfo=UTC))
 
 
 class Counted:
@@ -77,7 +78,7 @@ def test_grid_never_fires_twice(every: float, share: float, now: datetime) -> No
 def test_grid_returns_after_an_early_run() -> None:
     """A run between two grid points, as the first one is, does not move the grid."""
     grid = Grid(900, 100)
-    early = datetime.fromtimestamp(1_000_000_000, timezone.utc)
+    early = datetime.fromtimestamp(1_000_000_000, UTC)
 
     assert (1_000_000_000 // 900 * 900 + 100) % 900 == grid.get_next_fire_time(early, early).timestamp() % 900
 
@@ -85,10 +86,10 @@ def test_grid_returns_after_an_early_run() -> None:
 def test_cron_is_spread_within_its_minute() -> None:
     """Jobs of one cron expression fire at their own second of the minute it names, in its time zone."""
     schedule = Schedule(cron="30 6 * * *", timezone="Asia/Kolkata")
-    now = datetime(2026, 3, 1, tzinfo=timezone.utc)
+    now = datetime(2026, 3, 1, tzinfo=UTC)
     on_time, late = (trigger(schedule, spread).get_next_fire_time(None, now) for spread in (0.0, 0.5))
 
-    assert datetime(2026, 3, 1, 1, 0, tzinfo=timezone.utc) == on_time
+    assert datetime(2026, 3, 1, 1, 0, tzinfo=UTC) == on_time
     assert timedelta(seconds=CRON_SPREAD / 2) == late - on_time
     assert timedelta(days=1) == trigger(schedule, 0.5).get_next_fire_time(late, late) - late
 
@@ -98,7 +99,7 @@ def test_targets_spread_evenly() -> None:
     spreads = sorted(TargetKey(number, 1, "int8", "testing").spread() for number in range(1000))
 
     assert 0.34351127595887015 == TargetKey(12345, 1, "int8", "testing").spread()
-    assert max(after - before for before, after in zip(spreads, spreads[1:], strict=False)) < 0.02
+    assert max(after - before for before, after in pairwise(spreads)) < 0.02
     assert 0 <= spreads[0] < spreads[-1] < 1
 
 
@@ -169,7 +170,7 @@ async def test_late_run_is_not_dropped(running: Scheduler, counted: Counted) -> 
         ran += 1
 
     running.add("job", Grid(3600, 0.0), run, delay=0.2)
-    time.sleep(2.5)  # noqa: ASYNC251  # the stall
+    time.sleep(2.5)  # the stall
     await asyncio.sleep(0.3)
 
     assert 1 == ran
@@ -255,7 +256,7 @@ async def test_heartbeat_and_lag(running: Scheduler, counted: Counted, monkeypat
     """The heartbeat comes from a scheduled job; a loop that was held up shows in the lag."""
     monkeypatch.setattr(module, "HEARTBEAT", 0.5)
     await asyncio.sleep(0.05)
-    time.sleep(0.4)  # noqa: ASYNC251  # the stall
+    time.sleep(0.4)  # the stall
     async with asyncio.timeout(10):
         while not counted.lags:
             await asyncio.sleep(0.05)

@@ -80,9 +80,7 @@ class _Handler:
         owner = self._owner(key)
         state = self._key_state(key, owner, project_id)
         actions = studio.meet(call, project_id if project_id is not None else owner.id if owner else None)
-        studio.requests.append(
-            Request(studio.now(), request.method, call, request.path, project_id, dict(request.query), state, actions)
-        )
+        studio.requests.append(Request(studio.now(), request.method, call, request.path, project_id, dict(request.query), state, actions))
         with studio.in_flight(key):
             return await self._answer(request, call, owner if state == "valid" else None, state, actions)
 

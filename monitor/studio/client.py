@@ -9,7 +9,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
@@ -65,7 +65,9 @@ class _Gate:
     async def opened(self, call: str) -> None:
         while (wait := self.closed_until - time.monotonic()) > 0:
             if wait > LONGEST_WAIT:
-                raise Unreachable(f"{call}: Studio asked to wait another {wait:.0f} s (Retry-After); no request is sent with this key until then")
+                raise Unreachable(
+                    f"{call}: Studio asked to wait another {wait:.0f} s (Retry-After); no request is sent with this key until then"
+                )
             await asyncio.sleep(wait)
 
 
@@ -182,7 +184,8 @@ class Client:
                 raise _Retryable("truncated", Unreachable(f"{where}: the reply broke off")) from error
             except (aiohttp.ClientError, OSError) as error:
                 observed.code = "error"
-                what = f"{where}: no connection to {self.url} ({type(error).__name__}: {error}); check the network, studio.url and studio.proxy"
+                reason = f"{type(error).__name__}: {error}"
+                what = f"{where}: no connection to {self.url} ({reason}); check the network, studio.url and studio.proxy"
                 raise _Retryable("connection", Unreachable(what)) from error
         self.observer.received(len(body))
         self._raise_for_status(response, body, where, gate)
@@ -213,7 +216,9 @@ class Client:
         if status < 300:
             return
         if status in (401, 403):
-            raise AuthError(f"{where}: Studio refused the API key (HTTP {status}); check that it is this project's key, not expired, and may read it")
+            raise AuthError(
+                f"{where}: Studio refused the API key (HTTP {status}); check that it is this project's key, not expired, and may read it"
+            )
         if status != 429:
             _raise_for_refusal(body, where, known_only=True)
         if status == 404:
@@ -228,7 +233,9 @@ class Client:
             )
             raise _Retryable("rate_limited" if rate_limited else "server_error", Unreachable(what), delay)
         if status < 400:
-            raise InvalidReply(f"{where}: Studio redirected (HTTP {status}); the key is not sent elsewhere: put the final address into studio.url")
+            raise InvalidReply(
+                f"{where}: Studio redirected (HTTP {status}); the key is not sent elsewhere: put the final address into studio.url"
+            )
         _raise_for_refusal(body, where)
         raise InvalidReply(f"{where}: Studio answered {status}")
 
@@ -287,6 +294,6 @@ def _retry_after(value: str | None) -> float | None:
         except ValueError:
             return None
         if date.tzinfo is None:
-            date = date.replace(tzinfo=timezone.utc)
-        seconds = (date - datetime.now(timezone.utc)).total_seconds()
+            date = date.replace(tzinfo=UTC)
+        seconds = (date - datetime.now(UTC)).total_seconds()
     return max(0.0, seconds) + random.uniform(0, 1)

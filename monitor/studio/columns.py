@@ -9,7 +9,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -313,7 +313,11 @@ class ColumnBuilder:
         found = self._threshold_cache.get(raw)
         if found is None:
             listed = self._decode(_thresholds, raw, "thresholds") or ()
-            found = {row.key: float(row.value) for row in listed if row.key and isinstance(row.value, int | float) and not isinstance(row.value, bool)}
+            found = {
+                row.key: float(row.value)
+                for row in listed
+                if row.key and isinstance(row.value, int | float) and not isinstance(row.value, bool)
+            }
             self._threshold_cache[raw] = found
         return found
 
@@ -500,7 +504,7 @@ def _dates(texts: Sequence[str | None]) -> npt.NDArray[np.datetime64]:
 
 def _date(text: str | None) -> datetime | None:
     seconds = timestamp(text)
-    return None if seconds is None else datetime.fromtimestamp(seconds, timezone.utc).replace(tzinfo=None)
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
 
 
 def timestamp(text: str | None) -> float | None:
@@ -511,4 +515,4 @@ def timestamp(text: str | None) -> float | None:
         return None
     if date is None:
         return None
-    return (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).timestamp()
+    return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()

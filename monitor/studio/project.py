@@ -29,7 +29,8 @@ _ANOMALY_TYPES = frozenset({"anomaly", "anomaly-gmm"})
 class StudioProject:
     """Calls about one project.
 
-    Methods named `optional_…` answer None where Studio refuses or does not know the call: their failure costs only what they would have said.
+    Methods named `optional_…` answer None (or nothing) where Studio refuses or does not know the call: their failure costs only
+    what they would have said.
     """
 
     def __init__(self, client: Client, project_id: int, key: str) -> None:

@@ -79,4 +79,6 @@ def _authorize(request: web.Request, token: SecretStr | None) -> None:
         raise web.HTTPForbidden(text="This is off: set http.admin_token_file to allow it.\n")
     given = request.headers.get(hdrs.AUTHORIZATION, "")
     if not hmac.compare_digest(given.encode(), f"Bearer {token.get_secret_value()}".encode()):
-        raise web.HTTPUnauthorized(headers={hdrs.WWW_AUTHENTICATE: 'Bearer realm="impulse-monitor"'}, text="Bring the admin token as a bearer.\n")
+        raise web.HTTPUnauthorized(
+            headers={hdrs.WWW_AUTHENTICATE: 'Bearer realm="impulse-monitor"'}, text="Bring the admin token as a bearer.\n"
+        )

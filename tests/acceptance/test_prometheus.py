@@ -78,7 +78,9 @@ class Chain:
     def values(self, expression: str) -> dict[tuple[str, str, str], float]:
         """Values by (project id, impulse id, variant)."""
         rows = self.query(expression)
-        return {(row["metric"]["project_id"], row["metric"]["impulse_id"], row["metric"]["variant"]): float(row["value"][1]) for row in rows}
+        return {
+            (row["metric"]["project_id"], row["metric"]["impulse_id"], row["metric"]["variant"]): float(row["value"][1]) for row in rows
+        }
 
     def scrape(self) -> str:
         """The exposition itself."""
@@ -95,7 +97,12 @@ def chain(tmp_path_factory: pytest.TempPathFactory, program: Callable[[str], str
     settings = {"global": {"scrape_interval": "1s"}, "scrape_configs": [scrape]}
     (folder / "prometheus.yml").write_text(yaml.safe_dump(settings), encoding="utf-8")
     demo = [sys.executable, "-m", "monitor", "demo", "--listen", f"127.0.0.1:{metrics}", "--directory", str(folder / "demo")]
-    server = [binary, f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/tsdb", f"--web.listen-address=127.0.0.1:{api}"]
+    server = [
+        binary,
+        f"--config.file={folder}/prometheus.yml",
+        f"--storage.tsdb.path={folder}/tsdb",
+        f"--web.listen-address=127.0.0.1:{api}",
+    ]
     with process(*demo, log=folder / "demo.log"), process(*server, log=folder / "prometheus.log"):
         chain = Chain(api, metrics, folder / "demo" / "monitor.yaml")
         until(lambda: len(chain.query("edge_impulse_up == 1")) >= 12)

@@ -102,7 +102,9 @@ def main() -> None:
     if options.obvious:
         obvious(options.obvious[0], int(options.obvious[1]), options.obvious[2])
         return
-    simulator = subprocess.Popen([sys.executable, "-m", "monitor.simulator", "--bulk", str(options.samples)], stdout=subprocess.PIPE, text=True)
+    simulator = subprocess.Popen(
+        [sys.executable, "-m", "monitor.simulator", "--bulk", str(options.samples)], stdout=subprocess.PIPE, text=True
+    )
     service = None
     try:
         assert simulator.stdout is not None
@@ -111,7 +113,12 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             config, log = Path(folder) / "monitor.yaml", Path(folder) / "log"
             entry = {"id": project["id"], "api_key": project["api_key"], "variants": ["int8"]}
-            content = {"studio": {"url": studio["url"]}, "schedule": {"every": "1h"}, "http": {"listen": "127.0.0.1:0"}, "projects": [entry]}
+            content = {
+                "studio": {"url": studio["url"]},
+                "schedule": {"every": "1h"},
+                "http": {"listen": "127.0.0.1:0"},
+                "projects": [entry],
+            }
             config.write_text(yaml.safe_dump(content), encoding="utf-8")
             with log.open("w") as stream:
                 service = subprocess.Popen([sys.executable, "-m", "monitor", "run", "--config", str(config)], stderr=stream)

@@ -45,7 +45,9 @@ def result_set(
     )
 
 
-def figures(results: ResultSet, seed: int | None = None, *, bad: frozenset[str] = frozenset(), good: frozenset[str] = frozenset()) -> Anomaly:
+def figures(
+    results: ResultSet, seed: int | None = None, *, bad: frozenset[str] = frozenset(), good: frozenset[str] = frozenset()
+) -> Anomaly:
     """The figures of the only block, where nothing is left out."""
     (found,), left_out = anomaly(results, seed, bad, good)
     assert left_out == {}

@@ -103,9 +103,7 @@ def agrees(results: ResultSet) -> None:
 
 
 # Whole pixels of a small grid and few scores, so that equal scores and equal overlaps are frequent.
-boxes = st.tuples(
-    st.integers(0, 4), st.integers(0, 3), st.integers(0, 3), st.integers(0, 3), st.integers(0, 6), st.integers(0, 6)
-)
+boxes = st.tuples(st.integers(0, 4), st.integers(0, 3), st.integers(0, 3), st.integers(0, 3), st.integers(0, 6), st.integers(0, 6))
 scores = st.sampled_from([0.0, 0.25, 0.5, 0.5000000001, 0.75, 1.0])
 
 

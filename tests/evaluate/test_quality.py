@@ -153,7 +153,10 @@ def test_very_many_labels() -> None:
     rng = np.random.default_rng(1)
     names = [f"{number:05}" for number in range(2_000)]
     labels = [names[k] for k in rng.integers(0, 2_000, 5_000)]
-    predictions = [label if hit else names[other] for label, hit, other in zip(labels, rng.random(5_000) < 0.7, rng.integers(0, 2_000, 5_000), strict=True)]
+    predictions = [
+        label if hit else names[other]
+        for label, hit, other in zip(labels, rng.random(5_000) < 0.7, rng.integers(0, 2_000, 5_000), strict=True)
+    ]
 
     found = quality(result_set(labels, predictions), None)
 

@@ -83,7 +83,28 @@ def test_numbers_as_json_writes_them(text: str, value: float) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["nan", "NaN", "inf", "-Infinity", "1_000", " 1", "1 ", "1\n", "", "+1", ".5", "5.", "01", "0x10", "1e999", "1,5", "cold", "٣", "--1", "1e"],
+    [
+        "nan",
+        "NaN",
+        "inf",
+        "-Infinity",
+        "1_000",
+        " 1",
+        "1 ",
+        "1\n",
+        "",
+        "+1",
+        ".5",
+        "5.",
+        "01",
+        "0x10",
+        "1e999",
+        "1,5",
+        "cold",
+        "٣",
+        "--1",
+        "1e",
+    ],
 )
 def test_other_texts_are_unparsable(text: str) -> None:
     """What is no finite number is left out and counted, whichever side it is on."""

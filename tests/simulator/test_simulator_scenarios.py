@@ -240,9 +240,7 @@ def test_a_retrained_model_has_a_date() -> None:
 
 def test_impulses_of_a_project_share_its_samples() -> None:
     """Two impulses judge the same recordings, one worse than the other."""
-    project = GeneratedProject(
-        1, "p", Classification(unknown_share=0), impulses=projects.two_impulses().impulses, sizes={"testing": 1000}
-    )
+    project = GeneratedProject(1, "p", Classification(unknown_share=0), impulses=projects.two_impulses().impulses, sizes={"testing": 1000})
     first, second = project.ground(1), project.ground(2)
     assert first is not None
     assert second is not None

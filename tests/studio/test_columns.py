@@ -83,7 +83,11 @@ def test_tolerates_missing_and_null() -> None:
             "result": [
                 {"sampleId": 1},
                 {"sampleId": 2, "sample": None, "classifications": None},
-                {"sampleId": 3, "sample": {"added": None, "imageDimensions": None}, "classifications": [{"learnBlock": None, "result": None}]},
+                {
+                    "sampleId": 3,
+                    "sample": {"added": None, "imageDimensions": None},
+                    "classifications": [{"learnBlock": None, "result": None}],
+                },
                 {"sampleId": 4, "classifications": [classified(None, thresholds=None, structuredResult=None)]},
             ],
             "predictions": [
@@ -121,14 +125,20 @@ def test_unknown_block_is_counted_and_skipped() -> None:
 
 def test_undocumented_result_of_a_known_block_is_counted() -> None:
     """A value of another shape than documented is left out and counted by its field."""
-    _, builder = build({"result": [sample(1, {**classified(), "result": [{"a": "high"}], "thresholds": "none"})], "predictions": [window(1)]})
+    _, builder = build(
+        {"result": [sample(1, {**classified(), "result": [{"a": "high"}], "thresholds": "none"})], "predictions": [window(1)]}
+    )
 
     assert {"result": 1, "thresholds": 1} == dict(builder.unknown)
 
 
 def test_thresholds_keep_numbers_only() -> None:
     """Texts among the thresholds are no thresholds of a figure; servers that know none have the deprecated rating."""
-    listed = [{"key": "min_anomaly_score", "value": 0.3}, {"key": "anomaly_scoring_aggregation_method", "value": "max"}, {"key": "x", "value": True}]
+    listed = [
+        {"key": "min_anomaly_score", "value": 0.3},
+        {"key": "anomaly_scoring_aggregation_method", "value": "max"},
+        {"key": "x", "value": True},
+    ]
     new, _ = build({"result": [sample(1, classified({"a": 1.0}, thresholds=listed))], "predictions": [window(1)]})
     old, _ = build({"result": [sample(1, classified({"a": 1.0}, minimumConfidenceRating=0.6))], "predictions": [window(1)]})
 
@@ -191,7 +201,10 @@ def test_anomaly_scores() -> None:
 
 def test_visual_anomaly_takes_the_maximum() -> None:
     """Of a grid of scores only the image's maximum is kept."""
-    entry = {"learnBlock": {"id": 5, "type": "keras-visual-anomaly"}, "anomalyResult": [{"scores": [[1, 2], [3, 9]], "maxScore": 9, "meanScore": 4}]}
+    entry = {
+        "learnBlock": {"id": 5, "type": "keras-visual-anomaly"},
+        "anomalyResult": [{"scores": [[1, 2], [3, 9]], "maxScore": 9, "meanScore": 4}],
+    }
     results, _ = build({"result": [sample(1, entry)], "predictions": [window(1, "anomaly", "anomaly", expectedAnomalyOutcome="anomaly")]})
 
     assert [9.0] == results.anomaly[5].tolist()
@@ -212,7 +225,12 @@ def test_expected_outcome_of_the_sample() -> None:
 
 def test_expected_outcome_per_window() -> None:
     """Ground truth listed beside the block counts window by window; a shape that nobody documented fails nothing."""
-    entry = classified({"anomaly": 1.0}, {"anomaly": 1.0}, block_type="anomaly", expectedAnomalyOutcome=[{"startIndex": 0, "endIndex": 9, "label": "anomaly"}, None])
+    entry = classified(
+        {"anomaly": 1.0},
+        {"anomaly": 1.0},
+        block_type="anomaly",
+        expectedAnomalyOutcome=[{"startIndex": 0, "endIndex": 9, "label": "anomaly"}, None],
+    )
     odd = classified({"anomaly": 1.0}, block_type="anomaly", expectedAnomalyOutcome={"what": 1})
     results, builder = build({"result": [sample(1, entry), sample(2, odd)], "predictions": [window(1), window(1, start=5), window(2)]})
 
@@ -233,7 +251,12 @@ def test_boxes() -> None:
     results, _ = build(
         {
             "result": [
-                sample(2, detector("yolov5", structuredResult=[{"mAP": 0.5, "f1": None}]), boundingBoxes=[whole], imageDimensions={"width": 320, "height": 240}),
+                sample(
+                    2,
+                    detector("yolov5", structuredResult=[{"mAP": 0.5, "f1": None}]),
+                    boundingBoxes=[whole],
+                    imageDimensions={"width": 320, "height": 240},
+                ),
                 sample(1, detector("yolov11", details=[{"mAP": 0.25}]), boundingBoxes=[{**whole, "label": "dog"}, {**whole, "x": None}]),
             ],
             "predictions": [window(2, boundingBoxes=[found, {**found, "score": None}]), window(1, boundingBoxes=[found])],
@@ -244,7 +267,9 @@ def test_boxes() -> None:
     assert results.detections is not None
     assert results.image_size is not None
     assert [[0, 0], [320, 240]] == results.image_size.tolist()
-    assert [(0, "dog"), (1, "cat")] == [(owner, results.labels[label]) for owner, label in zip(results.truth.owner, results.truth.label, strict=True)]
+    assert [(0, "dog"), (1, "cat")] == [
+        (owner, results.labels[label]) for owner, label in zip(results.truth.owner, results.truth.label, strict=True)
+    ]
     assert [0, 1] == results.detections.owner.tolist()
     assert [0.1, 2.0, 3.0, 4.0] == results.detections.xywh[1].tolist()
     np.testing.assert_array_equal([0.25, 0.5], results.reported_map)
@@ -264,7 +289,10 @@ def test_fomo_counts() -> None:
     images = [json.dumps(info), "{}", "{broken"]
     results, builder = build(
         {
-            "result": [sample(number, detector("fomo", structuredResult=[{"f1": 0.5, "debugInfoJson": text}])) for number, text in enumerate(images)],
+            "result": [
+                sample(number, detector("fomo", structuredResult=[{"f1": 0.5, "debugInfoJson": text}]))
+                for number, text in enumerate(images)
+            ],
             "predictions": [window(number) for number in range(3)],
         }
     )
@@ -374,7 +402,9 @@ def test_fingerprint_tells_changes_apart(content: tuple[list[dict[str, Any]], li
 
     def scored(change: float) -> str:
         rows = [{"anomaly": row["anomaly"] + change} for row in entry["classifications"][1]["result"]]
-        changed = sample(entry["sampleId"], entry["classifications"][0], classified(*rows, number=4, block_type="anomaly"), deviceName="another")
+        changed = sample(
+            entry["sampleId"], entry["classifications"][0], classified(*rows, number=4, block_type="anomaly"), deviceName="another"
+        )
         return build({"result": [*samples[:place], changed, *samples[place + 1 :]], "predictions": windows})[0].fingerprint()
 
     assert base == scored(0.0)

@@ -125,7 +125,9 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("action", "error"), REFUSALS, ids=repr)
-async def test_refusals_are_not_retried(project: StudioProject, studio: Studio, counted: Any, action: Any, error: type[StudioError]) -> None:
+async def test_refusals_are_not_retried(
+    project: StudioProject, studio: Studio, counted: Any, action: Any, error: type[StudioError]
+) -> None:
     """What another attempt would not change ends the pull at once, in its state, without a secret in the text."""
     studio.fail(action, PAGE, times=None)
 
@@ -155,7 +157,9 @@ PASSING = [
 
 
 @pytest.mark.parametrize(("action", "reason", "state"), PASSING, ids=repr)
-async def test_passing_failures_are_retried(project: StudioProject, studio: Studio, counted: Any, action: Any, reason: str, state: PullState) -> None:
+async def test_passing_failures_are_retried(
+    project: StudioProject, studio: Studio, counted: Any, action: Any, reason: str, state: PullState
+) -> None:
     """What may pass is tried again, in the middle of a pull, and the result set is whole."""
     del state
     studio.fail(action, PAGE, after=2, times=2)
@@ -218,7 +222,7 @@ async def test_long_retry_after_ends_the_pull(project: StudioProject, studio: St
 async def test_pull_has_a_deadline(project: StudioProject, studio: Studio) -> None:
     """A pull that takes too long ends, whatever it is doing."""
     studio.latency = 0.2
-    with pytest.raises(Unreachable, match="longer than 0.3 s"):
+    with pytest.raises(Unreachable, match=r"longer than 0\.3 s"):
         await pull(project, KEY, deadline=0.3)
 
 
@@ -229,7 +233,9 @@ async def test_key_is_not_sent_elsewhere(project: StudioProject, studio: Studio,
         await pull(project, KEY)
 
 
-async def test_large_bodies_are_asked_for_in_smaller_pieces(project: StudioProject, studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_large_bodies_are_asked_for_in_smaller_pieces(
+    project: StudioProject, studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A page beyond the limit of a body is not read to its end; fewer samples are asked for."""
     monkeypatch.setattr(client_module, "BODY_LIMIT", 70_000)
     monkeypatch.setattr(pull_module, "FIRST_PAGE", 100)
@@ -291,7 +297,9 @@ async def test_change_while_paging_starts_again(project: StudioProject, studio: 
 
 
 @pytest.mark.parametrize(("name", "change"), CHANGES[:1] + CHANGES[3:], ids=["added", "rescored"])
-async def test_set_that_keeps_changing_is_inconsistent(project: StudioProject, studio: Studio, counted: Any, name: str, change: Any) -> None:
+async def test_set_that_keeps_changing_is_inconsistent(
+    project: StudioProject, studio: Studio, counted: Any, name: str, change: Any
+) -> None:
     """One that changes in every reading ends as inconsistent, after a bounded number of readings."""
     del name
     studio.fail(Change(change(studio)), PAGE, times=None)
