@@ -14,6 +14,10 @@ LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("auto", "logfmt", "json")
 
 
+_NO_LOCALS = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+"""Local variables hold keys and Studio's bodies: a traceback names places only."""
+
+
 class Secrets:
     """Values that must not appear in any line, whatever text they got into: the last line of defence."""
 
@@ -55,9 +59,9 @@ def configure(level: str = "info", style: str = "auto", stream: TextIO | None = 
     ]
     renderers: list[Processor]
     if style == "json" or (style == "auto" and not terminal):
-        renderers = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        renderers = [structlog.processors.ExceptionRenderer(_NO_LOCALS), structlog.processors.JSONRenderer(ensure_ascii=False)]
     elif terminal:
-        renderers = [structlog.dev.ConsoleRenderer(colors=True)]
+        renderers = [structlog.dev.ConsoleRenderer(colors=True, exception_formatter=structlog.dev.plain_traceback)]
     else:
         renderers = [structlog.processors.format_exc_info, structlog.processors.LogfmtRenderer(key_order=["ts", "level", "event"])]
     handler = logging.StreamHandler(stream)

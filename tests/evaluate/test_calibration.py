@@ -97,11 +97,12 @@ def test_verdict_and_min_score_do_not_matter() -> None:
 
 
 def test_confidences_beyond_one_keep_to_the_outer_bins() -> None:
-    """A confidence pushed past 1 by the device's rounding counts in the last bin."""
+    """A confidence pushed past 1 by the device's rounding counts in the last bin, and earns no negative loss."""
     found = calibration(of(["a", "a"], [[1.0001, 0], [0.95, 0.05]]))
 
     assert found is not None
     assert found.expected_error == pytest.approx(abs(2 - 1.9501) / 2)
+    assert found.log_loss == pytest.approx(-math.log(0.95) / 2)
 
 
 def test_two_blocks() -> None:

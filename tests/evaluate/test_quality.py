@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import astuple, replace
 
 import numpy as np
@@ -124,6 +125,16 @@ def test_uncertain_is_never_a_class() -> None:
     assert found.classes == {"a": ClassFigures(0.5, 1.0, close(2 / 3), 1)}
 
 
+def test_prediction_without_a_text_is_a_miss() -> None:
+    """A window judged without any prediction is missed by its class, is not `uncertain`, and has no cell."""
+    results = result_set(["a", "a"], ["a", "a"], correct=[CORRECT, WRONG])
+
+    found = quality(replace(results, prediction=np.array([0, -1])), None)
+
+    assert found is not None
+    assert (found.uncertain, found.classes, found.confusion) == (0.0, {"a": ClassFigures(1.0, 0.5, close(2 / 3), 2)}, {("a", "a"): 1})
+
+
 def test_unscored_windows_count_nowhere() -> None:
     """A label that occurs only in unscored windows is no class, and its windows are in no denominator."""
     found = quality(result_set(["a", "b"], ["a", "a"], correct=[CORRECT, UNSCORED]), None)
@@ -149,7 +160,7 @@ def test_no_figures_where_they_do_not_apply(results: ResultSet) -> None:
 
 
 def test_very_many_labels() -> None:
-    """A table of labels too large to count whole gives the same figures."""
+    """A table of labels too large to count whole gives the same figures, in memory for the windows there are."""
     rng = np.random.default_rng(1)
     names = [f"{number:05}" for number in range(2_000)]
     labels = [names[k] for k in rng.integers(0, 2_000, 5_000)]
@@ -158,9 +169,17 @@ def test_very_many_labels() -> None:
         for label, hit, other in zip(labels, rng.random(5_000) < 0.7, rng.integers(0, 2_000, 5_000), strict=True)
     ]
 
-    found = quality(result_set(labels, predictions), None)
+    results = result_set(labels, predictions)
+
+    tracemalloc.start()
+    try:
+        found = quality(results, None)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
     assert found is not None
+    assert peak < 20e6
     assert found.mean_f1 == close(f1_score(labels, predictions, labels=sorted(set(labels)), average="macro", zero_division=0))
     assert sum(found.confusion.values()) == 5_000
 

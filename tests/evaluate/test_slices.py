@@ -46,6 +46,16 @@ def test_limit_holds_for_each_key() -> None:
     assert cut == 3
 
 
+def test_equal_values_stay_in_the_order_of_texts() -> None:
+    """Of values with equally many windows, the first as texts stay: the same ones at every pull."""
+    devices = [f"device {number:02}" for number in range(40)]
+
+    found, cut = slices(result_set(["a"] * 40, ["a"] * 40, device=devices[::-1]), ["device_name"], 3)
+
+    assert [value for _, value in found] == devices[:3]
+    assert cut == 37
+
+
 @given(classified(), st.data(), st.integers(1, 5))
 def test_equals_counting(results: ResultSet, data: st.DataObject, limit: int) -> None:
     """Every slice is what counting window by window gives, and what is cut is not larger than what is kept."""
