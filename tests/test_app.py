@@ -232,6 +232,21 @@ async def test_reload_diffs_by_key(service: Service, how: str, tmp_path: Path, m
     assert {THREE} == set(await service.series("edge_impulse_up"))
 
 
+async def test_target_removed_while_it_is_pulled(service: Service) -> None:
+    """A pull that ends after its target was removed shows nothing."""
+    await service.app.start()
+    await service.pulled(ONE, THREE)
+    service.studio.fail(Delay(1.0), "result/page", 103, times=None)
+    before = len(service.studio.calls("result/page", 103))
+    await service.until(lambda: len(service.studio.calls("result/page", 103)) > before)
+    service.content["projects"] = [service.entry(101)]
+    service.write()
+    assert await service.app.reload()
+    await service.app.scheduler.drain()
+
+    assert {ONE} == set(service.app.board.snapshots)
+
+
 async def test_bad_reload_keeps_what_runs(service: Service) -> None:
     """An invalid file changes nothing and shows in a gauge; the next good one is taken."""
     await service.app.start()

@@ -104,8 +104,9 @@ class Client:
         self._gates: dict[str, _Gate] = {}
         self._backoff = backoff
         self._proxy = proxy
+        # The semaphores bound the connections: waiting in the connector's own queue would count against a request's timeout.
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=in_flight, ssl=ssl.create_default_context(cafile=ca_file) if ca_file else True),
+            connector=aiohttp.TCPConnector(limit=0, ssl=ssl.create_default_context(cafile=ca_file) if ca_file else True),
             timeout=aiohttp.ClientTimeout(total=timeout),
             trust_env=proxy is None,
             headers={"Accept": "application/json", "Accept-Encoding": "gzip"},

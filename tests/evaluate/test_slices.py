@@ -50,10 +50,12 @@ def test_equal_values_stay_in_the_order_of_texts() -> None:
     """Of values with equally many windows, the first as texts stay: the same ones at every pull."""
     devices = [f"device {number:02}" for number in range(40)]
 
-    found, cut = slices(result_set(["a"] * 40, ["a"] * 40, device=devices[::-1]), ["device_name"], 3)
+    twice = devices + devices[10:20]
 
-    assert [value for _, value in found] == devices[:3]
-    assert cut == 37
+    found, cut = slices(result_set(["a"] * 50, ["a"] * 50, device=twice[::-1]), ["device_name"], 12)
+
+    assert [value for _, value in found] == [*devices[10:20], *devices[:2]]
+    assert cut == 28
 
 
 @given(classified(), st.data(), st.integers(1, 5))

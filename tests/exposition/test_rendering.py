@@ -211,3 +211,15 @@ async def test_failure_is_not_kept(renderer: Renderer, gated: Gated) -> None:
     body, _ = await renderer.render("", "")
 
     assert b"runs 2.0" in body
+
+
+async def test_concurrent_scrapes_share_a_failure(renderer: Renderer, gated: Gated) -> None:
+    """A rendering that fails is not repeated for each scrape that waited for it."""
+    gated.error = RuntimeError("no")
+    scrapes = [asyncio.create_task(renderer.render("", "")) for _ in range(3)]
+    await asyncio.to_thread(gated.entered.wait, PATIENCE)
+    gated.open.set()
+    outcomes = await asyncio.gather(*scrapes, return_exceptions=True)
+
+    assert [gated.error] * 3 == outcomes
+    assert 1 == gated.runs

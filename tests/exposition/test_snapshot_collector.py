@@ -262,7 +262,7 @@ def test_confusion_within_the_limit() -> None:
         ("a", "uncertain"): 6,
         ("b", "uncertain"): 5,
         ("a", "noise"): 10,
-        ("b", "rare"): 1,
+        ("b", "aside"): 1,
     }
     of = board(snapshot(target(), classified(quality({"a": 63, "b": 8, "c": 1}, confusion))))
 
@@ -333,21 +333,33 @@ def test_text_that_is_not_unicode_does_not_stop_the_exposition() -> None:
 
 
 def test_board_may_change_during_a_scrape() -> None:
-    """A target that comes or goes while another thread walks the board is no error: it sees one moment of it."""
-    of = board(*(snapshot(target(impulse_id=number), None) for number in range(3)))
+    """Projects and targets that come or go while another thread walks the board are no error: it sees one moment of each."""
+    of = board(*(snapshot(target(impulse_id=number), None) for number in range(3)), projects=[ProjectStatus(8, PullState.OK)])
 
-    class Restless(str):
-        """A name that, when it is read, makes a target leave and others come."""
+    class RestlessNumber(int):
+        """A project's number that, when it is read, makes other projects come."""
+
+        def __str__(self) -> str:
+            of.projects[99] = ProjectStatus(99, PullState.OK)
+            return super().__repr__()
+
+    class RestlessName(str):
+        """A target's name that, when it is read, makes a target leave and others come."""
 
         def encode(self, *args: str) -> bytes:
             of.forget(target(impulse_id=2).key.id)
             for number in range(10, 20):
                 of.snapshots[str(number)] = snapshot(target(impulse_id=number), None)
-            of.projects[99] = ProjectStatus(99, PullState.OK)
             return super().encode(*args)
 
-    first = target(impulse_id=0, project=Restless("restless"))
-    of.watch(first, STALE_AFTER)
+    of.projects = {7: ProjectStatus(RestlessNumber(7), PullState.OK), **of.projects}
+    of.watch(target(impulse_id=0, project=RestlessName("restless")), STALE_AFTER)
+    collecting = registry(of)
 
-    assert {("0",), ("1",), ("2",)} == set(shown(of, "edge_impulse_up", "impulse_id"))
-    assert len(shown(of, "edge_impulse_up", "impulse_id")) == 12
+    during, after = (
+        {dict(pairs).get("impulse_id") or dict(pairs)["project_id"] for name, pairs in series(collecting.collect()) if name.endswith("_up")}
+        for _ in range(2)
+    )
+
+    assert {"7", "8", "0", "1", "2"} == during
+    assert {"7", "8", "99", "0", "1", *map(str, range(10, 20))} == after

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from monitor.errors import AuthError, Inconsistent, InvalidReply, MonitorError, NoResults, NotFound, PullState, StudioError, Unreachable
 from monitor.results import BlockKind
@@ -226,11 +228,28 @@ async def test_pull_has_a_deadline(project: StudioProject, studio: Studio) -> No
         await pull(project, KEY, deadline=0.3)
 
 
-async def test_key_is_not_sent_elsewhere(project: StudioProject, studio: Studio, url: str) -> None:
+async def test_key_is_not_sent_elsewhere(studio: Studio, url: str, counted: Any) -> None:
     """A redirect is refused instead of followed with the key in hand."""
-    studio.fail(Status(307), PAGE)
-    with pytest.raises(InvalidReply, match="redirected"):
-        await pull(project, KEY)
+
+    async def redirect(request: web.Request) -> web.Response:
+        raise web.HTTPTemporaryRedirect(url.removesuffix("/v1") + request.path_qs)
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", redirect)
+    async with TestServer(app) as elsewhere, Client(f"{elsewhere.make_url('/v1')}", counted) as client:
+        with pytest.raises(InvalidReply, match="redirected"):
+            await pull(StudioProject(client, 101, studio.projects[101].api_key), KEY)
+
+    assert [] == studio.calls()
+
+
+async def test_total_that_moves_is_noticed(project: StudioProject, studio: Studio, counted: Any) -> None:
+    """Another total on one page is a change, although every sample came."""
+    studio.fail(Edit(lambda page: page.update(totalCount=201)), PAGE, after=3)
+    results = await pull(project, KEY)
+
+    assert 200 == results.samples
+    assert {"changed": 1} == dict(counted.retries)
 
 
 async def test_large_bodies_are_asked_for_in_smaller_pieces(
