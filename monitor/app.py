@@ -210,9 +210,11 @@ class App:
             self.scheduler.remove(name)
         for name, entry in wanted.items():
             known = self._entries.get(name)
-            if known is not None:
-                entry.state, entry.found, entry.failures = known.state, known.found, known.failures
-            if rediscover or known is None or known.project != entry.project:
+            changed = rediscover or known is None or known.project != entry.project
+            if known is not None:  # the same object stays: a discovery that is under way will write to it
+                known.project = entry.project
+                wanted[name] = known
+            if changed:
                 spread = random.Random(name).random()
                 grid = Grid(loaded.config.studio.discover, spread * loaded.config.studio.discover)
                 self.scheduler.add(name, grid, partial(self._discover, name), delay=0.0)
@@ -223,10 +225,11 @@ class App:
         entry = self._entries.get(name)
         if entry is None:
             return
-        log_fields = {"project_id": entry.project.id}
+        project, client = entry.project, self._client
+        log_fields = {"project_id": project.id}
         before = entry.state
         try:
-            entry.found = await discover(await studio_project(self._client, entry.project), entry.project)
+            entry.found = await discover(await studio_project(client, project), project)
             entry.state, entry.failures = PullState.OK, 0
             log.info("discovery.finished", targets=len(entry.found.targets), **log_fields)
         except StudioError as error:
@@ -239,6 +242,8 @@ class App:
             log.exception("discovery.crashed", error=repr(error), **log_fields)
         if entry.state is not PullState.OK:
             self._discover_again(name, entry)
+        if entry.project is not project or self._client is not client:
+            self.scheduler.soon(name, delay=1.0)  # a reload came in between: what it asked for was skipped as an overlap
         self._reconcile()
 
     def _discover_again(self, name: str, entry: Entry) -> None:
@@ -299,6 +304,8 @@ class App:
         """Reload when the content of a configuration file changed."""
         while True:
             await asyncio.sleep(CONFIG_POLL)
-            seen = await asyncio.to_thread(fingerprint, self._path)
-            if seen != self._read:
-                await self.reload()
+            try:
+                if await asyncio.to_thread(fingerprint, self._path) != self._read:
+                    await self.reload()
+            except Exception:  # a bug met in one look must not end the looking
+                log.exception("config.watch_crashed")

@@ -148,7 +148,8 @@ class ResultSet:
         anomaly: Per anomaly block id, float64[m]; NaN where a window has none, infinity for what is not finite.
             Visual anomaly: each image's maximum.
         expected_anomaly: int8[m], 1 anomaly, 0 no anomaly, -1 no ground truth (Studio's `expectedAnomalyOutcome`).
-        truth: The labelled boxes. detections: The predicted ones.
+        truth: The labelled boxes.
+        detections: The predicted ones; None where the server is too old to send any, which is not the same as none found.
         reported_map, reported_f1: float64[m], Studio's own score of the image; NaN where absent.
         fomo: FOMO's matching, or None for other models.
         left_out: How much of the reply no column could hold, by reason (`unparsable`, `unknown_block`).

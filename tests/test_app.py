@@ -232,6 +232,20 @@ async def test_reload_diffs_by_key(service: Service, how: str, tmp_path: Path, m
     assert {THREE} == set(await service.series("edge_impulse_up"))
 
 
+async def test_reload_while_discovering(service: Service) -> None:
+    """What a discovery finds that was under way during a reload is not lost, and the changed entry is asked for again."""
+    service.studio.fail(Delay(1.0), "impulses", 101)
+    await service.app.start()
+    await service.until(lambda: len(service.studio.calls("impulses", 101)) > 0)
+    service.content["projects"][0]["labels"] = {"team": "edge"}
+    service.write()
+    assert await service.app.reload()
+    await service.pulled(ONE, THREE)
+    await service.until(lambda: len(service.studio.calls("impulses", 101)) > 1)
+
+    assert {"team": "edge"} == service.app.board.snapshots[ONE].target.labels
+
+
 async def test_target_removed_while_it_is_pulled(service: Service) -> None:
     """A pull that ends after its target was removed shows nothing."""
     await service.app.start()

@@ -165,7 +165,7 @@ class ColumnBuilder:
         self._window_sample, self._label, self._prediction = array("q"), array("q"), array("q")
         self._start, self._end = array("d"), array("d")
         self._correct, self._outcome = array("b"), array("b")
-        self._detections = _BoxRows()
+        self._detections, self._sends_boxes = _BoxRows(), False
         # per block and window
         self._confidences: dict[int, _Confidences] = {}
         self._anomaly: dict[int, _Rows] = {}
@@ -215,7 +215,8 @@ class ColumnBuilder:
         self._prediction.append(self._labels(_text(row.prediction)))
         self._correct.append(UNSCORED if row.prediction_correct is None else CORRECT if row.prediction_correct else WRONG)
         self._outcome.append(self._outcome_code(row.expected_anomaly_outcome))
-        if row.bounding_boxes:
+        if row.bounding_boxes is not None:
+            self._sends_boxes = True
             window = len(self._window_sample) - 1
             for box in row.bounding_boxes:
                 if not self._detections.add(window, self._labels(box.label), box, scored=True):
@@ -375,7 +376,7 @@ class ColumnBuilder:
             anomaly=anomaly,
             expected_anomaly=self._expected(join, sample_id),
             truth=truth if boxes else None,
-            detections=detections if boxes else None,
+            detections=detections if boxes and self._sends_boxes else None,
             reported_map=images[:, 0].copy() if boxes else None,
             reported_f1=images[:, 1].copy() if boxes else None,
             fomo=self._fomo(images, image_rows) if BlockKind.FOMO in kinds else None,

@@ -222,4 +222,4 @@ async def test_concurrent_scrapes_share_a_failure(renderer: Renderer, gated: Gat
     outcomes = await asyncio.gather(*scrapes, return_exceptions=True)
 
     assert [gated.error] * 3 == outcomes
-    assert 1 == gated.runs
+    assert gated.runs == 1

@@ -276,6 +276,17 @@ def test_boxes() -> None:
     assert {"unparsable": 2} == results.left_out
 
 
+def test_server_without_predicted_boxes() -> None:
+    """A server too old to send predicted boxes leaves them unknown; one that sends empty lists found nothing."""
+    page = {"result": [sample(1, detector("yolov5", structuredResult=[{"mAP": 0.5}]))]}
+    older, _ = build({**page, "predictions": [window(1)]})
+    newer, _ = build({**page, "predictions": [window(1, boundingBoxes=[])]})
+
+    assert older.detections is None
+    assert newer.detections is not None
+    assert 0 == len(newer.detections)
+
+
 def test_fomo_counts() -> None:
     """FOMO's counts are those of its own matching; an empty image has none of the lists, a broken one is not reported."""
     info = {
