@@ -1,0 +1,96 @@
+"""Which samples and windows of two runs are the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from monitor.results import ResultSet
+
+Index = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pairing:
+    """The shared samples of a baseline and a current run: same id, and windows that pair.
+
+    Attributes:
+        baseline_sample, current_sample: intp[s], their places in the two runs, by ascending id.
+        baseline_window, current_window: intp[w], their windows' places, pair by pair, by sample, start and end.
+        sample: intp[w], ascending, the pair's place among the shared samples.
+    """
+
+    baseline_sample: Index
+    current_sample: Index
+    baseline_window: Index
+    current_window: Index
+    sample: Index
+
+    @property
+    def samples(self) -> int:
+        """How many samples are shared."""
+        return len(self.baseline_sample)
+
+    def shared(self, samples: int, places: Index) -> npt.NDArray[np.bool_]:
+        """bool[samples], which of a run's samples are at `places` (`baseline_sample` or `current_sample`)."""
+        mask = np.zeros(samples, np.bool_)
+        mask[places] = True
+        return mask
+
+
+def pair(baseline: ResultSet, current: ResultSet) -> Pairing:
+    """Pair windows by (sample id, start, end).
+
+    Windows of equal bounds pair in their order. If any window of a sample finds no partner, the whole sample is not
+    shared: it counts as removed and added. Samples without windows pair by their id.
+    """
+    _, before, after = np.intersect1d(baseline.sample_id, current.sample_id, assume_unique=True, return_indices=True)
+    before_window, before_number = _windows_of(baseline, before)
+    after_window, after_number = _windows_of(current, after)
+    fits, before_order, after_order = equal_groups(
+        before_number, _bounds(baseline, before_window), after_number, _bounds(current, after_window), len(before)
+    )
+    number = before_number[before_order]
+    place = np.cumsum(fits) - 1
+    return Pairing(before[fits], after[fits], before_window[before_order], after_window[after_order], place[number])
+
+
+def equal_groups(
+    group_a: Index, rows_a: npt.NDArray[np.float64], group_b: Index, rows_b: npt.NDArray[np.float64], groups: int
+) -> tuple[npt.NDArray[np.bool_], Index, Index]:
+    """Which groups hold the same rows on both sides, in whatever order.
+
+    Args:
+        group_a, group_b: int[a], int[b], the group of each row, 0..groups - 1.
+        rows_a, rows_b: float64[a, c], float64[b, c], no NaN.
+        groups: How many groups there are; one without rows on both sides is equal.
+
+    Returns:
+        bool[groups]; and the rows of the equal groups on each side, so that row k of one is row k of the other, by group.
+    """
+    equal = np.bincount(group_a, minlength=groups) == np.bincount(group_b, minlength=groups)
+    order_a, order_b = _sorted(group_a, rows_a), _sorted(group_b, rows_b)
+    order_a, order_b = order_a[equal[group_a[order_a]]], order_b[equal[group_b[order_b]]]
+    differ = (rows_a[order_a] != rows_b[order_b]).any(axis=1)
+    equal[group_a[order_a[differ]]] = False
+    return equal, order_a[equal[group_a[order_a]]], order_b[equal[group_b[order_b]]]
+
+
+def _sorted(group: Index, rows: npt.NDArray[np.float64]) -> Index:
+    """The rows' places by group, then by their values; equal ones in the order given."""
+    return np.lexsort((*rows.T[::-1], group))
+
+
+def _windows_of(results: ResultSet, samples: Index) -> tuple[Index, Index]:
+    """The windows of these samples, and each one's place among the samples."""
+    place = np.full(results.samples, -1)
+    place[samples] = np.arange(len(samples))
+    number = place[results.sample]
+    window = np.flatnonzero(number >= 0)
+    return window, number[window]
+
+
+def _bounds(results: ResultSet, window: Index) -> npt.NDArray[np.float64]:
+    return np.stack([results.start_ms[window], results.end_ms[window]], axis=1).astype(np.float64)

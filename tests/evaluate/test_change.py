@@ -1,0 +1,431 @@
+"""The change from a baseline, what it is due to, and how likely it is to be noise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+
+import change_oracle as oracle
+import numpy as np
+import pytest
+from change_oracle import DETECTOR, FOMO, LABELS, QUIET, REGRESSION, Run, Window, by_metric, classified, columns, detector_run, worse
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import CLASSIFIER
+
+from monitor.evaluate.change import CAUSES, Change, ThresholdChange, changes
+from monitor.evaluate.detection import detection
+from monitor.evaluate.quality import quality
+from monitor.evaluate.regression import regression
+from monitor.results import CORRECT, UNCERTAIN, UNSCORED, WRONG, Block, BlockKind, FomoCounts, Points, ResultSet
+
+close = partial(pytest.approx, rel=0, abs=1e-12)
+
+
+def check_against_oracle(change: Change | None, expected: Mapping[str, float]) -> None:
+    """Assert that the causes are the oracle's, and that they add up where all exist."""
+    if change is None:
+        assert not expected
+        return
+    assert close(dict(expected)) == dict(change.causes)
+    if len(change.causes) == len(CAUSES):
+        assert close(change.causes["total"]) == sum(change.causes[cause] for cause in CAUSES if cause != "total")
+
+
+@st.composite
+def two_runs(draw: st.DrawFn, window: str) -> tuple[Run, Run]:
+    """Two runs of about 40 samples with what tells them apart: other predictions, labels, samples and window bounds."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    alone, relabelled, moved, many = (draw(st.sampled_from([0.0, 0.05, 0.3])) for _ in range(4))
+    baseline: dict[int, list[Window]] = {}
+    current: dict[int, list[Window]] = {}
+    for number in rng.permutation(draw(st.sampled_from([0, 25, 40, 45]))).tolist():
+        windows = int(rng.integers(0, 4)) if rng.random() < many else 1
+        before = [_window(window, rng, start) for start in range(windows)]
+        after = [
+            replace(old, label=new.label, truth=new.truth, true_points=new.true_points) if rng.random() < relabelled else old
+            for old, new in ((old, _window(window, rng, old.start)) for old in before)
+        ]
+        after = [_other_output(window, rng, old) for old in after]
+        if after and rng.random() < moved / 3:
+            after[-1] = replace(after[-1], start=99)
+        presence = rng.random()
+        if presence > alone / 2:
+            baseline[number] = before
+        if presence < 1 - alone / 2:
+            current[number] = after
+    return baseline, current
+
+
+def _window(kind: str, rng: np.random.Generator, start: int) -> Window:
+    if kind == "boxes":
+        truth = tuple(
+            (str(rng.choice(LABELS)), *map(float, rng.integers(0, 60, 2)), *map(float, rng.integers(10, 40, 2)))
+            for _ in range(rng.integers(0, 3))
+        )
+        return _other_output(kind, rng, Window(truth=truth, start=start))
+    if kind == "points":
+        truth = tuple((int(rng.integers(1, 3)), *(rng.integers(0, 8, 2) / 8).tolist()) for _ in range(rng.integers(0, 4)))
+        return _other_output(kind, rng, Window(true_points=truth, start=start))
+    if kind == "numbers":
+        label = rng.choice(["1", "1.0", "2", "2.5", "1", "2", "no number", ""]) or None
+        return _other_output(kind, rng, Window(label=label, start=start))
+    label = rng.choice([*LABELS, *LABELS, UNCERTAIN, ""]) or None
+    return _other_output(kind, rng, Window(label=label, start=start))
+
+
+def _other_output(kind: str, rng: np.random.Generator, window: Window) -> Window:
+    """The window with a new prediction on it."""
+    if kind == "boxes":
+        kept = [box for box in window.truth if rng.random() < 0.8]
+        found = [((label, *((np.array(xywh) + rng.integers(-2, 3, 4)) / oracle.SIDE).tolist()), rng.random()) for label, *xywh in kept]
+        return replace(window, detections=tuple(found))
+    if kind == "points":
+        found = [(label, x + rng.integers(-2, 3) / 8, y) for label, x, y in window.true_points if rng.random() < 0.8]
+        return replace(window, points=tuple(found) + ((1, 0.5, 0.5),) * int(rng.random() < 0.2))
+    if kind == "numbers":
+        prediction = str(rng.choice(["0.5", "1", "1.5", "2.25", "3", "no number"]))
+        return replace(window, prediction=prediction, correct=int(rng.choice([CORRECT, WRONG, UNSCORED])))
+    prediction = str(rng.choice([*LABELS, UNCERTAIN, "never true"]))
+    if rng.random() < 0.5 and window.label:
+        prediction = window.label
+    correct = UNSCORED if window.label == "cat" and rng.random() < 0.5 else int(rng.random() < 0.9) if prediction == window.label else WRONG
+    return replace(window, prediction=prediction, correct=correct)
+
+
+@given(two_runs("classes"), st.sampled_from([LABELS, LABELS[:2], ()]))
+def test_causes_of_a_classifier(runs: tuple[Run, Run], classes: tuple[str, ...]) -> None:
+    """Accuracy and mean F1 move by what a plain loop with scikit-learn's figures finds, cause by cause."""
+    baseline, current = runs
+    before, after = columns(baseline, classes=classes), columns(current)
+
+    found = by_metric(before, after)
+
+    for metric, figure in (("accuracy", oracle.accuracy), ("mean_f1", oracle.mean_f1)):
+        applies = all(oracle.mean_f1([window for windows in run.values() for window in windows]) is not None for run in runs)
+        expected = oracle.causes(baseline, current, figure, oracle.by_class(classes)) if applies else {}
+        check_against_oracle(found.get(metric), expected)
+
+
+@given(two_runs("numbers"))
+def test_causes_of_a_regression(runs: tuple[Run, Run]) -> None:
+    """A regression's accuracy is its share within tolerance, and labels are numbers: `1` and `1.0` are one."""
+    found = by_metric(columns(runs[0], REGRESSION), columns(runs[1], REGRESSION))
+
+    check_against_oracle(found.get("accuracy"), oracle.causes(*runs, oracle.within_tolerance, oracle.by_number))
+    assert set(found) <= {"accuracy"}
+
+
+@given(two_runs("points"))
+def test_causes_of_fomo(runs: tuple[Run, Run]) -> None:
+    """FOMO's predictions are given to the new centroids by its own rule."""
+    found = by_metric(columns(runs[0], FOMO), columns(runs[1], FOMO))
+
+    check_against_oracle(found.get("mean_f1"), oracle.causes(*runs, oracle.image_f1, oracle.by_points))
+    assert set(found) <= {"mean_f1"}
+
+
+@given(two_runs("boxes"))
+@settings(max_examples=30)
+def test_causes_of_a_box_detector(runs: tuple[Run, Run]) -> None:
+    """The mAP of each step is pycocotools' for those images, boxes and detections."""
+    runs = tuple({number: windows[:1] for number, windows in run.items()} for run in runs)  # truth belongs to samples
+
+    found = by_metric(columns(runs[0], DETECTOR), columns(runs[1], DETECTOR))
+
+    check_against_oracle(found.get("map"), oracle.causes(*runs, oracle.coco_map, oracle.by_boxes))
+    assert set(found) <= {"map"}
+
+
+@given(two_runs("classes"))
+def test_swapped_runs(runs: tuple[Run, Run]) -> None:
+    """With the runs swapped the total has the other sign, and what was added is removed."""
+    forward, backward = by_metric(*map(columns, runs)), by_metric(*map(columns, reversed(runs)))
+
+    assert forward.keys() == backward.keys()
+    for metric, change in forward.items():
+        other = backward[metric]
+        assert close(-change.causes["total"]) == other.causes["total"]
+        assert (change.shared, change.added, change.removed) == (other.shared, other.removed, other.added)
+        assert (change.baseline, change.current) == close((other.current, other.baseline))
+
+
+@given(two_runs("classes"), st.permutations(["x", "a", "ß"]))
+@settings(max_examples=20)
+def test_renamed_classes(runs: tuple[Run, Run], names: list[str]) -> None:
+    """Other names for the classes, in another order, change neither a cause nor a p-value."""
+    name = dict(zip(LABELS, names, strict=True))
+
+    def renamed(run: Run) -> Run:
+        return {
+            number: [replace(w, label=name.get(w.label, w.label), prediction=name.get(w.prediction, w.prediction)) for w in windows]
+            for number, windows in run.items()
+        }
+
+    before, after = (columns(run, classes=LABELS) for run in runs)
+    found = by_metric(before, after, 5)
+    again = by_metric(*(columns(renamed(run), classes=names) for run in runs), 5)
+
+    assert found.keys() == again.keys()
+    for metric, change in found.items():
+        assert close(dict(change.causes)) == dict(again[metric].causes)
+        assert close(dict(change.pvalues)) == dict(again[metric].pvalues)
+
+
+def test_whole_figures_are_the_exported_ones() -> None:
+    """Baseline and current values are those of the evaluation of each run, for every kind of model."""
+    rng = np.random.default_rng(4)
+
+    def run(kind: str) -> Run:
+        return {number: [_window(kind, rng, 0)] for number in range(50)}
+
+    classes, numbers, points, boxes = (
+        (columns(run(kind), block), columns(run(kind), block))
+        for kind, block in (("classes", CLASSIFIER), ("numbers", REGRESSION), ("points", FOMO), ("boxes", DETECTOR))
+    )
+    for metric in ("accuracy", "mean_f1"):
+        assert tuple(getattr(quality(side, None), metric) for side in classes) == close(_values(by_metric(*classes)[metric]))
+    expected = tuple(regression(side, None)[0].within_tolerance for side in numbers)
+    assert expected == close(_values(by_metric(*numbers)["accuracy"]))
+    assert tuple(detection(side, None)[0].mean_f1 for side in points) == close(_values(by_metric(*points)["mean_f1"]))
+    assert tuple(detection(side, None)[0].map["0.50:0.95"] for side in boxes) == close(_values(by_metric(*boxes)["map"]))
+
+
+def _values(change: Change) -> tuple[float, float]:
+    return change.baseline, change.current
+
+
+# What a change is attributed to.
+
+
+def attributed(current: Run) -> set[str]:
+    """The causes of the change from the quiet run that are not 0, `total` aside, of either metric."""
+    found = by_metric(columns(QUIET, classes=LABELS), columns(current, classes=LABELS))
+    assert found.keys() == {"accuracy", "mean_f1"}
+    assert all(len(change.causes) == len(CAUSES) for change in found.values())
+    return {cause for change in found.values() for cause, value in change.causes.items() if value != 0} - {"total"}
+
+
+def test_removed_samples_alone() -> None:
+    """Removing samples is a removal and nothing else."""
+    assert attributed({number: windows for number, windows in QUIET.items() if number % 7}) == {"removed"}
+
+
+def test_added_samples_alone() -> None:
+    """New samples are an addition and nothing else."""
+    assert attributed({**QUIET, **{100 + number: [classified("ant", "bee")] for number in range(9)}}) == {"added"}
+
+
+def test_changed_labels_alone() -> None:
+    """A relabelled sample with the same prediction is a change of labels and nothing else."""
+    relabelled = [replace(QUIET[1][0], label="cat", correct=WRONG)]
+    assert attributed({**QUIET, 1: relabelled}) == {"labels"}
+
+
+def test_changed_model_alone() -> None:
+    """Other predictions on the same samples are the model's doing and nothing else."""
+    assert attributed(worse(QUIET)) == {"model"}
+
+
+def test_windows_that_do_not_pair() -> None:
+    """A shared sample whose windows have other bounds counts as removed and added."""
+    current = {**QUIET, 7: [replace(QUIET[7][0], start=500)], 8: [QUIET[8][0], replace(QUIET[8][0], start=1)]}
+
+    change = by_metric(columns(QUIET), columns(current))["accuracy"]
+
+    assert (change.shared, change.added, change.removed) == (58, 2, 2)
+    assert change.causes["model"] == change.causes["labels"] == 0
+    assert change.causes["removed"] != 0
+
+
+def test_windows_that_end_elsewhere() -> None:
+    """Windows pair by where they end, too."""
+    before = columns(QUIET)
+    longer = replace(before, end_ms=np.where(np.arange(60) < 4, before.end_ms + 1, before.end_ms))
+
+    change = by_metric(before, longer)["accuracy"]
+
+    assert (change.shared, change.added, change.removed) == (56, 4, 4)
+
+
+def test_windows_of_equal_bounds_pair_in_their_order() -> None:
+    """Where no window has bounds, the first pairs with the first."""
+    two: Run = {number: [classified("ant", "ant"), classified("bee", "ant")] for number in range(40)}
+
+    changes_of_two = by_metric(columns(two), columns(worse(two)))
+
+    assert changes_of_two["accuracy"].shared == 40
+    assert close(-0.25) == changes_of_two["accuracy"].causes["model"]
+    assert changes_of_two["accuracy"].causes["labels"] == 0
+
+
+def test_a_label_the_baseline_never_knew() -> None:
+    """A sample relabelled to a class that only the new model knows leaves the baseline's score: labels and model share what follows."""
+    current = {**QUIET, **{number: [classified("dog", "dog")] for number in range(1, 7)}}
+
+    unknown = by_metric(columns(QUIET, classes=LABELS), columns(current, classes=[*LABELS, "dog"]))["accuracy"]
+    known = by_metric(columns(QUIET, classes=[*LABELS, "dog"]), columns(current, classes=[*LABELS, "dog"]))["accuracy"]
+
+    right = sum(window.correct for windows in QUIET.values() for window in windows)
+    assert close((right - 6) / 54 - right / 60) == unknown.causes["labels"]
+    assert close(-6 / 60) == known.causes["labels"]
+    assert close(6 / 60) == known.causes["model"]
+
+
+def test_a_figure_that_no_window_has_under_the_new_labels() -> None:
+    """Where no window is scored under the new labels, `labels` and `model` are absent, not 0, and so is a p-value of model."""
+    current = {number: [classified("dog", "dog")] for number in QUIET}
+
+    change = by_metric(columns(QUIET, classes=LABELS), columns(current), 1)["accuracy"]
+
+    assert change.causes.keys() == {"total", "added", "removed"}
+    assert change.pvalues == {}
+
+
+def test_a_vanished_class() -> None:
+    """A class that left the data leaves the mean with its samples: that is a removal."""
+    current = {number: windows for number, windows in QUIET.items() if windows[0].label != "cat"}
+
+    change = by_metric(columns(QUIET), columns(current))["mean_f1"]
+
+    assert change.causes["removed"] == change.causes["total"] != 0
+    assert change.causes["model"] == change.causes["labels"] == change.causes["added"] == 0
+
+
+def test_unscored_windows_stay_unscored() -> None:
+    """An unchanged label that Studio did not score counts in no step."""
+    hidden = {number: [replace(w, correct=UNSCORED) if number < 10 else w for w in windows] for number, windows in QUIET.items()}
+
+    change = by_metric(columns(hidden, classes=LABELS), columns(worse(hidden), classes=LABELS))["accuracy"]
+
+    scored = [window.correct for number, windows in hidden.items() for window in windows if number >= 10]
+    assert close(sum(scored) / 50) == change.baseline
+    assert change.causes["labels"] == 0
+
+
+@pytest.mark.parametrize("side", ["baseline", "current"])
+def test_label_maps_and_other_kinds_have_no_change(side: str) -> None:
+    """A project that maps labels, a model of another kind, or a run without a class gives nothing to compare."""
+    plain = columns(QUIET)
+    unlabelled = columns({number: [Window(None, "ant", CORRECT)] for number in QUIET})
+    assert quality(unlabelled, None) is None
+    for other in (unlabelled, replace(plain, label_map=True), columns(QUIET, Block(9, "anomaly", BlockKind.ANOMALY)), columns({})):
+        pair = (other, plain) if side == "baseline" else (plain, other)
+        assert changes(*pair, 1) == ()
+
+
+def test_equal_result_sets() -> None:
+    """Nothing new is known: every cause is 0, also with few samples, and nothing is tested."""
+    for samples in (QUIET, {number: QUIET[number] for number in range(8)}):
+        found = by_metric(columns(samples), columns(samples), 1)
+        assert found.keys() == {"accuracy", "mean_f1"}
+        for change in found.values():
+            assert change.causes == dict.fromkeys(CAUSES, 0.0)
+            assert change.pvalues == {}
+
+
+def test_few_shared_samples() -> None:
+    """Under 30 shared samples only the total is known, and tested as a whole."""
+    current = {number + 31: windows for number, windows in worse(QUIET).items()}
+    enough = {number + 30: windows for number, windows in worse(QUIET).items()}
+
+    few = by_metric(columns(QUIET), columns(current), 1)
+    many = by_metric(columns(QUIET), columns(enough), 1)
+
+    for metric in ("accuracy", "mean_f1"):
+        assert few[metric].shared == 29
+        assert few[metric].causes.keys() == {"total"} == few[metric].pvalues.keys()
+        assert few[metric].pvalues["total"] < 0.01
+        assert many[metric].causes.keys() == set(CAUSES)
+
+
+def test_without_a_seed_nothing_is_tested() -> None:
+    """Without a seed there are causes but no p-values; with one they repeat."""
+    before, after = columns(QUIET), columns(worse(QUIET))
+
+    assert all(change.pvalues == {} and change.causes for change in changes(before, after, None))
+    assert changes(before, after, 9) == changes(before, after, 9)
+
+
+def test_changed_thresholds_are_named() -> None:
+    """A threshold of a block that both runs have is named with both values; one that only one run has is not."""
+    before, after = columns(QUIET), columns(worse(QUIET))
+    after = replace(after, blocks=(replace(CLASSIFIER, thresholds={"min_score": 0.8, "other": 1.0}), REGRESSION))
+
+    (change, _) = changes(before, after, None)
+
+    assert change.thresholds == (ThresholdChange("Classifier", "min_score", 0.6, 0.8),)
+
+
+# FOMO where Studio lists nothing.
+
+
+def fomo_run(images: list[tuple[tuple[int, int, int], float | None, bool]], truth: tuple[tuple[float, float], ...] = ()) -> ResultSet:
+    """One image per sample: counts, reported F1, and whether a box is labelled on it; `truth` are the first image's centroids."""
+    boxed = {
+        number: [Window(truth=(("cup", 10.0, 10.0, 10.0, 10.0),) if labelled else ())] for number, (_, _, labelled) in enumerate(images)
+    }
+    counts = np.array([row[0] for row in images])
+    points = Points(np.zeros(len(truth), np.int64), np.ones(len(truth), np.int64), np.array(truth).reshape(-1, 2))
+    fomo = FomoCounts(counts[:, 0], counts[:, 1], counts[:, 2], np.full(len(images), np.nan), points, Points.none())
+    reported = np.array([np.nan if f1 is None else f1 for _, f1, _ in images])
+    return replace(columns(boxed, FOMO), fomo=fomo, reported_f1=reported)
+
+
+def test_fomo_images_without_centroids_keep_their_score_under_the_same_boxes() -> None:
+    """Where Studio lists no centroids, the labelled boxes say whether the labels changed; if they did, the image cannot be judged."""
+    unlisted = ((-1, -1, -1), 0.5, True)
+    before = fomo_run([unlisted] * 40)
+    same = fomo_run([((-1, -1, -1), 0.75, True)] * 40)
+    other = replace(same, truth=replace(same.truth, xywh=np.vstack([same.truth.xywh[:39], [[5.0, 5.0, 5.0, 5.0]]])))
+
+    kept, one_changed = (by_metric(before, after)["mean_f1"] for after in (same, other))
+
+    assert dict(kept.causes) == close({"total": 0.25, "model": 0.25, "labels": 0.0, "added": 0.0, "removed": 0.0})
+    assert dict(one_changed.causes) == close({"total": 0.25, "model": 0.25, "labels": 0.0, "added": 0.0, "removed": 0.0})
+    unlike = replace(other, truth=replace(other.truth, xywh=other.truth.xywh + 1))
+    assert by_metric(before, unlike)["mean_f1"].causes.keys() == {"total", "added", "removed"}
+
+
+def test_fomo_empty_image_that_gets_an_object() -> None:
+    """An image that was empty and found so, which Studio lists nothing for, is a miss once an object is labelled on it."""
+    empty = ((-1, -1, -1), 1.0, False)
+    before = fomo_run([empty] * 40)
+    after = fomo_run([((0, 0, 1), 0.0, True)] + [empty] * 39, truth=((0.5, 0.5),))
+
+    change = by_metric(before, after)["mean_f1"]
+
+    assert close(-1 / 40) == change.causes["labels"]
+    assert change.causes["model"] == 0
+
+
+def test_exact_part_of_an_accuracy() -> None:
+    """What relabelled and removed samples do to an accuracy is exact, and together."""
+    current = {number: windows for number, windows in QUIET.items() if number % 14}
+    current[1] = [replace(QUIET[1][0], label="cat", correct=WRONG)]
+
+    change = by_metric(columns(QUIET, classes=LABELS), columns(worse(current, 5), classes=LABELS))["accuracy"]
+
+    assert change.causes["labels"] < 0 < change.causes["removed"]
+    assert change.exact_change == change.causes["labels"] + change.causes["removed"]
+    assert change.judged_change == change.causes["total"]
+
+
+def test_images_without_dimensions() -> None:
+    """An image that cannot be scaled is in no step; once its size is known, the current run's, it joins with the labels."""
+    rng = np.random.default_rng(5)
+    run = columns(detector_run(rng, range(60), 0.7), DETECTOR)
+    sizeless = replace(run, image_size=np.where(np.arange(60)[:, None] < 5, 0, run.image_size))
+    again = replace(sizeless, detections=replace(sizeless.detections, score=sizeless.detections.score[::-1].copy()))
+
+    (change,) = changes(sizeless, again, None)
+
+    found = [detection(side, None)[0].map["0.50:0.95"] for side in (sizeless, again)]
+    assert close(found) == [change.baseline, change.current]
+    assert change.causes["labels"] == change.causes["added"] == change.causes["removed"] == 0
+
+    (joined,) = changes(sizeless, run, None)
+
+    assert close(detection(run, None)[0].map["0.50:0.95"] - change.baseline) == joined.causes["labels"] != 0
+    assert joined.causes["model"] == 0
