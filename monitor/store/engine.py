@@ -1,0 +1,95 @@
+"""From a store's URL to a SQLAlchemy engine whose connections are set up as the store needs them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, Pool, event, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from monitor.store.errors import StoreError
+
+CONNECT_TIMEOUT = 10.0
+"""Seconds for PostgreSQL to accept a connection."""
+WAL_KEPT = 64 * 2**20
+"""Bytes that SQLite's write-ahead log keeps on disk after one large result set blew it up."""
+
+_SQLITE = "sqlite:///"
+_OPTIONS = ("host", "passfile", "port", "sslmode")
+WRITES = "impulse_monitor_writes"
+"""Execution option of connections that write: SQLite then takes its lock at BEGIN, where waiting for it is possible."""
+
+
+def parse(url: str) -> URL:
+    """The URL of a store, with the driver that serves it.
+
+    Raises:
+        StoreError: It is none of the forms that the configuration accepts, or has an unknown option.
+    """
+    if url.startswith(_SQLITE):  # the rest is a path as it is: spaces, % and ? included
+        return URL.create("sqlite+aiosqlite", database=url.removeprefix(_SQLITE))
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        parsed = None
+    if parsed is None or parsed.drivername != "postgresql":
+        raise StoreError("the store's URL is not sqlite:///file.db nor postgresql://user@host/database; correct it in the configuration")
+    if unknown := sorted(parsed.query.keys() - _OPTIONS):
+        raise StoreError(f"the store's URL has options that are not known: {', '.join(unknown)}; write only {', '.join(_OPTIONS)}")
+    if ssl := parsed.query.get("sslmode"):  # the name everyone knows, from libpq; asyncpg's own is `ssl`
+        parsed = parsed.difference_update_query(["sslmode"]).update_query_dict({"ssl": ssl})
+    return parsed.set(drivername="postgresql+asyncpg")
+
+
+def describe(url: URL) -> str:
+    """Where a store is, for people: no password, and of the options only the host's socket."""
+    if url.get_backend_name() == "sqlite":
+        return str(url.database)
+    host = url.host or url.query.get("host") or "localhost"
+    return f"postgresql://{f'{url.username}@' if url.username else ''}{host}{f':{url.port}' if url.port else ''}/{url.database}"
+
+
+def new_engine(url: URL, lock_timeout: float, pool: type[Pool] | None = None) -> AsyncEngine:
+    """An engine for the store.
+
+    JSON goes in and comes out as text: it is made and read in a worker thread, not in the event loop.
+
+    Args:
+        url: As `parse` gives it.
+        lock_timeout: Seconds that a statement waits for another program's lock.
+        pool: Another kind of pool than SQLAlchemy's default.
+    """
+    options: dict[str, Any] = {"hide_parameters": True, "json_serializer": _as_is, "json_deserializer": _as_is, "poolclass": pool}
+    if url.get_backend_name() == "sqlite":
+        engine = create_async_engine(url, **options)
+        prepare_sqlite(engine.sync_engine, lock_timeout)
+        return engine
+    settings = {"application_name": "impulse-monitor", "lock_timeout": f"{round(lock_timeout * 1000)}ms"}
+    return create_async_engine(url, pool_pre_ping=True, connect_args={"timeout": CONNECT_TIMEOUT, "server_settings": settings}, **options)
+
+
+def prepare_sqlite(engine: Engine, lock_timeout: float) -> None:
+    """Set up the connections of an engine for SQLite, and when their transactions begin."""
+
+    @event.listens_for(engine, "connect")
+    def connected(connection: Any, record: object) -> None:
+        connection.isolation_level = None  # the driver begins nothing by itself: `begun` does
+        cursor = connection.cursor()
+        for pragma in (
+            f"busy_timeout={round(lock_timeout * 1000)}",
+            "journal_mode=WAL",
+            "synchronous=FULL",  # an acknowledged transaction is on the disk, not only in the log's page cache
+            "foreign_keys=ON",
+            f"journal_size_limit={WAL_KEPT}",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begun(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get(WRITES) else "BEGIN")
+
+
+def _as_is(text: str) -> str:
+    return text

@@ -1,0 +1,73 @@
+"""Brings the schema up to date when the store opens."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import URL, Connection, NullPool, create_engine, text
+
+from monitor.store.engine import WRITES, new_engine, prepare_sqlite
+from monitor.store.errors import StoreTooNew
+from monitor.store.schema import VERSION_TABLE
+
+_SCRIPTS = Path(__file__).parent / "migrations"
+MIGRATION_LOCK_TIMEOUT = 60.0
+"""Seconds to wait for another process that migrates: longer than for anything that happens later."""
+
+_ADVISORY_LOCK = 0x696D7075_6C736501  # "impulse", 1
+_one_at_a_time = threading.Lock()  # Alembic's `op` and `context` are global
+
+
+def migrate(url: URL, where: str) -> None:
+    """Apply what is missing of the migrations, in one transaction. Blocks: call it in a worker thread.
+
+    Several processes may do so at once: the first works, the others wait for it.
+
+    Raises:
+        StoreTooNew: The schema is newer than this version.
+        Exception: Whatever the driver raises.
+    """
+    with _one_at_a_time:
+        if url.get_backend_name() == "sqlite":
+            _migrate_sqlite(url, where)
+        else:
+            asyncio.run(_migrate_postgresql(url, where))
+
+
+def _migrate_sqlite(url: URL, where: str) -> None:
+    engine = create_engine(url.set(drivername="sqlite"), poolclass=NullPool)
+    prepare_sqlite(engine, lock_timeout=MIGRATION_LOCK_TIMEOUT)
+    with engine.execution_options(**{WRITES: True}).begin() as connection:
+        _upgrade(connection, where)
+
+
+async def _migrate_postgresql(url: URL, where: str) -> None:
+    engine = new_engine(url, lock_timeout=MIGRATION_LOCK_TIMEOUT, pool=NullPool)
+    try:
+        async with engine.begin() as connection:
+            await connection.execute(text(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"))
+            await connection.run_sync(_upgrade, where)
+    finally:
+        await engine.dispose()
+
+
+def _upgrade(connection: Connection, where: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    revision = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
+    scripts = ScriptDirectory.from_config(config)
+    if revision is not None and revision not in {script.revision for script in scripts.walk_revisions()}:
+        raise StoreTooNew(
+            f"store {where} was written by a newer version of Impulse Monitor (schema {revision}, while this version's is "
+            f"{scripts.get_current_head()}); run that version or a newer one, or restore a copy from before the upgrade"
+        )
+    if revision != scripts.get_current_head():
+        command.upgrade(config, "head")

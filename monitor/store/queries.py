@@ -1,0 +1,147 @@
+"""`Queries`: everything that can be asked, of the store as it is or from inside a transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Row, Select, select
+
+from monitor.errors import PullState
+from monitor.evaluate.figures import Evaluation
+from monitor.results import ResultSet
+from monitor.store import documents, schema
+from monitor.store.errors import StoreCorrupt
+from monitor.store.records import Baseline, Run, State
+
+_run = schema.run.c
+_RUNS = (
+    select(schema.run, *(schema.figures.c[name] for name in ("evaluation", "changes", "drift")))
+    .select_from(schema.run.outerjoin(schema.figures))
+    .order_by(_run.id.desc())
+)
+_BASELINES = select(schema.baseline)
+_STATES = select(schema.state)
+_OK = str(PullState.OK)
+
+
+class Queries(ABC):
+    """What both the store and a transaction answer. Every method may raise `StoreError`."""
+
+    @abstractmethod
+    async def _fetch(self, statement: Select[Any]) -> Sequence[Row[Any]]:
+        """The rows of a query."""
+
+    @abstractmethod
+    async def _decode(self, data: bytes) -> ResultSet:
+        """A stored result set, unpacked in a worker thread."""
+
+    async def target_ids(self) -> list[str]:
+        """The targets that have runs, sorted."""
+        return [row.target_id for row in await self._fetch(select(_run.target_id).distinct().order_by(_run.target_id))]
+
+    async def run(self, run_id: int) -> Run | None:
+        """A run by its number."""
+        return await self._first_run(_RUNS.where(_run.id == run_id))
+
+    async def last_good(self, target_id: str) -> Run | None:
+        """The target's newest good run, by order of arrival: a clock that was set back confuses nothing."""
+        return await self._first_run(_good(target_id))
+
+    async def previous(self, target_id: str, fingerprint: str) -> Run | None:
+        """The target's newest good run with a result set other than the one of this fingerprint."""
+        return await self._first_run(_good(target_id).where(_run.fingerprint != fingerprint))
+
+    async def newest_before(self, target_id: str, at: float) -> Run | None:
+        """The target's newest good run that finished at `at` (Unix seconds) or before."""
+        by_time = _good(target_id).where(_run.finished <= at).order_by(None).order_by(_run.finished.desc(), _run.id.desc())
+        return await self._first_run(by_time)
+
+    async def runs(self, target_id: str, since: float = -math.inf, until: float = math.inf, limit: int | None = None) -> list[Run]:
+        """The target's runs that finished in [since, until) (Unix seconds), oldest first; with a limit only the newest."""
+        statement = _RUNS.where(_run.target_id == target_id, _run.finished >= since, _run.finished < until).limit(limit)
+        return await asyncio.to_thread(_runs, (await self._fetch(statement))[::-1])
+
+    async def results(self, run_id: int) -> ResultSet | None:
+        """A run's result set; None where the run has none, or is no longer there.
+
+        Raises:
+            StoreCorrupt: The bytes in the store are damaged.
+            StoreTooNew: A newer version wrote them.
+        """
+        statement = select(schema.result_set.c.data).join(schema.run).where(_run.id == run_id)
+        rows = await self._fetch(statement)
+        return await self._decode(rows[0].data) if rows else None
+
+    async def baseline(self, target_id: str, mode: str) -> Baseline | None:
+        """The target's baseline of a mode."""
+        return next(iter(await self.baselines(target_id, mode)), None)
+
+    async def baselines(self, target_id: str | None = None, mode: str | None = None) -> list[Baseline]:
+        """Baselines, of all targets or modes unless told, by target, then mode."""
+        wanted = {"target_id": target_id, "mode": mode}
+        statement = _BASELINES.filter_by(**_given(wanted)).order_by(schema.baseline.c.target_id, schema.baseline.c.mode)
+        return [Baseline(**row._mapping) for row in await self._fetch(statement)]
+
+    async def state(self, kind: str, target_id: str, key: str) -> State | None:
+        """One state."""
+        rows = await self._fetch(_STATES.filter_by(kind=kind, target_id=target_id, key=key))
+        return State(**rows[0]._mapping) if rows else None
+
+    async def states(self, kind: str, target_id: str | None = None) -> list[State]:
+        """The states of a kind, of all targets unless told, by key, then target."""
+        wanted = _given({"kind": kind, "target_id": target_id})
+        statement = _STATES.filter_by(**wanted).order_by(schema.state.c.key, schema.state.c.target_id)
+        return [State(**row._mapping) for row in await self._fetch(statement)]
+
+    async def _first_run(self, statement: Select[Any]) -> Run | None:
+        rows = await self._fetch(statement.limit(1))
+        return (await asyncio.to_thread(_runs, rows))[0] if rows else None
+
+
+def _good(target_id: str) -> Select[Any]:
+    return _RUNS.where(_run.target_id == target_id, _run.state == _OK)
+
+
+def _given(wanted: dict[str, str | None]) -> dict[str, str]:
+    return {name: value for name, value in wanted.items() if value is not None}
+
+
+def _runs(rows: Sequence[Row[Any]]) -> list[Run]:
+    figures: dict[int | None, tuple[Evaluation | None, Any, Any]] = {None: (None, None, None)}
+    runs = []
+    for row in rows:
+        if row.figures_id not in figures:
+            figures[row.figures_id] = _figures(row)
+        evaluation, changes, drift = figures[row.figures_id]
+        runs.append(
+            Run(
+                target_id=row.target_id,
+                started=row.started,
+                finished=row.finished,
+                state=PullState(row.state),
+                fingerprint=row.fingerprint,
+                changed=row.changed,
+                last_change=row.last_change,
+                trained=row.trained,
+                impulse_stale=row.impulse_stale,
+                evaluation=evaluation,
+                changes=changes,
+                drift=drift,
+                error=row.error,
+                id=row.id,
+            )
+        )
+    return runs
+
+
+def _figures(row: Row[Any]) -> tuple[Evaluation | None, Any, Any]:
+    try:
+        evaluation = documents.load_evaluation(row.evaluation) if row.evaluation is not None else None
+        return evaluation, documents.load(row.changes), documents.load(row.drift)
+    except ValueError as error:
+        told = f"the stored figures of run {row.id} of {row.target_id} are damaged ({error}); the next good pull makes new ones"
+        raise StoreCorrupt(told) from error

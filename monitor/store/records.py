@@ -1,0 +1,96 @@
+"""What the store takes and gives: plain values, without any SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from monitor.errors import PullState
+from monitor.evaluate.figures import Evaluation
+from monitor.results import ResultSet
+
+Json: TypeAlias = "Mapping[str, Json] | Sequence[Json] | str | int | float | bool | None"
+"""A JSON value. Floats that are not finite come back as the texts `NaN`, `Infinity` and `-Infinity`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of one target.
+
+    Attributes:
+        target_id: `TargetKey.id`.
+        started, finished: Unix seconds.
+        state: How the pull ended. A *good* run is one with `ok`.
+        fingerprint: Of its result set; None where the pull gave none.
+        changed: Whether the result set differed from that of the good run before.
+        last_change: Unix seconds when that last happened; None where it never did.
+        trained: Unix seconds of the model's training; None where unknown.
+        impulse_stale: Whether the data set changed since features were generated; None where unknown.
+        evaluation: The figures; None where the pull gave none.
+        changes, drift: The comparison with the baseline, as the callers' own JSON.
+        error: What the pull failed with, in a sentence; empty where it did not.
+        id: Given by the store; later runs have larger ones.
+    """
+
+    target_id: str
+    started: float
+    finished: float
+    state: PullState
+    fingerprint: str | None = None
+    changed: bool = False
+    last_change: float | None = None
+    trained: float | None = None
+    impulse_stale: bool | None = None
+    evaluation: Evaluation | None = None
+    changes: Json = None
+    drift: Json = None
+    error: str = ""
+    id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A result set ready to be written; `data` is None where the store already has one of this fingerprint."""
+
+    fingerprint: str
+    data: bytes | None = field(repr=False)
+    results: ResultSet = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """The run that a target is compared with.
+
+    Attributes:
+        target_id: Whose.
+        mode: `pinned`, `previous`, `rolling`, or another purpose of the caller's; a target has at most one of each.
+        run_id: The run.
+        since: Unix seconds when it became the baseline.
+        why: Who or what made it so, in a sentence.
+    """
+
+    target_id: str
+    mode: str
+    run_id: int
+    since: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Opaque bytes that a caller keeps: one per (kind, target, key).
+
+    Attributes:
+        kind: Whose: `drift`, `alert`, `outbox`, ...
+        target_id: Of which target; empty where of none.
+        key: Which one, such as a block's id.
+        value: The bytes.
+        run_id: The run it is about: the state is removed with it. None where it stays until it is deleted.
+    """
+
+    kind: str
+    target_id: str
+    key: str
+    value: bytes
+    run_id: int | None = None

@@ -1,0 +1,88 @@
+"""The tables. The migrations in `migrations/versions` lead here; a test holds both together."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+VERSION_TABLE = "impulse_monitor_schema"
+"""Where Alembic keeps the schema's revision; not its default name, which a shared database may already have."""
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_Id = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite numbers rows by itself for INTEGER only
+
+result_set = sa.Table(
+    "result_set",
+    metadata,
+    sa.Column("id", _Id, primary_key=True),
+    sa.Column("target_id", sa.Text, nullable=False),
+    sa.Column("fingerprint", sa.Text, nullable=False),
+    sa.Column("data", sa.LargeBinary, nullable=False),
+    sa.UniqueConstraint("target_id", "fingerprint"),
+    sqlite_autoincrement=True,
+)
+"""Result sets as `columns.encode` makes them, one per content of a target."""
+
+figures = sa.Table(
+    "figures",
+    metadata,
+    sa.Column("id", _Id, primary_key=True),
+    sa.Column("target_id", sa.Text, nullable=False),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("evaluation", sa.JSON(none_as_null=True)),
+    sa.Column("changes", sa.JSON(none_as_null=True)),
+    sa.Column("drift", sa.JSON(none_as_null=True)),
+    sa.UniqueConstraint("target_id", "digest"),
+    sqlite_autoincrement=True,
+)
+"""What runs found out. Most runs find nothing new: they share one row."""
+
+run = sa.Table(
+    "run",
+    metadata,
+    sa.Column("id", _Id, primary_key=True),
+    sa.Column("target_id", sa.Text, nullable=False),
+    sa.Column("started", sa.Double, nullable=False),
+    sa.Column("finished", sa.Double, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("fingerprint", sa.Text),
+    sa.Column("changed", sa.Boolean, nullable=False),
+    sa.Column("last_change", sa.Double),
+    sa.Column("trained", sa.Double),
+    sa.Column("impulse_stale", sa.Boolean),
+    sa.Column("error", sa.Text, nullable=False),
+    sa.Column("result_set_id", sa.ForeignKey("result_set.id"), index=True),
+    sa.Column("figures_id", sa.ForeignKey("figures.id"), index=True),
+    sa.Index(None, "target_id", "state", "id"),  # the last good run
+    sa.Index(None, "target_id", "finished"),  # history
+    sa.Index(None, "finished"),  # retention
+    sqlite_autoincrement=True,  # a number never comes twice: states and baselines refer to it
+)
+
+baseline = sa.Table(
+    "baseline",
+    metadata,
+    sa.Column("target_id", sa.Text, primary_key=True),
+    sa.Column("mode", sa.Text, primary_key=True),
+    sa.Column("run_id", sa.ForeignKey("run.id"), nullable=False, index=True),
+    sa.Column("since", sa.Double, nullable=False),
+    sa.Column("why", sa.Text, nullable=False),
+)
+
+state = sa.Table(
+    "state",
+    metadata,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("target_id", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("value", sa.LargeBinary, nullable=False),
+    sa.Column("run_id", sa.ForeignKey("run.id", ondelete="CASCADE"), index=True),
+)
+"""Opaque states of drift, and of what comes later, written in the transaction of the run they follow from."""

@@ -1,0 +1,342 @@
+"""`Store`: opens, writes in transactions, forgets what is old. `Queries` has what can be asked."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import asdict
+from typing import Any, Self, TypeVar
+
+from sqlalchemy import Column, Executable, Row, Select, Table, delete, exists, select, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import CursorResult
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from monitor.errors import PullState
+from monitor.results import ResultSet
+from monitor.store import columns, documents, engine, schema
+from monitor.store.errors import StoreError, StoreRefused, StoreUnavailable, explain
+from monitor.store.migrate import migrate
+from monitor.store.queries import Queries
+from monitor.store.records import Baseline, Packed, Run, State
+
+T = TypeVar("T")
+
+RUNS_PER_BATCH = 500
+BLOBS_PER_BATCH = 20
+"""What retention deletes in one transaction: a pull that wants to write waits for no more than this."""
+
+_RETENTION_LOCK = 0x696D7075_6C736502  # "impulse", 2: shared by those that write, exclusive for retention
+_AS_THEY_ARE = ("target_id", "started", "finished", "fingerprint", "changed", "last_change", "trained", "impulse_stale")
+_PROBE = State("store", "", "probe", b"")
+
+
+class Store(Queries):
+    """What survives a restart.
+
+    Args:
+        url: `sqlite:///PATH` or `postgresql://user@host/database`.
+        lock_timeout: Seconds that a statement waits for a lock that another program holds.
+        timeout: Seconds after which a statement that gives no answer is given up.
+    """
+
+    def __init__(self, url: str, *, lock_timeout: float = 5.0, timeout: float = 60.0) -> None:
+        self._url = engine.parse(url)
+        self._where = engine.describe(self._url)
+        self._timeout = timeout
+        self._engine = engine.new_engine(self._url, lock_timeout)
+        self._sqlite = self._url.get_backend_name() == "sqlite"
+        # SQLite has one writer: a queue is fairer than its polling. Together no more than the pool has connections: nobody waits in there.
+        self._writing, self._reading = asyncio.Semaphore(1 if self._sqlite else 5), asyncio.Semaphore(10)
+        self._worker = ThreadPoolExecutor(1, "store")  # for what takes long: the default threads answer scrapes
+        self._problem: StoreError | None = StoreUnavailable(f"store {self._where} is not open yet; the log says why if it stays so")
+
+    def __repr__(self) -> str:
+        return f"Store({self._where})"
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self.open()
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+    async def open(self) -> None:
+        """Bring the schema up to date; may be called again after it failed.
+
+        Raises:
+            StoreError: The database cannot be used, or is newer than this version.
+        """
+        await self._attempt(self._in_worker(migrate, self._url, self._where), bounded=False)  # a large migration takes what it takes
+        await self._probe()
+
+    async def close(self) -> None:
+        """Close all connections and end the worker."""
+        await self._engine.dispose()
+        await asyncio.to_thread(self._worker.shutdown)
+
+    @property
+    def problem(self) -> StoreError | None:
+        """Why the store cannot be used right now, as far as the last accesses told; None while it can."""
+        return self._problem
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the last access worked; after a failure, whether something could be written since."""
+        return self._problem is None
+
+    async def check(self) -> bool:
+        """Ask the database, and answer whether the store is healthy: a read while it is, a small write until it is again."""
+        try:
+            if self.healthy:
+                await self._fetch(select(schema.state.c.key).limit(1))
+            else:
+                await self._probe()
+        except StoreError:
+            return False
+        return self.healthy
+
+    async def _probe(self) -> None:
+        """Write something small: SQLite opens a read-only file, and a full disk, without complaint."""
+        async with self.transaction() as tx:
+            await tx.put_state(_PROBE)
+            await tx.delete_state(_PROBE.kind, _PROBE.target_id, _PROBE.key)
+
+    async def pack(self, target_id: str, results: ResultSet, fingerprint: str) -> Packed:
+        """Make a result set ready for `Transaction.add_run`, so that compressing it holds up nobody.
+
+        Args:
+            target_id: Whose.
+            results: The columns.
+            fingerprint: `results.fingerprint()`; where the store has it, nothing is compressed.
+        """
+        known = await self._fetch(_row_id(schema.result_set, target_id=target_id, fingerprint=fingerprint))
+        return Packed(fingerprint, None if known else await self._in_worker(columns.encode, results), results)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """One unit of work: all of it is on the disk when the block is left, or none of it, if the block raises.
+
+        Raises:
+            StoreError: It could not be begun or committed; nothing of it was written.
+        """
+        async with self._connection(writes=True) as connection:
+            if not self._sqlite:
+                await self._attempt(connection.execute(text(f"SELECT pg_advisory_xact_lock_shared({_RETENTION_LOCK})")))
+            yield Transaction(self, connection)
+            await self._attempt(connection.commit())
+            self._problem = None
+
+    async def prune(self, before: float) -> int:
+        """Delete runs that finished before a time, result sets and figures that no run has any more, and the states of deleted runs.
+
+        Baselines and the last good run of each target stay. Works in small transactions, so that pulls get their turn.
+
+        Args:
+            before: Unix seconds.
+
+        Returns:
+            How many runs were deleted.
+        """
+        run, newer = schema.run.c, schema.run.alias().c
+        ok = str(PullState.OK)
+        superseded = exists(select(newer.id).where(newer.target_id == run.target_id, newer.state == ok, newer.id > run.id))
+        old = (
+            select(run.id)
+            .where(run.finished < before, (run.state != ok) | superseded, ~exists().where(schema.baseline.c.run_id == run.id))
+            .order_by(run.finished)
+        )
+        deleted = await self._delete(schema.run, old, RUNS_PER_BATCH)
+        await self._delete(schema.result_set, _orphans(schema.result_set, run.result_set_id), BLOBS_PER_BATCH)
+        await self._delete(schema.figures, _orphans(schema.figures, run.figures_id), RUNS_PER_BATCH)
+        return deleted
+
+    async def _delete(self, table: Table, ids: Select[Any], batch: int) -> int:
+        total = 0
+        while True:
+            async with self._connection(writes=True) as connection:
+                if not self._sqlite:
+                    await self._attempt(connection.execute(text(f"SELECT pg_advisory_xact_lock({_RETENTION_LOCK})")))
+                result = await self._attempt(connection.execute(delete(table).where(table.c.id.in_(ids.limit(batch)))))
+                await self._attempt(connection.commit())
+            total += result.rowcount
+            if result.rowcount < batch:
+                return total
+
+    async def _fetch(self, statement: Select[Any]) -> Sequence[Row[Any]]:
+        async with self._connection() as connection:
+            result: CursorResult[Any] = await self._attempt(connection.execute(statement))
+            return result.all()
+
+    async def _decode(self, data: bytes) -> ResultSet:
+        return await self._in_worker(columns.decode, data)
+
+    @asynccontextmanager
+    async def _connection(self, *, writes: bool = False) -> AsyncIterator[AsyncConnection]:
+        """A connection with a transaction begun, which is undone unless it was committed."""
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._writing if writes else self._reading)
+            connection = self._engine.execution_options(**{engine.WRITES: writes}).connect()
+            await self._attempt(connection.start())
+            stack.push_async_callback(self._release, connection)
+            await self._attempt(connection.begin())
+            yield connection
+
+    async def _release(self, connection: AsyncConnection) -> None:
+        """Undo what is not committed and give the connection back, also while this task is being cancelled."""
+
+        async def close() -> None:
+            try:
+                async with asyncio.timeout(self._timeout):
+                    await connection.close()
+            except Exception as error:  # what went wrong before is the news; this connection is not used again
+                if explain(error, self._where) is None:
+                    raise
+            if self._problem is not None and self._sqlite:
+                await self._engine.dispose()  # file handles from before the failure may be of no use after it
+
+        await asyncio.shield(close())
+
+    async def _attempt(self, step: Awaitable[T], *, bounded: bool = True) -> T:
+        """Await a step of the driver; its failure becomes a `StoreError`, and the store unhealthy."""
+        try:
+            async with asyncio.timeout(self._timeout if bounded else None):
+                return await step
+        except StoreError as error:
+            self._problem = error
+            raise
+        except Exception as error:
+            found = explain(error, self._where)
+            if found is None:
+                raise
+            if not isinstance(found, StoreRefused):
+                self._problem = found
+            raise found from error
+
+    async def _in_worker(self, function: Callable[..., T], *args: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._worker, function, *args)
+
+
+class Transaction(Queries):
+    """One unit of work on the store; its queries see what it has written so far."""
+
+    def __init__(self, store: Store, connection: AsyncConnection) -> None:
+        self._store, self._connection = store, connection
+
+    async def add_run(self, run: Run, results: Packed | None = None) -> int:
+        """Write a run.
+
+        Args:
+            run: The run; its `id` is not looked at.
+            results: Its result set, as `Store.pack` gave it, where there is one.
+
+        Returns:
+            The run's number.
+
+        Raises:
+            ValueError: `run.fingerprint` is not that of `results`.
+        """
+        if run.fingerprint != (results.fingerprint if results else None):
+            raise ValueError(f"a run with fingerprint {run.fingerprint} and results with {results.fingerprint if results else None}")
+        row = {name: getattr(run, name) for name in _AS_THEY_ARE}
+        row["state"] = str(run.state)
+        row["error"] = run.error.replace("\0", "")  # PostgreSQL's text cannot hold it
+        row["result_set_id"] = await self._add_result_set(run.target_id, results) if results else None
+        row["figures_id"] = await self._add_figures(run)
+        number: int = (await self._execute(schema.run.insert().values(row).returning(schema.run.c.id))).scalar_one()
+        return number
+
+    async def set_baseline(self, baseline: Baseline) -> None:
+        """Make a run the target's baseline of this mode, in place of the one before.
+
+        Raises:
+            StoreRefused: The run is not in the store.
+        """
+        await self._upsert(schema.baseline, asdict(baseline))
+
+    async def clear_baseline(self, target_id: str, mode: str) -> bool:
+        """Forget the target's baseline of this mode; answers whether there was one."""
+        return await self._remove(schema.baseline, target_id=target_id, mode=mode)
+
+    async def put_state(self, state: State) -> None:
+        """Write a state, in place of the one of the same kind, target and key.
+
+        Raises:
+            StoreRefused: The run it is about is not in the store.
+        """
+        await self._upsert(schema.state, asdict(state))
+
+    async def delete_state(self, kind: str, target_id: str, key: str) -> bool:
+        """Delete a state; answers whether there was one."""
+        return await self._remove(schema.state, kind=kind, target_id=target_id, key=key)
+
+    async def _add_result_set(self, target_id: str, results: Packed) -> int:
+        key = {"target_id": target_id, "fingerprint": results.fingerprint}
+        if (known := await self._known(schema.result_set, key)) is not None:
+            return known
+        data = results.data
+        if data is None:  # it was known when it was packed, and retention has deleted it since
+            data = await self._store._in_worker(columns.encode, results.results)
+        return await self._add_once(schema.result_set, key, {"data": data})
+
+    async def _add_figures(self, run: Run) -> int | None:
+        if run.evaluation is None and run.changes is None and run.drift is None:
+            return None
+        texts = await asyncio.to_thread(_texts, run)
+        key = {"target_id": run.target_id, "digest": hashlib.sha256(repr(texts).encode()).hexdigest()}
+        known = await self._known(schema.figures, key)
+        return known if known is not None else await self._add_once(schema.figures, key, texts)
+
+    async def _known(self, table: Table, key: dict[str, str]) -> int | None:
+        rows = await self._fetch(_row_id(table, **key))
+        return rows[0].id if rows else None
+
+    async def _add_once(self, table: Table, key: dict[str, str], row: dict[str, Any]) -> int:
+        """The number of a row that is added, or that another process has added in the meantime."""
+        insert = self._insert(table).values(key | row).on_conflict_do_nothing().returning(table.c.id)
+        added: int | None = (await self._execute(insert)).scalar()
+        return added if added is not None else (await self._execute(_row_id(table, **key))).scalar_one()
+
+    async def _fetch(self, statement: Select[Any]) -> Sequence[Row[Any]]:
+        return (await self._execute(statement)).all()
+
+    async def _decode(self, data: bytes) -> ResultSet:
+        return await self._store._decode(data)
+
+    def _insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
+        return sqlite.insert(table) if self._store._sqlite else postgresql.insert(table)
+
+    async def _upsert(self, table: Table, row: dict[str, Any]) -> None:
+        keys = {column.name for column in table.primary_key}
+        values = {name: value for name, value in row.items() if name not in keys}
+        await self._execute(self._insert(table).values(row).on_conflict_do_update(index_elements=list(keys), set_=values))
+
+    async def _remove(self, table: Table, **key: str) -> bool:
+        return (await self._execute(delete(table).filter_by(**key))).rowcount > 0
+
+    async def _execute(self, statement: Executable) -> CursorResult[Any]:
+        return await self._store._attempt(self._connection.execute(statement))
+
+
+def _row_id(table: Table, **key: str) -> Select[Any]:
+    return select(table.c.id).filter_by(**key)
+
+
+def _orphans(table: Table, reference: Column[Any]) -> Select[Any]:
+    return select(table.c.id).where(~exists().where(reference == table.c.id))
+
+
+def _texts(run: Run) -> dict[str, str | None]:
+    """What a run found out, as the JSON columns of `figures`."""
+    return {
+        "evaluation": None if run.evaluation is None else documents.dump_evaluation(run.evaluation),
+        "changes": None if run.changes is None else documents.dump(run.changes),
+        "drift": None if run.drift is None else documents.dump(run.drift),
+    }

@@ -1,0 +1,355 @@
+"""What the store says when it cannot be used, and that it goes on by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import traceback
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from store_sets import TARGET, add, result_set, run
+
+from monitor.store import Store, StoreCorrupt, StoreError, StoreUnavailable
+from monitor.store.engine import new_engine, parse
+
+NOBODY = 65534
+
+
+async def goes_on(store: Store, runs: int) -> None:
+    """The store finds out by itself that it can be written again, and has what was acknowledged."""
+    assert not store.healthy
+    assert await store.check()
+    assert store.healthy
+    assert store.problem is None
+    await add(store, run(99))
+    assert len(await store.runs(TARGET)) == runs + 1
+
+
+@pytest.fixture
+def path(sqlite: str) -> Path:
+    """The file that `sqlite` names."""
+    return Path(sqlite.removeprefix("sqlite:///"))
+
+
+async def test_sqlite_survives_a_loss_of_power(sqlite: str) -> None:
+    """On SQLite every commit waits for the disk, readers do not hold up writers, and references are enforced."""
+    names = ("journal_mode", "synchronous", "foreign_keys")
+    engine = new_engine(parse(sqlite), lock_timeout=1)
+    async with engine.connect() as connection:
+        found = [(await connection.exec_driver_sql(f"PRAGMA {name}")).scalar_one() for name in names]
+    await engine.dispose()
+
+    assert found == ["wal", 2, 1]
+
+
+async def test_not_open() -> None:
+    """A store that was not opened is not healthy, and says so."""
+    store = Store("sqlite:////nowhere/at/all.db")
+    assert not store.healthy
+    assert "is not open yet" in str(store.problem)
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:///{folder}/none/x.db",
+        "mysql://u:s3cret@host/db",
+        "sqlite://s3cret",
+        "s3cret",
+        "postgresql://u:s3cret@host:port/db",
+        "postgresql://u:s3cret@127.0.0.1:9/db",
+        "postgresql://u:s3cret@127.0.0.1:9/db?sslmode=disable",
+        "postgresql://u@127.0.0.1/db?password=s3cret",
+    ],
+)
+async def test_no_such_store(url: str, tmp_path: Path) -> None:
+    """A URL that leads nowhere is an error that says what to do, and shows no password anywhere."""
+    with pytest.raises(StoreError, match=r"correct it in the configuration|check that|write only") as caught:
+        async with Store(url.format(folder=tmp_path)):
+            pytest.fail("it opened")
+
+    assert "s3cret" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_repr_has_no_password() -> None:
+    """A store's repr shows where it is, without the password."""
+    store = Store("postgresql://watcher:s3cret@db.example.com:5433/monitor?sslmode=require")
+    assert repr(store) == "Store(postgresql://watcher@db.example.com:5433/monitor)"
+
+
+async def test_locked_file(sqlite: str, path: Path) -> None:
+    """A file that another program holds is given up after the lock timeout; reading works meanwhile; then the store goes on."""
+    async with Store(sqlite, lock_timeout=0.2) as store:
+        await add(store, run(1))
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreUnavailable, match=r"100%25.db is locked by another program; end that program"):
+            await add(store, run(2))
+        assert len(await store.runs(TARGET)) == 1
+        assert not await store.check()
+        other.execute("ROLLBACK")
+        other.close()
+
+        await goes_on(store, 1)
+
+
+async def test_locked_for_a_moment(sqlite: str, path: Path) -> None:
+    """A lock that is released in time is waited for, without stopping the event loop."""
+    async with Store(sqlite, lock_timeout=10) as store:
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        writing = asyncio.create_task(add(store, run(1)))
+        await asyncio.sleep(0.2)
+        assert not writing.done()
+        other.execute("ROLLBACK")
+        other.close()
+
+        await writing
+        assert store.healthy
+
+
+@pytest.mark.parametrize("content", [b"no database at all, but long enough to have a header" * 100, b"SQLite format 3\0" + bytes(4096)])
+async def test_not_a_database(sqlite: str, path: Path, content: bytes) -> None:
+    """A file that is no database is left as it is."""
+    path.write_bytes(content)
+    with pytest.raises(StoreCorrupt, match=r"restore a copy, or move the file away"):
+        async with Store(sqlite):
+            pytest.fail("it opened")
+
+    assert path.read_bytes() == content
+
+
+async def test_damaged_file(sqlite: str, path: Path) -> None:
+    """Pages overwritten with rubbish are an error that names the file, not a crash and not wrong runs."""
+    async with Store(sqlite) as store:
+        for number in range(50):
+            await add(store, run(number), result_set(seed=number))
+    content = path.read_bytes()
+    path.write_bytes(content[:8192] + b"\xa5" * (len(content) - 8192))
+
+    with pytest.raises(StoreCorrupt, match=r"100%25.db is damaged; restore a copy"):
+        async with Store(sqlite) as store:
+            await store.runs(TARGET)
+
+
+@pytest.fixture
+def unprivileged() -> Iterator[Path]:
+    """A folder of one's own, as a user whom permissions bind."""
+    with tempfile.TemporaryDirectory() as name:
+        root = os.geteuid() == 0
+        os.chmod(name, 0o777)
+        if root:
+            os.seteuid(NOBODY)
+        try:
+            yield Path(name)
+        finally:
+            if root:
+                os.seteuid(0)
+            os.chmod(name, 0o777)
+
+
+async def test_read_only_folder(unprivileged: Path) -> None:
+    """A store that cannot be created says who must be allowed what; once that is done, it opens."""
+    folder = unprivileged / "in"
+    folder.mkdir()
+    folder.chmod(0o555)
+    store = Store(f"sqlite:///{folder}/x.db")
+    with pytest.raises(StoreUnavailable, match=r"x.db cannot be opened or created; check that its folder exists"):
+        await store.open()
+    folder.chmod(0o755)
+
+    await store.open()
+    assert store.healthy
+    await store.close()
+
+
+async def test_read_only_file(unprivileged: Path) -> None:
+    """A file that may not be written says so."""
+    file = unprivileged / "x.db"
+    async with Store(f"sqlite:///{file}") as store:
+        await add(store, run(1))
+    file.chmod(0o444)
+    with pytest.raises(StoreUnavailable, match=r"x.db may not be written; let this user write the file and its folder"):
+        async with Store(f"sqlite:///{file}"):
+            pytest.fail("it opened")
+
+
+FULL = """
+import asyncio, pathlib, sys
+sys.path[:0] = sys.argv[1:2]
+from store_sets import TARGET, add, result_set, run
+from monitor.store import Store, StoreUnavailable
+
+async def main():
+    ballast = pathlib.Path("/mnt/ballast")
+    ballast.write_bytes(bytes(2**20))
+    async with Store("sqlite:////mnt/x.db") as store:
+        written = 0
+        try:
+            while written < 1000:
+                await add(store, run(written), result_set(2000, seed=written))
+                written += 1
+        except StoreUnavailable as error:
+            print(error)
+        assert not store.healthy
+        assert len(await store.runs(TARGET)) == written > 0
+        ballast.unlink()
+        assert await store.check() and store.healthy
+        await add(store, run(written), result_set(2000, seed=written))
+        assert len(await store.runs(TARGET)) == written + 1
+
+asyncio.run(main())
+"""
+
+
+def test_full_disk(program: Callable[[str], str]) -> None:
+    """On a full disk a run is refused as a whole and what was acknowledged can be read; with room again, the store goes on."""
+    inside = [
+        program("unshare"),
+        "--user",
+        "--map-root-user",
+        "--mount",
+        "sh",
+        "-c",
+        'mount -t tmpfs -o size=4m tmpfs /mnt && exec "$@"',
+        "sh",
+    ]
+    if subprocess.run([*inside, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this user may not make a small disk in a namespace")
+    done = subprocess.run(
+        [*inside, sys.executable, "-c", FULL, str(Path(__file__).parent)], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("store /mnt/x.db cannot grow, the disk is full; free some space, then nothing acknowledged is lost")
+
+
+async def test_server_stops_and_comes_back(server: Any, postgresql: str) -> None:
+    """While PostgreSQL is away every access fails with what to do; when it is back, the store goes on."""
+    async with Store(postgresql) as store:
+        await add(store, run(1))
+        server.control("-m", "immediate", "stop")
+        try:
+            for access in (lambda: add(store, run(2)), lambda: store.runs(TARGET)):
+                with pytest.raises(StoreUnavailable, match=r"postgresql://postgres@/tmp/.* (cannot be reached|is stopping)"):
+                    await access()
+            assert not await store.check()
+        finally:
+            server.start()
+
+        await goes_on(store, 1)
+
+
+async def test_server_stops_inside_a_transaction(server: Any, postgresql: str) -> None:
+    """A transaction that loses its server is not acknowledged, and nothing of it is there later."""
+    async with Store(postgresql) as store:
+        with pytest.raises(StoreUnavailable, match=r"cannot be reached|is stopping"):
+            async with store.transaction() as tx:
+                await tx.add_run(run(1))
+                server.control("-m", "immediate", "stop")
+                server.start()
+
+        await goes_on(store, 0)
+
+
+@asynccontextmanager
+async def frozen(database: str, server: Any) -> AsyncIterator[None]:
+    """The server's processes for this database stand still, as if the network were cut."""
+    connection = await asyncpg.connect(host=str(server.folder), user="postgres", database="postgres")
+    rows = await connection.fetch("SELECT pid FROM pg_stat_activity WHERE datname = $1", database)
+    await connection.close()
+    assert rows
+    for row in rows:
+        os.kill(row["pid"], signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for row in rows:
+            os.kill(row["pid"], signal.SIGCONT)
+
+
+async def test_server_does_not_answer(server: Any, database: str) -> None:
+    """A server that takes statements and never answers is given up in time; the store goes on with new connections."""
+    async with Store(server.url(database), timeout=0.5) as store:
+        await add(store, run(1))
+        async with frozen(database, server):
+            with pytest.raises(StoreUnavailable, match="did not answer in time"):
+                await asyncio.wait_for(add(store, run(2)), 10)
+
+        await goes_on(store, 1)
+
+
+async def test_locked_table(server: Any, database: str) -> None:
+    """A table that another session holds is given up after the lock timeout."""
+    async with Store(server.url(database), lock_timeout=0.2) as store:
+        other = await asyncpg.connect(host=str(server.folder), user="postgres", database=database)
+        async with other.transaction():
+            await other.execute("LOCK TABLE run")
+            with pytest.raises(StoreUnavailable, match="is locked by another session; see pg_locks"):
+                await add(store, run(1))
+        await other.close()
+
+        await goes_on(store, 0)
+
+
+async def test_servers_disk_is_full(server: Any, database: str) -> None:
+    """PostgreSQL's own report of a full disk becomes an error that says where to free space."""
+    async with Store(server.url(database)) as store:
+        await server.execute(
+            "CREATE FUNCTION disk_full() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$; "
+            "CREATE TRIGGER disk_full BEFORE INSERT ON run EXECUTE FUNCTION disk_full()",
+            database,
+        )
+        with pytest.raises(StoreUnavailable, match=r"cannot grow, the server's disk is full.*\(could not extend file\)"):
+            await add(store, run(1))
+        await server.execute("DROP TRIGGER disk_full ON run", database)
+
+        await goes_on(store, 0)
+
+
+@pytest.mark.parametrize(
+    ("database_name", "user", "said"),
+    [("nosuch", "postgres", "does not exist; create the database"), ("postgres", "nobody", "refuses this user; check user and password")],
+)
+async def test_wrong_database_or_user(server: Any, database_name: str, user: str, said: str) -> None:
+    """PostgreSQL's refusals say what in the configuration to correct."""
+    with pytest.raises(StoreUnavailable, match=said):
+        async with Store(server.url(database_name, user)):
+            pytest.fail("it opened")
+
+
+@pytest.mark.parametrize(
+    ("grant", "said"),
+    [("", "has no schema that this user may use"), ("GRANT USAGE ON SCHEMA public TO guest", "denies this user a right it needs")],
+)
+async def test_no_rights(server: Any, database: str, grant: str, said: str) -> None:
+    """A user who may not create tables is told that it has to own the database."""
+    await server.execute(f"DROP ROLE IF EXISTS guest; CREATE ROLE guest LOGIN; {grant}", database)
+    try:
+        with pytest.raises(StoreUnavailable, match=f"{said}.*; make the user the owner of the database"):
+            async with Store(server.url(database, "guest")):
+                pytest.fail("it opened")
+    finally:
+        await server.execute("DROP OWNED BY guest; DROP ROLE guest", database)
+
+
+async def test_errors_of_others_stay_theirs(store: Store) -> None:
+    """An error that is not the database's passes through a transaction unchanged, and the store stays healthy."""
+    for kind in (ConnectionError, TimeoutError):
+        with pytest.raises(kind):
+            async with store.transaction():
+                raise kind
+
+    assert store.healthy
