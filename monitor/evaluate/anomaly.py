@@ -18,7 +18,8 @@ THRESHOLD = "min_anomaly_score"
 QUANTILES = ("0.5", "0.9", "0.99")
 
 _ANOMALY, _NO_ANOMALY = "anomaly", "no anomaly"
-_KINDS = frozenset({BlockKind.ANOMALY, BlockKind.VISUAL_ANOMALY})
+KINDS = frozenset({BlockKind.ANOMALY, BlockKind.VISUAL_ANOMALY})
+"""The kinds of block that score anomalies."""
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -42,7 +43,7 @@ def anomaly(
     found, dropped = [], 0
     truth = _ground_truth(results, anomaly_labels, no_anomaly_labels)
     for block in results.blocks:
-        if block.kind not in _KINDS or (scores := results.anomaly.get(block.id)) is None:
+        if block.kind not in KINDS or (scores := results.anomaly.get(block.id)) is None:
             continue
         finite = np.isfinite(scores)
         dropped += int(np.isinf(scores).sum())

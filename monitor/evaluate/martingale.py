@@ -14,7 +14,6 @@ import io
 import math
 import zipfile
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +21,6 @@ import numpy.typing as npt
 from monitor.results import FloatArray
 
 Ids = npt.NDArray[np.int64]
-_Number = TypeVar("_Number", np.int64, np.float64)
 
 ALARM = 2.0
 """Evidence (log10 of the capital) from which to believe in drift: reached by chance for at most 1 % of quiet references, ever."""
@@ -44,9 +42,9 @@ class MartingaleState:
     Attributes:
         seed: Of the p-values' tie breaks.
         reference_id: int64[n], ascending: the samples of the reference.
-        reference: float64[n], ascending: their scores, not in the order of the ids.
+        reference: float64[n], their scores.
         counted_id: int64[k], ascending: the new samples counted so far.
-        counted: float64[k], ascending: their scores, not in the order of the ids.
+        counted: float64[k], their scores when they were counted.
         shares: float64[rates, bets], each rate's capital by bet; rows sum to 1.
         log_capital: float64[rates], natural logarithm of each rate's capital; all start at 0.
         peak: The largest evidence after any sample so far, at least 0.
@@ -112,10 +110,11 @@ def start(reference_id: Ids, reference: FloatArray, seed: int) -> MartingaleStat
         reference: float64[n], finite, each sample's score.
         seed: Of the p-values' tie breaks, 0 to 2**64 - 1.
     """
+    order = np.argsort(reference_id)
     return MartingaleState(
         seed=seed,
-        reference_id=np.sort(reference_id),
-        reference=np.sort(reference),
+        reference_id=reference_id[order],
+        reference=reference[order],
         counted_id=np.empty(0, np.int64),
         counted=np.empty(0),
         shares=np.full((len(JUMPING_RATES), _BETS), 1 / _BETS),
@@ -145,15 +144,17 @@ def advance(state: MartingaleState, sample_id: Ids, score: FloatArray, added: np
     order = np.lexsort((sample_id, added))
     sample_id, score = sample_id[order], score[order]
 
-    above, equal, counted = _ranks(state, score)
+    above, equal = _ranks(state, score)
     seen = len(state.reference) + len(state.counted) + np.arange(len(score))
     pvalues = (above + _uniform(state.seed, sample_id) * (equal + 1)) / (seen + 1)
     shares, gains = _play(state.shares, _bets(pvalues))
     log_capital = np.cumsum(np.concatenate([state.log_capital[None], np.log(gains)]), axis=0)
+    by_id = np.argsort(sample_id)
+    places = np.searchsorted(state.counted_id, sample_id[by_id])
     return replace(
         state,
-        counted_id=_merge(state.counted_id, np.sort(sample_id)),
-        counted=counted,
+        counted_id=np.insert(state.counted_id, places, sample_id[by_id]),
+        counted=np.insert(state.counted, places, score[by_id]),
         shares=shares,
         log_capital=log_capital[-1],
         peak=max(state.peak, float(_evidence(log_capital).max())),
@@ -175,11 +176,11 @@ def _contains(known: Ids, wanted: Ids) -> npt.NDArray[np.bool_]:
     return found
 
 
-def _ranks(state: MartingaleState, score: FloatArray) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], FloatArray]:
-    """How many of the scores before each one are larger, how many equal; and all counted scores, ascending."""
-    below, reach = _positions(state.reference, score)
-    above, equal = len(state.reference) - reach, reach - below
-    counted = state.counted
+def _ranks(state: MartingaleState, score: FloatArray) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """How many of the scores before each one are larger, and how many equal."""
+    reference, counted = np.sort(state.reference), np.sort(state.counted)
+    below, reach = _positions(reference, score)
+    above, equal = len(reference) - reach, reach - below
     for first in range(0, len(score), _CHUNK):
         chunk = slice(first, first + _CHUNK)
         these = score[chunk]
@@ -187,17 +188,14 @@ def _ranks(state: MartingaleState, score: FloatArray) -> tuple[npt.NDArray[np.in
         earlier = np.tri(len(these), k=-1, dtype=np.bool_)
         above[chunk] += len(counted) - reach + (earlier & (these > these[:, None])).sum(axis=1)
         equal[chunk] += reach - below + (earlier & (these == these[:, None])).sum(axis=1)
-        counted = _merge(counted, np.sort(these))
-    return above, equal, counted
+        these = np.sort(these)
+        counted = np.insert(counted, np.searchsorted(counted, these), these)
+    return above, equal
 
 
 def _positions(ascending: FloatArray, score: FloatArray) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     """How many of `ascending` are below each score, and how many are not above it."""
     return np.searchsorted(ascending, score, side="left"), np.searchsorted(ascending, score, side="right")
-
-
-def _merge(ascending: npt.NDArray[_Number], more: npt.NDArray[_Number]) -> npt.NDArray[_Number]:
-    return np.insert(ascending, np.searchsorted(ascending, more), more)
 
 
 def _uniform(seed: int, sample_id: Ids) -> FloatArray:

@@ -16,6 +16,8 @@ from scipy.stats import ks_2samp, kstest, wasserstein_distance
 from monitor.evaluate.drift import (
     Distances,
     Drift,
+    DriftMemory,
+    Side,
     distances,
     drift,
     gate_open,
@@ -61,9 +63,22 @@ def run(
     )
 
 
-def compare(baseline: ResultSet, current: ResultSet, before: Drift | None = None, *, same_model: bool = True, seed: int = 1) -> Drift:
-    """The block's drift, going on from an earlier comparison."""
-    return drift(baseline, current, KMEANS, before.state if before else None, same_model=same_model, seed=seed)
+BASELINE, CURRENT = 100.0, 200.0
+Compared = tuple[Drift, DriftMemory]
+
+
+def compare(
+    baseline: ResultSet,
+    current: ResultSet,
+    before: Compared | None = None,
+    *,
+    block: Block = KMEANS,
+    trained: tuple[float | None, float | None] = (None, None),
+    seed: int = 1,
+) -> Compared:
+    """The block's drift against a pinned baseline, going on from an earlier comparison, and what is remembered."""
+    first, now = Side(BASELINE, baseline, trained[0]), Side(CURRENT, current, trained[1])
+    return drift(first, now, first, block, before[1] if before else None, seed)
 
 
 score = st.sampled_from([-1.0, 0.0, 0.5, 2.0]) | st.floats(-100, 100).map(lambda value: round(value, 6))
@@ -393,12 +408,12 @@ def test_the_baseline_against_itself() -> None:
     """Every distance is 0, nothing is tested, and the evidence stays at its start."""
     baseline = quiet(150)
 
-    found = compare(baseline, baseline)
+    found, _ = compare(baseline, baseline)
 
     assert found.distances == {"total": NOTHING, "model": NOTHING, "data": NOTHING}
     assert found.pvalues == {}
     assert found.gates == {"total": False, "model": False, "data": False}
-    assert (found.evidence, found.insufficient) == (0, False)
+    assert (found.evidence, found.insufficient, found.since) == (0, False, BASELINE)
     assert (found.reference, found.current, found.shared, found.added) == (150, 150, 150, 0)
 
 
@@ -407,7 +422,7 @@ def test_shifted_new_samples_are_data() -> None:
     baseline = quiet(200)
     new = np.random.default_rng(2).normal(size=60) + 1.5
 
-    found = compare(baseline, joined(baseline, run(np.arange(1000, 1060), new)))
+    found, memory = compare(baseline, joined(baseline, run(np.arange(1000, 1060), new)))
 
     assert found.distances["model"] == NOTHING
     assert found.distances["data"] == distances(baseline.anomaly[7], new, 1.0)
@@ -415,7 +430,7 @@ def test_shifted_new_samples_are_data() -> None:
     assert found.pvalues.keys() == {"total"}
     assert found.pvalues["total"] <= 0.01
     assert found.gates == {"total": True, "model": False, "data": True}
-    assert found.evidence >= ALARM
+    assert found.evidence == memory.evidence.evidence >= ALARM
     assert (found.shared, found.added) == (200, 60)
 
 
@@ -425,14 +440,14 @@ def test_other_scores_of_the_same_samples_are_model() -> None:
     scores = baseline.anomaly[7] + 0.3
     current = rescored(baseline, scores)
 
-    found = compare(baseline, current, same_model=False)
+    found, memory = compare(baseline, current)
 
     expected = distances(baseline.anomaly[7], scores, 1.0)
     assert {"total": expected, "model": expected, "data": NOTHING} == found.distances
     assert found.pvalues["model"] <= 0.005
     assert found.gates["model"]
-    assert found.evidence == 0
-    assert found.state.reference.tolist() == sorted(scores)
+    assert (found.evidence, found.since) == (0, CURRENT)
+    assert memory.evidence.reference.tolist() == scores.tolist()
 
 
 def test_new_samples_after_a_retrained_model_are_judged_by_its_own_scores() -> None:
@@ -440,15 +455,92 @@ def test_new_samples_after_a_retrained_model_are_judged_by_its_own_scores() -> N
     rng = np.random.default_rng(3)
     baseline = quiet(200)
     retrained = rescored(baseline, baseline.anomaly[7] * 10 + 50)
-    first = compare(baseline, retrained, same_model=False)
+    first = compare(baseline, retrained)
 
     more = joined(retrained, run(np.arange(1000, 1060), rng.normal(size=60) * 10 + 50))
-    second = compare(baseline, more, first, same_model=False)
+    second, _ = compare(baseline, more, first)
 
     assert second.added == 60
     assert second.evidence < ALARM
     assert second.distances["data"].wasserstein < 0.5
     assert second.distances["total"].wasserstein > 10
+
+
+def test_the_paired_test_is_taken_once_per_model() -> None:
+    """The p-value of the model stays that of its first run, whatever samples come and go, until the model changes again."""
+    rng = np.random.default_rng(8)
+    baseline = quiet(200)
+    retrained = rescored(baseline, baseline.anomaly[7] + rng.normal(size=200) * 0.2)
+    first = compare(baseline, retrained)
+    fewer = run(retrained.sample_id[:120], retrained.anomaly[7][:120])
+    second = compare(baseline, fewer, first, seed=5)
+    again = compare(baseline, rescored(fewer, fewer.anomaly[7] + 2), second, seed=6)
+
+    assert paired_pvalue(baseline.anomaly[7], retrained.anomaly[7], 1.0, 1) == first[0].pvalues["model"] == second[0].pvalues["model"]
+    assert first[0].gates["model"] == second[0].gates["model"]
+    assert paired_pvalue(baseline.anomaly[7][:120], fewer.anomaly[7] + 2, 1.0, 6) == again[0].pvalues["model"] < first[0].pvalues["model"]
+    assert again[0].gates["model"]
+
+
+def test_a_few_edited_samples_are_no_new_model() -> None:
+    """Samples that were edited, and so scored otherwise, do not begin the evidence anew as long as most are scored as before."""
+    baseline = quiet(200)
+    before = compare(baseline, joined(baseline, quiet(40, 1000, 2)))
+    edited = joined(baseline, quiet(40, 1000, 2))
+    edited.anomaly[7][:99] += 1
+
+    assert compare(baseline, edited, before)[0].added == 40
+    edited.anomaly[7][99:130] += 1
+    assert compare(baseline, edited, before)[0].added == 0
+
+
+@pytest.mark.parametrize(
+    "other", [dataclasses.replace(KMEANS, thresholds={"min_anomaly_score": 2.0}), dataclasses.replace(KMEANS, type="anomaly-gmm")]
+)
+def test_another_threshold_or_type_is_a_new_model(other: Block) -> None:
+    """A block whose threshold or type changed compares new samples with its own first run, though no score changed."""
+    baseline = quiet(200)
+    before = compare(baseline, joined(baseline, quiet(40, 1000, 2)))
+
+    found, memory = compare(baseline, joined(baseline, quiet(60, 1000, 2)), before, block=other)
+
+    assert (found.added, found.since, len(memory.evidence.reference)) == (0, CURRENT, 260)
+    assert "model" not in found.pvalues
+
+
+@pytest.mark.parametrize(
+    ("trained", "since"), [((None, None), BASELINE), ((1.0, 1.0), BASELINE), ((1.0, None), BASELINE), ((1.0, 2.0), CURRENT)]
+)
+def test_without_shared_samples_the_date_of_training_tells_models_apart(trained: tuple[float | None, float | None], since: float) -> None:
+    """Where no sample is shared, another date of training is another model, and an unknown one is not."""
+    found, _ = compare(quiet(200), quiet(150, 5000, 2), trained=trained)
+
+    assert since == found.since
+
+
+def test_pinning_another_baseline_begins_the_evidence_anew() -> None:
+    """The evidence belongs to a pinned baseline: under another one it starts at 0, of that one's scores."""
+    baseline = quiet(200)
+    grown = joined(baseline, run(np.arange(1000, 1060), np.random.default_rng(2).normal(size=60) + 1.5))
+    _, memory = compare(baseline, grown)
+    first, now, pinned = Side(BASELINE, baseline), Side(CURRENT, grown), Side(150.0, grown)
+
+    found, _ = drift(first, now, pinned, KMEANS, memory, 1)
+
+    assert (found.evidence, found.added, found.since) == (0, 0, 150.0)
+    assert found.pvalues["total"] <= 0.01
+
+
+def test_the_reference_is_the_pinned_baseline_whatever_the_comparison_is_with() -> None:
+    """With another run to compare with, new samples are still those that the pinned baseline lacks."""
+    pinned = quiet(200)
+    previous = joined(pinned, quiet(30, 1000, 2))
+    current = joined(previous, quiet(20, 2000, 3))
+
+    found, memory = drift(Side(150.0, previous), Side(CURRENT, current), Side(BASELINE, pinned), KMEANS, None, 1)
+
+    assert (found.reference, found.shared, found.added, found.since) == (230, 230, 50, BASELINE)
+    assert memory.evidence.reference_id.tolist() == pinned.sample_id.tolist()
 
 
 def test_the_evidence_goes_on_from_run_to_run() -> None:
@@ -464,9 +556,9 @@ def test_the_evidence_goes_on_from_run_to_run() -> None:
         found = compare(baseline, current, found)
         found = compare(baseline, current, found, seed=99)
 
-        assert found.state.to_bytes() == state.to_bytes()
-        assert found.evidence == state.evidence
-        assert found.gates["data"] == (look >= 2 and gate_open(found.distances["data"]))
+        assert found[1].evidence.to_bytes() == state.to_bytes()
+        assert found[0].evidence == state.evidence
+        assert found[0].gates["data"] == (look >= 2 and gate_open(found[0].distances["data"]))
 
 
 def test_dates_order_the_new_samples() -> None:
@@ -482,7 +574,7 @@ def test_dates_order_the_new_samples() -> None:
     for row in (1, 0):
         expected = advance(expected, np.array([1000 + row]), values[[row]], dates[[row]])
 
-    assert compare(baseline, current).state.to_bytes() == expected.to_bytes()
+    assert compare(baseline, current)[1].evidence.to_bytes() == expected.to_bytes()
 
 
 @pytest.mark.parametrize(("before", "after"), [(99, 400), (400, 29)])
@@ -491,7 +583,7 @@ def test_too_few_samples(before: int, after: int) -> None:
     baseline = quiet(before)
     current = run(np.arange(2000, 2000 + after), np.random.default_rng(5).normal(size=after) + 5)
 
-    found = compare(baseline, current)
+    found, _ = compare(baseline, current)
 
     assert found.insufficient
     assert found.distances["total"].wasserstein > 1
@@ -505,26 +597,28 @@ def test_few_shared_samples_give_no_verdict_on_the_model() -> None:
     baseline = quiet(160)
     current = run(np.arange(100, 260), np.random.default_rng(6).normal(size=160) + 5)
 
-    found = compare(baseline, current, same_model=False)
+    found, memory = compare(baseline, current)
 
     assert found.shared == 60
     assert gate_open(found.distances["model"])
     assert not found.gates["model"]
     assert found.gates["total"]
     assert found.pvalues.keys() == {"total"}
+    assert memory.decision is None
 
 
-def test_a_block_that_the_baseline_lacks() -> None:
+@pytest.mark.parametrize("blocks", [(), (KMEANS,)])
+def test_a_block_that_the_baseline_lacks(blocks: tuple[Block, ...]) -> None:
     """Without scores in the baseline there is nothing to compare with, and the reference of the evidence is the current run."""
-    baseline = dataclasses.replace(quiet(150), anomaly={})
+    baseline = dataclasses.replace(quiet(150), anomaly={}, blocks=blocks)
     current = quiet(150)
 
-    for same_model in (False, True):
-        found = compare(baseline, current, same_model=same_model)
-        assert found.distances == {"data": NOTHING}
-        assert found.insufficient
-        assert found.pvalues == {}
-        assert found.state.reference_id.tolist() == current.sample_id.tolist()
+    found, memory = compare(baseline, current)
+
+    assert found.distances == {"data": NOTHING}
+    assert found.insufficient
+    assert found.pvalues == {}
+    assert memory.evidence.reference_id.tolist() == current.sample_id.tolist()
 
 
 def test_a_block_that_lost_its_scores() -> None:
@@ -532,11 +626,11 @@ def test_a_block_that_lost_its_scores() -> None:
     baseline = quiet(150)
     before = compare(baseline, joined(baseline, quiet(20, 1000, 2)))
 
-    found = compare(baseline, rescored(baseline, np.full(150, np.nan)), before)
+    found, memory = compare(baseline, rescored(baseline, np.full(150, np.nan)), before)
 
     assert found.distances.keys() == {"data"}
     assert found.insufficient
-    assert found.state is before.state
+    assert memory.evidence is before[1].evidence
 
 
 @given(st.integers(0, 2**32), st.sampled_from([0.0, 0.2, 1.0]))
