@@ -1,12 +1,15 @@
-"""What must survive a restart: runs, result sets, baselines and opaque states, in SQLite or PostgreSQL."""
+"""What must survive a restart: runs, result sets, baselines, states and messages, in SQLite or PostgreSQL."""
 
 from monitor.store.errors import StoreCorrupt, StoreError, StoreRefused, StoreTooNew, StoreUnavailable
-from monitor.store.records import Baseline, Packed, Run, State
+from monitor.store.queries import Queries
+from monitor.store.records import Baseline, Message, Packed, Run, State
 from monitor.store.store import Store, Transaction
 
 __all__ = [
     "Baseline",
+    "Message",
     "Packed",
+    "Queries",
     "Run",
     "State",
     "Store",

@@ -1,17 +1,28 @@
-"""Evaluations and other values as JSON texts, in the standard's JSON: no NaN, no infinities, ASCII only."""
+"""Evaluations and comparisons as JSON texts, in the standard's JSON (no NaN, no infinities, ASCII only); memories of drift as bytes."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
-from typing import Any
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
 
+from monitor.evaluate.comparison import Comparison
+from monitor.evaluate.drift import Decision, DriftMemory
 from monitor.evaluate.figures import Evaluation
-from monitor.store.records import Json
+from monitor.evaluate.martingale import MartingaleState
+from monitor.results import Block
+
+Json: TypeAlias = "Mapping[str, Json] | Sequence[Json] | str | int | float | bool | None"
+"""A JSON value. Floats that are not finite are written as the texts `NaN`, `Infinity` and `-Infinity`."""
+
+MEMORY_VERSION = 1
+"""Of a stored drift memory; raised when an older reader would misread what is written."""
 
 
 def dump(value: Json) -> str:
@@ -20,15 +31,6 @@ def dump(value: Json) -> str:
         return _dump(value)
     except ValueError:  # the rare case: some float is not finite
         return _dump(_spelled(value))
-
-
-def load(text: str | None) -> Any:
-    """The value of a JSON text; None for no text.
-
-    Raises:
-        ValueError: The text is no JSON.
-    """
-    return None if text is None else json.loads(text)
 
 
 def dump_evaluation(evaluation: Evaluation) -> str:
@@ -56,6 +58,73 @@ def load_evaluation(text: str) -> Evaluation:
         raise ValueError(f"no evaluation: {error!r}") from error
 
 
+def dump_comparison(comparison: Comparison) -> str:
+    """A comparison as JSON: its dataclasses as objects."""
+    document: Json = msgspec.to_builtins(comparison, enc_hook=_plain)
+    return dump(document)
+
+
+def load_comparison(text: str) -> Comparison:
+    """The comparison that `dump_comparison` made a text of.
+
+    Raises:
+        ValueError: The text is no such document.
+    """
+    return msgspec.convert(json.loads(text), Comparison, strict=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """A `DriftMemory` as it is stored, with the evidence's own bytes."""
+
+    pinned: float
+    since: float
+    block: Block
+    trained: float | None
+    evidence: bytes
+    decision: Decision | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Sealed:
+    """What is stored: a `_Memory` in MessagePack and its CRC-32, so that a flipped bit is no evidence."""
+
+    format: int
+    crc32: int
+    content: bytes
+
+
+def dump_memory(memory: DriftMemory) -> bytes:
+    """A memory of drift in MessagePack; `load_memory` gives an equal one, to the last bit. Takes some 10 ms for 500,000 samples."""
+    stored = _Memory(memory.pinned, memory.since, memory.block, memory.trained, memory.evidence.to_bytes(), memory.decision)
+    content = msgspec.msgpack.encode(stored, enc_hook=_plain)
+    return msgspec.msgpack.encode(_Sealed(MEMORY_VERSION, zlib.crc32(content), content))
+
+
+def load_memory(data: bytes) -> DriftMemory:
+    """The memory that `dump_memory` wrote.
+
+    Raises:
+        ValueError: The bytes are no such memory, or a newer version of the service wrote them.
+    """
+    try:
+        document = msgspec.msgpack.decode(data)
+        version = document["format"]
+        if version == MEMORY_VERSION:
+            sealed = msgspec.convert(document, _Sealed)
+            if zlib.crc32(sealed.content) != sealed.crc32:
+                raise ValueError("its checksum does not fit")
+            stored = msgspec.msgpack.decode(sealed.content, type=_Memory)
+            evidence = MartingaleState.from_bytes(stored.evidence)
+            return DriftMemory(stored.pinned, stored.since, stored.block, stored.trained, evidence, stored.decision)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"a stored drift memory cannot be read ({error}); its evidence starts anew") from error
+    raise ValueError(
+        f"a stored drift memory has format {version}, this version reads {MEMORY_VERSION}; "
+        "run the version that wrote it, or let its evidence start anew"
+    )
+
+
 def _dump(value: object) -> str:
     return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
 
@@ -73,7 +142,7 @@ def _spelled(value: Any) -> Any:
 def _plain(value: object) -> object:
     if isinstance(value, np.generic):
         return value.item()
-    raise NotImplementedError(f"{type(value)} in an evaluation")
+    raise NotImplementedError(f"{type(value)} in a document")
 
 
 def _nested(pairs: Mapping[tuple[str, str], Any]) -> dict[str, dict[str, Any]]:

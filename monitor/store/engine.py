@@ -12,6 +12,8 @@ from monitor.store.errors import StoreError
 
 CONNECT_TIMEOUT = 10.0
 """Seconds for PostgreSQL to accept a connection."""
+RECYCLE = 300
+"""Seconds that a connection to PostgreSQL is used: firewalls forget idle ones without a word, and only a timeout tells."""
 WAL_KEPT = 64 * 2**20
 """Bytes that SQLite's write-ahead log keeps on disk after one large result set blew it up."""
 
@@ -65,8 +67,13 @@ def new_engine(url: URL, lock_timeout: float, pool: type[Pool] | None = None) ->
         engine = create_async_engine(url, **options)
         prepare_sqlite(engine.sync_engine, lock_timeout)
         return engine
-    settings = {"application_name": "impulse-monitor", "lock_timeout": f"{round(lock_timeout * 1000)}ms"}
-    return create_async_engine(url, pool_pre_ping=True, connect_args={"timeout": CONNECT_TIMEOUT, "server_settings": settings}, **options)
+    settings = {
+        "application_name": "impulse-monitor",
+        "lock_timeout": f"{round(lock_timeout * 1000)}ms",
+        "tcp_keepalives_idle": "60",  # a client that vanished gives its locks back after minutes, not hours
+    }
+    connect = {"timeout": CONNECT_TIMEOUT, "server_settings": settings}
+    return create_async_engine(url, pool_pre_ping=True, pool_recycle=RECYCLE, connect_args=connect, **options)
 
 
 def prepare_sqlite(engine: Engine, lock_timeout: float) -> None:
@@ -76,14 +83,18 @@ def prepare_sqlite(engine: Engine, lock_timeout: float) -> None:
     def connected(connection: Any, record: object) -> None:
         connection.isolation_level = None  # the driver begins nothing by itself: `begun` does
         cursor = connection.cursor()
-        for pragma in (
-            f"busy_timeout={round(lock_timeout * 1000)}",
-            "journal_mode=WAL",
-            "synchronous=FULL",  # an acknowledged transaction is on the disk, not only in the log's page cache
-            "foreign_keys=ON",
-            f"journal_size_limit={WAL_KEPT}",
-        ):
-            cursor.execute(f"PRAGMA {pragma}")
+        try:
+            for pragma in (
+                f"busy_timeout={round(lock_timeout * 1000)}",
+                "journal_mode=WAL",
+                "synchronous=FULL",  # an acknowledged transaction is on the disk, not only in the log's page cache
+                "foreign_keys=ON",
+                f"journal_size_limit={WAL_KEPT}",
+            ):
+                cursor.execute(f"PRAGMA {pragma}")
+        except Exception:
+            connection.close()  # nobody else would: the pool has not taken it yet
+            raise
         cursor.close()
 
     @event.listens_for(engine, "begin")

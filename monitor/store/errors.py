@@ -69,6 +69,7 @@ _POSTGRESQL: dict[str, tuple[type[StoreError], str]] = {
     "53": (StoreUnavailable, "is short of resources; see the server's log"),
     "57": (StoreUnavailable, "is stopping, starting or cancelled it; once it runs, the store goes on by itself"),
     "23503": (StoreRefused, "refused it: it refers to a run that is not in the store (any more)"),
+    "22": (StoreRefused, "cannot hold a value of this kind or size"),
     "XX": (StoreCorrupt, "reports an internal error or damaged data; see the server's log, restore a copy"),
 }
 """By SQLSTATE, else by its class (https://www.postgresql.org/docs/current/errcodes-appendix.html)."""

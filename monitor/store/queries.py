@@ -8,23 +8,32 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, Select, select
+import structlog
+from sqlalchemy import Row, Select, func, select
 
 from monitor.errors import PullState
+from monitor.evaluate.comparison import Comparison
+from monitor.evaluate.drift import DriftMemory
 from monitor.evaluate.figures import Evaluation
 from monitor.results import ResultSet
 from monitor.store import documents, schema
 from monitor.store.errors import StoreCorrupt
-from monitor.store.records import Baseline, Run, State
+from monitor.store.records import Baseline, Message, Run, State
+
+log = structlog.get_logger()
+
+DRIFT = "drift"
+"""The kind of states that hold memories of drift."""
 
 _run = schema.run.c
 _RUNS = (
-    select(schema.run, *(schema.figures.c[name] for name in ("evaluation", "changes", "drift")))
+    select(schema.run, *(schema.figures.c[name] for name in ("evaluation", "comparison")))
     .select_from(schema.run.outerjoin(schema.figures))
     .order_by(_run.id.desc())
 )
 _BASELINES = select(schema.baseline)
 _STATES = select(schema.state)
+_MESSAGES = select(schema.message)
 _OK = str(PullState.OK)
 
 
@@ -51,13 +60,13 @@ class Queries(ABC):
         """The target's newest good run, by order of arrival: a clock that was set back confuses nothing."""
         return await self._first_run(_good(target_id))
 
-    async def previous(self, target_id: str, fingerprint: str) -> Run | None:
-        """The target's newest good run with a result set other than the one of this fingerprint."""
-        return await self._first_run(_good(target_id).where(_run.fingerprint != fingerprint))
+    async def previous(self, target_id: str, fingerprint: str, selection: str) -> Run | None:
+        """The target's newest good run of a selection with a result set other than the one of this fingerprint."""
+        return await self._first_run(_good(target_id, selection).where(_run.fingerprint != fingerprint))
 
-    async def newest_before(self, target_id: str, at: float) -> Run | None:
-        """The target's newest good run that finished at `at` (Unix seconds) or before."""
-        by_time = _good(target_id).where(_run.finished <= at).order_by(None).order_by(_run.finished.desc(), _run.id.desc())
+    async def newest_before(self, target_id: str, at: float, selection: str) -> Run | None:
+        """The target's newest good run of a selection that finished at `at` (Unix seconds) or before."""
+        by_time = _good(target_id, selection).where(_run.finished <= at).order_by(None).order_by(_run.finished.desc(), _run.id.desc())
         return await self._first_run(by_time)
 
     async def runs(self, target_id: str, since: float = -math.inf, until: float = math.inf, limit: int | None = None) -> list[Run]:
@@ -97,13 +106,32 @@ class Queries(ABC):
         statement = _STATES.filter_by(**wanted).order_by(schema.state.c.key, schema.state.c.target_id)
         return [State(**row._mapping) for row in await self._fetch(statement)]
 
+    async def drift_memories(self, target_id: str) -> dict[int, DriftMemory]:
+        """What the target's drift remembers, by block.
+
+        A memory that is damaged, or of a newer version, is left out and logged: its evidence begins anew, instead of
+        every pull failing on it.
+        """
+        return await asyncio.to_thread(_memories, target_id, await self.states(DRIFT, target_id))
+
+    async def messages(self, receiver: str, limit: int | None = None) -> list[Message]:
+        """What a receiver has not got yet, oldest first; with a limit only the oldest."""
+        statement = _MESSAGES.filter_by(receiver=receiver).order_by(schema.message.c.id).limit(limit)
+        return [Message(**row._mapping) for row in await self._fetch(statement)]
+
+    async def message_counts(self) -> dict[str, int]:
+        """How many messages wait, by receiver; a receiver without any is absent."""
+        receiver = schema.message.c.receiver
+        return {row.receiver: row.number for row in await self._fetch(select(receiver, func.count().label("number")).group_by(receiver))}
+
     async def _first_run(self, statement: Select[Any]) -> Run | None:
         rows = await self._fetch(statement.limit(1))
         return (await asyncio.to_thread(_runs, rows))[0] if rows else None
 
 
-def _good(target_id: str) -> Select[Any]:
-    return _RUNS.where(_run.target_id == target_id, _run.state == _OK)
+def _good(target_id: str, selection: str | None = None) -> Select[Any]:
+    good = _RUNS.where(_run.target_id == target_id, _run.state == _OK)
+    return good if selection is None else good.where(_run.selection == selection)
 
 
 def _given(wanted: dict[str, str | None]) -> dict[str, str]:
@@ -111,12 +139,12 @@ def _given(wanted: dict[str, str | None]) -> dict[str, str]:
 
 
 def _runs(rows: Sequence[Row[Any]]) -> list[Run]:
-    figures: dict[int | None, tuple[Evaluation | None, Any, Any]] = {None: (None, None, None)}
+    figures: dict[int | None, tuple[Evaluation | None, Comparison | None]] = {None: (None, None)}
     runs = []
     for row in rows:
         if row.figures_id not in figures:
             figures[row.figures_id] = _figures(row)
-        evaluation, changes, drift = figures[row.figures_id]
+        evaluation, comparison = figures[row.figures_id]
         runs.append(
             Run(
                 target_id=row.target_id,
@@ -129,8 +157,8 @@ def _runs(rows: Sequence[Row[Any]]) -> list[Run]:
                 trained=row.trained,
                 impulse_stale=row.impulse_stale,
                 evaluation=evaluation,
-                changes=changes,
-                drift=drift,
+                comparison=comparison,
+                selection=row.selection,
                 error=row.error,
                 id=row.id,
             )
@@ -138,10 +166,20 @@ def _runs(rows: Sequence[Row[Any]]) -> list[Run]:
     return runs
 
 
-def _figures(row: Row[Any]) -> tuple[Evaluation | None, Any, Any]:
+def _figures(row: Row[Any]) -> tuple[Evaluation | None, Comparison | None]:
     try:
         evaluation = documents.load_evaluation(row.evaluation) if row.evaluation is not None else None
-        return evaluation, documents.load(row.changes), documents.load(row.drift)
+        return evaluation, documents.load_comparison(row.comparison) if row.comparison is not None else None
     except ValueError as error:
         told = f"the stored figures of run {row.id} of {row.target_id} are damaged ({error}); the next good pull makes new ones"
         raise StoreCorrupt(told) from error
+
+
+def _memories(target_id: str, states: Sequence[State]) -> dict[int, DriftMemory]:
+    memories = {}
+    for state in states:
+        try:
+            memories[int(state.key)] = documents.load_memory(state.value)
+        except ValueError as error:
+            log.warning("store.drift_memory_unreadable", target=target_id, block=state.key, error=str(error))
+    return memories

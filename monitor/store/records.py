@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 from monitor.errors import PullState
+from monitor.evaluate.comparison import Comparison
 from monitor.evaluate.figures import Evaluation
 from monitor.results import ResultSet
-
-Json: TypeAlias = "Mapping[str, Json] | Sequence[Json] | str | int | float | bool | None"
-"""A JSON value. Floats that are not finite come back as the texts `NaN`, `Infinity` and `-Infinity`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +24,8 @@ class Run:
         trained: Unix seconds of the model's training; None where unknown.
         impulse_stale: Whether the data set changed since features were generated; None where unknown.
         evaluation: The figures; None where the pull gave none.
-        changes, drift: The comparison with the baseline, as the callers' own JSON.
+        comparison: With its baseline; None where there was none.
+        selection: Which samples its filters took, in a short text; empty for all. Runs of different ones are not to be compared.
         error: What the pull failed with, in a sentence; empty where it did not.
         id: Given by the store; later runs have larger ones.
     """
@@ -43,8 +40,8 @@ class Run:
     trained: float | None = None
     impulse_stale: bool | None = None
     evaluation: Evaluation | None = None
-    changes: Json = None
-    drift: Json = None
+    comparison: Comparison | None = None
+    selection: str = ""
     error: str = ""
     id: int | None = None
 
@@ -82,7 +79,7 @@ class State:
     """Opaque bytes that a caller keeps: one per (kind, target, key).
 
     Attributes:
-        kind: Whose: `drift`, `alert`, `outbox`, ...
+        kind: Whose: `drift`, `alert`, ...
         target_id: Of which target; empty where of none.
         key: Which one, such as a block's id.
         value: The bytes.
@@ -94,3 +91,22 @@ class State:
     key: str
     value: bytes
     run_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A notification on its way out.
+
+    Attributes:
+        receiver: Whose queue it stands in.
+        subject: The alert's identity: messages of one subject arrive in their order.
+        created: Unix seconds.
+        payload: What is sent, in the notifier's own form.
+        id: Given by the store; later messages of a subject have larger ones.
+    """
+
+    receiver: str
+    subject: str
+    created: float
+    payload: bytes = field(repr=False)
+    id: int | None = None

@@ -37,8 +37,7 @@ figures = sa.Table(
     sa.Column("target_id", sa.Text, nullable=False),
     sa.Column("digest", sa.Text, nullable=False),
     sa.Column("evaluation", sa.JSON(none_as_null=True)),
-    sa.Column("changes", sa.JSON(none_as_null=True)),
-    sa.Column("drift", sa.JSON(none_as_null=True)),
+    sa.Column("comparison", sa.JSON(none_as_null=True)),
     sa.UniqueConstraint("target_id", "digest"),
     sqlite_autoincrement=True,
 )
@@ -52,6 +51,7 @@ run = sa.Table(
     sa.Column("started", sa.Double, nullable=False),
     sa.Column("finished", sa.Double, nullable=False),
     sa.Column("state", sa.Text, nullable=False),
+    sa.Column("selection", sa.Text, nullable=False),
     sa.Column("fingerprint", sa.Text),
     sa.Column("changed", sa.Boolean, nullable=False),
     sa.Column("last_change", sa.Double),
@@ -61,6 +61,7 @@ run = sa.Table(
     sa.Column("result_set_id", sa.ForeignKey("result_set.id"), index=True),
     sa.Column("figures_id", sa.ForeignKey("figures.id"), index=True),
     sa.Index(None, "target_id", "state", "id"),  # the last good run
+    sa.Index(None, "target_id", "state", "selection", "finished"),  # rolling and previous baselines
     sa.Index(None, "target_id", "finished"),  # history
     sa.Index(None, "finished"),  # retention
     sqlite_autoincrement=True,  # a number never comes twice: states and baselines refer to it
@@ -86,3 +87,16 @@ state = sa.Table(
     sa.Column("run_id", sa.ForeignKey("run.id", ondelete="CASCADE"), index=True),
 )
 """Opaque states of drift, and of what comes later, written in the transaction of the run they follow from."""
+
+message = sa.Table(
+    "message",
+    metadata,
+    sa.Column("id", _Id, primary_key=True),
+    sa.Column("receiver", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("created", sa.Double, nullable=False),
+    sa.Column("payload", sa.LargeBinary, nullable=False),
+    sa.Index(None, "receiver", "id"),
+    sqlite_autoincrement=True,
+)
+"""The outbox: what each receiver has not got yet."""

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Any, Self, TypeVar
 
-from sqlalchemy import Column, Executable, Row, Select, Table, delete, exists, select, text
+from sqlalchemy import Column, Delete, Executable, Row, Select, Table, delete, exists, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from monitor.errors import PullState
+from monitor.evaluate.drift import DriftMemory
 from monitor.results import ResultSet
 from monitor.store import columns, documents, engine, schema
 from monitor.store.errors import StoreError, StoreRefused, StoreUnavailable, explain
 from monitor.store.migrate import migrate
-from monitor.store.queries import Queries
-from monitor.store.records import Baseline, Packed, Run, State
+from monitor.store.queries import DRIFT, Queries
+from monitor.store.records import Baseline, Message, Packed, Run, State
 
 T = TypeVar("T")
 
@@ -29,9 +30,24 @@ RUNS_PER_BATCH = 500
 BLOBS_PER_BATCH = 20
 """What retention deletes in one transaction: a pull that wants to write waits for no more than this."""
 
+_PARTING = 1.0
+"""Seconds for a connection to close politely: a server out of reach would never answer."""
+
 _RETENTION_LOCK = 0x696D7075_6C736502  # "impulse", 2: shared by those that write, exclusive for retention
-_AS_THEY_ARE = ("target_id", "started", "finished", "fingerprint", "changed", "last_change", "trained", "impulse_stale")
+_AS_THEY_ARE = ("target_id", "started", "finished", "selection", "fingerprint", "changed", "last_change", "trained", "impulse_stale")
 _PROBE = State("store", "", "probe", b"")
+
+
+class _Link:
+    """A connection, and the last thing it was asked, which goes on when whoever asked is cancelled.
+
+    Drivers take a cancellation badly: what they clean up after one, a second one interrupts, and the connection is left
+    with its lock. So they never see any.
+    """
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self.connection = connection
+        self.step: asyncio.Task[Any] | None = None
 
 
 class Store(Queries):
@@ -51,8 +67,11 @@ class Store(Queries):
         self._sqlite = self._url.get_backend_name() == "sqlite"
         # SQLite has one writer: a queue is fairer than its polling. Together no more than the pool has connections: nobody waits in there.
         self._writing, self._reading = asyncio.Semaphore(1 if self._sqlite else 5), asyncio.Semaphore(10)
+        self._asking: set[asyncio.Task[Any]] = set()
+        self._releasing: set[asyncio.Task[Any]] = set()
         self._worker = ThreadPoolExecutor(1, "store")  # for what takes long: the default threads answer scrapes
-        self._problem: StoreError | None = StoreUnavailable(f"store {self._where} is not open yet; the log says why if it stays so")
+        self._unopened: StoreError | None = StoreUnavailable(f"store {self._where} is not open yet; the log says why if it stays so")
+        self._problem: StoreError | None = self._unopened
 
     def __repr__(self) -> str:
         return f"Store({self._where})"
@@ -74,12 +93,23 @@ class Store(Queries):
         Raises:
             StoreError: The database cannot be used, or is newer than this version.
         """
-        await self._attempt(self._in_worker(migrate, self._url, self._where), bounded=False)  # a large migration takes what it takes
+        try:
+            await self._attempt(self._in_worker(migrate, self._url, self._where), bounded=False)  # a large migration takes what it takes
+        except StoreError as error:
+            self._unopened = error
+            raise
+        self._unopened = None
         await self._probe()
 
     async def close(self) -> None:
-        """Close all connections and end the worker."""
-        await self._engine.dispose()
+        """Close all connections and end the worker. What is still being asked has some seconds to end."""
+        for late in (self._asking, self._releasing):
+            if under_way := self._asking | self._releasing:
+                await asyncio.wait(under_way, timeout=_PARTING)
+            for task in late:
+                task.cancel()
+        await asyncio.gather(*self._releasing, return_exceptions=True)
+        await self._dispose()
         await asyncio.to_thread(self._worker.shutdown)
 
     @property
@@ -124,14 +154,20 @@ class Store(Queries):
     async def transaction(self) -> AsyncIterator[Transaction]:
         """One unit of work: all of it is on the disk when the block is left, or none of it, if the block raises.
 
+        A statement that failed or was cancelled inside it undoes all of it, whoever caught the error.
+
         Raises:
-            StoreError: It could not be begun or committed; nothing of it was written.
+            StoreError: It could not be begun or committed; nothing of it was written. Only where the answer to the commit
+                itself did not come is that not certain.
         """
-        async with self._connection(writes=True) as connection:
+        async with self._connected(writes=True) as link:
             if not self._sqlite:
-                await self._attempt(connection.execute(text(f"SELECT pg_advisory_xact_lock_shared({_RETENTION_LOCK})")))
-            yield Transaction(self, connection)
-            await self._attempt(connection.commit())
+                await self._execute(link, text(f"SELECT pg_advisory_xact_lock_shared({_RETENTION_LOCK})"))
+            transaction = Transaction(self, link)
+            yield transaction
+            if transaction.failure is not None:
+                raise transaction.failure  # PostgreSQL would answer COMMIT with a silent rollback, SQLite commit the rest
+            await self._ask(link, link.connection.commit())
             self._problem = None
 
     async def prune(self, before: float) -> int:
@@ -161,48 +197,70 @@ class Store(Queries):
     async def _delete(self, table: Table, ids: Select[Any], batch: int) -> int:
         total = 0
         while True:
-            async with self._connection(writes=True) as connection:
+            async with self._connected(writes=True) as link:
                 if not self._sqlite:
-                    await self._attempt(connection.execute(text(f"SELECT pg_advisory_xact_lock({_RETENTION_LOCK})")))
-                result = await self._attempt(connection.execute(delete(table).where(table.c.id.in_(ids.limit(batch)))))
-                await self._attempt(connection.commit())
+                    await self._execute(link, text(f"SELECT pg_advisory_xact_lock({_RETENTION_LOCK})"))
+                result = await self._execute(link, delete(table).where(table.c.id.in_(ids.limit(batch))))
+                await self._ask(link, link.connection.commit())
             total += result.rowcount
             if result.rowcount < batch:
                 return total
 
     async def _fetch(self, statement: Select[Any]) -> Sequence[Row[Any]]:
-        async with self._connection() as connection:
-            result: CursorResult[Any] = await self._attempt(connection.execute(statement))
-            return result.all()
+        async with self._connected() as link:
+            return (await self._execute(link, statement)).all()
 
     async def _decode(self, data: bytes) -> ResultSet:
         return await self._in_worker(columns.decode, data)
 
     @asynccontextmanager
-    async def _connection(self, *, writes: bool = False) -> AsyncIterator[AsyncConnection]:
+    async def _connected(self, *, writes: bool = False) -> AsyncIterator[_Link]:
         """A connection with a transaction begun, which is undone unless it was committed."""
-        async with AsyncExitStack() as stack:
-            await stack.enter_async_context(self._writing if writes else self._reading)
-            connection = self._engine.execution_options(**{engine.WRITES: writes}).connect()
-            await self._attempt(connection.start())
-            stack.push_async_callback(self._release, connection)
-            await self._attempt(connection.begin())
-            yield connection
+        if self._unopened is not None:  # its tables may be missing, or of a version that this one must not touch
+            raise self._unopened
+        turn = self._writing if writes else self._reading
+        await turn.acquire()
+        link = _Link(self._engine.execution_options(**{engine.WRITES: writes}).connect())
+        try:
+            await self._ask(link, link.connection.start())
+            await self._ask(link, link.connection.begin())
+            yield link
+        finally:
+            # However often this task is cancelled meanwhile, nobody gets the turn before the lock is free.
+            await asyncio.shield(_kept(self._releasing, self._release(link, turn)))
 
-    async def _release(self, connection: AsyncConnection) -> None:
-        """Undo what is not committed and give the connection back, also while this task is being cancelled."""
-
-        async def close() -> None:
-            try:
+    async def _release(self, link: _Link, turn: asyncio.Semaphore) -> None:
+        """Undo what is not committed and give the connection back."""
+        try:
+            if link.step is not None:
+                await asyncio.gather(link.step, return_exceptions=True)
+            if link.connection.sync_connection is not None:
                 async with asyncio.timeout(self._timeout):
-                    await connection.close()
-            except Exception as error:  # what went wrong before is the news; this connection is not used again
-                if explain(error, self._where) is None:
-                    raise
-            if self._problem is not None and self._sqlite:
-                await self._engine.dispose()  # file handles from before the failure may be of no use after it
+                    await link.connection.close()
+        except Exception as error:  # what went wrong before is the news; this connection is not used again
+            if explain(error, self._where) is None:
+                raise
+        finally:
+            turn.release()
+        if self._problem is not None:
+            await self._dispose()  # file handles and connections from before the failure may be of no use after it
 
-        await asyncio.shield(close())
+    async def _dispose(self) -> None:
+        """Close the connections that nobody uses."""
+        while True:
+            try:
+                async with asyncio.timeout(_PARTING):
+                    return await self._engine.dispose()
+            except TimeoutError:  # one did not answer, and is out of the pool; on to the next
+                continue
+
+    async def _execute(self, link: _Link, statement: Executable) -> CursorResult[Any]:
+        return await self._ask(link, link.connection.execute(statement))
+
+    async def _ask(self, link: _Link, step: Awaitable[T]) -> T:
+        """Let a connection do something to its end, whatever becomes of this task."""
+        link.step = asked = _kept(self._asking, self._attempt(step))
+        return await asyncio.shield(asked)
 
     async def _attempt(self, step: Awaitable[T], *, bounded: bool = True) -> T:
         """Await a step of the driver; its failure becomes a `StoreError`, and the store unhealthy."""
@@ -227,8 +285,10 @@ class Store(Queries):
 class Transaction(Queries):
     """One unit of work on the store; its queries see what it has written so far."""
 
-    def __init__(self, store: Store, connection: AsyncConnection) -> None:
-        self._store, self._connection = store, connection
+    def __init__(self, store: Store, link: _Link) -> None:
+        self._store, self._link = store, link
+        self.failure: StoreError | None = None
+        """Why it cannot be committed."""
 
     async def add_run(self, run: Run, results: Packed | None = None) -> int:
         """Write a run.
@@ -247,7 +307,7 @@ class Transaction(Queries):
             raise ValueError(f"a run with fingerprint {run.fingerprint} and results with {results.fingerprint if results else None}")
         row = {name: getattr(run, name) for name in _AS_THEY_ARE}
         row["state"] = str(run.state)
-        row["error"] = run.error.replace("\0", "")  # PostgreSQL's text cannot hold it
+        row["error"] = run.error.replace("\0", "").encode("utf-8", "replace").decode()  # what no database's text can hold
         row["result_set_id"] = await self._add_result_set(run.target_id, results) if results else None
         row["figures_id"] = await self._add_figures(run)
         number: int = (await self._execute(schema.run.insert().values(row).returning(schema.run.c.id))).scalar_one()
@@ -277,6 +337,38 @@ class Transaction(Queries):
         """Delete a state; answers whether there was one."""
         return await self._remove(schema.state, kind=kind, target_id=target_id, key=key)
 
+    async def put_drift_memories(self, target_id: str, memories: Mapping[int, DriftMemory]) -> None:
+        """Make these, by block, all that the target's drift remembers."""
+        values = await asyncio.to_thread(_dumped, memories)
+        await self._execute(_drift_states(target_id).where(schema.state.c.key.not_in(values)))
+        for key, value in values.items():
+            await self.put_state(State(DRIFT, target_id, key, value))
+
+    async def clear_drift_memories(self, target_id: str) -> bool:
+        """Let the target's evidence begin anew; answers whether there was any."""
+        return (await self._execute(_drift_states(target_id))).rowcount > 0
+
+    async def enqueue(self, message: Message) -> int:
+        """Put a message at the end of its receiver's queue; its `id` is not looked at.
+
+        Returns:
+            Its number.
+        """
+        row = asdict(message)
+        del row["id"]
+        number: int = (await self._execute(schema.message.insert().values(row).returning(schema.message.c.id))).scalar_one()
+        return number
+
+    async def delivered(self, *ids: int) -> None:
+        """Delete messages that have arrived; numbers that are not there are no error."""
+        await self._execute(delete(schema.message).where(schema.message.c.id.in_(ids)))
+
+    async def trim_messages(self, receiver: str, most: int) -> int:
+        """Delete a receiver's oldest messages, so that no more than `most` (at least 0) are left; answers how many."""
+        message = schema.message.c
+        beyond = select(message.id).where(message.receiver == receiver).order_by(message.id.desc()).offset(most)
+        return (await self._execute(delete(schema.message).where(message.id.in_(beyond)))).rowcount
+
     async def _add_result_set(self, target_id: str, results: Packed) -> int:
         key = {"target_id": target_id, "fingerprint": results.fingerprint}
         if (known := await self._known(schema.result_set, key)) is not None:
@@ -287,7 +379,7 @@ class Transaction(Queries):
         return await self._add_once(schema.result_set, key, {"data": data})
 
     async def _add_figures(self, run: Run) -> int | None:
-        if run.evaluation is None and run.changes is None and run.drift is None:
+        if run.evaluation is None and run.comparison is None:
             return None
         texts = await asyncio.to_thread(_texts, run)
         key = {"target_id": run.target_id, "digest": hashlib.sha256(repr(texts).encode()).hexdigest()}
@@ -322,11 +414,33 @@ class Transaction(Queries):
         return (await self._execute(delete(table).filter_by(**key))).rowcount > 0
 
     async def _execute(self, statement: Executable) -> CursorResult[Any]:
-        return await self._store._attempt(self._connection.execute(statement))
+        if self.failure is not None:
+            raise self.failure
+        try:
+            return await self._store._execute(self._link, statement)
+        except StoreError as error:
+            self.failure = error
+            raise
+        except asyncio.CancelledError:
+            where = self._store._where
+            self.failure = StoreUnavailable(f"store {where} was interrupted in a statement; nothing of the transaction was written")
+            raise
+
+
+def _kept(tasks: set[asyncio.Task[Any]], step: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    """A task that is referred to until it ends: the event loop alone would let it be collected."""
+    task = asyncio.create_task(step)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
+    return task
 
 
 def _row_id(table: Table, **key: str) -> Select[Any]:
     return select(table.c.id).filter_by(**key)
+
+
+def _drift_states(target_id: str) -> Delete:
+    return delete(schema.state).filter_by(kind=DRIFT, target_id=target_id)
 
 
 def _orphans(table: Table, reference: Column[Any]) -> Select[Any]:
@@ -337,6 +451,10 @@ def _texts(run: Run) -> dict[str, str | None]:
     """What a run found out, as the JSON columns of `figures`."""
     return {
         "evaluation": None if run.evaluation is None else documents.dump_evaluation(run.evaluation),
-        "changes": None if run.changes is None else documents.dump(run.changes),
-        "drift": None if run.drift is None else documents.dump(run.drift),
+        "comparison": None if run.comparison is None else documents.dump_comparison(run.comparison),
     }
+
+
+def _dumped(memories: Mapping[int, DriftMemory]) -> dict[str, bytes]:
+    """By key of its state; in the order of the blocks, so that two programs wait for each other's rows in one order."""
+    return {str(block): documents.dump_memory(memory) for block, memory in sorted(memories.items())}

@@ -1,6 +1,6 @@
 """Score drift on simulated targets: false alarms over many looks, delay until detection, and cost.
 
-`python tests/benchmarks/drift.py [alarms] [delay] [cost] [--targets N] [--looks N]`; without names, all three.
+`python -m tests.benchmarks drift [alarms] [delay] [cost] [--targets N] [--looks N]`; without names, all three.
 
 alarms  Quiet targets (nothing drifts) whose result set grows by 20 new samples at each look. Intended: at most 1 % ever
         alarm, whatever the size of the baseline and however many correlated windows a sample has; beside it a

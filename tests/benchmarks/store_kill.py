@@ -1,7 +1,7 @@
 """Kills a writing process at random moments, and counts acknowledged runs that the store has lost.
 
-`python tests/benchmarks/store_kill.py [--times 50]`; exit code 0 where every store opened, passed SQLite's integrity check and had
-every acknowledged run with its result set.
+`python -m tests.benchmarks store_kill [--times 50]`; exit code 0 where every store opened, passed SQLite's integrity check,
+had every acknowledged run with its result set, and exactly one message for each run that it had.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "store"))
 
-from store_sets import EVALUATION, TARGET, add, result_set, run
+from store_sets import EVALUATION, TARGET, result_set, run
 
-from monitor.store import Store
+from monitor.store import Message, Store
 
 OPENING = "opening"
 LONGEST = 0.8
@@ -34,8 +34,12 @@ async def write(url: str) -> None:
     print(OPENING, flush=True)
     async with Store(url) as store:
         for number in count(time.time_ns()):
-            written = replace(run(number), evaluation=EVALUATION)
-            print(await add(store, written, result_set(100 + number % 900, seed=number)), flush=True)
+            results = result_set(100 + number % 900, seed=number)
+            packed = await store.pack(TARGET, results, results.fingerprint())
+            async with store.transaction() as tx:
+                written = await tx.add_run(replace(run(number), fingerprint=packed.fingerprint, evaluation=EVALUATION), packed)
+                await tx.enqueue(Message("chat", str(written), number, b""))
+            print(written, flush=True)
 
 
 def killed(url: str, after: float) -> list[int]:
@@ -55,6 +59,8 @@ async def lost(path: Path, acknowledged: list[int]) -> list[str]:
     async with Store(f"sqlite:///{path}") as store:
         kept = {found.id: found for found in await store.runs(TARGET)}
         wrong = [f"run {number} is gone" for number in acknowledged if number not in kept]
+        if {str(number) for number in kept} != {message.subject for message in await store.messages("chat")}:
+            wrong.append("runs and messages do not match")
         if kept:
             newest = max(number for number in kept if number is not None)
             results = await store.results(newest)

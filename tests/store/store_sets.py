@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from monitor.errors import PullState
+from monitor.evaluate.change import Change, ThresholdChange
+from monitor.evaluate.comparison import BaselineFigures, Comparison
+from monitor.evaluate.drift import Decision, Distances, Drift, DriftMemory
 from monitor.evaluate.figures import (
     Anomaly,
     Calibration,
@@ -21,6 +24,7 @@ from monitor.evaluate.figures import (
     Regression,
     Slice,
 )
+from monitor.evaluate.martingale import advance, start
 from monitor.results import Block, BlockKind, Boxes, Coded, Confidences, FomoCounts, Points, ResultSet
 from monitor.store import Run, Store
 
@@ -137,6 +141,60 @@ EVALUATION = Evaluation(
     left_out={"unparsable": 1},
 )
 """One value for every figure there is."""
+
+
+COMPARISON = Comparison(
+    baseline=BaselineFigures("pinned", 1700000000.25, "ab" * 32, {"accuracy": 0.1 + 0.2}, 1690000000.5),
+    changes=(
+        Change(
+            metric="accuracy",
+            baseline=0.9,
+            current=float(np.nextafter(0.5, 1)),
+            causes={"total": -0.4, "model": -0.3},
+            pvalues={"total": 0.001},
+            shared=40,
+            added=10,
+            removed=2,
+            thresholds=(ThresholdChange("NN", "min_score", 0.6, 0.7),),
+        ),
+        Change("mean_f1", 0.5, 0.5, {}),
+    ),
+    drifts=(
+        Drift(
+            block=_BLOCK,
+            distances={"total": Distances(0.125, 0.2, 0.3, 0.4, -0.05)},
+            pvalues={"total": 0.5},
+            gates={"total": True, "data": False},
+            insufficient=False,
+            reference=100,
+            current=130,
+            shared=90,
+            added=30,
+            evidence=-1.5,
+            since=1700000000.25,
+        ),
+    ),
+    predictions={"psi": 0.1, "js": 0.2},
+    notes=("the model was trained again since the baseline", "block null (7) is not in the baseline: Überlauf"),
+)
+"""One value for everything that a comparison tells."""
+
+
+DECISION = Decision(100.5, 0.001, True)
+
+
+def drift_memory(samples: int = 200, seed: int = 0, decision: Decision | None = DECISION) -> DriftMemory:
+    """What drift remembers after some new samples; another seed, other scores."""
+    rng = np.random.default_rng(seed)
+    begun = start(np.arange(samples), rng.normal(size=samples), 2**64 - 1)
+    new = np.arange(samples, samples + 20)
+    evidence = advance(begun, new, rng.normal(size=20), np.full(20, np.datetime64("NaT", "ms")))
+    return DriftMemory(100.5, 200.25, _BLOCK, None, evidence, decision)
+
+
+def told(memory: DriftMemory) -> tuple[object, ...]:
+    """A memory as values that can be compared."""
+    return memory.pinned, memory.since, memory.block, memory.trained, memory.evidence.to_bytes(), memory.decision
 
 
 def run(finished: float = 100.0, state: PullState = PullState.OK, target_id: str = TARGET) -> Run:

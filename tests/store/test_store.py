@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
-from store_sets import EVALUATION, TARGET, add, result_set, run
+from store_sets import COMPARISON, EVALUATION, TARGET, add, drift_memory, result_set, run, told
 
 from monitor.errors import PullState
-from monitor.store import Baseline, Run, State, Store, StoreCorrupt, StoreRefused, columns, documents
+from monitor.store import Baseline, Message, Run, State, Store, StoreCorrupt, StoreRefused, columns, documents
 from monitor.store import store as store_module
 from monitor.store.engine import parse
+from monitor.store.queries import Queries
 
 OTHER = "7-2-float32-testing"
 
@@ -45,9 +46,9 @@ async def test_restart(url: str) -> None:
         trained=1690000000.5,
         impulse_stale=False,
         evaluation=EVALUATION,
-        changes=[{"metric": "accuracy", "causes": {"total": -0.25}}],
-        drift={"5": {"ks": 0.125, "pvalue": None}},
+        comparison=COMPARISON,
         error="",
+        selection="testing",
     )
     async with Store(url) as store:
         packed = await store.pack(TARGET, results, results.fingerprint())
@@ -74,8 +75,11 @@ async def test_empty(store: Store) -> None:
     assert await store.run(1) is None
     assert await store.results(1) is None
     assert await store.runs(TARGET) == []
-    assert await store.previous(TARGET, "") is None
-    assert await store.newest_before(TARGET, 1e12) is None
+    assert await store.previous(TARGET, "", "") is None
+    assert await store.newest_before(TARGET, 1e12, "") is None
+    assert await store.drift_memories(TARGET) == {}
+    assert await store.messages("chat") == []
+    assert await store.message_counts() == {}
     assert await store.baseline(TARGET, "pinned") is None
     assert await store.states("drift") == []
     assert await store.state("drift", TARGET, "5") is None
@@ -86,14 +90,14 @@ async def test_empty(store: Store) -> None:
 async def test_failed_runs(store: Store) -> None:
     """A failed run is kept with its reason, and the last good run stays the last good one."""
     good = await add(store, run(10))
-    bad = await add(store, replace(run(20, PullState.UNREACHABLE), error="no reply\0 from Studio"))
+    bad = await add(store, replace(run(20, PullState.UNREACHABLE), error="no reply\0 from Stu\ud800dio"))
     await add(store, run(30, target_id=OTHER))
 
     last_good, last = await store.last_good(TARGET), await store.run(bad)
     assert last_good is not None
     assert last is not None
     assert last_good.id == good
-    assert (last.state, last.error) == (PullState.UNREACHABLE, "no reply from Studio")
+    assert (last.state, last.error) == (PullState.UNREACHABLE, "no reply from Stu?dio")
     assert await store.results(bad) is None
 
 
@@ -101,13 +105,14 @@ async def test_content_addressed(url: str, store: Store) -> None:
     """An unchanged result set is packed and written once per target, and so are figures."""
     results, other = result_set(seed=1), result_set(seed=2)
     for finished, content in enumerate((results, results, other, results)):
-        await add(store, replace(run(finished), evaluation=EVALUATION, changes={"of": content.fingerprint()}), content)
+        compared = replace(COMPARISON, notes=(content.fingerprint(),))
+        await add(store, replace(run(finished), evaluation=EVALUATION, comparison=compared), content)
     await add(store, run(9, target_id=OTHER), results)
 
     assert (await store.pack(TARGET, results, results.fingerprint())).data is None
     assert (await count(url, "run"), await count(url, "result_set"), await count(url, "figures")) == (5, 3, 2)
-    assert [found.changes for found in await store.runs(TARGET)] == [
-        {"of": content.fingerprint()} for content in (results, results, other, results)
+    assert [found.comparison and found.comparison.notes for found in await store.runs(TARGET)] == [
+        (content.fingerprint(),) for content in (results, results, other, results)
     ]
 
 
@@ -139,10 +144,32 @@ async def test_baseline_candidates(store: Store) -> None:
         await add(store, run(finished), content)
     await add(store, run(25, PullState.AUTH))
 
-    rolling = [await store.newest_before(TARGET, at) for at in (9, 10, 26, 1e9)]
-    previous = [await store.previous(TARGET, content.fingerprint()) for content in (two, one)]
+    rolling = [await store.newest_before(TARGET, at, "") for at in (9, 10, 26, 1e9)]
+    previous = [await store.previous(TARGET, content.fingerprint(), "") for content in (two, one)]
     assert [found and found.finished for found in rolling] == [None, 10, 20, 30]
     assert [found and found.finished for found in previous] == [10, 30]
+
+
+async def test_selection(store: Store) -> None:
+    """Runs whose filters took other samples are no candidates; the last good run is the last of any."""
+    one, two = result_set(seed=1), result_set(seed=2)
+    for finished, content, selection in ((10, one, ""), (20, one, "label wave"), (30, two, "label wave"), (40, two, "")):
+        await add(store, replace(run(finished), selection=selection), content)
+
+    rolling = [await store.newest_before(TARGET, at, selection) for selection in ("", "label wave", "other") for at in (15, 35)]
+    previous = [await store.previous(TARGET, two.fingerprint(), selection) for selection in ("", "label wave", "other")]
+    last = await store.last_good(TARGET)
+    assert [found and (found.finished, found.selection) for found in rolling] == [
+        (10, ""),
+        (10, ""),
+        None,
+        (30, "label wave"),
+        None,
+        None,
+    ]
+    assert [found and (found.finished, found.selection) for found in previous] == [(10, ""), (20, "label wave"), None]
+    assert last is not None
+    assert last.finished == 40
 
 
 async def test_clock_set_back(store: Store) -> None:
@@ -194,10 +221,14 @@ async def test_states(store: Store) -> None:
 @pytest.mark.parametrize("refers", [Baseline(TARGET, "pinned", 77, 1.0, ""), State("drift", TARGET, "5", b"", 77)])
 async def test_run_that_is_not_there(store: Store, refers: Baseline | State) -> None:
     """What refers to no run is refused with everything else of its transaction, and the store is as well as before."""
-    with pytest.raises(StoreRefused, match="run that is not in the store"):
+
+    async def refer() -> None:
         async with store.transaction() as tx:
             await tx.add_run(run())
             await (tx.set_baseline(refers) if isinstance(refers, Baseline) else tx.put_state(refers))
+
+    with pytest.raises(StoreRefused, match="run that is not in the store"):
+        await refer()
 
     assert store.healthy
     assert await store.runs(TARGET) == []
@@ -212,11 +243,16 @@ async def test_all_or_nothing(store: Store) -> None:
             reached.set()
             await asyncio.sleep(60)
 
-    with pytest.raises(ZeroDivisionError):
+    async def raising() -> None:
         async with store.transaction() as tx:
             await tx.add_run(run(1))
             await tx.put_state(State("alert", TARGET, "A", b""))
+            await tx.put_drift_memories(TARGET, {5: drift_memory()})
+            await tx.enqueue(Message("chat", "A", 1.0, b""))
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await raising()
     task = asyncio.create_task(interrupted(reached := asyncio.Event()))
     await reached.wait()
     task.cancel()
@@ -225,6 +261,8 @@ async def test_all_or_nothing(store: Store) -> None:
     await add(store, run(2))
     assert [found.finished for found in await store.runs(TARGET)] == [2]
     assert await store.states("alert") == []
+    assert await store.drift_memories(TARGET) == {}
+    assert await store.message_counts() == {}
     assert store.healthy
 
 
@@ -239,6 +277,54 @@ async def test_many_at_once(store: Store) -> None:
 
     histories = await asyncio.gather(*map(target, range(40)))
     assert [[found.finished for found in history] for history in histories] == [[0, 1, 2]] * 40
+
+
+async def test_everything_of_a_run_at_once(store: Store) -> None:
+    """Many targets write run, evidence and messages together; each has its own, and each receiver's queue its order."""
+
+    async def target(number: int) -> None:
+        target_id = str(number)
+        for turn in range(3):
+            async with store.transaction() as tx:
+                await tx.add_run(replace(run(turn, target_id=target_id), comparison=COMPARISON))
+                await tx.put_drift_memories(target_id, {turn: drift_memory(50, seed=number)})
+                await tx.enqueue(Message("chat", target_id, float(turn), b""))
+
+    await asyncio.gather(*map(target, range(20)))
+
+    waiting = await store.messages("chat")
+    assert [[message.created for message in waiting if message.subject == str(number)] for number in range(20)] == [[0, 1, 2]] * 20
+    for number in range(20):
+        kept = await store.drift_memories(str(number))
+        assert {2: told(drift_memory(50, seed=number))} == {block: told(memory) for block, memory in kept.items()}
+
+
+QUESTIONS: list[Callable[[Queries], Awaitable[object]]] = [
+    lambda of: of.last_good(TARGET),
+    lambda of: of.newest_before(TARGET, 10, "few"),
+    lambda of: of.runs(TARGET),
+    lambda of: of.target_ids(),
+    lambda of: of.baseline(TARGET, "pinned"),
+    lambda of: of.states("alert"),
+    lambda of: of.drift_memories(TARGET),
+    lambda of: of.messages("chat"),
+    lambda of: of.message_counts(),
+]
+
+
+async def test_sees_its_own_writes(store: Store) -> None:
+    """What a transaction has written it can ask for, and nobody else can until it is over."""
+    async with store.transaction() as tx:
+        number = await tx.add_run(replace(run(10), comparison=COMPARISON, selection="few"))
+        await tx.set_baseline(Baseline(TARGET, "pinned", number, 1.0, ""))
+        await tx.put_state(State("alert", TARGET, "A", b"1"))
+        await tx.put_drift_memories(TARGET, {5: drift_memory()})
+        await tx.enqueue(Message("chat", "a", 1.0, b"{}"))
+        seen, unseen = [bool(await ask(tx)) for ask in QUESTIONS], [bool(await ask(store)) for ask in QUESTIONS]
+
+    assert seen == [True] * len(QUESTIONS)
+    assert unseen == [False] * len(QUESTIONS)
+    assert [bool(await ask(store)) for ask in QUESTIONS] == seen
 
 
 async def test_same_target_from_two_programs(url: str, store: Store) -> None:
@@ -256,7 +342,10 @@ async def test_retention(url: str, store: Store, monkeypatch: pytest.MonkeyPatch
     """Old runs go with their result sets, figures and states; baselines and last good runs stay, in as many batches as it takes."""
     monkeypatch.setattr(store_module, "RUNS_PER_BATCH", 3)
     monkeypatch.setattr(store_module, "BLOBS_PER_BATCH", 2)
-    numbers = [await add(store, replace(run(finished), changes={"n": finished}), result_set(seed=finished)) for finished in range(10)]
+    numbers = [
+        await add(store, replace(run(finished), comparison=replace(COMPARISON, notes=(str(finished),))), result_set(seed=finished))
+        for finished in range(10)
+    ]
     failed = await add(store, run(5, PullState.AUTH))
     other = await add(store, run(1, target_id=OTHER))
     async with store.transaction() as tx:
@@ -313,13 +402,14 @@ async def test_numbers_never_come_twice(store: Store) -> None:
     assert await add(store, run(3)) > gone
 
 
-async def test_damaged_content(url: str, store: Store) -> None:
+@pytest.mark.parametrize("column", ["evaluation", "comparison"])
+async def test_damaged_content(url: str, store: Store, column: str) -> None:
     """Damaged bytes or figures of one target are an error of that target; the store goes on."""
-    number = await add(store, replace(run(), evaluation=EVALUATION), result_set())
+    number = await add(store, replace(run(), evaluation=EVALUATION, comparison=COMPARISON), result_set())
     engine = create_async_engine(parse(url))
     async with engine.begin() as connection:
         await connection.execute(text("UPDATE result_set SET data = :data"), {"data": b"PK damaged"})
-        await connection.execute(text("""UPDATE figures SET evaluation = '{"samples":"many"}'"""))
+        await connection.execute(text(f"""UPDATE figures SET {column} = '{{"samples":"many"}}'"""))
     await engine.dispose()
 
     with pytest.raises(StoreCorrupt, match="result set is damaged"):
@@ -330,7 +420,7 @@ async def test_damaged_content(url: str, store: Store) -> None:
 
 
 async def test_off_the_loop(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compressing, unpacking, making and reading JSON happen in other threads than the event loop's."""
+    """Compressing, unpacking, making and reading documents happen in other threads than the event loop's."""
     threads: dict[str, threading.Thread] = {}
 
     def watched(module: Any, name: str) -> None:
@@ -344,11 +434,15 @@ async def test_off_the_loop(store: Store, monkeypatch: pytest.MonkeyPatch) -> No
 
     for name in ("encode", "decode"):
         watched(columns, name)
-    for name in ("dump", "dump_evaluation", "load", "load_evaluation"):
+    texts = ("dump_evaluation", "dump_comparison", "dump_memory", "load_evaluation", "load_comparison", "load_memory")
+    for name in texts:
         watched(documents, name)
-    number = await add(store, replace(run(), evaluation=EVALUATION, changes={}), result_set())
+    number = await add(store, replace(run(), evaluation=EVALUATION, comparison=COMPARISON), result_set())
+    async with store.transaction() as tx:
+        await tx.put_drift_memories(TARGET, {5: drift_memory()})
     await store.results(number)
     await store.runs(TARGET)
+    await store.drift_memories(TARGET)
 
-    assert threads.keys() == {"encode", "decode", "dump", "dump_evaluation", "load", "load_evaluation"}
+    assert threads.keys() == {"encode", "decode", *texts}
     assert threading.main_thread() not in threads.values()

@@ -1,4 +1,4 @@
-"""Evaluations as JSON."""
+"""Evaluations and comparisons as JSON."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from store_sets import EVALUATION
+from store_sets import COMPARISON, EVALUATION
 
+from monitor.evaluate.change import Change
+from monitor.evaluate.comparison import BaselineFigures, Comparison
+from monitor.evaluate.drift import Distances
 from monitor.evaluate.figures import Evaluation, Regression
-from monitor.store.documents import dump, dump_evaluation, load_evaluation
+from monitor.store.documents import dump, dump_comparison, dump_evaluation, load_comparison, load_evaluation
 
 
 def test_round_trip() -> None:
@@ -52,3 +55,38 @@ def test_no_evaluation(text: str) -> None:
     """Anything else is a ValueError."""
     with pytest.raises(ValueError, match=r".+"):
         load_evaluation(text)
+
+
+def test_comparison() -> None:
+    """Everything that a comparison tells comes back equal, tuples and mappings included."""
+    assert load_comparison(dump_comparison(COMPARISON)) == COMPARISON
+
+
+def test_comparison_without_anything() -> None:
+    """A comparison that found nothing comes back."""
+    empty = Comparison(BaselineFigures("previous", 1.0, ""))
+
+    assert load_comparison(dump_comparison(empty)) == empty
+
+
+def test_comparison_in_standard_json() -> None:
+    """A comparison is ASCII without NaN; what is not finite, and NumPy's numbers, come back as numbers, also in mappings."""
+    changed = Change("mae", math.inf, np.float64(0.5), {"total": -math.inf}, {"total": np.float64(0.25)}, np.int64(3))
+    drifted = replace(
+        COMPARISON.drifts[0], distances={"total": Distances(math.nan, 0, 0, 0, 0)}, gates={"total": np.True_}, evidence=math.inf
+    )
+    text = dump_comparison(replace(COMPARISON, changes=(changed,), drifts=(drifted,)))
+    json.loads(text, parse_constant=pytest.fail)
+    again = load_comparison(text)
+
+    assert text.isascii()
+    assert again.changes == (changed,)
+    assert (again.drifts[0].evidence, again.drifts[0].gates) == (math.inf, {"total": True})
+    assert math.isnan(again.drifts[0].distances["total"].ks)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", "{}", '{"baseline":{}}', dump_comparison(COMPARISON)[:-9]])
+def test_no_comparison(text: str) -> None:
+    """Anything else is a ValueError."""
+    with pytest.raises(ValueError, match=r".+"):
+        load_comparison(text)

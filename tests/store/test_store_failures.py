@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sqlite3
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import asyncpg
 import pytest
 from store_sets import TARGET, add, result_set, run
 
-from monitor.store import Store, StoreCorrupt, StoreError, StoreUnavailable
+from monitor.store import Message, Store, StoreCorrupt, StoreError, StoreUnavailable
 from monitor.store.engine import new_engine, parse
 
 NOBODY = 65534
@@ -130,7 +131,12 @@ async def test_not_a_database(sqlite: str, path: Path, content: bytes) -> None:
     assert path.read_bytes() == content
 
 
-async def test_damaged_file(sqlite: str, path: Path) -> None:
+@pytest.mark.parametrize(
+    "ask",
+    [lambda store: store.runs(TARGET), lambda store: store.messages("chat"), lambda store: store.drift_memories(TARGET)],
+    ids=["runs", "messages", "memories"],
+)
+async def test_damaged_file(sqlite: str, path: Path, ask: Callable[[Store], Awaitable[object]]) -> None:
     """Pages overwritten with rubbish are an error that names the file, not a crash and not wrong runs."""
     async with Store(sqlite) as store:
         for number in range(50):
@@ -140,7 +146,7 @@ async def test_damaged_file(sqlite: str, path: Path) -> None:
 
     with pytest.raises(StoreCorrupt, match=r"100%25.db is damaged; restore a copy"):
         async with Store(sqlite) as store:
-            await store.runs(TARGET)
+            await ask(store)
 
 
 @pytest.fixture
@@ -186,10 +192,18 @@ async def test_read_only_file(unprivileged: Path) -> None:
 
 
 FULL = """
-import asyncio, pathlib, sys
+import asyncio, dataclasses, pathlib, sys
 sys.path[:0] = sys.argv[1:2]
-from store_sets import TARGET, add, result_set, run
-from monitor.store import Store, StoreUnavailable
+from store_sets import TARGET, drift_memory, result_set, run
+from monitor.store import Message, Store, StoreUnavailable
+
+async def add(store, number):
+    results = result_set(2000, seed=number)
+    packed = await store.pack(TARGET, results, results.fingerprint())
+    async with store.transaction() as tx:
+        await tx.enqueue(Message("chat", "A", number, bytes(100)))
+        await tx.put_drift_memories(TARGET, {5: drift_memory(1000, seed=number)})
+        await tx.add_run(dataclasses.replace(run(number), fingerprint=packed.fingerprint), packed)
 
 async def main():
     ballast = pathlib.Path("/mnt/ballast")
@@ -198,7 +212,7 @@ async def main():
         written = 0
         try:
             while written < 1000:
-                await add(store, run(written), result_set(2000, seed=written))
+                await add(store, written)
                 written += 1
         except StoreUnavailable as error:
             print(error)
@@ -206,8 +220,12 @@ async def main():
         assert len(await store.runs(TARGET)) == written > 0
         ballast.unlink()
         assert await store.check() and store.healthy
-        await add(store, run(written), result_set(2000, seed=written))
+        assert await store.message_counts() == {"chat": written}
+        kept = (await store.drift_memories(TARGET))[5].evidence.reference
+        assert (kept == drift_memory(1000, seed=written - 1).evidence.reference).all()
+        await add(store, written)
         assert len(await store.runs(TARGET)) == written + 1
+        assert await store.message_counts() == {"chat": written + 1}
 
 asyncio.run(main())
 """
@@ -253,14 +271,20 @@ async def test_server_stops_and_comes_back(server: Any, postgresql: str) -> None
 
 async def test_server_stops_inside_a_transaction(server: Any, postgresql: str) -> None:
     """A transaction that loses its server is not acknowledged, and nothing of it is there later."""
+
+    async def losing(store: Store) -> None:
+        async with store.transaction() as tx:
+            await tx.add_run(run(1))
+            await tx.enqueue(Message("chat", "A", 1.0, b""))
+            server.control("-m", "immediate", "stop")
+            server.start()
+
     async with Store(postgresql) as store:
         with pytest.raises(StoreUnavailable, match=r"cannot be reached|is stopping"):
-            async with store.transaction() as tx:
-                await tx.add_run(run(1))
-                server.control("-m", "immediate", "stop")
-                server.start()
+            await losing(store)
 
         await goes_on(store, 0)
+        assert await store.message_counts() == {}
 
 
 @asynccontextmanager
@@ -288,6 +312,33 @@ async def test_server_does_not_answer(server: Any, database: str) -> None:
                 await asyncio.wait_for(add(store, run(2)), 10)
 
         await goes_on(store, 1)
+
+
+async def test_connections_that_nobody_answers(server: Any, database: str) -> None:
+    """After one connection proved dead the other idle ones are not tried, each for its own timeout."""
+    async with Store(server.url(database), timeout=0.5) as store:
+        await asyncio.gather(*(store.runs(TARGET) for _ in range(5)))
+        async with frozen(database, server):
+            with pytest.raises(StoreUnavailable, match="did not answer in time"):
+                await asyncio.wait_for(store.runs(TARGET), 20)
+            assert await asyncio.wait_for(store.check(), 5)
+
+        await add(store, run(1))
+
+
+async def test_closes_without_an_answer(server: Any, database: str) -> None:
+    """A store closes in some seconds, whether a statement or idle connections are left without an answer."""
+    store = Store(server.url(database))
+    await store.open()
+    await asyncio.gather(*(store.runs(TARGET) for _ in range(3)))
+    async with frozen(database, server):
+        asking = asyncio.create_task(store.runs(TARGET))
+        await asyncio.sleep(0.1)
+        asking.cancel()
+        await asyncio.wait_for(store.close(), 30)
+        await asyncio.gather(asking, return_exceptions=True)
+
+    assert asking.cancelled()
 
 
 async def test_locked_table(server: Any, database: str) -> None:
@@ -353,3 +404,31 @@ async def test_errors_of_others_stay_theirs(store: Store) -> None:
                 raise kind
 
     assert store.healthy
+
+
+async def test_nothing_is_asked_of_a_store_that_is_not_open(url: str) -> None:
+    """Before it was opened, and after that failed, a store refuses to be asked: its tables may be missing or too new."""
+    store = Store(url)
+    try:
+        with pytest.raises(StoreUnavailable, match="is not open yet"):
+            await store.last_good(TARGET)
+        await store.open()
+        assert await store.last_good(TARGET) is None
+    finally:
+        await store.close()
+
+
+async def test_file_that_is_no_database_leaves_no_connection_open(tmp_path: Path) -> None:
+    """Each failed attempt closes what it opened: an unclosed connection would warn when it is collected."""
+    path = tmp_path / "x.db"
+    path.write_bytes(b"this is no database " * 200)
+    store = Store(f"sqlite:///{path}")
+    try:
+        for _ in range(3):
+            with pytest.raises(StoreCorrupt):
+                await store.open()
+            with pytest.raises(StoreCorrupt):
+                await store.last_good(TARGET)
+    finally:
+        await store.close()
+    gc.collect()

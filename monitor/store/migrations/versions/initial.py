@@ -1,4 +1,4 @@
-"""Runs, result sets, figures, baselines, states."""
+"""Runs, result sets, figures, baselines, states, messages."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -25,8 +25,7 @@ def upgrade() -> None:
         sa.Column("target_id", sa.Text, nullable=False),
         sa.Column("digest", sa.Text, nullable=False),
         sa.Column("evaluation", sa.JSON),
-        sa.Column("changes", sa.JSON),
-        sa.Column("drift", sa.JSON),
+        sa.Column("comparison", sa.JSON),
         sa.UniqueConstraint("target_id", "digest"),
         sqlite_autoincrement=True,
     )
@@ -37,6 +36,7 @@ def upgrade() -> None:
         sa.Column("started", sa.Double, nullable=False),
         sa.Column("finished", sa.Double, nullable=False),
         sa.Column("state", sa.Text, nullable=False),
+        sa.Column("selection", sa.Text, nullable=False),
         sa.Column("fingerprint", sa.Text),
         sa.Column("changed", sa.Boolean, nullable=False),
         sa.Column("last_change", sa.Double),
@@ -50,6 +50,7 @@ def upgrade() -> None:
     op.create_index(None, "run", ["result_set_id"])
     op.create_index(None, "run", ["figures_id"])
     op.create_index(None, "run", ["target_id", "state", "id"])
+    op.create_index(None, "run", ["target_id", "state", "selection", "finished"])
     op.create_index(None, "run", ["target_id", "finished"])
     op.create_index(None, "run", ["finished"])
     op.create_table(
@@ -70,3 +71,13 @@ def upgrade() -> None:
         sa.Column("run_id", number, sa.ForeignKey("run.id", ondelete="CASCADE")),
     )
     op.create_index(None, "state", ["run_id"])
+    op.create_table(
+        "message",
+        sa.Column("id", number, primary_key=True),
+        sa.Column("receiver", sa.Text, nullable=False),
+        sa.Column("subject", sa.Text, nullable=False),
+        sa.Column("created", sa.Double, nullable=False),
+        sa.Column("payload", sa.LargeBinary, nullable=False),
+        sqlite_autoincrement=True,
+    )
+    op.create_index(None, "message", ["receiver", "id"])
