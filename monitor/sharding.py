@@ -1,0 +1,63 @@
+"""`Shard`: which targets belong to this process where several share them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from monitor.targets import TargetKey
+
+_STEP = 2862933555777941757
+_WORD = 2**64 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One of `total` shards. Each target belongs to exactly one; one more shard moves only the targets that it takes.
+
+    Attributes:
+        index: From 0.
+        total: At least 1; the same in every shard.
+
+    Raises:
+        ValueError: There is no such shard.
+    """
+
+    index: int = 0
+    total: int = 1
+
+    def __post_init__(self) -> None:
+        if self.total < 1:
+            raise ValueError(f"there cannot be {self.total} shards; the total must be at least 1")
+        if not 0 <= self.index < self.total:
+            last = self.total - 1
+            raise ValueError(f"there is no shard {self.index} of {self.total}; the index must be {f'from 0 to {last}' if last else '0'}")
+
+    def owns(self, key: TargetKey) -> bool:
+        """Whether the target belongs to this shard."""
+        return jump(stable_hash(key), self.total) == self.index
+
+
+WHOLE = Shard()
+"""The one shard of a service that shares its targets with no other."""
+
+
+WHOLE = Shard()
+"""The only shard of one: every target."""
+
+
+def stable_hash(key: TargetKey) -> int:
+    """64 bits of a target's id, the same in every process and version."""
+    digest = hashlib.sha256(key.id.encode()).digest()
+    # not the first eight bytes: those place the target on its schedule's grid, and each shard shall use the whole grid
+    return int.from_bytes(digest[8:16], "big")
+
+
+def jump(key: int, buckets: int) -> int:
+    """Jump consistent hash (Lamping and Veach, 2014): a bucket from 0 to `buckets` - 1 for 64 bits of `key`."""
+    bucket, following = -1, 0
+    while following < buckets:
+        bucket = following
+        key = (key * _STEP + 1) & _WORD
+        following = int((bucket + 1) * (2**31 / ((key >> 33) + 1)))
+    return bucket
