@@ -1,0 +1,279 @@
+"""*Fleet*: every target at a glance, the worst first."""
+
+from __future__ import annotations
+
+from grafana_foundation_sdk.builders import dashboard as dashboards
+from grafana_foundation_sdk.builders import table as tables
+
+from deploy.grafana.builder import frame
+from deploy.grafana.builder.panels import (
+    GREEN,
+    ORANGE,
+    PLAIN,
+    RED,
+    STATES,
+    WHITE,
+    YELLOW,
+    bargauge,
+    cell,
+    colored,
+    columns,
+    link,
+    stat,
+    table,
+    timeseries,
+)
+from deploy.grafana.builder.queries import IDENTITY, TARGET_NAME, query, selector
+
+series = selector()
+UP = series("edge_impulse_up")
+FIRING = series("edge_impulse_alerts", alertstate="firing")
+CHANGE = series("edge_impulse_change_ratio", cause="total")
+COUNT_IS_BAD = [(None, GREEN), (1, RED)]
+STATE_TEXTS = {state: (state.replace("_", " "), shade) for state, shade in STATES.items()}
+DROP = [(None, WHITE), (-1, RED), (-0.03, ORANGE), (-0.01, WHITE), (0.01, GREEN)]
+"""From the default alerts' margin on, a change counts."""
+
+
+def by_target(aggregation: str, expression: str) -> str:
+    """One series per target, without the scrape's labels."""
+    return f"{aggregation} by ({IDENTITY}) ({expression})"
+
+
+WORST_FIRST = f"""sort(
+  {by_target("min", UP)} - 1
+  + ({by_target("min", CHANGE)} or 0 * {by_target("min", UP)})
+  - 10 * ({by_target("sum", FIRING)} or 0 * {by_target("min", UP)})
+)"""
+"""Firing alerts outweigh a failing pull, that outweighs any change; then the largest drop comes first."""
+
+
+def dashboard() -> dashboards.Dashboard:
+    """The dashboard."""
+    built = frame.dashboard(
+        "Impulse Monitor / Fleet",
+        frame.FLEET,
+        "All models under watch: which are worse than their baseline, which alerts fire, and whose figures are old.",
+        refresh="30s",
+        since="now-24h",
+    )
+    for panel in (
+        stat("Targets", "Impulses and variants that are being watched.", query("A", f"count({by_target('max', UP)})", instant=True)),
+        stat(
+            "Failing pulls",
+            "Targets whose last pull gave no result set.",
+            query("A", f"count({by_target('max', UP)} == 0) or vector(0)", instant=True),
+            steps=COUNT_IS_BAD,
+        ),
+        stat(
+            "Alerts firing",
+            "The monitor's alerts about models that fire now.",
+            query("A", f"sum({FIRING}) or vector(0)", instant=True),
+            steps=COUNT_IS_BAD,
+        ),
+        stat(
+            "Alerts pending",
+            "Alerts whose condition holds, but not for long enough or not surely enough yet.",
+            query("A", f"sum({series('edge_impulse_alerts', alertstate='pending')}) or vector(0)", instant=True),
+            steps=[(None, GREEN), (1, ORANGE)],
+        ),
+        stat(
+            "Largest drop",
+            "The worst change of accuracy, mean F1 or mAP from a baseline, over all targets.",
+            query("A", f"min({CHANGE})", instant=True),
+            unit="percentunit",
+            decimals=1,
+            steps=DROP,
+        ),
+        stat(
+            "Drift evidence",
+            "log10 of the odds against the anomaly scores of new samples being what they were; 2 is the default alarm.",
+            query("A", f"max({series('edge_impulse_anomaly_drift_evidence')})", instant=True),
+            decimals=1,
+            steps=[(None, GREEN), (1, ORANGE), (2, RED)],
+        ),
+        stat(
+            "Oldest figures",
+            "Age of the oldest last good pull.",
+            query("A", f"time() - min({series('edge_impulse_last_success_timestamp_seconds')})", instant=True),
+            unit="s",
+            decimals=0,
+        ),
+        stat(
+            "Key expires in",
+            "Until the first API key expires. –: no key that expires, or Studio does not say.",
+            query("A", f"min({series('edge_impulse_api_key_expiry_timestamp_seconds')}) - time()", instant=True),
+            unit="s",
+            decimals=0,
+            steps=[(None, WHITE), (-3650 * 86400, RED), (3 * 86400, ORANGE), (14 * 86400, GREEN)],
+        ),
+    ):
+        built.with_panel(panel)
+    built.with_panel(_targets())
+    to_target = link("Open target", frame.SERIES_TO_TARGET)
+    for title, description, expression in (
+        ("Accuracy", "Correct windows of the scored ones.", series("edge_impulse_accuracy_ratio")),
+        ("Mean F1", "Mean F1 over classes; for FOMO over images.", series("edge_impulse_mean_f1_ratio")),
+        ("mAP", "COCO mAP, IoU 0.50:0.95, of box detectors.", series("edge_impulse_map_ratio", iou="0.50:0.95")),
+        (
+            "Flagged as anomalous",
+            "Share of windows whose anomaly score is above the block's threshold; the highest of a target's blocks.",
+            series("edge_impulse_anomaly_flagged_ratio"),
+        ),
+    ):
+        lines = query("A", by_target("max", expression), TARGET_NAME)
+        chart = timeseries(title, description, lines, unit="percentunit", width=12, height=9, table_legend=True)
+        built.with_panel(chart.data_links(to_target))
+    built.with_panel(_alerts())
+    built.with_panel(
+        timeseries(
+            "Alerts over time",
+            "Alerts that fire, by name.",
+            query("A", f"sum by (alertname) ({FIRING})", "{{alertname}}"),
+            unit="none",
+            width=10,
+            stacked=True,
+            bars=True,
+            limits=(0, None),
+        )
+    )
+    built.with_panel(
+        bargauge(
+            "Oldest figures by target",
+            "Age of the last good pull of the ten targets where it is longest ago.",
+            query(
+                "A",
+                f"sort_desc(topk(10, time() - {by_target('max', series('edge_impulse_last_success_timestamp_seconds'))}))",
+                TARGET_NAME,
+                instant=True,
+            ),
+            unit="s",
+            width=8,
+        ).data_links(to_target)
+    )
+    states = timeseries(
+        "Pulls by state",
+        "Targets by how their last pull ended.",
+        query("A", f"sum by (state) ({series('edge_impulse_pull_state')}) > 0", "{{state}}"),
+        unit="none",
+        width=8,
+        stacked=True,
+        bars=True,
+        limits=(0, None),
+    )
+    built.with_panel(colored(states, STATES))
+    built.with_panel(_projects())
+    return built
+
+
+def _targets() -> tables.Panel:
+    panel = table(
+        "Targets, worst first",
+        "One row per impulse and variant: first those with firing alerts, then failing pulls, then the largest drop from the baseline. "
+        "Change is the worst of accuracy, mean F1 and mAP. Age is the figures', unchanged the result set's. A row opens the target.",
+        query("A", WORST_FIRST, table=True),
+        query("B", f"{by_target('sum', FIRING)} and {by_target('max', UP)}", table=True),
+        query("C", f"max by ({IDENTITY}, state) ({series('edge_impulse_pull_state')} == 1)", table=True),
+        query("D", by_target("max", series("edge_impulse_accuracy_ratio")), table=True),
+        query("E", by_target("max", series("edge_impulse_mean_f1_ratio")), table=True),
+        query("F", by_target("max", series("edge_impulse_map_ratio", iou="0.50:0.95")), table=True),
+        query("G", by_target("min", CHANGE), table=True),
+        query("H", by_target("max", series("edge_impulse_anomaly_drift_evidence")), table=True),
+        query("I", by_target("max", series("edge_impulse_samples")), table=True),
+        query("J", f"time() - {by_target('max', series('edge_impulse_last_success_timestamp_seconds'))}", table=True),
+        query("K", f"time() - {by_target('max', series('edge_impulse_last_change_timestamp_seconds'))}", table=True),
+        query("L", by_target("max", series("edge_impulse_anomaly_flagged_ratio")), table=True),
+        width=24,
+        height=12,
+    )
+    panel = columns(
+        panel,
+        {
+            "project": "Project",
+            "impulse": "Impulse",
+            "variant": "Variant",
+            "category": "category",
+            "Value #B": "Alerts",
+            "state": "Pull",
+            "Value #G": "Change",
+            "Value #D": "Accuracy",
+            "Value #E": "Mean F1",
+            "Value #F": "mAP",
+            "Value #L": "Flagged",
+            "Value #H": "Drift",
+            "Value #I": "Samples",
+            "Value #J": "Age",
+            "Value #K": "Unchanged",
+            "project_id": "project_id",
+            "impulse_id": "impulse_id",
+            "Value #A": None,
+            "Value #C": None,
+        },
+    )
+    # A link's fields keep the names that the query gave them, whatever the columns are called.
+    panel = cell(panel, "Project", links=[("Open target", frame.ROW_TO_TARGET)], width=170)
+    panel = cell(cell(panel, "Impulse", width=105), "Variant", width=75)
+    panel = cell(panel, "Alerts", decimals=0, steps=[(None, "transparent"), (1, RED)], style="color-background", width=70)
+    panel = cell(panel, "Pull", texts=STATE_TEXTS, style="color-text", width=90)
+    panel = cell(panel, "Change", unit="percentunit", decimals=1, steps=DROP, style="color-text", width=80)
+    for name in ("Accuracy", "Mean F1", "mAP", "Flagged"):
+        panel = cell(panel, name, unit="percentunit", decimals=1, width=82)
+    panel = cell(panel, "Drift", decimals=1, steps=[(None, WHITE), (1, ORANGE), (2, RED)], style="color-text", width=70)
+    panel = cell(panel, "Samples", decimals=0, width=80)
+    panel = cell(cell(panel, "Age", unit="s", decimals=0, width=75), "Unchanged", unit="s", decimals=0, width=100)
+    for name in ("project_id", "impulse_id", "category"):
+        panel = cell(panel, name, hidden=True)
+    return panel
+
+
+def _alerts() -> tables.Panel:
+    labels = f"alertname, severity, alertstate, {IDENTITY}"
+    panel = table(
+        "Alerts",
+        "The monitor's alerts that fire or are pending, and for which target. A row opens the target.",
+        query("A", f"max by ({labels}) ({series('edge_impulse_alerts')} == 1)", table=True),
+        width=14,
+        height=8,
+        no_value="None",
+    )
+    panel = columns(
+        panel,
+        {
+            "alertname": "Alert",
+            "alertstate": "State",
+            "severity": "Severity",
+            "project": "Project",
+            "impulse": "Impulse",
+            "variant": "Variant",
+            "project_id": "project_id",
+            "impulse_id": "impulse_id",
+            "category": "category",
+            "Value": None,
+        },
+    )
+    panel = cell(panel, "Alert", links=[("Open target", frame.ROW_TO_TARGET)], width=260)
+    panel = cell(panel, "State", texts={"firing": ("firing", RED), "pending": ("pending", ORANGE)}, style="color-text", width=80)
+    severities = {"critical": ("critical", RED), "warning": ("warning", ORANGE), "info": ("info", YELLOW)}
+    panel = cell(panel, "Severity", texts=severities, style="color-text", width=90)
+    for name in ("project_id", "impulse_id", "category"):
+        panel = cell(panel, name, hidden=True)
+    return panel
+
+
+def _projects() -> tables.Panel:
+    panel = table(
+        "Projects",
+        "Each configured project: how its last discovery ended, and when its API key expires.",
+        query("A", f"max by (project_id, state) ({series('edge_impulse_project_state')} == 1)", table=True),
+        query("B", f"count by (project_id) ({by_target('max', UP)})", table=True),
+        query("C", f"1000 * max by (project_id) ({series('edge_impulse_api_key_expiry_timestamp_seconds')})", table=True),
+        width=8,
+        height=8,
+    )
+    panel = columns(
+        panel,
+        {"project_id": "Project", "state": "Discovery", "Value #B": "Targets", "Value #C": "Key expires", "Value #A": None},
+    )
+    panel = cell(panel, "Discovery", texts=STATE_TEXTS, style="color-text", width=110)
+    panel = cell(cell(panel, "Project", width=90), "Targets", steps=PLAIN, decimals=0, width=75)
+    return cell(panel, "Key expires", unit="dateTimeFromNow", width=130)

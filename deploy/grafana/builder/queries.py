@@ -1,0 +1,49 @@
+"""Series and queries: every selector carries the dashboard's variables, so that none can be forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from grafana_foundation_sdk.builders.prometheus import Dataquery
+from grafana_foundation_sdk.models.common import DataSourceRef
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+
+DATASOURCE = DataSourceRef(type_val="prometheus", uid="$datasource")
+
+IDENTITY = "project, project_id, impulse, impulse_id, variant, category"
+"""Labels of a target, without the scrape's: a target that moved to another instance stays one series."""
+
+TARGET_NAME = "{{project}} · {{impulse}} · {{variant}}"
+"""Legend of a target's series."""
+
+Selector = Callable[..., str]
+"""From a metric's name and further exact matchers to a series selector; `_not` after a label's name negates it."""
+
+
+def selector(**variables: str) -> Selector:
+    """A maker of selectors with the service's variables, and with the ones given by label."""
+    fixed = {"job": "$job", "instance": "$instance", **variables}
+
+    def series(name: str, **matchers: str) -> str:
+        parts = [f'{label}=~"{value}"' for label, value in fixed.items()]
+        for label, value in matchers.items():
+            exact = label.removesuffix("_not")
+            parts.append(f'{exact}{"!=" if exact != label else "="}"{value}"')
+        return f"{name}{{{', '.join(parts)}}}"
+
+    return series
+
+
+def query(ref: str, expression: str, legend: str = "__auto", *, instant: bool = False, table: bool = False) -> Dataquery:
+    """A query of a panel.
+
+    Args:
+        ref: Its letter in the panel.
+        expression: PromQL.
+        legend: Name of a series, with `{{label}}`.
+        instant: The newest value alone.
+        table: As rows with a column per label; implies `instant`.
+    """
+    built = Dataquery().ref_id(ref).datasource(DATASOURCE).expr(expression).legend_format(legend)
+    built = built.instant() if instant or table else built.range()
+    return built.format(PromQueryFormat.TABLE if table else PromQueryFormat.TIME_SERIES)
