@@ -33,6 +33,7 @@ _KNOTS = 512
 _PAIRED_KNOTS = 64  # at most 64 * 65 / 2 kinds of pair: the cost does not grow with the samples
 _SAMPLE = 2**16  # scores from which the knots of a larger set are taken
 _BLOCK = 2**13  # scores sorted at a time
+_MERGED = 2**15  # scores merged at a time
 _SAME_SCORE = 1e-9  # as the fingerprint has it
 _EQUAL = 1 - 1e-10  # statistics this close differ by rounding alone
 
@@ -268,17 +269,15 @@ def distances(reference: FloatArray, current: FloatArray, limit: float | None) -
     n, m = len(reference), len(current)
     if not n or not m:
         raise ValueError("distances need at least one score on either side; leave out comparisons that have none")
-    reference, current = np.sort(reference), np.sort(current)
-    pooled, gap = _merged(reference, current)
-    gap = np.abs(gap, out=gap)
-    step = np.diff(pooled)
-    # Within a run of equal scores the difference has no meaning: only where the next score is larger does it count.
-    ks = float(gap[:-1].max(where=step > 0, initial=0)) / (n * m)
-    area = float((gap[:-1] * step).sum()) / (n * m)  # a BLAS product would wake threads for nothing
-    edges = np.unique(np.quantile(reference, np.arange(1, _BINS) / _BINS))
+    pooled = np.concatenate([reference, current])
+    reference, current = pooled[:n], pooled[n:]
+    reference.sort()  # in place: to touch fresh memory costs as much as the sorting
+    current.sort()
+    ks, area = _largest_gap_and_area(pooled, n)
+    edges = np.unique(_quantiles(reference, np.arange(1, _BINS) / _BINS))
     psi, js = _psi_js(_shares(_binned(reference, edges)), _shares(_binned(current, edges)))
-    limit = float(np.quantile(reference, _FALLBACK_QUANTILE)) if limit is None else limit
-    return Distances(ks, psi, area / _scale(reference, pooled), js, _above(current, limit) - _above(reference, limit))
+    limit = float(_quantiles(reference, np.array([_FALLBACK_QUANTILE]))[0]) if limit is None else limit
+    return Distances(ks, psi, area / _scale(reference, current), js, _above(current, limit) - _above(reference, limit))
 
 
 def gate_open(distance: Distances) -> bool:
@@ -379,20 +378,50 @@ def _same(first_id: Ids, first: FloatArray, second_id: Ids, second: FloatArray) 
     return np.array_equal(first_id, second_id) and np.array_equal(first, second)
 
 
-def _merged(reference: FloatArray, current: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """All scores ascending, and after each one n m (F_current - F_reference), whole numbers; both sides come sorted."""
-    n, m = len(reference), len(current)
-    pooled = np.concatenate([reference, current])
+def _largest_gap_and_area(pooled: FloatArray, n: int) -> tuple[float, float]:
+    """The largest difference of the distribution functions, and the area between them; the first `n` scores are one side, both sorted.
+
+    The difference times n m is a whole number, exact up to 2**53, that the counts of either side up to a score give. Some
+    scores at a time, so that what they need stays in a core's cache.
+    """
+    total = len(pooled)
+    m = total - n
     order = np.argsort(pooled, kind="stable")  # merges two sorted runs in one pass
-    gap = np.where(order < n, -float(m), float(n))
-    return pooled[order], np.cumsum(gap, out=gap)
+    ranks = np.arange(1, min(_MERGED, total) + 1) * float(n)
+    largest = area = 0.0
+    before = 0  # reference scores in the parts before
+    for first in range(0, total - 1, _MERGED):
+        part = order[first : min(first + _MERGED, total - 1) + 1]  # and the one after it
+        score = pooled[part]
+        count = np.cumsum(part[:-1] < n, dtype=np.int32)
+        gap = count * -float(total)
+        gap += ranks[: len(gap)]
+        gap += float(first * n - before * total)
+        before += int(count[-1])
+        np.abs(gap, out=gap)
+        step = np.diff(score)
+        area += float(np.einsum("i,i", gap, step))  # a BLAS product would wake threads for nothing
+        # Within a run of equal scores the difference has no meaning: only where the next score is larger does it count.
+        largest = max(largest, float(gap.max() if step.min() > 0 else gap.max(where=step > 0, initial=0)))
+    return largest / (n * m), area / (n * m)
 
 
-def _scale(reference: FloatArray, pooled: FloatArray) -> float:
-    """The unit of the Wasserstein distance; infinite where all scores are equal, and no distance is to be had."""
+def _quantiles(ascending: FloatArray, shares: FloatArray) -> FloatArray:
+    """NumPy's quantiles (linear), of what is sorted already; NumPy would partition it again."""
+    place = shares * (len(ascending) - 1)
+    below = np.floor(place).astype(np.intp)
+    low, high = ascending[below], ascending[np.minimum(below + 1, len(ascending) - 1)]
+    part = place - below
+    # as NumPy interpolates, from the nearer end
+    found: FloatArray = np.where(part < 0.5, low + (high - low) * part, high - (high - low) * (1 - part))
+    return found
+
+
+def _scale(reference: FloatArray, current: FloatArray) -> float:
+    """The unit of the Wasserstein distance, of sorted scores; infinite where all are equal, and no distance is to be had."""
     # No median absolute deviation in between: where the quartiles coincide, more than half of the scores are the median, and it is 0 too.
-    lower, upper = np.quantile(reference, [0.25, 0.75])
-    return float(upper - lower) / _IQR_PER_SD or _stddev(reference) or _stddev(pooled) or math.inf
+    lower, upper = _quantiles(reference, np.array([0.25, 0.75]))
+    return float(upper - lower) / _IQR_PER_SD or _stddev(reference) or _stddev(np.sort(np.concatenate([reference, current]))) or math.inf
 
 
 def _stddev(ascending: FloatArray) -> float:
