@@ -50,6 +50,7 @@ class Comparison:
         drifts: One per anomaly block of the current run.
         predictions: Drift of the mix of predicted classes (`psi`, `js`); empty where it does not apply.
         notes: Sentences about what happened to the model since the baseline, and what can therefore not be compared.
+        broken: Whether it could not be made: that a change is absent then says nothing.
     """
 
     baseline: BaselineFigures
@@ -57,6 +58,7 @@ class Comparison:
     drifts: tuple[Drift, ...] = ()
     predictions: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    broken: bool = False
 
     def change(self, metric: str) -> Change | None:
         """The change of a figure; None where it has none."""
