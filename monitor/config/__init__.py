@@ -3,11 +3,13 @@
 `load` gives a `Config` or raises `ConfigError`; `fingerprint` tells whether loading again could give another one.
 """
 
+from monitor.config.alerting import AlertConfig, NotifyConfig
 from monitor.config.loading import Loaded, fingerprint, load
 from monitor.config.problems import ConfigError, Problem
 from monitor.config.schedules import StaleAfter, cron_trigger
 from monitor.config.schema import schema
 from monitor.config.shapes import (
+    BaselineConfig,
     Config,
     FilterConfig,
     HttpConfig,
@@ -21,6 +23,8 @@ from monitor.config.values import Address
 
 __all__ = [
     "Address",
+    "AlertConfig",
+    "BaselineConfig",
     "Config",
     "ConfigError",
     "FilterConfig",
@@ -28,6 +32,7 @@ __all__ = [
     "LimitsConfig",
     "Loaded",
     "MetadataFilter",
+    "NotifyConfig",
     "Problem",
     "ProjectConfig",
     "Schedule",

@@ -184,7 +184,7 @@ class _Walk:
             case "int" if len(text) <= 100:
                 return int(text)
             case "float":
-                return float(text)
+                return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
             case _:
                 return self._expand(text, loc)
 

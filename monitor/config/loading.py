@@ -13,9 +13,11 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from monitor.config.alerting import SUBJECT_LABELS
 from monitor.config.document import Document, Loc, read
 from monitor.config.problems import ConfigError, Problem
-from monitor.config.shapes import Config, IncludedFile, ProjectConfig, Schedule, Shape, TargetSelection
+from monitor.config.shape import Shape
+from monitor.config.shapes import Config, IncludedFile, ProjectConfig, Schedule, TargetSelection
 
 S = TypeVar("S", bound=Shape)
 
@@ -185,6 +187,14 @@ def _warn_schedule(document: Document, loc: Loc, schedule: Schedule | None, repo
 
 
 def _warn_rest(main: Document, config: Config, report: _Report) -> None:
+    known = {*SUBJECT_LABELS, *(name for project in config.projects for name in project.labels)}
+    for index, alert in enumerate(config.alerts):
+        for name in alert.match or ():
+            if name not in known:
+                message = (
+                    f"is a label of no project, so that the alert is for none; write one of {', '.join(SUBJECT_LABELS)}, or a project's own"
+                )
+                report.warnings.append(main.problem(("alerts", index, "match", name), message))
     if not config.projects:
         report.warnings.append(main.problem(("projects",), "no project is configured, so nothing is watched; write one below projects:"))
     if any(config.stale_after_of(project) < config.schedule_of(project).interval for project in config.projects):

@@ -42,7 +42,7 @@ def _lean(node: Any) -> Any:
             lean[key] = _lean(value)
     if lean.get("default", ...) is None:
         del lean["default"]
-    if "const" in lean or "enum" in lean or "pattern" in lean or lean.get("type") == "integer":
+    if "const" in lean or "enum" in lean or "pattern" in lean or lean.get("type") in ("integer", "number"):
         notes = {key: lean.pop(key) for key in ("description", "default") if key in lean}
         return {**notes, "anyOf": [lean, {"$ref": f"#/$defs/{_FROM_ENVIRONMENT}"}]}
     return lean

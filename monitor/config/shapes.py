@@ -1,30 +1,20 @@
-"""The shape of the configuration: what may be written, its defaults and its meaning, and nothing about files.
-
-Every attribute's docstring is also its description in the JSON schema. The models are immutable and equal by value, so a
-reload can compare the old with the new.
-"""
+"""The shape of the configuration: what may be written, its defaults and its meaning, and nothing about files."""
 
 from __future__ import annotations
 
-import difflib
+import json
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    ModelWrapValidatorHandler,
-    SecretStr,
-    Tag,
-    ValidationError,
-    model_validator,
-)
-from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+from pydantic import Discriminator, Field, SecretStr, Tag
+from pydantic_core import InitErrorDetails
 
+from monitor.alerts.export import Watched
+from monitor.alerts.rules import Rule
+from monitor.config.alerting import AlertConfig, NotifyConfig, called, repeated, rules
 from monitor.config.problems import ConfigError, Problem
 from monitor.config.schedules import longest_gap
+from monitor.config.shape import Shape, broken, default
 from monitor.config.values import (
     CertificateFile,
     Count,
@@ -37,6 +27,7 @@ from monitor.config.values import (
     Positive,
     PositiveDuration,
     ProxyUrl,
+    ReadableFile,
     Secret,
     SecretFile,
     Slice,
@@ -45,122 +36,14 @@ from monitor.config.values import (
     Text,
     Timezone,
     Unique,
+    parse_duration,
     read_secret,
     which,
     word_or_list,
 )
 from monitor.errors import AuthError
 
-NOT_YET: Mapping[str, frozenset[str]] = {
-    "Config": frozenset({"alerts", "notify", "baseline"}),
-    "ProjectConfig": frozenset({"refresh"}),
-    "HttpConfig": frozenset({"web_config_file"}),
-}
-"""Keys that are planned but do nothing in this version, by model: refused rather than ignored. Remove one when its field is added."""
-
 Variant = Literal["int8", "float32", "akida"]
-
-
-def default(value: Any) -> Any:
-    """A field whose default is written, and validated, as the operator would write it."""
-    return Field(value, validate_default=True)
-
-
-class Shape(BaseModel):
-    """A mapping in the file. Reports all that is wrong with it at once, in sentences that repeat no value."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        hide_input_in_errors=True,
-        use_attribute_docstrings=True,
-        json_schema_extra=lambda schema, model: model.add_rules(schema),
-    )
-
-    exactly_one: ClassVar[tuple[str, ...]] = ()
-    """Keys of which exactly one must be written."""
-    needs: ClassVar[Mapping[str, str]] = {}
-    """Keys that mean nothing without another one."""
-
-    @classmethod
-    def add_rules(cls, schema: dict[str, Any]) -> None:
-        """Add the rules between keys to the model's JSON schema."""
-        if cls.exactly_one:
-            schema["oneOf"] = [{"required": [name]} for name in cls.exactly_one]
-            for name in cls.exactly_one:
-                schema["properties"][name]["anyOf"].remove({"type": "null"})  # absent, but never empty
-        if cls.needs:
-            schema["dependentRequired"] = {name: [other] for name, other in cls.needs.items()}
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _explain(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        # pydantic would check rules between keys only where every key is right by itself: too late for one complete report
-        errors = list(cls._broken_rules(data)) if isinstance(data, Mapping) else []
-        try:
-            shape = handler(data)
-        except ValidationError as error:
-            for each in error.errors(include_url=False):
-                if each["type"] != "too_short" or not each["input"]:  # entries with errors of their own are not counted by pydantic
-                    errors.append(_error(each["loc"], _message(cls, each)))
-        if errors:
-            raise ValidationError.from_exception_data(cls.__name__, errors)
-        return shape
-
-    @classmethod
-    def _broken_rules(cls, data: Mapping[Any, Any]) -> Iterator[InitErrorDetails]:
-        written = [name for name in cls.exactly_one if name in data]
-        for name in written:
-            if data[name] is None:
-                yield _error((name,), "is empty; write a value, or remove the key")
-        if len(written) > 1:
-            yield _error((written[-1],), f"cannot stand beside {' and '.join(written[:-1])}; remove one of them")
-        elif cls.exactly_one and not written:
-            yield _error((), f"needs {' or '.join(cls.exactly_one)}; write one of them")
-        for name, other in cls.needs.items():
-            if name in data and other not in data:
-                yield _error((name,), f"means nothing without {other}; remove it, or write {other}")
-
-
-def _error(loc: tuple[int | str, ...], message: str) -> InitErrorDetails:
-    return InitErrorDetails(type=PydanticCustomError("configuration", message), loc=loc, input=None)
-
-
-def _message(shape: type[Shape], error: ErrorDetails) -> str:
-    """What is wrong and what to write instead, in place of pydantic's words; never repeats the input."""
-    kind, context = error["type"], error.get("ctx", {})
-    if kind == "missing":
-        return f"has no {error['loc'][-1]}; write `{error['loc'][-1]}: ...` below it"
-    if kind == "extra_forbidden":
-        return _unknown(shape, str(error["loc"][-1]))
-    if kind == "configuration":
-        return error["msg"]  # a shape further inside has explained it
-    if error["input"] is None:
-        return "is empty; write a value, or remove the key"
-    if kind == "value_error":
-        return str(context["error"])
-    if kind == "literal_error":
-        return f"write {str(context['expected']).replace(chr(39), '')}"
-    if kind == "greater_than_equal":
-        return f"must be at least {context['ge']}"
-    sentences = {
-        "model_type": "must be a mapping; write `key: value` lines below it",
-        "model_attributes_type": "must be a mapping; write `key: value` lines below it",
-        "dict_type": "must be a mapping; write `name: value` lines below it",
-        "tuple_type": "must be a list; write [a, b], or one `- item` per line",
-        "string_type": "must be text; put it into quotes",
-        "path_type": "must be the path of a file; put it into quotes",
-        "too_short": "must not be empty; write at least one entry, or remove the key",
-        "string_too_short": "must not be empty; write a value, or remove the key",
-    }
-    return sentences.get(kind, error["msg"])
-
-
-def _unknown(shape: type[Shape], key: str) -> str:
-    if key in NOT_YET.get(shape.__name__, ()):
-        return "is not available in this version; remove it"
-    near = difflib.get_close_matches(key, shape.model_fields, n=1)
-    return f"unknown key; did you mean {near[0]}?" if near else f"unknown key; write one of: {', '.join(shape.model_fields)}"
 
 
 class Schedule(Shape):
@@ -213,6 +96,31 @@ class LimitsConfig(Shape):
     """Values per slice that are exported."""
 
 
+class BaselineConfig(Shape):
+    """Which run each target is compared with."""
+
+    mode: Literal["pinned", "previous", "rolling"] = "pinned"
+    """pinned: the first good run, until another is pinned; previous: the last run with other results; rolling: one at least `age` old."""
+    age: Interval | None = None
+    """How old the baseline of mode `rolling` is, at least, such as 7d."""
+
+    @classmethod
+    def add_rules(cls, schema: dict[str, Any]) -> None:
+        """Add that `age` belongs to `rolling`."""
+        super().add_rules(schema)
+        rolling = {"properties": {"mode": {"const": "rolling"}}, "required": ["mode"]}
+        schema |= {"if": rolling, "then": {"required": ["age"]}, "else": {"properties": {"age": {"type": "null"}}}}
+
+    @classmethod
+    def _broken_rules(cls, data: Mapping[Any, Any]) -> Iterator[InitErrorDetails]:
+        yield from super()._broken_rules(data)
+        rolling = data.get("mode") == "rolling"
+        if rolling and data.get("age") is None:
+            yield broken(("mode",), "needs age; write for example `age: 7d` beside it")
+        if not rolling and data.get("age") is not None:
+            yield broken(("age",), "means nothing but for mode rolling; remove it, or write `mode: rolling`")
+
+
 class HttpConfig(Shape):
     """The service's own endpoints."""
 
@@ -220,6 +128,8 @@ class HttpConfig(Shape):
     """HOST:PORT; [::1]:9890 for IPv6; :9890 for every interface; port 0 takes a free one."""
     external_url: HttpUrl | None = None
     """Under which users reach this service: for links in alerts and pages."""
+    web_config_file: ReadableFile | None = None
+    """File with TLS and basic authentication, in the format of Prometheus's exporter-toolkit."""
     admin_token_file: SecretFile | None = None
     """File with the bearer token for the POST endpoints, which are off without it. Read again at each use."""
 
@@ -257,6 +167,10 @@ class FilterConfig(Shape):
     """Only samples with one of these labels."""
     metadata: Annotated[tuple[MetadataFilter, ...], Field(min_length=1)] | None = None
     """Only samples whose metadata meets all of these conditions."""
+
+    def text(self) -> str:
+        """The same text for the same filters: runs under other ones are no baseline."""
+        return json.dumps(self.model_dump(mode="json", exclude_none=True), sort_keys=True, ensure_ascii=False)
 
 
 class TargetSelection(Shape):
@@ -299,7 +213,7 @@ class ProjectConfig(TargetSelection):
     """File with the API key, in place of `api_key`. Read again at each pull, so a key can be rotated without a restart."""
     schedule: Schedule | None = None
     """This project's own schedule, in place of the general one."""
-    labels: Labels = {}
+    labels: Labels = default({})
     """Labels for this project's alerts and for edge_impulse_target_info."""
     filters: FilterConfig | None = None
     """Which samples count; without it all of the category."""
@@ -343,14 +257,48 @@ class Config(Shape):
     """How old the last good figures may get before they are no longer exported: `N intervals` of the schedule, or a duration."""
     limits: LimitsConfig = default({})
     """How many series one target may have."""
+    baseline: BaselineConfig = default({})
+    """Which run each target is compared with."""
     include: tuple[Text, ...] = ()
     """More files with `projects:` (and nothing else), as paths or patterns such as projects.d/*.yaml."""
     projects: tuple[ProjectConfig, ...] = ()
     """The projects to watch."""
+    defaults: Literal["on", "off"] = "on"
+    """off drops the built-in alerts, except those that are named below `alerts`."""
+    alerts: tuple[AlertConfig, ...] = ()
+    """Alerts beside the built-in ones; one of a built-in alert's name changes or replaces that one."""
+    notify: tuple[NotifyConfig, ...] = ()
+    """Who is told of alerts."""
     http: HttpConfig = default({})
     """The service's own endpoints."""
     shutdown_grace: Duration = default("10s")
     """How long pulls in flight may take to end when the service stops."""
+
+    @classmethod
+    def _broken_rules(cls, data: Mapping[Any, Any]) -> Iterator[InitErrorDetails]:
+        yield from super()._broken_rules(data)
+        alerts, notify = (entries if isinstance(entries := data.get(key), list | tuple) else () for key in ("alerts", "notify"))
+        for index, first in repeated([each.get("alert") if isinstance(each, Mapping) else None for each in alerts]):
+            yield broken(("alerts", index, "alert"), f"is the name of entry {first + 1} too; choose another, or remove one of them")
+        for index, first in repeated(list(map(called, notify))):
+            yield broken(("notify", index), f"is called the same as entry {first + 1}; write `name: ...` with a name of its own")
+        baseline = data.get("baseline")
+        try:
+            age, kept = parse_duration(baseline["age"]), parse_duration(data.get("retention", "90d"))  # type: ignore[index]
+        except (TypeError, KeyError, ValueError):
+            return  # wrong or absent, which is said elsewhere
+        if age >= kept:
+            yield broken(
+                ("baseline", "age"), "is not less than retention, so that no run gets so old; write a shorter one, or keep runs longer"
+            )
+
+    def rules(self) -> tuple[Rule, ...]:
+        """The alerts that apply: the built-in ones, as far as they are not replaced or off, then the others."""
+        return rules(self.alerts, self.defaults == "on")
+
+    def watched(self) -> tuple[Watched, ...]:
+        """The projects, as a rule file for Prometheus needs to know them."""
+        return tuple(Watched(each.id, each.category, self.schedule_of(each).interval, each.labels) for each in self.projects)
 
     def schedule_of(self, project: ProjectConfig) -> Schedule:
         """The project's own schedule, else the general one."""

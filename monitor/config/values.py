@@ -172,8 +172,19 @@ def _holds_certificates(path: Path, info: ValidationInfo) -> Path:
     return path
 
 
+def _can_be_read(path: Path, info: ValidationInfo) -> Path:
+    if info.context:
+        try:
+            with path.open("rb"):
+                pass
+        except OSError as error:
+            raise ValueError(f"cannot be read ({error.strerror}); write the path of a file that exists") from None
+    return path
+
+
 _FilePath = Annotated[Path, AfterValidator(_resolve), WithJsonSchema({"type": "string", "minLength": 1})]
 SecretFile = Annotated[_FilePath, AfterValidator(_holds_a_secret)]
+ReadableFile = Annotated[_FilePath, AfterValidator(_can_be_read)]
 CertificateFile = Annotated[_FilePath, AfterValidator(_holds_certificates)]
 
 
@@ -205,6 +216,21 @@ def _proxy_url(url: SecretStr) -> SecretStr:
     example = "http://proxy.example.com:3128"
     if not _split(url.get_secret_value(), ("http", "https"), example).hostname:
         raise ValueError(f"names no host; write for example {example}")
+    return url
+
+
+def receiver_url(url: SecretStr) -> SecretStr:
+    """The URL of an Alertmanager or a webhook; its path, query and user may be secret.
+
+    Raises:
+        ValueError: It is not one of http or https; the message repeats nothing of it.
+    """
+    example = "https://hooks.example.com/alerts"
+    parts = _split(url.get_secret_value(), ("http", "https"), example)
+    if not parts.hostname:
+        raise ValueError(f"names no host; write for example {example}")
+    if parts.fragment:
+        raise ValueError(f"must not hold a fragment (#...); write for example {example}")
     return url
 
 
@@ -265,10 +291,23 @@ Listen = Annotated[Address, PlainValidator(_parse_address), WithJsonSchema(_list
 # Names
 
 
-def _label_name(name: str) -> str:
-    if not re.fullmatch("[a-zA-Z_][a-zA-Z0-9_]*", name):
+LABEL_NAME = "^[a-zA-Z_][a-zA-Z0-9_]*$"
+"""What labels and annotations may be called."""
+
+
+def label_name(name: str) -> str:
+    """The name of a label, be it one of the monitor's own.
+
+    Raises:
+        ValueError: It cannot be one.
+    """
+    if not re.fullmatch(LABEL_NAME, name) or name.endswith("\n"):
         raise ValueError("is not a label name; write letters, digits and underscores, with no digit first")
-    if name.startswith("__"):
+    return name
+
+
+def _label_name(name: str) -> str:
+    if label_name(name).startswith("__"):
         raise ValueError("is reserved by Prometheus; write a name without underscores at its start")
     if name in RESERVED_LABELS:
         raise ValueError("is a label that the monitor or Prometheus sets itself; write another name")

@@ -7,7 +7,7 @@ import pytest
 
 from monitor.config import ConfigError, Loaded, load
 
-ENVIRON = {"EI_API_KEY": "ei_0123456789", "EMPTY": "", "PORT": "9999", "MINUTES": "5"}
+ENVIRON = {"EI_API_KEY": "ei_0123456789", "EMPTY": "", "PORT": "9999", "MINUTES": "5", "SHARE": "0.9"}
 
 
 class Folder:

@@ -22,11 +22,18 @@ MISTAKES = [
     ("limits:\n  ? [a]\n  : b", "monitor.yaml:2: limits: has a key that is not text; put it into quotes"),
     ("projects:\n  - api_key: k", "monitor.yaml:2: projects[0]: has no id; write `id: ...` below it"),
     # sections to come
-    ("alerts: []", "monitor.yaml:1: alerts: is not available in this version; remove it"),
-    ("notify: []", "monitor.yaml:1: notify: is not available in this version; remove it"),
-    ("baseline: {mode: pinned}", "monitor.yaml:1: baseline: is not available in this version; remove it"),
+    ("baseline: {mode: pin}", "monitor.yaml:1: baseline.mode: write pinned, previous or rolling"),
+    ("baseline: {mode: rolling}", "monitor.yaml:1: baseline.mode: needs age; write for example `age: 7d` beside it"),
+    ("baseline:\n  age: 7d", "monitor.yaml:2: baseline.age: means nothing but for mode rolling; remove it, or write `mode: rolling`"),
+    (
+        "baseline: {mode: rolling, age: 7d}\nretention: 1w",
+        "monitor.yaml:1: baseline.age: is not less than retention, so that no run gets so old; write a shorter one, or keep runs longer",
+    ),
     (PROJECT + "    refresh: never", "monitor.yaml:4: projects[0].refresh: is not available in this version; remove it"),
-    ("http:\n  web_config_file: w.yml", "monitor.yaml:2: http.web_config_file: is not available in this version; remove it"),
+    (
+        "http:\n  web_config_file: w.yml",
+        ("monitor.yaml:2: http.web_config_file: cannot be read (No such file or directory); write the path of a file that exists"),
+    ),
     # kinds of value
     ("- a", "monitor.yaml:1: must be a mapping; write `key: value` lines below it"),
     ("limits: 3", "monitor.yaml:1: limits: must be a mapping; write `key: value` lines below it"),

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from monitor.config import ConfigError, load, schema
-from monitor.config.shapes import NOT_YET
+from monitor.config.shape import NOT_YET
 
 ROOT = Path(__file__).parents[2]
 VALIDATOR = jsonschema.Draft202012Validator(schema())
@@ -24,11 +24,45 @@ GOOD = [
     {"projects": [{"id": 1, "api_key": "k", "impulses": "all", "variants": "enabled"}]},
     {"projects": [{"id": 1, "api_key": "k", "impulses": [1], "variants": ["akida"], "labels": {"team": "edge"}}]},
     {"projects": [{"id": 1, "api_key": "k", "slices": ["metadata.a b", "device_name"]}]},
+    {"defaults": "off", "alerts": [{"alert": "EdgeImpulseKeyExpiring", "for": "1h", "enabled": False}]},
+    {"alerts": [{"alert": "EdgeImpulseMapRegressed", "significance": "off", "severity": None, "match": {"variant": "int*"}}]},
+    {"alerts": [{"alert": "Own", "metric": "mae", "rise": 0.5, "significance": "off", "for": "2 pulls", "recover": 0.1}]},
+    {"alerts": [{"alert": "Own", "metric": "accuracy", "below": "${SHARE}", "for": 0}, {"alert": "Two", "metric": "map", "drop": 0.1}]},
+    {
+        "notify": [
+            {"alertmanager": {"url": "http://u:p@h:9093/x"}},
+            {"webhook": {"url": "https://h/?t=1"}},
+            {"apprise": {"url": "mailto://a"}},
+        ]
+    },
+    {"notify": [{"webhook": {"url": "https://h"}}, {"webhook": {"url": "https://h"}, "name": "other"}]},
     {"projects": [{"id": 1, "api_key": "k", "filters": {"metadata": [{"key": "a"}, {"key": "b", "op": "neq", "values": ["c"]}]}}]},
 ]
 BAD = [
     {"colour": 1},
-    {"alerts": []},
+    {"alerts": {}},
+    {"alerts": [{}]},
+    {"alerts": [{"alert": "lower"}]},
+    {"alerts": [{"alert": "Own"}]},
+    {"alerts": [{"alert": "Own", "metric": "accuracy"}]},
+    {"alerts": [{"alert": "Own", "drop": 0.1}]},
+    {"alerts": [{"alert": "Own", "metric": "f1", "drop": 0.1}]},
+    {"alerts": [{"alert": "Own", "metric": "accuracy", "drop": 0.1, "above": 0.5}]},
+    {"alerts": [{"alert": "Own", "metric": "accuracy", "drop": None}]},
+    {"alerts": [{"alert": "Own", "metric": "accuracy", "drop": "much"}]},
+    {"alerts": [{"alert": "Own", "metric": "accuracy", "drop": 0.1, "significance": 0}]},
+    {"alerts": [{"alert": "Own", "metric": "accuracy", "drop": 0.1, "for": "2 days"}]},
+    {"alerts": [{"alert": "Own", "metric": "accuracy", "drop": 0.1, "recover": -1}]},
+    {"alerts": [{"alert": "EdgeImpulseKeyExpiring", "severity": "page"}]},
+    {"alerts": [{"alert": "EdgeImpulseKeyExpiring", "labels": {"project": "x"}}]},
+    {"alerts": [{"alert": "EdgeImpulseKeyExpiring", "annotations": {"summary": "x"}}]},
+    {"alerts": [{"alert": "EdgeImpulseKeyExpiring", "match": {"project_id": 5}}]},
+    {"defaults": "none"},
+    {"notify": [{}]},
+    {"notify": [{"webhook": {}}]},
+    {"notify": [{"webhook": {"url": "ftp://h"}}]},
+    {"notify": [{"webhook": {"url": "http://h", "url_file": "f"}}]},
+    {"notify": [{"webhook": {"url": "http://h"}, "apprise": {"url": "x://"}}]},
     {"retention": 90},
     {"retention": 0},
     {"retention": "1.5h"},
@@ -44,7 +78,6 @@ BAD = [
     {"store": "runs.db"},
     {"studio": {"url": "ftp://host"}},
     {"http": {"listen": "9890"}},
-    {"http": {"web_config_file": "x"}},
     {"include": "a.yaml"},
     {"projects": None},
     {"projects": [{"id": 1}]},
@@ -110,9 +143,10 @@ def test_example_uncommented(tmp_path: Path):
     replaced = {"every:": "cron:", "api_key:": "api_key_file:"}
     lines = [line for line in text.splitlines() if not line.strip().startswith(tuple(replaced))]
     file = tmp_path / "monitor.yaml"
-    (tmp_path / "key").write_text("k")
+    for name in ("ei_key", "hook", "apprise_url"):
+        (tmp_path / name).write_text("k")
     uncommented = [line.replace("# ", "", 1) if line.startswith("  ") and line.strip().startswith("# ") else line for line in lines]
-    file.write_text("\n".join(uncommented).replace("/run/secrets/ei_key", "key"))
+    file.write_text("\n".join(uncommented).replace("/run/secrets/", "").replace("notify: []", "notify:").replace("alerts: []", "alerts:"))
 
     config = load(file, {}).config
 
@@ -120,6 +154,8 @@ def test_example_uncommented(tmp_path: Path):
     assert config.schedule_of(config.projects[0]).interval == 3600.0
     assert config.projects[0].filters is not None
     assert config.projects[0].filters.metadata
+    assert ["alertmanager-127.0.0.1:9093", "webhook-hooks.example.com:443", "chat"] == [each.called for each in config.notify]
+    assert ["EdgeImpulseF1Fell", "EdgeImpulseFlaggedOften"] == [rule.name for rule in config.rules()][-2:]
 
 
 @pytest.mark.parametrize("file", ["config/monitor.yaml", "docs/configuration.md"])

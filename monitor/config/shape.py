@@ -1,0 +1,123 @@
+"""`Shape`: a mapping in the operator's file, which explains everything that is wrong with it at once.
+
+The models are immutable and equal by value, so a reload can compare the old with the new. Every attribute's docstring is
+also its description in the JSON schema.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+
+NOT_YET: Mapping[str, frozenset[str]] = {
+    "ProjectConfig": frozenset({"refresh"}),
+}
+"""Keys that are planned but do nothing in this version, by model: refused rather than ignored. Remove one when its field is added."""
+
+
+def default(value: Any) -> Any:
+    """A field whose default is written, and validated, as the operator would write it."""
+    return Field(value, validate_default=True)
+
+
+class Shape(BaseModel):
+    """A mapping in the file. Reports all that is wrong with it at once, in sentences that repeat no value."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+        json_schema_extra=lambda schema, model: model.add_rules(schema),
+    )
+
+    exactly_one: ClassVar[tuple[str, ...]] = ()
+    """Keys of which exactly one must be written."""
+    needs: ClassVar[Mapping[str, str]] = {}
+    """Keys that mean nothing without another one."""
+
+    @classmethod
+    def add_rules(cls, schema: dict[str, Any]) -> None:
+        """Add the rules between keys to the model's JSON schema."""
+        if cls.exactly_one:
+            schema["oneOf"] = [{"required": [name]} for name in cls.exactly_one]
+            for name in cls.exactly_one:
+                schema["properties"][name]["anyOf"].remove({"type": "null"})  # absent, but never empty
+        if cls.needs:
+            schema["dependentRequired"] = {name: [other] for name, other in cls.needs.items()}
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _explain(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        # pydantic would check rules between keys only where every key is right by itself: too late for one complete report
+        errors = list(cls._broken_rules(data)) if isinstance(data, Mapping) else []
+        try:
+            shape = handler(data)
+        except ValidationError as error:
+            for each in error.errors(include_url=False):
+                if each["type"] != "too_short" or not each["input"]:  # entries with errors of their own are not counted by pydantic
+                    errors.append(broken(each["loc"], _message(cls, each)))
+        if errors:
+            raise ValidationError.from_exception_data(cls.__name__, errors)
+        return shape
+
+    @classmethod
+    def _broken_rules(cls, data: Mapping[Any, Any]) -> Iterator[InitErrorDetails]:
+        written = [name for name in cls.exactly_one if name in data]
+        for name in written:
+            if data[name] is None:
+                yield broken((name,), "is empty; write a value, or remove the key")
+        if len(written) > 1:
+            yield broken((written[-1],), f"cannot stand beside {' and '.join(written[:-1])}; remove one of them")
+        elif cls.exactly_one and not written:
+            yield broken((), f"needs {' or '.join(cls.exactly_one)}; write one of them")
+        for name, other in cls.needs.items():
+            if name in data and other not in data:
+                yield broken((name,), f"means nothing without {other}; remove it, or write {other}")
+
+
+def broken(loc: tuple[int | str, ...], message: str) -> InitErrorDetails:
+    """An error at a place inside the shape, for `Shape._broken_rules`."""
+    return InitErrorDetails(type=PydanticCustomError("configuration", message), loc=loc, input=None)
+
+
+def _message(shape: type[Shape], error: ErrorDetails) -> str:
+    """What is wrong and what to write instead, in place of pydantic's words; never repeats the input."""
+    kind, context = error["type"], error.get("ctx", {})
+    if kind == "missing":
+        return f"has no {error['loc'][-1]}; write `{error['loc'][-1]}: ...` below it"
+    if kind == "extra_forbidden":
+        return _unknown(shape, str(error["loc"][-1]))
+    if kind == "configuration":
+        return error["msg"]  # a shape further inside has explained it
+    if error["input"] is None:
+        return "is empty; write a value, or remove the key"
+    if kind == "value_error":
+        return str(context["error"])
+    if kind == "literal_error":
+        return f"write {str(context['expected']).replace(chr(39), '')}"
+    if kind == "greater_than_equal":
+        return f"must be at least {context['ge']}"
+    sentences = {
+        "model_type": "must be a mapping; write `key: value` lines below it",
+        "model_attributes_type": "must be a mapping; write `key: value` lines below it",
+        "dict_type": "must be a mapping; write `name: value` lines below it",
+        "tuple_type": "must be a list; write [a, b], or one `- item` per line",
+        "string_type": "must be text; put it into quotes",
+        "path_type": "must be the path of a file; put it into quotes",
+        "too_short": "must not be empty; write at least one entry, or remove the key",
+        "string_too_short": "must not be empty; write a value, or remove the key",
+    }
+    return sentences.get(kind, error["msg"])
+
+
+def _unknown(shape: type[Shape], key: str) -> str:
+    if key in NOT_YET.get(shape.__name__, ()):
+        return "is not available in this version; remove it"
+    known = [field.alias or name for name, field in shape.model_fields.items()]
+    near = difflib.get_close_matches(key, known, n=1)
+    return f"unknown key; did you mean {near[0]}?" if near else f"unknown key; write one of: {', '.join(known)}"

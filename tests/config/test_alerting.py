@@ -1,0 +1,354 @@
+"""Alerts and receivers: what is written, which rules follow from it, and every mistake in it at its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import yaml
+
+from monitor.alerts.export import Watched
+from monitor.alerts.rules import Above, AnomalyDrift, Below, Drop, Rise, built_in
+from monitor.config.alerting import Metric
+from monitor.evaluate.headline import METRICS
+
+BUILT_IN = {rule.name: rule for rule in built_in()}
+OWN = "alerts:\n  - alert: Own\n    metric: accuracy\n"  # three lines, to go on with four blanks
+DRIFT = "alerts:\n  - alert: EdgeImpulseAnomalyDrift\n"
+EXPIRING = "alerts:\n  - alert: EdgeImpulseKeyExpiring\n"
+SMALL = "is smaller than a p-value by re-sampling can be; write {} or more"
+UNTESTED = "has no test for a change (only accuracy, mean_f1, map have); write `significance: off`"
+NEVER = "can never be met, or always is; write "
+
+MISTAKES = [
+    (
+        "alerts:\n  - alert: lower",
+        "2: alerts[0].alert: is not an alert's name; write CamelCase letters and digits, such as EdgeImpulseAccuracyLow",
+    ),
+    (OWN + "    drop: 0.1\n    raise: 1", "5: alerts[0].raise: unknown key; did you mean rise?"),
+    ("alerts:\n  - alert: Own\n    metric: accuracy\n    drop: 0.1\n    fur: 1h", "5: alerts[0].fur: unknown key; did you mean for?"),
+    (OWN + "    drop: .nan", "4: alerts[0].drop: must be a number; write for example 0.03"),
+    ("alerts:\n  - severity: info", "2: alerts[0]: has no alert; write `alert: ...` below it"),
+    ("alerts:\n  - 5", "2: alerts[0]: must be a mapping; write `key: value` lines below it"),
+    ("alerts:\n  - alert: Own", "2: alerts[0]: needs metric, and drop, rise, above or below; only a built-in alert does without them"),
+    (OWN, "3: alerts[0].metric: means nothing without drop, rise, above or below; write one of them beside it"),
+    ("alerts:\n  - alert: Own\n    drop: 0.1", "3: alerts[0].drop: needs a metric; write `metric: accuracy`, or another, beside it"),
+    (OWN + "    drop: 0.1\n    above: 0.5", "5: alerts[0].above: cannot stand beside drop; remove one of them"),
+    (OWN + "    drop:", "4: alerts[0].drop: is empty; write a value, or remove the key"),
+    (OWN + "    drop: much", "4: alerts[0].drop: must be a number; write for example 0.03"),
+    (OWN + "    drop: true", "4: alerts[0].drop: must be a number; write for example 0.03"),
+    (OWN + "    drop: .inf", "4: alerts[0].drop: must be a number; write for example 0.03"),
+    (OWN + "    drop: 3", "4: alerts[0].drop: must be between 0 and 1: a share, 0.03 for 3 points"),
+    (OWN + "    rise: 0", "4: alerts[0].rise: must be between 0 and 1: a share, 0.03 for 3 points"),
+    (OWN.replace("accuracy", "mae") + "    rise: 0\n    significance: off", "4: alerts[0].rise: must be above 0"),
+    (OWN + "    above: 1", f"4: alerts[0].above: {NEVER}a share between 0 and 1"),
+    (OWN + "    below: 0", f"4: alerts[0].below: {NEVER}a share between 0 and 1"),
+    (OWN.replace("accuracy", "r2") + "    above: 1", f"4: alerts[0].above: {NEVER}at most 1"),
+    (OWN.replace("accuracy", "mae") + "    below: 0", f"4: alerts[0].below: {NEVER}a number above 0"),
+    (
+        OWN.replace("accuracy", "f1") + "    drop: 0.1",
+        (
+            "3: alerts[0].metric: write accuracy, balanced_accuracy, mean_f1, map, mae, mse, r2, uncertain, calibration_error, "
+            "anomaly_flagged or anomaly_auroc"
+        ),
+    ),
+    # significance
+    (
+        OWN + "    drop: 0.1\n    significance: 1",
+        "5: alerts[0].significance: must be a number above 0 and below 1, or off; write for example 0.01",
+    ),
+    (
+        OWN + "    drop: 0.1\n    significance: none",
+        "5: alerts[0].significance: must be a number above 0 and below 1, or off; write for example 0.01",
+    ),
+    (
+        OWN + "    above: 0.1\n    significance: 0.01",
+        "5: alerts[0].significance: means nothing beside above, which waits for the whole interval; remove it",
+    ),
+    (OWN.replace("accuracy", "map") + "    drop: 0.1\n    significance: 0.0019", f"5: alerts[0].significance: {SMALL.format(0.002)}"),
+    (OWN.replace("accuracy", "mean_f1") + "    rise: 0.1\n    significance: 0.001", f"5: alerts[0].significance: {SMALL.format(0.002)}"),
+    ("alerts:\n  - alert: EdgeImpulseMapRegressed\n    significance: 0.001", f"3: alerts[0].significance: {SMALL.format(0.002)}"),
+    (DRIFT + "    significance: 0.0009", f"3: alerts[0].significance: {SMALL.format(0.001)}"),
+    (DRIFT + "    significance: off", "3: alerts[0].significance: cannot be off for this alert; write a number, or `enabled: false`"),
+    (OWN.replace("accuracy", "uncertain") + "    rise: 0.1", f"3: alerts[0].metric: {UNTESTED}"),
+    (OWN.replace("accuracy", "mse") + "    rise: 2\n    significance: 0.01", f"5: alerts[0].significance: {UNTESTED}"),
+    (EXPIRING + "    significance: 0.1", "3: alerts[0].significance: means nothing for this alert; remove it"),
+    # for and recover
+    (OWN + "    drop: 0.1\n    for: 2 days", "5: alerts[0].for: write `N pulls`, such as `2 pulls`, or a duration such as 1h"),
+    (OWN + "    drop: 0.1\n    for: 0 pulls", "5: alerts[0].for: write `N pulls`, such as `2 pulls`, or a duration such as 1h"),
+    (EXPIRING + "    for: 1 pull", "3: alerts[0].for: counts result sets, which this alert does not look at; write a duration such as 1h"),
+    (EXPIRING + "    recover: 1", "3: alerts[0].recover: means nothing for this alert; remove it"),
+    (DRIFT + "    recover: 1", "3: alerts[0].recover: means nothing for this alert; remove it"),
+    (
+        OWN + "    drop: 0.02\n    recover: 0.02",
+        "5: alerts[0].recover: is not below the margin of 0.02, so that the alert could never resolve; write a smaller one",
+    ),
+    (
+        "alerts:\n  - alert: EdgeImpulseAccuracyRegressed\n    recover: 0.03",
+        "3: alerts[0].recover: is not below the margin of 0.03, so that the alert could never resolve; write a smaller one",
+    ),
+    (OWN + "    above: 0.5\n    recover: -0.1", "5: alerts[0].recover: must be at least 0"),
+    # names, labels, patterns
+    (
+        EXPIRING + "  - alert: EdgeImpulseKeyExpiring",
+        "3: alerts[1].alert: is the name of entry 1 too; choose another, or remove one of them",
+    ),
+    (EXPIRING + "    severity: page", "3: alerts[0].severity: write critical, warning or info"),
+    (
+        EXPIRING + "    labels: {severity: x}",
+        "3: alerts[0].labels.severity: is a label that the monitor or Prometheus sets itself; write another name",
+    ),
+    (EXPIRING + "    labels: {a: ''}", "3: alerts[0].labels.a: must not be empty; write a value, or remove the key"),
+    (
+        EXPIRING + "    annotations: {a-b: x}",
+        "3: alerts[0].annotations.a-b: is not an annotation's name; write letters, digits and underscores, with no digit first",
+    ),
+    *(
+        (
+            EXPIRING + f"    annotations: {{{name}: x}}",
+            f"3: alerts[0].annotations.{name}: is written by the monitor itself, with the figures and the cause; choose another name",
+        )
+        for name in ("summary", "description")
+    ),
+    (
+        EXPIRING + "    match: {a b: x}",
+        "3: alerts[0].match.a b: is not a label name; write letters, digits and underscores, with no digit first",
+    ),
+    (EXPIRING + "    match: {project_id: 5}", "3: alerts[0].match.project_id: must be text; put it into quotes"),
+    ("defaults: none", "1: defaults: write on or off"),
+    # receivers
+    ("notify:\n  - {}", "2: notify[0]: needs alertmanager or webhook or apprise; write one of them"),
+    ("notify:\n  - webhook: {}", "2: notify[0].webhook: needs url or url_file; write one of them"),
+    (
+        "notify:\n  - webhook: {url: http://h}\n    apprise: {url: 'x://'}",
+        "3: notify[0].apprise: cannot stand beside webhook; remove one of them",
+    ),
+    *(
+        (f"notify:\n  - webhook: {{url: '{url}'}}", f"2: notify[0].webhook.url: {text}; write for example https://hooks.example.com/alerts")
+        for url, text in (
+            ("ftp://h", "is not a URL that can be used here"),
+            ("http://h:port", "is not a URL that can be used here"),
+            ("http://", "names no host"),
+            ("http://h#x", "must not hold a fragment (#...)"),
+        )
+    ),
+    (
+        "notify:\n  - webhook: {url_file: none}",
+        ("2: notify[0].webhook.url_file: cannot be read (No such file or directory); write the path of a file that holds the secret"),
+    ),
+    (
+        "notify:\n  - apprise: {url: 'a://'}\n  - apprise: {url: 'b://'}",
+        "3: notify[1]: is called the same as entry 1; write `name: ...` with a name of its own",
+    ),
+    (
+        "notify:\n  - alertmanager: {url: http://a:80/x}\n  - alertmanager: {url: http://a}",
+        "3: notify[1]: is called the same as entry 1; write `name: ...` with a name of its own",
+    ),
+    (
+        "notify:\n  - name: webhook-a:80\n    apprise: {url: 'x://'}\n  - webhook: {url: http://a/b}",
+        "4: notify[1]: is called the same as entry 1; write `name: ...` with a name of its own",
+    ),
+    ("notify:\n  - apprise: {url: 'x://'}\n    name: ''", "3: notify[0].name: must not be empty; write a value, or remove the key"),
+]
+
+
+def rules(folder: Any, **data: Any) -> dict[str, Any]:
+    """The rules by name that follow from a file with these keys."""
+    return {rule.name: rule for rule in folder.load(yaml.safe_dump(data)).config.rules()}
+
+
+@pytest.mark.parametrize(("text", "problem"), MISTAKES)
+def test_alerting_mistake(folder, text, problem):
+    """Each mistake about alerts and receivers is reported once, at its line."""
+    problems = folder.problems(text)
+
+    assert [f"monitor.yaml:{problem}"] == problems
+
+
+def test_all_alerting_mistakes_at_once(folder):
+    """Mistakes in several alerts, and several in one, are reported together."""
+    problems = folder.problems(OWN + "    drop: 3\n    severity: page\n    labels: {job: x}\n  - alert: lower\nnotify:\n  - webhook: {}\n")
+
+    assert ["4: alerts[0].drop", "5: alerts[0].severity", "6: alerts[0].labels.job", "7: alerts[1].alert", "9: notify[0].webhook"] == [
+        ":".join(problem.split(":")[1:3]).strip() for problem in problems
+    ]
+
+
+def test_metrics_are_the_headline_figures():
+    """A rule may be about every headline figure, and about nothing else."""
+    assert METRICS == get_args(Metric)
+
+
+def test_without_alerts_the_built_in_ones(folder):
+    """A file without alerts has the built-in ones, in their order."""
+    assert list(built_in()) == list(rules(folder).values())
+
+
+def test_defaults_off(folder):
+    """`defaults: off` leaves what is written, built-in ones by their name included."""
+    found = rules(folder, defaults="off", alerts=[{"alert": "EdgeImpulsePullFailing"}, {"alert": "Own", "metric": "map", "below": 0.5}])
+
+    assert ["EdgeImpulsePullFailing", "Own"] == list(found)
+    assert BUILT_IN["EdgeImpulsePullFailing"] == found["EdgeImpulsePullFailing"]
+
+
+def test_built_in_changed(folder):
+    """A built-in alert without a condition keeps what is not written."""
+    change = {"alert": "EdgeImpulseResultsVanished", "severity": "critical", "labels": {"team": "edge"}}
+    found = rules(folder, alerts=[change])["EdgeImpulseResultsVanished"]
+
+    assert ("critical", {"team": "edge"}, 3600.0) == (found.severity, found.labels, found.for_seconds)
+    assert BUILT_IN["EdgeImpulseResultsVanished"].condition == found.condition
+
+
+def test_built_in_significance_changed(folder):
+    """Significance alone changes that of a built-in condition."""
+    written = [
+        {"alert": "EdgeImpulseAccuracyRegressed", "significance": 0.001},
+        {"alert": "EdgeImpulseMapRegressed", "significance": "off"},
+        {"alert": "EdgeImpulseAnomalyDrift", "significance": 0.001},
+        {"alert": "EdgeImpulseMeanF1Regressed", "significance": 0.002},
+    ]
+    found = rules(folder, alerts=written)
+
+    assert Drop("accuracy", 0.03, 0.001) == found["EdgeImpulseAccuracyRegressed"].condition
+    assert Drop("map", 0.03, None) == found["EdgeImpulseMapRegressed"].condition
+    assert AnomalyDrift(0.001) == found["EdgeImpulseAnomalyDrift"].condition
+    assert Drop("mean_f1", 0.03, 0.002) == found["EdgeImpulseMeanF1Regressed"].condition
+
+
+def test_built_in_replaced(folder):
+    """A built-in alert with a condition is replaced as a whole, in its place."""
+    found = rules(folder, alerts=[{"alert": "EdgeImpulseResultsVanished", "metric": "mae", "above": 2}])
+
+    assert list(BUILT_IN) == list(found)
+    assert Above("mae", 2.0) == found["EdgeImpulseResultsVanished"].condition
+    assert 0.0 == found["EdgeImpulseResultsVanished"].for_seconds
+
+
+def test_switched_off(folder):
+    """`enabled: false` drops an alert, built in or not."""
+    off = [{"alert": "EdgeImpulseKeyExpiring", "enabled": False}, {"alert": "Own", "metric": "map", "below": 0.5, "enabled": False}]
+
+    assert [name for name in BUILT_IN if name != "EdgeImpulseKeyExpiring"] == list(rules(folder, alerts=off))
+
+
+def test_everything_written(folder):
+    """All that is written about an alert is in its rule."""
+    written = {
+        "alert": "Own",
+        "metric": "accuracy",
+        "drop": 0.05,
+        "significance": 0.001,
+        "for": "2 pulls",
+        "recover": 0.01,
+        "match": {"project": "vibration-*"},
+        "severity": "critical",
+        "labels": {"team": "edge"},
+        "annotations": {"runbook_url": "https://wiki.example.com"},
+    }
+    rule = rules(folder, alerts=[written])["Own"]
+
+    assert Drop("accuracy", 0.05, 0.001) == rule.condition
+    assert (2, 0.0, 0.01, "critical") == (rule.for_results, rule.for_seconds, rule.recover, rule.severity)
+    assert ({"project": "vibration-*"}, {"team": "edge"}) == (rule.match, rule.labels)
+    assert {"runbook_url": "https://wiki.example.com"} == rule.annotations
+
+
+@pytest.mark.parametrize(
+    ("bound", "condition"),
+    [
+        ({"drop": 0.1}, Drop("accuracy", 0.1, 0.01)),
+        ({"rise": "${SHARE}", "significance": "off"}, Rise("accuracy", 0.9, None)),
+        ({"above": 0.5}, Above("accuracy", 0.5)),
+        ({"below": 1}, Below("accuracy", 1.0)),
+    ],
+)
+def test_conditions(folder, bound, condition):
+    """Each of the four bounds gives its condition; drop and rise want a p-value of 0.01 unless told otherwise."""
+    assert condition == rules(folder, alerts=[{"alert": "Own", "metric": "accuracy"} | bound])["Own"].condition
+
+
+def test_digest_tells_rules_apart(folder):
+    """A rule's digest is the same for the same text, and another for any change."""
+    base = {"alert": "Own", "metric": "accuracy", "drop": 0.05}
+    changes: list[dict[str, Any]] = [
+        {},
+        {"drop": 0.06},
+        {"significance": 0.02},
+        {"for": "1h"},
+        {"for": "2 pulls"},
+        {"recover": 0.01},
+        {"match": {"variant": "int8"}},
+        {"severity": "info"},
+        {"labels": {"a": "b"}},
+        {"annotations": {"a": "b"}},
+    ]
+    digests = [rules(folder, alerts=[base | change])["Own"].digest for change in changes]
+
+    assert len(changes) == len(set(digests))
+    assert digests == [rules(folder, alerts=[base | change])["Own"].digest for change in changes]
+    assert Rise("map", 0.1) != Drop("map", 0.1)
+    rise = {"alert": "Own", "metric": "accuracy", "rise": 0.05}
+    assert rules(folder, alerts=[rise])["Own"].digest not in digests
+
+
+def test_pattern_about_an_unknown_label(folder):
+    """A pattern for a label that no project has is allowed, and warned of."""
+    text = "projects:\n  - {id: 1, api_key: k, labels: {team: edge}}\n"
+    alert = "alerts:\n  - alert: EdgeImpulseKeyExpiring\n    match:\n      team: e*\n      taem: e*\n"
+
+    assert ["alerts[0].match.taem"] == [warning.key for warning in folder.load(text + alert).warnings]
+
+
+def test_receivers(folder):
+    """Each receiver has its address, or the file that holds it, and a name that holds no secret."""
+    folder.write("x", "hook")
+    text = """
+        notify:
+          - alertmanager: {url: "https://user:pass@am.example.com/x"}
+          - alertmanager: {url: "http://[::1]:9093"}
+          - webhook: {url: "https://hooks.example.com/?token=1", secret_file: hook}
+          - apprise: {url_file: hook}
+          - apprise: {url: "mailto://user:pass@example.com"}
+            name: mail
+        """
+    notify = folder.load(text).config.notify
+
+    assert ["alertmanager-am.example.com:443", "alertmanager-[::1]:9093", "webhook-hooks.example.com:443", "apprise-hook", "mail"] == [
+        each.called for each in notify
+    ]
+    assert ["alertmanager", "alertmanager", "webhook", "apprise", "apprise"] == [each.kind for each in notify]
+    assert folder.path / "hook" == notify[2].webhook.secret_file == notify[3].to.address
+    assert "https://hooks.example.com/?token=1" == notify[2].to.address.get_secret_value()
+
+
+def test_receivers_show_no_secret(folder):
+    """Neither a receiver's text nor an error about it repeats a URL."""
+    shown = repr(folder.load("notify:\n  - webhook: {url: 'https://h/sEcReT'}\n  - apprise: {url: 'x://sEcReT'}").config)
+    problems = folder.problems("notify:\n  - webhook: {url: 'gopher://h/sEcReT'}\n  - apprise: {url: 'x:// sEcReT'}")
+
+    assert "sEcReT" not in shown
+    assert "sEcReT" not in "".join(problems)
+    assert 2 == len(problems)
+
+
+def test_projects_of_a_rule_file(folder):
+    """A rule file for Prometheus knows each project's interval and labels."""
+    text = """
+        schedule: {every: 10m}
+        projects:
+          - {id: 1, api_key: k, labels: {team: edge}}
+          - {id: 2, api_key: k, category: training, schedule: {cron: "0 * * * *"}}
+        """
+
+    assert (Watched(1, "testing", 600.0, {"team": "edge"}), Watched(2, "training", 3600.0)) == folder.load(text).config.watched()
+
+
+def test_web_config_file(folder):
+    """`http.web_config_file` is a file that can be read, relative to the configuration."""
+    folder.write("", "web.yml")
+
+    assert folder.path / "web.yml" == folder.load("http: {web_config_file: web.yml}").config.http.web_config_file
+    assert isinstance(folder.load("http: {web_config_file: web.yml}").config.http.web_config_file, Path)
