@@ -1,0 +1,270 @@
+"""What an alert says in words: the summary in one short sentence, the description with every number and the cause."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from monitor import wording
+from monitor.alerts.rules import Above, AnomalyDrift, Below, Drop, KeyExpiring, PullFailing, ResultsVanished, Rise, Rule, Subject
+from monitor.alerts.verdicts import Answer, Verdict
+from monitor.errors import PullState
+from monitor.evaluate.change import MAP
+from monitor.evaluate.drift import Drift
+from monitor.evaluate.figures import Interval
+from monitor.evaluate.martingale import ALARM
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Texts and numbers of an alert.
+
+    Attributes:
+        summary: One short sentence.
+        description: All of it.
+        details: The same as JSON values.
+    """
+
+    summary: str
+    description: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def annotations(self) -> dict[str, str]:
+        """`summary` and `description`."""
+        return {"summary": self.summary, "description": self.description}
+
+
+def verdict(rule: Rule, subject: Subject, found: Verdict) -> Words:
+    """A result set's verdict, while it is pending or fires."""
+    headline, more = _headline(rule, found), ""
+    if found.answer is Answer.NO:  # it fires all the same
+        headline = f"{_about(rule, found)} is not yet back inside"
+        more = "The alert fires until it is back inside by that much"
+    elif found.answer is Answer.POINT:
+        more = "Only the figure is beyond it, not its whole interval; three such result sets in a row count as well"
+    return Words(f"{_first_upper(headline)}: {subject.name}.", _joined([*_sentences(rule, found), more]), _details(rule, found))
+
+
+def recovered(rule: Rule, subject: Subject, found: Verdict) -> Words:
+    """A result set with which the alert resolves."""
+    back = _first_upper(f"{_about(rule, found)} is back inside")
+    return Words(f"{back}: {subject.name}.", _joined([back, *_sentences(rule, found)]), _details(rule, found))
+
+
+def not_applicable(rule: Rule, subject: Subject, found: Verdict) -> Words:
+    """A result set to which the rule does not apply, so that the alert resolves."""
+    reason = f"{rule.name} no longer applies: {found.reason}"
+    return Words(f"{rule.name} no longer applies: {subject.name}.", f"{reason}.")
+
+
+def ended(alertname: str, why: str, before: str) -> Words:
+    """The rule or the target has gone, so that the alert resolves."""
+    return Words(f"{alertname} has ended: {why}.", _joined([f"{alertname} has ended: {why}", f"It said: {before}" if before else ""]))
+
+
+def clock(rule: Rule, subject: Subject, since: float, good: float, state: PullState | None, error: str, key_expires: float | None) -> Words:
+    """A rule by the clock, while it is pending or fires.
+
+    Args:
+        rule: Which.
+        subject: Of which target or project.
+        since: Unix seconds since when its condition holds.
+        good: Unix seconds of the last good pull, or when watching began.
+        state: How the last pull ended.
+        error: What it failed with.
+        key_expires: Unix seconds when the key expires.
+    """
+    pull = "pull" if "impulse_id" in subject.labels else "discovery"
+    match rule.condition:
+        case PullFailing(intervals=intervals):
+            failed = f"The last one ended with state {state}" + (f": {error}" if error else "")
+            description = [f"No good {pull} since {_time(good)}", failed, f"The rule fires after {intervals} intervals without one"]
+            details: dict[str, Any] = {"value": good, "threshold": intervals, "state": str(state)}
+            return Words(f"No good {pull} for {intervals} intervals: {subject.name}.", _joined(description), details)
+        case ResultsVanished():
+            description = [
+                f"Studio has had no model-testing results since {_time(since)}; the last good pull was at {_time(good)}",
+                "Training clears them: run model testing",
+                error,
+            ]
+            return Words(
+                f"Model-testing results have vanished: {subject.name}.", _joined(description), {"value": good, "state": str(state)}
+            )
+        case KeyExpiring(seconds=seconds) if key_expires is not None:
+            description = [
+                f"The API key of {subject.name} expires at {_time(key_expires)}; from then on every pull fails",
+                f"The rule fires {seconds / 86400:g} days before. Make a new key in Studio and put it in place of this one",
+            ]
+            details = {"value": key_expires, "threshold": seconds}
+            return Words(f"An API key is about to expire: {subject.name}.", _joined(description), details)
+    raise ValueError(f"{rule.name} is judged by result sets, not by the clock")
+
+
+def healthy(rule: Rule, subject: Subject, key_expires: float | None) -> Words:
+    """A rule by the clock whose condition is over, so that the alert resolves."""
+    pull = "pull" if "impulse_id" in subject.labels else "discovery"
+    match rule.condition:
+        case PullFailing():
+            text = f"The last {pull} was good"
+        case ResultsVanished():
+            text = "There are model-testing results again"
+        case _:
+            until = f"expires at {_time(key_expires)}" if key_expires is not None else "is not known to expire"
+            text = f"The API key now {until}"
+    return Words(f"{text}: {subject.name}.", f"{text}.")
+
+
+def _about(rule: Rule, found: Verdict) -> str:
+    """What the rule is about, such as `flagged share of block K-means`."""
+    match rule.condition:
+        case Above(metric=metric) | Below(metric=metric) | Drop(metric=metric) | Rise(metric=metric):
+            name = wording.NAMES.get(metric, metric)
+        case _:
+            name = "drift of anomaly scores"
+    return f"{name} of block {found.block}" if found.block else name
+
+
+def _headline(rule: Rule, found: Verdict) -> str:
+    about = _about(rule, found)
+    match rule.condition:
+        case Above(metric=metric, threshold=threshold):
+            return f"{about} is above {wording.figure(metric, threshold)}"
+        case Below(metric=metric, threshold=threshold):
+            return f"{about} is below {wording.figure(metric, threshold)}"
+        case Drop(metric=metric) | Rise(metric=metric):
+            moved = found.moved or 0.0
+            return f"{about} {'rose' if moved > 0 else 'fell'} by {_size(metric, abs(moved))}"
+        case _:
+            return f"anomaly scores{f' of block {found.block}' if found.block else ''} drifted"
+
+
+def _sentences(rule: Rule, found: Verdict) -> Iterator[str]:
+    """The description, a sentence each."""
+    match rule.condition:
+        case Above(metric=metric, threshold=threshold) | Below(metric=metric, threshold=threshold):
+            beyond = "above" if isinstance(rule.condition, Above) else "below"
+            yield f"{_about(rule, found)} {wording.figure(metric, found.value)}{_bounds(metric, found.interval)}"
+            limit, back = wording.figure(metric, threshold), wording.figure(metric, found.recover)
+            yield f"The rule fires {beyond} {limit}, and resolves {back} back inside"
+        case Drop() | Rise() as moved:
+            yield _moved(rule, moved, found)
+            if found.change is not None and moved.metric == MAP:
+                yield (
+                    "Judged is model + labels on the shared images: added, removed and total also hold what the size of the set does to mAP"
+                )
+            if found.exact:
+                yield "Changed labels or removed samples alone exceed the margin: no sampling noise, so the p-value does not matter"
+            if found.interval is not None:
+                yield f"The 95 % interval is {_range(moved.metric, found.interval)}"
+            direction = "drop" if isinstance(moved, Drop) else "rise"
+            believed = f" with p ≤ {wording.pvalue(moved.significance)}" if moved.significance is not None else ""
+            yield (
+                f"The rule fires for a {direction} of more than {_size(moved.metric, moved.margin)}{believed}, "
+                f"and resolves {_size(moved.metric, found.recover or 0.0)} back inside"
+            )
+        case AnomalyDrift(significance=significance) if found.drift is not None:
+            yield from _drift(found.drift, found.causes, significance)
+    if found.against is not None:
+        yield f"The baseline ({found.against.mode}) is of {_time(found.against.timestamp)}"
+    yield from map(_first_upper, found.notes)
+
+
+def _moved(rule: Rule, moved: Drop | Rise, found: Verdict) -> str:
+    """`accuracy 0.913 → 0.872 (−4.1 points; p = 2e-6): ...`, with the causes where the metric has them."""
+    metric, change = moved.metric, found.change
+    total = (found.value or 0.0) - (found.baseline or 0.0)
+    numbers = [wording.difference(metric, total)]
+    if found.pvalue is not None:
+        numbers.append(f"p = {wording.pvalue(found.pvalue)}")
+    text = f"{_about(rule, found)} {wording.figure(metric, found.baseline)} → {wording.figure(metric, found.value)} ({'; '.join(numbers)})"
+    if change is None:
+        return text
+    causes, words = ", ".join(wording.causes(change)), wording.conclusion(change)
+    return f"{text}: {causes}: {words}" if causes else f"{text}: {words}"
+
+
+def _drift(drift: Drift, causes: tuple[str, ...], significance: float) -> Iterator[str]:
+    name = f"{drift.block.name} ({drift.block.id})" if drift.block.name else str(drift.block.id)
+    if "data" in causes:
+        yield (
+            f"Block {name}: the data drifted: {drift.added} new samples score differently from the reference of {_time(drift.since)} "
+            f"under the same model; evidence {drift.evidence:.2f} (log10 of the odds)"
+        )
+        yield _distances("New samples", drift, "data")
+    if "model" in causes:
+        yield (
+            f"Block {name}: the model drifted: it scores the {drift.shared} samples both runs share differently "
+            f"(p = {wording.pvalue(drift.pvalues['model'])})"
+        )
+        yield _distances("Shared samples", drift, "model")
+    if not causes:
+        yield f"Block {name}: no drift to believe in; evidence {drift.evidence:.2f} (log10 of the odds) from {drift.added} new samples"
+    yield (
+        f"The rule fires at evidence {ALARM:g}, or for the same samples at p ≤ {wording.pvalue(significance)}, if the difference matters, "
+        f"and resolves below evidence {ALARM - 1:g}, or when the difference no longer matters"
+    )
+
+
+def _distances(who: str, drift: Drift, cause: str) -> str:
+    found = drift.distances.get(cause)
+    if found is None:
+        return ""
+    return (
+        f"{who} against the reference: KS {found.ks:.3f}, PSI {found.psi:.3f}, Wasserstein {found.wasserstein:.3f}, "
+        f"Jensen-Shannon {found.js:.3f}, share above the threshold {wording.difference('anomaly_flagged', found.exceedance)}"
+    )
+
+
+def _details(rule: Rule, found: Verdict) -> dict[str, Any]:
+    """The numbers as JSON values; what there is not is left out."""
+    details: dict[str, Any] = {
+        "metric": getattr(rule.condition, "metric", None),
+        "value": _finite(found.value),
+        "baseline": _finite(found.baseline),
+        "threshold": _finite(found.threshold),
+        "interval": [_finite(found.interval.lower), _finite(found.interval.upper)] if found.interval else None,
+        "pvalue": _finite(found.pvalue),
+        "block": found.block or None,
+    }
+    if found.change is not None:
+        details["causes"] = {cause: _finite(part) for cause, part in found.change.causes.items()}
+    if found.drift is not None and found.causes:
+        details["causes"] = {cause: _finite(found.drift.distances[cause].wasserstein) for cause in found.causes}
+    return {name: value for name, value in details.items() if value is not None}
+
+
+def _finite(value: float | None) -> float | None:
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
+def _bounds(metric: str, interval: Interval | None) -> str:
+    return f" (95 % interval {_range(metric, interval)})" if interval else ""
+
+
+def _range(metric: str, interval: Interval) -> str:
+    return f"{wording.figure(metric, interval.lower)} to {wording.figure(metric, interval.upper)}"
+
+
+def _size(metric: str, size: float) -> str:
+    """A difference without its sign."""
+    return f"{size:.3g}" if metric in wording.OWN_UNIT else f"{size * 100:.1f} points"
+
+
+def _time(seconds: float) -> str:
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
+    except (OverflowError, ValueError, OSError):  # a clock or a key that says nonsense
+        return "an unknown time"
+
+
+def _first_upper(text: str) -> str:
+    return text if text.startswith("mAP") else text[:1].upper() + text[1:]
+
+
+def _joined(sentences: Iterable[str]) -> str:
+    """Sentences to a text."""
+    return " ".join(f"{sentence.rstrip('.')}." for sentence in sentences if sentence)

@@ -1,0 +1,84 @@
+"""`Receiver`: who is to be told, and what of it may be shown."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from monitor.alerts.notify.errors import Retry
+from monitor.logs import secrets
+from monitor.sharding import Shard
+
+Kind = Literal["alertmanager", "webhook", "apprise"]
+Secret = SecretStr | Path
+"""A value that must not be shown, or the file that holds it: files are read at each use, so that what they hold can be changed."""
+
+_OF_SHARD = "@"  # in no receiver's name
+_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """Someone to be told. Two that are equal are the same: a reload leaves such a one alone.
+
+    Attributes:
+        name: Unique among all receivers; it names the queue in the store, and is a label of metrics.
+        kind: Which notifier sends to it.
+        url: Of the Alertmanager (its base URL), of the webhook, or for Apprise. Any part but scheme, host and port may be secret; for
+            Apprise all of it is.
+        secret: Key of the webhook's signature; None sends unsigned.
+    """
+
+    name: str
+    kind: Kind
+    url: Secret = field(repr=False)
+    secret: Secret | None = field(default=None, repr=False)
+
+
+def queue_of(receiver: str, shard: Shard) -> str:
+    """The receiver's queue in the store: one for each shard, since several may share a database; the first one's is named like it."""
+    return receiver if shard.index == 0 else f"{receiver}{_OF_SHARD}{shard.index}"
+
+
+def owner_of(queue: str) -> tuple[str, int]:
+    """The receiver that a queue is for, and the index of the shard that fills and empties it."""
+    receiver, _, index = queue.rpartition(_OF_SHARD)
+    return (receiver, int(index)) if receiver and index.isdecimal() else (queue, 0)
+
+
+def address(url: str) -> str:
+    """What may be shown of an HTTP URL: `scheme://host:port`."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port or _PORTS[parts.scheme]
+    except (ValueError, KeyError):
+        host = None
+    if not host:
+        return "(not a URL of http or https)"
+    return f"{parts.scheme}://[{host}]:{port}" if ":" in host else f"{parts.scheme}://{host}:{port}"
+
+
+async def read(value: Secret, meaning: str) -> str:
+    """The value as it is right now.
+
+    Raises:
+        Retry: Its file cannot be read or is empty; the message waits until that is cured.
+    """
+    if isinstance(value, SecretStr):
+        text = value.get_secret_value()
+    else:
+        try:
+            text = (await asyncio.to_thread(value.read_text, encoding="utf-8")).strip()
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            raise Retry(f"{meaning}: the file {value} cannot be read ({why}); messages wait until it can") from None
+        if not text:
+            raise Retry(f"{meaning}: the file {value} is empty; messages wait until it holds the value")
+    if text.rstrip("/") != address(text):
+        secrets.add(text)
+    return text

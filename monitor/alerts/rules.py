@@ -1,0 +1,214 @@
+"""`Rule`: what is to be told, about whom, and when; and the rules that are built in.
+
+Everything here is plain text and numbers: a rule knows neither its configuration file nor who judges it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from fnmatch import fnmatchcase
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from monitor.evaluate.change import ACCURACY, MAP, MEAN_F1
+from monitor.targets import Target
+
+DAY = 86_400.0
+
+Severity = Literal["critical", "warning", "info"]
+
+TESTED = (ACCURACY, MEAN_F1, MAP)
+"""Metrics whose change has causes and a p-value."""
+
+BOUNDED = frozenset({ACCURACY, MEAN_F1, MAP, "mae", "anomaly_flagged"})
+"""Metrics that have an interval, where there are samples enough; any other is taken for its own interval."""
+
+SMALLEST_RESAMPLED = 0.002
+"""The smallest p-value of a total change that is tested by re-sampling: mean F1 and mAP."""
+
+
+@dataclass(frozen=True, slots=True)
+class Above:
+    """A metric is too high."""
+
+    metric: str
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True)
+class Below:
+    """A metric is too low."""
+
+    metric: str
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """A metric fell by more than `margin` since the baseline, with a p-value of at most `significance` (None: whatever it is)."""
+
+    metric: str
+    margin: float
+    significance: float | None = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Rise:
+    """A metric rose by more than `margin` since the baseline, with a p-value of at most `significance` (None: whatever it is)."""
+
+    metric: str
+    margin: float
+    significance: float | None = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class AnomalyDrift:
+    """Anomaly scores drifted: new samples' by the evidence, the same samples' by a p-value of at most `significance`."""
+
+    significance: float = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class PullFailing:
+    """No good pull of a target, or no good discovery of a project, for so many intervals."""
+
+    intervals: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ResultsVanished:
+    """Studio has no results of a target that had some."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyExpiring:
+    """A project's API key expires within so many seconds."""
+
+    seconds: float = 14 * DAY
+
+
+ResultCondition: TypeAlias = Above | Below | Drop | Rise | AnomalyDrift
+"""Judged once per result set."""
+ClockCondition: TypeAlias = PullFailing | ResultsVanished | KeyExpiring
+"""Judged by the clock and the state of the pulls."""
+Condition: TypeAlias = ResultCondition | ClockCondition
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What an alert is about: a target, or a project as a whole.
+
+    Attributes:
+        id: `TargetKey.id`, or `project-<id>`.
+        labels: Those that its alerts carry and that rules match: project, project_id, impulse, impulse_id, variant and
+            category of a target, project_id of a project; and the project's own.
+        url: Its page; empty where nobody knows under which address users reach the service.
+    """
+
+    id: str
+    labels: Mapping[str, str]
+    url: str = ""
+
+    @classmethod
+    def target(cls, target: Target, external_url: str | None = None) -> Subject:
+        """A target, with a link to its page if it is known where users find the service."""
+        key = target.key
+        labels = {
+            "project": target.project,
+            "project_id": str(key.project_id),
+            "impulse": target.impulse,
+            "impulse_id": str(key.impulse_id),
+            "variant": key.variant,
+            "category": key.category,
+        }
+        return cls(key.id, {**target.labels, **labels}, f"{external_url}/targets/{key.id}" if external_url else "")
+
+    @classmethod
+    def project(cls, project_id: int, labels: Mapping[str, str] | None = None, external_url: str | None = None) -> Subject:
+        """A project, with a link to the status page."""
+        return cls(f"project-{project_id}", {**(labels or {}), "project_id": str(project_id)}, f"{external_url}/" if external_url else "")
+
+    @property
+    def name(self) -> str:
+        """How people call it in a sentence."""
+        of = self.labels
+        if "impulse_id" not in of:
+            return f"project {of['project_id']}"
+        return f"{of['project']} / {of['impulse']} ({of['variant']}, {of['category']})"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One alert.
+
+    Attributes:
+        name: The `alertname`.
+        condition: What it is about.
+        severity: critical, warning or info.
+        labels: Onto each of its alerts, in place of a project's label of the same name.
+        annotations: Onto each of its alerts, beside `summary` and `description`.
+        match: Patterns (`*`, `?`, `[...]`) by label of the subject; all must match. An absent label matches as empty text.
+        for_results: In how many distinct result sets in a row the condition must hold, the first included; 0 and 1 are the same.
+        for_seconds: For how long it must hold.
+        recover: How far back inside the threshold or margin it must be to resolve; None takes a default of the verdict.
+        digest: sha256 over all that the rule says: another digest is another rule, which starts anew.
+    """
+
+    name: str
+    condition: Condition
+    severity: Severity = "warning"
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    match: Mapping[str, str] = field(default_factory=dict)
+    for_results: int = 0
+    for_seconds: float = 0.0
+    recover: float | None = None
+    digest: str = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        said = {each.name: getattr(self, each.name) for each in fields(self) if each.init}
+        text = json.dumps([type(self.condition).__name__, msgspec.to_builtins(said)], sort_keys=True)
+        object.__setattr__(self, "digest", hashlib.sha256(text.encode()).hexdigest())
+
+    @property
+    def by_clock(self) -> bool:
+        """Whether the clock and the state of the pulls judge it, and not the result set."""
+        return isinstance(self.condition, ClockCondition)
+
+    @property
+    def threshold(self) -> float | None:
+        """The value it holds figures against, for `edge_impulse_alert_threshold`; None where there is none."""
+        match self.condition:
+            case Above(threshold=value) | Below(threshold=value) | Drop(margin=value) | Rise(margin=value) | KeyExpiring(seconds=value):
+                return value
+            case AnomalyDrift(significance=value):
+                return value
+            case PullFailing(intervals=count):
+                return float(count)
+            case ResultsVanished():
+                return None
+
+    def matches(self, subject: Subject) -> bool:
+        """Whether the subject is one that the rule is for: of the right kind, and matched by all patterns."""
+        if isinstance(self.condition, KeyExpiring) and "impulse_id" in subject.labels:
+            return False
+        if not isinstance(self.condition, KeyExpiring | PullFailing) and "impulse_id" not in subject.labels:
+            return False
+        return all(fnmatchcase(subject.labels.get(name, ""), pattern) for name, pattern in self.match.items())
+
+
+def built_in() -> tuple[Rule, ...]:
+    """The rules that there are unless the configuration replaces them or switches them off."""
+    return (
+        Rule("EdgeImpulseAccuracyRegressed", Drop(ACCURACY, 0.03)),
+        Rule("EdgeImpulseMeanF1Regressed", Drop(MEAN_F1, 0.03)),
+        Rule("EdgeImpulseMapRegressed", Drop(MAP, 0.03)),
+        Rule("EdgeImpulseAnomalyDrift", AnomalyDrift()),
+        Rule("EdgeImpulsePullFailing", PullFailing()),
+        Rule("EdgeImpulseResultsVanished", ResultsVanished(), for_seconds=3600.0),
+        Rule("EdgeImpulseKeyExpiring", KeyExpiring()),
+    )

@@ -1,0 +1,389 @@
+"""Where an alert stands, and what moves it on: a pure state machine per (alert, target).
+
+::
+
+    inactive ──▶ pending ──▶ firing ──▶ resolved
+        ▲           │          ▲           │
+        └───────────┘          └─ pending ◀┘
+
+`step` moves an alert by a result set's verdict, `tick` by the clock and the state of the pulls, `end` when its rule or
+its target has gone. Each answers the new state and what is to be told; nothing here stores or sends anything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from monitor.alerts import explain
+from monitor.alerts.rules import KeyExpiring, PullFailing, ResultsVanished, Rule, Subject
+from monitor.alerts.verdicts import Answer, Verdict
+from monitor.errors import PullState
+
+T = TypeVar("T")
+
+VERSION = 1
+"""Of a stored state; raised when an older reader would misread what is written."""
+
+POINTS = 3
+"""Distinct result sets in a row whose figure alone is beyond a threshold that count as one whose interval is."""
+
+_NEXT_START = 1e-3  # seconds; a second alert within one reading of the clock, or after it was set back, still has its own start
+
+
+class Phase(StrEnum):
+    """Where an alert stands."""
+
+    INACTIVE = "inactive"
+    PENDING = "pending"
+    FIRING = "firing"
+    RESOLVED = "resolved"
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """Everything that a receiver is told: that an alert fires, or that it no longer does.
+
+    Attributes:
+        id: The same whenever this transition is told again, and no other's: an idempotency key.
+        status: `firing` or `resolved`.
+        alertname: The rule's name.
+        severity: critical, warning or info.
+        target_id: `TargetKey.id`, or `project-<id>`.
+        labels: As of the start of the alert, with `alertname` and `severity`: the alert's identity.
+        annotations: `summary`, `description` and the rule's own, as of now.
+        starts_at: Unix seconds when it began to fire.
+        ends_at: Unix seconds when it resolved; None while it fires.
+        generator_url: The target's page; empty where it is not known where users find the service.
+        details: JSON values: value, baseline, threshold, interval, pvalue and causes, where there are any.
+    """
+
+    id: str
+    status: Literal["firing", "resolved"]
+    alertname: str
+    severity: str
+    target_id: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    starts_at: float
+    ends_at: float | None = None
+    generator_url: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a verdict rests on: the result set, and the baseline where the rule compares with one.
+
+    Attributes:
+        fingerprint: Of the result set.
+        baseline: `BaselineFigures.timestamp`; None where there is none, or none is needed.
+    """
+
+    fingerprint: str
+    baseline: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """How the pulls of a target, or the discoveries of a project, go.
+
+    Attributes:
+        state: How the last one ended; None before the first has.
+        began: Unix seconds since when it is watched.
+        interval: Seconds between two.
+        last_success: Unix seconds of the last good one; None before the first.
+        error: What the last one failed with, in a sentence; empty where it did not.
+        key_expires: Unix seconds when the project's API key expires; None where it does not, or Studio does not say.
+    """
+
+    state: PullState | None
+    began: float
+    interval: float
+    last_success: float | None = None
+    error: str = ""
+    key_expires: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AlertState:
+    """Where one alert of one target stands. Never changed: each step makes another.
+
+    Attributes:
+        alertname, target_id: Which.
+        digest: Of the rule that it is judged by.
+        phase: Where it stands.
+        since: Unix seconds when it last became pending; None where it never did, or where that came to nothing.
+        starts_at: Unix seconds when it last began to fire; kept when it has ended, so that the next start is another.
+        ends_at: Unix seconds when it resolved; None in any other phase.
+        held: Distinct result sets in a row that met the condition.
+        points: Distinct result sets in a row whose figure, at least, was beyond the threshold.
+        judged: What the last verdict rests on; None before the first.
+        severity: As of the start, kept until it resolves.
+        labels: Likewise; with `alertname` and `severity`.
+        annotations: Of the last verdict while it is pending or fires; then of the end.
+        details: Likewise.
+        generator_url: As of the start.
+    """
+
+    alertname: str
+    target_id: str
+    digest: str
+    phase: Phase = Phase.INACTIVE
+    since: float | None = None
+    starts_at: float | None = None
+    ends_at: float | None = None
+    held: int = 0
+    points: int = 0
+    judged: Evidence | None = None
+    severity: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+    generator_url: str = ""
+
+    @property
+    def transition(self) -> Transition | None:
+        """What receivers are told of it now: that it fires, or has resolved; None in any other phase."""
+        if self.phase not in (Phase.FIRING, Phase.RESOLVED) or self.starts_at is None:
+            return None
+        status: Literal["firing", "resolved"] = "firing" if self.phase is Phase.FIRING else "resolved"
+        identity = "\0".join((self.alertname, self.target_id, repr(self.starts_at), status))
+        return Transition(
+            hashlib.sha256(identity.encode()).hexdigest(),
+            status,
+            self.alertname,
+            self.severity,
+            self.target_id,
+            self.labels,
+            self.annotations,
+            self.starts_at,
+            self.ends_at,
+            self.generator_url,
+            self.details,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a step led to.
+
+    Attributes:
+        state: Where the alert stands now.
+        transitions: What is to be told, in this order; mostly nothing.
+    """
+
+    state: AlertState
+    transitions: tuple[Transition, ...] = ()
+
+
+def step(state: AlertState | None, rule: Rule, subject: Subject, verdict: Verdict, evidence: Evidence, now: float) -> Step:
+    """Move an alert by a good pull. To be called for each, and where the rule or the baseline changed, with the last good result set.
+
+    The same evidence as before takes no new verdict: only a duration in `for` goes on. Another baseline takes a new
+    verdict, but the same result set counts once in `for: N pulls`.
+
+    Args:
+        state: Where it stood; None at first.
+        rule: One that is judged by result sets.
+        subject: The target.
+        verdict: `judge` of the result set.
+        evidence: What the verdict rests on.
+        now: Unix seconds.
+    """
+    state, told = _under(state, rule, subject, now)
+    if evidence == state.judged:
+        return _after(told, _mature(state, rule, now))
+    another = state.judged is None or evidence.fingerprint != state.judged.fingerprint
+    state = replace(state, judged=evidence)
+    match verdict.answer:
+        case Answer.NOT_APPLICABLE:
+            return _after(told, _over(_cleared(state), now, explain.not_applicable(rule, subject, verdict)))
+        case Answer.NO:
+            state = _cleared(state)
+            if verdict.recovered or state.phase is not Phase.FIRING:
+                return _after(told, _over(state, now, explain.recovered(rule, subject, verdict)))
+            return _after(told, Step(_explained(state, rule, explain.verdict(rule, subject, verdict))))
+        case Answer.YES | Answer.POINT:
+            points = state.points + another
+            met = verdict.answer is Answer.YES or points >= POINTS
+            held = max(state.held + another, 1) if met else 0
+            state = _pending(replace(state, points=points, held=held), rule, subject, now)
+            return _after(told, _mature(_explained(state, rule, explain.verdict(rule, subject, verdict)), rule, now))
+
+
+def tick(state: AlertState | None, rule: Rule, subject: Subject, pulse: Pulse, now: float) -> Step:
+    """Move an alert by the clock and the state of the pulls. To be called every so often, and after each pull and discovery.
+
+    Of a rule that is judged by result sets, only a duration in `for` goes on, and it ends only while the last pull was
+    good; where the rule's text changed nothing happens until the next `step`.
+
+    Args:
+        state: Where it stood; None at first.
+        rule: Any.
+        subject: The target or project.
+        pulse: How its pulls go.
+        now: Unix seconds.
+    """
+    if not rule.by_clock:
+        state = state or _fresh(rule, subject)
+        return _mature(state, rule, now) if state.digest == rule.digest and pulse.state is PullState.OK else Step(state)
+    state, told = _under(state, rule, subject, now)
+    holds = _holds(rule, pulse, now, state.phase)
+    if holds is None:
+        return _after(told, Step(state))
+    if not holds:
+        return _after(told, _over(_cleared(state), now, explain.healthy(rule, subject, pulse.key_expires)))
+    state = replace(_pending(state, rule, subject, now), held=1)
+    words = explain.clock(rule, subject, state.since or now, pulse.last_success or pulse.began, pulse.state, pulse.error, pulse.key_expires)
+    return _after(told, _mature(_explained(state, rule, words), rule, now))
+
+
+def end(state: AlertState, now: float, why: str) -> Step:
+    """End an alert whose rule or target has gone; only one that fires is told.
+
+    Args:
+        state: Where it stood.
+        now: Unix seconds.
+        why: The reason, as a clause: `the target is no longer watched`.
+    """
+    return _over(_cleared(state), now, explain.ended(state.alertname, why, state.annotations.get("description", "")))
+
+
+def dump(state: AlertState | Transition) -> bytes:
+    """A state or a transition as JSON in UTF-8 with a checksum; `load` gives an equal one."""
+    content = msgspec.json.encode(state)
+    return msgspec.json.encode({"format": VERSION, "crc32": zlib.crc32(content), type(state).__name__: msgspec.Raw(content)})
+
+
+def load_state(data: bytes) -> AlertState:
+    """The state that `dump` wrote.
+
+    Raises:
+        ValueError: The bytes are no such state, or a newer version of the service wrote them.
+    """
+    return _load(data, AlertState)
+
+
+def load_transition(data: bytes) -> Transition:
+    """The transition that `dump` wrote.
+
+    Raises:
+        ValueError: The bytes are no such transition, or a newer version of the service wrote them.
+    """
+    return _load(data, Transition)
+
+
+def _load(data: bytes, kind: type[T]) -> T:
+    name = kind.__name__
+    try:
+        document = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+        version = msgspec.json.decode(document["format"])
+        if version == VERSION:
+            content = bytes(document[name])
+            if zlib.crc32(content) != msgspec.json.decode(document["crc32"]):
+                raise ValueError("its checksum does not fit")
+            return msgspec.json.decode(content, type=kind)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"a stored {name} cannot be read ({error!r}); let the alert start anew") from error
+    raise ValueError(
+        f"a stored {name} has format {version}, this version reads {VERSION}; run the version that wrote it, or let the alert start anew"
+    )
+
+
+def _fresh(rule: Rule, subject: Subject) -> AlertState:
+    return AlertState(rule.name, subject.id, rule.digest)
+
+
+def _under(state: AlertState | None, rule: Rule, subject: Subject, now: float) -> tuple[AlertState, tuple[Transition, ...]]:
+    """The state under this text of the rule; one under another text is ended first."""
+    if state is None:
+        return _fresh(rule, subject), ()
+    if state.digest == rule.digest:
+        return state, ()
+    ended = end(state, now, "its rule was changed")
+    return replace(_fresh(rule, subject), starts_at=state.starts_at), ended.transitions
+
+
+def _after(told: tuple[Transition, ...], step: Step) -> Step:
+    return replace(step, transitions=told + step.transitions)
+
+
+def _cleared(state: AlertState) -> AlertState:
+    return replace(state, held=0, points=0)
+
+
+def _pending(state: AlertState, rule: Rule, subject: Subject, now: float) -> AlertState:
+    """An alert whose condition holds: pending at least. It carries today's labels until it resolves."""
+    if state.phase in (Phase.PENDING, Phase.FIRING):
+        return state
+    return replace(
+        state,
+        phase=Phase.PENDING,
+        since=now,
+        ends_at=None,
+        severity=rule.severity,
+        labels={**subject.labels, **rule.labels, "alertname": rule.name, "severity": rule.severity},
+        generator_url=subject.url,
+    )
+
+
+def _mature(state: AlertState, rule: Rule, now: float) -> Step:
+    """A pending alert whose condition has held for as long as its rule wants begins to fire."""
+    if state.phase is not Phase.PENDING or state.held < max(rule.for_results, 1) or now - (state.since or 0.0) < rule.for_seconds:
+        return Step(state)
+    start = now if state.starts_at is None or now > state.starts_at else state.starts_at + _NEXT_START
+    return _telling(replace(state, phase=Phase.FIRING, starts_at=start))
+
+
+def _over(state: AlertState, now: float, words: explain.Words) -> Step:
+    """An alert whose condition no longer holds: resolved if it fired, forgotten if it was pending."""
+    if state.phase is Phase.PENDING:
+        return Step(replace(_fresh_of(state), judged=state.judged))
+    if state.phase is not Phase.FIRING or state.starts_at is None:
+        return Step(state)
+    others = {name: text for name, text in state.annotations.items() if name not in words.annotations}
+    ends = max(now, state.starts_at)  # whatever the clock does
+    annotations = {**words.annotations, **others}
+    return _telling(replace(state, phase=Phase.RESOLVED, since=None, ends_at=ends, annotations=annotations, details=words.details))
+
+
+def _fresh_of(state: AlertState) -> AlertState:
+    return AlertState(state.alertname, state.target_id, state.digest, starts_at=state.starts_at)
+
+
+def _explained(state: AlertState, rule: Rule, words: explain.Words) -> AlertState:
+    return replace(state, annotations={**rule.annotations, **words.annotations}, details=words.details)
+
+
+def _telling(state: AlertState) -> Step:
+    transition = state.transition
+    assert transition is not None  # it fires or has resolved
+    return Step(state, (transition,))
+
+
+def _holds(rule: Rule, pulse: Pulse, now: float, phase: Phase) -> bool | None:
+    """Whether the condition of a rule by the clock holds; None where that cannot be said, and everything stays as it is."""
+    match rule.condition:
+        case PullFailing(intervals=intervals):
+            if pulse.state in (None, PullState.OK):
+                return None if pulse.state is None else False
+            late = now - (pulse.began if pulse.last_success is None else pulse.last_success) >= intervals * pulse.interval
+            if late and pulse.state is not PullState.NO_RESULTS:
+                return True
+            return None if phase is Phase.FIRING else False  # only a good pull resolves it
+        case ResultsVanished():
+            if pulse.state is PullState.OK:
+                return False
+            return True if pulse.state is PullState.NO_RESULTS and pulse.last_success is not None else None
+        case KeyExpiring(seconds=seconds):
+            if pulse.key_expires is None:
+                return False if pulse.state is PullState.OK else None
+            return pulse.key_expires - now <= seconds
+    raise ValueError(f"{rule.name} is judged by result sets, not by the clock")

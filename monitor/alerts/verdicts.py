@@ -1,0 +1,222 @@
+"""A rule held against a result set's figures: is the condition met, is it over, and on what numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from monitor.alerts.rules import BOUNDED, TESTED, Above, AnomalyDrift, Below, Drop, Rise, Rule
+from monitor.evaluate.change import MAP, Change
+from monitor.evaluate.comparison import BaselineFigures, Comparison
+from monitor.evaluate.drift import Drift
+from monitor.evaluate.figures import Evaluation, Interval
+from monitor.evaluate.headline import Headline, headlines
+from monitor.evaluate.martingale import ALARM
+
+SMALLEST_RECOVERY = 0.005
+"""How far back inside a figure must be to resolve, unless the rule says so or its own noise is larger."""
+
+_HALF_ERROR = 1 / (4 * 1.96)  # half a standard error, as a part of a 95 % interval's width
+_ROUNDING = 1e-9  # 0.90 - 0.87 is more than 0.03 only for a computer
+_UNBOUNDED = frozenset({"mae", "mse"})  # no largest value
+_NEGATIVE = frozenset({"r2"})  # no smallest one
+
+
+class Answer(StrEnum):
+    """Whether a rule's condition is met.
+
+    `point`: the figure is beyond the threshold, but its interval is not. `not_applicable`: there is no such figure.
+    """
+
+    YES = "yes"
+    POINT = "point"
+    NO = "no"
+    NOT_APPLICABLE = "not_applicable"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a rule says about one result set.
+
+    Attributes:
+        answer: Whether the condition is met.
+        recovered: Whether it is over by more than a trifle, so that a firing alert resolves; never together with `yes`.
+        value: The figure; of drift the evidence. None where it does not exist.
+        baseline: The baseline's figure; None where the rule compares with none.
+        threshold: What the figure, its change or the evidence is held against.
+        recover: How far back inside it must be.
+        interval: The figure's 95 % interval, where there is one.
+        pvalue: Of what is judged; None where nothing is tested.
+        moved: The change that is judged, with its sign; None where none is.
+        exact: Whether changed labels or removed samples alone, which are no sampling noise, exceed the margin.
+        change: The change and its causes, where the metric has them.
+        drift: The drift of the block that decided.
+        causes: Which causes of drift alarm: `data`, `model`.
+        block: The name of the anomaly block the figure is of; empty where it is of the target.
+        against: The baseline that was compared with.
+        notes: What happened to the model since the baseline, a sentence each.
+        reason: Why the rule does not apply, in a clause; empty where it does.
+    """
+
+    answer: Answer
+    recovered: bool = False
+    value: float | None = None
+    baseline: float | None = None
+    threshold: float | None = None
+    recover: float | None = None
+    interval: Interval | None = None
+    pvalue: float | None = None
+    moved: float | None = None
+    exact: bool = False
+    change: Change | None = None
+    drift: Drift | None = None
+    causes: tuple[str, ...] = ()
+    block: str = ""
+    against: BaselineFigures | None = None
+    notes: tuple[str, ...] = ()
+    reason: str = ""
+
+
+def judge(rule: Rule, evaluation: Evaluation, comparison: Comparison | None) -> Verdict:
+    """Hold a result set against a rule.
+
+    Args:
+        rule: One that is judged by result sets.
+        evaluation: The figures of the result set.
+        comparison: It against its baseline; None where there is none.
+
+    Raises:
+        ValueError: The rule is judged by the clock.
+    """
+    match rule.condition:
+        case Above() | Below() as limit:
+            return _limit(limit, rule.recover, evaluation)
+        case Drop() | Rise() as moved:
+            if comparison is None:
+                return _none("there is no baseline to compare with")
+            if moved.metric in TESTED:
+                return _tested(moved, rule.recover, evaluation, comparison)
+            return _untested(moved, rule.recover, evaluation, comparison)
+        case AnomalyDrift() as drifted:
+            return _drift(drifted, comparison) if comparison else _none("there is no baseline to compare with")
+    raise ValueError(f"{rule.name} is judged by the clock, not by a result set")
+
+
+def _none(reason: str) -> Verdict:
+    return Verdict(Answer.NOT_APPLICABLE, reason=reason)
+
+
+def _absent(metric: str) -> Verdict:
+    return _none(f"this result set has no {metric}")
+
+
+def _default_recovery(interval: Interval | None) -> float:
+    return max((interval.upper - interval.lower) * _HALF_ERROR, SMALLEST_RECOVERY) if interval else SMALLEST_RECOVERY
+
+
+def _limit(limit: Above | Below, recover: float | None, evaluation: Evaluation) -> Verdict:
+    metric, threshold = limit.metric, limit.threshold
+    figure = headlines(evaluation).get(metric)
+    if figure is None:
+        return _absent(metric)
+    interval = figure.interval if metric in BOUNDED else Interval(figure.value, figure.value)
+    recover = _default_recovery(figure.interval) if recover is None else recover
+    if isinstance(limit, Above):
+        # Never beyond the figure's own range: `above: 0` could not recover otherwise.
+        back = threshold - recover if metric in _NEGATIVE else max(threshold - recover, min(threshold, 0.0))
+        point, whole = figure.value > threshold, interval is not None and interval.lower > threshold
+        recovered = figure.value <= back
+    else:
+        back = threshold + recover if metric in _UNBOUNDED else min(threshold + recover, max(threshold, 1.0))
+        point, whole = figure.value < threshold, interval is not None and interval.upper < threshold
+        recovered = figure.value >= back
+    answer = Answer.YES if point and whole else Answer.POINT if point else Answer.NO
+    return Verdict(answer, recovered, figure.value, None, threshold, recover, figure.interval, block=figure.block)
+
+
+def _tested(rule: Drop | Rise, recover: float | None, evaluation: Evaluation, comparison: Comparison) -> Verdict:
+    change = comparison.change(rule.metric)
+    if change is None:
+        return _none(f"the two runs have no {rule.metric} to compare")
+    if (moved := change.judged_change) is None:
+        images = "too few images" if rule.metric == MAP else "too few samples"
+        return _none(f"the two runs share {images} to judge a change of {rule.metric}")
+    figure = headlines(evaluation).get(rule.metric)
+    interval = figure.interval if figure else None
+    sign = _sign(rule)
+    pvalue, exact = change.judged_pvalue, sign * (change.exact_change or 0.0)
+    believed = rule.significance is None or (pvalue is not None and pvalue <= rule.significance)
+    beyond = sign * moved > rule.margin + _ROUNDING
+    alone = beyond and exact > rule.margin + _ROUNDING
+    met = beyond and (alone or believed)
+    recover = min(_default_recovery(interval) if recover is None else recover, rule.margin)
+    back = rule.margin - recover + _ROUNDING
+    return Verdict(
+        Answer.YES if met else Answer.NO,
+        sign * moved <= back,
+        value=change.current,
+        baseline=change.baseline,
+        threshold=rule.margin,
+        recover=recover,
+        interval=interval,
+        pvalue=pvalue,
+        moved=moved,
+        exact=alone,
+        change=change,
+        against=comparison.baseline,
+        notes=comparison.notes,
+    )
+
+
+def _untested(rule: Drop | Rise, recover: float | None, evaluation: Evaluation, comparison: Comparison) -> Verdict:
+    figure: Headline | None = headlines(evaluation).get(rule.metric)
+    before = comparison.baseline.values.get(rule.metric)
+    if figure is None or before is None:
+        return _absent(rule.metric) if figure is None else _none(f"the baseline has no {rule.metric}")
+    moved = figure.value - before
+    met = rule.significance is None and _sign(rule) * moved > rule.margin + _ROUNDING
+    recover = min(_default_recovery(figure.interval) if recover is None else recover, rule.margin)
+    return Verdict(
+        Answer.YES if met else Answer.NO,
+        _sign(rule) * moved <= rule.margin - recover + _ROUNDING,
+        value=figure.value,
+        baseline=before,
+        threshold=rule.margin,
+        recover=recover,
+        interval=figure.interval,
+        moved=moved,
+        block=figure.block,
+        against=comparison.baseline,
+        notes=comparison.notes,
+    )
+
+
+def _sign(rule: Drop | Rise) -> int:
+    return 1 if isinstance(rule, Rise) else -1
+
+
+def _drift(rule: AnomalyDrift, comparison: Comparison) -> Verdict:
+    if not comparison.drifts:
+        return _none("this result set has no anomaly scores")
+    alarms = {index: _alarms(rule, drift) for index, drift in enumerate(comparison.drifts)}
+    worst = max(alarms, key=lambda index: (len(alarms[index]) > 0, comparison.drifts[index].evidence))
+    drift, causes = comparison.drifts[worst], alarms[worst]
+    return Verdict(
+        Answer.YES if causes else Answer.NO,
+        not any(alarms.values()) and all(each.evidence < ALARM - 1 or not each.gates.get("data") for each in comparison.drifts),
+        value=drift.evidence,
+        threshold=ALARM,
+        pvalue=drift.pvalues.get("model"),
+        drift=drift,
+        causes=causes,
+        block=drift.block.name,
+        against=comparison.baseline,
+        notes=comparison.notes,
+    )
+
+
+def _alarms(rule: AnomalyDrift, drift: Drift) -> tuple[str, ...]:
+    """Which causes of a block's drift are believed, and matter."""
+    data = drift.evidence >= ALARM and drift.gates.get("data", False)
+    model = drift.pvalues.get("model", 1.0) <= rule.significance and drift.gates.get("model", False)
+    return ("data",) * data + ("model",) * model

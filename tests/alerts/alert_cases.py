@@ -1,0 +1,76 @@
+"""Runs, comparisons and targets for the tests of alerts, with exactly the figures a test is about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from monitor.alerts.rules import Subject
+from monitor.evaluate.change import Change
+from monitor.evaluate.comparison import BaselineFigures, Comparison
+from monitor.evaluate.drift import Distances, Drift
+from monitor.evaluate.figures import Anomaly, Detection, Evaluation, Interval, Quality, Regression
+from monitor.results import Block, BlockKind
+from monitor.targets import Target, TargetKey
+
+BASELINE = BaselineFigures("pinned", 1_790_000_000.0, "f0", {"accuracy": 0.913, "mae": 1.5, "balanced_accuracy": 0.9})
+BLOCK = Block(7, "anomaly", BlockKind.ANOMALY, "K-means")
+CAUSES = ("model", "labels", "added", "removed")
+TARGET = Target(TargetKey(1, 2, "int8", "testing"), "vibration-a", "classifier", {"team": "edge"})
+SUBJECT = Subject.target(TARGET, "https://monitor.example.com")
+
+
+def classifier(accuracy: float, interval: tuple[float, float] | None = None, **others: Any) -> Evaluation:
+    """A classifier's run; its mean F1 is its accuracy, unless another is given."""
+    figures: dict[str, Any] = {"balanced_accuracy": accuracy, "mean_f1": accuracy, "uncertain": 0.1} | others
+    bounds = Interval(*interval) if interval else None
+    quality = Quality(accuracy, f1={}, classes={}, confusion={}, accuracy_interval=bounds, mean_f1_interval=bounds, **figures)
+    return Evaluation(1015, 1015, 0, (), quality=quality)
+
+
+def detector(value: float, interval: tuple[float, float] | None = None) -> Evaluation:
+    """A run of a detector of boxes."""
+    return Evaluation(60, 60, 0, (), detection=Detection(map={"0.50:0.95": value}, map_interval=Interval(*interval) if interval else None))
+
+
+def regression(mae: float, interval: tuple[float, float] | None = None, r2: float | None = 0.5) -> Evaluation:
+    """A run of a regression."""
+    return Evaluation(60, 60, 0, (), regression=Regression(mae, mae**2, r2, 0.9, Interval(*interval) if interval else None))
+
+
+def anomalies(*flagged: float) -> Evaluation:
+    """A run with anomaly blocks, each with its share of flagged windows."""
+    blocks = [Block(7 + index, "anomaly", BlockKind.ANOMALY, f"K-means {index}") for index in range(len(flagged))]
+    found = [Anomaly(block, 0.0, 1.0, {}, share, auroc=1 - share) for block, share in zip(blocks, flagged, strict=True)]
+    return Evaluation(60, 60, 0, tuple(blocks), anomalies=tuple(found))
+
+
+def change(metric: str, baseline: float, parts: Mapping[str, float], **others: Any) -> Change:
+    """A change with these causes; those that are not named are 0."""
+    causes = dict.fromkeys(CAUSES, 0.0) | dict(parts)
+    current = baseline + sum(causes.values())
+    samples: dict[str, Any] = {"shared": 812, "added": 203, "removed": 0, "pvalues": {}} | others
+    return Change(metric, baseline, current, {"total": current - baseline, **causes}, **samples)
+
+
+def compared(*changes: Change, drifts: tuple[Drift, ...] = (), notes: tuple[str, ...] = ()) -> Comparison:
+    """A comparison with the one baseline."""
+    return Comparison(BASELINE, changes, drifts, notes=notes)
+
+
+def drifted(evidence: float = 0.0, data: bool = False, pvalue: float | None = None, model: bool = False, block: Block = BLOCK) -> Drift:
+    """A block's drift: its evidence and p-value, and whether the two gates are open."""
+    distances = Distances(0.31, 0.42, 0.55, 0.2, 0.061)
+    return Drift(
+        block,
+        {"total": distances, "data": distances, "model": distances},
+        {} if pvalue is None else {"model": pvalue},
+        {"data": data, "model": model},
+        False,
+        500,
+        600,
+        500,
+        100,
+        evidence,
+        BASELINE.timestamp,
+    )

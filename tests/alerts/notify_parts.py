@@ -1,0 +1,243 @@
+"""Parts of the notifiers' tests: a receiver on loopback that can be told how to fail, an outbox, and who counts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
+
+import aiohttp
+from aiohttp import web
+from pydantic import SecretStr
+
+from monitor.alerts.notify import Outcome, Pace, Receiver
+from monitor.alerts.states import Transition, dump
+from monitor.store import Message, Store
+
+QUICK = Pace(first_pause=0.01, longest_pause=0.03, look=0.05, resend=0.1)
+"""Everything as in earnest, a hundred times faster."""
+
+HANG, DROP = "hang", "drop"
+Reply = int | str | tuple[int, Mapping[str, str]]
+"""A status, with headers or without; or no answer; or a connection that breaks off."""
+
+FIRING = Transition(
+    id="f" * 64,
+    status="firing",
+    alertname="EdgeImpulseAccuracyRegressed",
+    severity="warning",
+    target_id="101-1-int8-testing",
+    labels={
+        "alertname": "EdgeImpulseAccuracyRegressed",
+        "severity": "warning",
+        "project_id": "101",
+        "project": "Prüfstand №3",
+        "team": "edge",
+    },
+    annotations={"summary": "Accuracy fell: Prüfstand №3.", "description": "Accuracy 0.913 → 0.872 (−4.1 points; p = 2e-6)."},
+    starts_at=1_772_352_902.125,
+    generator_url="https://monitor.example/targets/101-1-int8-testing",
+    details={"value": 0.872, "baseline": 0.913, "causes": {"added": -0.039, "model": -0.002}},
+)
+
+
+def resolved(transition: Transition = FIRING, ends_at: float | None = None) -> Transition:
+    """The end of an alert that fires."""
+    ends_at = transition.starts_at + 600 if ends_at is None else ends_at
+    return replace(transition, id=transition.id[:-1] + "0", status="resolved", ends_at=ends_at)
+
+
+def numbered(number: int) -> Transition:
+    """One of many transitions."""
+    return replace(FIRING, id=f"n{number}", target_id=f"{number}-1-int8-testing", labels={**FIRING.labels, "project_id": str(number)})
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a receiver was sent."""
+
+    at: float
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+    reply: Reply
+
+    @property
+    def json(self) -> Any:
+        """The body."""
+        return json.loads(self.body)
+
+    @property
+    def key(self) -> str:
+        """Its idempotency key."""
+        return self.headers["Idempotency-Key"]
+
+
+class Inbox:
+    """A receiver. `replies` are given in turn, then 200 for ever; or `reply` decides."""
+
+    def __init__(self, replies: Iterable[Reply] = (), reply: Callable[[Any], Reply] | None = None) -> None:
+        self.port = free_port()
+        self.replies = list(replies)
+        self.reply = reply
+        self.requests: list[Request] = []
+        self.open = asyncio.Event()
+        self._runner: web.AppRunner | None = None
+
+    async def __aenter__(self) -> Self:
+        await self.up()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.down()
+
+    async def up(self) -> None:
+        """Listen, on the same port each time."""
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", self._answer)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.01, access_log=None)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True).start()
+
+    async def down(self) -> None:
+        """Refuse connections."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        reply = self.reply(json.loads(body)) if self.reply else self.replies.pop(0) if self.replies else 200
+        self.requests.append(Request(time.monotonic(), request.method, request.path_qs, dict(request.headers), body, reply))
+        if reply == HANG:
+            await self.open.wait()
+            return web.Response()
+        if reply == DROP:
+            assert request.transport is not None
+            request.transport.abort()
+            return web.Response()
+        status, headers = reply if isinstance(reply, tuple) else (reply, {})
+        return web.Response(status=int(status), headers=headers)
+
+    def url(self, path: str = "/hook") -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    def webhook(self, name: str = "hook", **others: Any) -> Receiver:
+        """It as a webhook."""
+        return Receiver(name, "webhook", SecretStr(self.url()), **others)
+
+    @property
+    def keys(self) -> list[str]:
+        """Keys of what it has taken, in order."""
+        return [request.key for request in self.requests if request.reply == 200]
+
+
+@dataclass
+class Counts:
+    """Counts what the dispatcher tells its observer."""
+
+    outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    lengths: dict[str, int] = field(default_factory=dict)
+
+    def notification(self, receiver: str, outcome: Outcome) -> None:
+        self.outcomes[receiver, outcome] += 1
+
+    def queue_length(self, receiver: str, length: int) -> None:
+        self.lengths[receiver] = length
+
+
+@asynccontextmanager
+async def outbox(folder: Path) -> AsyncIterator[Store]:
+    """An empty store."""
+    async with Store(f"sqlite:///{folder}/outbox.db", lock_timeout=0.05) as store:
+        yield store
+
+
+async def put(store: Store, receiver: str, *transitions: Transition) -> None:
+    """Commit notifications."""
+    async with store.transaction() as tx:
+        for each in transitions:
+            await tx.enqueue(Message(receiver, f"{each.alertname} {each.target_id}", time.time(), dump(each)))
+
+
+async def until(holds: Callable[[], Any], seconds: float = 10.0) -> None:
+    """Wait for something to become true."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "it did not happen"
+        await asyncio.sleep(0.005)
+
+
+async def drained(store: Store, *receivers: str) -> None:
+    """Wait until nothing waits for these receivers."""
+    end = time.monotonic() + 10.0
+    while set(receivers) & (waiting := await store.message_counts()).keys():
+        assert time.monotonic() < end, f"still waiting: {waiting}"
+        await asyncio.sleep(0.01)
+
+
+class Real:
+    """The real Alertmanager, with a webhook behind it."""
+
+    def __init__(self, binary: str, folder: Path, hook: Inbox) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        route = {"receiver": "hook", "group_by": ["..."], "group_wait": "0s", "group_interval": "1s", "repeat_interval": "1h"}
+        receivers = [{"name": "hook", "webhook_configs": [{"url": hook.url(), "send_resolved": True}]}]
+        (folder / "alertmanager.yml").write_text(json.dumps({"route": route, "receivers": receivers}), encoding="utf-8")
+        self.command = [
+            binary,
+            f"--config.file={folder}/alertmanager.yml",
+            f"--storage.path={folder}/data",
+            f"--web.listen-address=127.0.0.1:{self.port}",
+            "--cluster.listen-address=",
+        ]
+        self.log = folder / "alertmanager.log"
+        self.hook = hook
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Start it, and end it."""
+        with self.log.open("ab") as log:
+            process = await asyncio.create_subprocess_exec(*self.command, stdout=log, stderr=log)
+            try:
+                async with aiohttp.ClientSession() as session:
+                    for _ in range(200):
+                        try:
+                            async with session.get(self.url + "/-/ready") as response:
+                                if response.status == 200:
+                                    break
+                        except aiohttp.ClientError:
+                            await asyncio.sleep(0.05)
+                    else:
+                        raise AssertionError(self.log.read_text())
+                yield
+            finally:
+                process.terminate()
+                await process.wait()
+
+    async def alerts(self) -> list[dict[str, Any]]:
+        """What it holds."""
+        async with aiohttp.ClientSession() as session, session.get(self.url + "/api/v2/alerts") as response:
+            return list(await response.json())
+
+    @property
+    def told(self) -> list[tuple[str, str]]:
+        """What its webhook was told: the status and project of each alert, in order."""
+        return [(alert["status"], alert["labels"]["project_id"]) for request in self.hook.requests for alert in request.json["alerts"]]

@@ -1,0 +1,342 @@
+"""What alerts say, word for word."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from alert_cases import BLOCK, SUBJECT, anomalies, change, classifier, compared, detector, drifted, regression
+
+from monitor.alerts import explain
+from monitor.alerts.rules import Above, AnomalyDrift, Below, Condition, Drop, KeyExpiring, Rise, Rule, Subject, built_in
+from monitor.alerts.verdicts import judge
+from monitor.errors import PullState
+from monitor.evaluate.comparison import Comparison
+from monitor.evaluate.figures import Evaluation
+
+BASELINE = " The baseline (pinned) is of 2026-09-21 14:13 UTC."
+MARGIN = " The rule fires for a drop of more than 3.0 points with p ≤ 0.01, and resolves 0.5 points back inside."
+INTERVAL = " The 95 % interval is 0.851 to 0.891."
+DRIFT = (
+    " The rule fires at evidence 2, or for the same samples at p ≤ 0.01, if the difference matters, "
+    "and resolves below evidence 1, or when the difference no longer matters."
+)
+DISTANCES = " against the reference: KS 0.310, PSI 0.420, Wasserstein 0.550, Jensen-Shannon 0.200, share above the threshold +6.1 points."
+SIZE = " Judged is model + labels on the shared images: added, removed and total also hold what the size of the set does to mAP."
+CALM = replace(drifted(), distances={})
+
+FELL = classifier(0.872, (0.851, 0.891))
+DROP = Drop("accuracy", 0.03)
+P = {"total": 2e-6, "model": 0.002}
+
+GOLDEN: list[tuple[Condition, Evaluation, Comparison | None, str, str]] = [
+    (
+        DROP,
+        FELL,
+        compared(change("accuracy", 0.913, {"model": -0.002, "added": -0.039}, pvalues=P)),
+        "Accuracy fell by 4.1 points",
+        (
+            "accuracy 0.913 → 0.872 (−4.1 points; p = 2e-6): −0.2 on the 812 samples both runs share, −3.9 from 203 samples added since: "
+            "the data changed, not the model." + INTERVAL + MARGIN + BASELINE
+        ),
+    ),
+    (
+        DROP,
+        FELL,
+        compared(
+            change("accuracy", 0.913, {"model": -0.041}, added=0, pvalues=P),
+            notes=("the model was trained again since the baseline", "threshold min_score of block NN (1) was 0.6 and is 0.7"),
+        ),
+        "Accuracy fell by 4.1 points",
+        (
+            "accuracy 0.913 → 0.872 (−4.1 points; p = 2e-6): −4.1 on the 812 samples both runs share: the model changed, not the data."
+            + INTERVAL
+            + MARGIN
+            + BASELINE
+            + " The model was trained again since the baseline. Threshold min_score of block NN (1) was 0.6 and is 0.7."
+        ),
+    ),
+    (
+        DROP,
+        classifier(0.872),
+        compared(change("accuracy", 0.913, {"labels": -0.041}, added=0, pvalues={"total": 0.4})),
+        "Accuracy fell by 4.1 points",
+        (
+            "accuracy 0.913 → 0.872 (−4.1 points; p = 0.4): 0.0 on the 812 samples both runs share, −4.1 from changed labels: "
+            "the labels changed, not the model. Changed labels or removed samples alone exceed the margin: no sampling noise, "
+            "so the p-value does not matter." + MARGIN + BASELINE
+        ),
+    ),
+    (
+        DROP,
+        classifier(0.872),
+        compared(change("accuracy", 0.913, {"model": -0.025, "added": -0.01, "removed": -0.006}, removed=4, pvalues=P)),
+        "Accuracy fell by 4.1 points",
+        (
+            "accuracy 0.913 → 0.872 (−4.1 points; p = 2e-6): −2.5 on the 812 samples both runs share, −1.0 from 203 samples added since, "
+            "−0.6 from 4 samples removed since: mainly the model changed." + MARGIN + BASELINE
+        ),
+    ),
+    (
+        DROP,
+        classifier(0.872),
+        compared(change("accuracy", 0.913, {"model": -0.02, "labels": -0.013, "added": -0.018, "removed": 0.01}, removed=4, pvalues=P)),
+        "Accuracy fell by 4.1 points",
+        (
+            "accuracy 0.913 → 0.872 (−4.1 points; p = 2e-6): −2.0 on the 812 samples both runs share, −1.3 from changed labels, "
+            "−1.8 from 203 samples added since, +1.0 from 4 samples removed since: several causes together." + MARGIN + BASELINE
+        ),
+    ),
+    (
+        DROP,
+        classifier(0.872),
+        compared(change("accuracy", 0.913, {"model": -0.035, "labels": -0.015, "added": 0.009}, pvalues=P)),
+        "Accuracy fell by 4.1 points",
+        (
+            "accuracy 0.913 → 0.872 (−4.1 points; p = 2e-6): −3.5 on the 812 samples both runs share, −1.5 from changed labels, "
+            "+0.9 from 203 samples added since: mainly the model changed." + MARGIN + BASELINE
+        ),
+    ),
+    (
+        DROP,
+        classifier(0.872),
+        compared(replace(change("accuracy", 0.913, {"model": -0.041}, pvalues={"total": 0.001}), causes={"total": -0.041})),
+        "Accuracy fell by 4.1 points",
+        ("accuracy 0.913 → 0.872 (−4.1 points; p = 0.001): the runs share too few samples to tell the cause." + MARGIN + BASELINE),
+    ),
+    (
+        DROP,
+        classifier(0.886),
+        compared(change("accuracy", 0.913, {"model": -0.027}, pvalues={"total": 0.0004})),
+        "Accuracy is not yet back inside",
+        (
+            "accuracy 0.913 → 0.886 (−2.7 points; p = 4e-4): −2.7 on the 812 samples both runs share, 0.0 from 203 samples added since: "
+            "the model changed, not the data." + MARGIN + BASELINE + " The alert fires until it is back inside by that much."
+        ),
+    ),
+    (
+        Drop("map", 0.03),
+        detector(0.41, (0.38, 0.44)),
+        compared(change("map", 0.5, {"model": -0.05, "added": -0.04}, pvalues=P)),
+        "mAP fell by 5.0 points",
+        (
+            "mAP 0.500 → 0.410 (−9.0 points; p = 0.002): −5.0 on the 812 images both runs share, −4.0 from 203 images added since: "
+            "the model changed, not the labels."
+            + SIZE
+            + " The 95 % interval is 0.380 to 0.440."
+            + MARGIN.replace("0.5 points", "0.8 points")
+            + BASELINE
+        ),
+    ),
+    (
+        Rise("mae", 0.3, None),
+        regression(2.1, (1.9, 2.3)),
+        compared(),
+        "Mean absolute error rose by 0.6",
+        (
+            "mean absolute error 1.5 → 2.1 (+0.6). The 95 % interval is 1.9 to 2.3. "
+            "The rule fires for a rise of more than 0.3, and resolves 0.051 back inside." + BASELINE
+        ),
+    ),
+    (
+        Below("accuracy", 0.9),
+        FELL,
+        None,
+        "Accuracy is below 0.900",
+        "accuracy 0.872 (95 % interval 0.851 to 0.891). The rule fires below 0.900, and resolves 0.005 back inside.",
+    ),
+    (
+        Below("accuracy", 0.9),
+        classifier(0.892, (0.851, 0.91)),
+        None,
+        "Accuracy is below 0.900",
+        (
+            "accuracy 0.892 (95 % interval 0.851 to 0.910). The rule fires below 0.900, and resolves 0.008 back inside. "
+            "Only the figure is beyond it, not its whole interval; three such result sets in a row count as well."
+        ),
+    ),
+    (
+        Below("r2", 0.3),
+        regression(2.1, r2=-0.2),
+        None,
+        "R² is below 0.3",
+        "R² −0.2. The rule fires below 0.3, and resolves 0.005 back inside.",
+    ),
+    (
+        Above("anomaly_flagged", 0.3),
+        anomalies(0.2, 0.4),
+        None,
+        "Flagged share of block K-means 1 is above 0.300",
+        (
+            "flagged share of block K-means 1 0.400. The rule fires above 0.300, and resolves 0.005 back inside. "
+            "Only the figure is beyond it, not its whole interval; three such result sets in a row count as well."
+        ),
+    ),
+    (
+        AnomalyDrift(),
+        classifier(0.9),
+        compared(drifts=(drifted(2.714, data=True, pvalue=0.5),)),
+        "Anomaly scores of block K-means drifted",
+        (
+            "Block K-means (7): the data drifted: 100 new samples score differently from the reference of 2026-09-21 14:13 UTC under the "
+            "same model; evidence 2.71 (log10 of the odds). New samples" + DISTANCES + DRIFT + BASELINE
+        ),
+    ),
+    (
+        AnomalyDrift(),
+        classifier(0.9),
+        compared(drifts=(drifted(0.7, pvalue=0.001, model=True, block=replace(BLOCK, name="")),)),
+        "Anomaly scores drifted",
+        (
+            "Block 7: the model drifted: it scores the 500 samples both runs share differently (p = 0.001). Shared samples"
+            + DISTANCES
+            + DRIFT
+            + BASELINE
+        ),
+    ),
+    (
+        AnomalyDrift(),
+        classifier(0.9),
+        compared(drifts=(replace(CALM, evidence=1.5, gates={"data": True}),)),
+        "Drift of anomaly scores of block K-means is not yet back inside",
+        (
+            "Block K-means (7): no drift to believe in; evidence 1.50 (log10 of the odds) from 100 new samples."
+            + DRIFT
+            + BASELINE
+            + " The alert fires until it is back inside by that much."
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("condition", "run", "comparison", "summary", "description"), GOLDEN)
+def test_verdict(condition, run, comparison, summary, description):
+    """Each kind of verdict: value, baseline, threshold, interval, p-value, and the cause."""
+    rule = Rule("Own", condition)
+    words = explain.verdict(rule, SUBJECT, judge(rule, run, comparison))
+
+    assert f"{summary}: vibration-a / classifier (int8, testing)." == words.summary
+    assert description == words.description
+
+
+def test_details():
+    """The numbers of a verdict as JSON values; what there is not is left out."""
+    found = change("accuracy", 0.913, {"model": -0.002, "added": -0.039}, pvalues=P)
+    rule = Rule("Own", DROP)
+
+    assert {
+        "metric": "accuracy",
+        "value": pytest.approx(0.872),
+        "baseline": 0.913,
+        "threshold": 0.03,
+        "interval": [0.851, 0.891],
+        "pvalue": 2e-6,
+        "causes": {"total": pytest.approx(-0.041), "model": -0.002, "labels": 0.0, "added": -0.039, "removed": 0.0},
+    } == explain.verdict(rule, SUBJECT, judge(rule, FELL, compared(found))).details
+    drift = Rule("Own", AnomalyDrift())
+    alarm = judge(drift, FELL, compared(drifts=(drifted(2.5, data=True, pvalue=0.5),)))
+    assert {"value": 2.5, "threshold": 2.0, "pvalue": 0.5, "block": "K-means", "causes": {"data": 0.55}} == explain.verdict(
+        drift, SUBJECT, alarm
+    ).details
+
+
+def test_recovered():
+    """A resolved alert says that the figure is back, and the figure."""
+    rule = Rule("Own", Below("accuracy", 0.9))
+    words = explain.recovered(rule, SUBJECT, judge(rule, classifier(0.95, (0.94, 0.96)), None))
+
+    assert "Accuracy is back inside: vibration-a / classifier (int8, testing)." == words.summary
+    assert (
+        "Accuracy is back inside. accuracy 0.950 (95 % interval 0.940 to 0.960). "
+        "The rule fires below 0.900, and resolves 0.005 back inside." == words.description
+    )
+
+
+def test_not_applicable():
+    """A figure that is gone is named."""
+    rule = Rule("Own", Below("map", 0.9))
+    words = explain.not_applicable(rule, SUBJECT, judge(rule, classifier(0.9), None))
+
+    assert "Own no longer applies: vibration-a / classifier (int8, testing)." == words.summary
+    assert "Own no longer applies: this result set has no map." == words.description
+
+
+def test_ended():
+    """A removed rule or target: why it ended, and what it said."""
+    words = explain.ended("Own", "the target is no longer watched", "accuracy 0.700.")
+
+    assert "Own has ended: the target is no longer watched." == words.summary
+    assert "Own has ended: the target is no longer watched. It said: accuracy 0.700." == words.description
+
+
+CLOCK = {
+    "target PullFailing": (
+        "No good pull for 3 intervals: vibration-a / classifier (int8, testing).",
+        (
+            "No good pull since 2026-05-28 20:26 UTC. The last one ended with state auth: Studio refused the API key (401). "
+            "The rule fires after 3 intervals without one."
+        ),
+        "The last pull was good: vibration-a / classifier (int8, testing).",
+    ),
+    "project PullFailing": (
+        "No good discovery for 3 intervals: project 1.",
+        (
+            "No good discovery since 2026-05-28 20:26 UTC. The last one ended with state auth: Studio refused the API key (401). "
+            "The rule fires after 3 intervals without one."
+        ),
+        "The last discovery was good: project 1.",
+    ),
+    "target ResultsVanished": (
+        "Model-testing results have vanished: vibration-a / classifier (int8, testing).",
+        (
+            "Studio has had no model-testing results since 2026-09-21 14:13 UTC; the last good pull was at 2026-05-28 20:26 UTC. "
+            "Training clears them: run model testing. Studio refused the API key (401)."
+        ),
+        "There are model-testing results again: vibration-a / classifier (int8, testing).",
+    ),
+    "project KeyExpiring": (
+        "An API key is about to expire: project 1.",
+        (
+            "The API key of project 1 expires at 2027-01-15 08:00 UTC; from then on every pull fails. The rule fires 14 days before. "
+            "Make a new key in Studio and put it in place of this one."
+        ),
+        "The API key now expires at 2027-01-15 08:00 UTC: project 1.",
+    ),
+}
+
+
+def test_clock():
+    """Rules by the clock say since when, and with what error."""
+    found = {}
+    for kind, subject in (("target", SUBJECT), ("project", Subject.project(1))):
+        for rule in built_in():
+            if rule.by_clock and rule.matches(subject):
+                words = explain.clock(rule, subject, 1.79e9, 1.78e9, PullState.AUTH, "Studio refused the API key (401).", 1.8e9)
+                over = explain.healthy(rule, subject, 1.8e9)
+                found[f"{kind} {rule.name.removeprefix('EdgeImpulse')}"] = (words.summary, words.description, over.summary)
+
+    assert CLOCK == found
+
+
+def test_key_without_an_end():
+    """A key that is not known to expire any more."""
+    assert "The API key now is not known to expire." == explain.healthy(Rule("Own", KeyExpiring()), Subject.project(1), None).description
+
+
+@pytest.mark.parametrize("expires", [1e300, -1e300, float("nan")])
+def test_times_that_make_no_sense(expires):
+    """A key or a clock that says nonsense breaks no explanation."""
+    words = explain.clock(Rule("Own", KeyExpiring()), Subject.project(1), 0.0, 0.0, PullState.OK, "", expires)
+
+    assert "expires at an unknown time" in words.description
+
+
+@pytest.mark.parametrize(
+    ("p", "text"), [(0.5, "0.5"), (0.0123, "0.012"), (0.001, "0.001"), (0.00094, "9e-4"), (2.4e-12, "2e-12"), (0.0, "0")]
+)
+def test_pvalues(p, text):
+    """P-values have one or two digits, and never become 0 by rounding."""
+    rule = Rule("Own", DROP)
+    words = explain.verdict(rule, SUBJECT, judge(rule, FELL, compared(change("accuracy", 0.913, {"model": -0.041}, pvalues={"total": p}))))
+
+    assert f"p = {text})" in words.description

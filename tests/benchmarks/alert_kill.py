@@ -1,0 +1,172 @@
+"""Kills the service while alerts are pending, firing and resolving, and counts transitions lost or told as another alert.
+
+`python -m tests.benchmarks alert_kill [--times 20] [--seed N]`; exit code 0 where each round's alert began once, resolved once, and kept
+its start through the kill.
+
+A round: the model gets worse (pending), worse again (firing), and as good as it was (resolved), as a simulated Studio says; the service is
+killed at a random moment in one of the three, started again, and a webhook is asked what it was told.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from aiohttp import web
+
+from monitor.alerts.states import Phase
+from monitor.judge import stored
+from monitor.simulator import Studio, projects, serve
+from monitor.store import Store
+
+NUMBER, TARGET, ALERT = 101, "101-1-int8-testing", "EdgeImpulseAccuracyRegressed"
+PHASES = (Phase.PENDING, Phase.FIRING, Phase.RESOLVED)
+LATEST = 2.5
+"""Seconds after the change of the model until the kill, at most: two pulls and what follows from them."""
+
+
+class Hook:
+    """A webhook that remembers what it was told, by idempotency key, in order."""
+
+    def __init__(self) -> None:
+        self.told: dict[str, dict[str, Any]] = {}
+
+    async def take(self, request: web.Request) -> web.Response:
+        """Remember one message."""
+        body = await request.json()
+        assert self.told.setdefault(request.headers["Idempotency-Key"], body) == body, "two messages share a key"
+        return web.Response()
+
+
+class Monitor:
+    """The service as a process."""
+
+    def __init__(self, config: Path) -> None:
+        self.config = config
+        self.process: asyncio.subprocess.Process
+
+    async def start(self) -> None:
+        """Start it; returns as soon as it runs."""
+        command = (sys.executable, "-m", "monitor", "run", "--config", str(self.config), "--log.level", "error")
+        self.process = await asyncio.create_subprocess_exec(*command, env={**os.environ, "PYTHONUNBUFFERED": "1"})
+
+    async def kill(self) -> None:
+        """`kill -9`."""
+        assert self.process.returncode is None, "the service ended by itself"
+        self.process.kill()
+        await self.process.wait()
+
+
+async def phase(config: Path) -> Phase:
+    """Where the alert stands, as the store has it."""
+    path = config.parent / "impulse-monitor.db"
+    if not path.exists():
+        return Phase.INACTIVE
+    async with Store(f"sqlite:///{path}") as store:
+        return next((state.phase for state in await stored(store, TARGET) if state.alertname == ALERT), Phase.INACTIVE)
+
+
+async def until(holds: Callable[[], Any], what: str) -> None:
+    """Wait until something holds, for at most a minute."""
+    end = time.monotonic() + 60
+    while not (await found if asyncio.iscoroutine(found := holds()) else found):
+        assert time.monotonic() < end, f"{what} did not happen"
+        await asyncio.sleep(0.05)
+
+
+async def one_round(studio: Studio, monitor: Monitor, hook: Hook, kill_in: Phase, after: float, number: int) -> list[str]:
+    """What went wrong in one round."""
+    before = len(hook.told)
+    for target_phase, quality in zip(PHASES, (-1.4 - number * 0.001, -1.7 - number * 0.001, 0.0), strict=True):
+        studio.generated(NUMBER).edit(quality=quality)
+        if target_phase is kill_in:
+            await asyncio.sleep(after)
+            await monitor.kill()
+            await monitor.start()
+
+        async def reached(wanted: Phase = target_phase) -> bool:
+            return await phase(monitor.config) is wanted
+
+        await until(reached, f"round {number}: {target_phase}")
+    await until(
+        lambda: any(told["status"] == "resolved" for told in list(hook.told.values())[before:]), f"round {number}: the message of the end"
+    )
+    told = list(hook.told.values())[before:]
+    statuses, starts = [each["status"] for each in told], {each["starts_at"] for each in told}
+    wrong = [] if statuses == ["firing", "resolved"] else [f"told {statuses}"]
+    return wrong + ([] if len(starts) == 1 else [f"{len(starts)} starts"])
+
+
+async def rounds(times: int, seed: int | None, folder: Path) -> int:
+    """Kill so many times in each phase; how many problems there were."""
+    rng = random.Random(seed)
+    studio = Studio([projects.classification(sizes={"testing": 400}, seed=7)])
+    hook = Hook()
+    app = web.Application()
+    app.router.add_post("/", hook.take)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    problems = 0
+    try:
+        async with serve(studio) as url:
+            config = folder / "monitor.yaml"
+            content = {
+                "studio": {"url": url},
+                "schedule": {"every": "1s"},
+                "http": {"listen": "127.0.0.1:0"},
+                "projects": [{"id": NUMBER, "api_key": studio.projects[NUMBER].api_key}],
+                "defaults": "off",
+                "alerts": [{"alert": ALERT, "metric": "accuracy", "drop": 0.03, "for": "2 pulls"}],
+                "notify": [{"webhook": {"url": f"http://127.0.0.1:{runner.addresses[0][1]}/"}}],
+            }
+            config.write_text(yaml.safe_dump(content), encoding="utf-8")
+            monitor = Monitor(config)
+            await monitor.start()
+
+            async def has_a_baseline() -> bool:
+                path = folder / "impulse-monitor.db"
+                if not path.exists():
+                    return False
+                async with Store(f"sqlite:///{path}") as store:
+                    return await store.baseline(TARGET, "pinned") is not None
+
+            await until(has_a_baseline, "the first run")
+            try:
+                for number in range(3 * times):
+                    kill_in, after = PHASES[number % 3], rng.uniform(0, LATEST)
+                    wrong = await one_round(studio, monitor, hook, kill_in, after, number)
+                    problems += len(wrong)
+                    print(
+                        f"round {number + 1:3}: killed {after:.3f} s into {kill_in}: {'; '.join(wrong) or 'told once, resolved once'}",
+                        flush=True,
+                    )
+            finally:
+                await monitor.kill()
+    finally:
+        await runner.cleanup()
+    print(f"{3 * times} kills, {len(hook.told)} messages, {problems} problems")
+    return problems
+
+
+def main() -> int:
+    """Kill, start, ask; as often as told."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--times", type=int, default=20, help="how often to kill in each of the three phases")
+    parser.add_argument("--seed", type=int, default=None, help="of the random moments")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        return int(asyncio.run(rounds(arguments.times, arguments.seed, Path(folder))) > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
