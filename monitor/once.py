@@ -1,4 +1,4 @@
-"""One pull of everything, now: what `impulse-monitor pull` does, without a scheduler and without a store."""
+"""One pull of everything, now: what `impulse-monitor pull` does, without a scheduler."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from monitor.config import Config
 from monitor.discovery import discover
 from monitor.errors import PullState, StudioError
+from monitor.memory import Memory
 from monitor.pipeline import Pipeline, Watch, new_client, studio_project
 from monitor.snapshots import Board, Snapshot
+from monitor.store import Store
 from monitor.studio.pull import Progress
 
 
@@ -49,6 +51,7 @@ async def pull_once(
     project_id: int | None = None,
     impulse_id: int | None = None,
     bar: Callable[[str], Progress] = lambda name: lambda done, total: None,
+    store: Store | None = None,
 ) -> list[Outcome]:
     """Discover and pull, one target after the other.
 
@@ -56,12 +59,14 @@ async def pull_once(
         config: What to pull.
         project_id, impulse_id: Only these.
         bar: Called with each target's name; what it answers is told the progress.
+        store: Open; the runs are compared with their baselines and remembered there. None does neither.
     """
     outcomes = []
     with ThreadPoolExecutor(1, "evaluate") as workers:
         async with new_client(config, Silent()) as client:
             board = Board()
-            pipeline = Pipeline(board, Silent(), workers, time.time)
+            memory = Memory(store, workers) if store else None
+            pipeline = Pipeline(board, Silent(), workers, time.time, memory)
             for project in config.projects:
                 if project_id not in (None, project.id):
                     continue

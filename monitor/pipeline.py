@@ -1,4 +1,4 @@
-"""One run of one target: pull → evaluate → show. It assumes nothing about who calls it, and never raises."""
+"""One run of one target: pull → evaluate → compare → remember → show. It assumes nothing about who calls it, and never raises."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from monitor.errors import PullState, StudioError
 from monitor.evaluate import EvaluationSettings, evaluate
 from monitor.evaluate.figures import Evaluation
 from monitor.logs import secrets
+from monitor.memory import Found, Memory, Policy
 from monitor.results import ResultSet
 from monitor.snapshots import Board, Snapshot
 from monitor.studio import client as studio_client
@@ -39,6 +40,7 @@ class Watch:
         schedule: When it is pulled: its own or the global one.
         stale_after: Seconds after the last good pull until the figures leave.
         settings: What the evaluation needs to know beyond the result set.
+        policy: How its baseline is chosen.
     """
 
     target: Target
@@ -46,13 +48,15 @@ class Watch:
     schedule: Schedule
     stale_after: float
     settings: EvaluationSettings
+    policy: Policy
 
     @classmethod
     def of(cls, config: Config, project: ProjectConfig, target: Target, found: Discovery) -> Watch:
         """How the configuration wants a discovered target watched."""
         schedule = config.schedule_of(project)
         settings = EvaluationSettings(tuple(project.slices), config.limits.slice_values, found.anomaly_labels, found.no_anomaly_labels)
-        return cls(replace(target, labels=project.labels), project, schedule, config.stale_after_of(project), settings)
+        policy = Policy(config.baseline, project.filters.text() if project.filters else "")
+        return cls(replace(target, labels=project.labels), project, schedule, config.stale_after_of(project), settings, policy)
 
 
 class Observer(Protocol):
@@ -98,49 +102,65 @@ class Pipeline:
         observer: Counts pulls.
         workers: Threads for computing, apart from those that answer scrapes.
         clock: Unix seconds.
+        memory: Compares and remembers runs; None does neither.
     """
 
-    def __init__(self, board: Board, observer: Observer, workers: Executor, clock: Callable[[], float] = time.time) -> None:
-        self._board, self._observer, self._workers, self._clock = board, observer, workers, clock
+    def __init__(
+        self,
+        board: Board,
+        observer: Observer,
+        workers: Executor,
+        clock: Callable[[], float] = time.time,
+        memory: Memory | None = None,
+    ) -> None:
+        self._board, self._observer, self._workers, self._clock, self._memory = board, observer, workers, clock, memory
         self._evaluated: dict[str, tuple[object, Evaluation]] = {}
 
     async def run(self, watch: Watch, client: Client, progress: Progress = lambda done, total: None) -> Snapshot:
-        """Pull a target, compute its figures, show them; a failure keeps the last good figures and says how it failed."""
+        """Pull a target, compute its figures, compare, remember, show; a failure keeps the last good figures and says how it failed."""
         target_id = watch.target.key.id
-        started = time.monotonic()
-        before = self._board.snapshots.get(target_id) or Snapshot(watch.target, watch.stale_after, PullState.OK, 0.0)
+        started, began = self._clock(), time.monotonic()
+        before = await self._before(watch)
+        found = None
         try:
-            snapshot = await self._good(watch, client, before, progress)
+            found = await self._find(watch, client, progress)
+            snapshot = _good(before, found, self._clock())
         except StudioError as error:
-            snapshot = replace(before, state=error.state, error=str(error))
+            snapshot = replace(before, state=error.state, error=str(error), last_pull=self._clock())
         except Exception as error:
             log.exception("pull.crashed", target=target_id)
-            snapshot = replace(before, state=PullState.INVALID, error=repr(error))
-        snapshot = replace(snapshot, last_pull=self._clock())
+            snapshot = replace(before, state=PullState.INVALID, error=repr(error), last_pull=self._clock())
+        if self._memory is not None:
+            snapshot = await self._memory.remember(watch.policy, before, snapshot, found, started)
         self._board.show(snapshot)
-        seconds = time.monotonic() - started
+        seconds = time.monotonic() - began
         self._observer.pull(snapshot.state, seconds)
         _log(snapshot, before, seconds)
         return snapshot
 
-    async def _good(self, watch: Watch, client: Client, before: Snapshot, progress: Progress) -> Snapshot:
+    async def restore(self, watch: Watch) -> None:
+        """Show what the store remembers of a target that is not shown yet, as long as its figures are not stale."""
+        if self._memory is None or watch.target.key.id in self._board.snapshots:
+            return
+        snapshot = await self._memory.recall(watch.target, watch.stale_after)
+        if snapshot is not None and snapshot.fresh(self._clock()) and watch.target.key.id not in self._board.snapshots:
+            self._board.show(snapshot)
+
+    async def _before(self, watch: Watch) -> Snapshot:
+        """What is known of a target before its run."""
+        shown = self._board.snapshots.get(watch.target.key.id)
+        if shown is None and self._memory is not None:
+            shown = await self._memory.recall(watch.target, watch.stale_after)
+        return shown or Snapshot(watch.target, watch.stale_after, PullState.OK, 0.0)
+
+    async def _find(self, watch: Watch, client: Client, progress: Progress) -> Found:
         studio = await studio_project(client, watch.project)
         results = await self._pull(studio, watch, progress)
         fingerprint = await self._in_worker(results.fingerprint)
         evaluation = await self._evaluate(watch, results, fingerprint)
         stale = await studio.optional_stale_impulses()
-        now = self._clock()
-        return replace(
-            before,
-            state=PullState.OK,
-            error="",
-            last_success=now,
-            last_change=now if before.fingerprint not in (None, fingerprint) else before.last_change,
-            fingerprint=fingerprint,
-            evaluation=evaluation,
-            trained=await studio.optional_trained(results.blocks),
-            impulse_stale=stale.get(watch.target.key.impulse_id),
-        )
+        trained = await studio.optional_trained(results.blocks)
+        return Found(results, fingerprint, evaluation, trained, stale.get(watch.target.key.impulse_id))
 
     async def _pull(self, studio: StudioProject, watch: Watch, progress: Progress) -> ResultSet:
         only = watch.project.filters
@@ -163,9 +183,26 @@ class Pipeline:
     def forget(self, target_id: str) -> None:
         """Drop what is kept about a target."""
         self._evaluated.pop(target_id, None)
+        if self._memory is not None:
+            self._memory.forget(target_id)
 
     async def _in_worker(self, function: Callable[..., Any], *args: object) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._workers, function, *args)
+
+
+def _good(before: Snapshot, found: Found, now: float) -> Snapshot:
+    return replace(
+        before,
+        state=PullState.OK,
+        error="",
+        last_pull=now,
+        last_success=now,
+        last_change=now if before.fingerprint not in (None, found.fingerprint) else before.last_change,
+        fingerprint=found.fingerprint,
+        evaluation=found.evaluation,
+        trained=found.trained,
+        impulse_stale=found.impulse_stale,
+    )
 
 
 def _log(snapshot: Snapshot, before: Snapshot, seconds: float) -> None:

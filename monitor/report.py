@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.table import Table
 
-from monitor.evaluate.figures import Evaluation
+from monitor.evaluate.comparison import Comparison
+from monitor.evaluate.headline import headlines
 from monitor.once import Outcome
 
 
@@ -21,35 +24,47 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
         row["target"] = {"id": snapshot.target.key.id, **snapshot.target.key._asdict()}
         if snapshot.evaluation:
             row["fingerprint"] = snapshot.fingerprint
-            row["evaluation"] = _plain(snapshot.evaluation)
+            row["evaluation"] = plain(snapshot.evaluation)
+        if snapshot.comparison:
+            row["comparison"] = comparison_as_json(snapshot.comparison)
     return row
 
 
-def _plain(value: Any) -> Any:
-    """Dataclasses as objects; mappings with several keys as lists of rows."""
+def plain(value: Any) -> Any:
+    """JSON values: dataclasses as objects; mappings with several keys as lists of rows; floats that are no number as null."""
     if dataclasses.is_dataclass(value):
-        return {item.name: _plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
+        return {item.name: plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
     if isinstance(value, Mapping):
         if any(isinstance(key, tuple) for key in value):
-            return [{"key": list(key), "value": _plain(item)} for key, item in value.items()]
-        return {str(key): _plain(item) for key, item in value.items()}
+            return [{"key": list(key), "value": plain(item)} for key, item in value.items()]
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    return value
+        return [plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def headline(evaluation: Evaluation) -> list[tuple[str, float]]:
-    """The figures that say most about a model, by name, as far as they apply."""
-    found: list[tuple[str, float | None]] = []
-    if quality := evaluation.quality:
-        found += [("accuracy", quality.accuracy), ("mean F1", quality.mean_f1), ("uncertain", quality.uncertain)]
-    if detection := evaluation.detection:
-        found += [("mAP", detection.map.get("0.50:0.95")), ("mean F1", detection.mean_f1)]
-    if regression := evaluation.regression:
-        found += [("MAE", regression.mean_absolute_error), ("R²", regression.r2), ("within tolerance", regression.within_tolerance)]
-    for anomaly in evaluation.anomalies:
-        found += [("anomaly mean", anomaly.mean), ("flagged", anomaly.flagged), ("AUROC", anomaly.auroc)]
-    return [(name, value) for name, value in found if value is not None]
+def comparison_as_json(comparison: Comparison | None) -> dict[str, Any] | None:
+    """A comparison as JSON values, its times as texts."""
+    if comparison is None:
+        return None
+    row: dict[str, Any] = plain(comparison)
+    row["baseline"] |= {"timestamp": moment(comparison.baseline.timestamp), "trained": moment(comparison.baseline.trained)}
+    for shown, drift in zip(row["drifts"], comparison.drifts, strict=True):
+        shown["since"] = moment(drift.since)
+    return row
+
+
+def moment(seconds: float | None) -> str | None:
+    """Unix seconds as ISO 8601 in UTC, to the second; None for what is no time that a calendar has."""
+    try:
+        return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (OverflowError, ValueError, OSError):
+        return None
+
+
+def when(seconds: float | None) -> str:
+    """The same for a table, where nothing is empty."""
+    return moment(seconds) or ""
 
 
 def as_table(outcomes: Iterable[Outcome]) -> Table:
@@ -60,6 +75,6 @@ def as_table(outcomes: Iterable[Outcome]) -> Table:
         if evaluation is None:
             table.add_row(outcome.name, str(outcome.state), "", "", "")
             continue
-        figures = "  ".join(f"{name} {value:.4g}" for name, value in headline(evaluation))
+        figures = "  ".join(f"{name} {figure.value:.4g}" for name, figure in headlines(evaluation).items())
         table.add_row(outcome.name, str(outcome.state), str(evaluation.samples), str(evaluation.windows), figures)
     return table

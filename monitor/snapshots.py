@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 
+from monitor.alerts.states import AlertState
 from monitor.errors import PullState
+from monitor.evaluate.comparison import Comparison
 from monitor.evaluate.figures import Evaluation
 from monitor.targets import Target
 
@@ -24,6 +26,7 @@ class Snapshot:
         last_change: When the result set last differed from the one before.
         fingerprint: Of the last good result set.
         evaluation: Its figures; None before the first good pull.
+        comparison: It against the baseline; None where there is none, or where the store cannot be used.
         trained: Unix time of the model's training; None where the key may not read it.
         impulse_stale: Whether the data set changed since features were generated; None where unknown.
     """
@@ -36,6 +39,7 @@ class Snapshot:
     last_change: float | None = None
     fingerprint: str | None = None
     evaluation: Evaluation | None = None
+    comparison: Comparison | None = None
     trained: float | None = None
     impulse_stale: bool | None = None
     error: str = ""
@@ -56,13 +60,16 @@ class ProjectStatus:
 
 @dataclass(slots=True)
 class Board:
-    """What a scrape sees: snapshots by target id and projects by id.
+    """What a scrape sees: snapshots by target id, projects by id, alerts by (name, target id), and
+    the thresholds of each target's alerts by name.
 
     Written on the event loop only, one assignment at a time; readers in other threads copy a dictionary before they walk it.
     """
 
     snapshots: dict[str, Snapshot] = field(default_factory=dict)
     projects: dict[int, ProjectStatus] = field(default_factory=dict)
+    alerts: dict[tuple[str, str], AlertState] = field(default_factory=dict)
+    thresholds: dict[str, dict[str, float]] = field(default_factory=dict)
     watched: dict[str, Target] = field(default_factory=dict)
 
     def watch(self, target: Target, stale_after: float) -> None:

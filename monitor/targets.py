@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
+
+_ID = re.compile(r"([0-9]+)-([0-9]+)-([^-]+)-(.+)")
 
 
 class TargetKey(NamedTuple):
@@ -20,6 +23,18 @@ class TargetKey(NamedTuple):
     def id(self) -> str:
         """`<project_id>-<impulse_id>-<variant>-<category>`: the key in paths, logs and the store."""
         return "-".join(map(str, self))
+
+    @classmethod
+    def parse(cls, text: str) -> TargetKey:
+        """The key of an `id`.
+
+        Raises:
+            ValueError: The text is no such id.
+        """
+        match = _ID.fullmatch(text)
+        if match is None:
+            raise ValueError(f"{text!r} is not the id of a target; write PROJECT-IMPULSE-VARIANT-CATEGORY, such as 12345-1-int8-testing")
+        return cls(int(match[1]), int(match[2]), match[3], match[4])
 
     def spread(self) -> float:
         """A number in [0, 1) that is the same in every process: where this target sits between others."""

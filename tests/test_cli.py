@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import threading
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -66,7 +67,19 @@ def config(simulator: tuple[str, dict[int, str]], tmp_path: Path, monkeypatch: p
 
 def test_version_everywhere() -> None:
     """`--version` answers on the command and on each subcommand."""
-    for arguments in ([], ["run"], ["demo"], ["check"], ["pull"], ["metrics"], ["simulate"]):
+    for arguments in (
+        [],
+        ["run"],
+        ["demo"],
+        ["check"],
+        ["pull"],
+        ["history"],
+        ["baseline", "show"],
+        ["alerts"],
+        ["rules"],
+        ["metrics"],
+        ["simulate"],
+    ):
         result = run(*arguments, "--version")
         assert (0, "0.1.0") == (result.returncode, result.stdout.split()[-1])
 
@@ -132,6 +145,133 @@ def test_pull(config: Path) -> None:
     assert "gesture-wristband" in failed.stdout
     assert 1 == nothing.returncode
     assert "nothing to pull" in nothing.stderr
+
+
+def test_pull_changes_nothing_in_the_store(config: Path) -> None:
+    """Without --save nothing is written, not even an empty store."""
+    assert 0 == run("pull", "--config", str(config), "--project", "101").returncode
+
+    assert [config.name] == [path.name for path in config.parent.iterdir()]
+
+
+def test_saved_pulls_are_history(config: Path) -> None:
+    """Runs of `pull --save` are compared with the first one and come back as table, JSON and CSV, the failed ones too."""
+    saved = [run("pull", "--config", str(config), "--save", "--format", "json", "--project", "101", "--impulse", "1") for _ in range(2)]
+    failed = run("pull", "--config", str(config), "--save", TANK_KEY="ei_wrong")
+    assert ([0, 0], 1) == ([each.returncode for each in saved], failed.returncode), failed.stderr
+    (row,) = json.loads(saved[1].stdout)
+    target = row["target"]["id"]
+    assert 0 == row["comparison"]["changes"][0]["causes"]["total"]
+
+    as_json = json.loads(run("history", target, "--config", str(config), "--format", "json").stdout)
+    assert [row["evaluation"]] * 3 == [each["evaluation"] for each in as_json]
+    assert ["ok"] * 3 == [each["state"] for each in as_json]
+    lines = run("history", target, "--config", str(config), "--format", "csv").stdout.splitlines()
+    rows = list(csv.DictReader(lines))
+    assert [repr(row["evaluation"]["quality"]["accuracy"])] * 3 == [each["accuracy"] for each in rows]
+    assert {""} == {each["map"] for each in rows}
+    table = run("history", "--config", str(config), "--since", "1h").stdout
+    assert "107-1-int8-testing" in table
+    assert f"{row['evaluation']['quality']['accuracy']:.4g}" in table
+    newest = run("history", target, "--config", str(config), "--limit", "1", "--format", "json").stdout
+    assert [as_json[2]["run"]] == [each["run"] for each in json.loads(newest)]
+    assert "[]" == run("history", target, "--config", str(config), "--since", "1ms", "--format", "json").stdout.strip()
+
+
+def test_history_of_nothing(config: Path) -> None:
+    """A target that the store does not know is said, with those it knows; a duration that is none is wrong usage."""
+    unknown = run("history", "1-1-int8-testing", "--config", str(config))
+    wrong = run("history", "--since", "yesterday", "--config", str(config))
+
+    assert (1, 2) == (unknown.returncode, wrong.returncode)
+    assert "the store has no run of target 1-1-int8-testing; it knows the targets: none" in unknown.stderr
+    assert "is not a duration" in wrong.stderr
+
+
+def test_baseline_is_shown_pinned_and_cleared(config: Path) -> None:
+    """The first run is the baseline until another is pinned; cleared, the next good run becomes it."""
+    target = "101-1-int8-testing"
+    for _ in range(2):
+        assert 0 == run("pull", "--config", str(config), "--save", "--project", "101", "--impulse", "1").returncode
+    (first,) = json.loads(run("baseline", "show", target, "--config", str(config), "--format", "json").stdout)
+    pinned = run("baseline", "pin", target, "--config", str(config))
+    (second,) = json.loads(run("baseline", "show", "--config", str(config), "--format", "json").stdout)
+    back = run("baseline", "pin", target, "--run", str(first["run"]), "--config", str(config))
+    shown = run("baseline", "show", "--config", str(config)).stdout
+    cleared = run("baseline", "clear", target, "--config", str(config))
+    again = run("baseline", "clear", target, "--config", str(config))
+    none = run("baseline", "show", target, "--config", str(config))
+
+    assert ("pinned", "the first good run") == (first["mode"], first["why"])
+    assert 0 < first["values"]["accuracy"] < 1
+    assert 0 == pinned.returncode, pinned.stderr
+    assert (first["run"] + 1, "pinned by command") == (second["run"], second["why"])
+    assert 0 == back.returncode
+    assert "pinned by command" in shown
+    assert (0, 1, 1) == (cleared.returncode, again.returncode, none.returncode)
+    assert "has no baseline; its next good run becomes one" in none.stderr
+
+
+@pytest.mark.parametrize("arguments", [("101-1-int8-testing",), ("101-1-int8-testing", "--run", "7"), ("9-9-int8-testing", "--run", "1")])
+def test_pinning_what_is_not_there(config: Path, arguments: tuple[str, ...]) -> None:
+    """A run that is not in the store, or is another target's, cannot be pinned; the answer names the known targets."""
+    assert 0 == run("pull", "--config", str(config), "--save", "--project", "107").returncode
+    result = run("baseline", "pin", *arguments, "--config", str(config))
+
+    assert (1, "") == (result.returncode, result.stdout)
+    assert "it knows the targets: 107-1-int8-testing" in result.stderr
+
+
+def test_alerts(config: Path) -> None:
+    """`alerts` prints what the store remembers of alerts; where nothing was ever the matter, nothing."""
+    assert 0 == run("pull", "--config", str(config), "--save", "--project", "107").returncode
+    table = run("alerts", "--config", str(config))
+    as_json = run("alerts", "--config", str(config), "--format", "json")
+
+    assert (0, 0, []) == (table.returncode, as_json.returncode, json.loads(as_json.stdout))
+    assert "description" in table.stdout
+
+
+def test_rules(config: Path, program: Callable[[str], str], tmp_path: Path) -> None:
+    """`rules` prints the alerts as a rule file that Prometheus takes."""
+    result = run("rules", "--config", str(config))
+    (tmp_path / "rules.yml").write_text(result.stdout, encoding="utf-8")
+    checked = subprocess.run(
+        [program("promtool"), "check", "rules", "--lint=all", "--lint-fatal", tmp_path / "rules.yml"], capture_output=True, text=True
+    )
+
+    assert 0 == result.returncode, result.stderr
+    assert {"EdgeImpulseAccuracyRegressed", "EdgeImpulsePullFailing"} <= {
+        rule["alert"] for rule in yaml.safe_load(result.stdout)["groups"][0]["rules"]
+    }
+    assert 0 == checked.returncode, checked.stdout + checked.stderr
+
+
+def test_web_configuration_and_shards(config: Path, tmp_path: Path) -> None:
+    """A shard that there is not is wrong usage; a web configuration that is wrong ends the start, and `check` finds it too."""
+    (tmp_path / "web.yml").write_text("basic_auth_users: {alice: not-a-hash}\n", encoding="utf-8")
+    content = yaml.safe_load(config.read_text(encoding="utf-8"))
+    content["http"] = {"web_config_file": "web.yml"}
+    shard = run("run", "--config", str(config), "--shard.index", "3", "--shard.total", "3")
+    named = run("run", "--config", str(config), "--web.config.file", str(tmp_path / "web.yml"))
+    config.write_text(yaml.safe_dump(content), encoding="utf-8")
+    checked = run("check", "--config", str(config))
+
+    assert (2, 1, 1) == (shard.returncode, named.returncode, checked.returncode)
+    assert "there is no shard 3 of 3" in shard.stderr
+    assert f"{tmp_path / 'web.yml'}:1: basic_auth_users.alice" in named.stderr
+    assert f"{tmp_path / 'web.yml'}:1: basic_auth_users.alice" in checked.stdout
+
+
+def test_store_that_cannot_be_used(config: Path) -> None:
+    """Commands on a damaged store say so, and what to do, with exit code 1."""
+    (config.parent / "impulse-monitor.db").write_bytes(b"no database " * 100)
+    for arguments in (["history"], ["baseline", "show"], ["baseline", "clear", "x"], ["pull", "--save"]):
+        result = run(*arguments, "--config", str(config))
+
+        assert (1, "") == (result.returncode, result.stdout)
+        assert "is not a SQLite database, or is damaged; restore a copy" in result.stderr
+        assert "Traceback" not in result.stderr
 
 
 def test_metrics() -> None:

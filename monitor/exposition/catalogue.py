@@ -133,6 +133,17 @@ LAST_CHANGE = _target(
     unit="seconds",
 )
 
+ALERT_THRESHOLD = _target(
+    "edge_impulse_alert_threshold", "The value that an alert's rule compares the target's figure, or its change, with.", "alertname"
+)
+ALERTS = _target(
+    "edge_impulse_alerts",
+    "1 while an alert of the target, or of its project (then with project_id alone), is pending or firing.",
+    "alertname",
+    "severity",
+    "alertstate",
+)
+
 # A target's figures, until they are older than `stale_after`. One that does not apply to the model is absent.
 
 SAMPLES = _figure("edge_impulse_samples", "Samples in the result set; a sample is one recording or image.", unit="samples")
@@ -254,6 +265,61 @@ ANOMALY_F1 = _figure(
     unit="ratio",
 )
 
+ANOMALY_DRIFT = _figure(
+    "edge_impulse_anomaly_drift",
+    "How far the samples' anomaly scores are from the baseline's: ks, psi, wasserstein or js, in total, on the same samples under both "
+    "models (model), and of new samples under one model (data); 0 is no drift.",
+    "block_id",
+    "block",
+    "statistic",
+    "cause",
+)
+ANOMALY_DRIFT_PVALUE = _figure(
+    "edge_impulse_anomaly_drift_pvalue",
+    "How likely such scores are if nothing drifted, for one decision; that of the model is taken once per model. "
+    "Absent with too few samples.",
+    "block_id",
+    "block",
+    "cause",
+)
+ANOMALY_DRIFT_EVIDENCE = _figure(
+    "edge_impulse_anomaly_drift_evidence",
+    "log10 of the test martingale over the samples that came since the baseline; may be looked at as often as you like, "
+    "2 is the default alarm.",
+    "block_id",
+    "block",
+)
+COMPARISON_INSUFFICIENT = _figure(
+    "edge_impulse_comparison_insufficient",
+    "1 while there are too few samples for a verdict on the block's drift, else 0.",
+    "block_id",
+    "block",
+)
+CHANGE = _figure(
+    "edge_impulse_change_ratio",
+    "Change of the metric since the baseline, in total and by cause: model, labels, added and removed samples, which add up to the total.",
+    "metric",
+    "cause",
+    unit="ratio",
+)
+CHANGE_PVALUE = _figure(
+    "edge_impulse_change_pvalue",
+    "How likely a change at least as large is by the choice of samples alone; absent where not tested.",
+    "metric",
+    "cause",
+)
+PREDICTION_DRIFT = _figure(
+    "edge_impulse_prediction_drift",
+    "How far the mix of predicted classes is from the baseline's: psi or js; 0 is no drift.",
+    "statistic",
+)
+BASELINE_TIMESTAMP = _figure(
+    "edge_impulse_baseline_timestamp_seconds",
+    "Unix time of the run that the comparison is made with; absent without a baseline.",
+    unit="seconds",
+)
+BASELINE_VALUE = _figure("edge_impulse_baseline_value", "The metric's value in the baseline, in the metric's own unit.", "metric")
+
 SLICE_ACCURACY = _figure(
     "edge_impulse_slice_accuracy_ratio",
     "Accuracy over the samples that share a value of a configured slice.",
@@ -330,6 +396,21 @@ UNKNOWN_VALUES = _service(
     "Values in Studio's replies that this version does not know and skipped, by field.",
     "field",
 )
+STORE_UP = _service(
+    MetricType.GAUGE,
+    "impulse_monitor_store_up",
+    "1 if the store of runs could be used at the last access, else 0: pulls go on, comparisons and alerts wait.",
+)
+NOTIFICATIONS = _service(
+    MetricType.COUNTER,
+    "impulse_monitor_notifications_total",
+    "Attempts to notify a receiver: delivered, failed (tried again), rejected (refused for good) or dropped (too many waited).",
+    "receiver",
+    "outcome",
+)
+NOTIFICATION_QUEUE = _service(
+    MetricType.GAUGE, "impulse_monitor_notification_queue_length", "Notifications that wait for their receivers, over all of these."
+)
 EVENT_LOOP_LAG = _service(
     MetricType.GAUGE,
     "impulse_monitor_event_loop_lag_seconds",
@@ -341,6 +422,10 @@ SCHEDULER_HEARTBEAT = _service(
     "impulse_monitor_scheduler_heartbeat_timestamp_seconds",
     "Unix time of the scheduler's last heartbeat; standing still means that nothing is pulled any more.",
     unit="seconds",
+)
+
+SHARD_INFO = _service(
+    MetricType.INFO, "impulse_monitor_shard_info", "1, with the shard of the targets that this process watches.", "index", "total"
 )
 
 METRICS: tuple[Metric, ...] = tuple(entry for entry in list(globals().values()) if isinstance(entry, Metric))

@@ -11,7 +11,9 @@ import prometheus_client
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
+from monitor.alerts.states import Phase
 from monitor.errors import PullState
+from monitor.evaluate.comparison import Comparison
 from monitor.evaluate.figures import Anomaly, Calibration, Detection, Evaluation, Interval, Quality, Regression
 from monitor.exposition import catalogue as m
 from monitor.exposition.catalogue import Metric, Scope
@@ -63,6 +65,16 @@ class SnapshotCollector(Collector):
             if snapshot.evaluation is not None and snapshot.fresh(now):
                 add(_model(snapshot), labels)
                 add(_figures(snapshot.evaluation, self._class_limit), labels)
+                if snapshot.comparison is not None:
+                    add(_comparison(snapshot.comparison), labels)
+        watched, thresholds = self._board.watched.copy(), self._board.thresholds.copy()
+        for (name, target_id), alert in self._board.alerts.copy().items():
+            if alert.phase in (Phase.PENDING, Phase.FIRING):
+                target = watched.get(target_id)
+                project = {"project_id": target_id.removeprefix("project-")}  # of an alert that is not about a target
+                add([(m.ALERTS, 1, (name, alert.severity, alert.phase))], project if target is None else _target_labels(target))
+        for target_id, target in watched.items():
+            add(((m.ALERT_THRESHOLD, value, (name,)) for name, value in thresholds.get(target_id, {}).items()), _target_labels(target))
         return [shown for shown in families.values() if shown.samples]
 
 
@@ -192,6 +204,28 @@ def _anomaly(anomaly: Anomaly) -> Iterator[Reading]:
     yield m.ANOMALY_PRECISION, anomaly.precision, block
     yield m.ANOMALY_RECALL, anomaly.recall, block
     yield m.ANOMALY_F1, anomaly.f1, block
+
+
+def _comparison(comparison: Comparison) -> Iterator[Reading]:
+    yield m.BASELINE_TIMESTAMP, comparison.baseline.timestamp, ()
+    for metric, value in comparison.baseline.values.items():
+        yield m.BASELINE_VALUE, value, (metric,)
+    for change in comparison.changes:
+        for cause, value in change.causes.items():
+            yield m.CHANGE, value, (change.metric, cause)
+        for cause, pvalue in change.pvalues.items():
+            yield m.CHANGE_PVALUE, pvalue, (change.metric, cause)
+    for drift in comparison.drifts:
+        block = _block(drift.block)
+        for cause, distances in drift.distances.items():
+            for statistic in ("ks", "psi", "wasserstein", "js"):
+                yield m.ANOMALY_DRIFT, getattr(distances, statistic), (*block, statistic, cause)
+        for cause, pvalue in drift.pvalues.items():
+            yield m.ANOMALY_DRIFT_PVALUE, pvalue, (*block, cause)
+        yield m.ANOMALY_DRIFT_EVIDENCE, drift.evidence, block
+        yield m.COMPARISON_INSUFFICIENT, drift.insufficient, block
+    for statistic, value in comparison.predictions.items():
+        yield m.PREDICTION_DRIFT, value, (statistic,)
 
 
 def _block(block: Block) -> tuple[str, str]:

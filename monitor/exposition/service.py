@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import platform
 from collections.abc import Iterable
 
@@ -19,6 +20,7 @@ from monitor.exposition.collector import family
 SKIP_REASONS = ("overlap", "missed")
 RETRY_REASONS = ("rate_limited", "server_error", "timeout", "connection", "truncated", "not_json", "not_documented", "changed")
 """Why a request is sent, or a pull started, once more."""
+NOTIFICATION_OUTCOMES = ("delivered", "failed", "rejected", "dropped")
 
 PULL_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
 REQUEST_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
@@ -32,12 +34,15 @@ class ServiceMetrics:
 
     Args:
         registry: Where they are registered.
+        shard: Index and total of the shard.
     """
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, shard: tuple[int, int] = (0, 1)) -> None:
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
         build = Info(m.BUILD_INFO.family, m.BUILD_INFO.help, registry=registry)
         build.info({"version": __version__, "python": platform.python_version()})
+        share = Info(m.SHARD_INFO.family, m.SHARD_INFO.help, registry=registry)
+        share.info(dict(zip(m.SHARD_INFO.labels, map(str, shard), strict=True)))
         self._gauges = _Gauges()
         registry.register(self._gauges)
         self._pulls = _counter(m.PULLS, registry, PullState)
@@ -48,6 +53,8 @@ class ServiceMetrics:
         self._retries = _counter(m.STUDIO_RETRIES, registry, RETRY_REASONS)
         self._received = _counter(m.RECEIVED_BYTES, registry)
         self._unknown = _counter(m.UNKNOWN_VALUES, registry)
+        self._notifications = _counter(m.NOTIFICATIONS, registry)
+        self._queues: dict[str, int] = {}
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
@@ -95,6 +102,24 @@ class ServiceMetrics:
     def targets(self, count: int) -> None:
         """Note how many targets are watched."""
         self._gauges.values[m.TARGETS] = float(count)
+
+    def notification(self, receiver: str, outcome: str) -> None:
+        """Count an attempt to notify a receiver; `outcome` is one of NOTIFICATION_OUTCOMES."""
+        self._notifications.labels(receiver, outcome).inc()
+
+    def receivers(self, names: Iterable[str]) -> None:
+        """Let the counters of these receivers start at 0."""
+        for name, outcome in itertools.product(names, NOTIFICATION_OUTCOMES):
+            self._notifications.labels(name, outcome)
+
+    def queue_length(self, receiver: str, length: int) -> None:
+        """Note how many notifications wait for a receiver."""
+        self._queues[receiver] = length
+        self._gauges.values[m.NOTIFICATION_QUEUE] = float(sum(self._queues.values()))
+
+    def store(self, up: bool) -> None:
+        """Note whether the store can be used."""
+        self._gauges.values[m.STORE_UP] = float(up)
 
 
 class _Gauges(Collector):

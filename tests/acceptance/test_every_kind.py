@@ -41,6 +41,8 @@ COMMON = {
     "block_threshold",
     "model_trained_timestamp_seconds",
     "impulse_stale",
+    "alert_threshold",
+    "baseline_timestamp_seconds",
 }
 
 
@@ -113,6 +115,7 @@ def number_of(build: Any) -> int:
     return int(build().id)
 
 
+CHANGED = {"change_ratio", "baseline_value"}
 CLASSIFIED = {
     "accuracy_ratio",
     "balanced_accuracy_ratio",
@@ -129,10 +132,21 @@ CLASSIFIED = {
     "log_loss",
     "slice_accuracy_ratio",
     "slice_windows",
+    "prediction_drift",
+    *CHANGED,
 }
-SCORED = {"anomaly_score_mean", "anomaly_score_stddev", "anomaly_score_quantile", "anomaly_flagged_ratio"}
+SCORED = {
+    "anomaly_score_mean",
+    "anomaly_score_stddev",
+    "anomaly_score_quantile",
+    "anomaly_flagged_ratio",
+    "anomaly_drift",
+    "anomaly_drift_evidence",
+    "comparison_insufficient",
+    "baseline_value",
+}
 JUDGED = {"anomaly_auroc_ratio", "anomaly_precision_ratio", "anomaly_recall_ratio", "anomaly_f1_ratio"}
-IMAGES = {"images_passing_ratio", "empty_images"}
+IMAGES = {"images_passing_ratio", "empty_images", *CHANGED}
 
 
 @pytest.mark.parametrize(
@@ -147,7 +161,7 @@ IMAGES = {"images_passing_ratio", "empty_images"}
         (projects.box_detector, IMAGES | {"map_ratio", "class_ap_ratio", "mean_image_map_ratio"}),
         (
             projects.regression,
-            {"accuracy_ratio", "mean_absolute_error", "mean_squared_error", "r2", "slice_accuracy_ratio", "slice_windows"},
+            {"accuracy_ratio", "mean_absolute_error", "mean_squared_error", "r2", "slice_accuracy_ratio", "slice_windows", *CHANGED},
         ),
         (projects.freeform, {"left_out"}),
         (projects.label_map, set()),

@@ -5,7 +5,11 @@ from collections.abc import Iterable, Mapping
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.exposition import generate_latest
 
+from monitor.alerts.states import AlertState, Phase
 from monitor.errors import PullState
+from monitor.evaluate.change import Change
+from monitor.evaluate.comparison import BaselineFigures, Comparison
+from monitor.evaluate.drift import Distances, Drift
 from monitor.evaluate.figures import (
     Anomaly,
     Calibration,
@@ -132,11 +136,55 @@ def regressor() -> Evaluation:
     )
 
 
+def compared() -> Comparison:
+    """A comparison of the classifier: fewer correct, because of the model and of new samples, whose scores drifted."""
+    kmeans = classifier().blocks[1]
+    change = Change(
+        "accuracy",
+        0.94,
+        0.9,
+        {"total": -0.04, "model": -0.03, "labels": 0.0, "added": -0.0125, "removed": 0.0025},
+        {"total": 0.004, "model": 0.002, "added": 0.25},
+        shared=100,
+        added=20,
+        removed=1,
+    )
+    distances = Distances(0.2, 0.11, 0.375, 0.09, 0.05)
+    drift = Drift(
+        block=kmeans,
+        distances={"total": distances, "model": Distances(0.0, 0.0, 0.0, 0.0, 0.0), "data": distances},
+        pvalues={"total": 0.003},
+        gates={"total": True, "model": False, "data": False},
+        insufficient=False,
+        reference=101,
+        current=120,
+        shared=100,
+        added=20,
+        evidence=1.75,
+        since=NOW - 5 * 86400,
+    )
+    baseline = BaselineFigures("pinned", NOW - 5 * 86400, "0123", {"accuracy": 0.94, "mean_f1": 0.9, "anomaly_flagged": 0.02})
+    return Comparison(baseline, (change,), (drift,), {"psi": 0.02, "js": 0.045}, ("the model was trained again since the baseline",))
+
+
 def full() -> Board:
     """Everything at once: five kinds of target in four projects, two of which fail."""
-    return board(
-        snapshot(target(team="edge", site="Genève"), classifier(), last_change=NOW - 86400, trained=NOW - 2 * 86400, impulse_stale=False),
-        snapshot(target(variant="float32", team="edge", site="Genève"), classifier(), PullState.NO_RESULTS, age=STALE_AFTER + 1),
+    found = board(
+        snapshot(
+            target(team="edge", site="Genève"),
+            classifier(),
+            last_change=NOW - 86400,
+            trained=NOW - 2 * 86400,
+            impulse_stale=False,
+            comparison=compared(),
+        ),
+        snapshot(
+            target(variant="float32", team="edge", site="Genève"),
+            classifier(),
+            PullState.NO_RESULTS,
+            age=STALE_AFTER + 1,
+            comparison=compared(),
+        ),
         snapshot(target(22222, 2, project="shelf \\ cups"), detector(), PullState.UNREACHABLE, age=1000),
         snapshot(target(22222, 3, project="shelf \\ cups"), fomo()),
         snapshot(target(33333, 1, project="weight", owner="QA"), regressor(), impulse_stale=True),
@@ -148,6 +196,17 @@ def full() -> Board:
             ProjectStatus(44444),
         ),
     )
+    first, second, third = list(found.watched)[:3]
+    for name, of, phase in (
+        ("EdgeImpulseAccuracyRegressed", first, Phase.FIRING),
+        ("EdgeImpulseAnomalyDrift", first, Phase.PENDING),
+        ("EdgeImpulseAccuracyRegressed", second, Phase.RESOLVED),
+        ("EdgeImpulsePullFailing", third, Phase.INACTIVE),
+        ("EdgeImpulseKeyExpiring", "project-33333", Phase.FIRING),
+    ):
+        found.alerts[name, of] = AlertState(name, of, "digest", phase, severity="warning")
+    found.thresholds = {first: {"EdgeImpulseAccuracyRegressed": 0.03, "EdgeImpulseAnomalyDrift": 2.0}}
+    return found
 
 
 def registry(shown: Board, *, now: float = NOW, class_limit: int = 30) -> CollectorRegistry:
@@ -172,6 +231,10 @@ def used_service(made: CollectorRegistry) -> ServiceMetrics:
     metrics.heartbeat(NOW - 2)
     metrics.loop_lag(0.003)
     metrics.targets(6)
+    metrics.store(True)
+    metrics.receivers(["webhook"])
+    metrics.notification("webhook", "delivered")
+    metrics.queue_length("webhook", 2)
     return metrics
 
 

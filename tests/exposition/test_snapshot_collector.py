@@ -10,6 +10,7 @@ from exposition_boards import (
     board,
     classified,
     classifier,
+    compared,
     detector,
     fomo,
     full,
@@ -363,3 +364,47 @@ def test_board_may_change_during_a_scrape() -> None:
 
     assert {"7", "8", "0", "1", "2"} == during
     assert {"7", "8", "99", "0", "1", *map(str, range(10, 20))} == after
+
+
+def test_comparison() -> None:
+    """Changes, p-values, drift and the baseline are series of their own; what is not known is absent."""
+    of = board(snapshot(target(), classifier(), comparison=compared()))
+
+    assert {("model",): -0.03, ("labels",): 0, ("added",): -0.0125, ("removed",): 0.0025, ("total",): -0.04} == shown(
+        of, "edge_impulse_change_ratio", "cause"
+    )
+    assert {("accuracy", "total"): 0.004, ("accuracy", "model"): 0.002, ("accuracy", "added"): 0.25} == shown(
+        of, "edge_impulse_change_pvalue", "metric", "cause"
+    )
+    drift = shown(of, "edge_impulse_anomaly_drift", "statistic", "cause")
+    assert {"ks", "psi", "wasserstein", "js"} == {statistic for statistic, _ in drift}
+    assert (0.2, 0) == (drift["ks", "data"], drift["wasserstein", "model"])
+    assert {("4", "total"): 0.003} == shown(of, "edge_impulse_anomaly_drift_pvalue", "block_id", "cause")
+    assert {("Anomaly detection",): 1.75} == shown(of, "edge_impulse_anomaly_drift_evidence", "block")
+    assert {("4",): 0} == shown(of, "edge_impulse_comparison_insufficient", "block_id")
+    assert {("psi",): 0.02, ("js",): 0.045} == shown(of, "edge_impulse_prediction_drift", "statistic")
+    assert {(): NOW - 5 * 86400} == shown(of, "edge_impulse_baseline_timestamp_seconds")
+    assert {("accuracy",): 0.94, ("mean_f1",): 0.9, ("anomaly_flagged",): 0.02} == shown(of, "edge_impulse_baseline_value", "metric")
+
+
+def test_comparison_leaves_with_the_figures() -> None:
+    """A comparison of stale figures is not shown, nor is one that there is not."""
+    stale = board(snapshot(target(), classifier(), age=STALE_AFTER + 1, comparison=compared()))
+
+    for of in (stale, board(snapshot(target(), classifier()))):
+        assert {} == shown(of, "edge_impulse_change_ratio", "cause")
+        assert {} == shown(of, "edge_impulse_baseline_timestamp_seconds")
+
+
+def test_alerts() -> None:
+    """Pending and firing alerts are 1, others absent; those of a project carry its id alone, and stay whatever its targets do."""
+    found = shown(full(), "edge_impulse_alerts", "alertname", "project_id", "alertstate", "severity")
+
+    assert {
+        ("EdgeImpulseAccuracyRegressed", "12345", "firing", "warning"): 1,
+        ("EdgeImpulseAnomalyDrift", "12345", "pending", "warning"): 1,
+        ("EdgeImpulseKeyExpiring", "33333", "firing", "warning"): 1,
+    } == found
+    assert {("EdgeImpulseAccuracyRegressed", "int8"): 0.03, ("EdgeImpulseAnomalyDrift", "int8"): 2} == shown(
+        full(), "edge_impulse_alert_threshold", "alertname", "variant"
+    )

@@ -1,0 +1,84 @@
+"""`Caretaker`: opens the store, sees whether it can be used, and forgets what is old."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import structlog
+
+from monitor.store import Store, StoreError
+
+CHECK = 5.0
+"""Seconds between two looks at the store; while it cannot be opened, the pause before the next attempt."""
+PRUNE = 3600.0
+"""Seconds between two rounds of deleting old runs."""
+
+log = structlog.get_logger()
+
+
+class Observer(Protocol):
+    """Who shows whether the store can be used."""
+
+    def store(self, up: bool) -> None: ...  # noqa: D102
+
+
+class Caretaker:
+    """Looks after a store while the service runs. Its failures stop nothing else.
+
+    Args:
+        store: Not open yet.
+        observer: Shows whether it can be used.
+        clock: Unix seconds.
+        opened: Awaited each time after the store was opened.
+    """
+
+    def __init__(self, store: Store, observer: Observer, clock: Callable[[], float], opened: Callable[[], Awaitable[None]]) -> None:
+        self._store, self._observer, self._clock, self._on_open = store, observer, clock, opened
+        self._open = False
+        self._told = ""
+
+    async def open(self) -> None:
+        """Open the store; a failure is logged once, and shows in `Store.problem`."""
+        try:
+            await self._store.open()
+        except StoreError as error:
+            self._note(error)
+            return
+        self._open = True
+        self._note(None)
+        await self._on_open()
+
+    async def watch(self) -> None:
+        """Open the store if that failed, and see whether it can be used, until cancelled."""
+        while True:
+            await asyncio.sleep(CHECK)
+            try:
+                if self._open:
+                    await self._store.check()
+                    self._note(self._store.problem)
+                else:
+                    await self.open()
+            except Exception:  # a bug met in one look must not end the looking
+                log.exception("store.watch_crashed")
+
+    async def prune(self, retention: float) -> None:
+        """Delete runs that are older than `retention` seconds."""
+        if not self._open:
+            return
+        try:
+            deleted = await self._store.prune(self._clock() - retention)
+        except StoreError as error:
+            log.warning("retention.failed", error=str(error))
+            return
+        log.info("retention.finished", runs=deleted)
+
+    def _note(self, error: StoreError | None) -> None:
+        self._observer.store(error is None)
+        text = str(error or "")
+        if text and not self._told:
+            log.error("store.failed", error=text)
+        elif self._told and not text:
+            log.info("store.recovered")
+        self._told = text

@@ -1,0 +1,324 @@
+"""`Memory`: what a run means beside those before it: compare, judge, and write all of it in one transaction.
+
+A store that cannot be used costs the comparison and the record, never the figures: the run is shown all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from concurrent.futures import Executor
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import Any
+
+import structlog
+
+from monitor.config import BaselineConfig
+from monitor.errors import PullState
+from monitor.evaluate.comparison import BaselineFigures, Comparison, compare
+from monitor.evaluate.drift import DriftMemory, Side
+from monitor.evaluate.figures import Evaluation
+from monitor.judge import Judge
+from monitor.results import ResultSet
+from monitor.snapshots import Snapshot
+from monitor.store import Baseline, Run, Store, StoreCorrupt, StoreError, StoreTooNew, Transaction
+from monitor.targets import Target
+
+PINNED = "pinned"
+FIRST_RUN = "the first good run"
+OTHER_FILTERS = "the first good run with these filters"
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a good pull found.
+
+    Attributes:
+        results: The columns.
+        fingerprint: Of them.
+        evaluation: The figures.
+        trained: Unix seconds of the model's training; None where the key may not read it.
+        impulse_stale: Whether the data set changed since features were generated; None where unknown.
+    """
+
+    results: ResultSet
+    fingerprint: str
+    evaluation: Evaluation
+    trained: float | None
+    impulse_stale: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How a target's baseline is chosen.
+
+    Attributes:
+        baseline: Mode and age.
+        selection: Which samples are taken, as `FilterConfig.text` says it; runs with another selection are no baseline.
+    """
+
+    baseline: BaselineConfig
+    selection: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """A comparison, and what it changes in the store.
+
+    Attributes:
+        comparison: None where there is nothing to compare with.
+        baseline: The run it is with; None where it is the current one, or none.
+        pinned: The number of the pinned run it was made under; None where the current run becomes the pinned one.
+        memories: To be kept for the next comparison; None where nothing advanced.
+    """
+
+    comparison: Comparison | None = None
+    baseline: Run | None = None
+    pinned: int | None = None
+    memories: dict[int, DriftMemory] | None = None
+
+
+class Memory:
+    """Compares and remembers the runs of targets.
+
+    Args:
+        store: Open, or to be opened later.
+        workers: Threads for computing.
+        judge: Judges each run, and remembers what came of it in the run's own transaction; None judges nothing.
+    """
+
+    def __init__(self, store: Store, workers: Executor, judge: Judge | None = None) -> None:
+        self.store, self._workers, self._judge = store, workers, judge
+        self._pinned_run: dict[str, int | None] = {}
+
+    async def recall(self, target: Target, stale_after: float) -> Snapshot | None:
+        """What the store knows of a target's last runs; None where it knows none, or cannot be asked.
+
+        The figures are those of the last good run; the last attempt may be a later, failed one.
+        """
+        if self.store.problem is not None:
+            return None
+        try:
+            last = await self.store.runs(target.key.id, limit=1)
+            good = await self.store.last_good(target.key.id)
+        except StoreError as error:
+            log.warning("run.not_recalled", target=target.key.id, error=str(error))
+            return None
+        if not last:
+            return None
+        shown = Snapshot(target, stale_after, last[0].state, last[0].finished, error=last[0].error)
+        if good is None:
+            return shown
+        return replace(
+            shown,
+            last_success=good.finished,
+            last_change=good.last_change,
+            fingerprint=good.fingerprint,
+            evaluation=good.evaluation,
+            comparison=good.comparison,
+            trained=good.trained,
+            impulse_stale=good.impulse_stale,
+        )
+
+    async def remember(self, policy: Policy, before: Snapshot, snapshot: Snapshot, found: Found | None, started: float) -> Snapshot:
+        """Compare a run with its baseline and write it; never raises for the store's sake.
+
+        Args:
+            policy: How the baseline is chosen.
+            before: What was known before the run.
+            snapshot: What is known after it.
+            found: What the pull found; None where it failed.
+            started: Unix seconds.
+
+        Returns:
+            The snapshot, with the comparison.
+        """
+        kept = before.comparison if before.fingerprint == snapshot.fingerprint else None
+        snapshot = replace(snapshot, comparison=kept)
+        if self.store.problem is not None:  # whoever looks after it tries it again: no pull waits for what is known to fail
+            return snapshot
+        compared = _Compared()
+        try:
+            if found is not None:
+                compared = await self._compare(policy, before, snapshot, found)
+                snapshot = replace(snapshot, comparison=compared.comparison)
+                _log_notes(before, snapshot)
+            await self._write(policy, before, snapshot, found, compared, started)
+        except StoreError as error:
+            log.warning("run.not_remembered", target=snapshot.target.key.id, error=str(error))
+        return snapshot
+
+    async def _compare(self, policy: Policy, before: Snapshot, snapshot: Snapshot, found: Found) -> _Compared:
+        """The comparison of a good run; the one before where nothing it depends on has changed."""
+        target_id, finished = snapshot.target.key.id, snapshot.last_pull
+        pinned = await self._pinned(target_id, policy)
+        baseline = await self._baseline(target_id, policy, pinned, found.fingerprint, finished)
+        own = policy.baseline.mode == PINNED and pinned is None  # the current run is the baseline
+        if baseline is None and not own:
+            return _Compared(pinned=pinned.id if pinned else None)
+        mode = policy.baseline.mode
+        evaluation = found.evaluation if baseline is None else baseline.evaluation
+        assert evaluation is not None  # good runs have one
+        shown = (
+            BaselineFigures.of(mode, finished, found.fingerprint, evaluation, found.trained)
+            if baseline is None
+            else BaselineFigures.of(mode, baseline.finished, baseline.fingerprint or "", evaluation, baseline.trained)
+        )
+        number = pinned.id if pinned else None
+        same_pinned = mode == PINNED or self._pinned_run.get(target_id) == number
+        self._pinned_run[target_id] = number
+        known = before.comparison
+        same_run = before.fingerprint == found.fingerprint and before.trained == found.trained
+        if known and known.baseline == shown and same_run and same_pinned:
+            return _Compared(known, baseline, number)
+        current = Side(finished, found.results, found.trained)
+        try:
+            against = current if baseline is None else await self._side(baseline)
+            reference = current if pinned is None else against if baseline and number == baseline.id else await self._side(pinned)
+        except (StoreCorrupt, StoreTooNew) as error:  # not the store as a whole: one result set in it
+            return _Compared(
+                Comparison(shown, notes=(f"the baseline cannot be read, pin another run: {error}",), broken=True), baseline, number
+            )
+        memories = await self.store.drift_memories(target_id)
+        seed = int.from_bytes(hashlib.sha256(f"{target_id} {found.fingerprint}".encode()).digest()[:8], "big")
+        try:
+            comparison, kept = await self._in_worker(compare, against, current, reference, shown, memories, seed)
+        except Exception:  # a bug in the comparison must cost neither figures nor record
+            log.exception("comparison.crashed", target=target_id)
+            return _Compared(Comparison(shown, notes=("the comparison failed, see the log",), broken=True), baseline, number)
+        return _Compared(comparison, baseline, number, kept)
+
+    async def _pinned(self, target_id: str, policy: Policy) -> Run | None:
+        """The pinned run, unless it was made with other filters."""
+        row = await self.store.baseline(target_id, PINNED)
+        run = await self.store.run(row.run_id) if row else None
+        return run if run is not None and run.selection == policy.selection else None
+
+    async def _baseline(self, target_id: str, policy: Policy, pinned: Run | None, fingerprint: str, now: float) -> Run | None:
+        match policy.baseline.mode:
+            case "previous":
+                return await self.store.previous(target_id, fingerprint, policy.selection)
+            case "rolling":
+                return await self.store.newest_before(target_id, now - (policy.baseline.age or 0.0), policy.selection)
+            case _:
+                return pinned
+
+    async def _side(self, run: Run) -> Side:
+        """A stored run as one side of a comparison.
+
+        Raises:
+            StoreCorrupt, StoreTooNew: Its result set cannot be read.
+        """
+        results = await self.store.results(run.id) if run.id is not None else None
+        if results is None:
+            raise StoreCorrupt(f"the result set of run {run.id} of {run.target_id} is gone")
+        return Side(run.finished, results, run.trained)
+
+    def forget(self, target_id: str) -> None:
+        """Drop what is kept in memory about a target."""
+        self._pinned_run.pop(target_id, None)
+
+    async def _write(
+        self, policy: Policy, before: Snapshot, snapshot: Snapshot, found: Found | None, compared: _Compared, started: float
+    ) -> None:
+        """All that a run leaves behind, in one transaction."""
+        target_id = snapshot.target.key.id
+        packed = await self.store.pack(target_id, found.results, found.fingerprint) if found else None
+        run = Run(
+            target_id=target_id,
+            started=started,
+            finished=snapshot.last_pull,
+            state=snapshot.state,
+            error=snapshot.error,
+            selection=policy.selection,
+        )
+        if found is not None:
+            run = replace(
+                run,
+                fingerprint=found.fingerprint,
+                changed=before.fingerprint not in (None, found.fingerprint),
+                last_change=snapshot.last_change,
+                trained=found.trained,
+                impulse_stale=found.impulse_stale,
+                evaluation=found.evaluation,
+                comparison=compared.comparison,
+            )
+        async with self._judge.lock(target_id) if self._judge else nullcontext():
+            async with self.store.transaction() as tx:
+                number = await tx.add_run(run, packed)
+                if found is not None:
+                    await self._keep(tx, policy, run, number, compared)
+                states = await self._judge.judge(tx, snapshot) if self._judge else []
+            if self._judge:
+                self._judge.show(states)
+
+    async def _keep(self, tx: Transaction, policy: Policy, run: Run, number: int, compared: _Compared) -> None:
+        """Baselines and what drift remembers; nothing that another program has overtaken while this was computed."""
+        pinned = await tx.baseline(run.target_id, PINNED)
+        if compared.pinned is None:
+            known = await tx.run(pinned.run_id) if pinned else None
+            if known is not None and known.selection == policy.selection:
+                return  # someone pinned a run meanwhile: what was compared is of no use to the next comparison
+            why = FIRST_RUN if pinned is None else OTHER_FILTERS
+            await tx.set_baseline(Baseline(run.target_id, PINNED, number, run.finished, why))
+        elif pinned is None or pinned.run_id != compared.pinned:
+            return
+        if policy.baseline.mode != PINNED:
+            await self._protect(tx, policy.baseline.mode, run, compared.baseline)
+        if compared.memories is not None:
+            await tx.put_drift_memories(run.target_id, compared.memories)
+
+    async def _protect(self, tx: Transaction, mode: str, run: Run, baseline: Run | None) -> None:
+        """Note the run that the mode chose, so that retention keeps it."""
+        if baseline is None or baseline.id is None:
+            await tx.clear_baseline(run.target_id, mode)
+            return
+        known = await tx.baseline(run.target_id, mode)
+        if known is None or known.run_id != baseline.id:
+            await tx.set_baseline(Baseline(run.target_id, mode, baseline.id, run.finished, f"chosen by mode {mode}"))
+
+    async def _in_worker(self, function: Callable[..., Any], *args: object) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._workers, function, *args)
+
+
+async def pin(store: Store, run: Run, why: str, now: float) -> None:
+    """Make a good run the target's pinned baseline; drift begins anew from it.
+
+    Args:
+        store: Open.
+        run: From the store.
+        why: Who or what wanted it, in a sentence.
+        now: Unix seconds.
+
+    Raises:
+        ValueError: It is no good run: it has no result set to compare with.
+        StoreError: The store does not take it.
+    """
+    if run.state is not PullState.OK or run.id is None:
+        raise ValueError(f"run {run.id} of {run.target_id} ended as {run.state}: only a good run can be a baseline")
+    async with store.transaction() as tx:
+        await tx.set_baseline(Baseline(run.target_id, PINNED, run.id, now, why))
+        await tx.clear_drift_memories(run.target_id)
+
+
+async def unpin(store: Store, target_id: str) -> bool:
+    """Forget the target's pinned baseline, so that its next good run becomes it; answers whether there was one.
+
+    Raises:
+        StoreError: The store does not take it.
+    """
+    async with store.transaction() as tx:
+        await tx.clear_drift_memories(target_id)
+        return await tx.clear_baseline(target_id, PINNED)
+
+
+def _log_notes(before: Snapshot, snapshot: Snapshot) -> None:
+    """What changed about the model is logged once, when it is first seen."""
+    known = set(before.comparison.notes if before.comparison else ())
+    for note in snapshot.comparison.notes if snapshot.comparison else ():
+        if note not in known:
+            log.warning("comparison.note", target=snapshot.target.key.id, note=note)

@@ -1,0 +1,309 @@
+"""`Roster`: which targets are watched right now, and how; found by asking Studio, kept in agreement with the configuration."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+
+import msgspec
+import structlog
+
+from monitor.alerts.rules import Subject
+from monitor.alerts.states import Pulse
+from monitor.config import Config, ProjectConfig
+from monitor.discovery import Discovery, discover
+from monitor.errors import PullState, StudioError
+from monitor.judge import Watched
+from monitor.pipeline import Pipeline, Watch, studio_project
+from monitor.scheduler import Grid, Scheduler, first_delay, trigger
+from monitor.sharding import Shard
+from monitor.snapshots import Board, ProjectStatus, Snapshot
+from monitor.store import State, Store, StoreError
+from monitor.studio.client import Client
+from monitor.targets import TargetKey
+
+REDISCOVER = 30.0
+"""Seconds before a failed discovery is tried again; doubles up to the project's interval."""
+
+_DISCOVERY = "discovery"  # kind of state in the store
+_PROJECT = "project-"  # before the number of a project that alerts are about
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Entry:
+    """One entry of the configuration's projects, with what its last discovery found.
+
+    Attributes:
+        project: The entry.
+        state: How its last discovery ended; None until one has.
+        found: What the last good one found, perhaps before a restart.
+        failures: How many have failed since.
+        since: Unix seconds of the last good one, or of when the entry was first seen.
+        error: What the last one failed with, in a sentence; empty where it did not.
+    """
+
+    project: ProjectConfig
+    state: PullState | None = None
+    found: Discovery | None = None
+    failures: int = 0
+    since: float = 0.0
+    error: str = ""
+
+    @property
+    def name(self) -> str:
+        """Identity over reloads and restarts: two entries of one project differ in one of these."""
+        project = self.project
+        return f"discovery {project.id} {project.category} {project.impulses} {project.variants}"
+
+
+class Roster:
+    """The entries of the configuration, their targets, and the jobs that discover and pull them.
+
+    Args:
+        scheduler: Runs the jobs.
+        board: Is told what is watched.
+        pipeline: Restores what the store knows of a target.
+        store: Keeps discoveries over restarts.
+        changed: Called after what is watched, or how, may have changed.
+        pull: Pulls a watched target; answers what is shown of it.
+        client: The client for Studio as it is now; a reload may replace it.
+        clock: Unix seconds.
+        shard: Which of the targets are this process's.
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        board: Board,
+        pipeline: Pipeline,
+        store: Store,
+        changed: Callable[[], None],
+        pull: Callable[[Watch], Awaitable[Snapshot]],
+        client: Callable[[], Client],
+        clock: Callable[[], float],
+        shard: Shard,
+    ) -> None:
+        self._scheduler, self._board, self._pipeline, self._store = scheduler, board, pipeline, store
+        self._changed = changed
+        self._pull_target, self._client, self._clock, self._shard = pull, client, clock, shard
+        self._entries: dict[str, Entry] = {}
+        self._scheduled: set[str] = set()
+        self.watches: dict[str, Watch] = {}
+        self._projects: dict[int | None, list[Entry]] = {}
+        self._began: dict[str, float] = {}
+        self._config: Config
+
+    @property
+    def asked(self) -> bool:
+        """Whether each project was asked for its targets once, however that ended."""
+        return all(entry.state is not None for entry in self._entries.values())
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The entries, in the order of the configuration."""
+        return tuple(self._entries.values())
+
+    async def apply(self, config: Config, *, rediscover: bool) -> None:
+        """Diff the entries by name: add, keep, remove; new and changed ones are asked for at once, with `rediscover` all of them."""
+        self._config = config
+        before = self._entries
+        wanted = {entry.name: entry for entry in (Entry(project, since=self._clock()) for project in config.projects)}
+        for name in before.keys() - wanted.keys():
+            self._scheduler.remove(name)
+        changed = []
+        for name, entry in wanted.items():
+            known = before.get(name)
+            if rediscover or known is None or known.project != entry.project:
+                changed.append(name)
+            if known is not None:  # the same object stays: a discovery that is under way will write to it
+                known.project = entry.project
+                wanted[name] = known
+        self._entries = wanted
+        self._projects = {}
+        for entry in wanted.values():
+            if self._shard.owns(_project_key(entry.project.id)):
+                self._projects.setdefault(entry.project.id, []).append(entry)
+        await self.recall()
+        self._reconcile()
+        for name in changed:
+            every = config.studio.discover
+            self._scheduler.add(name, Grid(every, random.Random(name).random() * every), partial(self._discover, name), delay=0.0)
+
+    async def recall(self) -> None:
+        """Take up what was known before a restart of entries that nothing is known of: their targets, and the figures of these."""
+        for name, entry in list(self._entries.items()):
+            if entry.found is not None or self._store.problem is not None:
+                continue
+            try:
+                state = await self._store.state(_DISCOVERY, "", name)
+                found = msgspec.json.decode(state.value, type=Discovery) if state else None
+            except (StoreError, msgspec.MsgspecError) as error:
+                log.warning("discovery.not_recalled", project_id=entry.project.id, error=str(error))
+                continue
+            if found is not None:
+                await self._restore(entry, found)
+                entry.found = entry.found or found  # a discovery may have ended meanwhile
+        self._reconcile()
+
+    def subjects(self) -> list[str]:
+        """The ids of all that alerts can be about: the targets, and the projects that are this shard's."""
+        return [*self.watches, *(f"{_PROJECT}{number}" for number in self._projects)]
+
+    def watched(self, subject_id: str, snapshot: Snapshot | None = None) -> Watched | None:
+        """A target or project with how its pulls or discoveries go; None where it is not watched.
+
+        Args:
+            subject_id: Its id.
+            snapshot: Of the target, where another one than the shown one is meant.
+        """
+        external_url = self._config.http.external_url
+        if (watch := self.watches.get(subject_id)) is not None:
+            began, interval = self._began[subject_id], watch.schedule.interval
+            shown = snapshot or self._board.snapshots.get(subject_id)
+            pulse = Pulse(shown.state, began, interval, shown.last_success, shown.error) if shown else Pulse(None, began, interval)
+            return Watched(Subject.target(watch.target, external_url), pulse)
+        if (entries := self._projects.get(_project_number(subject_id))) is None:
+            return None
+        entry = next((entry for entry in entries if entry.state not in (None, PullState.OK)), entries[0])  # the one that fails
+        expires = next((found.key_expires for one in entries if (found := one.found) is not None and found.key_expires), None)
+        interval = self._config.schedule_of(entry.project).interval
+        pulse = Pulse(entry.state, entry.since, interval, entry.since, entry.error, expires)
+        return Watched(Subject.project(entry.project.id, entry.project.labels, external_url), pulse)
+
+    def gone(self, subject_id: str) -> bool:
+        """Whether something that is not watched was this shard's, and is known to have gone: its project was asked, or has gone too."""
+        if (number := _project_number(subject_id)) is not None:
+            return self._shard.owns(_project_key(number)) and number not in self._projects
+        try:
+            key = TargetKey.parse(subject_id)
+        except ValueError:
+            return True
+        entries = [entry for entry in self._entries.values() if entry.project.id == key.project_id]
+        return self._shard.owns(key) and all(entry.found is not None for entry in entries)
+
+    def soon(self, target_id: str) -> bool:
+        """Pull a target now, if it is watched; answers whether it is."""
+        if target_id in self._scheduled:
+            self._scheduler.soon(target_id)
+        return target_id in self._scheduled
+
+    async def _restore(self, entry: Entry, found: Discovery) -> None:
+        """Show what the store knows of the targets, so that figures outlive a restart."""
+        for target in found.targets:
+            if self._shard.owns(target.key):
+                watch = Watch.of(self._config, entry.project, target, found)
+                self._board.watch(watch.target, watch.stale_after)
+                await self._pipeline.restore(watch)
+
+    async def _discover(self, name: str) -> None:
+        entry = self._entries.get(name)
+        if entry is None:
+            return
+        project, client = entry.project, self._client()
+        log_fields = {"project_id": project.id}
+        before = entry.state
+        try:
+            found = await discover(await studio_project(client, project), project)
+            await self._restore(entry, found)
+            entry.found, entry.state = found, PullState.OK
+            entry.failures, entry.error = 0, ""
+            log.info("discovery.finished", targets=len(found.targets), **log_fields)
+            await self._keep(name, found)
+        except StudioError as error:
+            entry.state, entry.error = error.state, str(error)
+            (log.error if before is not error.state else log.info)(
+                "discovery.failed", state=str(error.state), error=str(error), **log_fields
+            )
+        except Exception as error:
+            entry.state, entry.error = PullState.INVALID, repr(error)
+            log.exception("discovery.crashed", error=repr(error), **log_fields)
+        if entry.state is PullState.OK or entry.failures == 0:
+            entry.since = self._clock()  # discoveries may be far apart: a failure counts from the first one on
+        if entry.state is not PullState.OK:
+            self._discover_again(name, entry)
+        if entry.project is not project or self._client() is not client:
+            self._scheduler.soon(name, delay=1.0)  # a reload came in between: what it asked for was skipped as an overlap
+        self._reconcile()
+
+    async def _keep(self, name: str, found: Discovery) -> None:
+        """Remember what was found, so that a restart knows its targets before Studio answers."""
+        try:
+            async with self._store.transaction() as tx:
+                await tx.put_state(State(_DISCOVERY, "", name, msgspec.json.encode(found)))
+        except StoreError as error:
+            log.debug("discovery.not_kept", error=str(error))  # the store's trouble is told where it is watched
+
+    def _discover_again(self, name: str, entry: Entry) -> None:
+        """A refused key waits for the project's next turn; anything else is tried sooner, at a growing distance."""
+        interval = self._config.schedule_of(entry.project).interval
+        entry.failures += 1
+        refused = entry.state in (PullState.AUTH, PullState.NOT_FOUND)
+        self._scheduler.soon(name, interval if refused else min(interval, REDISCOVER * 2 ** min(entry.failures - 1, 10)))
+
+    def _reconcile(self) -> None:
+        """Make watches, jobs and what is shown agree with what the entries' discoveries found; failed ones keep what was known."""
+        wanted: dict[str, Watch] = {}
+        pulled: set[str] = set()
+        for entry in self._entries.values():
+            if entry.found is None:
+                continue
+            for target in entry.found.targets:
+                if self._shard.owns(target.key):
+                    wanted.setdefault(target.key.id, Watch.of(self._config, entry.project, target, entry.found))
+                    if entry.state is not None:  # discovery runs before the first pull, however it ends
+                        pulled.add(target.key.id)
+        for target_id in self._board.watched.keys() - wanted.keys():
+            self._board.forget(target_id)
+            self._pipeline.forget(target_id)
+        for target_id in self._scheduled - wanted.keys():
+            self._scheduler.remove(target_id)
+        self._scheduled &= wanted.keys()
+        before, self.watches = self.watches, wanted
+        self._began = {target_id: self._began.get(target_id, self._clock()) for target_id in wanted}
+        for target_id, watch in wanted.items():
+            self._board.watch(watch.target, watch.stale_after)
+            known = before.get(target_id)
+            spread = watch.target.key.spread()
+            fires, delay = trigger(watch.schedule, spread), first_delay(watch.schedule, spread)
+            if target_id in pulled - self._scheduled:
+                self._scheduler.add(target_id, fires, partial(self._pull, target_id), delay)
+            elif target_id in self._scheduled and known and (known.project != watch.project or known.schedule != watch.schedule):
+                self._scheduler.reschedule(target_id, fires, delay)
+        self._scheduled |= pulled
+        self._show_projects()
+        self._changed()
+
+    def _show_projects(self) -> None:
+        """One status per project id; of several entries, the one that fails."""
+        shown: dict[int, ProjectStatus] = {}
+        for entry in self._entries.values():
+            status = ProjectStatus(entry.project.id, entry.state, entry.found.key_expires if entry.found else None)
+            known = shown.get(entry.project.id)
+            if known is None or known.state in (None, PullState.OK):
+                shown[entry.project.id] = status
+        self._board.projects = shown
+
+    async def _pull(self, target_id: str) -> None:
+        watch = self.watches.get(target_id)
+        if watch is None:
+            return
+        snapshot = await self._pull_target(watch)
+        if snapshot.state is PullState.NOT_FOUND:
+            for name, entry in self._entries.items():
+                if entry.project == watch.project:
+                    self._scheduler.soon(name)
+
+
+def _project_number(subject_id: str) -> int | None:
+    """The project that an id of `subjects` is of; None for a target's."""
+    number = subject_id.removeprefix(_PROJECT)
+    return int(number) if number != subject_id and number.isdecimal() else None
+
+
+def _project_key(number: int) -> TargetKey:
+    """What decides which shard speaks for a project as a whole."""
+    return TargetKey(number, 0, "", "")

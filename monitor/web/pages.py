@@ -1,0 +1,170 @@
+"""The pages people open: all targets at a glance, and why one target's figures are what they are.
+
+HTML from templates with every value escaped, one stylesheet within the page, no script, relative links. Rendered in a
+thread: a page may hold hundreds of targets, or a matrix of many classes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from aiohttp import web
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from monitor import __version__, report, wording
+from monitor.alerts.states import Phase
+from monitor.evaluate.anomaly import threshold
+from monitor.evaluate.martingale import ALARM
+from monitor.snapshots import Snapshot
+from monitor.store import Run, StoreError
+from monitor.targets import Target
+from monitor.web import charts, views
+from monitor.web.service import Service
+
+RUNS_SHOWN = 50
+"""Newest runs on a target's page."""
+
+_ICON = (
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Cpath d='M1 9h3l2-6 4 11 2-5h3' "
+    "fill='none' stroke='%230a7' stroke-width='2'/%3E%3C/svg%3E"
+)
+
+
+class Pages:
+    """The pages of a service."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._templates = _environment()
+        style = self._templates.get_template("style.css").render()
+        digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+        self._templates.globals["style"] = Markup(style)  # our own file
+        policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:"
+        self._headers = {
+            "Content-Security-Policy": f"{policy}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+            "Cache-Control": "no-store",
+        }
+
+    def routes(self) -> list[web.RouteDef]:
+        """The pages' routes."""
+        return [web.get("/", self._status), web.get("/targets/{id}", self._target)]
+
+    async def _status(self, _request: web.Request) -> web.Response:
+        service = self._service
+        return await self._page("status.html", now=service.clock(), store_problem=service.store.problem, unready=service.unready())
+
+    async def _target(self, request: web.Request) -> web.Response:
+        service, target_id = self._service, request.match_info["id"]
+        target = service.board.watched.get(target_id)
+        if target is None:
+            close = get_close_matches(target_id, list(service.board.watched), n=5, cutoff=0.5)
+            return await self._page("missing.html", status=404, target_id=target_id, close=close)
+        runs: list[Run] = []
+        problem = service.store.problem
+        try:
+            runs = await service.store.runs(target_id, limit=RUNS_SHOWN)
+        except StoreError as error:
+            problem = error
+        return await self._page(
+            "target.html",
+            now=service.clock(),
+            target=target,
+            snapshot=service.board.snapshots.get(target_id),
+            runs=runs,
+            store_problem=problem,
+        )
+
+    async def _page(self, template: str, status: int = 200, **context: Any) -> web.Response:
+        return web.Response(
+            status=status,
+            body=await asyncio.to_thread(self._render, template, context),
+            content_type="text/html",
+            charset="utf-8",
+            headers=self._headers,
+        )
+
+    def _render(self, template: str, context: Mapping[str, Any]) -> bytes:
+        board, limit = self._service.board, self._service.class_limit
+        match template:
+            case "status.html":
+                context = {**context, "overview": views.overview(board, context["now"])}
+            case "target.html":
+                alerts = views.shown_alerts(board, context["now"], context["target"].key.id)
+                context = {**context, **_target_view(limit=limit, **context), "alerts": alerts}
+        # A lone surrogate in a name from Studio would make the whole page impossible to encode.
+        return self._templates.get_template(template).render(context).encode("utf-8", "replace")
+
+
+def _target_view(
+    now: float, target: Target, snapshot: Snapshot | None, runs: Sequence[Run], store_problem: StoreError | None, limit: int
+) -> dict[str, Any]:
+    """What the target's page shows beyond the snapshot itself."""
+    evaluation = snapshot.evaluation if snapshot else None
+    comparison = snapshot.comparison if snapshot else None
+    figures = views.figures(snapshot)
+    classes, classes_cut = views.class_rows(evaluation, limit) if evaluation else ((), 0)
+    return {
+        "evaluation": evaluation,
+        "comparison": comparison,
+        "figures": figures,
+        "stale": evaluation is not None and snapshot is not None and not snapshot.fresh(now),
+        "bars": {change.metric: charts.change_bar(change) for change in comparison.changes} if comparison else {},
+        "drifts": {drift.block.id: drift for drift in comparison.drifts} if comparison else {},
+        "classes": classes,
+        "classes_cut": classes_cut,
+        "confusion": views.confusion(evaluation, limit) if evaluation else None,
+        "sparks": charts.sparks(runs, views.GLANCE, dict(comparison.baseline.values) if comparison else {}),
+        "newest": [(run, views.figures(_as_snapshot(target, run))) for run in reversed(runs)],
+    }
+
+
+def _as_snapshot(target: Target, run: Run) -> Snapshot:
+    return Snapshot(target, 0.0, run.state, run.finished, evaluation=run.evaluation, comparison=run.comparison)
+
+
+def _environment() -> Environment:
+    templates = Environment(
+        loader=PackageLoader("monitor.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        auto_reload=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters |= {
+        "figure": lambda value, metric: wording.figure(metric, value),
+        "bounds": lambda interval, metric: wording.bounds(metric, interval),
+        "difference": lambda value, metric: wording.difference(metric, value),
+        "number": wording.number,
+        "points": wording.points,
+        "pvalue": wording.pvalue,
+        "when": wording.when,
+        "iso": report.when,
+        "duration": wording.duration,
+        "causes": wording.causes,
+        "conclusion": wording.conclusion,
+        "threshold": threshold,
+        "began": views.began,
+        "path": views.target_path,
+    }
+    templates.globals |= {
+        "version": __version__,
+        "icon": _ICON,
+        "Phase": Phase,
+        "NAMES": wording.NAMES,
+        "LEFT_OUT": wording.LEFT_OUT,
+        "GLANCE": views.GLANCE,
+        "BELIEVED": views.BELIEVED,
+        "ALARM": ALARM,
+        "RUNS_SHOWN": RUNS_SHOWN,
+        "BAR_WIDTH": charts.BAR_WIDTH,
+        "SPARK_WIDTH": charts.SPARK_WIDTH,
+        "SPARK_HEIGHT": charts.SPARK_HEIGHT,
+    }
+    return templates
