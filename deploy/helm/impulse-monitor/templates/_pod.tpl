@@ -1,0 +1,163 @@
+{{/* The pod, the same for the Deployment and for the shards. */}}
+{{- define "impulse-monitor.pod" -}}
+metadata:
+  labels:
+    {{- include "impulse-monitor.labels" . | nindent 4 }}
+    {{- with .Values.podLabels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  annotations:
+    checksum/restart: {{ include "impulse-monitor.restartFor" . }}
+    {{- with .Values.podAnnotations }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+spec:
+  serviceAccountName: {{ include "impulse-monitor.serviceAccountName" . }}
+  automountServiceAccountToken: false
+  enableServiceLinks: false
+  {{- with .Values.imagePullSecrets }}
+  imagePullSecrets:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  securityContext:
+    runAsNonRoot: true
+    runAsUser: 65532
+    runAsGroup: 65532
+    fsGroup: 65532
+    fsGroupChangePolicy: OnRootMismatch
+    seccompProfile:
+      type: RuntimeDefault
+  terminationGracePeriodSeconds: {{ add .Values.shutdownGraceSeconds 20 }}
+  containers:
+    - name: impulse-monitor
+      image: {{ include "impulse-monitor.image" . | quote }}
+      imagePullPolicy: {{ .Values.image.pullPolicy }}
+      args:
+        - run
+        - --config=/etc/impulse-monitor/monitor.yaml
+        - --log.level={{ .Values.log.level }}
+        - --log.format={{ .Values.log.format }}
+        {{- if .Values.webConfig.secret }}
+        - --web.config.file=/etc/impulse-monitor-web/{{ .Values.webConfig.key }}
+        {{- end }}
+        {{- if gt (int .Values.shards) 1 }}
+        - --shard.index=$(SHARD_INDEX)
+        - --shard.total={{ int .Values.shards }}
+        {{- end }}
+      {{- if or .Values.env (gt (int .Values.shards) 1) (eq .Values.store.type "postgresql") }}
+      env:
+        {{- if gt (int .Values.shards) 1 }}
+        - name: SHARD_INDEX
+          valueFrom:
+            fieldRef:
+              fieldPath: metadata.labels['apps.kubernetes.io/pod-index']
+        {{- end }}
+        {{- if eq .Values.store.type "postgresql" }}
+        - name: IMPULSE_MONITOR_STORE
+          valueFrom:
+            secretKeyRef:
+              name: {{ required "store.postgresql.secret: name the Secret that has the URL of the database" .Values.store.postgresql.secret }}
+              key: {{ .Values.store.postgresql.key }}
+        {{- end }}
+        {{- with .Values.env }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+      {{- end }}
+      {{- with .Values.envFrom }}
+      envFrom:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      ports:
+        - name: http
+          containerPort: 9890
+      startupProbe:
+        {{- include "impulse-monitor.probe" (list . "/-/healthy") | nindent 8 }}
+        periodSeconds: 2
+        failureThreshold: 60
+      livenessProbe:
+        {{- include "impulse-monitor.probe" (list . "/-/healthy") | nindent 8 }}
+        periodSeconds: 10
+        failureThreshold: 6
+      readinessProbe:
+        {{- include "impulse-monitor.probe" (list . "/-/ready") | nindent 8 }}
+        periodSeconds: 5
+        failureThreshold: 3
+      securityContext:
+        allowPrivilegeEscalation: false
+        readOnlyRootFilesystem: true
+        capabilities:
+          drop: [ALL]
+      {{- with .Values.resources }}
+      resources:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      volumeMounts:
+        - name: config
+          mountPath: /etc/impulse-monitor
+          readOnly: true
+        - name: tmp
+          mountPath: /tmp
+        {{- if include "impulse-monitor.onVolume" . }}
+        - name: store
+          mountPath: /var/lib/impulse-monitor
+        {{- end }}
+        {{- range $index, $secret := .Values.secretMounts }}
+        - name: secret-{{ $index }}
+          mountPath: /run/secrets/{{ $secret }}
+          readOnly: true
+        {{- end }}
+        {{- if .Values.webConfig.secret }}
+        - name: web-config
+          mountPath: /etc/impulse-monitor-web
+          readOnly: true
+        {{- end }}
+        {{- with .Values.extraVolumeMounts }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+  volumes:
+    - name: config
+      configMap:
+        name: {{ include "impulse-monitor.fullname" . }}
+    - name: tmp
+      emptyDir:
+        sizeLimit: 64Mi
+    {{- if and (include "impulse-monitor.onVolume" .) (eq (int .Values.shards) 1) }}
+    - name: store
+      persistentVolumeClaim:
+        claimName: {{ default (printf "%s-store" (include "impulse-monitor.fullname" .)) .Values.store.sqlite.existingClaim }}
+    {{- end }}
+    {{- range $index, $secret := .Values.secretMounts }}
+    - name: secret-{{ $index }}
+      secret:
+        secretName: {{ $secret }}
+        defaultMode: 0440
+    {{- end }}
+    {{- with .Values.webConfig.secret }}
+    - name: web-config
+      secret:
+        secretName: {{ . }}
+        defaultMode: 0440
+    {{- end }}
+    {{- with .Values.extraVolumes }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  {{- with .Values.nodeSelector }}
+  nodeSelector:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.tolerations }}
+  tolerations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.affinity }}
+  affinity:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.topologySpreadConstraints }}
+  topologySpreadConstraints:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.priorityClassName }}
+  priorityClassName: {{ . }}
+  {{- end }}
+{{- end }}

@@ -1,0 +1,433 @@
+"""The Helm chart: rendered by Helm's own engine in several sets of values, validated against the schemas of Kubernetes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import helm_python
+import kubernetes_validate
+import pytest
+import yaml
+from helm_python import Chart, HelmError
+
+from monitor import __version__
+from monitor.config import load
+
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "deploy" / "helm" / "impulse-monitor"
+KUBERNETES = "1.34.0"
+OPERATOR = "monitoring.coreos.com/v1"
+
+Values = dict[str, Any]
+Object = dict[str, Any]
+
+PROJECTS: Values = {
+    "config": {"projects": [{"id": 1234567, "api_key_file": "/run/secrets/edge-impulse/key"}]},
+    "secretMounts": ["edge-impulse"],
+}
+POSTGRESQL: Values = {"store": {"type": "postgresql", "postgresql": {"secret": "database"}}}
+OPERATED: Values = {
+    "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+    "prometheusRule": {"enabled": True},
+    "dashboards": {"enabled": True, "annotations": {"grafana_folder": "Edge Impulse"}},
+}
+PROTECTED: Values = {"webConfig": {"secret": "web", "scheme": "HTTPS", "basicAuth": {"secret": "scraper"}}}
+EVERYTHING: Values = {
+    **PROJECTS,
+    **OPERATED,
+    **PROTECTED,
+    "image": {"digest": "sha256:" + "0" * 64},
+    "imagePullSecrets": [{"name": "registry"}],
+    "shards": 3,
+    "env": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
+    "envFrom": [{"secretRef": {"name": "variables"}}],
+    "extraVolumes": [{"name": "authority", "configMap": {"name": "authority"}}],
+    "extraVolumeMounts": [{"name": "authority", "mountPath": "/etc/authority", "readOnly": True}],
+    "service": {"annotations": {"a": "b"}, "labels": {"c": "d"}},
+    "serviceAccount": {"annotations": {"e": "f"}},
+    "podAnnotations": {"g": "h"},
+    "podLabels": {"i": "j"},
+    "nodeSelector": {"kubernetes.io/arch": "amd64"},
+    "tolerations": [{"key": "k", "operator": "Exists"}],
+    "affinity": {"podAntiAffinity": {}},
+    "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}],
+    "priorityClassName": "high",
+    "store": {"sqlite": {"storageClassName": "fast"}},
+    "networkPolicy": {
+        "enabled": True,
+        "from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],
+        "egress": [{"ports": [{"port": 5432}]}],
+    },
+}
+SETS = {
+    "defaults": {},
+    "projects": PROJECTS,
+    "postgresql": {**PROJECTS, **POSTGRESQL},
+    "shards": {**PROJECTS, "shards": 3},
+    "shards on postgresql": {**PROJECTS, **POSTGRESQL, "shards": 3},
+    "operator": {**PROJECTS, **OPERATED},
+    "protected": {**PROJECTS, **OPERATED, **PROTECTED},
+    "everything": EVERYTHING,
+}
+
+every_set = pytest.mark.parametrize("values", [pytest.param(values, id=name) for name, values in SETS.items()])
+every_way_to_run = pytest.mark.parametrize("values", [pytest.param(SETS[name], id=name) for name in ("projects", "postgresql", "shards")])
+
+
+@pytest.fixture(scope="module")
+def chart() -> Chart:
+    """The chart as Helm loads it."""
+    return Chart.load(CHART)
+
+
+def render(chart: Chart, values: Values, name: str = "rel") -> list[Object]:
+    """All objects of a release."""
+    manifests = chart.render(values, name=name, namespace="ns")
+    documents = [text for path, text in manifests.items() if path.endswith(".yaml")]
+    return [document for text in documents for document in yaml.safe_load_all(text) if document]
+
+
+def of_kind(objects: list[Object], kind: str) -> list[Object]:
+    """The objects of a kind."""
+    return [found for found in objects if found["kind"] == kind]
+
+
+def only(objects: list[Object], kind: str) -> Object:
+    """The one object of a kind."""
+    (found,) = of_kind(objects, kind)
+    return found
+
+
+def workload(objects: list[Object]) -> Object:
+    """The Deployment or StatefulSet, of which there is one."""
+    (found,) = of_kind(objects, "Deployment") + of_kind(objects, "StatefulSet")
+    return found
+
+
+def pod(objects: list[Object]) -> Object:
+    """The pod's specification."""
+    return dict(workload(objects)["spec"]["template"]["spec"])
+
+
+def container(objects: list[Object]) -> Object:
+    """The pod's one container."""
+    (found,) = pod(objects)["containers"]
+    return dict(found)
+
+
+@every_set
+def test_lint(values: Values) -> None:
+    """Helm's strict lint finds nothing but the missing icon."""
+    report = helm_python.lint(CHART, values, strict=True)
+
+    assert [] == report["errors"]
+    assert {"icon is recommended"} == {message["error"] for message in report["messages"]}
+
+
+@every_set
+def test_schemas(chart: Chart, values: Values) -> None:
+    """Every object holds only what Kubernetes knows, in the right shape."""
+    objects = [found for found in render(chart, values) if found["apiVersion"] != OPERATOR]
+    for found in objects:
+        kubernetes_validate.validate(found, KUBERNETES, strict=True)
+
+    assert {"ConfigMap", "Service"} <= {found["kind"] for found in objects}
+
+
+@pytest.fixture(scope="session")
+def operator_validator(program: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Callable[[list[Object]], list[str]]:
+    """The problems that the operator's schemas find; the package that carries them is kept in the user's cache folder."""
+    node, npm = program("node"), program("npm")
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "impulse-monitor-tests" / "node"
+    folder.mkdir(parents=True, exist_ok=True)
+    script = shutil.copy(Path(__file__).with_name("validate_operator_objects.mjs"), folder)
+    if not (folder / "node_modules" / "@kubernetes-models" / "prometheus-operator").exists():
+        quiet = ("--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder))
+        install = [npm, "install", *quiet, "@kubernetes-models/prometheus-operator@6.0.0"]
+        done = subprocess.run(install, capture_output=True, text=True, check=False)
+        if done.returncode != 0 and os.environ.get("CI") != "true":
+            pytest.skip("npm cannot install @kubernetes-models/prometheus-operator")
+        assert done.returncode == 0, done.stderr
+
+    def problems(objects: list[Object]) -> list[str]:
+        done = subprocess.run([node, script], input=json.dumps(objects), capture_output=True, text=True, check=True)
+        return list(json.loads(done.stdout))
+
+    return problems
+
+
+def test_operator_schemas(chart: Chart, operator_validator: Callable[[list[Object]], list[str]]) -> None:
+    """The operator's objects are in the shape that its own definitions want, and a wrong one would be seen."""
+    objects = [found for values in SETS.values() for found in render(chart, values) if found["apiVersion"] == OPERATOR]
+    specification = {"endpoints": [{"port": 1}], "selector": {}}
+    wrong = {"apiVersion": OPERATOR, "kind": "ServiceMonitor", "metadata": {"name": "x"}, "spec": specification}
+
+    assert {"ServiceMonitor", "PrometheusRule"} == {found["kind"] for found in objects}
+    assert [] == operator_validator(objects)
+    assert 1 == len(operator_validator([wrong]))
+
+
+@every_way_to_run
+def test_confined(chart: Chart, values: Values) -> None:
+    """The pod runs as a user that is not root, without capabilities, token or writable root."""
+    objects = render(chart, values)
+    spec = pod(objects)
+    rights = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+
+    assert rights == container(objects)["securityContext"]
+    assert (True, 65532, 65532) == tuple(spec["securityContext"][name] for name in ("runAsNonRoot", "runAsUser", "fsGroup"))
+    assert {"type": "RuntimeDefault"} == spec["securityContext"]["seccompProfile"]
+    assert spec["automountServiceAccountToken"] is False
+    assert only(objects, "ServiceAccount")["automountServiceAccountToken"] is False
+    assert "memory" in container(objects)["resources"]["limits"]
+
+
+@every_way_to_run
+def test_grace(chart: Chart, values: Values) -> None:
+    """Kubernetes waits for longer than the service lets pulls in flight end, whatever is configured."""
+    objects = render(chart, values | {"shutdownGraceSeconds": 90})
+    config = yaml.safe_load(config_map(objects))
+
+    assert "90s" == config["shutdown_grace"]
+    assert 110 == pod(objects)["terminationGracePeriodSeconds"]
+
+
+def config_map(objects: list[Object]) -> str:
+    """The configuration file."""
+    (text,) = [found["data"]["monitor.yaml"] for found in of_kind(objects, "ConfigMap") if "monitor.yaml" in found["data"]]
+    return str(text)
+
+
+@every_set
+def test_command_line(chart: Chart, values: Values, tmp_path: Path) -> None:
+    """What the pod runs is what the command takes: only the configuration is missing here."""
+    arguments = [argument.replace("/etc/impulse-monitor/", f"{tmp_path}/") for argument in container(render(chart, values))["args"]]
+    arguments = [argument.replace("$(SHARD_INDEX)", "2") for argument in arguments]
+    done = subprocess.run([sys.executable, "-m", "monitor", *arguments], capture_output=True, text=True, check=False)
+
+    assert 1 == done.returncode, done.stderr
+    assert f"{tmp_path}/monitor.yaml:1: cannot be read" in done.stderr
+
+
+def test_never_two(chart: Chart) -> None:
+    """One service is one replica that is recreated: two at a time would pull twice and double the series."""
+    found = only(render(chart, PROJECTS), "Deployment")["spec"]
+
+    assert (1, {"type": "Recreate"}) == (found["replicas"], found["strategy"])
+
+
+def test_shards(chart: Chart) -> None:
+    """Shards are pods of a StatefulSet that take their index from their ordinal, with a volume each."""
+    objects = render(chart, SETS["shards"])
+    found = only(objects, "StatefulSet")["spec"]
+    (variable,) = container(objects)["env"]
+
+    assert (3, "Parallel", "rel-impulse-monitor") == (found["replicas"], found["podManagementPolicy"], found["serviceName"])
+    assert "metadata.labels['apps.kubernetes.io/pod-index']" == variable["valueFrom"]["fieldRef"]["fieldPath"]
+    assert [f"--shard.index=$({variable['name']})", "--shard.total=3"] == container(objects)["args"][-2:]
+    assert ["store"] == [claim["metadata"]["name"] for claim in found["volumeClaimTemplates"]]
+    assert [] == of_kind(objects, "PersistentVolumeClaim")
+
+
+def test_one_service_is_no_shard(chart: Chart) -> None:
+    """Without shards nothing of them is said on the command line."""
+    assert [] == [argument for argument in container(render(chart, PROJECTS))["args"] if "shard" in argument]
+
+
+@every_set
+def test_volumes_exist(chart: Chart, values: Values) -> None:
+    """Every mount has its volume, every volume of the chart's own its object, and /tmp is writable."""
+    objects = render(chart, values)
+    templates = workload(objects)["spec"].get("volumeClaimTemplates", [])
+    volumes = {volume["name"]: volume for volume in pod(objects)["volumes"]}
+    claims = {volume["persistentVolumeClaim"]["claimName"] for volume in volumes.values() if "persistentVolumeClaim" in volume}
+    mounts = {mount["name"]: mount["mountPath"] for mount in container(objects)["volumeMounts"]}
+
+    assert mounts.keys() == volumes.keys() | {template["metadata"]["name"] for template in templates}
+    assert claims == {found["metadata"]["name"] for found in of_kind(objects, "PersistentVolumeClaim")}
+    assert volumes["config"]["configMap"]["name"] in {found["metadata"]["name"] for found in of_kind(objects, "ConfigMap")}
+    assert ("/tmp", True) == (mounts["tmp"], "emptyDir" in volumes["tmp"])
+
+
+def test_postgresql(chart: Chart) -> None:
+    """With PostgreSQL the URL comes from the Secret by a variable, and there is no claim."""
+    objects = render(chart, SETS["postgresql"])
+    (variable,) = container(objects)["env"]
+
+    assert "${" + variable["name"] + "}" == yaml.safe_load(config_map(objects))["store"]
+    assert {"name": "database", "key": "url"} == variable["valueFrom"]["secretKeyRef"]
+    assert [] == of_kind(objects, "PersistentVolumeClaim")
+
+
+def test_secrets_are_files(chart: Chart) -> None:
+    """A named Secret is mounted whole, so that a changed key gets to the service, and no secret is in the chart's objects."""
+    objects = render(chart, PROJECTS)
+    (mount,) = [mount for mount in container(objects)["volumeMounts"] if mount["mountPath"] == "/run/secrets/edge-impulse"]
+    (volume,) = [volume for volume in pod(objects)["volumes"] if volume["name"] == mount["name"]]
+
+    assert {"secretName": "edge-impulse", "defaultMode": 0o440} == volume["secret"]
+    assert "subPath" not in mount
+    assert [] == of_kind(objects, "Secret")
+
+
+def test_configuration_is_valid(chart: Chart, tmp_path: Path) -> None:
+    """The service accepts the rendered configuration, every number unharmed."""
+    projects = [{"id": 1234567, "api_key": "${EI_API_KEY}", "labels": {"team": "edge"}}]
+    objects = render(chart, {**POSTGRESQL, "config": {"projects": projects, "limits": {"classes": 12}}})
+    (tmp_path / "monitor.yaml").write_text(config_map(objects), encoding="utf-8")
+    config = load(tmp_path / "monitor.yaml", {"EI_API_KEY": "ei_1", "IMPULSE_MONITOR_STORE": "postgresql://user@host/db"}).config
+
+    assert [1234567] == [project.id for project in config.projects]
+    assert ("", 9890) == tuple(config.http.listen)[:2]
+    assert (10.0, 12) == (config.shutdown_grace, config.limits.classes)
+
+
+def test_restarts_only_where_needed(chart: Chart) -> None:
+    """What the service takes over by itself restarts no pod; what it reads at its start does."""
+
+    def checksum(config: Values) -> str:
+        annotations = workload(render(chart, {"config": config}))["spec"]["template"]["metadata"]["annotations"]
+        return str(annotations["checksum/restart"])
+
+    before = checksum({"schedule": {"every": "15m"}})
+
+    assert before == checksum({"schedule": {"every": "1h"}})
+    assert before != checksum({"schedule": {"every": "15m"}, "http": {"external_url": "https://example.com"}})
+    assert before != checksum({"schedule": {"every": "15m"}, "limits": {"classes": 3}})
+
+
+@every_way_to_run
+def test_probes(chart: Chart, values: Values) -> None:
+    """Kubernetes asks the service's own endpoints by the port's name."""
+    found = container(render(chart, values))
+    paths = {name: found[name]["httpGet"]["path"] for name in ("startupProbe", "livenessProbe", "readinessProbe")}
+
+    assert {"startupProbe": "/-/healthy", "livenessProbe": "/-/healthy", "readinessProbe": "/-/ready"} == paths
+    assert {"http"} == {found[name]["httpGet"]["port"] for name in paths}
+    assert [("http", 9890)] == [(port["name"], port["containerPort"]) for port in found["ports"]]
+
+
+def test_probes_with_basic_auth(chart: Chart) -> None:
+    """With basic auth the probes are commands that take a refusal for a sign of life: the kubelet has no password."""
+    found = container(render(chart, SETS["protected"]))
+    for name in ("startupProbe", "livenessProbe", "readinessProbe"):
+        *interpreter, program = found[name]["exec"]["command"]
+
+        assert ["python", "-Ic"] == interpreter
+        assert "HTTPSConnection" in compile(program, name, "exec").co_names
+        assert "httpGet" not in found[name]
+
+
+def test_scraped_by_the_operator(chart: Chart) -> None:
+    """The ServiceMonitor finds the release's Service and port, and gives the job the name that rules and dashboards know."""
+    objects = render(chart, SETS["protected"], name="other")
+    found, service = only(objects, "ServiceMonitor")["spec"], only(objects, "Service")
+    (endpoint,) = found["endpoints"]
+    # The operator's schema lets unknown keys pass, and Kubernetes drops them without a word.
+    keys = {"port", "path", "scheme", "interval", "scrapeTimeout", "basicAuth", "relabelings"}
+
+    assert (keys, {"selector", "endpoints"}) == (endpoint.keys(), found.keys())
+    assert ("/metrics", "30s", "10s") == (endpoint["path"], endpoint["interval"], endpoint["scrapeTimeout"])
+    assert found["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    assert endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
+    assert [{"targetLabel": "job", "replacement": "impulse-monitor"}] == endpoint["relabelings"]
+    assert ("https", "scraper") == (endpoint["scheme"], endpoint["basicAuth"]["password"]["name"])
+    assert "prometheus" == only(objects, "ServiceMonitor")["metadata"]["labels"]["release"]
+
+
+@every_set
+def test_selectors(chart: Chart, values: Values) -> None:
+    """Service, policies and the workload select the pods of this release and of no other."""
+    objects, others = render(chart, values), render(chart, values, name="other")
+    labels = workload(objects)["spec"]["template"]["metadata"]["labels"]
+    foreign = workload(others)["spec"]["template"]["metadata"]["labels"]
+    selectors = [only(objects, "Service")["spec"]["selector"], workload(objects)["spec"]["selector"]["matchLabels"]]
+    selectors += [found["spec"]["selector"]["matchLabels"] for found in of_kind(objects, "PodDisruptionBudget")]
+    selectors += [found["spec"]["podSelector"]["matchLabels"] for found in of_kind(objects, "NetworkPolicy")]
+
+    assert all(selector.items() <= labels.items() for selector in selectors)
+    assert not any(selector.items() <= foreign.items() for selector in selectors)
+
+
+def test_network_policy(chart: Chart) -> None:
+    """The policy lets in scrapes from where it is told, and out DNS, Studio and what is added."""
+    found = only(render(chart, EVERYTHING), "NetworkPolicy")["spec"]
+    (ingress,) = found["ingress"]
+
+    assert ["Ingress", "Egress"] == found["policyTypes"]
+    assert EVERYTHING["networkPolicy"]["from"] == ingress["from"]
+    assert [53, 53, 443, 5432] == [port["port"] for rule in found["egress"] for port in rule["ports"]]
+
+
+def test_rules_are_deployed(chart: Chart) -> None:
+    """The PrometheusRule holds exactly the groups of the chart's rules, templates of alerts untouched."""
+    files = sorted((CHART / "rules").glob("*.yaml"))
+    groups = [group for file in files for group in yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]]
+
+    assert groups == only(render(chart, OPERATED), "PrometheusRule")["spec"]["groups"]
+    assert groups
+
+
+@pytest.mark.parametrize(
+    ("copy", "original", "pattern"),
+    [
+        pytest.param("rules", "prometheus/rules", "*.yaml", id="rules"),
+        pytest.param("dashboards", "grafana/dashboards", "*.json", id="dashboards"),
+    ],
+)
+def test_copies(copy: str, original: str, pattern: str) -> None:
+    """A chart takes no files from outside its folder; its copies are what the originals are."""
+
+    def contents(folder: Path) -> dict[str, bytes]:
+        return {file.name: file.read_bytes() for file in folder.glob(pattern)}
+
+    command = f"cp deploy/{original}/{pattern} deploy/helm/impulse-monitor/{copy}/"
+
+    assert contents(ROOT / "deploy" / original) == contents(CHART / copy), command
+    assert contents(CHART / copy)
+
+
+def test_dashboards_are_deployed(chart: Chart) -> None:
+    """Each dashboard is a ConfigMap that Grafana's sidecar looks for, its JSON unharmed and small enough."""
+    originals = {file.name: json.loads(file.read_text(encoding="utf-8")) for file in (CHART / "dashboards").glob("*.json")}
+    maps = [found for found in of_kind(render(chart, OPERATED), "ConfigMap") if "monitor.yaml" not in found["data"]]
+
+    assert originals == {name: json.loads(text) for found in maps for name, text in found["data"].items()}
+    assert all(found["metadata"]["labels"]["grafana_dashboard"] == "1" for found in maps)
+    assert all(len(json.dumps(found)) < 2**20 for found in maps)
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        pytest.param({"shard": 3}, "shard", id="unknown key"),
+        pytest.param({"shards": 0}, "shards", id="no shard"),
+        pytest.param({"store": {"type": "mysql"}}, "type", id="unknown store"),
+        pytest.param({"webConfig": {"scheme": "https"}}, "scheme", id="lower case"),
+        pytest.param({"secretMounts": ["a", "a"]}, "secretMounts", id="mounted twice"),
+        pytest.param({"serviceMonitor": {"interval": 30}}, "interval", id="no unit"),
+        pytest.param({"store": {"type": "postgresql"}}, "store.postgresql.secret", id="no URL"),
+        pytest.param({"config": {"store": "sqlite:///x.db"}}, "set store.type instead", id="store in the configuration"),
+        pytest.param({"config": {"http": {"listen": ":80"}}}, "port 9890", id="another port"),
+        pytest.param({"config": {"shutdown_grace": "1m"}}, "set shutdownGraceSeconds instead", id="grace in the configuration"),
+        pytest.param({"shards": 2, "store": {"sqlite": {"existingClaim": "mine"}}}, "shards cannot share", id="one claim for two"),
+    ],
+)
+def test_refused(chart: Chart, values: Values, says: str) -> None:
+    """What cannot work is refused with the key it is about, before anything is installed."""
+    with pytest.raises(HelmError, match=says):
+        chart.render(values, name="rel", namespace="ns")
+
+
+def test_versions(chart: Chart) -> None:
+    """The chart deploys the version it is published with, by the image's name and tag or by its digest."""
+    assert __version__ == chart.metadata["appVersion"]
+    assert f"impulse-monitor:{__version__}" == container(render(chart, {}))["image"]
+    assert "impulse-monitor@sha256:" + "0" * 64 == container(render(chart, EVERYTHING))["image"]
