@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from monitor.simulator import projects
-from monitor.simulator.project import Impulse
+from monitor.simulator.project import DAY, Impulse
 from monitor.simulator.scenarios import cycling, growing, improving, regressing, relabelling, rethresholding, retraining, vanishing
 from monitor.simulator.studio import Studio
 
@@ -24,7 +24,11 @@ def demo_studio(*, interval: float = 5.0, clock: Callable[[], float] = time.time
     return Studio(
         [
             projects.kmeans(impulses=both, scenario=cycling(regressing(at=12, by=1.4, over=4, recovers_at=42), 60)),
-            projects.keywords(sizes={"testing": 400}, scenario=growing(at=14, per_step=4, most=160, shift=1.0)),
+            projects.keywords(
+                sizes={"testing": 400},
+                scenario=growing(at=14, per_step=4, most=160, shift=1.0),
+                expires=clock() + 12 * DAY,  # soon enough to be told
+            ),
             projects.gmm(scenario=drifting),
             projects.visual_anomaly(sizes={"testing": 150}, scenario=retraining(every=18)),
             projects.fomo(sizes={"testing": 180}, scenario=cycling(regressing(at=24, by=1.6, over=2, recovers_at=48), 72)),

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Any, Self, TypeVar
 
-from sqlalchemy import Column, Delete, Executable, Row, Select, Table, delete, exists, select, text
+from sqlalchemy import Column, Delete, Executable, Pool, Row, Select, Table, delete, exists, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -220,6 +220,7 @@ class Store(Queries):
             raise self._unopened
         turn = self._writing if writes else self._reading
         await turn.acquire()
+        pool = self._engine.pool
         link = _Link(self._engine.execution_options(**{engine.WRITES: writes}).connect())
         try:
             await self._ask(link, link.connection.start())
@@ -227,15 +228,17 @@ class Store(Queries):
             yield link
         finally:
             # However often this task is cancelled meanwhile, nobody gets the turn before the lock is free.
-            await asyncio.shield(_kept(self._releasing, self._release(link, turn)))
+            await asyncio.shield(_kept(self._releasing, self._release(link, turn, pool)))
 
-    async def _release(self, link: _Link, turn: asyncio.Semaphore) -> None:
-        """Undo what is not committed and give the connection back."""
+    async def _release(self, link: _Link, turn: asyncio.Semaphore, pool: Pool) -> None:
+        """Undo what is not committed and give the connection back; one of a pool that was replaced meanwhile is closed."""
         try:
             if link.step is not None:
                 await asyncio.gather(link.step, return_exceptions=True)
             if link.connection.sync_connection is not None:
                 async with asyncio.timeout(self._timeout):
+                    if self._problem is not None or self._engine.pool is not pool:  # nobody would close it there
+                        await link.connection.invalidate()
                     await link.connection.close()
         except Exception as error:  # what went wrong before is the news; this connection is not used again
             if explain(error, self._where) is None:
@@ -362,6 +365,10 @@ class Transaction(Queries):
     async def delivered(self, *ids: int) -> None:
         """Delete messages that have arrived; numbers that are not there are no error."""
         await self._execute(delete(schema.message).where(schema.message.c.id.in_(ids)))
+
+    async def move_messages(self, receiver: str, to: str) -> None:
+        """Give the messages of one receiver to another, in their order."""
+        await self._execute(update(schema.message).filter_by(receiver=receiver).values(receiver=to))
 
     async def trim_messages(self, receiver: str, most: int) -> int:
         """Delete a receiver's oldest messages, so that no more than `most` (at least 0) are left; answers how many."""

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -431,4 +431,22 @@ async def test_file_that_is_no_database_leaves_no_connection_open(tmp_path: Path
                 await store.last_good(TARGET)
     finally:
         await store.close()
+    gc.collect()
+
+
+async def test_tasks_that_meet_a_failing_store_leave_no_connection_open(sqlite: str, path: Path) -> None:
+    """Each connection of a pool that was given up is closed, however many tasks held one: an unclosed one would warn when collected."""
+
+    async def ask() -> None:
+        for _ in range(20):
+            with suppress(StoreError):
+                await store.message_counts()
+
+    async with Store(sqlite, lock_timeout=0.05) as store:
+        with sqlite3.connect(path, isolation_level=None) as other:
+            other.execute("ALTER TABLE message RENAME TO gone")
+            await asyncio.gather(*(ask() for _ in range(6)))
+            other.execute("ALTER TABLE gone RENAME TO message")
+        other.close()
+        assert await store.check()
     gc.collect()

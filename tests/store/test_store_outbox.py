@@ -74,6 +74,16 @@ async def test_trimmed(store: Store, most: int, deleted: int, left: list[float])
     assert [found.created for found in await store.messages("mail")] == [0, 9]
 
 
+async def test_moved(store: Store) -> None:
+    """The messages of one receiver go to another in their order, behind none that came before."""
+    await enqueue(store, message(0), message(1, "mail"), message(2))
+    async with store.transaction() as tx:
+        await tx.move_messages("chat", "mail")
+
+    assert [] == await store.messages("chat")
+    assert [0, 1, 2] == [found.created for found in await store.messages("mail")]
+
+
 async def test_with_the_run_or_not_at_all(store: Store) -> None:
     """A message of a transaction that fails is never seen."""
 
