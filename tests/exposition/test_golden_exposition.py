@@ -50,7 +50,9 @@ def test_catalogue_is_complete_and_exported(everything: CollectorRegistry) -> No
         assert (metric.type, metric.help, metric.family_unit) == (family.type, family.documentation, family.unit)
         for sample in family.samples:
             own_labels = {"team", "site", "owner"} if metric.name == "edge_impulse_target_info" else set()
-            assert set(metric.all_labels) == set(sample.labels) - {"le"} - own_labels
+            of_project = metric.name == "edge_impulse_alerts" and "impulse" not in sample.labels
+            expected = {"project_id", *metric.labels} if of_project else set(metric.all_labels)
+            assert expected == set(sample.labels) - {"le"} - own_labels
 
 
 def test_order_is_the_catalogues(everything: CollectorRegistry) -> None:
