@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import bcrypt
 import pytest
+import trustme
+import yaml
 from service import TOKEN, Service
 
 from monitor import app as module
@@ -17,6 +21,7 @@ from monitor import logs
 from monitor.app import App
 from monitor.config import ConfigError
 from monitor.errors import PullState
+from monitor.sharding import Shard
 from monitor.simulator import Studio, projects, serve
 from monitor.simulator.faults import Delay, Refuse, Status
 
@@ -337,3 +342,57 @@ async def test_quiet_target_costs_no_computing(service: Service, monkeypatch: py
     await service.until(lambda: service.app.board.snapshots[ONE].last_change is not None)
     assert service.app.board.snapshots[ONE].fingerprint != first.fingerprint
     assert 2 == len(evaluated)
+
+
+async def test_shards_share_the_targets(tmp_path: Path) -> None:
+    """Each target is watched by exactly one of several shards, which say which they are; a project's state is shown by each."""
+    studio = Studio([projects.classification(), projects.kmeans(), projects.two_impulses(), projects.gmm(), projects.regression()])
+    async with serve(studio) as url:
+        seen = []
+        for index in range(2):
+            folder = tmp_path / str(index)
+            folder.mkdir()
+            service = Service(folder / "monitor.yaml", studio, url)
+            service.write()
+            service.app = App(service.path, shard=Shard(index, 2))
+            async with service.app:
+                await service.until(lambda app=service.app: app.ready)
+                await service.until(lambda app=service.app: app.board.watched.keys() == app.board.snapshots.keys())
+                seen.append(set(service.app.board.watched))
+                _, text = await service.get("/metrics")
+                assert f'impulse_monitor_shard_info{{index="{index}",total="2"}} 1.0' in text
+                assert f"impulse_monitor_targets {float(len(seen[-1]))}" in text
+
+    assert {"101-1-int8-testing", "103-1-int8-testing", "104-1-int8-testing", "108-1-int8-testing"} <= seen[0] | seen[1]
+    assert set() == seen[0] & seen[1]
+    assert all(seen)
+
+
+async def test_tls_and_passwords(service: Service, tmp_path: Path) -> None:
+    """With a web configuration HTTPS is served, to those who bring a password; an admin's request may bring the token instead."""
+    authority = trustme.CA()
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
+    hashed = bcrypt.hashpw(b"open sesame", bcrypt.gensalt(4)).decode()
+    web = {"tls_server_config": {"cert_file": "server.pem", "key_file": "server.pem"}, "basic_auth_users": {"alice": hashed}}
+    (tmp_path / "web.yml").write_text(yaml.safe_dump(web), encoding="utf-8")
+    (tmp_path / "token").write_text(TOKEN, encoding="utf-8")
+    service.content["http"] |= {"web_config_file": "web.yml", "admin_token_file": "token"}
+    service.write()
+    await service.app.start()
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    base = f"https://{service.app.address}"
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session:
+
+        async def status(method: str, path: str, **options: Any) -> int:
+            async with session.request(method, base + path, **options) as response:
+                return response.status
+
+        alice, mallory = ({"Authorization": aiohttp.encode_basic_auth("alice", password)} for password in ("open sesame", "wrong"))
+        assert [401, 401, 200] == [await status("GET", "/metrics", headers=headers) for headers in ({}, mallory, alice)]
+        bearer = {"Authorization": f"Bearer {TOKEN}"}
+        assert [200, 401, 401] == [
+            await status("POST", "/-/reload", headers=bearer),
+            await status("POST", "/-/reload", headers=alice),
+            await status("GET", "/metrics", headers=bearer),
+        ]
