@@ -1,0 +1,93 @@
+"""What commands share: options, reading the configuration, the loop, the open store."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from monitor import __version__, logs
+from monitor.config import ConfigError, Loaded, load
+
+if TYPE_CHECKING:  # importing the store takes a moment that most commands need not spend
+    from monitor.store import Store
+
+T = TypeVar("T")
+
+
+def run_loop(main: Coroutine[Any, Any, T]) -> T:
+    """Run on uvloop where it exists: it halves what many small requests cost."""
+    try:
+        import uvloop
+    except ImportError:
+        factory = None
+    else:
+        factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        return runner.run(main)
+
+
+config_option = click.option(
+    "--config",
+    "config",
+    envvar="IMPULSE_MONITOR_CONFIG",
+    default="config/monitor.yaml",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Path of the configuration; also $IMPULSE_MONITOR_CONFIG.",
+)
+
+
+def log_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--log.level` and `--log.format`."""
+    command = click.option("--log.format", "log_format", type=click.Choice(logs.FORMATS), default="auto", show_default=True)(command)
+    return click.option("--log.level", "log_level", type=click.Choice(logs.LEVELS), default="info", show_default=True)(command)
+
+
+def format_option(*styles: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """`--format`, as `style`; the first one is the default."""
+    return click.option("--format", "style", type=click.Choice(styles), default=styles[0], show_default=True)
+
+
+version_option = click.version_option(__version__, package_name="impulse-monitor")
+
+
+def load_config(config: Path) -> Loaded:
+    """The configuration, or its problems, a line each, and the end."""
+    return or_exit(lambda: load(config))
+
+
+def or_exit(read: Callable[[], T]) -> T:
+    """What `read` gives, or its problems, a line each, and the end."""
+    try:
+        return read()
+    except ConfigError as error:
+        for problem in error.problems:
+            click.echo(problem)
+        sys.exit(1)
+
+
+def with_store(loaded: Loaded, work: Callable[[Store], Coroutine[Any, Any, int]]) -> int:
+    """The exit code of something done with the open store; 1, and why, where the store cannot be used."""
+    from monitor.store import Store, StoreError
+
+    async def opened() -> int:
+        async with Store(loaded.config.store.get_secret_value()) as store:
+            return await work(store)
+
+    try:
+        return run_loop(opened())
+    except StoreError as error:
+        click.echo(error, err=True)
+        return 1
+
+
+def print_table(table: Table) -> None:
+    """Whole names for pipes and files; on a terminal the table folds to its width."""
+    Console(width=None if sys.stdout.isatty() else 240).print(table)

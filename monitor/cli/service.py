@@ -1,0 +1,170 @@
+"""`run` and `demo`, which serve until they are told to stop, and `simulate`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+
+from monitor import logs
+from monitor.cli.common import config_option, log_options, run_loop, version_option
+from monitor.config import ConfigError
+
+DEMO_INTERVAL = "5s"
+
+
+@click.command()
+@config_option
+@click.option("--web.config.file", "web_config", type=click.Path(path_type=Path), help="TLS and basic auth, in exporter-toolkit's format.")
+@click.option("--shard.index", "shard_index", type=int, default=0, show_default=True, help="Which shard this is, from 0.")
+@click.option("--shard.total", "shard_total", type=int, default=1, show_default=True, help="How many shards there are.")
+@log_options
+@version_option
+def run(config: Path, web_config: Path | None, shard_index: int, shard_total: int, log_level: str, log_format: str) -> None:
+    """Run the service: pull on schedule, serve the metrics, raise alerts."""
+    from monitor.sharding import Shard
+
+    try:
+        shard = Shard(shard_index, shard_total)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    logs.configure(log_level, log_format)
+    sys.exit(run_loop(_serve(config, shard=shard, web_config=web_config)))
+
+
+async def _serve(config: Path, started: Callable[[str], None] = lambda address: None, **options: Any) -> int:
+    """The service until SIGTERM or SIGINT; SIGHUP reloads. Exit code 1 where it cannot start."""
+    from monitor.app import App
+
+    app = App(config, **options)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (
+        signal.SIGTERM,
+        signal.SIGINT,
+    ):  # before the start, which may take a while: as a container's first process it has no default
+        loop.add_signal_handler(number, stop.set)
+    try:
+        await app.start()
+    except ConfigError as error:
+        for problem in error.problems:
+            click.echo(problem, err=True)
+        return 1
+    except OSError as error:
+        click.echo(f"cannot listen: {error}; is http.listen free?", err=True)
+        return 1
+    started(app.address)
+    reloads: set[asyncio.Task[bool]] = set()
+
+    def reload() -> None:
+        task = loop.create_task(app.reload())
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    if hasattr(signal, "SIGHUP"):
+        loop.add_signal_handler(signal.SIGHUP, reload)
+    await stop.wait()
+    await app.stop()
+    return 0
+
+
+@click.command()
+@click.option("--port", default=0, show_default=True, help="Port on 127.0.0.1; 0 takes a free one.")
+@click.option(
+    "--load",
+    "recorded",
+    type=click.Path(exists=True, path_type=Path),
+    help="A recorded result set: one reply, a list of them, or a folder.",
+)
+@log_options
+@version_option
+def simulate(port: int, recorded: Path | None, log_level: str, log_format: str) -> None:
+    """Run the Studio simulator alone, to try other clients against it."""
+    logs.configure(log_level, log_format)
+    run_loop(_simulate(port, recorded))
+
+
+async def _simulate(port: int, recorded: Path | None) -> None:
+    async with _studio(port, recorded) as (url, studio):
+        click.echo(f"Studio API: {url}")
+        for project in studio.projects.values():
+            click.echo(f"project {project.id} ({project.name}): x-api-key: {project.api_key}")
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await stop.wait()
+
+
+@asynccontextmanager
+async def _studio(port: int = 0, recorded: Path | None = None) -> AsyncIterator[tuple[str, Any]]:
+    """The simulator, serving: its URL and its studio."""
+    from monitor import simulator
+
+    try:
+        studio = simulator.Studio([simulator.load_recorded(recorded)]) if recorded else simulator.demo_studio()
+    except simulator.RecordingError as error:
+        click.echo(error, err=True)
+        sys.exit(1)
+    async with simulator.serve(studio, port=port) as url:
+        yield url, studio
+
+
+@click.command()
+@click.option("--listen", default="127.0.0.1:9890", show_default=True, help="Address to serve on; port 0 takes a free one.")
+@click.option(
+    "--directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Keep the demo's configuration here instead of in a temporary folder.",
+)
+@click.option("--alertmanager", metavar="URL", help="Tell this Alertmanager of the demo's alerts.")
+@log_options
+@version_option
+def demo(listen: str, directory: Path | None, alertmanager: str | None, log_level: str, log_format: str) -> None:
+    """Run the service against the built-in Studio simulator: models improve, drift and regress within minutes."""
+    logs.configure(log_level, log_format)
+    sys.exit(run_loop(_demo(listen, directory, alertmanager)))
+
+
+async def _demo(listen: str, directory: Path | None, alertmanager: str | None) -> int:
+    with contextlib.ExitStack() as stack:
+        folder = directory or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="impulse-monitor-demo-")))
+        folder.mkdir(parents=True, exist_ok=True)
+        async with _studio() as (url, studio):
+            config = folder / "monitor.yaml"
+            config.write_text(_demo_config(url, listen, studio, alertmanager), encoding="utf-8")
+
+            def started(address: str) -> None:
+                click.echo(
+                    f"Impulse Monitor's demo: {len(studio.projects)} simulated projects, pulled every {DEMO_INTERVAL}; Ctrl-C ends it"
+                )
+                click.echo(f"  metrics        http://{address}/metrics")
+                click.echo(f"  overview       http://{address}/")
+                click.echo(f"  configuration  {config}")
+                click.echo(f"  simulator      {url}")
+
+            return await _serve(config, started)
+
+
+def _demo_config(url: str, listen: str, studio: Any, alertmanager: str | None) -> str:
+    """The demo's configuration: what a person would write for these projects."""
+    projects = [
+        {"id": project.id, "api_key": project.api_key, "labels": {"team": "demo"}, "slices": ["metadata.site", "device_name"]}
+        for project in studio.projects.values()
+    ]
+    config = {
+        "studio": {"url": url, "discover": "1m"},
+        "schedule": {"every": DEMO_INTERVAL},
+        "http": {"listen": listen},
+        "projects": projects,
+        "notify": [{"alertmanager": {"url": alertmanager}}] if alertmanager else [],
+    }
+    return yaml.safe_dump(config, sort_keys=False)

@@ -1,0 +1,154 @@
+"""`history`, `baseline` and `alerts`: what the store knows."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from monitor import logs
+from monitor.cli.common import config_option, format_option, load_config, print_table, version_option, with_store
+from monitor.config.values import parse_duration
+
+if TYPE_CHECKING:
+    from monitor.store import Store
+
+
+def _since(_context: click.Context, _option: click.Parameter, value: str | None) -> float:
+    try:
+        return parse_duration(value) if value else math.inf
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+@click.command()
+@config_option
+@click.argument("target", required=False)
+@click.option("--since", metavar="DURATION", callback=_since, help="Only runs that finished within it, such as 7d; default: all.")
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="The newest so many runs of each target.")
+@format_option("table", "json", "csv")
+@version_option
+def history(config: Path, target: str | None, since: float, limit: int, style: str) -> None:
+    """Print the runs that the store remembers, oldest first; of one TARGET (its id) or of all."""
+    logs.configure("critical")
+    sys.exit(with_store(load_config(config), lambda store: _history(store, target, time.time() - since, limit, style)))
+
+
+async def _history(store: Store, target: str | None, since: float, limit: int, style: str) -> int:
+    from monitor import history
+
+    known = await store.target_ids()
+    if target is not None and target not in known:
+        click.echo(f"the store has no run of target {target}; it knows the targets: {', '.join(known) or 'none'}", err=True)
+        return 1
+    runs = [run for one in ([target] if target else known) for run in await store.runs(one, since, limit=limit)]
+    if style == "json":
+        click.echo(json.dumps(history.runs_as_json(runs), ensure_ascii=False, indent=2))
+    elif style == "csv":
+        click.echo(history.runs_as_csv(runs), nl=False)
+    else:
+        print_table(history.runs_as_table(runs))
+    return 0
+
+
+@click.group()
+def baseline() -> None:
+    """Show, pin or clear the runs that targets are compared with."""
+
+
+@baseline.command()
+@config_option
+@click.argument("target", required=False)
+@format_option("table", "json")
+@version_option
+def show(config: Path, target: str | None, style: str) -> None:
+    """Print the baselines, and what happened to the models since; of one TARGET (its id) or of all."""
+    logs.configure("critical")
+    sys.exit(with_store(load_config(config), lambda store: _show_baselines(store, target, style)))
+
+
+async def _show_baselines(store: Store, target: str | None, style: str) -> int:
+    from monitor import history
+
+    statuses = await history.baseline_statuses(store, target)
+    if style == "json":
+        click.echo(json.dumps(history.baselines_as_json(statuses), ensure_ascii=False, indent=2))
+    else:
+        print_table(history.baselines_as_table(statuses))
+    if target is not None and not statuses:
+        click.echo(f"target {target} has no baseline; its next good run becomes one", err=True)
+        return 1
+    return 0
+
+
+@baseline.command()
+@config_option
+@click.argument("target")
+@click.option("--run", "number", type=int, help="Number of the run, from `history`; default: the last good one.")
+@version_option
+def pin(config: Path, target: str, number: int | None) -> None:
+    """Compare TARGET (its id) with one of its runs from now on. A running service takes it up at its next pull."""
+    logs.configure("critical")
+    sys.exit(with_store(load_config(config), lambda store: _pin(store, target, number)))
+
+
+async def _pin(store: Store, target: str, number: int | None) -> int:
+    from monitor.history import wanted_run
+    from monitor.memory import pin
+    from monitor.report import when
+
+    try:
+        run = await wanted_run(store, target, number)
+        await pin(store, run, "pinned by command", time.time())
+    except (LookupError, ValueError) as error:
+        click.echo(error.args[0], err=True)
+        return 1
+    click.echo(f"{target} is compared with run {run.id} of {when(run.finished)} from its next pull on")
+    return 0
+
+
+@baseline.command()
+@config_option
+@click.argument("target")
+@version_option
+def clear(config: Path, target: str) -> None:
+    """Forget the pinned baseline of TARGET (its id): its next good run becomes the baseline."""
+    logs.configure("critical")
+    sys.exit(with_store(load_config(config), lambda store: _clear(store, target)))
+
+
+async def _clear(store: Store, target: str) -> int:
+    from monitor.memory import unpin
+
+    if not await unpin(store, target):
+        click.echo(f"target {target} has no pinned baseline", err=True)
+        return 1
+    click.echo(f"the next good run of {target} becomes its baseline")
+    return 0
+
+
+@click.command()
+@config_option
+@format_option("table", "json")
+@version_option
+def alerts(config: Path, style: str) -> None:
+    """Print the alerts that the store remembers: pending, firing, and resolved."""
+    logs.configure("critical")
+    sys.exit(with_store(load_config(config), lambda store: _alerts(store, style)))
+
+
+async def _alerts(store: Store, style: str) -> int:
+    from monitor import history
+    from monitor.judge import stored
+
+    states = await stored(store)
+    if style == "json":
+        click.echo(json.dumps(history.alerts_as_json(states), ensure_ascii=False, indent=2))
+    else:
+        print_table(history.alerts_as_table(states))
+    return 0

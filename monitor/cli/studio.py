@@ -1,0 +1,109 @@
+"""`check` and `pull`: is the configuration right, and what does Studio say, now."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from monitor import logs
+from monitor.cli.common import config_option, format_option, load_config, or_exit, run_loop, version_option, with_store
+from monitor.config import Loaded
+
+if TYPE_CHECKING:
+    from monitor.store import Store
+
+
+@click.command()
+@config_option
+@click.option("--online", is_flag=True, help="Also ask Studio whether each key works, what it may do and when it expires.")
+@version_option
+def check(config: Path, online: bool) -> None:
+    """Validate the configuration: every problem on a line of its own."""
+    from monitor.web import web_config
+
+    logs.configure("error")
+    loaded = load_config(config)
+    for warning in loaded.warnings:
+        click.echo(f"{warning} (warning)")
+    if (web_config_file := loaded.config.http.web_config_file) is not None:
+        or_exit(lambda: web_config.load(web_config_file))
+    if online and not run_loop(_check_keys(loaded)):
+        sys.exit(1)
+    click.echo(f"{config}: valid, {len(loaded.config.projects)} projects")
+
+
+async def _check_keys(loaded: Loaded) -> bool:
+    """Ask Studio about each project's key, print a line each, answer whether all work."""
+    from monitor.discovery import discover
+    from monitor.errors import StudioError
+    from monitor.once import Silent
+    from monitor.pipeline import new_client, studio_project
+
+    good = True
+    async with new_client(loaded.config, Silent()) as client:
+        for project in loaded.config.projects:
+            try:
+                studio = await studio_project(client, project)
+                found = await discover(studio, project)
+                info = await studio.optional_key_info()
+            except StudioError as error:
+                good = False
+                click.echo(f"project {project.id}: {error.state}: {error}")
+                continue
+            role = (info.role if info else None) or "unknown role"
+            expires = (info.expires if info else None) or "never, as far as Studio says"
+            click.echo(f"project {project.id}: ok, key: {role}, expires: {expires}, targets: {len(found.targets)}")
+    return good
+
+
+@click.command()
+@config_option
+@click.option("--project", "project_id", type=int, help="Only this project.")
+@click.option("--impulse", "impulse_id", type=int, help="Only this impulse.")
+@format_option("table", "json")
+@click.option("--save", is_flag=True, help="Compare the runs with their baselines, and remember them in the store.")
+@version_option
+def pull(config: Path, project_id: int | None, impulse_id: int | None, style: str, save: bool) -> None:
+    """Pull once, now, and print the figures."""
+    logs.configure("critical")  # what failed is printed, with its reason
+    loaded = load_config(config)
+    if save:
+        sys.exit(with_store(loaded, lambda store: _pull(loaded, project_id, impulse_id, style, store)))
+    sys.exit(run_loop(_pull(loaded, project_id, impulse_id, style)))
+
+
+async def _pull(loaded: Loaded, project_id: int | None, impulse_id: int | None, style: str, store: Store | None = None) -> int:
+    from monitor import report
+    from monitor.errors import PullState
+    from monitor.once import pull_once
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    errors = Console(stderr=True)
+    with Progress(*columns, console=errors, disable=not errors.is_terminal, transient=True) as progress:
+
+        def bar(description: str) -> Callable[[int, int | None], None]:
+            task = progress.add_task(description, total=None)
+            return lambda done, total: progress.update(task, completed=done, total=total)
+
+        outcomes = await pull_once(loaded.config, project_id, impulse_id, bar, store)
+    if not outcomes:
+        click.echo("nothing to pull: no target of the configuration matches --project and --impulse", err=True)
+        return 1
+    if style == "json":
+        click.echo(json.dumps([report.as_json(outcome) for outcome in outcomes], ensure_ascii=False, indent=2))
+    else:
+        Console().print(report.as_table(outcomes))
+    for outcome in outcomes:
+        if outcome.error:
+            click.echo(f"{outcome.name}: {outcome.state}: {outcome.error}", err=True)
+    if store and store.problem:
+        click.echo(f"not saved: {store.problem}", err=True)
+        return 1
+    return int(any(outcome.state is not PullState.OK for outcome in outcomes))
