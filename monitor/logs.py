@@ -74,8 +74,9 @@ def configure(level: str = "info", style: str = "auto", stream: TextIO | None = 
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for library in ("alembic", "apscheduler", "sqlalchemy"):
+    for library in ("alembic", "sqlalchemy"):
         logging.getLogger(library).setLevel(logging.WARNING)
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)  # what it skips is logged, and counted, by the scheduler's own listener
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
