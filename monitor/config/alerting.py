@@ -15,7 +15,7 @@ from pydantic_core import InitErrorDetails
 
 from monitor.alerts.rules import SMALLEST_RESAMPLED, TESTED, Above, AnomalyDrift, Below, Condition, Drop, Rise, Rule, Severity, built_in
 from monitor.config.shape import Shape, broken
-from monitor.config.values import LABEL_NAME, Labels, Secret, SecretFile, Text, label_name, parse_duration, receiver_url
+from monitor.config.values import LABEL_NAME, Labels, SecretFile, Text, apprise_url, label_name, parse_duration, receiver_url
 from monitor.evaluate.change import ACCURACY
 from monitor.evaluate.headline import METRICS
 
@@ -327,6 +327,7 @@ def _broken_significance(data: Mapping[Any, Any], smallest: float) -> Iterator[I
 
 
 ReceiverUrl = Annotated[SecretStr, AfterValidator(receiver_url), WithJsonSchema({"type": "string", "pattern": "^https?://.+$"})]
+AppriseUrl = Annotated[SecretStr, AfterValidator(apprise_url), WithJsonSchema({"type": "string", "minLength": 1})]
 
 
 class _Receiver(Shape):
@@ -361,7 +362,7 @@ class WebhookConfig(_Receiver):
 class AppriseConfig(_Receiver):
     """A service of chat or mail, by its Apprise URL."""
 
-    url: Secret | None = None
+    url: AppriseUrl | None = None
     """Its Apprise URL, such as mailto://..."""
 
 

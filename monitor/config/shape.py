@@ -13,11 +13,6 @@ from typing import Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
-NOT_YET: Mapping[str, frozenset[str]] = {
-    "ProjectConfig": frozenset({"refresh"}),
-}
-"""Keys that are planned but do nothing in this version, by model: refused rather than ignored. Remove one when its field is added."""
-
 
 def default(value: Any) -> Any:
     """A field whose default is written, and validated, as the operator would write it."""
@@ -116,8 +111,6 @@ def _message(shape: type[Shape], error: ErrorDetails) -> str:
 
 
 def _unknown(shape: type[Shape], key: str) -> str:
-    if key in NOT_YET.get(shape.__name__, ()):
-        return "is not available in this version; remove it"
     known = [field.alias or name for name, field in shape.model_fields.items()]
     near = difflib.get_close_matches(key, known, n=1)
     return f"unknown key; did you mean {near[0]}?" if near else f"unknown key; write one of: {', '.join(known)}"

@@ -219,6 +219,8 @@ class ProjectConfig(TargetSelection):
     """Which samples count; without it all of the category."""
     slices: Annotated[tuple[Slice, ...], Unique] = ()
     """By what quality is also given in parts: metadata.KEY or device_name."""
+    refresh: Literal["never", "when_stale", "always"] = "never"
+    """Start a model-testing job before a pull: when_stale where the impulse is stale or has no results. Spends the project's compute."""
 
     def read_key(self) -> SecretStr:
         """The API key; from `api_key_file` as the file has it now. Blocks for the time of reading a small file.

@@ -234,6 +234,18 @@ def receiver_url(url: SecretStr) -> SecretStr:
     return url
 
 
+def apprise_url(url: SecretStr) -> SecretStr:
+    """An Apprise URL, of which all may be secret; whether there is such a service is found out when it is used.
+
+    Raises:
+        ValueError: It is no URL at all; the message repeats nothing of it.
+    """
+    url = _secret_text(url)
+    if not re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*://", url.get_secret_value()):
+        raise ValueError("is not an Apprise URL; write for example mailto://user:password@example.com")
+    return url
+
+
 def _store_url(url: SecretStr, info: ValidationInfo) -> SecretStr:
     text = url.get_secret_value()
     usage = "write sqlite:///file.db (relative to this file), sqlite:////absolute/file.db or postgresql://user@host/database"

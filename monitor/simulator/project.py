@@ -118,7 +118,7 @@ class Project(ABC):
 
     @abstractmethod
     def tested(self) -> None:
-        """A model-testing job has succeeded: there are results again."""
+        """A model-testing job has succeeded: there are results again, of features generated anew."""
 
 
 class GeneratedProject(Project):
@@ -159,6 +159,7 @@ class GeneratedProject(Project):
         self._trainings = 0
         self._gone: frozenset[int] = frozenset()
         self._renamed: frozenset[int] = frozenset()
+        self._featured: tuple[object, ...] = self._samples(Revision())
         self._born: list[float] = []
         self._rendered: OrderedDict[tuple[Any, ...], dict[tuple[int, bool], Record]] = OrderedDict()
         # by number of samples: the n-th of such a series never depends on how many are drawn
@@ -199,8 +200,9 @@ class GeneratedProject(Project):
             self._edits["quality"] = quality
 
     def tested(self) -> None:
-        """Results are there again, and stay."""
+        """Results are there again, and stay; features are those of the samples of now."""
         self.edit(results=True)
+        self._featured = self._samples(self.revision())
 
     def revision(self, step: int | None = None) -> Revision:
         """The revision that holds at `step` (now, if None), edits included."""
@@ -226,9 +228,11 @@ class GeneratedProject(Project):
         return self.timeline.time_of(revision.trained_step) if revision.training else self.timeline.start - 30 * DAY
 
     def is_stale(self) -> bool:
-        """Whether samples came or went."""
-        revision = self.revision()
-        return bool(revision.added or revision.removed or revision.removed_ids)
+        """Whether samples came or went since features were generated: at the start, or by the last job."""
+        return self._samples(self.revision()) != self._featured
+
+    def _samples(self, revision: Revision) -> tuple[object, ...]:
+        return revision.added, revision.removed, revision.removed_ids
 
     def blocks(self, impulse: Impulse) -> tuple[Block, ...]:
         """The kind's blocks, with the thresholds of now."""

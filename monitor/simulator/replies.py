@@ -171,16 +171,17 @@ def start_classify_job(studio: Studio, project: Project, query: Mapping[str, str
     if project.role != "admin":
         raise Refusal("This API key is not allowed to start jobs, use a key with the role admin", 403)
     text = query.get("impulseId")
-    _impulse(project, int(text) if text is not None and text.isdigit() else None)
+    impulse_id = int(text) if text is not None and text.isdigit() else None
+    _impulse(project, impulse_id)
     try:
-        msgspec.json.decode(body or b"{}", type=_JobParameters)
+        parameters = msgspec.json.decode(body or b"{}", type=_JobParameters)
     except msgspec.MsgspecError as error:
         raise Refusal(f"Invalid parameters: {error}", 400) from None
-    return success(id=studio.start_job(project).id)
+    return success(id=studio.start_job(project, impulse_id, parameters.model_variants).id)
 
 
 class _JobParameters(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
-    model_variants: list[str] | None = None
+    model_variants: tuple[str, ...] | None = None
     skip_feature_generation: bool | None = None
 
 

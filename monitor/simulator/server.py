@@ -99,6 +99,7 @@ class _Handler:
     async def _answer(
         self, request: web.Request, call: str, project: Project | None, key: str, actions: Sequence[Action]
     ) -> web.StreamResponse:
+        await request.read()  # before any delay: what was sent is taken, though the client may not wait for the reply
         if self._studio.latency:
             await asyncio.sleep(self._studio.latency)
         for action in actions:

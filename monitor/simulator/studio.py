@@ -39,10 +39,12 @@ class Request:
 
 @dataclass(slots=True)
 class Job:
-    """A model-testing job; `ends` is Unix time in seconds."""
+    """A model-testing job of an impulse (None: the default one) and variants (None: Studio's choice); `ends` is Unix time in seconds."""
 
     id: int
     project: Project
+    impulse_id: int | None
+    variants: tuple[str, ...] | None
     created: float
     ends: float
     successful: bool
@@ -153,10 +155,10 @@ class Studio:
             self._in_flight -= 1
             self._in_flight_by_key[key] -= 1
 
-    def start_job(self, project: Project) -> Job:
+    def start_job(self, project: Project, impulse_id: int | None = None, variants: tuple[str, ...] | None = None) -> Job:
         """Start model testing."""
         now = self.now()
-        job = Job(next(self._numbers), project, now, now + self.job_seconds, project.job_succeeds)
+        job = Job(next(self._numbers), project, impulse_id, variants, now, now + self.job_seconds, project.job_succeeds)
         self.jobs[job.id] = job
         return job
 

@@ -9,6 +9,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
@@ -45,11 +46,26 @@ class BodyTooLarge(InvalidReply):
 
 
 class _Retryable(Exception):
-    """One attempt failed in a way that may pass. `error` is what it becomes when attempts run out."""
+    """One attempt failed in a way that may pass. `error` is what it becomes when attempts run out; `untaken`: Studio did nothing for it."""
 
-    def __init__(self, reason: str, error: StudioError, delay: float | None = None) -> None:
+    def __init__(self, reason: str, error: StudioError, delay: float | None = None, *, untaken: bool = False) -> None:
         super().__init__(str(error))
-        self.reason, self.error, self.delay = reason, error, delay
+        self.reason, self.error, self.delay, self.untaken = reason, error, delay, untaken
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    method: str
+    call: str
+    path: str
+    key: str = field(repr=False)
+    query: Mapping[str, str] | None
+    body: object = None
+
+    @property
+    def where(self) -> str:
+        """For errors."""
+        return f"{self.call} ({self.path})"
 
 
 class _Gate:
@@ -140,11 +156,28 @@ class Client:
             Unreachable: Attempts ran out, or Studio asked to wait longer than a pull may take.
             InvalidReply: The reply is not of the documented shape, or a refusal of unknown meaning.
         """
-        gate = self._gates.setdefault(key, _Gate(self.in_flight_per_key))
+        return await self._ask(_Request("GET", call, path, key, query), decoder)
+
+    async def post(
+        self, call: str, path: str, key: str, decoder: msgspec.json.Decoder[T], query: Mapping[str, str] | None = None, *, body: object
+    ) -> T:
+        """One reply to a POST. An attempt that Studio may have taken is not repeated: after Unreachable it may have been.
+
+        Args:
+            call, path, key, decoder, query: As for `get`.
+            body: Sent as JSON.
+
+        Raises:
+            StudioError: As `get`.
+        """
+        return (await self._ask(_Request("POST", call, path, key, query, body), decoder))[0]
+
+    async def _ask(self, request: _Request, decoder: msgspec.json.Decoder[T]) -> tuple[T, int]:
+        gate = self._gates.setdefault(request.key, _Gate(self.in_flight_per_key))
         reasons: list[str] = []
 
         def on(error: Exception) -> bool | float:
-            if not isinstance(error, _Retryable):
+            if not isinstance(error, _Retryable) or (request.method == "POST" and not error.untaken):
                 return False
             if error.delay is not None and error.delay > LONGEST_WAIT:
                 return False
@@ -160,21 +193,25 @@ class Client:
                     self.observer.retry(reasons[-1])
                 with attempt:
                     async with gate.slots:
-                        await gate.opened(call)
+                        await gate.opened(request.call)
                         async with self._slots:
-                            return await self._attempt(call, path, key, gate, decoder, query)
+                            return await self._attempt(request, gate, decoder)
         except _Retryable as failed:
             raise failed.error from failed.__cause__
         raise AssertionError("stamina ends with a result or an error")
 
-    async def _attempt(
-        self, call: str, path: str, key: str, gate: _Gate, decoder: msgspec.json.Decoder[T], query: Mapping[str, str] | None
-    ) -> tuple[T, int]:
-        where = f"{call} ({path})"
-        async with self._observed(call) as observed:
+    async def _attempt(self, request: _Request, gate: _Gate, decoder: msgspec.json.Decoder[T]) -> tuple[T, int]:
+        where = request.where
+        async with self._observed(request.call) as observed:
             try:
-                async with self._session.get(
-                    self.url + path, params=query, headers={"x-api-key": key}, proxy=self._proxy, allow_redirects=False
+                async with self._session.request(
+                    request.method,
+                    self.url + request.path,
+                    params=request.query,
+                    json=request.body,
+                    headers={"x-api-key": request.key},
+                    proxy=self._proxy,
+                    allow_redirects=False,
                 ) as response:
                     observed.code = str(response.status)
                     body = await self._read(response, where)
@@ -187,7 +224,8 @@ class Client:
                 observed.code = "error"
                 reason = f"{type(error).__name__}: {error}"
                 what = f"{where}: no connection to {self.url} ({reason}); check the network, studio.url and studio.proxy"
-                raise _Retryable("connection", Unreachable(what)) from error
+                unsent = isinstance(error, aiohttp.ClientConnectorError)
+                raise _Retryable("connection", Unreachable(what), untaken=unsent) from error
         self.observer.received(len(body))
         self._raise_for_status(response, body, where, gate)
         try:
@@ -218,7 +256,7 @@ class Client:
             return
         if status in (401, 403):
             raise AuthError(
-                f"{where}: Studio refused the API key (HTTP {status}); check that it is this project's key, not expired, and may read it"
+                f"{where}: Studio refused the API key (HTTP {status}); check that it is this project's key, not expired, and may do this"
             )
         if status != 429:
             _raise_for_refusal(body, where, known_only=True)
@@ -232,7 +270,7 @@ class Client:
             what = f"{where}: Studio answered {status}" + (
                 "; it limits requests: pull less often or lower studio.requests_in_flight" if rate_limited else ""
             )
-            raise _Retryable("rate_limited" if rate_limited else "server_error", Unreachable(what), delay)
+            raise _Retryable("rate_limited" if rate_limited else "server_error", Unreachable(what), delay, untaken=rate_limited)
         if status < 400:
             raise InvalidReply(
                 f"{where}: Studio redirected (HTTP {status}); the key is not sent elsewhere: put the final address into studio.url"

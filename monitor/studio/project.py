@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
 
-from monitor.errors import StudioError
+from monitor.errors import InvalidReply, NoResults, StudioError
 from monitor.results import Block, BlockKind
 from monitor.studio import wire
 from monitor.studio.client import Client
@@ -22,6 +22,8 @@ _variants = msgspec.json.Decoder(wire.Variants)
 _info = msgspec.json.Decoder(wire.ProjectInfo)
 _key_info = msgspec.json.Decoder(wire.KeyInfo)
 _training = msgspec.json.Decoder(wire.TrainingMetadata)
+_started = msgspec.json.Decoder(wire.JobStarted)
+_status = msgspec.json.Decoder(wire.JobStatus)
 
 _ANOMALY_TYPES = frozenset({"anomaly", "anomaly-gmm"})
 
@@ -51,6 +53,34 @@ class StudioProject:
     async def page(self, query: Mapping[str, str]) -> tuple[wire.Page, int]:
         """One page of results and its size in bytes."""
         return await self.client.get("result_page", f"/api/{self.project_id}/classify/all/result/page", self._key, _page, query)
+
+    async def has_results(self, impulse_id: int, variant: str, category: str) -> bool:
+        """Whether Studio holds any model-testing result."""
+        query = {"variant": variant, "impulseId": str(impulse_id), "category": category, "limit": "1", "offset": "0"}
+        try:
+            page, _ = await self.page(query)
+        except NoResults:
+            return False
+        return bool(page.result)
+
+    async def start_model_testing(self, impulse_id: int, variants: Sequence[str]) -> int:
+        """Start a job that tests these variants of an impulse, at the expense of the project's compute; answers its number.
+
+        Raises:
+            AuthError: The key may not start jobs.
+            Unreachable: Perhaps the job was started all the same; it was not asked for twice.
+        """
+        path = f"/api/{self.project_id}/jobs/classify"
+        body = {"modelVariants": list(variants)}  # features are generated where Studio holds that for necessary: stale ones are why we ask
+        reply = await self.client.post("start_model_testing", path, self._key, _started, {"impulseId": str(impulse_id)}, body=body)
+        if reply.id is None:
+            raise InvalidReply(f"start_model_testing ({path}): the reply names no job")
+        return reply.id
+
+    async def job_finished(self, job_id: int) -> bool | None:
+        """Whether a job ended well; None while it runs."""
+        reply = await self._get("job_status", f"/api/{self.project_id}/jobs/{job_id}/status", _status)
+        return reply.job.finished_successful if reply.job else None
 
     async def impulses(self) -> dict[int, str]:
         """Names of the project's impulses by id; the id as text where one has no name."""

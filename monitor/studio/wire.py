@@ -231,6 +231,24 @@ class TrainingMetadata(Reply):
     created: str | None = None
 
 
+class JobStarted(Reply):
+    """`jobs/classify`."""
+
+    id: int | None = None
+
+
+class JobState(Wire):
+    """A job; `finishedSuccessful` is absent while it runs."""
+
+    finished_successful: bool | None = None
+
+
+class JobStatus(Reply):
+    """`jobs/{jobId}/status`."""
+
+    job: JobState | None = None
+
+
 _CLASSIFIERS = frozenset({"keras", "keras-transfer-image", "keras-transfer-kws", "keras-akida", "keras-akida-transfer-image"})
 _DETECTORS = frozenset({"keras-object-detection", "keras-akida-object-detection"})
 _OTHERS = {

@@ -119,6 +119,10 @@ MISTAKES = [
     ("defaults: none", "1: defaults: write on or off"),
     # receivers
     ("notify:\n  - {}", "2: notify[0]: needs alertmanager or webhook or apprise; write one of them"),
+    (
+        "notify:\n  - apprise: {url: ops-channel}",
+        "2: notify[0].apprise.url: is not an Apprise URL; write for example mailto://user:password@example.com",
+    ),
     ("notify:\n  - webhook: {}", "2: notify[0].webhook: needs url or url_file; write one of them"),
     (
         "notify:\n  - webhook: {url: http://h}\n    apprise: {url: 'x://'}",

@@ -29,7 +29,7 @@ MISTAKES = [
         "baseline: {mode: rolling, age: 7d}\nretention: 1w",
         "monitor.yaml:1: baseline.age: is not less than retention, so that no run gets so old; write a shorter one, or keep runs longer",
     ),
-    (PROJECT + "    refresh: never", "monitor.yaml:4: projects[0].refresh: is not available in this version; remove it"),
+    (PROJECT + "    refresh: sometimes", "monitor.yaml:4: projects[0].refresh: write never, when_stale or always"),
     (
         "http:\n  web_config_file: w.yml",
         ("monitor.yaml:2: http.web_config_file: cannot be read (No such file or directory); write the path of a file that exists"),
@@ -327,7 +327,7 @@ def test_all_at_once(folder):
         "monitor.yaml:13: projects[1].labels.job: is a label that the monitor or Prometheus sets itself; write another name",
         "monitor.yaml:13: projects[1].labels.9: is not a label name; write letters, digits and underscores, with no digit first",
         "projects.d/b.yaml:4: projects[0].colour: unknown key; write one of: id, impulses, variants, category, api_key, api_key_file,"
-        " schedule, labels, filters, slices",
+        " schedule, labels, filters, slices, refresh",
         "projects.d/c.yaml:1: limits: unknown key; write one of: projects",
         ("projects.d/a.yaml:1: is not valid YAML: expected the node content, but found '<stream end>'; mend the line or the one before it"),
     ]

@@ -260,11 +260,13 @@ async def post(client: Any, project: Project, body: Any, **query: str) -> tuple[
 
 
 async def test_a_job_brings_results_back(serving: Serving, clock: Any) -> None:
-    """Model testing runs for a while; once it succeeded, results that had vanished are there again."""
+    """Model testing runs for a while; once it succeeded, results that had vanished are there again, and the impulse is not stale."""
     project = projects.classification(sizes={"testing": 3}, role="admin")
     studio = Studio([project], clock=clock, job_seconds=30, validate=True)
     client = await serving(studio)
     project.edit(results=False)
+    project.add(1)
+    stale = project.is_stale()
     _, started = await post(client, project, {"modelVariants": ["int8"]}, impulseId="1")
     path = f"{project.id}/jobs/{started['id']}/status"
     _, running = await client.get(project, path)
@@ -275,7 +277,9 @@ async def test_a_job_brings_results_back(serving: Serving, clock: Any) -> None:
     assert "finishedSuccessful" not in running["job"]
     assert missing["success"] is False
     assert done["job"]["finishedSuccessful"] is True
-    assert (await client.page(project))["totalCount"] == 3
+    assert (await client.page(project))["totalCount"] == 4
+    assert [stale, project.is_stale()] == [True, False]
+    assert [(1, ("int8",))] == [(job.impulse_id, job.variants) for job in studio.jobs.values()]
 
 
 async def test_a_job_may_fail(serving: Serving, clock: Any) -> None:
