@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ with warnings.catch_warnings():
 
 ROOT = DASHBOARDS.parents[2]
 UIDS = {"fleet": "impulse-monitor-fleet", "target": "impulse-monitor-target", "monitor": "impulse-monitor-service"}
-UNITS = {"none", "percentunit", "s", "bytes", "Bps", "reqps", "cpm", "dateTimeFromNow"}
+UNITS = {"none", "percentunit", "s", "suffix: d", "bytes", "Bps", "reqps", "cpm", "dateTimeFromNow"}
 """Of Grafana's units those that the dashboards need."""
 
 each_dashboard = pytest.mark.parametrize("name", ["fleet", "monitor", "target"])
@@ -308,3 +309,95 @@ def test_targets_are_chosen_by_name_and_matched_by_id(variable: str, text: str, 
 
     assert found is not None
     assert {"text": text, "value": value} == found.groupdict()
+
+
+def promtool_evaluates(promtool: str, folder: Path, series: dict[str, float], expected: dict[str, dict[str, float]]) -> str:
+    """What promtool says against expressions having these samples where there are these series; empty where they have."""
+    cases = [
+        {"expr": expression, "eval_time": "1m", "exp_samples": [{"labels": labels, "value": value} for labels, value in samples.items()]}
+        for expression, samples in expected.items()
+    ]
+    scraped = {"job": "monitor", "instance": "a:9890"}
+    inputs = []
+    for name, value in series.items():
+        labels = "".join(f', {label}="{text}"' for label, text in scraped.items())
+        inputs.append({"series": name.replace("}", labels + "}"), "values": f"{value}x5"})
+    file = folder / "cases.yaml"
+    file.write_text(json.dumps({"tests": [{"interval": "1m", "input_series": inputs, "promql_expr_test": cases}]}), encoding="utf-8")
+    result = subprocess.run([promtool, "test", "rules", str(file)], capture_output=True, text=True, timeout=60)
+    return "" if result.returncode == 0 else result.stdout + result.stderr
+
+
+def fleet_query(panel: str, ref: str = "A") -> str:
+    """A query of *Fleet* with its variables replaced."""
+    return next(query.expression for query in all_queries() if (query.dashboard, query.panel, query.ref) == ("fleet", panel, ref))
+
+
+def of_target(number: int, **more: str) -> str:
+    """The labels of a target's series."""
+    labels = {
+        "category": "testing",
+        "impulse": "one",
+        "impulse_id": "1",
+        "project": f"p{number}",
+        "project_id": str(number),
+        "variant": "int8",
+    }
+    return "{" + ", ".join(f'{label}="{value}"' for label, value in sorted({**labels, **more}.items())) + "}"
+
+
+def test_alerts_of_projects_are_listed(program: Callable[[str], str], tmp_path: Path) -> None:
+    """*Fleet* lists the alerts of targets and of projects: these by the project's name, or its number while no target is known."""
+    alert = {"alertname": "A", "severity": "warning", "alertstate": "firing"}
+    of_project = 'edge_impulse_alerts{alertname="K", alertstate="firing", project_id="%d", severity="warning"}'
+    series = {
+        "edge_impulse_up" + of_target(7): 0.0,
+        "edge_impulse_alerts" + of_target(7, **alert): 1.0,
+        of_project % 7: 1.0,
+        of_project % 9: 1.0,
+    }
+    listed = {
+        of_target(7, **alert): 1.0,
+        '{alertname="K", alertstate="firing", project="p7", project_id="7", severity="warning"}': 1.0,
+        '{alertname="K", alertstate="firing", project="9", project_id="9", severity="warning"}': 1.0,
+    }
+
+    assert "" == promtool_evaluates(program("promtool"), tmp_path, series, {fleet_query("Alerts"): listed})
+
+
+def test_projects_are_listed_by_name(program: Callable[[str], str], tmp_path: Path) -> None:
+    """*Fleet* lists every project, also one of which no target is known, and one that is renamed while it is pulled."""
+    state = 'edge_impulse_project_state{project_id="%d", state="%s"}'
+    series = {
+        "edge_impulse_up" + of_target(7): 1.0,
+        "edge_impulse_up" + of_target(7, project="renamed", impulse_id="2"): 1.0,
+        state % (7, "ok"): 1.0,
+        state % (9, "ok"): 0.0,
+        state % (9, "auth"): 1.0,
+    }
+    listed = {'{project="p7", project_id="7", state="ok"}': 1.0, '{project="9", project_id="9", state="auth"}': 1.0}
+
+    assert "" == promtool_evaluates(program("promtool"), tmp_path, series, {fleet_query("Projects"): listed})
+
+
+def test_map_is_ranked_on_shared_images(program: Callable[[str], str], tmp_path: Path) -> None:
+    """mAP that only seems worse because the set grew is no drop on *Fleet*; other figures count whatever the cause."""
+
+    def change(number: int, metric: str, **causes: float) -> dict[str, float]:
+        return {"edge_impulse_change_ratio" + of_target(number, metric=metric, cause=cause): value for cause, value in causes.items()}
+
+    series = {
+        **change(1, "map", total=-0.25, added=-0.5, model=0.125, labels=0.125),
+        **change(2, "map", total=0.25, added=0.5, model=-0.25, labels=0.0),
+        **change(3, "accuracy", total=-0.125, added=-0.125, model=0.0),
+    }
+    listed = {of_target(1): 0.25, of_target(2): -0.25, of_target(3): -0.125}
+
+    found = promtool_evaluates(
+        program("promtool"),
+        tmp_path,
+        series,
+        {fleet_query("Targets, worst first", "G"): listed, fleet_query("Largest drop"): {"{}": -0.25}},
+    )
+
+    assert "" == found

@@ -28,7 +28,9 @@ from deploy.grafana.builder.queries import IDENTITY, TARGET_NAME, query, selecto
 series = selector()
 UP = series("edge_impulse_up")
 FIRING = series("edge_impulse_alerts", alertstate="firing")
-CHANGE = series("edge_impulse_change_ratio", cause="total")
+ON_SHARED_IMAGES = series("edge_impulse_change_ratio", metric="map", cause_in="model|labels")
+CHANGE = f"({series('edge_impulse_change_ratio', metric_not='map', cause='total')} or sum without (cause) ({ON_SHARED_IMAGES}))"
+"""mAP moves with the size of the set: as the alerts do, take what happened on the images that both runs share."""
 COUNT_IS_BAD = [(None, GREEN), (1, RED)]
 STATE_TEXTS = {state: (state.replace("_", " "), shade) for state, shade in STATES.items()}
 DROP = [(None, WHITE), (-1, RED), (-0.03, ORANGE), (-0.01, WHITE), (0.01, GREEN)]
@@ -38,6 +40,13 @@ DROP = [(None, WHITE), (-1, RED), (-0.03, ORANGE), (-0.01, WHITE), (0.01, GREEN)
 def by_target(aggregation: str, expression: str) -> str:
     """One series per target, without the scrape's labels."""
     return f"{aggregation} by ({IDENTITY}) ({expression})"
+
+
+def by_project(expression: str) -> str:
+    """An expression by `project_id` with the project's name besides; where no target is known, its number in place of the name."""
+    names = f"topk by (project_id) (1, group by (project, project_id) ({UP}))"
+    nameless = f'label_join({expression} unless on (project_id) {UP}, "project", "", "project_id")'
+    return f"{expression} * on (project_id) group_left (project) {names} or {nameless}"
 
 
 WORST_FIRST = f"""sort(
@@ -79,7 +88,8 @@ def dashboard() -> dashboards.Dashboard:
         ),
         stat(
             "Largest drop",
-            "The worst change of accuracy, mean F1 or mAP from a baseline, over all targets.",
+            "The worst change of accuracy, mean F1 or mAP from a baseline, over all targets, in percentage points; "
+            "of mAP on the images that both runs share.",
             query("A", f"min({CHANGE})", instant=True),
             unit="percentunit",
             decimals=1,
@@ -102,10 +112,10 @@ def dashboard() -> dashboards.Dashboard:
         stat(
             "Key expires in",
             "Until the first API key expires. –: no key that expires, or Studio does not say.",
-            query("A", f"min({series('edge_impulse_api_key_expiry_timestamp_seconds')}) - time()", instant=True),
-            unit="s",
+            query("A", f"(min({series('edge_impulse_api_key_expiry_timestamp_seconds')}) - time()) / 86400", instant=True),
+            unit="suffix: d",
             decimals=0,
-            steps=[(None, WHITE), (-3650 * 86400, RED), (3 * 86400, ORANGE), (14 * 86400, GREEN)],
+            steps=[(None, WHITE), (-3650, RED), (3, ORANGE), (14, GREEN)],
         ),
     ):
         built.with_panel(panel)
@@ -140,15 +150,16 @@ def dashboard() -> dashboards.Dashboard:
     built.with_panel(
         bargauge(
             "Oldest figures by target",
-            "Age of the last good pull of the ten targets where it is longest ago.",
+            "Age of the last good pull of the eight targets where it is longest ago.",
             query(
                 "A",
-                f"sort_desc(topk(10, time() - {by_target('max', series('edge_impulse_last_success_timestamp_seconds'))}))",
+                f"sort_desc(topk(8, time() - {by_target('max', series('edge_impulse_last_success_timestamp_seconds'))}))",
                 TARGET_NAME,
                 instant=True,
             ),
             unit="s",
-            width=8,
+            width=7,
+            names_above=True,
         ).data_links(to_target)
     )
     states = timeseries(
@@ -156,7 +167,7 @@ def dashboard() -> dashboards.Dashboard:
         "Targets by how their last pull ended.",
         query("A", f"sum by (state) ({series('edge_impulse_pull_state')}) > 0", "{{state}}"),
         unit="none",
-        width=8,
+        width=7,
         stacked=True,
         bars=True,
         limits=(0, None),
@@ -170,7 +181,8 @@ def _targets() -> tables.Panel:
     panel = table(
         "Targets, worst first",
         "One row per impulse and variant: first those with firing alerts, then failing pulls, then the largest drop from the baseline. "
-        "Change is the worst of accuracy, mean F1 and mAP. Age is the figures', unchanged the result set's. A row opens the target.",
+        "Change is the worst of accuracy, mean F1 and mAP (on the images shared with the baseline), in percentage points. "
+        "Age is the figures', unchanged the result set's. A row opens the target.",
         query("A", WORST_FIRST, table=True),
         query("B", f"{by_target('sum', FIRING)} and {by_target('max', UP)}", table=True),
         query("C", f"max by ({IDENTITY}, state) ({series('edge_impulse_pull_state')} == 1)", table=True),
@@ -227,11 +239,14 @@ def _targets() -> tables.Panel:
 
 
 def _alerts() -> tables.Panel:
-    labels = f"alertname, severity, alertstate, {IDENTITY}"
+    alert = "alertname, severity, alertstate"
+    of_targets = f"max by ({alert}, {IDENTITY}) ({series('edge_impulse_alerts', project_not='')} == 1)"
+    of_projects = f"max by ({alert}, project_id) ({series('edge_impulse_alerts', project='')} == 1)"
     panel = table(
         "Alerts",
-        "The monitor's alerts that fire or are pending, and for which target. A row opens the target.",
-        query("A", f"max by ({labels}) ({series('edge_impulse_alerts')} == 1)", table=True),
+        "The monitor's alerts that fire or are pending, and for which target; without an impulse for the whole project. "
+        "A row opens the target.",
+        query("A", f"{of_targets} or {by_project(of_projects)}", table=True),
         width=14,
         height=8,
         no_value="None",
@@ -251,10 +266,12 @@ def _alerts() -> tables.Panel:
             "Value": None,
         },
     )
-    panel = cell(panel, "Alert", links=[("Open target", frame.ROW_TO_TARGET)], width=260)
-    panel = cell(panel, "State", texts={"firing": ("firing", RED), "pending": ("pending", ORANGE)}, style="color-text", width=80)
+    panel = cell(panel, "Alert", links=[("Open target", frame.ROW_TO_TARGET)], width=262)
+    panel = cell(panel, "State", texts={"firing": ("firing", RED), "pending": ("pending", ORANGE)}, style="color-text", width=70)
     severities = {"critical": ("critical", RED), "warning": ("warning", ORANGE), "info": ("info", YELLOW)}
-    panel = cell(panel, "Severity", texts=severities, style="color-text", width=90)
+    panel = cell(panel, "Severity", texts=severities, style="color-text", width=80)
+    panel = cell(cell(panel, "Project", width=158), "Impulse", no_value="–", width=92)
+    panel = cell(panel, "Variant", no_value="–", width=70)
     for name in ("project_id", "impulse_id", "category"):
         panel = cell(panel, name, hidden=True)
     return panel
@@ -264,16 +281,24 @@ def _projects() -> tables.Panel:
     panel = table(
         "Projects",
         "Each configured project: how its last discovery ended, and when its API key expires.",
-        query("A", f"max by (project_id, state) ({series('edge_impulse_project_state')} == 1)", table=True),
+        query("A", by_project(f"max by (project_id, state) ({series('edge_impulse_project_state')} == 1)"), table=True),
         query("B", f"count by (project_id) ({by_target('max', UP)})", table=True),
         query("C", f"1000 * max by (project_id) ({series('edge_impulse_api_key_expiry_timestamp_seconds')})", table=True),
-        width=8,
+        width=10,
         height=8,
     )
     panel = columns(
         panel,
-        {"project_id": "Project", "state": "Discovery", "Value #B": "Targets", "Value #C": "Key expires", "Value #A": None},
+        {
+            "project": "Project",
+            "project_id": "Number",
+            "state": "Discovery",
+            "Value #B": "Targets",
+            "Value #C": "Key expires",
+            "Value #A": None,
+        },
     )
-    panel = cell(panel, "Discovery", texts=STATE_TEXTS, style="color-text", width=110)
-    panel = cell(cell(panel, "Project", width=90), "Targets", steps=PLAIN, decimals=0, width=75)
-    return cell(panel, "Key expires", unit="dateTimeFromNow", width=130)
+    panel = cell(panel, "Discovery", texts=STATE_TEXTS, style="color-text", width=95)
+    panel = cell(cell(panel, "Project", width=150), "Number", width=78)
+    panel = cell(panel, "Targets", steps=PLAIN, decimals=0, width=70)
+    return cell(panel, "Key expires", unit="dateTimeFromNow", width=115)

@@ -151,6 +151,7 @@ def _pulls() -> list[PanelBuilder]:
                 unit="cpm",
                 stacked=True,
                 limits=(0, None),
+                reaches=1,
             ),
             {"overlap": ORANGE, "missed": RED},
         ),
@@ -186,6 +187,7 @@ def _studio() -> list[PanelBuilder]:
             width=6,
             stacked=True,
             limits=(0, None),
+            reaches=1,
         ),
         timeseries(
             "Received",
@@ -225,6 +227,7 @@ def _notifications() -> list[PanelBuilder]:
             query("A", f"sum by (instance) ({series('impulse_monitor_notification_queue_length')})", "{{instance}}"),
             unit="none",
             limits=(0, None),
+            reaches=1,
         ),
         colored(alerts, {"firing": RED, "pending": ORANGE}),
     ]

@@ -16,6 +16,7 @@ from grafana_foundation_sdk.builders.prometheus import Dataquery
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models.common import (
     BarGaugeDisplayMode,
+    BarGaugeNamePlacement,
     BigValueColorMode,
     BigValueGraphMode,
     BigValueTextMode,
@@ -149,8 +150,9 @@ def timeseries(
     table_legend: bool = False,
     legend: bool = True,
     limits: tuple[float | None, float | None] = (None, None),
+    reaches: float | None = None,
 ) -> series.Panel:
-    """Lines over time, or stacked bars."""
+    """Lines over time, stacked areas, or stacked bars; the axis goes up to `reaches` at least."""
     shown = (
         common.VizLegendOptions()
         .show_legend(legend)
@@ -166,8 +168,9 @@ def timeseries(
         .unit(unit)
         .span(width)
         .height(height)
-        .line_width(1 if bars else 2)
-        .fill_opacity(80 if bars else 30 if stacked else fill)
+        # A stacked series of zeros would draw its line on top of the others.
+        .line_width(1 if bars else 0 if stacked else 2)
+        .fill_opacity(80 if bars else 60 if stacked else fill)
         .show_points(VisibilityMode.NEVER)
         .color_scheme(dashboards.FieldColor().mode(FieldColorModeId.PALETTE_CLASSIC))
         .legend(shown)
@@ -180,6 +183,7 @@ def timeseries(
     low, high = limits
     panel = panel if low is None else panel.min(low)
     panel = panel if high is None else panel.max(high)
+    panel = panel if reaches is None else panel.axis_soft_max(reaches)
     for each in queries:
         panel = panel.with_target(each)
     return panel
@@ -208,9 +212,17 @@ def colored(panel: series.Panel, colors: Mapping[str, str]) -> series.Panel:
 
 
 def bargauge(
-    title: str, description: str, *queries: Dataquery, unit: str, width: int, height: int = 8, steps: Steps = PLAIN, no_value: str = "–"
+    title: str,
+    description: str,
+    *queries: Dataquery,
+    unit: str,
+    width: int,
+    height: int = 8,
+    steps: Steps = PLAIN,
+    no_value: str = "–",
+    names_above: bool = False,
 ) -> bargauges.Panel:
-    """One bar per series, in the order of the query."""
+    """One bar per series, in the order of the query; `names_above` leaves long names whole."""
     panel = (
         bargauges.Panel()
         .title(title)
@@ -223,6 +235,7 @@ def bargauge(
         .no_value(no_value)
         .orientation(VizOrientation.HORIZONTAL)
         .display_mode(BarGaugeDisplayMode.BASIC)
+        .name_placement(BarGaugeNamePlacement.TOP if names_above else BarGaugeNamePlacement.AUTO)
         .text(common.VizTextDisplayOptions().title_size(13).value_size(14))
         .thresholds(thresholds(steps))
         .color_scheme(dashboards.FieldColor().mode(FieldColorModeId.THRESHOLDS))
@@ -281,6 +294,7 @@ def cell(
     links: Sequence[tuple[str, str]] = (),
     limits: tuple[float, float] | None = None,
     scheme: str | None = None,
+    no_value: str | None = None,
 ) -> tables.Panel:
     """How a column looks; `style` is a cell type such as `color-text`, `color-background`, `gauge`."""
     parts: list[DynamicConfigValue] = []
@@ -301,6 +315,8 @@ def cell(
         parts.append(change("custom.cellOptions", shape))
     if width is not None:
         parts.append(change("custom.width", width))
+    if no_value is not None:
+        parts.append(change("noValue", no_value))
     if hidden:
         parts.append(change("custom.hidden", True))
     if links:

@@ -17,7 +17,7 @@ TARGET_NAME = "{{project}} · {{impulse}} · {{variant}}"
 """Legend of a target's series."""
 
 Selector = Callable[..., str]
-"""From a metric's name and further exact matchers to a series selector; `_not` after a label's name negates it."""
+"""From a metric's name and further exact matchers to a series selector; `_not` after a label's name negates it, `_in` takes a pattern."""
 
 
 def selector(**variables: str) -> Selector:
@@ -27,8 +27,8 @@ def selector(**variables: str) -> Selector:
     def series(name: str, **matchers: str) -> str:
         parts = [f'{label}=~"{value}"' for label, value in fixed.items()]
         for label, value in matchers.items():
-            exact = label.removesuffix("_not")
-            parts.append(f'{exact}{"!=" if exact != label else "="}"{value}"')
+            exact = label.removesuffix("_not").removesuffix("_in")
+            parts.append(f'{exact}{"!=" if label.endswith("_not") else "=~" if label.endswith("_in") else "="}"{value}"')
         return f"{name}{{{', '.join(parts)}}}"
 
     return series

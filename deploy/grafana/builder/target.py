@@ -167,7 +167,7 @@ def _now() -> list[PanelBuilder]:
         figures,
         stat(
             "Change",
-            "Of $metric from the baseline, whatever the cause.",
+            "Of $metric from the baseline, whatever the cause, in percentage points.",
             query("A", f"min({explained('edge_impulse_change_ratio', cause='total')})", instant=True),
             unit="percentunit",
             decimals=1,
@@ -388,7 +388,7 @@ def _anomaly() -> list[PanelBuilder]:
             "block_id": None,
         },
     )
-    distances = cell(cell(distances, "Block", width=140), "Cause", width=75)
+    distances = cell(cell(distances, "Block", width=155), "Cause", width=75)
     for name in ("KS", "PSI", "JS"):
         distances = cell(distances, name, decimals=3, width=70)
     distances = cell(distances, "Wasserstein", decimals=3, steps=[(None, WHITE), (0.1, ORANGE)], style="color-text", width=105)
@@ -551,7 +551,7 @@ def _runs() -> list[PanelBuilder]:
         "As set in Studio when the results were made.",
         query("A", per("block_id, block, type", "edge_impulse_block_info"), table=True),
         query("B", per("block_id, block, key", "edge_impulse_block_threshold"), table=True),
-        width=9,
+        width=10,
         height=7,
         no_value="–",
     )
@@ -559,7 +559,7 @@ def _runs() -> list[PanelBuilder]:
         blocks,
         {"block": "Block", "type": "Type", "key": "Threshold", "Value #B": "Is", "block_id": None, "Value #A": None},
     )
-    for name, width in (("Block", 145), ("Type", 95), ("Threshold", 145), ("Is", 60)):
+    for name, width in (("Block", 145), ("Type", 140), ("Threshold", 150), ("Is", 60)):
         blocks = cell(blocks, name, width=width)
     return [
         colored(states, STATES),
@@ -581,14 +581,14 @@ def _runs() -> list[PanelBuilder]:
             query("C", f"{latest('edge_impulse_unscored_windows')} > 0", "Unscored windows"),
             query("D", f"{latest('edge_impulse_empty_images')} > 0", "Empty images"),
             unit="none",
-            width=6,
+            width=5,
             height=7,
             limits=(0, None),
         ),
         blocks,
         bargauge(
-            "Left out of the figures",
-            "What a figure could not count, or a limit cut off, by reason.",
+            "Left out",
+            "What the figures could not count, or a limit cut off, by reason.",
             query("A", per("reason", "edge_impulse_left_out"), "{{reason}}", instant=True),
             unit="none",
             width=3,
