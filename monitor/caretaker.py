@@ -40,15 +40,15 @@ class Caretaker:
         self._told = ""
 
     async def open(self) -> None:
-        """Open the store; a failure is logged once, and shows in `Store.problem`."""
+        """Open the store, and let `opened` read it; a failure of either is logged once, and both are tried again."""
         try:
             await self._store.open()
+            await self._on_open()
         except StoreError as error:
             self._note(error)
             return
         self._open = True
         self._note(None)
-        await self._on_open()
 
     async def watch(self) -> None:
         """Open the store if that failed, and see whether it can be used, until cancelled."""

@@ -94,6 +94,7 @@ class Memory:
     def __init__(self, store: Store, workers: Executor, judge: Judge | None = None) -> None:
         self.store, self._workers, self._judge = store, workers, judge
         self._pinned_run: dict[str, int | None] = {}
+        self._lost: set[str] = set()  # targets whose last good run was not written: what the store knows is older than what is shown
 
     async def recall(self, target: Target, stale_after: float) -> Snapshot | None:
         """What the store knows of a target's last runs; None where it knows none, or cannot be asked.
@@ -139,24 +140,51 @@ class Memory:
         """
         kept = before.comparison if before.fingerprint == snapshot.fingerprint else None
         snapshot = replace(snapshot, comparison=kept)
-        if self.store.problem is not None:  # whoever looks after it tries it again: no pull waits for what is known to fail
+        target_id, known = snapshot.target.key.id, before.fingerprint
+        lost = target_id in self._lost
+        away = self.store.problem is not None
+        if found is not None and not (away and known == found.fingerprint):  # an unchanged one is no loss
+            self._lost.add(target_id)  # until it is written
+        if away:  # whoever looks after it tries it again: no pull waits for what is known to fail
             return snapshot
         compared = _Compared()
         try:
             if found is not None:
-                compared = await self._compare(policy, before, snapshot, found)
+                if lost:
+                    known, snapshot = await self._caught_up(known, snapshot)
+                compared = await self._compare(policy, before, snapshot, found, lost)
                 snapshot = replace(snapshot, comparison=compared.comparison)
                 _log_notes(before, snapshot)
-            await self._write(policy, before, snapshot, found, compared, started)
+            await self._write(policy, known, snapshot, found, compared, started)
+            if found is not None:
+                self._lost.discard(target_id)
         except StoreError as error:
-            log.warning("run.not_remembered", target=snapshot.target.key.id, error=str(error))
+            log.warning("run.not_remembered", target=target_id, error=str(error))
         return snapshot
 
-    async def _compare(self, policy: Policy, before: Snapshot, snapshot: Snapshot, found: Found) -> _Compared:
-        """The comparison of a good run; the one before where nothing it depends on has changed."""
+    async def _caught_up(self, known: str | None, snapshot: Snapshot) -> tuple[str | None, Snapshot]:
+        """The fingerprint that the store knew last, and the snapshot with the last change that either knows of."""
+        try:
+            last = await self.store.last_good(snapshot.target.key.id)
+        except StoreCorrupt:
+            if self.store.problem is not None:
+                raise
+            return known, snapshot  # its figures are damaged, no more than that
+        if last is None:
+            return None, snapshot
+        changed = snapshot.last_pull if last.fingerprint != snapshot.fingerprint else last.last_change
+        return last.fingerprint, replace(snapshot, last_change=snapshot.last_change or changed)
+
+    async def _compare(self, policy: Policy, before: Snapshot, snapshot: Snapshot, found: Found, lost: bool) -> _Compared:
+        """The comparison of a good run; the one before where nothing it depends on has changed, and the store has what it led to."""
         target_id, finished = snapshot.target.key.id, snapshot.last_pull
-        pinned = await self._pinned(target_id, policy)
-        baseline = await self._baseline(target_id, policy, pinned, found.fingerprint, finished)
+        try:
+            pinned = await self._pinned(target_id, policy)
+            baseline = await self._baseline(target_id, policy, pinned, found.fingerprint, finished)
+        except (StoreCorrupt, StoreTooNew) as error:
+            if self.store.problem is not None:
+                raise
+            return _unreadable(policy.baseline.mode, before, finished, error)  # not the store as a whole: the figures of one run
         own = policy.baseline.mode == PINNED and pinned is None  # the current run is the baseline
         if baseline is None and not own:
             return _Compared(pinned=pinned.id if pinned else None)
@@ -170,10 +198,11 @@ class Memory:
         )
         number = pinned.id if pinned else None
         same_pinned = mode == PINNED or self._pinned_run.get(target_id) == number
-        self._pinned_run[target_id] = number
         known = before.comparison
+        anew = lost or (known is not None and known.broken and target_id not in self._pinned_run)  # another version may mend it
+        self._pinned_run[target_id] = number
         same_run = before.fingerprint == found.fingerprint and before.trained == found.trained
-        if known and known.baseline == shown and same_run and same_pinned:
+        if known and known.baseline == shown and same_run and same_pinned and not anew:
             return _Compared(known, baseline, number)
         current = Side(finished, found.results, found.trained)
         try:
@@ -203,9 +232,22 @@ class Memory:
             case "previous":
                 return await self.store.previous(target_id, fingerprint, policy.selection)
             case "rolling":
-                return await self.store.newest_before(target_id, now - (policy.baseline.age or 0.0), policy.selection)
+                return await self._rolling(target_id, policy, now)
             case _:
                 return pinned
+
+    async def _rolling(self, target_id: str, policy: Policy, now: float) -> Run | None:
+        """The newest run of some age; the one compared with so far as long as that says the same.
+
+        Otherwise each pull would compare with another run, and take what is judged once per baseline once more.
+        """
+        newest = await self.store.newest_before(target_id, now - (policy.baseline.age or 0.0), policy.selection)
+        row = await self.store.baseline(target_id, policy.baseline.mode)
+        known = await self.store.run(row.run_id) if row is not None else None
+        if newest is None or known is None or known.finished > newest.finished:
+            return newest
+        same = (known.fingerprint, known.trained, known.selection) == (newest.fingerprint, newest.trained, newest.selection)
+        return known if same else newest
 
     async def _side(self, run: Run) -> Side:
         """A stored run as one side of a comparison.
@@ -223,9 +265,9 @@ class Memory:
         self._pinned_run.pop(target_id, None)
 
     async def _write(
-        self, policy: Policy, before: Snapshot, snapshot: Snapshot, found: Found | None, compared: _Compared, started: float
+        self, policy: Policy, known: str | None, snapshot: Snapshot, found: Found | None, compared: _Compared, started: float
     ) -> None:
-        """All that a run leaves behind, in one transaction."""
+        """All that a run leaves behind, in one transaction; `known` is the fingerprint of the good run before."""
         target_id = snapshot.target.key.id
         packed = await self.store.pack(target_id, found.results, found.fingerprint) if found else None
         run = Run(
@@ -240,7 +282,7 @@ class Memory:
             run = replace(
                 run,
                 fingerprint=found.fingerprint,
-                changed=before.fingerprint not in (None, found.fingerprint),
+                changed=known not in (None, found.fingerprint),
                 last_change=snapshot.last_change,
                 trained=found.trained,
                 impulse_stale=found.impulse_stale,
@@ -258,10 +300,12 @@ class Memory:
 
     async def _keep(self, tx: Transaction, policy: Policy, run: Run, number: int, compared: _Compared) -> None:
         """Baselines and what drift remembers; nothing that another program has overtaken while this was computed."""
-        pinned = await tx.baseline(run.target_id, PINNED)
+        rows = {row.mode: row for row in await tx.baselines(run.target_id)}
+        pinned = rows.get(PINNED)
+        for mode in rows.keys() - {PINNED, policy.baseline.mode}:  # of a mode that is no longer wanted
+            await tx.clear_baseline(run.target_id, mode)
         if compared.pinned is None:
-            known = await tx.run(pinned.run_id) if pinned else None
-            if known is not None and known.selection == policy.selection:
+            if pinned is not None and await tx.selection(pinned.run_id) == policy.selection:
                 return  # someone pinned a run meanwhile: what was compared is of no use to the next comparison
             why = FIRST_RUN if pinned is None else OTHER_FILTERS
             await tx.set_baseline(Baseline(run.target_id, PINNED, number, run.finished, why))
@@ -285,6 +329,13 @@ class Memory:
         return await asyncio.get_running_loop().run_in_executor(self._workers, function, *args)
 
 
+def _unreadable(mode: str, before: Snapshot, now: float, error: StoreError) -> _Compared:
+    """A comparison that says that the baseline's figures cannot be read."""
+    known = before.comparison
+    shown = known.baseline if known is not None and known.baseline.mode == mode else BaselineFigures(mode, now, "")
+    return _Compared(Comparison(shown, notes=(f"the baseline cannot be read, pin another run: {error}",), broken=True))
+
+
 async def pin(store: Store, run: Run, why: str, now: float) -> None:
     """Make a good run the target's pinned baseline; drift begins anew from it.
 
@@ -295,12 +346,18 @@ async def pin(store: Store, run: Run, why: str, now: float) -> None:
         now: Unix seconds.
 
     Raises:
-        ValueError: It is no good run: it has no result set to compare with.
+        ValueError: It is no good run, and has no result set to compare with; or its filters were others than those of the
+            target's last good run, whose next run would pin itself in its place.
         StoreError: The store does not take it.
     """
     if run.state is not PullState.OK or run.id is None:
         raise ValueError(f"run {run.id} of {run.target_id} ended as {run.state}: only a good run can be a baseline")
     async with store.transaction() as tx:
+        if await tx.last_selection(run.target_id) != run.selection:
+            raise ValueError(
+                f"run {run.id} of {run.target_id} took other samples than the last good run, because `filters` has changed since: "
+                "the two are not comparable; pin a run that was made with the present filters"
+            )
         await tx.set_baseline(Baseline(run.target_id, PINNED, run.id, now, why))
         await tx.clear_drift_memories(run.target_id)
 

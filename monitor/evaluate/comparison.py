@@ -104,17 +104,25 @@ def _notes(baseline: Side, current: Side) -> list[str]:
     after = {block.id: block for block in current.results.blocks}
     for block in before.values():
         if block.id not in after:
-            notes.append(f"block {_name(block)} of the baseline no longer exists: what it gave is not compared")
+            compared = _in_its_place(block, after) or "what it gave is not compared"
+            notes.append(f"block {_name(block)} of the baseline no longer exists: {compared}")
     for block in after.values():
         then = before.get(block.id)
         if then is None:
-            notes.append(f"block {_name(block)} is not in the baseline: what it gives is not compared")
+            compared = _in_its_place(block, before) or "what it gives is not compared"
+            notes.append(f"block {_name(block)} is not in the baseline: {compared}")
             continue
         for key in sorted(then.thresholds.keys() | block.thresholds.keys()):
             old, new = then.thresholds.get(key), block.thresholds.get(key)
             if old != new:
                 notes.append(f"threshold {key} of block {_name(block)} was {_number(old)} and is {_number(new)}")
     return notes
+
+
+def _in_its_place(block: Block, others: Mapping[int, Block]) -> str:
+    """What is compared although a run lacks the block: figures are of the whole impulse, only anomaly scores are of a block."""
+    same = [other for other in others.values() if other.kind is block.kind and block.kind not in KINDS]
+    return f"the figures are compared with those of block {_name(same[0])}" if same else ""
 
 
 def _name(block: Block) -> str:

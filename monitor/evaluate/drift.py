@@ -95,7 +95,7 @@ class DriftMemory:
         pinned: `Side.finished` of the pinned baseline that this began under: pinning another one begins anew.
         since: `Side.finished` of the run whose scores are the reference: the pinned baseline, or the model's first run.
         block: The block as it was then; its type and thresholds are part of what a model is.
-        trained: Unix seconds of the training then known.
+        trained: Unix seconds of the training that was last known of this model.
         evidence: The martingale.
         decision: The paired test, once it was taken.
     """
@@ -191,7 +191,7 @@ def drift(baseline: Side, current: Side, pinned: Side, block: Block, memory: Dri
         added=len(evidence.counted),
         evidence=evidence.evidence,
         since=memory.since,
-    ), replace(memory, evidence=evidence, decision=decision)
+    ), replace(memory, evidence=evidence, decision=decision, trained=current.trained or memory.trained)
 
 
 def _begun(pinned: Side, current: Side, block: Block, current_id: Ids, scores: FloatArray, seed: int) -> DriftMemory:

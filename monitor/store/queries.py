@@ -56,6 +56,17 @@ class Queries(ABC):
         """A run by its number."""
         return await self._first_run(_RUNS.where(_run.id == run_id))
 
+    async def selection(self, run_id: int) -> str | None:
+        """The selection of a run, whatever became of its figures; None where the run is not there."""
+        rows = await self._fetch(select(_run.selection).where(_run.id == run_id))
+        return rows[0].selection if rows else None
+
+    async def last_selection(self, target_id: str) -> str | None:
+        """The selection of the target's newest good run; None where it has none."""
+        newest = select(_run.selection).where(_run.target_id == target_id, _run.state == _OK).order_by(_run.id.desc()).limit(1)
+        rows = await self._fetch(newest)
+        return rows[0].selection if rows else None
+
     async def last_good(self, target_id: str) -> Run | None:
         """The target's newest good run, by order of arrival: a clock that was set back confuses nothing."""
         return await self._first_run(_good(target_id))

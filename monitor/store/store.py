@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Any, Self, TypeVar
 
-from sqlalchemy import Column, Delete, Executable, Pool, Row, Select, Table, delete, exists, select, text, update
+from sqlalchemy import Column, Delete, Executable, Pool, Row, Select, Table, delete, exists, func, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -315,6 +315,15 @@ class Transaction(Queries):
         row["figures_id"] = await self._add_figures(run)
         number: int = (await self._execute(schema.run.insert().values(row).returning(schema.run.c.id))).scalar_one()
         return number
+
+    async def lock(self, name: str) -> None:
+        """Wait until no other transaction, of this or another process, holds this name; this one does until it ends.
+
+        With SQLite it is the only one anyway.
+        """
+        if not self._store._sqlite:
+            key = int.from_bytes(hashlib.sha256(f"impulse-monitor {name}".encode()).digest()[:8], "big", signed=True)
+            await self._execute(select(func.pg_advisory_xact_lock(key)))
 
     async def set_baseline(self, baseline: Baseline) -> None:
         """Make a run the target's baseline of this mode, in place of the one before.

@@ -91,6 +91,22 @@ OTHER = dataclasses.replace(KMEANS, thresholds={"min_anomaly_score": 1.5, "more"
             ["block 9 is not in the baseline: what it gives is not compared"],
         ),
         (
+            (Block(4, "keras", BlockKind.CLASSIFICATION, "Other"), KMEANS),
+            (None, None),
+            [
+                "block Classifier (3) of the baseline no longer exists: the figures are compared with those of block Other (4)",
+                "block Other (4) is not in the baseline: the figures are compared with those of block Classifier (3)",
+            ],
+        ),
+        (
+            (CLASSIFIER, Block(8, "anomaly", BlockKind.ANOMALY)),
+            (None, None),
+            [
+                "block K-means (7) of the baseline no longer exists: what it gave is not compared",
+                "block 8 is not in the baseline: what it gives is not compared",
+            ],
+        ),
+        (
             (CLASSIFIER, OTHER),
             (None, None),
             [

@@ -518,6 +518,17 @@ def test_without_shared_samples_the_date_of_training_tells_models_apart(trained:
     assert since == found.since
 
 
+def test_a_date_of_training_that_becomes_known_later_counts() -> None:
+    """A model whose date was hidden at first is told from a later one by the date that was seen since."""
+    first = run(np.arange(300), np.random.default_rng(1).normal(size=300))
+    later = run(np.arange(1000, 1300), np.random.default_rng(2).normal(size=300))
+    hidden = compare(first, first, trained=(1.0, None))
+    dated = compare(first, first, hidden, trained=(1.0, 1.0))
+    (drift, _) = compare(first, later, dated, trained=(1.0, 2.0))
+
+    assert (0, CURRENT) == (drift.added, drift.since)
+
+
 def test_pinning_another_baseline_begins_the_evidence_anew() -> None:
     """The evidence belongs to a pinned baseline: under another one it starts at 0, of that one's scores."""
     baseline = quiet(200)
