@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -27,6 +27,7 @@ from monitor.judge import Judge
 from monitor.judge import watch as watch_clock
 from monitor.memory import Memory
 from monitor.pipeline import Pipeline, Watch, new_client
+from monitor.refresh import Refresher
 from monitor.roster import Roster
 from monitor.scheduler import Grid, Scheduler
 from monitor.sharding import WHOLE, Shard
@@ -68,6 +69,7 @@ class App:
         self.registry = CollectorRegistry()
         self.metrics = ServiceMetrics(self.registry, (shard.index, shard.total))
         self.scheduler = Scheduler(self.metrics)
+        self._refresher = Refresher(self.board)
         self.address = ""
         self._reloading = asyncio.Lock()
         self._pulls = asyncio.Semaphore(PULLS_IN_FLIGHT)
@@ -140,6 +142,7 @@ class App:
             self._tell()
             self.scheduler.start()
             self._on_stop(stack, "scheduler", lambda: self.scheduler.stop(self.config.shutdown_grace))
+            self._on_stop(stack, "model testing", self._refresher.stop)  # before the scheduler: what waits for a job pulls, and ends
             self.scheduler.add("retention", Grid(PRUNE, 0.0), lambda: caretaker.prune(self.config.retention), delay=PRUNE)
             await self._roster.apply(self.config, rediscover=True)
             self._applied = True
@@ -259,9 +262,10 @@ class App:
         self._judge.configure(self.config.rules(), (queue_of(receiver.name, self._shard) for receiver in receivers))
         self._dispatcher.replace(receivers)
 
-    def _targets_changed(self) -> None:
-        watches = self._roster.watches
-        self.board.thresholds = {target_id: self._judge.thresholds(Subject.target(watch.target)) for target_id, watch in watches.items()}
+    def _targets_changed(self, changed: Iterable[str]) -> None:
+        watches, known = self._roster.watches, self.board.thresholds
+        fresh = {target_id: self._judge.thresholds(Subject.target(watches[target_id].target)) for target_id in changed}
+        self.board.thresholds = {target_id: fresh.get(target_id) or known.get(target_id, {}) for target_id in watches}
         self.metrics.targets(len(watches))
 
     def _retire(self, client: Client) -> None:
@@ -276,8 +280,9 @@ class App:
         task.add_done_callback(self._background.discard)
 
     async def _pull(self, watch: Watch) -> Snapshot:
+        refresh = await self._refresher.before(watch, self._client)  # a job takes minutes, and must hold up no other pull
         async with self._pulls:
-            return await self._pipeline.run(watch, self._client)
+            return await self._pipeline.run(watch, self._client, refresh=refresh)
 
     async def _watch_files(self) -> None:
         """Reload when the content of a configuration file changed."""

@@ -55,6 +55,9 @@ class Around(Protocol):
     def watched(self, subject_id: str, snapshot: Snapshot | None = None) -> Watched | None:
         """One of them; with a snapshot that is not shown yet, as it will be then. None where it is not watched."""
 
+    def mine(self, subject_id: str) -> bool:
+        """Whether its alerts are this process's, and not another's on the same store."""
+
     def gone(self, subject_id: str) -> bool:
         """Whether alerts about something that is not watched are to end: not where its project could not be asked yet, nor where
         another process watches it."""
@@ -84,13 +87,14 @@ class Judge:
         self._rules, self._queues = tuple(rules), tuple(queues)
 
     async def recall(self) -> None:
-        """Show the states that the store has.
+        """Show the states that the store has; not those of other processes, which would never hear how theirs went on.
 
         Raises:
             StoreError: The store cannot be read.
         """
         for state in await stored(self._store):
-            self._board.alerts.setdefault((state.alertname, state.target_id), state)
+            if self._around().mine(state.target_id):
+                self._board.alerts.setdefault((state.alertname, state.target_id), state)
 
     def thresholds(self, subject: Subject) -> dict[str, float]:
         """The values that a subject's rules compare with, by alert."""
@@ -114,7 +118,8 @@ class Judge:
             snapshot: What is known after the pull.
 
         Returns:
-            The states that changed; to be handed to `show` once they are on the disk.
+            All states of the target as they are then, also those that another process has moved; to be handed to `show` once
+            they are on the disk.
         """
         watched = self._around().watched(snapshot.target.key.id, snapshot)
         if watched is None:
@@ -125,12 +130,12 @@ class Judge:
         told: list[Transition] = []
         for rule in self._matching(subject):
             before = states.get(rule.name)
-            after = _advanced(before, rule, watched, snapshot if _judged(rule, snapshot) else None, now)
-            told += after.transitions
-            if _differs(before, after.state):
+            after = _tried(before, rule, watched, snapshot if _judged(rule, snapshot) else None, now)
+            told += after.transitions if after else ()
+            if after and _differs(before, after.state):
                 moved.append(after.state)
         await self._write(tx, moved, told)
-        return moved
+        return list((states | {state.alertname: state for state in moved}).values())
 
     async def tick(self) -> None:
         """Move on what depends on the clock, and end the alerts whose rule or subject has gone.
@@ -144,26 +149,37 @@ class Judge:
         subjects = set(self._around().subjects())
         for subject_id in subjects | {left for left in known if left not in subjects and self._around().gone(left)}:
             if self._moves(subject_id, known[subject_id]):
-                await self._move(subject_id)
+                try:
+                    await self._move(subject_id, known[subject_id])
+                except StoreError:
+                    if self._store.problem is not None:  # else it is something about this one
+                        raise
+                    log.exception("alert.move_refused", target=subject_id)
             await asyncio.sleep(0)  # a thousand targets are not looked at in one go
 
-    async def _move(self, subject_id: str) -> None:
-        """Move a subject's alerts on, in a transaction of its own."""
+    async def _move(self, subject_id: str, shown: Iterable[str]) -> None:
+        """Move a subject's alerts on, in a transaction of its own; afterwards those are shown that the store has."""
         async with self.lock(subject_id):
             async with self._store.transaction() as tx:
-                moves = self._moves(subject_id, await self._states(tx, subject_id))
+                states = await self._states(tx, subject_id)
+                moves = self._moves(subject_id, states)
                 over = [step.state for step in moves if self._over(step.state)]
                 for state in over:
                     await tx.delete_state(_ALERT, subject_id, state.alertname)
                 kept = [step for step in moves if step.state not in over]
                 await self._write(tx, [step.state for step in kept], [told for step in kept for told in step.transitions])
+            states |= {step.state.alertname: step.state for step in kept}
             for state in over:
-                self._board.alerts.pop((state.alertname, subject_id), None)
-            self.show([step.state for step in kept])
+                states.pop(state.alertname, None)
+            for name in set(shown) - states.keys():
+                self._board.alerts.pop((name, subject_id), None)
+            self.show(states.values())
 
     def _moves(self, subject_id: str, states: Mapping[str, AlertState]) -> list[Step]:
         """What the clock changes about a subject's alerts; those end that are no longer wanted."""
         watched, now = self._around().watched(subject_id), self._clock()
+        if watched is None and not self._around().gone(subject_id):  # as a reload may have made it since the look began
+            return []
         rules = {rule.name: rule for rule in self._matching(watched.subject)} if watched else {}
         moves = []
         if watched is not None:
@@ -171,8 +187,8 @@ class Judge:
                 state, snapshot = states.get(name), self._board.snapshots.get(subject_id)
                 changed = state is not None and state.digest != rule.digest  # it starts anew, with what is known
                 anew = snapshot if changed and snapshot is not None and _judged(rule, snapshot) else None
-                moved = _advanced(state, rule, watched, anew, now)
-                if _differs(state, moved.state):
+                moved = _tried(state, rule, watched, anew, now)
+                if moved and _differs(state, moved.state):
                     moves.append(moved)
         for name, state in states.items():
             if name not in rules:
@@ -189,8 +205,9 @@ class Judge:
         return not (wanted or live) and (state.ends_at or 0.0) < self._clock() - TOLD_AGAIN
 
     def show(self, states: Iterable[AlertState]) -> None:
-        """Show what was written, and wake whoever delivers the messages."""
+        """Show what the store has, and wake whoever delivers the messages."""
         for state in states:
+            _log(self._board.alerts.get((state.alertname, state.target_id)), state)
             self._board.alerts[state.alertname, state.target_id] = state
         self._wake()
 
@@ -198,21 +215,28 @@ class Judge:
         return [rule for rule in self._rules if rule.matches(subject)]
 
     async def _states(self, tx: Transaction, subject_id: str) -> dict[str, AlertState]:
+        await tx.lock(f"alerts of {subject_id}")  # while the number of shards changes, two processes may have the same target
         return {state.alertname: state for state in await stored(tx, subject_id)}
 
     async def _write(self, tx: Transaction, states: Iterable[AlertState], told: Iterable[Transition]) -> None:
         for state in states:
             await tx.put_state(State(_ALERT, state.target_id, state.alertname, dump(state)))
         for transition in told:
-            log.warning(
-                f"alert.{transition.status}",
-                alert=transition.alertname,
-                target=transition.target_id,
-                description=transition.annotations.get("description", ""),
-            )
             content = dump(transition)
             for queue in self._queues:
                 await tx.enqueue(Message(queue, f"{transition.alertname}/{transition.target_id}", self._clock(), content))
+
+
+def _log(before: AlertState | None, after: AlertState) -> None:
+    """A line when an alert begins to fire, and when it resolves."""
+    told, known = after.transition, before.transition if before else None
+    if told is not None and (known is None or known.id != told.id):
+        log.warning(
+            f"alert.{told.status}",
+            alert=told.alertname,
+            target=told.target_id,
+            description=told.annotations.get("description", ""),
+        )
 
 
 async def stored(store: Queries, subject_id: str | None = None) -> list[AlertState]:
@@ -221,8 +245,19 @@ async def stored(store: Queries, subject_id: str | None = None) -> list[AlertSta
     Raises:
         StoreError: The store cannot be read.
     """
-    found = map(_read, await store.states(_ALERT, subject_id))
+    rows = await store.states(_ALERT, subject_id)
+    # Ten thousand take a quarter of a second to read, ten less than a thread takes to begin.
+    found = map(_read, rows) if subject_id is not None else await asyncio.to_thread(lambda: list(map(_read, rows)))
     return [state for state in found if state is not None]
+
+
+def _tried(state: AlertState | None, rule: Rule, watched: Watched, judged: Snapshot | None, now: float) -> Step | None:
+    """As `_advanced`; None where a bug is met, which must cost neither the record of the run nor the other rules."""
+    try:
+        return _advanced(state, rule, watched, judged, now)
+    except Exception:
+        log.exception("alert.crashed", alert=rule.name, target=watched.subject.id)
+        return None
 
 
 def _advanced(state: AlertState | None, rule: Rule, watched: Watched, judged: Snapshot | None, now: float) -> Step:

@@ -116,8 +116,11 @@ class Pipeline:
         self._board, self._observer, self._workers, self._clock, self._memory = board, observer, workers, clock, memory
         self._evaluated: dict[str, tuple[object, Evaluation]] = {}
 
-    async def run(self, watch: Watch, client: Client, progress: Progress = lambda done, total: None) -> Snapshot:
-        """Pull a target, compute its figures, compare, remember, show; a failure keeps the last good figures and says how it failed."""
+    async def run(self, watch: Watch, client: Client, progress: Progress = lambda done, total: None, *, refresh: str = "") -> Snapshot:
+        """Pull a target, compute its figures, compare, remember, show; a failure keeps the last good figures and says how it failed.
+
+        `refresh` is why the results are perhaps not new although they were to be, for the log.
+        """
         target_id = watch.target.key.id
         started, began = self._clock(), time.monotonic()
         before = await self._before(watch)
@@ -135,7 +138,7 @@ class Pipeline:
         self._board.show(snapshot)
         seconds = time.monotonic() - began
         self._observer.pull(snapshot.state, seconds)
-        _log(snapshot, before, seconds)
+        _log(snapshot, before, seconds, refresh)
         return snapshot
 
     async def restore(self, watch: Watch) -> None:
@@ -205,7 +208,7 @@ def _good(before: Snapshot, found: Found, now: float) -> Snapshot:
     )
 
 
-def _log(snapshot: Snapshot, before: Snapshot, seconds: float) -> None:
+def _log(snapshot: Snapshot, before: Snapshot, seconds: float, refresh: str) -> None:
     """The one line of a pull: an error on the edge from good to bad, information otherwise."""
     fields: dict[str, Any] = {
         "target": snapshot.target.key.id,
@@ -222,5 +225,7 @@ def _log(snapshot: Snapshot, before: Snapshot, seconds: float) -> None:
             fields["map"] = round(value, 4)
     if snapshot.error:
         fields["error"] = snapshot.error
+    if refresh:
+        fields["refresh"] = refresh
     first_of_its_kind = snapshot.state is not PullState.OK and snapshot.state is not before.state
     (log.error if first_of_its_kind else log.info)("pull.finished", **fields)

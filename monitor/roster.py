@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
 import msgspec
 import structlog
+from apscheduler.triggers.base import BaseTrigger
 
 from monitor.alerts.rules import Subject
 from monitor.alerts.states import Pulse
@@ -44,6 +45,8 @@ class Entry:
         failures: How many have failed since.
         since: Unix seconds of the last good one, or of when the entry was first seen.
         error: What the last one failed with, in a sentence; empty where it did not.
+        watches: Of its targets that are this shard's, by id; made of `basis`.
+        basis: The configuration, the entry and the discovery that the watches were made of.
     """
 
     project: ProjectConfig
@@ -52,6 +55,8 @@ class Entry:
     failures: int = 0
     since: float = 0.0
     error: str = ""
+    watches: dict[str, Watch] = field(default_factory=dict)
+    basis: tuple[object, ...] = ()
 
     @property
     def name(self) -> str:
@@ -68,7 +73,7 @@ class Roster:
         board: Is told what is watched.
         pipeline: Restores what the store knows of a target.
         store: Keeps discoveries over restarts.
-        changed: Called after what is watched, or how, may have changed.
+        changed: Called with the ids of the targets that are watched from now on, or otherwise than before, when some may have gone too.
         pull: Pulls a watched target; answers what is shown of it.
         client: The client for Studio as it is now; a reload may replace it.
         clock: Unix seconds.
@@ -81,7 +86,7 @@ class Roster:
         board: Board,
         pipeline: Pipeline,
         store: Store,
-        changed: Callable[[], None],
+        changed: Callable[[Iterable[str]], None],
         pull: Callable[[Watch], Awaitable[Snapshot]],
         client: Callable[[], Client],
         clock: Callable[[], float],
@@ -168,22 +173,34 @@ class Roster:
             return Watched(Subject.target(watch.target, external_url), pulse)
         if (entries := self._projects.get(_project_number(subject_id))) is None:
             return None
-        entry = next((entry for entry in entries if entry.state not in (None, PullState.OK)), entries[0])  # the one that fails
-        expires = next((found.key_expires for one in entries if (found := one.found) is not None and found.key_expires), None)
+        entry = _worst(entries)
+        expires = _first_end(entries)
         interval = self._config.schedule_of(entry.project).interval
         pulse = Pulse(entry.state, entry.since, interval, entry.since, entry.error, expires)
         return Watched(Subject.project(entry.project.id, entry.project.labels, external_url), pulse)
 
+    def mine(self, subject_id: str) -> bool:
+        """Whether a target or a project is this shard's; what is neither is the first one's."""
+        if (number := _project_number(subject_id)) is not None:
+            return self._shard.owns(_project_key(number))
+        try:
+            return self._shard.owns(TargetKey.parse(subject_id))
+        except ValueError:
+            return self._shard.index == 0
+
     def gone(self, subject_id: str) -> bool:
         """Whether something that is not watched was this shard's, and is known to have gone: its project was asked, or has gone too."""
+        if not self.mine(subject_id):
+            return False
         if (number := _project_number(subject_id)) is not None:
-            return self._shard.owns(_project_key(number)) and number not in self._projects
+            return number not in self._projects
         try:
             key = TargetKey.parse(subject_id)
         except ValueError:
             return True
-        entries = [entry for entry in self._entries.values() if entry.project.id == key.project_id]
-        return self._shard.owns(key) and all(entry.found is not None for entry in entries)
+        found = [entry.found for entry in self._entries.values() if entry.project.id == key.project_id]
+        # What was found may not be watched yet: discoveries are kept before they are acted on.
+        return all(each is not None and all(target.key != key for target in each.targets) for each in found)
 
     def soon(self, target_id: str) -> bool:
         """Pull a target now, if it is watched; answers whether it is."""
@@ -249,13 +266,10 @@ class Roster:
         wanted: dict[str, Watch] = {}
         pulled: set[str] = set()
         for entry in self._entries.values():
-            if entry.found is None:
-                continue
-            for target in entry.found.targets:
-                if self._shard.owns(target.key):
-                    wanted.setdefault(target.key.id, Watch.of(self._config, entry.project, target, entry.found))
-                    if entry.state is not None:  # discovery runs before the first pull, however it ends
-                        pulled.add(target.key.id)
+            for target_id, watch in self._watches_of(entry).items():
+                wanted.setdefault(target_id, watch)
+                if entry.state is not None:  # discovery runs before the first pull, however it ends
+                    pulled.add(target_id)
         for target_id in self._board.watched.keys() - wanted.keys():
             self._board.forget(target_id)
             self._pipeline.forget(target_id)
@@ -264,28 +278,37 @@ class Roster:
         self._scheduled &= wanted.keys()
         before, self.watches = self.watches, wanted
         self._began = {target_id: self._began.get(target_id, self._clock()) for target_id in wanted}
-        for target_id, watch in wanted.items():
+        changed = [target_id for target_id, watch in wanted.items() if before.get(target_id) is not watch]
+        for target_id in changed:
+            watch, known = wanted[target_id], before.get(target_id)
             self._board.watch(watch.target, watch.stale_after)
-            known = before.get(target_id)
-            spread = watch.target.key.spread()
-            fires, delay = trigger(watch.schedule, spread), first_delay(watch.schedule, spread)
-            if target_id in pulled - self._scheduled:
-                self._scheduler.add(target_id, fires, partial(self._pull, target_id), delay)
-            elif target_id in self._scheduled and known and (known.project != watch.project or known.schedule != watch.schedule):
-                self._scheduler.reschedule(target_id, fires, delay)
+            if target_id in self._scheduled and known and (known.project != watch.project or known.schedule != watch.schedule):
+                self._scheduler.reschedule(target_id, *_times(watch))
+        for target_id in pulled - self._scheduled:
+            fires, delay = _times(wanted[target_id])
+            self._scheduler.add(target_id, fires, partial(self._pull, target_id), delay)
         self._scheduled |= pulled
         self._show_projects()
-        self._changed()
+        self._changed(changed)
+
+    def _watches_of(self, entry: Entry) -> dict[str, Watch]:
+        """The watches of an entry's targets; the same objects as long as nothing about them changed, so that a thousand cost nothing."""
+        basis = (self._config, entry.project, entry.found)
+        if len(entry.basis) != len(basis) or any(was is not now for was, now in zip(entry.basis, basis, strict=True)):
+            found = entry.found
+            targets = [target for target in found.targets if self._shard.owns(target.key)] if found else []
+            entry.watches = {target.key.id: Watch.of(self._config, entry.project, target, found) for target in targets if found}
+            entry.basis = basis
+        return entry.watches
 
     def _show_projects(self) -> None:
         """One status per project id; of several entries, the one that fails."""
-        shown: dict[int, ProjectStatus] = {}
+        entries: dict[int, list[Entry]] = {}
         for entry in self._entries.values():
-            status = ProjectStatus(entry.project.id, entry.state, entry.found.key_expires if entry.found else None)
-            known = shown.get(entry.project.id)
-            if known is None or known.state in (None, PullState.OK):
-                shown[entry.project.id] = status
-        self._board.projects = shown
+            entries.setdefault(entry.project.id, []).append(entry)
+        self._board.projects = {
+            number: ProjectStatus(number, _worst(of_one).state, _first_end(of_one)) for number, of_one in entries.items()
+        }
 
     async def _pull(self, target_id: str) -> None:
         watch = self.watches.get(target_id)
@@ -296,6 +319,22 @@ class Roster:
             for name, entry in self._entries.items():
                 if entry.project == watch.project:
                     self._scheduler.soon(name)
+
+
+def _times(watch: Watch) -> tuple[BaseTrigger, float]:
+    """When a target is pulled, and in how many seconds first."""
+    spread = watch.target.key.spread()
+    return trigger(watch.schedule, spread), first_delay(watch.schedule, spread)
+
+
+def _worst(entries: Sequence[Entry]) -> Entry:
+    """Of a project's entries, the first that fails, or else the first."""
+    return next((entry for entry in entries if entry.state not in (None, PullState.OK)), entries[0])
+
+
+def _first_end(entries: Iterable[Entry]) -> float | None:
+    """Unix seconds when the first of a project's keys expires: each entry may have its own; None where none is known to."""
+    return min((entry.found.key_expires for entry in entries if entry.found and entry.found.key_expires is not None), default=None)
 
 
 def _project_number(subject_id: str) -> int | None:

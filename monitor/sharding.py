@@ -42,10 +42,6 @@ WHOLE = Shard()
 """The one shard of a service that shares its targets with no other."""
 
 
-WHOLE = Shard()
-"""The only shard of one: every target."""
-
-
 def stable_hash(key: TargetKey) -> int:
     """64 bits of a target's id, the same in every process and version."""
     digest = hashlib.sha256(key.id.encode()).digest()

@@ -74,6 +74,7 @@ def test_version_everywhere() -> None:
         ["check"],
         ["pull"],
         ["history"],
+        ["baseline"],
         ["baseline", "show"],
         ["alerts"],
         ["rules"],

@@ -253,7 +253,9 @@ def end(state: AlertState, now: float, why: str) -> Step:
         now: Unix seconds.
         why: The reason, as a clause: `the target is no longer watched`.
     """
-    return _over(_cleared(state), now, explain.ended(state.alertname, why, state.annotations.get("description", "")))
+    # Judged nothing, so that one which comes back is judged at once, on the same result set too.
+    state = replace(_cleared(state), judged=None)
+    return _over(state, now, explain.ended(state.alertname, why, state.annotations.get("description", "")))
 
 
 def dump(state: AlertState | Transition) -> bytes:
@@ -336,6 +338,8 @@ def _pending(state: AlertState, rule: Rule, subject: Subject, now: float) -> Ale
 
 def _mature(state: AlertState, rule: Rule, now: float) -> Step:
     """A pending alert whose condition has held for as long as its rule wants begins to fire."""
+    if state.phase is Phase.PENDING and state.since is not None and state.since > now:
+        state = replace(state, since=now)  # the clock was set back: it waits for what its rule wants, and not for the clock as well
     if state.phase is not Phase.PENDING or state.held < max(rule.for_results, 1) or now - (state.since or 0.0) < rule.for_seconds:
         return Step(state)
     start = now if state.starts_at is None or now > state.starts_at else state.starts_at + _NEXT_START

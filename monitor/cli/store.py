@@ -57,6 +57,7 @@ async def _history(store: Store, target: str | None, since: float, limit: int, s
 
 
 @click.group()
+@version_option
 def baseline() -> None:
     """Show, pin or clear the runs that targets are compared with."""
 

@@ -109,6 +109,15 @@ def test_duration_goes_on_by_the_clock():
     assert 700.0 == late.state.starts_at
 
 
+def test_clock_that_was_set_back():
+    """A duration in `for` begins anew when the clock is set back to before its start, instead of waiting for that time to come again."""
+    patient = replace(LOW, for_seconds=600.0)
+    pending = after("yes", of=patient, start=90_000.0).state
+    back = tick(pending, patient, SUBJECT, GOOD, 1000.0).state
+
+    assert [[], ["firing"]] == [told(tick(back, patient, SUBJECT, GOOD, now)) for now in (1599.0, 1600.0)]
+
+
 def test_results_and_duration():
     """Both parts of `for` must be over."""
     patient = replace(LOW, for_seconds=600.0, for_results=2)
@@ -620,12 +629,12 @@ class AlertMachine(RuleBasedStateMachine):
             self.state = load_state(dump(self.state))
 
     @precondition(lambda self: self.state is not None)
-    @rule()
-    def removed(self) -> None:
-        """The target leaves the configuration, and comes back as a new one."""
+    @rule(soon=st.booleans())
+    def removed(self, soon: bool) -> None:
+        """The target leaves the configuration, and comes back as a new one, while its end is still remembered or later."""
         assert self.state is not None
         self.take(end(self.state, self.now, "the target is no longer watched"))
-        self.state, self.current = None, None
+        self.state, self.current = self.state if soon else None, None
         self.now += 1.0
         self.resolve()
         self.seen.clear()

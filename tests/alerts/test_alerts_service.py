@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from monitor import judge
 from monitor.alerts.states import AlertState, Phase
 from monitor.errors import PullState
 from monitor.memory import pin
+from monitor.roster import Roster
 from monitor.simulator import Studio, projects, serve
 from monitor.simulator.faults import Refuse, Status
 from monitor.store import Store
@@ -211,6 +213,51 @@ async def test_key_that_expires(service: Service) -> None:
     assert {("project-101", Phase.FIRING)} == {
         (subject, each.phase) for (name, subject), each in service.app.board.alerts.items() if name == EXPIRING
     }
+
+
+async def test_first_of_several_keys(service: Service) -> None:
+    """Where entries of one project have keys of their own, the alert and the metric are about the one that expires first."""
+    project = service.studio.projects[101]
+    project.expires = time.time() + 5 * 86400
+    service.content["projects"] = [service.entry(101, category=name) for name in ("testing", "training")]
+    service.write()
+    await service.app.start()
+    await reaches(service, Phase.FIRING, EXPIRING, "project-101")
+    first, second = service.app._roster.entries
+    assert first.found is not None
+    assert second.found is not None
+    first.found, later = replace(first.found, key_expires=time.time() + 400 * 86400), second.found.key_expires
+    service.app._roster._reconcile()
+    await asyncio.sleep(0.5)
+
+    assert Phase.FIRING is (await reaches(service, Phase.FIRING, EXPIRING, "project-101")).phase
+    assert later == service.app.board.projects[101].key_expires
+
+
+async def test_target_that_was_found_but_is_not_watched_yet(service: Service, hook: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the store takes its time to keep a discovery, nothing ends because its targets are not watched yet."""
+    await service.app.start()
+    await service.pulled(GESTURES)
+    service.studio.generated(101).edit(quality=-1.5)
+    firing = await reaches(service, Phase.FIRING)
+    keep, slow = Roster._keep, asyncio.Event()
+
+    async def slowly(*args: Any) -> None:
+        slow.set()
+        await asyncio.sleep(1.0)  # five looks at the clock
+        await keep(*args)
+
+    monkeypatch.setattr(Roster, "_keep", slowly)
+    service.content["projects"] = [service.entry(101, labels={"team": "edge"}, impulses=[1])]  # another entry, of which nothing is known
+    service.write()
+    assert await service.app.reload()
+    await asyncio.wait_for(slow.wait(), 10)
+    assert GESTURES not in service.app._roster.watches
+    await service.until(lambda: GESTURES in service.app._roster.watches)
+    await pulled(service)
+
+    assert firing == state(service)
+    assert 1 == len(await told(service, hook, 1))
 
 
 async def test_drift_of_new_samples(service: Service, hook: Inbox) -> None:

@@ -372,6 +372,18 @@ async def test_shards_share_a_store(tmp_path: Path) -> None:
         assert {"hook": 1, "hook@2": 1, "other@2": 1} == await store.message_counts()
 
 
+@pytest.mark.parametrize("name", ["ops@1", "ops@0", "ops@example.com", "@1", "@"])
+async def test_names_that_look_like_a_shards_queue(tmp_path: Path, name: str) -> None:
+    """A receiver may be called what another one's queue could be called: nobody takes its messages for somebody else's."""
+    async with Inbox() as inbox, outbox(tmp_path) as store:
+        await put(store, queue_of(name, Shard(0, 2)), numbered(1))
+        async with Dispatcher(store, [inbox.webhook()], Counts(), pace=QUICK, shard=Shard(1, 2)):
+            await asyncio.sleep(0.1)
+        assert {queue_of(name, Shard(0, 2)): 1} == await store.message_counts()
+        async with Dispatcher(store, [replace(inbox.webhook(), name=name)], Counts(), pace=QUICK, shard=Shard(0, 2)):
+            await until(lambda: inbox.keys == ["n1"])
+
+
 async def test_messages_of_a_shard_that_is_no_more(tmp_path: Path) -> None:
     """With fewer shards than before the first one sends what the others left behind, and deletes what is for nobody."""
     async with Inbox() as inbox, outbox(tmp_path) as store:

@@ -18,7 +18,7 @@ Kind = Literal["alertmanager", "webhook", "apprise"]
 Secret = SecretStr | Path
 """A value that must not be shown, or the file that holds it: files are read at each use, so that what they hold can be changed."""
 
-_OF_SHARD = "@"  # in no receiver's name
+_OF_SHARD = "@"
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -41,8 +41,9 @@ class Receiver:
 
 
 def queue_of(receiver: str, shard: Shard) -> str:
-    """The receiver's queue in the store: one for each shard, since several may share a database; the first one's is named like it."""
-    return receiver if shard.index == 0 else f"{receiver}{_OF_SHARD}{shard.index}"
+    """The receiver's queue in the store: one for each shard, since several may share a database; the first one's is named like it,
+    unless that name looks like another one's queue."""
+    return receiver if shard.index == 0 and _OF_SHARD not in receiver else f"{receiver}{_OF_SHARD}{shard.index}"
 
 
 def owner_of(queue: str) -> tuple[str, int]:
