@@ -60,7 +60,7 @@ async def _serve(config: Path, started: Callable[[str], None] = lambda address: 
             click.echo(problem, err=True)
         return 1
     except OSError as error:
-        click.echo(f"cannot listen: {error}; is http.listen free?", err=True)
+        click.echo(f"cannot listen: {error}; is that address free?", err=True)
         return 1
     started(app.address)
     reloads: set[asyncio.Task[bool]] = set()

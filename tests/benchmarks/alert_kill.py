@@ -1,10 +1,11 @@
 """Kills the service while alerts are pending, firing and resolving, and counts transitions lost or told as another alert.
 
-`python -m tests.benchmarks alert_kill [--times 20] [--seed N]`; exit code 0 where each round's alert began once, resolved once, and kept
-its start through the kill.
+`python -m tests.benchmarks alert_kill [--times 20] [--seed N] [--alertmanager PROGRAM]`; exit code 0 where each round's alert began once,
+resolved once, and kept its start through the kill.
 
 A round: the model gets worse (pending), worse again (firing), and as good as it was (resolved), as a simulated Studio says; the service is
-killed at a random moment in one of the three, started again, and a webhook is asked what it was told.
+killed at a random moment in one of the three, started again, and a webhook is asked what it was told: by the service itself, or by the
+Alertmanager that the service tells.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ import argparse
 import asyncio
 import os
 import random
+import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,16 +38,48 @@ LATEST = 2.5
 
 
 class Hook:
-    """A webhook that remembers what it was told, by idempotency key, in order."""
+    """A webhook that remembers what it was told, in order: each start and end of an alert once, and how often it was told of it.
+
+    Attributes:
+        told: Status and start of each message. The service's own are one for each idempotency key; Alertmanager's are all.
+    """
 
     def __init__(self) -> None:
-        self.told: dict[str, dict[str, Any]] = {}
+        self.told: list[tuple[str, str]] = []
+        self._keys: dict[str, Any] = {}
 
     async def take(self, request: web.Request) -> web.Response:
-        """Remember one message."""
+        """Remember one message of the service."""
         body = await request.json()
-        assert self.told.setdefault(request.headers["Idempotency-Key"], body) == body, "two messages share a key"
+        key = request.headers["Idempotency-Key"]
+        assert self._keys.setdefault(key, body) == body, "two messages share a key"
+        if self._keys[key] is body:
+            self.told.append((body["status"], body["starts_at"]))
         return web.Response()
+
+    async def take_from_alertmanager(self, request: web.Request) -> web.Response:
+        """Remember the alerts of one message of Alertmanager."""
+        self.told += [(alert["status"], alert["startsAt"]) for alert in (await request.json())["alerts"]]
+        return web.Response()
+
+
+@asynccontextmanager
+async def alertmanager(program: str, hook: str, folder: Path) -> AsyncIterator[str]:
+    """The real one, which tells the webhook of each alert at once: its URL."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    route = {"receiver": "hook", "group_by": ["..."], "group_wait": "0s", "group_interval": "1s", "repeat_interval": "1h"}
+    receivers = [{"name": "hook", "webhook_configs": [{"url": hook, "send_resolved": True}]}]
+    (folder / "alertmanager.yml").write_text(yaml.safe_dump({"route": route, "receivers": receivers}), encoding="utf-8")
+    options = [f"--config.file={folder}/alertmanager.yml", f"--storage.path={folder}/data", f"--web.listen-address={address}"]
+    with (folder / "alertmanager.log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(program, *options, "--cluster.listen-address=", stdout=log, stderr=log)
+        try:
+            yield f"http://{address}"
+        finally:
+            process.terminate()
+            await process.wait()
 
 
 class Monitor:
@@ -97,28 +132,37 @@ async def one_round(studio: Studio, monitor: Monitor, hook: Hook, kill_in: Phase
             return await phase(monitor.config) is wanted
 
         await until(reached, f"round {number}: {target_phase}")
-    await until(
-        lambda: any(told["status"] == "resolved" for told in list(hook.told.values())[before:]), f"round {number}: the message of the end"
-    )
-    told = list(hook.told.values())[before:]
-    statuses, starts = [each["status"] for each in told], {each["starts_at"] for each in told}
+        if target_phase is not Phase.PENDING:  # Alertmanager tells nothing of what began and ended within its group_interval
+            await until(
+                lambda wanted=target_phase: any(status == wanted for status, _ in hook.told[before:]), f"round {number}: the message"
+            )
+    await asyncio.sleep(0.2)  # for what there should not be
+    statuses, starts = [status for status, _ in hook.told[before:]], {start for _, start in hook.told[before:]}
     wrong = [] if statuses == ["firing", "resolved"] else [f"told {statuses}"]
     return wrong + ([] if len(starts) == 1 else [f"{len(starts)} starts"])
 
 
-async def rounds(times: int, seed: int | None, folder: Path) -> int:
-    """Kill so many times in each phase; how many problems there were."""
+async def rounds(times: int, seed: int | None, folder: Path, program: str | None) -> int:
+    """Kill so many times in each phase; how many problems there were. With a program, what is told goes through that Alertmanager."""
     rng = random.Random(seed)
     studio = Studio([projects.classification(sizes={"testing": 400}, seed=7)])
     hook = Hook()
     app = web.Application()
     app.router.add_post("/", hook.take)
+    app.router.add_post("/alertmanager", hook.take_from_alertmanager)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     problems = 0
     try:
-        async with serve(studio) as url:
+        async with AsyncExitStack() as stack:
+            url = await stack.enter_async_context(serve(studio))
+            receiver = f"http://127.0.0.1:{runner.addresses[0][1]}/"
+            notify = {"webhook": {"url": receiver}}
+            if program is not None:
+                notify = {
+                    "alertmanager": {"url": await stack.enter_async_context(alertmanager(program, f"{receiver}alertmanager", folder))}
+                }
             config = folder / "monitor.yaml"
             content = {
                 "studio": {"url": url},
@@ -127,7 +171,7 @@ async def rounds(times: int, seed: int | None, folder: Path) -> int:
                 "projects": [{"id": NUMBER, "api_key": studio.projects[NUMBER].api_key}],
                 "defaults": "off",
                 "alerts": [{"alert": ALERT, "metric": "accuracy", "drop": 0.03, "for": "2 pulls"}],
-                "notify": [{"webhook": {"url": f"http://127.0.0.1:{runner.addresses[0][1]}/"}}],
+                "notify": [notify],
             }
             config.write_text(yaml.safe_dump(content), encoding="utf-8")
             monitor = Monitor(config)
@@ -163,9 +207,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", type=int, default=20, help="how often to kill in each of the three phases")
     parser.add_argument("--seed", type=int, default=None, help="of the random moments")
+    parser.add_argument("--alertmanager", metavar="PROGRAM", help="a real Alertmanager to go through, such as prometheus-alertmanager")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        return int(asyncio.run(rounds(arguments.times, arguments.seed, Path(folder))) > 0)
+        return int(asyncio.run(rounds(arguments.times, arguments.seed, Path(folder), arguments.alertmanager)) > 0)
 
 
 if __name__ == "__main__":
