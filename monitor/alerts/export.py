@@ -28,7 +28,7 @@ from monitor.alerts.rules import (
     Subject,
 )
 from monitor.evaluate.change import LABELS, MAP, MODEL, REMOVED, TOTAL
-from monitor.evaluate.drift import EFFECT_WASSERSTEIN
+from monitor.evaluate.distances import EFFECT_WASSERSTEIN
 from monitor.evaluate.martingale import ALARM
 
 WINDOW = "5m"

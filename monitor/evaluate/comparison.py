@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from monitor.evaluate.anomaly import KINDS
 from monitor.evaluate.change import Change, changes
-from monitor.evaluate.drift import Drift, DriftMemory, Side, drift, prediction_drift
+from monitor.evaluate.distances import prediction_drift
+from monitor.evaluate.drift import Drift, DriftMemory, Side, drift
 from monitor.evaluate.figures import Evaluation
 from monitor.evaluate.headline import headlines
 from monitor.results import Block

@@ -8,7 +8,8 @@ from typing import Any
 from monitor.alerts.rules import Subject
 from monitor.evaluate.change import Change
 from monitor.evaluate.comparison import BaselineFigures, Comparison
-from monitor.evaluate.drift import Distances, Drift
+from monitor.evaluate.distances import Distances
+from monitor.evaluate.drift import Drift
 from monitor.evaluate.figures import Anomaly, Detection, Evaluation, Interval, Quality, Regression
 from monitor.results import Block, BlockKind
 from monitor.targets import Target, TargetKey

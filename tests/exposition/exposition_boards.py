@@ -9,7 +9,8 @@ from monitor.alerts.states import AlertState, Phase
 from monitor.errors import PullState
 from monitor.evaluate.change import Change
 from monitor.evaluate.comparison import BaselineFigures, Comparison
-from monitor.evaluate.drift import Distances, Drift
+from monitor.evaluate.distances import Distances
+from monitor.evaluate.drift import Drift
 from monitor.evaluate.figures import (
     Anomaly,
     Calibration,

@@ -12,7 +12,8 @@ from hypothesis.extra import numpy as arrays
 from monitor.errors import PullState
 from monitor.evaluate.change import Change, ThresholdChange
 from monitor.evaluate.comparison import BaselineFigures, Comparison
-from monitor.evaluate.drift import Decision, Distances, Drift, DriftMemory
+from monitor.evaluate.distances import Distances
+from monitor.evaluate.drift import Decision, Drift, DriftMemory
 from monitor.evaluate.figures import (
     Anomaly,
     Calibration,

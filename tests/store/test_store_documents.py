@@ -12,7 +12,7 @@ from store_sets import COMPARISON, EVALUATION
 
 from monitor.evaluate.change import Change
 from monitor.evaluate.comparison import BaselineFigures, Comparison
-from monitor.evaluate.drift import Distances
+from monitor.evaluate.distances import Distances
 from monitor.evaluate.figures import Evaluation, Regression
 from monitor.store.documents import dump, dump_comparison, dump_evaluation, load_comparison, load_evaluation
 
