@@ -17,21 +17,7 @@ from monitor.alerts.rules import SMALLEST_RESAMPLED, TESTED, Above, AnomalyDrift
 from monitor.config.shape import Shape, broken
 from monitor.config.values import LABEL_NAME, Labels, SecretFile, Text, apprise_url, label_name, parse_duration, receiver_url
 from monitor.evaluate.change import ACCURACY
-from monitor.evaluate.headline import METRICS
-
-Metric = Literal[
-    "accuracy",
-    "balanced_accuracy",
-    "mean_f1",
-    "map",
-    "mae",
-    "mse",
-    "r2",
-    "uncertain",
-    "calibration_error",
-    "anomaly_flagged",
-    "anomaly_auroc",
-]
+from monitor.evaluate.headline import METRICS, Metric
 
 CONDITIONS = ("drop", "rise", "above", "below")
 _NEVER_EMPTY = (*CONDITIONS, "metric", "for", "significance", "recover")

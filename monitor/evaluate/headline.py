@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from monitor.evaluate.figures import Anomaly, Evaluation, Interval
 
-METRICS = (
+Metric = Literal[
     "accuracy",
     "balanced_accuracy",
     "mean_f1",
@@ -18,7 +19,8 @@ METRICS = (
     "calibration_error",
     "anomaly_flagged",
     "anomaly_auroc",
-)
+]
+METRICS: tuple[str, ...] = get_args(Metric)
 """Names of all headline figures."""
 
 

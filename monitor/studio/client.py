@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import email.utils
 import random
 import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
@@ -19,6 +17,7 @@ import msgspec
 import stamina
 
 from monitor.errors import AuthError, InvalidReply, NoResults, NotFound, StudioError, Unreachable
+from monitor.retry_after import retry_after
 from monitor.studio.wire import Reply
 
 T = TypeVar("T", bound=Reply)
@@ -322,17 +321,6 @@ def _short(text: str) -> str:
 
 
 def _retry_after(value: str | None) -> float | None:
-    """Seconds to wait, from a number or an HTTP date (RFC 9110, 10.2.3), with up to a second of jitter; None without the header."""
-    if value is None:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            date = email.utils.parsedate_to_datetime(value)
-        except ValueError:
-            return None
-        if date.tzinfo is None:
-            date = date.replace(tzinfo=UTC)
-        seconds = (date - datetime.now(UTC)).total_seconds()
-    return max(0.0, seconds) + random.uniform(0, 1)
+    """Seconds to wait, with up to a second of jitter; None where the server names none."""
+    seconds = retry_after(value)
+    return None if seconds is None else seconds + random.uniform(0, 1)

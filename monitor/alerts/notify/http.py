@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import email.utils
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
 import aiohttp
 
 from monitor import __version__
 from monitor.alerts.notify.errors import Rejected, Retry
 from monitor.alerts.notify.receivers import address
+from monitor.retry_after import retry_after
 
 TIMEOUT = 10.0
 """Seconds for one request."""
@@ -58,21 +57,6 @@ async def post(session: aiohttp.ClientSession, url: str, body: bytes, headers: M
     if status < 400:
         raise Retry(f"{shown} redirected (HTTP {status}), which is not followed: put the final address into notify")
     raise Rejected(f"{shown} refused it with {status}", status)
-
-
-def retry_after(value: str | None) -> float | None:
-    """Seconds to wait, from a number or an HTTP date (RFC 9110, 10.2.3); None without a usable one."""
-    if value is None:
-        return None
-    try:
-        seconds = int(value)
-    except ValueError:
-        try:
-            date = email.utils.parsedate_to_datetime(value)
-        except ValueError:
-            return None
-        return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
-    return max(0.0, seconds)
 
 
 def _reason(error: Exception) -> str:
