@@ -22,12 +22,13 @@ class Secrets:
     """Values that must not appear in any line, whatever text they got into: the last line of defence."""
 
     def __init__(self) -> None:
-        self._values: set[str] = set()
+        self._values: list[str] = []
 
     def add(self, value: str) -> None:
         """Mask `value` from now on."""
-        if value:
-            self._values.add(value)
+        if value and value not in self._values:
+            # The longest first: of a secret that holds another one nothing must be left either.
+            self._values = sorted([*self._values, value], key=len, reverse=True)
 
     def __call__(self, _logger: WrappedLogger, _name: str, rendered: Any) -> str:
         """Processor of the rendered line."""

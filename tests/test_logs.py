@@ -80,3 +80,12 @@ def test_key_value_lines() -> None:
 
     assert "event=pull.finished" in line
     assert "target=1-1-int8-testing" in line
+
+
+def test_of_a_secret_that_holds_another_nothing_is_left() -> None:
+    """A secret is masked as a whole, also where a shorter one is part of it, in whatever order they became known."""
+    secrets = logs.Secrets()
+    for value in ("very", "ei_very_long", "long", "very"):
+        secrets.add(value)
+
+    assert "*** and ***" == secrets(None, "", "ei_very_long and very")
