@@ -82,6 +82,11 @@ class _Compared:
     memories: dict[int, DriftMemory] | None = None
 
 
+def seed_of(target_id: str, fingerprint: str) -> int:
+    """The seed of every re-sampling about a result set, 0 to 2**64 - 1: the same set gives the same bounds and p-values, always."""
+    return int.from_bytes(hashlib.sha256(f"{target_id} {fingerprint}".encode()).digest()[:8], "big")
+
+
 class Memory:
     """Compares and remembers the runs of targets.
 
@@ -213,7 +218,7 @@ class Memory:
                 Comparison(shown, notes=(f"the baseline cannot be read, pin another run: {error}",), broken=True), baseline, number
             )
         memories = await self.store.drift_memories(target_id)
-        seed = int.from_bytes(hashlib.sha256(f"{target_id} {found.fingerprint}".encode()).digest()[:8], "big")
+        seed = seed_of(target_id, found.fingerprint)
         try:
             comparison, kept = await self._in_worker(compare, against, current, reference, shown, memories, seed)
         except Exception:  # a bug in the comparison must cost neither figures nor record

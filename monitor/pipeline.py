@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -18,7 +17,7 @@ from monitor.errors import PullState, StudioError
 from monitor.evaluate import EvaluationSettings, evaluate
 from monitor.evaluate.figures import Evaluation
 from monitor.logs import secrets
-from monitor.memory import Found, Memory, Policy
+from monitor.memory import Found, Memory, Policy, seed_of
 from monitor.results import ResultSet
 from monitor.snapshots import Board, Snapshot
 from monitor.studio import client as studio_client
@@ -178,8 +177,7 @@ class Pipeline:
         known = self._evaluated.get(target_id)
         if known is not None and known[0] == inputs and not watch.settings.slices:  # slices depend on more than the fingerprint holds
             return known[1]
-        seed = int.from_bytes(hashlib.sha256(f"{target_id} {fingerprint}".encode()).digest()[:8], "big")
-        evaluation: Evaluation = await self._in_worker(evaluate, results, watch.settings, seed)
+        evaluation: Evaluation = await self._in_worker(evaluate, results, watch.settings, seed_of(target_id, fingerprint))
         self._evaluated[target_id] = (inputs, evaluation)
         return evaluation
 
