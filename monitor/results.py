@@ -40,13 +40,15 @@ class BlockKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One learning block of the impulse: identity, kind and its numeric thresholds by key."""
+    """One learning block of the impulse: identity, kind, its numeric thresholds by key, and those that are texts
+    (such as `anomaly_scoring_aggregation_method`)."""
 
     id: int
     type: str
     kind: BlockKind
     name: str = ""
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
