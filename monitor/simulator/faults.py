@@ -61,9 +61,27 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """The true answer, with its decoded JSON changed in place, or replaced by what is returned."""
+    """The true answer, with its decoded JSON changed in place, or replaced by what is returned.
+
+    It is written as Python's `json` writes it: lone surrogates, `NaN` and integers of any size are possible.
+    """
 
     edit: Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """The true answer with its bytes changed: what no decoded JSON can hold, such as a byte-order mark."""
+
+    rewrite: Callable[[bytes], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Trickle:
+    """The true answer, `size` bytes of it every so many seconds, as it is on the wire (gzipped where the client takes that)."""
+
+    seconds: float
+    size: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +89,23 @@ class Limit:
     """The server does not honour `limit`: it serves at most `most` samples a page, or everything from `offset` on where `most` is None."""
 
     most: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefuseLimit:
+    """A `limit` above `most` is refused (`success: false` with HTTP 200), not capped."""
+
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class IgnoreOffset:
+    """The server does not know `offset`: every page is the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class IgnoreCategory:
+    """The server does not know `category`: pages and jobs are of the testing samples, whatever was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +121,22 @@ class Elsewhere:
 
 
 @dataclass(frozen=True, slots=True)
+class RepeatPredictions:
+    """Every page holds the predictions of all samples that the query selects, not only of those on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoPredictions:
+    """`predictions` is empty although `result` is not."""
+
+
+@dataclass(frozen=True, slots=True)
 class Empty:
     """`success: true` with an empty result set."""
 
 
-Action = Status | Refuse | Body | Truncate | Reset | Delay | Change | Edit | Limit | NoTotal | Elsewhere | Empty
+PageAction = Limit | RefuseLimit | IgnoreOffset | IgnoreCategory | NoTotal | Elsewhere | RepeatPredictions | NoPredictions | Empty
+Action = Status | Refuse | Body | Truncate | Reset | Delay | Change | Edit | Rewrite | Trickle | PageAction
 
 
 @dataclass(slots=True, eq=False)

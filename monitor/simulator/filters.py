@@ -13,6 +13,9 @@ from monitor.simulator.render import Record
 DEFAULT_LIMIT = 100
 """Samples on a page where the query has no `limit`. The real server's is not documented."""
 
+CATEGORIES = ("testing", "training", "validation", "post-processing")
+"""What `category` may say; the first one is the default."""
+
 
 class BadQuery(Exception):
     """A query that Studio would refuse."""
@@ -45,8 +48,8 @@ def parse(query: Mapping[str, str]) -> Query:
     Raises:
         BadQuery: A value has the wrong form.
     """
-    category = query.get("category", "testing")
-    if category not in ("training", "testing", "post-processing"):
+    category = query.get("category", CATEGORIES[0])
+    if category not in CATEGORIES:
         raise BadQuery(f"Invalid category {category!r}")
     tests: list[Test] = []
     if "labels" in query:

@@ -19,9 +19,12 @@ from monitor.simulator.render import Api, Context, Record, record
 from monitor.simulator.scenarios import Revision, Scenario, Timeline, steady
 
 Role = Literal["admin", "readonly", "ingestiononly", "ingestion_deployment"]
+Remedy = Literal["can_regenerate_model_summary", "should_rerun_full_job"]
 
 DAY = 86400.0
-_CATEGORIES = ("training", "testing", "post-processing")
+_CATEGORIES = ("training", "testing", "post-processing", "validation")
+_VALIDATION_IDS = 700_000
+"""Validation samples are numbered from here on, within a project's million; the others take turns from 0 on."""
 _KEPT_MODELS = 12
 T = TypeVar("T")
 
@@ -117,8 +120,12 @@ class Project(ABC):
         """The result set in ascending order of sample id; None where there are no results."""
 
     @abstractmethod
-    def tested(self) -> None:
-        """A model-testing job has succeeded: there are results again, of features generated anew."""
+    def tested(self, category: str = "testing", *, features: bool = True) -> None:
+        """A job has brought the results of a category back; a model-testing job also generates features anew."""
+
+    def thresholds_changed(self, category: str) -> Remedy | None:
+        """What brings the results back where a change of thresholds took them away; None where it did not."""
+        return None
 
 
 class GeneratedProject(Project):
@@ -157,6 +164,8 @@ class GeneratedProject(Project):
         self._edits: dict[str, Any] = {}
         self._more = 0
         self._trainings = 0
+        self._back: dict[str, int] = {}  # by category, the step at which a job brought results back
+        self._invalid: frozenset[str] = frozenset()
         self._gone: frozenset[int] = frozenset()
         self._renamed: frozenset[int] = frozenset()
         self._featured: tuple[object, ...] = self._samples(Revision())
@@ -178,6 +187,8 @@ class GeneratedProject(Project):
     def edit(self, **changes: Any) -> None:
         """Fix fields of the revision from now on, whatever the scenario says: `edit(quality=-1.0, results=True)`."""
         replace(Revision(), **changes)  # an unknown name fails here, not at the next request
+        if "results" in changes:
+            self._back.clear()
         self._edits |= changes
 
     def add(self, count: int = 1) -> None:
@@ -187,6 +198,26 @@ class GeneratedProject(Project):
     def remove(self, *ids: int) -> None:
         """Take samples out of the test set."""
         self._gone |= set(ids)
+
+    def swap(self, count: int, after: int = 0) -> None:
+        """Take `count` samples out of the test set, from place `after` on, and put as many new ones in: its size stays.
+
+        Raises:
+            ValueError: There are not so many samples.
+        """
+        numbers = self._numbers("testing", self.revision())
+        leaving = numbers[after : after + count]
+        if len(leaving) < count:
+            raise ValueError(f"there are no {count} samples after the first {after} of {len(numbers)}")
+        size = len(numbers)
+        self.remove(*[self._id(number, "testing") for number in leaving])
+        while len(self._numbers("testing", self.revision())) < size:
+            self.add(1)
+
+    def rethreshold(self, value: float) -> None:
+        """Give the deciding threshold another value, which takes the results of all categories away until a job brings them back."""
+        self.edit(threshold=value)
+        self._invalid = frozenset(self.sizes)
 
     def relabel(self, *ids: int) -> None:
         """Give samples of the test set another label."""
@@ -199,10 +230,29 @@ class GeneratedProject(Project):
         if quality is not None:
             self._edits["quality"] = quality
 
-    def tested(self) -> None:
-        """Results are there again, and stay; features are those of the samples of now."""
-        self.edit(results=True)
-        self._featured = self._samples(self.revision())
+    def tested(self, category: str = "testing", *, features: bool = True) -> None:
+        """Results are there again, and stay until the next change of thresholds; features are those of the samples of now."""
+        self._back[category] = self.timeline.step
+        self._invalid -= {category}
+        if features and category == "testing":
+            self._featured = self._samples(self.revision())
+
+    def thresholds_changed(self, category: str) -> Remedy | None:
+        """A new summary is enough, but for object detection."""
+        if not self._is_invalid(category, self.revision()):
+            return None
+        impulse = self.impulses[0]
+        detects = any(block.last_layer is not None for block in self.blocks(impulse))
+        return "should_rerun_full_job" if detects else "can_regenerate_model_summary"
+
+    def _is_invalid(self, category: str, revision: Revision) -> bool:
+        if category in self._invalid:
+            return True
+        return revision.invalidated_step is not None and revision.invalidated_step > self._back.get(category, -1)
+
+    def _has_results(self, category: str, revision: Revision) -> bool:
+        there = revision.results or category in self._back
+        return there and category in self.sizes and not self._is_invalid(category, revision)
 
     def revision(self, step: int | None = None) -> Revision:
         """The revision that holds at `step` (now, if None), edits included."""
@@ -241,7 +291,7 @@ class GeneratedProject(Project):
     def records(self, impulse: Impulse, variant: Variant, category: str) -> Sequence[Record] | None:
         """Rendered one by one as they are asked for, and kept while the model stays the same."""
         revision = self.revision()
-        if not revision.results or category not in self.sizes:
+        if not self._has_results(category, revision):
             return None
         model = self._model(revision, impulse, variant)
         trained = self._trained(revision)
@@ -258,7 +308,7 @@ class GeneratedProject(Project):
             found = kept.get((number, relabelled))
             if found is None:
                 found = kept[number, relabelled] = record(self._sample(number, category, revision, impulse, model), context)
-            return found
+            return replace(found, result=b"", predictions=b"") if self._is_untested(number, category, revision) else found
 
         return _Lazy(numbers, rendered)
 
@@ -273,10 +323,11 @@ class GeneratedProject(Project):
         if impulse is None or found is None:
             raise KeyError((impulse_id, variant))
         revision = self.revision()
-        if not revision.results or category not in self.sizes:
+        if not self._has_results(category, revision):
             return None
         model = self._model(revision, impulse, found)
-        samples = tuple(self._sample(number, category, revision, impulse, model) for number in self._numbers(category, revision))
+        numbers = [n for n in self._numbers(category, revision) if not self._is_untested(n, category, revision)]
+        samples = tuple(self._sample(number, category, revision, impulse, model) for number in numbers)
         return Ground(self.kind.blocks(model, impulse.id * 10 + 3), samples, self._trained(revision))
 
     def _context(self, impulse: Impulse, model: Model, trained: float) -> Context:
@@ -289,6 +340,8 @@ class GeneratedProject(Project):
         return Model(impulse.quality + variant.quality + revision.quality, variant.jitter, scale, revision.threshold)
 
     def _id(self, number: int, category: str) -> int:
+        if category == "validation":
+            return self.id * 1_000_000 + _VALIDATION_IDS + number
         return self.id * 1_000_000 + 3 * number + _CATEGORIES.index(category)
 
     def _numbers(self, category: str, revision: Revision) -> Sequence[int]:
@@ -305,6 +358,12 @@ class GeneratedProject(Project):
             return False
         count = self.sizes[category] + revision.added
         return bool(self._fates(2, count)[number] < revision.relabelled) or self._id(number, category) in revision.relabelled_ids
+
+    def _is_untested(self, number: int, category: str, revision: Revision) -> bool:
+        if category != "testing" or not (revision.untested or revision.untested_ids):
+            return False
+        fates = self._fates(7, self.sizes[category] + revision.added)
+        return bool(fates[number] < revision.untested) or self._id(number, category) in revision.untested_ids
 
     def _added(self, number: int, category: str) -> float:
         """First samples came in over the two months before the last one; later ones at the step they were first asked for."""

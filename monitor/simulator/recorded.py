@@ -101,7 +101,7 @@ class RecordedProject(Project):
         """All that was recorded, for the one category."""
         return self._records if category == self.category else None
 
-    def tested(self) -> None:
+    def tested(self, category: str = "testing", *, features: bool = True) -> None:
         """A recording does not change."""
 
 

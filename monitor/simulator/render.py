@@ -28,7 +28,10 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One sample as it is served: what filters look at, its entry of `result`, and its entries of `predictions` joined by commas."""
+    """One sample as it is served: what filters look at, its entry of `result`, and its entries of `predictions` joined by commas.
+
+    A sample without results has an empty `result`: pages leave it out.
+    """
 
     id: int
     label: str

@@ -7,8 +7,19 @@ from typing import Any
 
 import msgspec
 
-from monitor.simulator.faults import Action, Elsewhere, Empty, Limit, NoTotal
-from monitor.simulator.filters import BadQuery, parse
+from monitor.simulator.faults import (
+    Action,
+    Elsewhere,
+    Empty,
+    IgnoreCategory,
+    IgnoreOffset,
+    Limit,
+    NoPredictions,
+    NoTotal,
+    RefuseLimit,
+    RepeatPredictions,
+)
+from monitor.simulator.filters import BadQuery, Query, parse
 from monitor.simulator.project import DAY, Impulse, Project
 from monitor.simulator.render import SIGNED_AT, Json, Record, iso, learn_block
 from monitor.simulator.studio import Job, Studio
@@ -41,41 +52,87 @@ def page(studio: Studio, project: Project, query: Mapping[str, str], actions: Se
     Raises:
         Refusal: No results, no such impulse, or a bad query.
     """
-    try:
-        wanted = parse(query)
-    except BadQuery as error:
-        raise Refusal(str(error), 400) from None
+    wanted = _parsed(query, actions)
     impulse = _impulse(project, wanted.impulse_id)
-    if wanted.variant not in (None, "int8", "float32", "akida"):
-        raise Refusal(f"Invalid model variant {wanted.variant!r}", 400)
-    variant = impulse.variant(wanted.variant)
-    records = project.records(impulse, variant, wanted.category) if variant else None
+    records = _records(project, impulse, wanted)
     if records is None:
         raise Refusal(NO_RESULTS)
-    selected: Sequence[Record] = [] if any(isinstance(action, Empty) for action in actions) else wanted.select(records)
-    total, limit = len(selected), wanted.limit
-    for action in actions:
-        if isinstance(action, Limit):
-            limit = total if action.most is None else min(limit, action.most)
-    shown = selected[wanted.offset : wanted.offset + limit]
-    judged: Sequence[Record] = shown
-    for action in actions:
-        if isinstance(action, Elsewhere):
-            judged = [selected[(wanted.offset + place + action.by) % total] for place in range(len(shown))]
-    counted = project.api != "older" and not any(isinstance(action, NoTotal) for action in actions)
+    selected: Sequence[Record] = [] if _has(actions, Empty) else wanted.select(records)
+    start, end = _bounds(wanted, len(selected), actions)
+    shown = [record for record in selected[start:end] if record.result]
+    counted = project.api != "older" and not _has(actions, NoTotal)
     body = b"".join(
         (
             b'{"success":true,"result":[',
             b",".join([record.result for record in shown]),
             b'],"predictions":[',
-            b",".join([record.predictions for record in judged if record.predictions]),
-            b'],"totalCount":%d}' % total if counted else b"]}",
+            b",".join([record.predictions for record in _judged(selected, shown, start, actions) if record.predictions]),
+            b'],"totalCount":%d}' % len(selected) if counted else b"]}",
         )
     )
-    if project.fresh_media:
-        signed = iso(studio.now() // 1 + studio.sequence())[:19].replace("-", "").replace(":", "")
-        body = body.replace(SIGNED_AT, b"X-Amz-Date=%sZ" % signed.encode())
-    return body
+    return _signed_now(studio, body) if project.fresh_media else body
+
+
+def _has(actions: Sequence[Action], kind: type[Action]) -> bool:
+    return any(isinstance(action, kind) for action in actions)
+
+
+def _parsed(query: Mapping[str, str], actions: Sequence[Action]) -> Query:
+    if _has(actions, IgnoreCategory):
+        query = {name: value for name, value in query.items() if name != "category"}
+    try:
+        wanted = parse(query)
+    except BadQuery as error:
+        raise Refusal(str(error), 400) from None
+    if wanted.variant not in (None, "int8", "float32", "akida"):
+        raise Refusal(f"Invalid model variant {wanted.variant!r}", 400)
+    return wanted
+
+
+def _records(project: Project, impulse: Impulse, wanted: Query) -> Sequence[Record] | None:
+    variant = impulse.variant(wanted.variant)
+    return project.records(impulse, variant, wanted.category) if variant else None
+
+
+def _bounds(wanted: Query, total: int, actions: Sequence[Action]) -> tuple[int, int]:
+    """First and last place (exclusive) of the page among the selected samples.
+
+    Raises:
+        Refusal: The server does not take such a limit.
+    """
+    start, limit = 0 if _has(actions, IgnoreOffset) else wanted.offset, wanted.limit
+    for action in actions:
+        match action:
+            case RefuseLimit(most) if wanted.limit > most:
+                raise Refusal(f"Limit must not be greater than {most}")
+            case Limit(None):
+                limit = total
+            case Limit(int(most)):
+                limit = min(limit, most)
+            case _:
+                pass
+    return start, start + limit
+
+
+def _judged(selected: Sequence[Record], shown: Sequence[Record], start: int, actions: Sequence[Action]) -> Sequence[Record]:
+    """The records whose predictions come with a page."""
+    judged = shown
+    for action in actions:
+        match action:
+            case Elsewhere(by):
+                judged = [selected[(start + place + by) % len(selected)] for place in range(len(shown))]
+            case RepeatPredictions():
+                judged = selected
+            case NoPredictions():
+                judged = []
+            case _:
+                pass
+    return judged
+
+
+def _signed_now(studio: Studio, body: bytes) -> bytes:
+    signed = iso(studio.now() // 1 + studio.sequence())[:19].replace("-", "").replace(":", "")
+    return body.replace(SIGNED_AT, b"X-Amz-Date=%sZ" % signed.encode())
 
 
 def _impulse(project: Project, impulse_id: int | None) -> Impulse:
@@ -162,22 +219,92 @@ def training_metadata(project: Project, learn_id: int, *, anomaly: bool) -> byte
     raise Refusal(f"Cannot find learn block {learn_id}", 404)
 
 
-def start_classify_job(studio: Studio, project: Project, query: Mapping[str, str], body: bytes) -> bytes:
+def all_results(project: Project, query: Mapping[str, str], actions: Sequence[Action] = ()) -> bytes:
+    """`classify/all/result`: everything at once, with Studio's own figures.
+
+    Raises:
+        Refusal: No results for another reason than changed thresholds, no such impulse, or a bad query.
+    """
+    wanted = _parsed(query, actions)
+    impulse = _impulse(project, wanted.impulse_id)
+    remedy = project.thresholds_changed(wanted.category)
+    records = _records(project, impulse, wanted)
+    if records is None and remedy is None:
+        raise Refusal(NO_RESULTS)
+    shown = [record for record in records or () if record.result]
+    explorer_only = query.get("featureExplorerOnly") == "true"
+    predictions: list[Json] = [found for record in shown for found in msgspec.json.decode(b"[%b]" % record.predictions)]
+    fields: Json = {
+        "result": [] if explorer_only else [msgspec.Raw(record.result) for record in shown],
+        "predictions": predictions,
+        "accuracy": _accuracy(predictions),
+        "additionalMetricsByLearnBlock": [],
+        "availableVariants": [v.name for v in impulse.variants if v.enabled] if shown else [],
+    }
+    if remedy is not None:
+        fields["noResultsBecauseThresholdsChanged"] = remedy
+    return success(**fields)
+
+
+def _accuracy(predictions: Sequence[Json]) -> Json:
+    """Studio's count of what `predictionCorrect` says, in all and per true label; the confusion counts every labelled window."""
+    total = {"good": 0, "bad": 0}
+    per_class: dict[str, dict[str, int]] = {}
+    confusion: dict[str, dict[str, int]] = {}
+    for row in predictions:
+        label, correct = row.get("label"), row.get("predictionCorrect")
+        if label is not None:
+            cells = confusion.setdefault(label, {})
+            cells[row["prediction"]] = cells.get(row["prediction"], 0) + 1
+        if correct is not None:
+            side = "good" if correct else "bad"
+            total[side] += 1
+            per_class.setdefault(label or "", {"good": 0, "bad": 0})[side] += 1
+    labels = sorted(confusion.keys() | {predicted for cells in confusion.values() for predicted in cells})
+    fields: Json = {"totalSummary": total, "summaryPerClass": per_class, "confusionMatrixValues": confusion, "allLabels": labels}
+    if judged := sum(total.values()):
+        fields["accuracyScore"] = total["good"] / judged
+    return fields
+
+
+def start_classify_job(studio: Studio, project: Project, query: Mapping[str, str], body: bytes, actions: Sequence[Action] = ()) -> bytes:
     """`POST jobs/classify`.
 
     Raises:
-        Refusal: The key may not start jobs, there is no such impulse, or the body is wrong.
+        Refusal: The key may not start jobs, there is no such impulse, or the query or the body is wrong.
     """
-    if project.role != "admin":
-        raise Refusal("This API key is not allowed to start jobs, use a key with the role admin", 403)
-    text = query.get("impulseId")
-    impulse_id = int(text) if text is not None and text.isdigit() else None
-    _impulse(project, impulse_id)
+    _must_be_admin(project)
+    wanted = _parsed(query, actions)
+    _impulse(project, wanted.impulse_id)
     try:
         parameters = msgspec.json.decode(body or b"{}", type=_JobParameters)
     except msgspec.MsgspecError as error:
         raise Refusal(f"Invalid parameters: {error}", 400) from None
-    return success(id=studio.start_job(project, impulse_id, parameters.model_variants).id)
+    return success(id=studio.start_job(project, wanted.impulse_id, parameters.model_variants, wanted.category).id)
+
+
+def regenerate_summary(
+    studio: Studio, project: Project, impulse_id: int, query: Mapping[str, str], actions: Sequence[Action] = ()
+) -> bytes:
+    """`POST impulse/{impulseId}/regenerate-model-testing-summary`.
+
+    Raises:
+        Refusal: The key may not start jobs, there is no such impulse, the query is wrong, or only model testing brings results back.
+    """
+    _must_be_admin(project)
+    category = _parsed(query, actions).category
+    impulse = _impulse(project, impulse_id)
+    remedy = project.thresholds_changed(category)
+    if remedy == "should_rerun_full_job":
+        raise Refusal("Cannot regenerate the model testing summary for this project, run 'startClassifyJob' instead")
+    if remedy is None and project.records(impulse, impulse.variants[0], category) is None:
+        raise Refusal(NO_RESULTS)
+    return success(id=studio.start_job(project, impulse_id, None, category, summary_only=True).id)
+
+
+def _must_be_admin(project: Project) -> None:
+    if project.role != "admin":
+        raise Refusal("This API key is not allowed to start jobs, use a key with the role admin", 403)
 
 
 class _JobParameters(msgspec.Struct, rename="camel", forbid_unknown_fields=True):

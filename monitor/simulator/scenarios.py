@@ -21,6 +21,9 @@ class Revision:
         quality: Added to the model's skill, in logits: -1 costs a classifier some 15 points of accuracy.
         threshold: Replaces the value of the deciding threshold.
         results: False while Studio holds no model-testing results.
+        invalidated_step: The step at which a change of thresholds took the results away; a job, or a new summary, brings them back.
+        untested: Share (0..1) of the test set that has no results: pages count it in `totalCount` and `offset`, and leave it out.
+        untested_ids: The same for single samples.
     """
 
     added: int = 0
@@ -34,6 +37,9 @@ class Revision:
     quality: float = 0.0
     threshold: float | None = None
     results: bool = True
+    invalidated_step: int | None = None
+    untested: float = 0.0
+    untested_ids: frozenset[int] = frozenset()
 
 
 Scenario = Callable[[int], Revision]
@@ -90,9 +96,25 @@ def vanishing(at: int = 12, steps: int = 4) -> Scenario:
     return lambda step: Revision(results=not at <= step < at + steps)
 
 
-def rethresholding(value: float, at: int = 12, gap: int = 1) -> Scenario:
-    """At step `at` the deciding threshold becomes `value`; as that invalidates the results, there are none for `gap` steps."""
-    return lambda step: Revision(threshold=value if step >= at else None, results=not at <= step < at + gap)
+def rethresholding(value: float, at: int = 12, gap: int | None = 1) -> Scenario:
+    """At step `at` the deciding threshold becomes `value`; as that invalidates the results, there are none for `gap` steps.
+
+    With `gap` None there are none until someone asks Studio for a new summary or for model testing.
+    """
+
+    def revision(step: int) -> Revision:
+        if step < at:
+            return Revision()
+        if gap is None:
+            return Revision(threshold=value, invalidated_step=at)
+        return Revision(threshold=value, results=step >= at + gap)
+
+    return revision
+
+
+def partly_tested(share: float = 0.2, at: int = 0) -> Scenario:
+    """From step `at` on a share of the samples has no results: pages come short."""
+    return lambda step: Revision(untested=share if step >= at else 0.0)
 
 
 def cycling(scenario: Scenario, period: int) -> Scenario:

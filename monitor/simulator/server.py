@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import socket
 import struct
 import zlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from monitor.simulator import replies
-from monitor.simulator.faults import Action, Body, Change, Delay, Edit, Refuse, Reset, Status, Truncate
+from monitor.simulator.faults import Action, Body, Change, Delay, Edit, Refuse, Reset, Rewrite, Status, Trickle, Truncate
 from monitor.simulator.project import Project
 from monitor.simulator.shape import validate
 from monitor.simulator.studio import Request, Studio
@@ -27,12 +29,14 @@ _ROUTES = {
     "api-key-info": ("GET", "/v1/api/projects/api-key-info"),
     "project": ("GET", _PROJECT),
     "result/page": ("GET", _PROJECT + "/classify/all/result/page"),
+    "result": ("GET", _PROJECT + "/classify/all/result"),
     "impulses": ("GET", _PROJECT + "/impulses"),
     "impulses-detailed": ("GET", _PROJECT + "/impulses-detailed"),
     "model-variants": ("GET", _PROJECT + "/model-variants"),
     "last-modification": ("GET", _PROJECT + "/last-modification"),
     "training-metadata": ("GET", _PROJECT + r"/training/{family:keras|anomaly}/{learn:\d+}/metadata"),
     "start-classify-job": ("POST", _PROJECT + "/jobs/classify"),
+    "regenerate-summary": ("POST", _PROJECT + r"/impulse/{impulse:\d+}/regenerate-model-testing-summary"),
     "job-status": ("GET", _PROJECT + r"/jobs/{job:\d+}/status"),
 }
 _SMALLEST_ZIPPED = 1000  # bytes; below it gzip costs more than it saves
@@ -122,26 +126,28 @@ class _Handler:
             body, status = await self._reply(request, call, project, key, actions), 200
         except replies.Refusal as refused:
             body, status = replies.refusal(refused.error), refused.status
-        if self._studio.validate and status == 200 and not any(isinstance(action, Edit) for action in actions):
+        if self._studio.validate and status == 200 and not any(isinstance(action, Edit | Rewrite) for action in actions):
             try:
                 validate(call, body)
             except msgspec.MsgspecError as error:
                 _log.error("the simulator's own reply to %s does not have the documented shape: %s", request.path, error)
                 body, status = replies.refusal(f"simulator: invalid reply: {error}"), 500
-        share = 1.0
+        share, trickle = 1.0, None
         for action in actions:
             match action:
                 case Edit(edit):
-                    decoded = msgspec.json.decode(body)
-                    changed = edit(decoded)
-                    body = msgspec.json.encode(decoded if changed is None else changed)
+                    body = _edited(body, edit)
+                case Rewrite(rewrite):
+                    body = rewrite(body)
                 case Truncate(part):
                     share = part
+                case Trickle():
+                    trickle = action
                 case Change(change) if project is not None:
                     change(project)
                 case _:
                     pass
-        return await _send(request, body, status, share=share)
+        return await _send(request, body, status, share=share, trickle=trickle)
 
     async def _reply(self, request: web.Request, call: str, project: Project | None, key: str, actions: Sequence[Action]) -> bytes:
         studio, query = self._studio, request.query
@@ -153,6 +159,8 @@ class _Handler:
         match call:
             case "result/page":
                 return replies.page(studio, project, query, actions)
+            case "result":
+                return replies.all_results(project, query, actions)
             case "impulses":
                 return replies.impulses(project)
             case "impulses-detailed":
@@ -169,11 +177,23 @@ class _Handler:
                 info = request.match_info
                 return replies.training_metadata(project, int(info["learn"]), anomaly=info["family"] == "anomaly")
             case "start-classify-job":
-                return replies.start_classify_job(studio, project, query, await request.read())
+                return replies.start_classify_job(studio, project, query, await request.read(), actions)
+            case "regenerate-summary":
+                return replies.regenerate_summary(studio, project, int(request.match_info["impulse"]), query, actions)
             case "job-status":
                 return replies.job_status(studio, project, int(request.match_info["job"]))
             case _:
                 raise AssertionError(call)
+
+
+def _edited(body: bytes, edit: Callable[[Any], Any]) -> bytes:
+    decoded = json.loads(body)
+    changed = edit(decoded)
+    kept = decoded if changed is None else changed
+    try:
+        return json.dumps(kept, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # a lone surrogate, which only an escape can write
+        return json.dumps(kept).encode()
 
 
 def _key_refusal(key: str, project: str | None, studio: Studio) -> replies.Refusal:
@@ -196,8 +216,9 @@ async def _send(
     headers: dict[str, str] | None = None,
     content_type: str = "application/json",
     share: float = 1.0,
+    trickle: Trickle | None = None,
 ) -> web.StreamResponse:
-    """Send a body, gzipped where the client takes it, or only a share of it before the connection is closed."""
+    """Send a body, gzipped where the client takes it: at once, little by little, or only a share of it before the connection is closed."""
     response = web.StreamResponse(status=status, headers=headers)
     response.content_type = content_type
     if len(body) >= _SMALLEST_ZIPPED and "gzip" in request.headers.get("Accept-Encoding", ""):
@@ -212,7 +233,11 @@ async def _send(
             request.transport.close()
         return response
     await response.prepare(request)
-    await response.write(body)
+    size = len(body) if trickle is None else trickle.size
+    for start in range(0, len(body), max(size, 1)):
+        if trickle is not None:
+            await asyncio.sleep(trickle.seconds)
+        await response.write(body[start : start + size])
     await response.write_eof()
     return response
 

@@ -85,7 +85,7 @@ class Sample(Strict):
     signature_validate: bool
     created: datetime
     last_modified: datetime
-    category: Literal["training", "testing", "post-processing"]
+    category: Literal["training", "testing", "validation", "post-processing"]
     coldstorage_filename: str
     label: str
     interval_ms: Number
@@ -237,6 +237,56 @@ class Page(Reply, kw_only=True):
     total_count: int | None = None
 
 
+class Summary(Strict):
+    """Windows by Studio's verdict."""
+
+    good: int
+    bad: int
+
+
+class Accuracy(Strict):
+    """Studio's own figures."""
+
+    total_summary: Summary
+    summary_per_class: dict[str, Summary]
+    confusion_matrix_values: dict[str, dict[str, Number]]
+    all_labels: list[str]
+    accuracy_score: Number | None = None
+    balanced_accuracy_score: Number | None = None
+    anomaly_accuracy_score: Number | None = None
+    no_anomaly_accuracy_score: Number | None = None
+    mse_score: Number | None = None
+
+
+class Metric(Strict):
+    """One of a block's further figures."""
+
+    name: str
+    value: str
+    full_precision_value: Number
+    tooltip_text: str | None = None
+    link: str | None = None
+
+
+class BlockMetrics(Strict):
+    """A block's further figures."""
+
+    learn_block_id: int
+    learn_block_name: str
+    additional_metrics: list[Metric]
+
+
+class AllResults(Reply, kw_only=True):
+    """`classify/all/result`."""
+
+    result: list[Result]
+    predictions: list[Prediction]
+    accuracy: Accuracy
+    additional_metrics_by_learn_block: list[BlockMetrics]
+    available_variants: list[Literal["int8", "float32", "akida"]]
+    no_results_because_thresholds_changed: Literal["can_regenerate_model_summary", "should_rerun_full_job"] | None = None
+
+
 class Centroid(msgspec.Struct, forbid_unknown_fields=True):
     """A centroid in `debugInfoJson`, in shares of the image; classes count from 1."""
 
@@ -379,7 +429,7 @@ class TrainingMetadata(Reply, kw_only=True):
 
 
 class JobStarted(Reply, kw_only=True):
-    """`POST jobs/classify`."""
+    """`POST jobs/classify`, and of a new summary."""
 
     id: int
 
@@ -404,6 +454,7 @@ class JobStatus(Reply, kw_only=True):
 
 SHAPES: dict[str, type[Reply]] = {
     "result/page": Page,
+    "result": AllResults,
     "impulses": Impulses,
     "impulses-detailed": ImpulseStates,
     "model-variants": Variants,
@@ -412,6 +463,7 @@ SHAPES: dict[str, type[Reply]] = {
     "last-modification": LastModification,
     "training-metadata": TrainingMetadata,
     "start-classify-job": JobStarted,
+    "regenerate-summary": JobStarted,
     "job-status": JobStatus,
 }
 """The shape of a good reply, by call."""
@@ -428,7 +480,7 @@ def validate(call: str, body: bytes) -> Reply:
     if not head.success:
         return msgspec.json.decode(body, type=_Refusal)
     reply = msgspec.json.decode(body, type=SHAPES[call])
-    if isinstance(reply, Page):
+    if isinstance(reply, Page | AllResults):
         for result in reply.result:
             for classification in result.classifications:
                 for image in classification.structured_result or ():

@@ -39,7 +39,10 @@ class Request:
 
 @dataclass(slots=True)
 class Job:
-    """A model-testing job of an impulse (None: the default one) and variants (None: Studio's choice); `ends` is Unix time in seconds."""
+    """A job of an impulse (None: the default one) and variants (None: Studio's choice); `ends` is Unix time in seconds.
+
+    `features` is False for a job that only computes a new summary after thresholds changed.
+    """
 
     id: int
     project: Project
@@ -48,6 +51,8 @@ class Job:
     created: float
     ends: float
     successful: bool
+    category: str = "testing"
+    features: bool = True
     applied: bool = False
 
 
@@ -155,10 +160,19 @@ class Studio:
             self._in_flight -= 1
             self._in_flight_by_key[key] -= 1
 
-    def start_job(self, project: Project, impulse_id: int | None = None, variants: tuple[str, ...] | None = None) -> Job:
-        """Start model testing."""
+    def start_job(
+        self,
+        project: Project,
+        impulse_id: int | None = None,
+        variants: tuple[str, ...] | None = None,
+        category: str = "testing",
+        *,
+        summary_only: bool = False,
+    ) -> Job:
+        """Start model testing; or, in a tenth of the time, only a new summary of what it found."""
         now = self.now()
-        job = Job(next(self._numbers), project, impulse_id, variants, now, now + self.job_seconds, project.job_succeeds)
+        ends = now + self.job_seconds * (0.1 if summary_only else 1.0)
+        job = Job(next(self._numbers), project, impulse_id, variants, now, ends, project.job_succeeds, category, not summary_only)
         self.jobs[job.id] = job
         return job
 
@@ -168,7 +182,7 @@ class Studio:
             if not job.applied and self.now() >= job.ends:
                 job.applied = True
                 if job.successful:
-                    job.project.tested()
+                    job.project.tested(job.category, features=job.features)
 
     def sequence(self) -> int:
         """A number that no one had before."""

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.simulator import Impulse, Project, Studio, projects, replies
+from monitor.simulator.faults import IgnoreCategory
 
 Serving = Callable[[Studio], Awaitable[Any]]
 PAGE = "classify/all/result/page"
@@ -342,3 +343,108 @@ async def test_requests_in_flight_are_counted(serving: Serving) -> None:
     assert studio.most_in_flight_by_key == {first.api_key: 3, second.api_key: 2}
     assert len(studio.calls("result/page", first.id)) == 4
     assert len(studio.calls("impulses")) == 0
+
+
+async def regenerate(client: Any, project: Project, impulse: int = 1, **query: str) -> tuple[int, Any]:
+    """Ask for a new summary."""
+    url = f"{client.url}/api/{project.id}/impulse/{impulse}/regenerate-model-testing-summary"
+    async with client.session.post(url, headers={"x-api-key": project.api_key}, params=query) as response:
+        return response.status, await response.json()
+
+
+async def test_a_new_threshold_takes_the_results_until_the_summary_is_new(serving: Serving, clock: Any) -> None:
+    """Results are gone, `classify/all/result` says what to do, and the cheap job brings those of the new threshold back."""
+    project = projects.classification(sizes={"testing": 40}, role="admin")
+    studio = Studio([project], clock=clock, job_seconds=30, validate=True)
+    client = await serving(studio)
+    _, before = await client.pull(project)
+    project.rethreshold(0.95)
+    truth = project.ground()
+    _, gone = await client.get(project, f"{project.id}/{PAGE}")
+    _, told = await client.get(project, f"{project.id}/classify/all/result")
+    status, started = await regenerate(client, project)
+    clock.now += 3
+    _, job = await client.get(project, f"{project.id}/jobs/{started['id']}/status")
+    _, after = await client.pull(project)
+    _, whole = await client.get(project, f"{project.id}/classify/all/result")
+
+    assert truth is None
+    assert (gone["success"], gone["error"]) == (False, "No model testing results found, run 'startClassifyJob' first")
+    assert (told["result"], told["noResultsBecauseThresholdsChanged"]) == ([], "can_regenerate_model_summary")
+    assert (status, job["job"]["finishedSuccessful"]) == (200, True)
+    count = {name: sum(row["prediction"] == "uncertain" for row in rows) for name, rows in (("before", before), ("after", after))}
+    assert count["after"] > count["before"]
+    assert [row["prediction"] for row in after] == [w.prediction for s in project.ground().samples for w in s.windows]  # type: ignore[union-attr]
+    assert "noResultsBecauseThresholdsChanged" not in whole
+
+
+async def test_detectors_want_model_testing_after_a_new_threshold(serving: Serving, clock: Any) -> None:
+    """Object detection has no cheap way: the summary is refused, a job brings the results back, and a second change takes them again."""
+    project = projects.fomo(sizes={"testing": 10}, role="admin")
+    client = await serving(Studio([project], clock=clock, job_seconds=10, validate=True))
+    project.rethreshold(0.7)
+    _, told = await client.get(project, f"{project.id}/classify/all/result")
+    _, refused = await regenerate(client, project)
+    await post(client, project, {"skipFeatureGeneration": True})
+    clock.now += 10
+    back = await client.page(project)
+    project.rethreshold(0.6)
+    _, gone = await client.get(project, f"{project.id}/{PAGE}")
+
+    assert told["noResultsBecauseThresholdsChanged"] == "should_rerun_full_job"
+    assert refused["success"] is False
+    assert len(back["result"]) == 10
+    assert gone["success"] is False
+
+
+async def test_a_new_summary_wants_an_admin_key_an_impulse_and_results(serving: Serving) -> None:
+    """A read-only key, another impulse, a bad category and a project without results are refused."""
+    reader, admin = projects.classification(), projects.kmeans(role="admin")
+    admin.edit(results=False)
+    client = await serving(Studio([reader, admin]))
+
+    assert (await regenerate(client, reader))[0] == 403
+    assert (await regenerate(client, admin, impulse=9))[0] == 404
+    assert (await regenerate(client, admin, category="all"))[0] == 400
+    assert (await regenerate(client, admin))[1] == {
+        "success": False,
+        "error": "No model testing results found, run 'startClassifyJob' first",
+    }
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+async def test_a_job_is_of_one_category(ignored: bool, serving: Serving, clock: Any) -> None:
+    """A job brings back the results of the category it was started for; of the testing samples where the server knows no categories."""
+    project = projects.classification(sizes={"testing": 3, "training": 5}, role="admin")
+    studio = Studio([project], clock=clock, job_seconds=10)
+    project.edit(results=False)
+    client = await serving(studio)
+    if ignored:
+        studio.fail(IgnoreCategory(), call="start-classify-job", times=None)
+    await post(client, project, {}, category="training")
+    clock.now += 10
+    found = {
+        category: (await client.get(project, f"{project.id}/{PAGE}", category=category))[1]["success"]
+        for category in ("testing", "training")
+    }
+
+    assert found == {"testing": ignored, "training": not ignored}
+
+
+async def test_studios_own_figures(serving: Serving) -> None:
+    """The unpaged call counts what `predictionCorrect` says, in all and per label, beside every sample and window."""
+    project = projects.kmeans(sizes={"testing": 50})
+    client = await serving(Studio([project], validate=True))
+    _, body = await client.get(project, f"{project.id}/classify/all/result")
+    _, slim = await client.get(project, f"{project.id}/classify/all/result", featureExplorerOnly="true")
+    windows = [window for sample in project.ground().samples for window in sample.windows]  # type: ignore[union-attr]
+    judged = [window.correct for window in windows if window.correct is not None]
+    accuracy = body["accuracy"]
+
+    assert (len(body["result"]), len(body["predictions"]), len(slim["result"])) == (50, len(windows), 0)
+    assert accuracy["totalSummary"] == {"good": sum(judged), "bad": len(judged) - sum(judged)}
+    assert accuracy["accuracyScore"] == pytest.approx(sum(judged) / len(judged))
+    for label, row in accuracy["summaryPerClass"].items():
+        assert row["good"] == sum(bool(window.correct) for window in windows if window.label == label)
+    assert sum(sum(cells.values()) for cells in accuracy["confusionMatrixValues"].values()) == len(windows)
+    assert body["availableVariants"] == ["int8"]

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
+import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 from yarl import URL
 
-from monitor.simulator import Studio, projects
+from monitor.simulator import Studio, edits, projects
 from monitor.simulator.faults import (
     Action,
     Body,
@@ -21,11 +25,17 @@ from monitor.simulator.faults import (
     Edit,
     Elsewhere,
     Empty,
+    IgnoreCategory,
+    IgnoreOffset,
     Limit,
+    NoPredictions,
     NoTotal,
     Refuse,
+    RefuseLimit,
+    RepeatPredictions,
     Reset,
     Status,
+    Trickle,
     Truncate,
 )
 
@@ -210,3 +220,259 @@ async def test_edits(serving: Serving) -> None:
 
     assert edited["predictions"][0]["label"] is None
     assert replaced == {"success": True, "result": None}
+
+
+async def test_swaps_while_paging(serving: Serving) -> None:
+    """Between two requests 20 samples leave and 20 others come: `totalCount` and first page stay, and paging on misses what moved up."""
+    client, project = await one(serving, Change(lambda p: p.swap(20, after=10)), samples=100, call="result/page", after=2)
+    before = {sample.id for sample in project.ground().samples}
+    pages = [await client.page(project, limit=10, offset=offset) for offset in range(0, 100, 10)]
+    read = [row["sampleId"] for page in pages for row in page["result"]]
+    first = await client.page(project, limit=10)
+    after = {sample.id for sample in project.ground().samples}
+
+    assert (len(before), len(after), len(after - before)) == (100, 100, 20)
+    assert {page["totalCount"] for page in pages} == {100}
+    assert [row["sampleId"] for row in first["result"]] == [row["sampleId"] for row in pages[0]["result"]]
+    assert len(set(read)) == len(read) == 100
+    assert set(read) not in (before, after)
+
+
+def test_a_swap_wants_enough_samples() -> None:
+    """More samples than there are cannot be swapped, and nothing changes then."""
+    project = projects.classification(sizes={"testing": 10})
+    with pytest.raises(ValueError, match="10"):
+        project.swap(6, after=5)
+
+    assert len(project.ground().samples) == 10  # type: ignore[union-attr]
+
+
+async def test_refused_limits(serving: Serving) -> None:
+    """A limit above the server's maximum is refused with HTTP 200; one at it is served."""
+    client, project = await one(serving, RefuseLimit(4), times=None)
+    refused = await client.get(project, f"{project.id}/{PAGE}", limit="5")
+    served = await client.page(project, limit=4)
+
+    assert refused == (200, {"success": False, "error": "Limit must not be greater than 4"})
+    assert len(served["result"]) == 4
+
+
+async def test_short_pages(serving: Serving) -> None:
+    """Samples without results count in `totalCount` and `offset` and are left out of pages; the truth holds the others only."""
+    project = projects.classification(sizes={"testing": 60})
+    project.edit(untested=0.3)
+    client = await serving(Studio([project], validate=True))
+    pages = [await client.page(project, limit=20, offset=offset) for offset in (0, 20, 40)]
+    ids = [row["sampleId"] for page in pages for row in page["result"]]
+
+    assert {page["totalCount"] for page in pages} == {60}
+    assert all(10 <= len(page["result"]) < 20 for page in pages)
+    assert ids == [sample.id for sample in project.ground().samples]  # type: ignore[union-attr]
+    assert {row["sampleId"] for page in pages for row in page["predictions"]} == set(ids)
+
+
+async def test_offset_ignored(serving: Serving) -> None:
+    """Every page is the first, and nothing says how many there are."""
+    client, project = await one(serving, IgnoreOffset(), times=None)
+    client.studio.fail(NoTotal(), times=None)
+    first, third = await client.page(project, limit=4), await client.page(project, limit=4, offset=8)
+
+    assert first["predictions"] == third["predictions"]
+    assert [row["sampleId"] for row in first["result"]] == [row["sampleId"] for row in third["result"]]
+    assert "totalCount" not in third
+
+
+async def test_repeated_predictions(serving: Serving) -> None:
+    """Each page has its own samples and the predictions of all of them."""
+    client, project = await one(serving, RepeatPredictions(), times=None)
+    pages = [await client.page(project, limit=4, offset=offset) for offset in (0, 4, 8)]
+    everyone = [sample.id for sample in project.ground().samples for _ in sample.windows]
+
+    assert [len(page["result"]) for page in pages] == [4, 4, 2]
+    assert all([row["sampleId"] for row in page["predictions"]] == everyone for page in pages)
+
+
+async def test_predictions_empty(serving: Serving) -> None:
+    """`result` is full and `predictions` empty."""
+    client, project = await one(serving, NoPredictions())
+    page = await client.page(project)
+
+    assert (len(page["result"]), page["predictions"], page["totalCount"]) == (10, [], 10)
+
+
+async def test_category_ignored(serving: Serving) -> None:
+    """Whatever category was asked for, testing samples come, and say so; without the fault it is the one asked for."""
+    project = projects.classification(sizes={"testing": 4, "training": 6})
+    studio = Studio([project])
+    fault = studio.fail(IgnoreCategory(), times=None)
+    client = await serving(studio)
+    ignored = await client.page(project, category="training")
+    studio.heal(fault)
+    honoured = await client.page(project, category="training")
+
+    assert [row["sample"]["category"] for row in ignored["result"]] == ["testing"] * 4
+    assert [row["sample"]["category"] for row in honoured["result"]] == ["training"] * 6
+
+
+async def test_samples_of_another_category(serving: Serving) -> None:
+    """Single samples of a page say that they are of another category."""
+    client, project = await one(serving, edits.other_category("training", every=5))
+    page = await client.page(project)
+
+    assert [place for place, row in enumerate(page["result"]) if row["sample"]["category"] == "training"] == [0, 5]
+
+
+async def raw(client: Any, project: Any, path: str = PAGE) -> bytes:
+    """The bytes of one reply."""
+    url = f"{client.url}/api/{project.id}/{path}".rstrip("/")
+    async with client.session.get(url, headers={"x-api-key": project.api_key}) as response:
+        body: bytes = await response.read()
+    return body
+
+
+@pytest.mark.parametrize("field", ["filename", "deviceName", "label", "projectOwnerName", "metadata"])
+async def test_lone_surrogates(field: str, serving: Serving) -> None:
+    """Half an emoji at the end of a text, which JSON can say and UTF-8 cannot; the rest of the page is true."""
+    client, project = await one(serving, edits.surrogates(field, every=5), times=None)
+    body = await raw(client, project)
+    page = json.loads(body)
+    client.studio.heal()
+    true = await client.page(project)
+
+    def texts(page: Any) -> list[str]:
+        values = [row["sample"][field] for row in page["result"]]
+        return [";".join(value.values()) if field == "metadata" else value for value in values]
+
+    changed = [(place, text) for place, text in enumerate(texts(page)) if text != texts(true)[place]]
+    assert b"\\ud83d" in body
+    with pytest.raises(msgspec.DecodeError):
+        msgspec.json.decode(body)
+    assert [place for place, _ in changed] == [0, 5]
+    assert all(text.endswith(edits.SURROGATE) and text.replace(edits.SURROGATE, "") == texts(true)[place] for place, text in changed)
+    if field == "label":
+        marked = {row["sampleId"] for row in page["predictions"] if row["label"].endswith(edits.SURROGATE)}
+        assert marked == {page["result"][place]["sampleId"] for place in (0, 5)}
+
+
+async def test_byte_order_marks_and_escapes(serving: Serving) -> None:
+    """A body may begin with a byte-order mark, and may write every character as an escape; its content is the true one."""
+    project = projects.keywords(sizes={"testing": 10})
+    studio = Studio([project])
+    client = await serving(studio)
+    project.fresh_media = False
+    true = await raw(client, project)
+    studio.fail(edits.byte_order_mark())
+    studio.fail(edits.escaped(), after=1)
+    marked, plain = await raw(client, project), await raw(client, project)
+
+    assert marked == b"\xef\xbb\xbf" + true
+    assert "こんにちは" in true.decode()
+    assert plain.isascii()
+    assert json.loads(plain) == json.loads(true)
+
+
+async def test_nesting(serving: Serving) -> None:
+    """An unknown field is thousands of lists deep."""
+    client, project = await one(serving, edits.nested(5000))
+
+    assert b"[" * 5000 + b"]" * 5000 in await raw(client, project)
+
+
+@pytest.mark.parametrize("name", edits.SIDE_TYPES)
+async def test_side_types(name: str, serving: Serving) -> None:
+    """A side field has another JSON type; whoever converts it back where that is possible has the true reply."""
+    project = (
+        projects.fomo(sizes={"testing": 10}) if "box" in name or "dimensions" in name else projects.classification(sizes={"testing": 10})
+    )
+    project.fresh_media = False
+    side = edits.SIDE_TYPES[name]
+    studio = Studio([project])
+    studio.fail(edits.side_types(name), call=side.call)
+    client = await serving(studio)
+    path = PAGE if side.call == "result/page" else ""
+    changed, true = json.loads(await raw(client, project, path)), json.loads(await raw(client, project, path))
+    differences = list(differing(changed, true))
+
+    assert differences
+    assert all(type(one) is not type(other) or name.endswith("beyond") for one, other in differences)
+    if side.same and name not in ("nulls", "added-milliseconds"):
+        assert all(float(one) == float(other) for one, other in differences)
+    if name == "added-milliseconds":
+        assert all(datetime.fromtimestamp(one / 1000, UTC) == datetime.fromisoformat(other) for one, other in differences)
+
+
+def differing(one: Any, other: Any) -> Iterator[tuple[Any, Any]]:
+    """The values in which two decoded replies differ; None stands for what only one of them has."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for name in one.keys() | other.keys():
+            yield from differing(one.get(name), other.get(name))
+    elif isinstance(one, list) and isinstance(other, list):
+        for left, right in itertools.zip_longest(one, other, fillvalue="nothing"):
+            yield from differing(left, right)
+    elif one != other or type(one) is not type(other):
+        yield one, other
+
+
+async def test_all_side_types_at_once(serving: Serving) -> None:
+    """Without a name, every side field of a page has another type."""
+    client, project = await one(serving, edits.side_types())
+    page = await client.page(project)
+    sample, entry = page["result"][0]["sample"], page["result"][0]["classifications"][0]
+
+    assert (page["totalCount"], sample["deviceName"], sample["metadata"], entry["learnBlock"]["id"]) == ("10.0", 7, [1, 2], 2**63)
+
+
+@pytest.mark.parametrize(
+    ("make", "names"),
+    [
+        (projects.fomo, ("objectDetectionLastLayer",)),
+        (projects.visual_anomaly, ("maxScore", "meanScore")),
+        (projects.kmeans, ("learnBlock",)),
+    ],
+    ids=["last layer", "scores", "learn block"],
+)
+async def test_optional_fields_absent(make: Any, names: tuple[str, ...], serving: Serving) -> None:
+    """Optional fields are absent wherever they stood, and nothing else is."""
+    project = make(sizes={"testing": 5})
+    project.fresh_media = False
+    studio = Studio([project])
+    studio.fail(edits.without(*names))
+    client = await serving(studio)
+    without, true = await raw(client, project), await raw(client, project)
+
+    assert all(f'"{name}"'.encode() in true and f'"{name}"'.encode() not in without for name in names)
+    assert [one for one, _ in differing(json.loads(without), json.loads(true)) if one is not None] == []
+
+
+async def test_nan_in_debug_info(serving: Serving) -> None:
+    """One image in five has a NaN among its distances, which its matching does not depend on."""
+    project = projects.fomo(sizes={"testing": 10})
+    studio = Studio([project])
+    studio.fail(edits.nan_in_debug_info(every=5))
+    page = await (await serving(studio)).page(project)
+    texts = [row["classifications"][0]["structuredResult"][0]["debugInfoJson"] for row in page["result"]]
+    counts = [len(json.loads(text)["assignments"]) for text in texts]
+
+    assert [place for place, text in enumerate(texts) if "NaN" in text] == [0, 5]
+    assert counts == [len(sample.windows[0].fomo.assignments) for sample in project.ground().samples]  # type: ignore[union-attr]
+
+
+async def test_classes_that_differ_from_window_to_window(serving: Serving) -> None:
+    """No two windows share a class name."""
+    client, project = await one(serving, edits.endless_classes())
+    page = await client.page(project)
+    names = [name for row in page["result"] for window in row["classifications"][0]["result"] for name in window]
+
+    assert len(set(names)) == len(names) == 10 * 2 * 4
+
+
+async def test_trickled_bodies(serving: Serving) -> None:
+    """A body comes a few bytes at a time, and whole in the end."""
+    client, project = await one(serving, Trickle(0.02, size=50), call="impulses")
+    before = time.perf_counter()
+    slow = await raw(client, project, "impulses")
+    took = time.perf_counter() - before
+    fast = await raw(client, project, "impulses")
+
+    assert slow == fast
+    assert took >= 0.02 * len(slow) / 50

@@ -64,7 +64,7 @@ def test_no_object_takes_an_unknown_field(path: tuple[Any, ...]) -> None:
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        (("result", 0, "sample", "category"), "validation"),
+        (("result", 0, "sample", "category"), "production"),
         (("result", 0, "sample", "added"), "yesterday"),
         (("result", 0, "sample", "boundingBoxes", 0, "x"), 0.5),
         (("result", 0, "classifications", 0, "thresholds", 0, "value"), None),
