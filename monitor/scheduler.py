@@ -1,4 +1,4 @@
-"""`Scheduler`: when. The one file that knows timing, and the only one that knows APScheduler.
+"""`Scheduler`: when. The one file that knows timing; of APScheduler it knows the scheduler, `config.crontab` the calendar.
 
 A job fires on a grid of its own: the multiples of its interval since 1970, shifted by an offset that a hash of its key
 gives. So jobs spread evenly, stay put over restarts, and never drift. The library's own interval trigger counts from

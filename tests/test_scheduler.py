@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
+import apscheduler.schedulers.base
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -279,3 +280,44 @@ async def test_clock_step(running: Scheduler, monkeypatch: pytest.MonkeyPatch, s
     monkeypatch.setattr(module.time, "time", lambda: true_time() + step)
 
     await asyncio.wait_for(ran.wait(), 5)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("day", [datetime(2026, 10, 24, 12, tzinfo=UTC), datetime(2026, 3, 28, 12, tzinfo=UTC)], ids=["autumn", "spring"])
+async def test_cron_over_a_change_of_the_clock(
+    day: datetime, running: Scheduler, counted: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two days around a change, by a clock set by hand: each job runs at each of its times, and the scheduler always comes back."""
+    clock = {"now": day}
+
+    class Clock(datetime):
+        """The library's own clock."""
+
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return clock["now"].astimezone(tz)
+
+    monkeypatch.setattr(apscheduler.schedulers.base, "datetime", Clock)
+    monkeypatch.setattr(module, "_now", lambda: clock["now"])
+    jobs = {"fixed": "30 2 * * *", "wildcard": "*/20 * * * *", "midnight": "0 0 * * *"}
+    ran: dict[str, list[datetime]] = {name: [] for name in jobs}
+    triggers = {}
+    for name, cron in jobs.items():
+
+        async def run(name: str = name) -> None:
+            ran[name].append(clock["now"])
+
+        triggers[name] = trigger(Schedule(cron=cron, timezone="Europe/Berlin"), 0.5)
+        running.add(name, triggers[name], run, delay=0.0)
+    expected: dict[str, list[datetime]] = {name: [day] for name in jobs}
+    for name, times in expected.items():
+        while (following := triggers[name].get_next_fire_time(times[-1], times[-1])) <= day + timedelta(days=2):
+            times.append(following)
+    for moment in sorted({moment for times in expected.values() for moment in times}):
+        clock["now"] = moment
+        running._scheduler.wakeup()
+        await asyncio.sleep(0.01)
+
+    assert expected == ran
+    assert [len(times) for times in ran.values()] == [3, 145, 3]
+    assert [] == counted.reasons

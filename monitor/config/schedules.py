@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
-from itertools import pairwise
-from zoneinfo import ZoneInfo
 
-from apscheduler.triggers.cron import CronTrigger
+from monitor.config import crontab
+from monitor.config.crontab import Crontab
 
-_FIELDS = ("minute", "hour", "day", "month", "day_of_week")
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _WEEKDAY = f"(?:[0-7]|{'|'.join(_WEEKDAYS)})"
 _WEEKDAY_RANGE = re.compile(rf"(?:(\*)|({_WEEKDAY})(?:-({_WEEKDAY}))?)(?:/([1-7]))?")
-
-_START = datetime(2023, 1, 1, tzinfo=UTC)
-_HORIZON = timedelta(days=9 * 366)  # two leap days, for `0 0 29 2 *`
-_MOST_DAYS = 400  # an expression that fires on more days than this in the horizon repeats itself within a year
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,48 +25,33 @@ class StaleAfter:
         return self.seconds if self.seconds is not None else (self.intervals or 0) * interval
 
 
-def cron_trigger(expression: str, timezone: str) -> CronTrigger:
+def cron_trigger(expression: str, timezone: str) -> Crontab:
     """The trigger for five crontab fields, with crontab's weekdays: 0 and 7 are Sunday (APScheduler counts from Monday).
 
     Raises:
         ValueError: For an expression that is not valid or never fires; the message repeats nothing of it.
     """
-    fields = dict(zip(_FIELDS, _fields(expression), strict=True))
-    for name, text in fields.items():
-        try:
-            CronTrigger(**{name: text}, timezone=UTC)
-        except ValueError:
-            raise ValueError(f"the {name.replace('_', ' ')} field is not valid; write for example `0 * * * *` (each hour)") from None
-    if fields["day"] != "*" and fields["day_of_week"] != "*":
+    fields = _fields(expression)
+    _, _, day, _, weekday = fields
+    trigger = Crontab(fields, timezone)
+    if day != "*" and weekday != "*":
         # crontab fires when either matches, APScheduler when both do: neither reading is what everyone expects
         raise ValueError("names both days of the month and days of the week; write * for one of them")
-    trigger = CronTrigger(**fields, timezone=ZoneInfo(timezone))
-    if trigger.get_next_fire_time(None, _START) is None:
-        raise ValueError("never fires: no month has such a day")
     return trigger
 
 
-@lru_cache(maxsize=256)
 def longest_gap(expression: str) -> float:
-    """Seconds between the two firings that lie furthest apart, by the local clock (a shift of summer time is not counted).
-
-    The days and the times of day of a crontab expression are independent, so each is walked by itself: some hundreds of
-    firings in place of half a million a year.
-    """
-    minute, hour, day, month, weekday = _fields(expression)
-    times = _firings(CronTrigger(minute=minute, hour=hour, timezone=UTC), timedelta(days=1), 24 * 60)
-    days = _firings(CronTrigger(minute=0, hour=0, day=day, month=month, day_of_week=weekday, timezone=UTC), _HORIZON, _MOST_DAYS)
-    within = [after - before for before, after in pairwise(times)]
-    between = max(after - before for before, after in pairwise(days)) - (times[-1] - times[0])
-    return max(*within, between, timedelta(0)).total_seconds()
+    """Seconds between the two firings of a valid expression that lie furthest apart, by the local clock."""
+    return crontab.longest_gap(_fields(expression))
 
 
-def _fields(expression: str) -> list[str]:
+def _fields(expression: str) -> tuple[str, ...]:
+    """The five fields as APScheduler writes them."""
     fields = expression.lower().split()
-    if len(fields) != len(_FIELDS):
+    if len(fields) != 5:
         raise ValueError("must have five fields: minute, hour, day of month, month, day of week; write for example `0 * * * *`")
     fields[-1] = ",".join(map(_weekdays, fields[-1].split(",")))
-    return fields
+    return tuple(fields)
 
 
 def _weekdays(part: str) -> str:
@@ -94,12 +71,3 @@ def _weekdays(part: str) -> str:
 
 def _number(weekday: str) -> int:
     return int(weekday) if weekday.isdigit() else _WEEKDAYS.index(weekday)
-
-
-def _firings(trigger: CronTrigger, horizon: timedelta, most: int) -> list[datetime]:
-    firings: list[datetime] = []
-    now = _START
-    while len(firings) < most and (now := trigger.get_next_fire_time(None, now)) is not None and now < _START + horizon:
-        firings.append(now)
-        now += timedelta(seconds=1)
-    return firings
