@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -22,6 +25,8 @@ class BadQuery(Exception):
 
 
 Test = Callable[[Record], bool]
+Read = Callable[[Mapping[str, str], str], float]
+Make = Callable[[Mapping[str, str], str], Test]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,32 +56,100 @@ def parse(query: Mapping[str, str]) -> Query:
     category = query.get("category", CATEGORIES[0])
     if category not in CATEGORIES:
         raise BadQuery(f"Invalid category {category!r}")
-    tests: list[Test] = []
-    if "labels" in query:
-        labels = frozenset(_json(query, "labels", list[str]))
-        tests.append(lambda record: record.label in labels)
-    if "metadata" in query:
-        tests.append(_metadata_test(_json(query, "metadata", list[dict[str, Any]])))
-    if "filename" in query:
-        part = query["filename"]
-        tests.append(lambda record: part in record.filename)
-    if "dataType" in query:
-        wanted = query["dataType"]
-        tests.append(lambda record: record.data_type == wanted)
-    if "minId" in query:
-        lowest = _integer(query, "minId", 0)
-        tests.append(lambda record: record.id >= lowest)
-    if "maxId" in query:
-        end = _integer(query, "maxId", 0)
-        tests.append(lambda record: record.id < end)
     return Query(
         limit=_integer(query, "limit", DEFAULT_LIMIT),
         offset=_integer(query, "offset", 0),
         variant=query.get("variant"),
         impulse_id=_integer(query, "impulseId", 0) if "impulseId" in query else None,
         category=category,
-        tests=tuple(tests),
+        tests=tuple(make(query, name) for name, make in _TESTS.items() if name in query),
     )
+
+
+def _labels_test(query: Mapping[str, str], name: str) -> Test:
+    labels = frozenset(_json(query, name, list[str]))
+    return lambda record: record.label in labels
+
+
+def _filename_test(query: Mapping[str, str], name: str) -> Test:
+    part = query[name]
+    return lambda record: part in record.filename
+
+
+def _search_test(query: Mapping[str, str], name: str) -> Test:
+    """What Studio searches is not documented: here file name and label, without regard to case."""
+    part = query[name].lower()
+    return lambda record: part in record.filename.lower() or part in record.label.lower()
+
+
+def _data_type_test(query: Mapping[str, str], name: str) -> Test:
+    wanted = query[name]
+    if wanted not in ("audio", "image"):
+        raise BadQuery(f"{name} must be audio or image, not {wanted!r}")
+    return lambda record: record.data_type == wanted
+
+
+def _signature_test(query: Mapping[str, str], name: str) -> Test:
+    wanted = query[name]
+    if wanted not in ("both", "valid", "invalid"):
+        raise BadQuery(f"{name} must be both, valid or invalid, not {wanted!r}")
+    return lambda record: wanted == "both" or record.signed == (wanted == "valid")
+
+
+def _bound(value: Callable[[Record], float], keep: Callable[[float, float], bool], read: Read) -> Make:
+    def make(query: Mapping[str, str], name: str) -> Test:
+        bound = read(query, name)
+        return lambda record: keep(value(record), bound)
+
+    return make
+
+
+def _label_number(record: Record) -> float:
+    """A label that is no number lies within no bound."""
+    try:
+        return float(record.label)
+    except ValueError:
+        return math.nan
+
+
+def _number(query: Mapping[str, str], name: str) -> float:
+    try:
+        return float(query[name])
+    except ValueError:
+        raise BadQuery(f"{name} must be a number, not {query[name]!r}") from None
+
+
+def _id(query: Mapping[str, str], name: str) -> float:
+    return _integer(query, name, 0)
+
+
+def _date(query: Mapping[str, str], name: str) -> float:
+    try:
+        found = datetime.fromisoformat(query[name])
+    except ValueError:
+        raise BadQuery(f"{name} must be a date as ISO 8601 writes it, not {query[name]!r}") from None
+    return found.replace(tzinfo=found.tzinfo or UTC).timestamp()
+
+
+_TESTS: dict[str, Make] = {
+    "labels": _labels_test,
+    "metadata": lambda query, name: _metadata_test(_json(query, name, list[dict[str, Any]])),
+    "filename": _filename_test,
+    "search": _search_test,
+    "dataType": _data_type_test,
+    "signatureValidity": _signature_test,
+    "minId": _bound(lambda record: record.id, operator.ge, _id),
+    "maxId": _bound(lambda record: record.id, operator.lt, _id),
+    "minLabel": _bound(_label_number, operator.ge, _number),
+    "maxLabel": _bound(_label_number, operator.lt, _number),
+    "minLength": _bound(lambda record: record.length, operator.gt, _number),
+    "maxLength": _bound(lambda record: record.length, operator.lt, _number),
+    "minFrequency": _bound(lambda record: record.frequency, operator.gt, _number),
+    "maxFrequency": _bound(lambda record: record.frequency, operator.lt, _number),
+    "minDate": _bound(lambda record: record.added, operator.gt, _date),
+    "maxDate": _bound(lambda record: record.added, operator.lt, _date),
+}
+"""Every documented filter of the query, with the bounds as the vendor words them ("longer than", ">= this value")."""
 
 
 def _integer(query: Mapping[str, str], name: str, default: int) -> int:

@@ -86,7 +86,10 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One uploaded recording or image with its windows. `added` is Unix time in seconds; `size` is (width, height) in pixels."""
+    """One uploaded recording or image with its windows.
+
+    `added` is Unix time in seconds; `size` is (width, height) in pixels; `signed` says whether the upload's signature is valid.
+    """
 
     id: int
     filename: str
@@ -99,6 +102,7 @@ class Sample:
     boxes: tuple[Box, ...] = ()
     size: tuple[int, int] | None = None
     label_map: Mapping[str, str] | None = None
+    signed: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -385,7 +385,7 @@ class GeneratedProject(Project):
             relabelled=self._is_relabelled(number, category, revision),
         )
         observed = self.kind.observe(draw, model)
-        device, line, site, blank = np.random.default_rng([self.seed, 6, place, number]).random(4).tolist()
+        device, line, site, blank, unsigned = np.random.default_rng([self.seed, 6, place, number]).random(5).tolist()
         metadata = {
             "line": self.lines[int(line * len(self.lines))],
             "site": self.sites[-1] if shift else self.sites[int(site * len(self.sites))],
@@ -402,6 +402,7 @@ class GeneratedProject(Project):
             boxes=observed.boxes,
             size=observed.size,
             label_map=observed.label_map,
+            signed=unsigned >= 0.05,
         )
 
 

@@ -29,6 +29,10 @@ class _Sample(msgspec.Struct, rename="camel"):
     sensors: list[_Sensor] | None = None
     project_id: int | None = None
     project_name: str | None = None
+    total_length_ms: float | None = None
+    frequency: float | None = None
+    signature_validate: bool | None = None
+    added: datetime | None = None
 
 
 class _Threshold(msgspec.Struct, rename="camel"):
@@ -169,4 +173,16 @@ def _record(raw: bytes, result: _Result, predictions: list[bytes]) -> Record:
     sensors = {sensor.name for sensor in sample.sensors or ()}
     data_type = next((name for name in ("image", "audio") if name in sensors), "motion")
     metadata: Mapping[str, str] = {key: str(value) for key, value in (sample.metadata or {}).items()}
-    return Record(result.sample_id, sample.label or "", sample.filename or "", data_type, metadata, raw, b",".join(predictions))
+    return Record(
+        id=result.sample_id,
+        label=sample.label or "",
+        filename=sample.filename or "",
+        data_type=data_type,
+        metadata=metadata,
+        result=raw,
+        predictions=b",".join(predictions),
+        length=sample.total_length_ms or 0.0,
+        frequency=sample.frequency or 0.0,
+        signed=sample.signature_validate is not False,
+        added=sample.added.timestamp() if sample.added else 0.0,
+    )

@@ -31,6 +31,12 @@ class Record:
     """One sample as it is served: what filters look at, its entry of `result`, and its entries of `predictions` joined by commas.
 
     A sample without results has an empty `result`: pages leave it out.
+
+    Attributes:
+        length: Milliseconds.
+        frequency: Hertz; 0 for images.
+        signed: Whether the sample's signature is valid.
+        added: Unix time in seconds.
     """
 
     id: int
@@ -40,6 +46,10 @@ class Record:
     metadata: Mapping[str, str]
     result: bytes
     predictions: bytes
+    length: float = 0.0
+    frequency: float = 0.0
+    signed: bool = True
+    added: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +79,27 @@ def record(sample: Sample, context: Context) -> Record:
         "classifications": [_classification(sample, block, context) for block in context.blocks],
     }
     predictions = b",".join(_encode(_prediction(sample.id, window, context)) for window in sample.windows)
-    data_type = context.data_type
-    return Record(sample.id, sample.label, sample.filename, data_type, sample.metadata, _encode(result), predictions)
+    return Record(
+        id=sample.id,
+        label=sample.label,
+        filename=sample.filename,
+        data_type=context.data_type,
+        metadata=sample.metadata,
+        result=_encode(result),
+        predictions=predictions,
+        length=_length(sample),
+        frequency=_frequency(context),
+        signed=sample.signed,
+        added=sample.added,
+    )
+
+
+def _length(sample: Sample) -> int:
+    return sample.windows[-1].end_ms if sample.windows else 0
+
+
+def _frequency(context: Context) -> float:
+    return 0 if context.data_type == "image" else FREQUENCY
 
 
 def learn_block(block: Block, trained: float) -> Json:
@@ -89,12 +118,12 @@ def learn_block(block: Block, trained: float) -> Json:
 def _sample(sample: Sample, context: Context) -> Json:
     image = context.data_type == "image"
     digest = hashlib.sha256(f"{context.project_id}/{sample.id}".encode()).hexdigest()
-    length = sample.windows[-1].end_ms if sample.windows else 0
+    length, frequency = _length(sample), _frequency(context)
     media = {name: _signed(f"{context.project_id}/{digest[:40]}.{suffix}", name + digest) for name, suffix in _MEDIA}
     body: Json = {
         "id": sample.id,
         "filename": sample.filename,
-        "signatureValidate": True,
+        "signatureValidate": sample.signed,
         "signatureMethod": "HS256",
         "signatureKey": digest[:32],
         "created": iso(sample.added - 60),
@@ -102,10 +131,10 @@ def _sample(sample: Sample, context: Context) -> Json:
         "category": sample.category,
         "coldstorageFilename": f"project{context.project_id}/{sample.category}/{sample.filename}.cbor",
         "label": sample.label,
-        "intervalMs": 0 if image else 1000 / FREQUENCY,
-        "frequency": 0 if image else FREQUENCY,
-        "originalIntervalMs": 0 if image else 1000 / FREQUENCY,
-        "originalFrequency": 0 if image else FREQUENCY,
+        "intervalMs": 0 if image else 1000 / frequency,
+        "frequency": frequency,
+        "originalIntervalMs": 0 if image else 1000 / frequency,
+        "originalFrequency": frequency,
         "deviceName": sample.device,
         "deviceType": "CAMERA" if image else "DEVKIT",
         "sensors": [{"name": name, "units": units} for name, units in _SENSORS[context.data_type]],

@@ -243,6 +243,62 @@ def test_filters(query: dict[str, str], keep: Callable[[Any], bool]) -> None:
     assert 0 <= len(expected) < 150
 
 
+@pytest.mark.parametrize(
+    ("make", "query", "keep"),
+    [
+        (projects.keywords, {"dataType": "audio"}, lambda s: True),
+        (projects.fomo, {"dataType": "audio"}, lambda s: False),
+        (projects.classification, {"signatureValidity": "valid"}, lambda s: s.signed),
+        (projects.classification, {"signatureValidity": "invalid"}, lambda s: not s.signed),
+        (projects.classification, {"signatureValidity": "both"}, lambda s: True),
+        (projects.classification, {"search": "SNAKE"}, lambda s: "snake" in s.filename or "snake" in s.label),
+        (projects.regression, {"minLabel": "50", "maxLabel": "60.5"}, lambda s: 50 <= float(s.label) < 60.5),
+        (projects.classification, {"minLabel": "0"}, lambda s: False),
+        (projects.classification, {"minLength": "999"}, lambda s: True),
+        (projects.classification, {"minLength": "1000"}, lambda s: False),
+        (projects.classification, {"maxLength": "1000"}, lambda s: False),
+        (projects.classification, {"maxLength": "1001"}, lambda s: True),
+        (projects.classification, {"minFrequency": "62.4", "maxFrequency": "62.6"}, lambda s: True),
+        (projects.classification, {"minFrequency": "62.5"}, lambda s: False),
+        (projects.classification, {"minDate": "2023-09-01T00:00:00Z"}, lambda s: s.added > 1_693_526_400),
+        (projects.classification, {"maxDate": "2023-09-01T00:00:00.000+00:00"}, lambda s: s.added < 1_693_526_400),
+    ],
+)
+def test_every_documented_filter(make: Any, query: dict[str, str], keep: Callable[[Any], bool], clock: Any) -> None:
+    """Data type, signature, search, and the bounds of label, length, frequency and date select what the vendor's words say."""
+    project = make(sizes={"testing": 150})
+    studio = Studio([project], clock=clock)
+    ground = project.ground()
+    assert ground is not None
+    expected = [sample.id for sample in ground.samples if keep(sample)]
+    body = json.loads(replies.page(studio, project, {"limit": "200", **query}))
+
+    assert ([row["sampleId"] for row in body["result"]], body["totalCount"]) == (expected, len(expected))
+    if "Date" in next(iter(query)) or "signature" in next(iter(query)):
+        assert expected
+        assert query == {"signatureValidity": "both"} or len(expected) < 150
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"signatureValidity": "yes"},
+        {"dataType": "video"},
+        {"minLabel": "wave"},
+        {"minLength": ""},
+        {"maxDate": "yesterday"},
+        {"category": "all"},
+    ],
+)
+def test_bad_filters_are_refused(query: dict[str, str]) -> None:
+    """A filter's value that means nothing is HTTP 400, not ignored."""
+    project = projects.classification(sizes={"testing": 3})
+    with pytest.raises(replies.Refusal) as refused:
+        replies.page(Studio([project]), project, query)
+
+    assert refused.value.status == 400
+
+
 def test_categories_are_sets_of_their_own() -> None:
     """Training and testing share no sample, and only testing changes with the scenario."""
     project = projects.classification(sizes={"testing": 10, "training": 20})
