@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from monitor.simulator.ground import Block, Ground, Sample
-from monitor.simulator.kinds import Draw, Kind, Model
+from monitor.simulator.kinds import Draw, Kind, Model, Renaming
+from monitor.simulator.kinds.base import names_of
 from monitor.simulator.render import Api, Context, Record, record
 from monitor.simulator.scenarios import Revision, Scenario, Timeline, steady
 
@@ -170,7 +171,7 @@ class GeneratedProject(Project):
         self._renamed: frozenset[int] = frozenset()
         self._featured: tuple[object, ...] = self._samples(Revision())
         self._born: list[float] = []
-        self._rendered: OrderedDict[tuple[Any, ...], dict[tuple[int, bool], Record]] = OrderedDict()
+        self._rendered: OrderedDict[tuple[Any, ...], dict[tuple[int, bool, bool], Record]] = OrderedDict()
         # by number of samples: the n-th of such a series never depends on how many are drawn
         self._fates = lru_cache(8)(self._draw_fates)
 
@@ -179,8 +180,15 @@ class GeneratedProject(Project):
 
     @property
     def anomaly_labels(self) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
-        """The kind's."""
-        return self.kind.anomaly_labels
+        """The kind's, with the names that its classes have now."""
+        if self.kind.anomaly_labels is None:
+            return None
+        yes, no = (self._all_names(labels) for labels in self.kind.anomaly_labels)
+        return yes, no
+
+    def _all_names(self, labels: tuple[str, ...]) -> tuple[str, ...]:
+        renamings = self.revision().renamings
+        return tuple(dict.fromkeys(name for label in labels for name in names_of(label, renamings)))
 
     # --- edits by hand, each on top of the scenario
 
@@ -223,9 +231,16 @@ class GeneratedProject(Project):
         """Give samples of the test set another label."""
         self._renamed |= set(ids)
 
-    def retrain(self, quality: float | None = None) -> None:
-        """Train once more, now; with another quality if given."""
+    def rename(self, old: str, new: str, share: float = 1.0) -> None:
+        """Call a class otherwise in the labels, or a share of its samples; the model learns that name when it is trained with it."""
+        self.edit(renamings=(*self.revision().renamings, Renaming(old, new, share)))
+
+    def retrain(self, quality: float | None = None, *, learn: bool = False) -> None:
+        """Train once more, now; with another quality if given; with `learn`, on the labels and the class names of now."""
         self._trainings += 1
+        if learn:
+            now = self.revision()
+            self.edit(trained_renamings=now.renamings, learned=now.relabelled, learned_ids=now.relabelled_ids)
         self._edits["trained_step"] = self.timeline.step
         if quality is not None:
             self._edits["quality"] = quality
@@ -297,17 +312,17 @@ class GeneratedProject(Project):
         trained = self._trained(revision)
         numbers = self._numbers(category, revision)
         context = self._context(impulse, model, trained)
-        key = (impulse.id, variant.name, category, model, revision.training, trained, revision.shift, self.api)
+        key = (impulse.id, variant.name, category, model, revision.training, trained, revision.shift, revision.renamings, self.api)
         kept = self._rendered.setdefault(key, {})
         self._rendered.move_to_end(key)
         while len(self._rendered) > _KEPT_MODELS:
             self._rendered.popitem(last=False)
 
         def rendered(number: int) -> Record:
-            relabelled = self._is_relabelled(number, category, revision)
-            found = kept.get((number, relabelled))
+            relabelled, learned = self._labelling(number, category, revision)
+            found = kept.get((number, relabelled, learned))
             if found is None:
-                found = kept[number, relabelled] = record(self._sample(number, category, revision, impulse, model), context)
+                found = kept[number, relabelled, learned] = record(self._sample(number, category, revision, impulse, model), context)
             return replace(found, result=b"", predictions=b"") if self._is_untested(number, category, revision) else found
 
         return _Lazy(numbers, rendered)
@@ -332,12 +347,20 @@ class GeneratedProject(Project):
 
     def _context(self, impulse: Impulse, model: Model, trained: float) -> Context:
         blocks = self.kind.blocks(model, impulse.id * 10 + 3)
-        classes = tuple(getattr(self.kind, "labels", ()))
+        classes = model.classes(tuple(getattr(self.kind, "labels", ())))
         return Context(self.id, self.name, self.owner, self.kind.data_type, self.api, blocks, trained, classes)
 
     def _model(self, revision: Revision, impulse: Impulse, variant: Variant) -> Model:
         scale = float(np.random.default_rng([self.seed, 5, revision.training]).uniform(0.8, 1.25)) if revision.training else 1.0
-        return Model(impulse.quality + variant.quality + revision.quality, variant.jitter, scale, revision.threshold)
+        return Model(
+            quality=impulse.quality + variant.quality + revision.quality,
+            jitter=variant.jitter,
+            scale=scale,
+            threshold=revision.threshold,
+            anomaly_threshold=revision.anomaly_threshold,
+            renamings=revision.trained_renamings,
+            added_classes=revision.added_classes,
+        )
 
     def _id(self, number: int, category: str) -> int:
         if category == "validation":
@@ -353,11 +376,17 @@ class GeneratedProject(Project):
         fates = self._fates(1, count)
         return [n for n in range(count) if fates[n] >= revision.removed and self._id(n, category) not in revision.removed_ids]
 
-    def _is_relabelled(self, number: int, category: str, revision: Revision) -> bool:
+    def _labelling(self, number: int, category: str, revision: Revision) -> tuple[bool, bool]:
+        """Whether a sample has another label, and whether the model was trained with it."""
         if category != "testing" or not (revision.relabelled or revision.relabelled_ids):
-            return False
-        count = self.sizes[category] + revision.added
-        return bool(self._fates(2, count)[number] < revision.relabelled) or self._id(number, category) in revision.relabelled_ids
+            return False, False
+        fate, sample_id = self._fates(2, self.sizes[category] + revision.added)[number], self._id(number, category)
+        relabelled = bool(fate < revision.relabelled) or sample_id in revision.relabelled_ids
+        learned = bool(fate < revision.learned) or sample_id in revision.learned_ids
+        return relabelled, relabelled and learned
+
+    def _part(self, number: int, category: str) -> float:
+        return float(np.random.default_rng([self.seed, 8, _CATEGORIES.index(category), number]).random())
 
     def _is_untested(self, number: int, category: str, revision: Revision) -> bool:
         if category != "testing" or not (revision.untested or revision.untested_ids):
@@ -378,11 +407,15 @@ class GeneratedProject(Project):
         place = _CATEGORIES.index(category)
         late = category == "testing" and number >= self.sizes[category]
         shift = revision.shift if late else 0.0
+        relabelled, learned = self._labelling(number, category, revision)
         draw = Draw(
             data=np.random.default_rng([self.seed, 3, place, number]),
             noise=np.random.default_rng([self.seed, 4, place, number, revision.training, impulse.id]),
             shift=shift,
-            relabelled=self._is_relabelled(number, category, revision),
+            relabelled=relabelled,
+            learned=learned,
+            renamings=revision.renamings,
+            part=self._part(number, category) if revision.renamings or revision.trained_renamings else 0.0,
         )
         observed = self.kind.observe(draw, model)
         device, line, site, blank, unsigned = np.random.default_rng([self.seed, 6, place, number]).random(5).tolist()

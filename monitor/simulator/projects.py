@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from monitor.simulator.kinds import BoxDetector, Classification, Fomo, Freeform, GaussianMixture, LabelMap, Regression, VisualAnomaly
+from monitor.simulator.kinds import (
+    BoxDetector,
+    Classification,
+    Fomo,
+    Freeform,
+    GaussianMixture,
+    KMeans,
+    LabelMap,
+    Regression,
+    VisualAnomaly,
+)
 from monitor.simulator.project import FLOAT32, INT8, GeneratedProject, Impulse
 
 BOTH = (INT8, FLOAT32)
@@ -61,6 +71,23 @@ def freeform(id: int = 109, name: str = "custom-embedding", **options: Any) -> G
 def label_map(id: int = 110, name: str = "bottle-attributes", **options: Any) -> GeneratedProject:
     """A label-map project, on a server that sends its per-key predictions."""
     return GeneratedProject(id, name, LabelMap(), **{"api": "newer", **options})
+
+
+def kmeans_alone(id: int = 112, name: str = "fan-bearing", **options: Any) -> GeneratedProject:
+    """A K-means anomaly block without a classifier."""
+    return GeneratedProject(id, name, KMeans(), **options)
+
+
+def visual_anomaly_by_mean(id: int = 113, name: str = "weld-seam", **options: Any) -> GeneratedProject:
+    """Visual anomaly detection that decides on the mean of the cells, as its text threshold says."""
+    return GeneratedProject(id, name, VisualAnomaly(aggregation="mean", min_anomaly_score=1.05), **options)
+
+
+def judged_freeform(
+    id: int = 114, name: str = "custom-classifier", *, block_type: str = "keras-freeform", **options: Any
+) -> GeneratedProject:
+    """A block without documented scores (`keras-freeform`, `keras-anomaly`, `vlm`, one unheard of) whose windows Studio judges."""
+    return GeneratedProject(id, name, Freeform(block_type, ("coin", "note"), skill=0.85), **options)
 
 
 KINDS = (classification, keywords, kmeans, gmm, visual_anomaly, fomo, box_detector, regression, freeform, label_map)

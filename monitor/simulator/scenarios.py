@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from monitor.simulator.kinds.base import Renaming
+
 
 @dataclass(frozen=True, slots=True)
 class Revision:
@@ -20,6 +22,12 @@ class Revision:
         trained_step: The step at which it took place.
         quality: Added to the model's skill, in logits: -1 costs a classifier some 15 points of accuracy.
         threshold: Replaces the value of the deciding threshold.
+        anomaly_threshold: Replaces that of the anomaly block beside a classifier.
+        learned: Share (0..1) of the test set whose new label, where it has one, was in the last training.
+        learned_ids: The same for single samples.
+        renamings: How the labels' classes are called, one after the other.
+        trained_renamings: How they were called at the last training: what the model calls its classes.
+        added_classes: Classes of the last training that the first one did not have.
         results: False while Studio holds no model-testing results.
         invalidated_step: The step at which a change of thresholds took the results away; a job, or a new summary, brings them back.
         untested: Share (0..1) of the test set that has no results: pages count it in `totalCount` and `offset`, and leave it out.
@@ -36,6 +44,12 @@ class Revision:
     trained_step: int = 0
     quality: float = 0.0
     threshold: float | None = None
+    anomaly_threshold: float | None = None
+    learned: float = 0.0
+    learned_ids: frozenset[int] = frozenset()
+    renamings: tuple[Renaming, ...] = ()
+    trained_renamings: tuple[Renaming, ...] = ()
+    added_classes: tuple[str, ...] = ()
     results: bool = True
     invalidated_step: int | None = None
     untested: float = 0.0
@@ -79,6 +93,39 @@ def growing(at: int = 1, per_step: int = 2, most: int = 200, shift: float = 0.0)
 def relabelling(at: int = 12, share: float = 0.1) -> Scenario:
     """At step `at` a share of the samples gets another label."""
     return lambda step: Revision(relabelled=share if step >= at else 0.0)
+
+
+def relearning(at: int = 12, share: float = 0.1, retrained: int = 12) -> Scenario:
+    """At step `at` a share of the samples gets another label; at step `retrained` the model is trained with these labels."""
+
+    def revision(step: int) -> Revision:
+        relabelled = share if step >= at else 0.0
+        if step < retrained:
+            return Revision(relabelled=relabelled)
+        return Revision(relabelled=relabelled, training=1, trained_step=retrained, learned=share)
+
+    return revision
+
+
+def renaming(old: str, new: str, at: int = 12, retrained: int | None = None, share: float = 1.0) -> Scenario:
+    """At step `at` a class is called otherwise; the model knows the new name from step `retrained` on, or never.
+
+    A `share` below 1 splits the class; a `new` name that another class has merges the two.
+    """
+    change = (Renaming(old, new, share),)
+
+    def revision(step: int) -> Revision:
+        names = change if step >= at else ()
+        if retrained is None or step < retrained:
+            return Revision(renamings=names)
+        return Revision(renamings=names, training=1, trained_step=retrained, trained_renamings=names)
+
+    return revision
+
+
+def adding_class(name: str, at: int = 12) -> Scenario:
+    """At step `at` the model is trained with one more class: the numbers of those that come after it by name shift."""
+    return lambda step: Revision(training=1, trained_step=at, added_classes=(name,)) if step >= at else Revision()
 
 
 def shrinking(at: int = 12, share: float = 0.2) -> Scenario:

@@ -10,11 +10,15 @@ import pytest
 from monitor.simulator import GeneratedProject, Revision, Studio, projects
 from monitor.simulator.kinds import Classification
 from monitor.simulator.scenarios import (
+    adding_class,
     cycling,
     growing,
     improving,
+    partly_tested,
     regressing,
     relabelling,
+    relearning,
+    renaming,
     rethresholding,
     retraining,
     shrinking,
@@ -248,3 +252,187 @@ def test_impulses_of_a_project_share_its_samples() -> None:
 
     assert labels(first) == labels(second)
     assert right[0] > right[1] + 0.01
+
+
+def flat(ground: Any) -> list[Any]:
+    """All windows of a result set."""
+    return [window for sample in ground.samples for window in sample.windows]
+
+
+def test_a_class_is_renamed_before_the_model_knows() -> None:
+    """First only the labels change, and those windows are not scored; retrained, the model says the new name, as well as before."""
+    project = projects.classification(sizes={"testing": 400}, scenario=renaming("snake", "serpent", at=2, retrained=4))
+    studio = Studio([project], validate=True)
+    before, renamed, retrained = (flat(at(studio, step)) for step in (1, 2, 4))
+    moved = [place for place, window in enumerate(before) if window.label == "snake"]
+
+    assert [window.prediction for window in renamed] == [window.prediction for window in before]
+    assert {window.label for window in (renamed[place] for place in moved)} == {"serpent"}
+    assert {renamed[place].correct for place in moved} == {None}
+    assert all(a == b for place, (a, b) in enumerate(zip(before, renamed, strict=True)) if place not in moved)
+    assert set(retrained[0].confidences) == {"idle", "serpent", "updown", "wave"}
+    assert "snake" not in {window.prediction for window in retrained}
+    right = [np.mean([bool(windows[place].correct) for place in moved]) for windows in (before, retrained)]
+    assert right[1] == pytest.approx(right[0], abs=0.08)
+
+
+def test_a_class_is_split_and_two_are_merged() -> None:
+    """Half of a class's samples get a name of their own; two classes become one; a retrained model knows either."""
+    split = projects.classification(sizes={"testing": 400}, scenario=renaming("wave", "wave hello", at=1, retrained=2, share=0.5))
+    merged = projects.classification(id=7, sizes={"testing": 400}, scenario=renaming("wave", "snake", at=1, retrained=2))
+    first, second = (flat(at(Studio([project]), 2)) for project in (split, merged))
+    halves = [sum(window.label == label for window in first) for label in ("wave", "wave hello")]
+    judged = [window.correct for window in first if window.label in ("wave", "wave hello")]
+
+    assert 0.35 < halves[0] / sum(halves) < 0.65
+    assert set(first[0].confidences) == {"idle", "snake", "updown", "wave", "wave hello"}
+    assert np.mean(judged) > 0.7
+    assert set(second[0].confidences) == {"idle", "snake", "updown"}
+    assert {window.label for window in second} == {"idle", "snake", "updown", "unknown-sound"}
+    assert all(sum(window.confidences.values()) == pytest.approx(1, abs=1e-4) for window in first + second)
+
+
+def test_class_numbers_shift() -> None:
+    """A class that comes first by name moves the number of every other; nothing that was seen or labelled changes by it."""
+    project = projects.fomo(sizes={"testing": 100}, scenario=adding_class("axle", at=3))
+    project.edit(training=0)
+    studio = Studio([project], validate=True)
+    before, after = flat(at(studio, 2)), flat(at(studio, 3))
+
+    def shape(windows: list[Any], less: int) -> list[Any]:
+        return [
+            (
+                w.label,
+                w.prediction,
+                w.correct,
+                [(x, y, n - less) for x, y, n in w.fomo.y_trues],
+                [(x, y, n - less) for x, y, n in w.fomo.y_preds],
+            )
+            for w in windows
+        ]
+
+    assert {number for window in before for _, _, number in window.fomo.y_trues} == {1, 2}
+    assert {number for window in after for _, _, number in window.fomo.y_trues} == {2, 3}
+    assert shape(before, 0) == shape(after, 1)
+
+
+def test_detectors_rename_their_boxes() -> None:
+    """Without retraining no renamed object is found again; after it, the model is as good as before under the new name."""
+    for make, old, new in ((projects.fomo, "bolt", "screw"), (projects.box_detector, "pallet", "skid")):
+        project = make(sizes={"testing": 150}, scenario=renaming(old, new, at=1, retrained=2))
+        studio = Studio([project], validate=True)
+        before, renamed, retrained = (at(studio, step) for step in (0, 1, 2))
+        score = [np.mean([w.image.f1 if w.fomo else w.image.mean_ap for w in flat(ground)]) for ground in (before, renamed, retrained)]
+        names = [{box.label for sample in ground.samples for box in sample.boxes} for ground in (before, renamed, retrained)]
+
+        assert names[0] - names[1] == {old}
+        assert names[1] - names[0] == {new}
+        assert {box.label for window in flat(renamed) for box in window.detections} == names[0]
+        assert {box.label for window in flat(retrained) for box in window.detections} == names[1]
+        assert score[1] < score[0] - 0.1
+        assert score[2] == pytest.approx(score[0], abs=0.06)
+
+
+@pytest.mark.parametrize("make", [projects.classification, projects.fomo, projects.box_detector, projects.regression, projects.label_map])
+def test_a_model_is_trained_with_the_new_labels(make: Any) -> None:
+    """Relabelled samples count as wrong until the model is trained with their labels; the others are judged much as before."""
+    project = make(sizes={"testing": 400}, scenario=relearning(at=1, share=0.3, retrained=2))
+    studio = Studio([project], validate=True)
+    before, relabelled, learned = (at(studio, step) for step in (0, 1, 2))
+
+    def label_of(sample: Any) -> Any:
+        return sample.label, tuple(box.label for box in sample.boxes), sample.label_map
+
+    moved = {a.id for a, b in zip(before.samples, relabelled.samples, strict=True) if label_of(a) != label_of(b)}
+
+    def score(window: Any) -> float:
+        """Studio's verdict; for boxes, of which few images pass, its mAP of the image."""
+        return window.image.mean_ap if window.image and not window.fomo else float(window.correct)
+
+    def share(ground: Any) -> float:
+        return float(np.mean([score(w) for s in ground.samples if s.id in moved for w in s.windows if w.correct is not None]))
+
+    assert len(moved) > 60
+    assert share(relabelled) < share(before) - 0.2
+    assert share(learned) == pytest.approx(share(before), abs=0.12)
+
+
+def test_edits_rename_and_retrain() -> None:
+    """By hand: a class is renamed, then the model is trained with the names and the labels of now."""
+    project = projects.classification(sizes={"testing": 200})
+    studio = Studio([project])
+    first = flat(studio.ground(project.id))
+    project.rename("idle", "rest")
+    project.relabel(studio.ground(project.id).samples[5].id)  # type: ignore[union-attr]
+    renamed = flat(studio.ground(project.id))
+    project.retrain(learn=True)
+    retrained = flat(studio.ground(project.id))
+
+    assert "idle" in {w.label for w in first}
+    assert "rest" in {w.label for w in renamed}
+    assert "rest" not in {w.prediction for w in renamed}
+    assert "rest" in {w.prediction for w in retrained}
+    assert renamed[5].label == retrained[5].label != first[5].label
+
+
+def test_thresholds_stay_until_regenerated() -> None:
+    """With no gap given, a new threshold leaves no results until a job, at whatever step that comes."""
+    project = projects.regression(sizes={"testing": 60}, scenario=rethresholding(2.0, at=3, gap=None))
+    studio = Studio([project])
+    seen = [at(studio, step) is not None for step in (2, 3, 9)]
+    project.tested(features=False)
+    after = at(studio, 10)
+
+    assert seen == [True, False, False]
+    assert after.blocks[0].threshold("max_error") == 2.0
+    assert {abs(w.value - float(w.label)) <= 2.0 for w in flat(after) if w.correct} == {True}
+
+
+def test_the_anomaly_blocks_own_threshold() -> None:
+    """Beside a classifier, the anomaly block's threshold changes by itself: more windows are anomalies, no score moves."""
+    project = projects.kmeans(sizes={"testing": 100})
+    before = flat(project.ground())
+    project.edit(anomaly_threshold=-0.5)
+    after = flat(project.ground())
+
+    assert project.ground().blocks[1].threshold("min_anomaly_score") == -0.5  # type: ignore[union-attr]
+    assert [w.anomaly for w in before] == [w.anomaly for w in after]
+    assert all((w.prediction == "anomaly") == (w.anomaly > -0.5) for w in after)
+    assert sum(w.prediction == "anomaly" for w in after) > sum(w.prediction == "anomaly" for w in before)
+
+
+def test_part_of_the_set_is_tested() -> None:
+    """The scenario of short pages: the same samples lack results at each step from the given one on."""
+    project = projects.classification(sizes={"testing": 200}, scenario=partly_tested(0.25, at=2))
+    studio = Studio([project])
+    sizes = [len(at(studio, step).samples) for step in (1, 2, 5)]
+
+    assert sizes[0] == 200
+    assert 130 < sizes[1] == sizes[2] < 170
+
+
+MORE = (projects.kmeans_alone, projects.visual_anomaly_by_mean, projects.judged_freeform)
+
+
+@pytest.mark.parametrize("make", MORE, ids=lambda make: make.__name__)
+async def test_further_projects_on_the_wire(make: Any, serving: Any) -> None:
+    """K-means alone, visual anomaly by its mean, a judged block of unknown scores: every window has Studio's verdict, as in the truth."""
+    project = make(sizes={"testing": 60})
+    results, predictions = await (await serving(Studio([project], validate=True))).pull(project)
+    windows = flat(project.ground())
+
+    assert [row["predictionCorrect"] for row in predictions] == [window.correct for window in windows]
+    assert {True, False} == {row["predictionCorrect"] for row in predictions}
+    entries = [row["classifications"][0] for row in results]
+    if make is projects.kmeans_alone:
+        scores = [window["anomaly"] for entry in entries for window in entry["result"]]
+        assert scores == [window.anomaly for window in windows]
+        assert min(scores) < 0 < max(scores)
+    if make is projects.visual_anomaly_by_mean:
+        assert {t["key"]: t["value"] for t in entries[0]["thresholds"]} == {
+            "min_anomaly_score": 1.05,
+            "anomaly_scoring_aggregation_method": "mean",
+        }
+        assert [row["prediction"] == "anomaly" for row in predictions] == [
+            entry["anomalyResult"][0]["meanScore"] > 1.05 for entry in entries
+        ]

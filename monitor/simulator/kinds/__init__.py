@@ -1,7 +1,7 @@
 """The kinds of project the simulator can play."""
 
-from monitor.simulator.kinds.anomaly import GaussianMixture, VisualAnomaly
-from monitor.simulator.kinds.base import Draw, Kind, Model, Observed
+from monitor.simulator.kinds.anomaly import GaussianMixture, KMeans, VisualAnomaly
+from monitor.simulator.kinds.base import Draw, Kind, Model, Observed, Renaming
 from monitor.simulator.kinds.classification import Classification
 from monitor.simulator.kinds.detection import BoxDetector, Fomo
 from monitor.simulator.kinds.opaque import Freeform, LabelMap
@@ -14,10 +14,12 @@ __all__ = [
     "Fomo",
     "Freeform",
     "GaussianMixture",
+    "KMeans",
     "Kind",
     "LabelMap",
     "Model",
     "Observed",
     "Regression",
+    "Renaming",
     "VisualAnomaly",
 ]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from monitor.simulator.ground import Block, Box, Threshold, Window
-from monitor.simulator.kinds.base import ANOMALY, NO_ANOMALY, DataType, Draw, Model, Observed
+from monitor.simulator.kinds.base import ANOMALY, NO_ANOMALY, DataType, Draw, Model, Observed, renamed
 from monitor.simulator.kinds.classification import STRIDE_MS, WINDOW_MS
 
 
@@ -30,6 +32,9 @@ class GaussianMixture:
     def _threshold(self, model: Model) -> float:
         return model.threshold if model.threshold is not None else round(self.min_anomaly_score * model.scale, 4)
 
+    def _scores(self, level: npt.NDArray[np.float64], model: Model) -> npt.NDArray[np.float64]:
+        return np.round(np.exp(level) * model.scale, 4)
+
     def blocks(self, model: Model, first_id: int) -> tuple[Block, ...]:
         """The mixture; one of its thresholds is a text."""
         text = "Windows with a higher score are anomalies."
@@ -48,9 +53,9 @@ class GaussianMixture:
         effect, own = float(data.normal()), data.normal(size=self.windows)
         level = -0.6 + 0.3 * effect + 0.25 * own + 0.6 * draw.shift + (1.7 + 0.5 * model.quality) * anomalous
         level += 0.05 * noise.normal() + 0.1 * noise.normal(size=self.windows) + model.jitter * noise.normal(size=self.windows)
-        scores = np.round(np.exp(level) * model.scale, 4)
+        scores = self._scores(level, model)
         expected = bool(anomalous) != draw.relabelled
-        label = self.faulty[fault] if expected else self.normal[usual]
+        label = renamed(self.faulty[fault] if expected else self.normal[usual], draw.renamings, draw.part)
         windows = tuple(
             Window(
                 start_ms=k * STRIDE_MS,
@@ -67,10 +72,34 @@ class GaussianMixture:
 
 
 @dataclass(frozen=True)
+class KMeans(GaussianMixture):
+    """A K-means block without a classifier: distances, negative inside the clusters, whose scale no training changes."""
+
+    min_anomaly_score: float = 0.3
+
+    def _threshold(self, model: Model) -> float:
+        return self.min_anomaly_score if model.threshold is None else model.threshold
+
+    def _scores(self, level: npt.NDArray[np.float64], model: Model) -> npt.NDArray[np.float64]:
+        return np.round(level, 4)
+
+    def blocks(self, model: Model, first_id: int) -> tuple[Block, ...]:
+        """The block."""
+        text = "Windows that lie further than this from every cluster are anomalies."
+        threshold = Threshold("min_anomaly_score", "Minimum anomaly score", text, self._threshold(model))
+        return (Block(first_id, "anomaly", "Anomaly detection", "Anomaly Detection (K-means)", (threshold,)),)
+
+
+@dataclass(frozen=True)
 class VisualAnomaly:
-    """A grid of scores per image; Studio decides on its maximum. The labels are literally `anomaly` and `no anomaly`."""
+    """A grid of scores per image. The labels are literally `anomaly` and `no anomaly`.
+
+    Attributes:
+        aggregation: What Studio decides on, as the text threshold says; without one, on the maximum.
+    """
 
     image: int = 96
+    aggregation: Literal["max", "mean"] | None = None
     anomalous_share: float = 0.25
     min_anomaly_score: float = 2.6
     data_type: DataType = "image"
@@ -89,8 +118,11 @@ class VisualAnomaly:
         """The visual anomaly block."""
         text = "Cells with a higher score are anomalies."
         value = self.min_anomaly_score if model.threshold is None else model.threshold
-        threshold = Threshold("min_anomaly_score", "Minimum anomaly score", text, value, suggested=self.min_anomaly_score)
-        return (Block(first_id, "keras-visual-anomaly", "Visual anomaly", "Visual Anomaly Detection (FOMO-AD)", (threshold,)),)
+        thresholds = [Threshold("min_anomaly_score", "Minimum anomaly score", text, value, suggested=self.min_anomaly_score)]
+        if self.aggregation is not None:
+            how = "How scores of several cells become one."
+            thresholds.append(Threshold("anomaly_scoring_aggregation_method", "Aggregation method", how, self.aggregation))
+        return (Block(first_id, "keras-visual-anomaly", "Visual anomaly", "Visual Anomaly Detection (FOMO-AD)", tuple(thresholds)),)
 
     def observe(self, draw: Draw, model: Model) -> Observed:
         """One image."""
@@ -105,7 +137,8 @@ class VisualAnomaly:
             grid = grid + peak * np.exp(-((y - centre[0]) ** 2 + (x - centre[1]) ** 2) / 1.5)
         grid = np.round(grid, 4)
         threshold = self.min_anomaly_score if model.threshold is None else model.threshold
-        found = bool(grid.max() > threshold)
+        decisive = round(float(grid.mean()), 6) if self.aggregation == "mean" else float(grid.max())
+        found = decisive > threshold
         expected = bool(anomalous) != draw.relabelled
         boxes = tuple(
             Box(ANOMALY, round(float(column) / n, 4), round(float(row) / n, 4), round(1 / n, 4), round(1 / n, 4), float(grid[row, column]))

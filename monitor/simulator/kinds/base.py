@@ -19,23 +19,77 @@ ANOMALY, NO_ANOMALY = "anomaly", "no anomaly"
 
 
 @dataclass(frozen=True, slots=True)
+class Renaming:
+    """A class gets another name: all its samples, or (`share` below 1) some, which splits it; a name that exists merges two."""
+
+    old: str
+    new: str
+    share: float = 1.0
+
+
+def renamed(label: str, renamings: tuple[Renaming, ...], part: float) -> str:
+    """The label after all renamings, of a sample whose place in [0, 1) decides on which side of a split it is."""
+    for renaming in renamings:
+        if label == renaming.old and (part < renaming.share or renaming.share >= 1):
+            label = renaming.new
+    return label
+
+
+def names_of(label: str, renamings: tuple[Renaming, ...]) -> tuple[str, ...]:
+    """All names that samples of one class may have after the renamings, sorted; several where it was split."""
+    parts = (0.0, *(renaming.share for renaming in renamings), 1.0)
+    return tuple(sorted({renamed(label, renamings, part) for part in parts}))
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
-    """One trained variant: `quality` and `jitter` (quantisation noise) in logits, `scale` a draw of the training around 1."""
+    """One trained variant.
+
+    Attributes:
+        quality, jitter: Skill and quantisation noise, in logits.
+        scale: A draw of the training around 1.
+        threshold, anomaly_threshold: Replace the deciding threshold, and the one of an anomaly block beside a classifier.
+        renamings: The names its classes had in training, when they differ from the first ones.
+        added_classes: Classes it was trained with that the first training did not have.
+    """
 
     quality: float = 0.0
     jitter: float = 0.0
     scale: float = 1.0
     threshold: float | None = None
+    anomaly_threshold: float | None = None
+    renamings: tuple[Renaming, ...] = ()
+    added_classes: tuple[str, ...] = ()
+
+    def classes(self, labels: tuple[str, ...]) -> tuple[str, ...]:
+        """What the model calls its classes, of which `labels` are the first names; class numbers follow this order, from 1."""
+        if not self.renamings and not self.added_classes:
+            return labels
+        names = {name for label in labels for name in names_of(label, self.renamings)}
+        return tuple(sorted(names | set(self.added_classes)))
 
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """The chances of one sample: `data` is the recording's own, the same for every model; `noise` is this training's."""
+    """The chances of one sample.
+
+    Attributes:
+        data: The recording's own, the same for every model.
+        noise: This training's.
+        shift: Distance from what the model was trained on, in standard deviations.
+        relabelled: Whether the sample has another label now.
+        learned: Whether the model was trained with that label.
+        renamings: How the labels' classes are called now.
+        part: In [0, 1): on which side of a split the sample is.
+    """
 
     data: Rng
     noise: Rng
     shift: float = 0.0
     relabelled: bool = False
+    learned: bool = False
+    renamings: tuple[Renaming, ...] = ()
+    part: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from monitor.simulator.ground import Block, Threshold, Window
-from monitor.simulator.kinds.base import ANOMALY, UNCERTAIN, DataType, Draw, Model, Observed, another, min_score
+from monitor.simulator.kinds.base import ANOMALY, UNCERTAIN, DataType, Draw, Model, Observed, another, min_score, names_of, renamed
 
 WINDOW_MS, STRIDE_MS = 1000, 500
+_MOST_OF_A_SPLIT = 0.95
+_ADDED_SHARE = 0.02
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Classification:
         blocks = [Block(first_id, self.block_type, "NN Classifier", "Classification", (min_score(score),))]
         if self.kmeans:
             text = "Windows that lie further than this from every cluster are anomalies."
-            threshold = Threshold("min_anomaly_score", "Minimum anomaly score", text, self.min_anomaly_score)
+            threshold = Threshold("min_anomaly_score", "Minimum anomaly score", text, self._anomaly_threshold(model))
             blocks.append(Block(first_id + 1, "anomaly", "Anomaly detection", "Anomaly Detection (K-means)", (threshold,)))
         return tuple(blocks)
 
@@ -66,22 +69,26 @@ class Classification:
 
         margin = self.skill + model.quality - 1.5 * draw.shift + 1.1 * effect + 0.7 * own[:, -1]
         margin += 0.35 * noise.normal() + 0.3 * noise.normal(size=count) + model.jitter * noise.normal(size=count)
+        shown = another(true, len(self.labels)) if draw.relabelled else true
+        seen = shown if draw.learned else true
         logits = 0.5 * own[:, :-1] - 1.5
         logits[:, rival] += 1.5
-        logits[:, true] = -1.0 if anomalous else margin
+        logits[:, seen] = -1.0 if anomalous else margin
         shares = np.exp(logits - logits.max(axis=1, keepdims=True))
-        confidences = np.round(shares / shares.sum(axis=1, keepdims=True), 5)
+        classes, shares = self._named(shares / shares.sum(axis=1, keepdims=True), model, draw.part)
+        confidences = np.round(shares, 5)
         distances = np.round(-0.35 + 0.15 * effect + 0.1 * own[:, -1] + 0.35 * draw.shift + (0.9 + 0.2 * model.quality) * anomalous, 4)
 
-        shown = another(true, len(self.labels)) if draw.relabelled else true
         label = "unknown-sound" if unknown else ANOMALY if anomalous and not draw.relabelled else self.labels[shown]
+        label = renamed(label, draw.renamings, draw.part)
+        known = label in classes or (self.kmeans and label == ANOMALY)
         threshold = self.min_score if model.threshold is None else model.threshold
         windows = []
         for k in range(count):
             best = int(np.argmax(confidences[k]))
-            prediction = self.labels[best] if confidences[k, best] >= threshold else UNCERTAIN
+            prediction = classes[best] if confidences[k, best] >= threshold else UNCERTAIN
             score = float(distances[k]) if self.kmeans else None
-            if score is not None and score > self.min_anomaly_score:
+            if score is not None and score > self._anomaly_threshold(model):
                 prediction = ANOMALY
             windows.append(
                 Window(
@@ -89,10 +96,28 @@ class Classification:
                     end_ms=k * STRIDE_MS + WINDOW_MS,
                     label=label,
                     prediction=prediction,
-                    correct=None if unknown else prediction == label,
-                    confidences=dict(zip(self.labels, confidences[k].tolist(), strict=True)),
+                    correct=prediction == label if known else None,
+                    confidences=dict(zip(classes, confidences[k].tolist(), strict=True)),
                     anomaly=score,
-                    expected_anomaly=label == ANOMALY if self.kmeans and not unknown else None,
+                    expected_anomaly=label == ANOMALY if self.kmeans and known else None,
                 )
             )
         return Observed(label, tuple(windows))
+
+    def _anomaly_threshold(self, model: Model) -> float:
+        return self.min_anomaly_score if model.anomaly_threshold is None else model.anomaly_threshold
+
+    def _named(self, shares: npt.NDArray[np.float64], model: Model, part: float) -> tuple[tuple[str, ...], npt.NDArray[np.float64]]:
+        """The model's own classes with their shares: merged ones add up, of split ones the sample's side gets most, added ones little."""
+        classes = model.classes(self.labels)
+        if classes == self.labels:
+            return classes, shares
+        named = np.full((len(shares), len(classes)), 0.0)
+        for place, label in enumerate(self.labels):
+            own = renamed(label, model.renamings, part)
+            other = next((name for name in names_of(label, model.renamings) if name != own), own)
+            named[:, classes.index(own)] += _MOST_OF_A_SPLIT * shares[:, place]
+            named[:, classes.index(other)] += (1 - _MOST_OF_A_SPLIT) * shares[:, place]
+        for added in model.added_classes:
+            named[:, classes.index(added)] += _ADDED_SHARE
+        return classes, named / named.sum(axis=1, keepdims=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from monitor.simulator.ground import Block, Box, ImageScore, Window
-from monitor.simulator.kinds.base import DataType, Draw, Model, Observed, another, min_score, sigmoid
+from monitor.simulator.kinds.base import DataType, Draw, Model, Observed, another, min_score, renamed, sigmoid
 from monitor.simulator.matching import fomo_score, image_map, match_centroids
 
 PASSING = 0.8
@@ -46,9 +46,20 @@ def _summary(boxes: tuple[Box, ...]) -> str:
 
 
 def _seen_label(draw: Draw, scene: _Scene, labels: tuple[str, ...], index: int) -> str:
-    """The class as the model sees it: relabelling changes the truth, not the object."""
+    """The class as the model sees it: relabelling changes the truth, not the object, until the model is trained with it."""
     label = scene.boxes[index].label
-    return labels[labels.index(label) - 1] if draw.relabelled and index == 0 else label
+    return labels[labels.index(label) - 1] if draw.relabelled and not draw.learned and index == 0 else label
+
+
+def _truth(draw: Draw, scene: _Scene) -> tuple[Box, ...]:
+    """The true boxes under the names that their classes have now."""
+    return tuple(replace(box, label=renamed(box.label, draw.renamings, draw.part)) for box in scene.boxes)
+
+
+def _numbers(classes: tuple[str, ...], boxes: tuple[Box, ...]) -> dict[str, int]:
+    """Class numbers from 1; labels that the model does not know come after its own."""
+    unknown = sorted({box.label for box in boxes} - set(classes))
+    return {name: number for number, name in enumerate((*classes, *unknown), start=1)}
 
 
 @dataclass(frozen=True)
@@ -83,7 +94,8 @@ class Fomo:
         found: dict[tuple[int, int, str], float] = {}
 
         def see(x: float, y: float, label: str, logit: float) -> None:
-            place = (min(max(int(x / cell), 0), self.cells - 1), min(max(int(y / cell), 0), self.cells - 1), label)
+            name = renamed(label, model.renamings, draw.part)
+            place = (min(max(int(x / cell), 0), self.cells - 1), min(max(int(y / cell), 0), self.cells - 1), name)
             score = round(sigmoid(logit), 4)
             if score >= threshold:
                 found[place] = max(found.get(place, 0.0), score)
@@ -97,28 +109,24 @@ class Fomo:
             see(x + off[0], y + off[1], label, logit)
             if twice < 0.15:
                 see(x + off[0] + cell, y + off[1], label, logit - 0.5)
-        for x, y, number, ease in scene.ghosts:
-            see(x, y, self.labels[number], ease - 1.8 - 0.6 * model.quality + 0.8 * draw.shift + 0.4 * float(noise.normal()))
+        for x, y, ghost, ease in scene.ghosts:
+            see(x, y, self.labels[ghost], ease - 1.8 - 0.6 * model.quality + 0.8 * draw.shift + 0.4 * float(noise.normal()))
 
         detections = tuple(
             Box(label, round(column * cell, 6), round(row * cell, 6), round(cell, 6), round(cell, 6), score)
             for (column, row, label), score in sorted(found.items())
         )
-        truth = [
-            (
-                round((box.x + box.width / 2) / self.size[0], 6),
-                round((box.y + box.height / 2) / self.size[1], 6),
-                self.labels.index(box.label) + 1,
-            )
-            for box in scene.boxes
-        ]
-        predicted = [(round(b.x + b.width / 2, 6), round(b.y + b.height / 2, 6), self.labels.index(b.label) + 1) for b in detections]
+        boxes = _truth(draw, scene)
+        number = _numbers(model.classes(self.labels), boxes)
+        width, height = self.size
+        truth = [(round((b.x + b.width / 2) / width, 6), round((b.y + b.height / 2) / height, 6), number[b.label]) for b in boxes]
+        predicted = [(round(b.x + b.width / 2, 6), round(b.y + b.height / 2, 6), number[b.label]) for b in detections]
         match = match_centroids(truth, predicted)
         image = fomo_score(match)
         assert image.f1 is not None
-        label, prediction = _summary(scene.boxes), _summary(detections)
+        label, prediction = _summary(boxes), _summary(detections)
         window = Window(0, 0, label, prediction, image.f1 >= PASSING, detections=detections, image=image, fomo=match)
-        return Observed(label, (window,), scene.boxes, self.size)
+        return Observed(label, (window,), boxes, self.size)
 
 
 @dataclass(frozen=True)
@@ -163,17 +171,20 @@ class BoxDetector:
             if score >= threshold:
                 shape = (box.width / width, box.height / height)
                 corner = (box.x / width + off[0] * shape[0], box.y / height + off[1] * shape[1])
-                detections.append(_inside(label, *corner, shape[0] * math.exp(off[2]), shape[1] * math.exp(off[3]), score))
+                name = renamed(label, model.renamings, draw.part)
+                detections.append(_inside(name, *corner, shape[0] * math.exp(off[2]), shape[1] * math.exp(off[3]), score))
         for x, y, number, ease in scene.ghosts:
             score = round(sigmoid(ease - 2.4 - 0.6 * model.quality + 0.8 * draw.shift + 0.4 * float(noise.normal())), 4)
             if score >= threshold:
-                detections.append(_inside(self.labels[number], x, y, 0.15, 0.15, score))
-        shares = [Box(b.label, b.x / width, b.y / height, b.width / width, b.height / height) for b in scene.boxes]
-        mean_ap = image_map(shares, detections, len(self.labels))
+                name = renamed(self.labels[number], model.renamings, draw.part)
+                detections.append(_inside(name, x, y, 0.15, 0.15, score))
+        boxes = _truth(draw, scene)
+        shares = [Box(b.label, b.x / width, b.y / height, b.width / width, b.height / height) for b in boxes]
+        mean_ap = image_map(shares, detections, len(model.classes(self.labels)))
         found = tuple(detections)
-        label = _summary(scene.boxes)
+        label = _summary(boxes)
         window = Window(0, 0, label, _summary(found), mean_ap >= PASSING, detections=found, image=ImageScore(mean_ap))
-        return Observed(label, (window,), scene.boxes, self.size)
+        return Observed(label, (window,), boxes, self.size)
 
 
 def _inside(label: str, x: float, y: float, width: float, height: float, score: float) -> Box:

@@ -13,10 +13,15 @@ from monitor.simulator.kinds.base import DataType, Draw, Model, Observed, min_sc
 
 @dataclass(frozen=True)
 class Freeform:
-    """A block of a type that a reader may not know. Its outputs are numbers; nothing is judged."""
+    """A block of a type that a reader may not know. Its outputs are numbers.
+
+    Attributes:
+        skill: Share (0..1) of samples that Studio calls correct; None where it judges nothing.
+    """
 
     block_type: str = "keras-freeform"
     labels: tuple[str, ...] = ("embedding",)
+    skill: float | None = None
     data_type: DataType = "audio"
 
     @property
@@ -32,7 +37,10 @@ class Freeform:
         """One recording with one window."""
         label = self.labels[int(draw.data.integers(len(self.labels)))]
         value = round(float(draw.data.normal() + model.quality + 0.1 * draw.noise.normal()), 4)
-        return Observed(label, (Window(0, 1000, label, "-", None, value=value),))
+        if self.skill is None:
+            return Observed(label, (Window(0, 1000, label, "-", None, value=value),))
+        right = bool(draw.data.random() < np.clip(self.skill + 0.1 * model.quality + 0.03 * draw.noise.normal(), 0, 1))
+        return Observed(label, (Window(0, 1000, label, label if right else "other", right, value=value),))
 
 
 @dataclass(frozen=True)
@@ -63,7 +71,9 @@ class LabelMap:
             confidences[f"{key}={found[key]}"] = round(0.5 + ease / 2, 4)
         if draw.relabelled:
             key, values = next(iter(self.keys.items()))
-            true[key] = values[(values.index(true[key]) + 1) % len(values)]
+            before, true[key] = true[key], values[(values.index(true[key]) + 1) % len(values)]
+            if draw.learned and found[key] == before:
+                found[key] = true[key]
         label, prediction = (",".join(f"{key}={value}" for key, value in one.items()) for one in (true, found))
         window = Window(0, 0, label, prediction, found == true, confidences=confidences, label_map=found)
         return Observed(label, (window,), size=(160, 160), label_map=true)

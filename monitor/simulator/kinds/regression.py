@@ -41,9 +41,11 @@ class Regression:
         true = round(float(data.normal(self.mean, self.spread)), 1)
         effect, own = float(data.normal()), data.normal(size=count)
         error = self.error * math.exp(-0.5 * model.quality) * (0.8 * effect + 0.5 * own + 0.25 * noise.normal(size=count))
-        values = np.round(true + error + 2.0 * draw.shift + model.jitter * noise.normal(size=count), 4).tolist()
+        shown = round(true + 2 * self.max_error, 1) if draw.relabelled else true
+        seen = shown if draw.learned else true
+        values = np.round(seen + error + 2.0 * draw.shift + model.jitter * noise.normal(size=count), 4).tolist()
         tolerance = self.max_error if model.threshold is None else model.threshold
-        label = f"{true + 2 * self.max_error if draw.relabelled else true:.1f}"
+        label = f"{shown:.1f}"
         windows = tuple(
             Window(
                 start_ms=k * STRIDE_MS,
