@@ -352,3 +352,14 @@ def test_demo_cleans_up(tmp_path: Path) -> None:
         process.stdout.close()  # type: ignore[union-attr]
 
     assert [] == list(tmp_path.iterdir())
+
+
+def test_the_simulator_says_what_can_be_switched_on() -> None:
+    """`--list` names faults and scenarios; a name that is none is wrong usage."""
+    listed = run("simulate", "--list")
+    wrong = run("simulate", "--fault", "nonsense")
+
+    assert (0, "") == (listed.returncode, listed.stderr)
+    assert {"swap", "surrogates", "renaming", "threshold-invalidates"} <= set(re.findall(r"^  (\S+)", listed.stdout, re.MULTILINE))
+    assert 2 == wrong.returncode
+    assert "nonsense: no such name" in wrong.stderr

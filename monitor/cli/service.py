@@ -7,7 +7,7 @@ import contextlib
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -85,16 +85,29 @@ async def _serve(config: Path, started: Callable[[str], None] = lambda address: 
     type=click.Path(exists=True, path_type=Path),
     help="A recorded result set: one reply, a list of them, or a folder.",
 )
+@click.option("--fault", "faults", multiple=True, metavar="NAME[@PROJECT]", help="Switch a fault on, for all projects or one; repeatable.")
+@click.option("--scenario", "scenarios", multiple=True, metavar="NAME[@PROJECT]", help="What changes over time; repeatable.")
+@click.option("--list", "listing", is_flag=True, help="Print the names of faults and scenarios, and exit.")
 @log_options
 @version_option
-def simulate(port: int, recorded: Path | None, log_level: str, log_format: str) -> None:
+def simulate(
+    port: int, recorded: Path | None, faults: tuple[str, ...], scenarios: tuple[str, ...], listing: bool, log_level: str, log_format: str
+) -> None:
     """Run the Studio simulator alone, to try other clients against it."""
     logs.configure(log_level, log_format)
-    run_loop(_simulate(port, recorded))
+    if listing:
+        from monitor.simulator import switches
+
+        for title, named in (("faults", switches.FAULTS), ("scenarios", switches.SCENARIOS)):
+            click.echo(f"{title}:")
+            for name, entry in named.items():
+                click.echo(f"  {name:<30} {entry.about}")
+        return
+    run_loop(_simulate(port, recorded, faults, scenarios))
 
 
-async def _simulate(port: int, recorded: Path | None) -> None:
-    async with _studio(port, recorded) as (url, studio):
+async def _simulate(port: int, recorded: Path | None, faults: tuple[str, ...], scenarios: tuple[str, ...]) -> None:
+    async with _studio(port, recorded, faults, scenarios) as (url, studio):
         click.echo(f"Studio API: {url}")
         for project in studio.projects.values():
             click.echo(f"project {project.id} ({project.name}): x-api-key: {project.api_key}")
@@ -105,15 +118,25 @@ async def _simulate(port: int, recorded: Path | None) -> None:
 
 
 @asynccontextmanager
-async def _studio(port: int = 0, recorded: Path | None = None) -> AsyncIterator[tuple[str, Any]]:
+async def _studio(
+    port: int = 0, recorded: Path | None = None, faults: Iterable[str] = (), scenarios: Iterable[str] = ()
+) -> AsyncIterator[tuple[str, Any]]:
     """The simulator, serving: its URL and its studio."""
     from monitor import simulator
+    from monitor.simulator import switches
 
     try:
         studio = simulator.Studio([simulator.load_recorded(recorded)]) if recorded else simulator.demo_studio()
     except simulator.RecordingError as error:
         click.echo(error, err=True)
         sys.exit(1)
+    try:
+        for spec in scenarios:
+            switches.switch_scenario(studio, spec)
+        for spec in faults:
+            switches.switch_fault(studio, spec)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
     async with simulator.serve(studio, port=port) as url:
         yield url, studio
 

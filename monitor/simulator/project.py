@@ -207,6 +207,10 @@ class GeneratedProject(Project):
         """Take samples out of the test set."""
         self._gone |= set(ids)
 
+    def size(self) -> int:
+        """How many samples the test set has now."""
+        return len(self._numbers("testing", self.revision()))
+
     def swap(self, count: int, after: int = 0) -> None:
         """Take `count` samples out of the test set, from place `after` on, and put as many new ones in: its size stays.
 
@@ -219,7 +223,7 @@ class GeneratedProject(Project):
             raise ValueError(f"there are no {count} samples after the first {after} of {len(numbers)}")
         size = len(numbers)
         self.remove(*[self._id(number, "testing") for number in leaving])
-        while len(self._numbers("testing", self.revision())) < size:
+        while self.size() < size:
             self.add(1)
 
     def rethreshold(self, value: float) -> None:
