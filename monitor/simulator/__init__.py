@@ -2,7 +2,8 @@
 
 It shares no code with the client it is served to, so that both agreeing means something. A `Studio` holds the state,
 `serve` puts it on an address, `projects` has a constructor per kind, `scenarios` what changes over time, `faults` what
-goes wrong, and `Studio.ground` the truth to compute every figure from::
+goes wrong, `edits` what pages may legally be beyond their documented form, `switches` all of these by name, and
+`Studio.ground` the truth to compute every figure from::
 
     studio = Studio([projects.kmeans()])
     async with serve(studio) as url:

@@ -35,7 +35,7 @@ def one_of_each() -> Studio:
 
 
 async def answers(client: Any) -> list[Any]:
-    """What the client gets: three pages, one of another category and the project's call of each project; an error's name where a body breaks off."""
+    """What the client gets of each project: four pages and the call of the project itself; an error by its name."""
     found = []
     for project in client.studio.projects.values():
         pages = [f"classify/all/result/page?limit={limit}&offset={offset}" for limit, offset in ((110, 0), (10, 0), (20, 30))]
