@@ -33,6 +33,7 @@ from monitor.scheduler import Grid, Scheduler
 from monitor.sharding import WHOLE, Shard
 from monitor.snapshots import Board, Snapshot
 from monitor.store import Store
+from monitor.studio.budget import Budget, Hold
 from monitor.studio.client import Client
 from monitor.web import routes
 from monitor.web.security import Security
@@ -45,7 +46,9 @@ READY_WITHIN = 30.0
 NEED_RESTART = ("http", "limits", "store")
 """Sections of the configuration that a reload does not take over."""
 PULLS_IN_FLIGHT = 16
-"""Pulls held open at once: each holds the columns read so far, so this bounds the memory; requests have their own budget."""
+"""Pulls that read at once: each holds the columns read so far, so this bounds the memory; requests have their own budget."""
+PULLS_PER_PROJECT = 4
+"""How many of them one project may have."""
 
 log = structlog.get_logger()
 
@@ -72,7 +75,7 @@ class App:
         self._refresher = Refresher(self.board)
         self.address = ""
         self._reloading = asyncio.Lock()
-        self._pulls = asyncio.Semaphore(PULLS_IN_FLIGHT)
+        self._pulls = Budget(PULLS_IN_FLIGHT, PULLS_PER_PROJECT)
         self._background: set[asyncio.Task[None]] = set()
         self._stack = AsyncExitStack()
         self._started = 0.0
@@ -236,6 +239,7 @@ class App:
             if client is not None:
                 self._retire(self._client)
                 self._client = client
+            self._client.forget_waits()  # what Studio asked for may be about what was wrong with the configuration before
             rediscover, self._loaded = loaded.config.studio != self.config.studio, loaded
             self._tell()
             await self._roster.apply(loaded.config, rediscover=rediscover)
@@ -281,8 +285,8 @@ class App:
 
     async def _pull(self, watch: Watch) -> Snapshot:
         refresh = await self._refresher.before(watch, self._client)  # a job takes minutes, and must hold up no other pull
-        async with self._pulls:
-            return await self._pipeline.run(watch, self._client, refresh=refresh)
+        async with Hold(self._pulls, str(watch.project.id)) as hold:
+            return await self._pipeline.run(watch, self._client, refresh=refresh, hold=hold)
 
     async def _watch_files(self) -> None:
         """Reload when the content of a configuration file changed."""

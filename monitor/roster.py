@@ -176,6 +176,8 @@ class Roster:
         entry = _worst(entries)
         expires = _first_end(entries)
         interval = self._config.schedule_of(entry.project).interval
+        if entry.state is PullState.OK:  # the next one is due by the clock of discovery; one that failed is tried sooner
+            interval = max(interval, self._config.studio.discover)
         pulse = Pulse(entry.state, entry.since, interval, entry.since, entry.error, expires)
         return Watched(Subject.project(entry.project.id, entry.project.labels, external_url), pulse)
 
