@@ -13,7 +13,7 @@ import structlog
 
 from monitor.config import Config, ProjectConfig, Schedule
 from monitor.discovery import Discovery
-from monitor.errors import PullState, StudioError
+from monitor.errors import PullState, StudioError, quoted
 from monitor.evaluate import EvaluationSettings, evaluate
 from monitor.evaluate.figures import Evaluation
 from monitor.logs import secrets
@@ -153,7 +153,7 @@ class Pipeline:
             snapshot = replace(before, state=error.state, error=str(error), last_pull=self._clock())
         except Exception as error:
             log.exception("pull.crashed", target=target_id)
-            snapshot = replace(before, state=PullState.INVALID, error=repr(error), last_pull=self._clock())
+            snapshot = replace(before, state=PullState.INVALID, error=quoted(repr(error)), last_pull=self._clock())
         if self._memory is not None:
             snapshot = await self._memory.remember(watch.policy, before, snapshot, found, started)
         self._board.show(snapshot)

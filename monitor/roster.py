@@ -15,7 +15,7 @@ from monitor.alerts.rules import Subject
 from monitor.alerts.states import Pulse
 from monitor.config import Config, ProjectConfig
 from monitor.discovery import Discovery, discover
-from monitor.errors import PullState, StudioError
+from monitor.errors import PullState, StudioError, quoted
 from monitor.judge import Watched
 from monitor.pipeline import Pipeline, Watch, studio_project
 from monitor.scheduler import Grid, Scheduler, first_delay, trigger
@@ -238,7 +238,7 @@ class Roster:
                 "discovery.failed", state=str(error.state), error=str(error), **log_fields
             )
         except Exception as error:
-            entry.state, entry.error = PullState.INVALID, repr(error)
+            entry.state, entry.error = PullState.INVALID, quoted(repr(error))
             log.exception("discovery.crashed", error=repr(error), **log_fields)
         if entry.state is PullState.OK or entry.failures == 0:
             entry.since = self._clock()  # discoveries may be far apart: a failure counts from the first one on

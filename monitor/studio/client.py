@@ -16,7 +16,7 @@ import aiohttp
 import msgspec
 import stamina
 
-from monitor.errors import AuthError, InvalidReply, NoResults, NotFound, StudioError, Unreachable
+from monitor.errors import AuthError, InvalidReply, NoResults, NotFound, StudioError, Unreachable, quoted
 from monitor.retry_after import retry_after
 from monitor.studio.budget import Budget, Hold
 from monitor.studio.wire import Reply
@@ -268,7 +268,7 @@ class Client:
                 raise _Retryable("truncated", Unreachable(f"{where}: the reply broke off")) from error
             except (aiohttp.ClientError, OSError) as error:
                 observed.code = "error"
-                reason = f"{type(error).__name__}: {error}"
+                reason = f"{type(error).__name__}: {quoted(error)}"
                 what = f"{where}: no connection to {self.url} ({reason}); check the network, studio.url and studio.proxy"
                 unsent = isinstance(error, aiohttp.ClientConnectorError)
                 raise _Retryable("connection", Unreachable(what), untaken=unsent) from error
@@ -278,11 +278,13 @@ class Client:
             reply = decoder.decode(body) if len(body) <= ON_LOOP_LIMIT else await asyncio.to_thread(decoder.decode, body)
         except msgspec.ValidationError as error:
             _raise_for_refusal(body, where)
-            raise _Retryable("not_documented", InvalidReply(f"{where}: the reply is not of the documented shape: {error}")) from error
+            raise _Retryable(
+                "not_documented", InvalidReply(f"{where}: the reply is not of the documented shape: {quoted(error)}")
+            ) from error
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             if "truncated" in str(error):
                 raise _Retryable("truncated", Unreachable(f"{where}: the reply broke off")) from error
-            what = f"{where}: the reply is not JSON ({response.content_type}); is studio.url the address of the API?"
+            what = f"{where}: the reply is not JSON ({quoted(response.content_type)}); is studio.url the address of the API?"
             raise _Retryable("not_json", InvalidReply(what)) from error
         if not reply.success:
             raise _refusal(reply.error or "", where)
@@ -361,15 +363,10 @@ def _raise_for_refusal(body: bytearray, where: str, *, known_only: bool = False)
 def _refusal(text: str, where: str) -> StudioError:
     lowered = text.lower()
     if "no model testing results" in lowered:
-        return NoResults(f"{where}: {_short(text)}; run model testing in Studio, or wait until training has finished")
+        return NoResults(f"{where}: {quoted(text)}; run model testing in Studio, or wait until training has finished")
     if "cannot find impulse" in lowered or "cannot find project" in lowered:
-        return NotFound(f"{where}: {_short(text)}")
-    return InvalidReply(f"{where}: Studio refused: {_short(text) or 'no reason given'}")
-
-
-def _short(text: str) -> str:
-    """An error text of Studio's, kept to a line: it goes into logs, never into a label."""
-    return " ".join(text.split())[:200]
+        return NotFound(f"{where}: {quoted(text)}")
+    return InvalidReply(f"{where}: Studio refused: {quoted(text) or 'no reason given'}")
 
 
 def _retry_after(value: str | None, at_most: float) -> float | None:
