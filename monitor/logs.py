@@ -21,7 +21,7 @@ _NO_LOCALS = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
 
 
 class Secrets:
-    """Values that must not appear in any text that leaves the process. Errors mask them where they arise; the log, once more, at its end."""
+    """Values that must not appear in any text that leaves the process. Errors mask them where they arise, the log once more at its end."""
 
     def __init__(self) -> None:
         self._values: list[str] = []
