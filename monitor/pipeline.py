@@ -65,8 +65,13 @@ class Observer(Protocol):
     def pull(self, outcome: PullState, seconds: float) -> None: ...  # noqa: D102
 
 
-def new_client(config: Config, observer: studio_client.Observer) -> Client:
+def new_client(config: Config, observer: studio_client.Observer, processes: int = 1) -> Client:
     """The client that a configuration asks for.
+
+    Args:
+        config: The configuration.
+        observer: Counts requests.
+        processes: How many share the budget of requests, in equal parts; each has one request at least.
 
     Raises:
         OSError: `studio.ca_file` cannot be read, or holds no certificate.
@@ -76,8 +81,8 @@ def new_client(config: Config, observer: studio_client.Observer) -> Client:
         studio.url,
         observer,
         timeout=studio.timeout,
-        in_flight=studio.requests_in_flight,
-        in_flight_per_key=studio.requests_in_flight_per_key,
+        in_flight=max(1, studio.requests_in_flight // processes),
+        in_flight_per_key=max(1, studio.requests_in_flight_per_key // processes),
         proxy=studio.proxy.get_secret_value() if studio.proxy else None,
         ca_file=str(studio.ca_file) if studio.ca_file else None,
     )

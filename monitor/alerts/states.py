@@ -366,7 +366,7 @@ def _fresh_of(state: AlertState) -> AlertState:
 
 
 def _explained(state: AlertState, rule: Rule, words: explain.Words) -> AlertState:
-    return replace(state, annotations={**rule.annotations, **words.annotations}, details=words.details)
+    return replace(state, annotations={**rule.links, **rule.annotations, **words.annotations}, details=words.details)
 
 
 def _telling(state: AlertState) -> Step:

@@ -17,6 +17,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, SecretStr, ValidationInfo, WithJsonSchema
+from yarl import URL
 
 from monitor.config.schedules import StaleAfter, cron_trigger
 from monitor.logs import secrets
@@ -216,7 +217,7 @@ def _http_url(url: str) -> str:
         raise ValueError(f"names no host; write for example {example}")
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise ValueError(f"must not hold a user, a query or a fragment; write for example {example}")
-    return url.rstrip("/")
+    return str(URL(url)).rstrip("/")  # as it may stand in a link: escaped, and the host in ASCII
 
 
 def _proxy_url(url: SecretStr) -> SecretStr:

@@ -160,11 +160,14 @@ class Hold:
 
     Use as an asynchronous context manager. Several tasks of the owner may wait at once: the slot is put down by the first, and taken
     up again for whoever goes on.
+
+    Attributes:
+        held: Whether it has the slot right now.
     """
 
     def __init__(self, budget: Budget, key: str) -> None:
         self._budget, self._key = budget, key
-        self._held = False
+        self.held = False
         self._taking = asyncio.Lock()
 
     async def __aenter__(self) -> Hold:
@@ -176,13 +179,13 @@ class Hold:
 
     def pause(self) -> None:
         """Put the slot down, if it is held."""
-        if self._held:
-            self._held = False
+        if self.held:
+            self.held = False
             self._budget.release(self._key)
 
     async def resume(self) -> None:
         """Take the slot up again, in turn, if it is not held."""
         async with self._taking:
-            if not self._held:
+            if not self.held:
                 await self._budget.acquire(self._key)
-                self._held = True
+                self.held = True
