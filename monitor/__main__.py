@@ -1,5 +1,18 @@
-"""`python -m monitor`: the same as the command `impulse-monitor`."""
+"""The command, also as `python -m monitor`."""
 
-from monitor.cli import main
+import signal
+import sys
 
-main()
+
+def main() -> None:
+    """Run the command; Ctrl-C ends it without a traceback at any time, also while it is still loading."""
+    try:
+        from monitor.cli import main as command
+
+        command(prog_name="impulse-monitor")
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+
+
+if __name__ == "__main__":
+    main()

@@ -33,6 +33,7 @@ from monitor.scheduler import Grid, Scheduler
 from monitor.sharding import WHOLE, Shard
 from monitor.snapshots import Board, Snapshot
 from monitor.store import Store
+from monitor.studio.budget import Budget, Hold
 from monitor.studio.client import Client
 from monitor.web import routes
 from monitor.web.security import Security
@@ -45,7 +46,9 @@ READY_WITHIN = 30.0
 NEED_RESTART = ("http", "limits", "store")
 """Sections of the configuration that a reload does not take over."""
 PULLS_IN_FLIGHT = 16
-"""Pulls held open at once: each holds the columns read so far, so this bounds the memory; requests have their own budget."""
+"""Pulls that read at once: each holds the columns read so far, so this bounds the memory; requests have their own budget."""
+PULLS_PER_PROJECT = 4
+"""How many of them one project may have."""
 
 log = structlog.get_logger()
 
@@ -72,7 +75,8 @@ class App:
         self._refresher = Refresher(self.board)
         self.address = ""
         self._reloading = asyncio.Lock()
-        self._pulls = asyncio.Semaphore(PULLS_IN_FLIGHT)
+        self._pulls = Budget(PULLS_IN_FLIGHT, PULLS_PER_PROJECT)
+        self._holds: dict[asyncio.Task[object] | None, Hold] = {}
         self._background: set[asyncio.Task[None]] = set()
         self._stack = AsyncExitStack()
         self._started = 0.0
@@ -133,7 +137,7 @@ class App:
                 self._shard,
             )
             caretaker = Caretaker(self._store, self.metrics, self._clock, self._store_opened)
-            self._client = new_client(self.config, self.metrics)
+            self._client = new_client(self.config, self.metrics, self._shard.total)
             self._on_stop(stack, "studio", lambda: self._client.close())
             await self._serve(stack)
             await caretaker.open()  # before the first pull: what it finds is compared with what was known
@@ -142,6 +146,7 @@ class App:
             self._tell()
             self.scheduler.start()
             self._on_stop(stack, "scheduler", lambda: self.scheduler.stop(self.config.shutdown_grace))
+            self._on_stop(stack, "waiting pulls", self._end_waiting)
             self._on_stop(stack, "model testing", self._refresher.stop)  # before the scheduler: what waits for a job pulls, and ends
             self.scheduler.add("retention", Grid(PRUNE, 0.0), lambda: caretaker.prune(self.config.retention), delay=PRUNE)
             await self._roster.apply(self.config, rediscover=True)
@@ -224,7 +229,7 @@ class App:
                 # Taken before the files are read: a change in between shows as one at the next look.
                 self._read = await asyncio.to_thread(fingerprint, self._path)
                 loaded = await asyncio.to_thread(load, self._path)
-                client = new_client(loaded.config, self.metrics) if loaded.config.studio != self.config.studio else None
+                client = new_client(loaded.config, self.metrics, self._shard.total) if loaded.config.studio != self.config.studio else None
             except (ConfigError, OSError) as error:
                 problems = error.problems if isinstance(error, ConfigError) else (error,)
                 log.error("config.rejected", problems=[str(problem) for problem in problems])
@@ -236,6 +241,7 @@ class App:
             if client is not None:
                 self._retire(self._client)
                 self._client = client
+            self._client.forget_waits()  # what Studio asked for may be about what was wrong with the configuration before
             rediscover, self._loaded = loaded.config.studio != self.config.studio, loaded
             self._tell()
             await self._roster.apply(loaded.config, rediscover=rediscover)
@@ -265,7 +271,7 @@ class App:
     def _targets_changed(self, changed: Iterable[str]) -> None:
         watches, known = self._roster.watches, self.board.thresholds
         fresh = {target_id: self._judge.thresholds(Subject.target(watches[target_id].target)) for target_id in changed}
-        self.board.thresholds = {target_id: fresh.get(target_id) or known.get(target_id, {}) for target_id in watches}
+        self.board.thresholds = {target_id: fresh.get(target_id, known.get(target_id, {})) for target_id in watches}
         self.metrics.targets(len(watches))
 
     def _retire(self, client: Client) -> None:
@@ -281,8 +287,20 @@ class App:
 
     async def _pull(self, watch: Watch) -> Snapshot:
         refresh = await self._refresher.before(watch, self._client)  # a job takes minutes, and must hold up no other pull
-        async with self._pulls:
-            return await self._pipeline.run(watch, self._client, refresh=refresh)
+        task, hold = asyncio.current_task(), Hold(self._pulls, str(watch.project.id))
+        self._holds[task] = hold
+        try:
+            async with hold:
+                return await self._pipeline.run(watch, self._client, refresh=refresh, hold=hold)
+        finally:
+            self._holds.pop(task, None)
+
+    async def _end_waiting(self) -> None:
+        """End the pulls that only wait, for their turn or because Studio asked for it: nothing is lost with them."""
+        self.scheduler.pause()
+        for task, hold in list(self._holds.items()):
+            if task is not None and not hold.held:
+                task.cancel()
 
     async def _watch_files(self) -> None:
         """Reload when the content of a configuration file changed."""

@@ -19,6 +19,11 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from monitor.logs import secrets
+
+LONGEST_QUOTE, LONGEST_ERROR = 200, 600
+"""Characters of another program's text that an error quotes, and of an error as a whole."""
+
 
 class PullState(StrEnum):
     """How the last pull of a target, or the last discovery of a project, ended. A closed set: it becomes a label."""
@@ -37,9 +42,12 @@ class MonitorError(Exception):
 
 
 class StudioError(MonitorError):
-    """A call to Studio that gave no usable answer."""
+    """A call to Studio that gave no usable answer. Its text is one line without secrets: it goes to pages, alerts and the store."""
 
     state = PullState.INVALID
+
+    def __init__(self, text: str) -> None:
+        super().__init__(quoted(text, LONGEST_ERROR))
 
 
 class NoResults(StudioError):
@@ -76,3 +84,10 @@ class InvalidReply(StudioError):
     """A reply that is not the documented JSON after retries, or a `success: false` of unknown meaning."""
 
     state = PullState.INVALID
+
+
+def quoted(text: object, at_most: int = LONGEST_QUOTE) -> str:
+    """Another program's text as it may be shown: secrets masked, printable, on one line, not longer than `at_most` characters."""
+    printable = "".join(each if each.isprintable() else " " for each in secrets.mask(str(text)))
+    line = " ".join(printable.split())
+    return line if len(line) <= at_most else line[: at_most - 1] + "…"

@@ -12,6 +12,8 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("auto", "logfmt", "json")
+SHORTEST_SECRET = 4
+"""Characters."""
 
 
 _NO_LOCALS = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
@@ -19,24 +21,27 @@ _NO_LOCALS = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
 
 
 class Secrets:
-    """Values that must not appear in any line, whatever text they got into: the last line of defence."""
+    """Values that must not appear in any text that leaves the process. Errors mask them where they arise, the log once more at its end."""
 
     def __init__(self) -> None:
         self._values: list[str] = []
 
     def add(self, value: str) -> None:
-        """Mask `value` from now on."""
-        if value and value not in self._values:
+        """Mask `value` from now on. Shorter ones than `SHORTEST_SECRET` stay as they are: masked in every word, they would only be told."""
+        if len(value) >= SHORTEST_SECRET and value not in self._values:
             # The longest first: of a secret that holds another one nothing must be left either.
             self._values = sorted([*self._values, value], key=len, reverse=True)
 
     def __call__(self, _logger: WrappedLogger, _name: str, rendered: Any) -> str:
         """Processor of the rendered line."""
-        line = str(rendered)
+        return self.mask(str(rendered))
+
+    def mask(self, text: str) -> str:
+        """The text with each value in it replaced by three stars."""
         for value in self._values:
-            if value in line:
-                line = line.replace(value, "***")
-        return line
+            if value in text:
+                text = text.replace(value, "***")
+        return text
 
 
 secrets = Secrets()
@@ -75,7 +80,7 @@ def configure(level: str = "info", style: str = "auto", stream: TextIO | None = 
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for library in ("alembic", "sqlalchemy"):
+    for library in ("aiosqlite", "alembic", "asyncpg", "sqlalchemy"):  # whose debug lines hold statements with their parameters
         logging.getLogger(library).setLevel(logging.WARNING)
     logging.getLogger("apscheduler").setLevel(logging.ERROR)  # what it skips is logged, and counted, by the scheduler's own listener
     structlog.configure(

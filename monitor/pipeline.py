@@ -13,7 +13,7 @@ import structlog
 
 from monitor.config import Config, ProjectConfig, Schedule
 from monitor.discovery import Discovery
-from monitor.errors import PullState, StudioError
+from monitor.errors import PullState, StudioError, quoted
 from monitor.evaluate import EvaluationSettings, evaluate
 from monitor.evaluate.figures import Evaluation
 from monitor.logs import secrets
@@ -21,7 +21,8 @@ from monitor.memory import Found, Memory, Policy, seed_of
 from monitor.results import ResultSet
 from monitor.snapshots import Board, Snapshot
 from monitor.studio import client as studio_client
-from monitor.studio.client import Client
+from monitor.studio.budget import Hold
+from monitor.studio.client import LONGEST_CLOSED, Client
 from monitor.studio.project import StudioProject
 from monitor.studio.pull import Filters, Progress, pull
 from monitor.targets import Target
@@ -64,8 +65,13 @@ class Observer(Protocol):
     def pull(self, outcome: PullState, seconds: float) -> None: ...  # noqa: D102
 
 
-def new_client(config: Config, observer: studio_client.Observer) -> Client:
+def new_client(config: Config, observer: studio_client.Observer, processes: int = 1) -> Client:
     """The client that a configuration asks for.
+
+    Args:
+        config: The configuration.
+        observer: Counts requests.
+        processes: How many share the budget of requests, in equal parts; each has one request at least.
 
     Raises:
         OSError: `studio.ca_file` cannot be read, or holds no certificate.
@@ -75,22 +81,30 @@ def new_client(config: Config, observer: studio_client.Observer) -> Client:
         studio.url,
         observer,
         timeout=studio.timeout,
-        in_flight=studio.requests_in_flight,
-        in_flight_per_key=studio.requests_in_flight_per_key,
+        in_flight=max(1, studio.requests_in_flight // processes),
+        in_flight_per_key=max(1, studio.requests_in_flight_per_key // processes),
         proxy=studio.proxy.get_secret_value() if studio.proxy else None,
         ca_file=str(studio.ca_file) if studio.ca_file else None,
     )
 
 
-async def studio_project(client: Client, project: ProjectConfig) -> StudioProject:
+async def studio_project(
+    client: Client, project: ProjectConfig, interval: float = LONGEST_CLOSED, hold: Hold | None = None
+) -> StudioProject:
     """The project's calls, with its key as it is right now: key files are read at each use, so that keys rotate without a restart.
+
+    Args:
+        client: Sends the requests.
+        project: Its entry in the configuration.
+        interval: Seconds between two pulls, beyond which no Retry-After is believed.
+        hold: What is put down while a request waits.
 
     Raises:
         AuthError: The key file cannot be read.
     """
     key = (await asyncio.to_thread(project.read_key)).get_secret_value()
     secrets.add(key)
-    return StudioProject(client, project.id, key)
+    return StudioProject(client, project.id, key, closed_at_most=interval, hold=hold)
 
 
 class Pipeline:
@@ -115,23 +129,36 @@ class Pipeline:
         self._board, self._observer, self._workers, self._clock, self._memory = board, observer, workers, clock, memory
         self._evaluated: dict[str, tuple[object, Evaluation]] = {}
 
-    async def run(self, watch: Watch, client: Client, progress: Progress = lambda done, total: None, *, refresh: str = "") -> Snapshot:
+    async def run(
+        self,
+        watch: Watch,
+        client: Client,
+        progress: Progress = lambda done, total: None,
+        *,
+        refresh: str = "",
+        hold: Hold | None = None,
+    ) -> Snapshot:
         """Pull a target, compute its figures, compare, remember, show; a failure keeps the last good figures and says how it failed.
 
-        `refresh` is why the results are perhaps not new although they were to be, for the log.
+        Args:
+            watch: The target, and how it is watched.
+            client: Asks Studio.
+            progress: Told about each page.
+            refresh: Why the results are perhaps not new although they were to be, for the log.
+            hold: What is put down while the pull waits for Studio.
         """
         target_id = watch.target.key.id
         started, began = self._clock(), time.monotonic()
         before = await self._before(watch)
         found = None
         try:
-            found = await self._find(watch, client, progress)
+            found = await self._find(watch, client, progress, hold)
             snapshot = _good(before, found, self._clock())
         except StudioError as error:
             snapshot = replace(before, state=error.state, error=str(error), last_pull=self._clock())
         except Exception as error:
             log.exception("pull.crashed", target=target_id)
-            snapshot = replace(before, state=PullState.INVALID, error=repr(error), last_pull=self._clock())
+            snapshot = replace(before, state=PullState.INVALID, error=quoted(repr(error)), last_pull=self._clock())
         if self._memory is not None:
             snapshot = await self._memory.remember(watch.policy, before, snapshot, found, started)
         self._board.show(snapshot)
@@ -155,8 +182,8 @@ class Pipeline:
             shown = await self._memory.recall(watch.target, watch.stale_after)
         return shown or Snapshot(watch.target, watch.stale_after, PullState.OK, 0.0)
 
-    async def _find(self, watch: Watch, client: Client, progress: Progress) -> Found:
-        studio = await studio_project(client, watch.project)
+    async def _find(self, watch: Watch, client: Client, progress: Progress, hold: Hold | None) -> Found:
+        studio = await studio_project(client, watch.project, watch.schedule.interval, hold)
         results = await self._pull(studio, watch, progress)
         fingerprint = await self._in_worker(results.fingerprint)
         evaluation = await self._evaluate(watch, results, fingerprint)

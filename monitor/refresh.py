@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from monitor.errors import AuthError, StudioError, Unreachable
+from monitor.errors import AuthError, StudioError, Unreachable, quoted
 from monitor.pipeline import Watch, studio_project
 from monitor.snapshots import Board
 from monitor.studio.client import Client
@@ -80,7 +80,7 @@ class Refresher:
             return ""  # the pull meets the same, and says it
         except Exception as error:
             log.exception("refresh.crashed", target=watch.target.key.id)
-            return repr(error)
+            return quoted(repr(error))
         if job is None:
             return ""
         done, _ = await asyncio.wait({job.task}, timeout=until - time.monotonic())
@@ -147,7 +147,7 @@ class Refresher:
                     log.warning("refresh.refused", error=problem, **fields)
         except Exception as error:
             log.exception("refresh.crashed", **fields)
-            problem = repr(error)
+            problem = quoted(repr(error))
         else:
             problem = "" if successful else f"model testing (job {job_id}) failed; its log is in Studio"
         if job_id is not None:

@@ -15,6 +15,6 @@ def retry_after(value: str | None) -> float | None:
     except (ValueError, OverflowError):
         try:
             date = email.utils.parsedate_to_datetime(value)
-        except ValueError:
+            return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+        except (ValueError, OverflowError):  # what has the form of a date may still be none: year 99999
             return None
-        return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds())

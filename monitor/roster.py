@@ -15,7 +15,7 @@ from monitor.alerts.rules import Subject
 from monitor.alerts.states import Pulse
 from monitor.config import Config, ProjectConfig
 from monitor.discovery import Discovery, discover
-from monitor.errors import PullState, StudioError
+from monitor.errors import PullState, StudioError, quoted
 from monitor.judge import Watched
 from monitor.pipeline import Pipeline, Watch, studio_project
 from monitor.scheduler import Grid, Scheduler, first_delay, trigger
@@ -176,6 +176,8 @@ class Roster:
         entry = _worst(entries)
         expires = _first_end(entries)
         interval = self._config.schedule_of(entry.project).interval
+        if entry.state is PullState.OK:  # the next one is due by the clock of discovery; one that failed is tried sooner
+            interval = max(interval, self._config.studio.discover)
         pulse = Pulse(entry.state, entry.since, interval, entry.since, entry.error, expires)
         return Watched(Subject.project(entry.project.id, entry.project.labels, external_url), pulse)
 
@@ -236,7 +238,7 @@ class Roster:
                 "discovery.failed", state=str(error.state), error=str(error), **log_fields
             )
         except Exception as error:
-            entry.state, entry.error = PullState.INVALID, repr(error)
+            entry.state, entry.error = PullState.INVALID, quoted(repr(error))
             log.exception("discovery.crashed", error=repr(error), **log_fields)
         if entry.state is PullState.OK or entry.failures == 0:
             entry.since = self._clock()  # discoveries may be far apart: a failure counts from the first one on

@@ -93,6 +93,7 @@ class Scheduler:
     def __init__(self, observer: Observer) -> None:
         self._observer = observer
         self._running: set[asyncio.Task[Any]] = set()
+        self._stopping = False
         self._watcher: asyncio.Task[None] | None = None
         self._scheduler = AsyncIOScheduler(timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1})
         self._scheduler.add_listener(self._on_event, EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES | EVENT_JOB_ERROR)
@@ -135,10 +136,15 @@ class Scheduler:
         _, left = await asyncio.wait(set(self._running), timeout=grace)
         return len(left)
 
-    async def stop(self, grace: float) -> None:
-        """Fire no more, wait up to `grace` seconds for the runs in flight, cancel what is left."""
+    def pause(self) -> None:
+        """Fire no more; a run that is cancelled from now on has ended, and not crashed."""
+        self._stopping = True
         if self._scheduler.running:
             self._scheduler.pause()  # its shutdown cancels what is running: wait for that first
+
+    async def stop(self, grace: float) -> None:
+        """Fire no more, wait up to `grace` seconds for the runs in flight, cancel what is left."""
+        self.pause()
         if left := await self.drain(grace):
             log.warning("scheduler.cancelled", runs=left, grace=grace)
         for task in self._running:
@@ -158,6 +164,9 @@ class Scheduler:
         self._running.add(task)
         try:
             await run()
+        except asyncio.CancelledError:
+            if not self._stopping:
+                raise
         finally:
             self._running.discard(task)
 

@@ -9,6 +9,8 @@ from collections.abc import Callable
 import pytest
 from hypothesis import HealthCheck, settings
 
+from monitor import logs
+
 settings.register_profile("ci", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ci")
 
@@ -25,3 +27,9 @@ def program() -> Callable[[str], str]:
         pytest.skip(f"{name} is not installed")
 
     return path
+
+
+@pytest.fixture(autouse=True)
+def no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test has its own secrets: one's key must not be masked in what another one reads."""
+    monkeypatch.setattr(logs.secrets, "_values", [])

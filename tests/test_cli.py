@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -363,3 +364,45 @@ def test_the_simulator_says_what_can_be_switched_on() -> None:
     assert {"swap", "surrogates", "renaming", "threshold-invalidates"} <= set(re.findall(r"^  (\S+)", listed.stdout, re.MULTILINE))
     assert 2 == wrong.returncode
     assert "nonsense: no such name" in wrong.stderr
+
+
+@pytest.fixture
+def taken() -> Iterator[str]:
+    """The number of a port that is in use."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield str(listener.getsockname()[1])
+
+
+def test_what_keeps_a_service_from_starting_is_one_line(taken: str, tmp_path: Path) -> None:
+    """A taken or impossible port and an unwritable folder are said in a line with what to do, and exit with 1 (2 for wrong usage)."""
+    file = tmp_path / "file"
+    file.write_text("")
+    config = tmp_path / "monitor.yaml"
+    config.write_text(yaml.safe_dump({"http": {"listen": f"127.0.0.1:{taken}"}}))
+    for arguments, code, advice in (
+        (["simulate", "--port", taken], 1, "choose another port"),
+        (["simulate", "--port", "99999"], 2, "not in the range"),
+        (["demo", "--listen", f"127.0.0.1:{taken}", "--log.level", "error"], 1, "choose another port"),
+        (["demo", "--listen", "192.0.2.1:9890", "--log.level", "error"], 1, "no address of this machine"),
+        (["demo", "--directory", str(file / "folder")], 1, "--directory"),
+        (["run", "--config", str(config), "--log.level", "error"], 1, "choose another port"),
+    ):
+        found = run(*arguments)
+        assert code == found.returncode, found.stderr
+        assert advice in found.stderr
+        assert "Traceback" not in found.stderr
+        assert "" == found.stdout
+        assert code == 2 or 1 == len(found.stderr.splitlines())
+
+
+@pytest.mark.parametrize("command", [["simulate"], ["demo", "--listen", "127.0.0.1:0"]])
+def test_an_early_interrupt_ends_quietly(command: list[str]) -> None:
+    """Ctrl-C while a command still loads or starts ends it without a traceback."""
+    for seconds in (0.15, 0.4, 0.8, 1.6):
+        whole = [sys.executable, "-m", "monitor", *command]
+        with subprocess.Popen(whole, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+            timer = threading.Timer(seconds, process.send_signal, [signal.SIGINT])
+            timer.start()
+            _, errors = process.communicate(timeout=120)
+            timer.join()
+        assert "Traceback" not in errors

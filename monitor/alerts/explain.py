@@ -74,7 +74,7 @@ def clock(rule: Rule, subject: Subject, since: float, good: float, state: PullSt
         subject: Of which target or project.
         since: Unix seconds since when its condition holds.
         good: Unix seconds of the last good pull, or when watching began.
-        state: How the last pull ended.
+        state: How the last pull ended; None where none has.
         error: What it failed with.
         key_expires: Unix seconds when the key expires.
     """
@@ -82,8 +82,10 @@ def clock(rule: Rule, subject: Subject, since: float, good: float, state: PullSt
     match rule.condition:
         case PullFailing(intervals=intervals):
             failed = f"The last one ended with state {state}" + (f": {error}" if error else "")
+            if state in (None, PullState.OK):
+                failed = "The one that is under way does not end" if state else "None has ended yet"
             description = [f"No good {pull} since {_time(good)}", failed, f"The rule fires after {intervals} intervals without one"]
-            details: dict[str, Any] = {"value": good, "threshold": intervals, "state": str(state)}
+            details: dict[str, Any] = {"value": good, "threshold": intervals, "state": str(state) if state else None}
             return Words(f"No good {pull} for {intervals} intervals: {subject.name}.", _joined(description), details)
         case ResultsVanished():
             description = [

@@ -94,7 +94,7 @@ def _rule(rule: Rule, expression: str) -> dict[str, Any]:
         written["for"] = _duration(rule.for_seconds)
     written["labels"] = {name: _literal(text) for name, text in (*rule.labels.items(), ("severity", rule.severity))}
     own = {name: _literal(text) for name, text in rule.annotations.items()}
-    written["annotations"] = {"summary": summary, "description": description, **own}
+    written["annotations"] = {"summary": summary, "description": description, **rule.links, **own}
     return written
 
 

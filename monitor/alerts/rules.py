@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from fnmatch import fnmatchcase
 from typing import Literal, TypeAlias
+from urllib.parse import quote
 
 import msgspec
 
@@ -125,7 +126,7 @@ class Subject:
             "variant": key.variant,
             "category": key.category,
         }
-        return cls(key.id, {**target.labels, **labels}, f"{external_url}/targets/{key.id}" if external_url else "")
+        return cls(key.id, {**target.labels, **labels}, f"{external_url}/targets/{quote(key.id, safe='')}" if external_url else "")
 
     @classmethod
     def project(cls, project_id: int, labels: Mapping[str, str] | None = None, external_url: str | None = None) -> Subject:
@@ -155,6 +156,7 @@ class Rule:
         for_results: In how many distinct result sets in a row the condition must hold, the first included; 0 and 1 are the same.
         for_seconds: For how long it must hold.
         recover: How far back inside the threshold or margin it must be to resolve; None takes a default of the verdict.
+        runbook: Address of the page that says what to do about it; empty where there is none. Where it lies is not what the rule says.
         digest: sha256 over all that the rule says: another digest is another rule, which starts anew.
     """
 
@@ -167,12 +169,18 @@ class Rule:
     for_results: int = 0
     for_seconds: float = 0.0
     recover: float | None = None
+    runbook: str = field(default="", compare=False)
     digest: str = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        said = {each.name: getattr(self, each.name) for each in fields(self) if each.init}
+        said = {each.name: getattr(self, each.name) for each in fields(self) if each.init and each.name != "runbook"}
         text = json.dumps([type(self.condition).__name__, msgspec.to_builtins(said)], sort_keys=True)
         object.__setattr__(self, "digest", hashlib.sha256(text.encode()).hexdigest())
+
+    @property
+    def links(self) -> dict[str, str]:
+        """The annotation `runbook_url`, where there is a page."""
+        return {"runbook_url": self.runbook} if self.runbook else {}
 
     @property
     def by_clock(self) -> bool:

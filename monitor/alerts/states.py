@@ -34,6 +34,9 @@ VERSION = 1
 POINTS = 3
 """Distinct result sets in a row whose figure alone is beyond a threshold that count as one whose interval is."""
 
+ENDLESS = 120.0
+"""Seconds without a good pull, at least, until pulls that do not end count as failing: a short interval may only be a busy machine."""
+
 _NEXT_START = 1e-3  # seconds; a second alert within one reading of the clock, or after it was set back, still has its own start
 
 
@@ -363,7 +366,7 @@ def _fresh_of(state: AlertState) -> AlertState:
 
 
 def _explained(state: AlertState, rule: Rule, words: explain.Words) -> AlertState:
-    return replace(state, annotations={**rule.annotations, **words.annotations}, details=words.details)
+    return replace(state, annotations={**rule.links, **rule.annotations, **words.annotations}, details=words.details)
 
 
 def _telling(state: AlertState) -> Step:
@@ -377,7 +380,10 @@ def _holds(rule: Rule, pulse: Pulse, now: float, phase: Phase) -> bool | None:
     match rule.condition:
         case PullFailing(intervals=intervals):
             if pulse.state in (None, PullState.OK):
-                return None if pulse.state is None else False
+                # Nothing failed; but a pull that never ends is no good one. Counted from when it is watched: a service that was down is
+                # not the target's failure.
+                late = now - max(pulse.began, pulse.last_success or pulse.began) >= max(intervals * pulse.interval, ENDLESS)
+                return late or (None if pulse.state is None else False)
             late = now - (pulse.began if pulse.last_success is None else pulse.last_success) >= intervals * pulse.interval
             if late and pulse.state is not PullState.NO_RESULTS:
                 return True

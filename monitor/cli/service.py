@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import signal
+import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -60,7 +62,7 @@ async def _serve(config: Path, started: Callable[[str], None] = lambda address: 
             click.echo(problem, err=True)
         return 1
     except OSError as error:
-        click.echo(f"cannot listen: {error}; is that address free?", err=True)
+        click.echo(f"cannot start: {_cause(error)}", err=True)
         return 1
     started(app.address)
     reloads: set[asyncio.Task[bool]] = set()
@@ -77,8 +79,23 @@ async def _serve(config: Path, started: Callable[[str], None] = lambda address: 
     return 0
 
 
+_CAUSES = {
+    errno.EADDRINUSE: "another program listens there: end it, or choose another port",
+    errno.EADDRNOTAVAIL: "that is no address of this machine: choose 127.0.0.1, or one that it has",
+    errno.EACCES: "this user may not: choose a port above 1023, or a folder that it may write",
+}
+
+
+def _cause(error: OSError) -> str:
+    """What the system said, in a line, and what to do about it."""
+    if isinstance(error, socket.gaierror):
+        return f"{error.strerror}: write the address to listen on as a name or number that this machine knows"
+    advice = _CAUSES.get(error.errno or 0)
+    return f"{error}; {advice}" if advice else str(error)
+
+
 @click.command()
-@click.option("--port", default=0, show_default=True, help="Port on 127.0.0.1; 0 takes a free one.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="Port on 127.0.0.1; 0 takes a free one.")
 @click.option(
     "--load",
     "recorded",
@@ -103,7 +120,11 @@ def simulate(
             for name, entry in named.items():
                 click.echo(f"  {name:<30} {entry.about}")
         return
-    run_loop(_simulate(port, recorded, faults, scenarios))
+    try:
+        run_loop(_simulate(port, recorded, faults, scenarios))
+    except OSError as error:
+        click.echo(f"cannot start: {_cause(error)} with --port", err=True)
+        sys.exit(1)
 
 
 async def _simulate(port: int, recorded: Path | None, faults: tuple[str, ...], scenarios: tuple[str, ...]) -> None:
@@ -159,11 +180,15 @@ def demo(listen: str, directory: Path | None, alertmanager: str | None, log_leve
 
 async def _demo(listen: str, directory: Path | None, alertmanager: str | None) -> int:
     with contextlib.ExitStack() as stack:
-        folder = directory or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="impulse-monitor-demo-")))
-        folder.mkdir(parents=True, exist_ok=True)
         async with _studio() as (url, studio):
-            config = folder / "monitor.yaml"
-            config.write_text(_demo_config(url, listen, studio, alertmanager), encoding="utf-8")
+            try:
+                folder = directory or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="impulse-monitor-demo-")))
+                folder.mkdir(parents=True, exist_ok=True)
+                config = folder / "monitor.yaml"
+                config.write_text(_demo_config(url, listen, studio, alertmanager), encoding="utf-8")
+            except OSError as error:
+                click.echo(f"cannot write the demo's configuration: {error}; name a folder with --directory", err=True)
+                return 1
 
             def started(address: str) -> None:
                 click.echo(

@@ -26,7 +26,7 @@ SUBJECT_LABELS = ("project", "project_id", "impulse", "impulse_id", "variant", "
 
 _OWN_UNIT = ("mae", "mse", "r2")  # every other metric is a ratio, 0..1
 _SMALLEST_PAIRED = 0.001  # of the re-sampling that drift of one model is tested by
-_BUILT_IN = {rule.name: rule for rule in built_in()}
+BUILT_IN = {rule.name: rule for rule in built_in()}
 _NAME = "^[A-Z][A-Za-z0-9]*$"
 _PULLS = re.compile(r"([1-9][0-9]{0,5})\s+pulls?")
 _WRITTEN = ("summary", "description")  # annotations that the monitor writes
@@ -159,7 +159,7 @@ class AlertConfig(Shape):
         exactly = [{"required": [name], "not": {"anyOf": [{"required": [n]} for n in CONDITIONS if n != name]}} for name in CONDITIONS]
         schema["if"] = {"anyOf": [{"required": [name]} for name in ("metric", *CONDITIONS)]}
         schema["then"] = {"required": ["metric"], "oneOf": exactly}
-        schema["else"] = {"properties": {"alert": {"enum": sorted(_BUILT_IN)}}}
+        schema["else"] = {"properties": {"alert": {"enum": sorted(BUILT_IN)}}}
 
     @classmethod
     def _broken_rules(cls, data: Mapping[Any, Any]) -> Iterator[InitErrorDetails]:
@@ -184,7 +184,7 @@ class AlertConfig(Shape):
     def rule(self) -> Rule:
         """The rule that it stands for; whether it is switched off is another question."""
         condition = self._condition()
-        base = _BUILT_IN[self.alert] if condition is None else Rule(self.alert, condition)
+        base = BUILT_IN[self.alert] if condition is None else Rule(self.alert, condition)
         rule = replace(
             base,
             severity=self.severity or base.severity,
@@ -223,9 +223,9 @@ def rules(alerts: Sequence[AlertConfig], defaults: bool) -> tuple[Rule, ...]:
     """The rules that apply: the built-in ones unless `defaults` is off, each replaced by one of its name, then the others."""
     written = {alert.alert: alert for alert in alerts}
     names = [rule.name for rule in built_in() if defaults or rule.name in written]
-    names += [name for name in written if name not in _BUILT_IN]
+    names += [name for name in written if name not in BUILT_IN]
     return tuple(
-        written[name].rule() if name in written else _BUILT_IN[name] for name in names if name not in written or written[name].enabled
+        written[name].rule() if name in written else BUILT_IN[name] for name in names if name not in written or written[name].enabled
     )
 
 
@@ -238,7 +238,7 @@ def repeated(names: Sequence[object]) -> Iterator[tuple[int, int]]:
 
 def _broken_override(name: str, data: Mapping[Any, Any]) -> Iterator[InitErrorDetails]:
     """What does not go with a built-in alert whose condition is kept."""
-    rule = _BUILT_IN.get(name)
+    rule = BUILT_IN.get(name)
     if rule is None:
         if re.fullmatch(_NAME, name):
             yield broken((), f"needs metric, and {', '.join(CONDITIONS[:-1])} or {CONDITIONS[-1]}; only a built-in alert does without them")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, SecretStr, Tag
 from pydantic_core import InitErrorDetails
 
+from monitor import __version__
 from monitor.alerts.export import Watched
 from monitor.alerts.rules import Rule
-from monitor.config.alerting import AlertConfig, NotifyConfig, called, repeated, rules
+from monitor.config.alerting import BUILT_IN, AlertConfig, NotifyConfig, called, repeated, rules
 from monitor.config.problems import ConfigError, Problem
 from monitor.config.schedules import longest_gap
 from monitor.config.shape import Shape, broken, default
@@ -42,6 +44,9 @@ from monitor.config.values import (
     word_or_list,
 )
 from monitor.errors import AuthError
+
+RUNBOOKS = f"https://github.com/impulse-monitor/impulse-monitor/blob/v{__version__}/docs/runbooks"
+"""Where this version's runbooks are found, unless `http.runbook_url` says otherwise."""
 
 Variant = Literal["int8", "float32", "akida"]
 
@@ -128,6 +133,8 @@ class HttpConfig(Shape):
     """HOST:PORT; [::1]:9890 for IPv6; :9890 for every interface; port 0 takes a free one."""
     external_url: HttpUrl | None = None
     """Under which users reach this service: for links in alerts and pages."""
+    runbook_url: HttpUrl | None = None
+    """Where the pages of docs/runbooks are found, for links in alerts; without it this version's on the project's own site."""
     web_config_file: ReadableFile | None = None
     """File with TLS and basic authentication, in the format of Prometheus's exporter-toolkit."""
     admin_token_file: SecretFile | None = None
@@ -295,8 +302,10 @@ class Config(Shape):
             )
 
     def rules(self) -> tuple[Rule, ...]:
-        """The alerts that apply: the built-in ones, as far as they are not replaced or off, then the others."""
-        return rules(self.alerts, self.defaults == "on")
+        """The alerts that apply: the built-in ones, as far as they are not replaced or off, then the others; each with its runbook."""
+        found = rules(self.alerts, self.defaults == "on")
+        base = self.http.runbook_url or RUNBOOKS
+        return tuple(replace(rule, runbook=f"{base}/{rule.name}.md") if rule.name in BUILT_IN else rule for rule in found)
 
     def watched(self) -> tuple[Watched, ...]:
         """The projects, as a rule file for Prometheus needs to know them."""

@@ -13,12 +13,14 @@ import ssl
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypeVar
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, SecretStr, ValidationInfo, WithJsonSchema
+from yarl import URL
 
 from monitor.config.schedules import StaleAfter, cron_trigger
+from monitor.logs import secrets
 
 T = TypeVar("T")
 
@@ -122,6 +124,7 @@ def _clean(secret: str) -> str:
         raise ValueError("is empty; put the secret into it")
     if not (text.isascii() and text.isprintable()) or " " in text:
         raise ValueError("holds characters that no key has (blanks, line ends or non-ASCII); put the secret alone into it")
+    secrets.add(text)
     return text
 
 
@@ -199,6 +202,11 @@ def _split(url: str, schemes: tuple[str, ...], example: str) -> SplitResult:
         valid = False
     if not valid or any(character.isspace() or not character.isprintable() for character in url):
         raise ValueError(f"is not a URL that can be used here; write for example {example}")
+    if parts.netloc.count("@") > 1:  # whose rest would be taken for the host, and shown
+        raise ValueError("holds an @ in its user or password; write %40 in place of it")
+    if parts.password:
+        secrets.add(parts.password)
+        secrets.add(unquote(parts.password))
     return parts
 
 
@@ -209,7 +217,7 @@ def _http_url(url: str) -> str:
         raise ValueError(f"names no host; write for example {example}")
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise ValueError(f"must not hold a user, a query or a fragment; write for example {example}")
-    return url.rstrip("/")
+    return str(URL(url)).rstrip("/")  # as it may stand in a link: escaped, and the host in ASCII
 
 
 def _proxy_url(url: SecretStr) -> SecretStr:

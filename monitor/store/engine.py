@@ -37,6 +37,8 @@ def parse(url: str) -> URL:
         parsed = None
     if parsed is None or parsed.drivername != "postgresql":
         raise StoreError("the store's URL is not sqlite:///file.db nor postgresql://user@host/database; correct it in the configuration")
+    if "@" in (parsed.host or "") + (parsed.database or ""):  # the rest of a password, which must not be shown
+        raise StoreError("the store's URL holds an @ in its user or password; write %40 in place of it")
     if unknown := sorted(parsed.query.keys() - _OPTIONS):
         raise StoreError(f"the store's URL has options that are not known: {', '.join(unknown)}; write only {', '.join(_OPTIONS)}")
     if ssl := parsed.query.get("sslmode"):  # the name everyone knows, from libpq; asyncpg's own is `ssl`

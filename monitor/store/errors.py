@@ -17,7 +17,7 @@ from collections.abc import Iterator
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from monitor.errors import MonitorError
+from monitor.errors import MonitorError, quoted
 
 
 class StoreError(MonitorError):
@@ -105,7 +105,7 @@ def _error(known: tuple[type[StoreError], str], where: str, cause: BaseException
     said = str(cause).split("\n", 1)[0]
     if said.startswith("<class "):  # as SQLAlchemy's errors for asyncpg do
         said = said.partition(">: ")[2]
-    return kind(f"store {where} {advice} ({said})")
+    return kind(f"store {where} {advice} ({quoted(said)})")
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -16,19 +16,26 @@ import aiohttp
 import msgspec
 import stamina
 
-from monitor.errors import AuthError, InvalidReply, NoResults, NotFound, StudioError, Unreachable
+from monitor.errors import AuthError, InvalidReply, NoResults, NotFound, StudioError, Unreachable, quoted
 from monitor.retry_after import retry_after
+from monitor.studio.budget import Budget, Hold
 from monitor.studio.wire import Reply
 
 T = TypeVar("T", bound=Reply)
 
 ATTEMPTS = 5
-BODY_LIMIT = 64 * 2**20
-"""Bytes of one reply's body; a page beyond it is asked for again in smaller pieces."""
+BODY_LIMIT = 16 * 2**20
+"""Bytes of one reply's body, unpacked; a page beyond it is asked for again in smaller pieces."""
+TRICKLE_BYTES, TRICKLE_SECONDS = 1024, 10.0
+"""A body of which less than so much comes in so long is given up: one byte a second would hold a slot for the whole timeout."""
 ON_LOOP_LIMIT = 2 * 2**20
 """Bodies beyond this are decoded in a thread: 1 MB takes some 3 ms."""
 LONGEST_WAIT = 300.0
 """Seconds a pull waits because Studio said so (Retry-After); beyond it the pull fails at once and later ones until then."""
+LONGEST_MEANT = 86400.0
+"""Seconds beyond which a Retry-After is a mistake, and the wait is that of any other failure."""
+LONGEST_CLOSED = 3600.0
+"""Seconds for which a key sends nothing because Studio said so, at most; a project's interval may be less."""
 
 
 class Observer(Protocol):
@@ -53,11 +60,36 @@ class _Retryable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Caller:
+    """On whose behalf a request is sent.
+
+    Attributes:
+        key: The API key.
+        closed_at_most: Seconds for which a Retry-After is believed: the project's interval, `LONGEST_CLOSED` at most.
+        hold: What is put down while the request waits or fails, and taken up again before its reply is used.
+    """
+
+    key: str = field(repr=False)
+    closed_at_most: float = LONGEST_CLOSED
+    hold: Hold | None = None
+
+    def pause(self) -> None:
+        """Put down what another key could use."""
+        if self.hold is not None:
+            self.hold.pause()
+
+    async def resume(self) -> None:
+        """Take it up again, in turn."""
+        if self.hold is not None:
+            await self.hold.resume()
+
+
+@dataclass(frozen=True, slots=True)
 class _Request:
     method: str
     call: str
     path: str
-    key: str = field(repr=False)
+    caller: Caller
     query: Mapping[str, str] | None
     body: object = None
 
@@ -65,25 +97,6 @@ class _Request:
     def where(self) -> str:
         """For errors."""
         return f"{self.call} ({self.path})"
-
-
-class _Gate:
-    """The request budget of one API key: so many at once, and none before the time Studio asked to wait for."""
-
-    def __init__(self, slots: int) -> None:
-        self.slots = asyncio.Semaphore(slots)
-        self.closed_until = 0.0
-
-    def close(self, seconds: float) -> None:
-        self.closed_until = max(self.closed_until, time.monotonic() + seconds)
-
-    async def opened(self, call: str) -> None:
-        while (wait := self.closed_until - time.monotonic()) > 0:
-            if wait > LONGEST_WAIT:
-                raise Unreachable(
-                    f"{call}: Studio asked to wait another {wait:.0f} s (Retry-After); no request is sent with this key until then"
-                )
-            await asyncio.sleep(wait)
 
 
 class Client:
@@ -114,12 +127,11 @@ class Client:
         self.url = url.rstrip("/")
         self.observer = observer
         self.timeout = timeout
-        self.in_flight_per_key = min(in_flight, in_flight_per_key)
-        self._slots = asyncio.Semaphore(in_flight)
-        self._gates: dict[str, _Gate] = {}
+        self._budget = Budget(in_flight, in_flight_per_key)
+        self.in_flight_per_key = self._budget.per_key
         self._backoff = backoff
         self._proxy = proxy
-        # The semaphores bound the connections: waiting in the connector's own queue would count against a request's timeout.
+        # The budget bounds the connections: waiting in the connector's own queue would count against a request's timeout.
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ssl=ssl.create_default_context(cafile=ca_file) if ca_file else True),
             timeout=aiohttp.ClientTimeout(total=timeout),
@@ -136,17 +148,22 @@ class Client:
 
     async def close(self) -> None:
         """Close the connections; requests still running fail."""
+        self._budget.stop()
         await self._session.close()
 
+    def forget_waits(self) -> None:
+        """Ask again at once, whatever Studio said about when to come back."""
+        self._budget.open_all()
+
     async def get(
-        self, call: str, path: str, key: str, decoder: msgspec.json.Decoder[T], query: Mapping[str, str] | None = None
+        self, call: str, path: str, caller: Caller, decoder: msgspec.json.Decoder[T], query: Mapping[str, str] | None = None
     ) -> tuple[T, int]:
         """One reply and the size of its body in bytes, after as many attempts as it takes.
 
         Args:
             call: Name of the call in metrics, logs and errors.
             path: Below the base URL.
-            key: The API key.
+            caller: Whose API key is sent.
             decoder: Of the documented shape.
             query: Query parameters, not yet encoded.
 
@@ -155,24 +172,30 @@ class Client:
             Unreachable: Attempts ran out, or Studio asked to wait longer than a pull may take.
             InvalidReply: The reply is not of the documented shape, or a refusal of unknown meaning.
         """
-        return await self._ask(_Request("GET", call, path, key, query), decoder)
+        return await self._ask(_Request("GET", call, path, caller, query), decoder)
 
     async def post(
-        self, call: str, path: str, key: str, decoder: msgspec.json.Decoder[T], query: Mapping[str, str] | None = None, *, body: object
+        self,
+        call: str,
+        path: str,
+        caller: Caller,
+        decoder: msgspec.json.Decoder[T],
+        query: Mapping[str, str] | None = None,
+        *,
+        body: object,
     ) -> T:
         """One reply to a POST. An attempt that Studio may have taken is not repeated: after Unreachable it may have been.
 
         Args:
-            call, path, key, decoder, query: As for `get`.
+            call, path, caller, decoder, query: As for `get`.
             body: Sent as JSON.
 
         Raises:
             StudioError: As `get`.
         """
-        return (await self._ask(_Request("POST", call, path, key, query, body), decoder))[0]
+        return (await self._ask(_Request("POST", call, path, caller, query, body), decoder))[0]
 
     async def _ask(self, request: _Request, decoder: msgspec.json.Decoder[T]) -> tuple[T, int]:
-        gate = self._gates.setdefault(request.key, _Gate(self.in_flight_per_key))
         reasons: list[str] = []
 
         def on(error: Exception) -> bool | float:
@@ -191,16 +214,40 @@ class Client:
                 if attempt.num > 1:
                     self.observer.retry(reasons[-1])
                 with attempt:
-                    async with gate.slots:
-                        await gate.opened(request.call)
-                        async with self._slots:
-                            return await self._attempt(request, gate, decoder)
+                    reply = await self._in_turn(request, decoder)
         except _Retryable as failed:
+            await request.caller.resume()
             raise failed.error from failed.__cause__
-        raise AssertionError("stamina ends with a result or an error")
+        except StudioError:
+            await request.caller.resume()
+            raise
+        await request.caller.resume()  # only now: whoever has a request's slot must not wait for another one
+        return reply
 
-    async def _attempt(self, request: _Request, gate: _Gate, decoder: msgspec.json.Decoder[T]) -> tuple[T, int]:
-        where = request.where
+    async def _in_turn(self, request: _Request, decoder: msgspec.json.Decoder[T]) -> tuple[T, int]:
+        """One attempt, when it is the key's turn; while that takes time, and once it has failed, the caller holds nothing."""
+        caller, budget = request.caller, self._budget
+        if (wait := budget.closed_for(caller.key)) > LONGEST_WAIT:
+            raise Unreachable(
+                f"{request.call}: Studio asked to wait another {wait:.0f} s (Retry-After); no request is sent with this key until then"
+            )
+        if not budget.promising(caller.key):
+            caller.pause()
+        async with budget.slot(caller.key):
+            try:
+                reply = await self._attempt(request, decoder)
+            except (_Retryable, BodyTooLarge):
+                budget.attempted(caller.key, worked=False)
+                caller.pause()
+                raise
+            except StudioError:  # an answer, though a refusal: it holds up nobody
+                budget.attempted(caller.key, worked=True)
+                raise
+        budget.attempted(caller.key, worked=True)
+        return reply
+
+    async def _attempt(self, request: _Request, decoder: msgspec.json.Decoder[T]) -> tuple[T, int]:
+        where, caller = request.where, request.caller
         async with self._observed(request.call) as observed:
             try:
                 async with self._session.request(
@@ -208,7 +255,7 @@ class Client:
                     self.url + request.path,
                     params=request.query,
                     json=request.body,
-                    headers={"x-api-key": request.key},
+                    headers={"x-api-key": caller.key},
                     proxy=self._proxy,
                     allow_redirects=False,
                 ) as response:
@@ -221,35 +268,42 @@ class Client:
                 raise _Retryable("truncated", Unreachable(f"{where}: the reply broke off")) from error
             except (aiohttp.ClientError, OSError) as error:
                 observed.code = "error"
-                reason = f"{type(error).__name__}: {error}"
+                reason = f"{type(error).__name__}: {quoted(error)}"
                 what = f"{where}: no connection to {self.url} ({reason}); check the network, studio.url and studio.proxy"
                 unsent = isinstance(error, aiohttp.ClientConnectorError)
                 raise _Retryable("connection", Unreachable(what), untaken=unsent) from error
         self.observer.received(len(body))
-        self._raise_for_status(response, body, where, gate)
+        self._raise_for_status(response, body, where, caller)
         try:
             reply = decoder.decode(body) if len(body) <= ON_LOOP_LIMIT else await asyncio.to_thread(decoder.decode, body)
         except msgspec.ValidationError as error:
             _raise_for_refusal(body, where)
-            raise _Retryable("not_documented", InvalidReply(f"{where}: the reply is not of the documented shape: {error}")) from error
+            raise _Retryable(
+                "not_documented", InvalidReply(f"{where}: the reply is not of the documented shape: {quoted(error)}")
+            ) from error
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             if "truncated" in str(error):
                 raise _Retryable("truncated", Unreachable(f"{where}: the reply broke off")) from error
-            what = f"{where}: the reply is not JSON ({response.content_type}); is studio.url the address of the API?"
+            what = f"{where}: the reply is not JSON ({quoted(response.content_type)}); is studio.url the address of the API?"
             raise _Retryable("not_json", InvalidReply(what)) from error
         if not reply.success:
             raise _refusal(reply.error or "", where)
         return reply, len(body)
 
-    async def _read(self, response: aiohttp.ClientResponse, where: str) -> bytes:
+    async def _read(self, response: aiohttp.ClientResponse, where: str) -> bytearray:
+        """The body, in one piece and never a second one; it may not be endless, nor trickle."""
         body = bytearray()
-        async for chunk in response.content.iter_any():
-            body += chunk
-            if len(body) > BODY_LIMIT:
-                raise BodyTooLarge(f"{where}: the reply is larger than {BODY_LIMIT >> 20} MiB")
-        return bytes(body)
+        while True:
+            enough = len(body) + TRICKLE_BYTES
+            async with asyncio.timeout(TRICKLE_SECONDS):
+                while len(body) < enough:
+                    if not (chunk := await response.content.readany()):
+                        return body
+                    body += chunk
+                    if len(body) > BODY_LIMIT:
+                        raise BodyTooLarge(f"{where}: the reply is larger than {BODY_LIMIT >> 20} MiB")
 
-    def _raise_for_status(self, response: aiohttp.ClientResponse, body: bytes, where: str, gate: _Gate) -> None:
+    def _raise_for_status(self, response: aiohttp.ClientResponse, body: bytearray, where: str, caller: Caller) -> None:
         status = response.status
         if status < 300:
             return
@@ -262,9 +316,9 @@ class Client:
         if status == 404:
             raise NotFound(f"{where}: Studio answered 404; check the project's id and its impulses")
         if status == 429 or status >= 500:
-            delay = _retry_after(response.headers.get("Retry-After"))
+            delay = _retry_after(response.headers.get("Retry-After"), caller.closed_at_most)
             if delay is not None:
-                gate.close(delay)
+                self._budget.close(caller.key, delay)
             rate_limited = status == 429
             what = f"{where}: Studio answered {status}" + (
                 "; it limits requests: pull less often or lower studio.requests_in_flight" if rate_limited else ""
@@ -294,7 +348,7 @@ class _Observed:
 _reply = msgspec.json.Decoder(Reply)
 
 
-def _raise_for_refusal(body: bytes, where: str, *, known_only: bool = False) -> None:
+def _raise_for_refusal(body: bytearray, where: str, *, known_only: bool = False) -> None:
     """Raise what a `success: false` means, whatever HTTP status it came with; `known_only`: only where the text is known."""
     try:
         reply = _reply.decode(body)
@@ -309,18 +363,15 @@ def _raise_for_refusal(body: bytes, where: str, *, known_only: bool = False) -> 
 def _refusal(text: str, where: str) -> StudioError:
     lowered = text.lower()
     if "no model testing results" in lowered:
-        return NoResults(f"{where}: {_short(text)}; run model testing in Studio, or wait until training has finished")
+        return NoResults(f"{where}: {quoted(text)}; run model testing in Studio, or wait until training has finished")
     if "cannot find impulse" in lowered or "cannot find project" in lowered:
-        return NotFound(f"{where}: {_short(text)}")
-    return InvalidReply(f"{where}: Studio refused: {_short(text) or 'no reason given'}")
+        return NotFound(f"{where}: {quoted(text)}")
+    return InvalidReply(f"{where}: Studio refused: {quoted(text) or 'no reason given'}")
 
 
-def _short(text: str) -> str:
-    """An error text of Studio's, kept to a line: it goes into logs, never into a label."""
-    return " ".join(text.split())[:200]
-
-
-def _retry_after(value: str | None) -> float | None:
-    """Seconds to wait, with up to a second of jitter; None where the server names none."""
+def _retry_after(value: str | None, at_most: float) -> float | None:
+    """Seconds to wait, with up to a second of jitter; None where the server names none that can be meant."""
     seconds = retry_after(value)
-    return None if seconds is None else seconds + random.uniform(0, 1)
+    if seconds is None or seconds > LONGEST_MEANT:
+        return None
+    return min(seconds, at_most) + random.uniform(0, 1)

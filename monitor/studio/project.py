@@ -10,7 +10,8 @@ import msgspec
 from monitor.errors import InvalidReply, NoResults, StudioError
 from monitor.results import Block, BlockKind
 from monitor.studio import wire
-from monitor.studio.client import Client
+from monitor.studio.budget import Hold
+from monitor.studio.client import LONGEST_CLOSED, Caller, Client
 from monitor.studio.columns import timestamp
 
 T = TypeVar("T", bound=wire.Reply)
@@ -33,16 +34,26 @@ class StudioProject:
 
     Methods named `optional_…` answer None (or nothing) where Studio refuses or does not know the call: their failure costs only
     what they would have said.
+
+    Args:
+        client: Sends the requests.
+        project_id: Which project.
+        key: Its API key.
+        closed_at_most: Seconds for which a Retry-After is believed.
+        hold: What is put down while a request waits.
     """
 
-    def __init__(self, client: Client, project_id: int, key: str) -> None:
-        self.client, self.project_id, self._key = client, project_id, key
+    def __init__(
+        self, client: Client, project_id: int, key: str, *, closed_at_most: float = LONGEST_CLOSED, hold: Hold | None = None
+    ) -> None:
+        self.client, self.project_id = client, project_id
+        self._caller = Caller(key, min(closed_at_most, LONGEST_CLOSED), hold)
 
     def __repr__(self) -> str:
         return f"StudioProject({self.project_id})"
 
     async def _get(self, call: str, path: str, decoder: msgspec.json.Decoder[T], query: Mapping[str, str] | None = None) -> T:
-        return (await self.client.get(call, path, self._key, decoder, query))[0]
+        return (await self.client.get(call, path, self._caller, decoder, query))[0]
 
     async def _optional(self, call: str, path: str, decoder: msgspec.json.Decoder[T]) -> T | None:
         try:
@@ -52,7 +63,7 @@ class StudioProject:
 
     async def page(self, query: Mapping[str, str]) -> tuple[wire.Page, int]:
         """One page of results and its size in bytes."""
-        return await self.client.get("result_page", f"/api/{self.project_id}/classify/all/result/page", self._key, _page, query)
+        return await self.client.get("result_page", f"/api/{self.project_id}/classify/all/result/page", self._caller, _page, query)
 
     async def has_results(self, impulse_id: int, variant: str, category: str) -> bool:
         """Whether Studio holds any model-testing result."""
@@ -72,7 +83,7 @@ class StudioProject:
         """
         path = f"/api/{self.project_id}/jobs/classify"
         body = {"modelVariants": list(variants)}  # features are generated where Studio holds that for necessary: stale ones are why we ask
-        reply = await self.client.post("start_model_testing", path, self._key, _started, {"impulseId": str(impulse_id)}, body=body)
+        reply = await self.client.post("start_model_testing", path, self._caller, _started, {"impulseId": str(impulse_id)}, body=body)
         if reply.id is None:
             raise InvalidReply(f"start_model_testing ({path}): the reply names no job")
         return reply.id

@@ -1,14 +1,15 @@
 """`Security`: TLS, basic auth and headers of the HTTP endpoint, as the web configuration has them now.
 
 The file, its certificates and its passwords may change while the service runs: new connections and requests follow within
-seconds. What is wrong is logged once and changes nothing. Whether TLS is spoken at all is settled at the start.
+seconds. What is wrong is logged once and changes nothing, and neither does what would take a protection off: a file that was
+emptied or cut off, by a full disk or an editor, must not open a service that had a password. That needs a restart.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -92,9 +93,8 @@ class Security:
             self._read = await asyncio.to_thread(fingerprint, self._path)
             try:
                 protection = await asyncio.to_thread(load, self._path)
-                if (protection.tls is None) is not (self.tls is None):
-                    message = "goes on or off only at a start; restart the service, or take the change back"
-                    raise ConfigError([Problem(self._path, 1, "tls_server_config", message)])
+                if problems := list(_weaker(self._now, protection, self._path)):
+                    raise ConfigError(problems)
             except ConfigError as error:
                 log.error("web_config.rejected", problems=[str(problem) for problem in error.problems])
                 self.good = False
@@ -137,6 +137,19 @@ class Security:
 
     async def _set_headers(self, _request: web.Request, response: web.StreamResponse) -> None:
         response.headers.update(self._now.headers)
+
+
+def _weaker(now: Protection, then: Protection, path: Path) -> Iterator[Problem]:
+    """What a reload must not change: TLS at all, and that whoever comes in has to show something."""
+    restart = "restart the service, or take the change back"
+    if (then.tls is None) is not (now.tls is None):
+        yield Problem(path, 1, "tls_server_config", f"goes on or off only at a start; {restart}")
+    elif now.tls and then.tls and then.tls.verify_mode < now.tls.verify_mode:
+        yield Problem(
+            path, 1, "tls_server_config.client_auth_type", f"asks clients for less than before, which only a start does; {restart}"
+        )
+    if now.users and not then.users:
+        yield Problem(path, 1, "basic_auth_users", f"names nobody any more, so that everyone would be let in; {restart}")
 
 
 def _is_bearer(header: str) -> bool:

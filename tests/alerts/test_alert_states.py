@@ -314,12 +314,25 @@ def test_pull_failing():
 
 
 def test_pull_failing_without_any_good_pull():
-    """Counting begins when watching begins; before the first pull has ended nothing is known."""
+    """Counting begins when watching begins, also where no pull has ever ended."""
     first = Pulse(None, began=1000.0, interval=60.0)
     bad = replace(first, state=PullState.UNREACHABLE)
 
-    assert [] == ticked(FAILING, (1500.0, first), (1179.0, bad))
+    assert [] == ticked(FAILING, (1179.0, first), (1179.0, bad))
     assert ["1180 firing"] == ticked(FAILING, (1180.0, bad))
+    assert ["1180 firing", "1300 resolved"] == ticked(
+        FAILING, (1100.0, first), (1180.0, first), (1300.0, replace(first, state=PullState.OK, last_success=1300.0))
+    )
+
+
+def test_pull_failing_where_a_pull_does_not_end():
+    """A good pull that is followed by none fires too; a service that was down itself is not the target's failure."""
+    hung = Pulse(PullState.OK, began=1000.0, interval=60.0, last_success=2000.0)
+    restarted = replace(hung, began=5000.0)
+
+    assert ["2180 firing"] == ticked(FAILING, (2179.0, hung), (2180.0, hung))
+    assert ["5180 firing"] == ticked(FAILING, (5179.0, restarted), (5180.0, restarted))
+    assert [] == ticked(FAILING, (2119.0, replace(hung, interval=1.0)))
 
 
 def test_no_results_is_no_failing_pull():
@@ -327,7 +340,7 @@ def test_no_results_is_no_failing_pull():
     none = replace(BAD, state=PullState.NO_RESULTS)
 
     assert [] == ticked(FAILING, (9000.0, none))
-    assert ["9000 firing", "9200 resolved"] == ticked(FAILING, (9000.0, BAD), (9100.0, none), (9200.0, GOOD))
+    assert ["9000 firing", "9200 resolved"] == ticked(FAILING, (9000.0, BAD), (9100.0, none), (9200.0, replace(GOOD, last_success=9200.0)))
 
 
 def test_pending_pull_failing_is_cleared_by_an_answer():
@@ -407,7 +420,7 @@ class Account:
                 continue
             if isinstance(condition, PullFailing):
                 late = now >= (pulse.began if pulse.last_success is None else pulse.last_success) + 180
-                due = late and pulse.state not in (PullState.NO_RESULTS, None)
+                due = late and pulse.state is not PullState.NO_RESULTS
             else:
                 missing = pulse.state is PullState.NO_RESULTS and pulse.last_success is not None
                 began = now if missing and began is None else began

@@ -856,6 +856,37 @@ async def test_tls_is_not_switched_on_by_a_change(site: Site) -> None:
         assert 200 == await site.status(basic("alice", "wonder"))
 
 
+@pytest.mark.parametrize("left", ["", "# nothing\n", "basic_auth_users: {}\n", "basic_auth_users:\n", "basic_auth_u"], ids=repr)
+async def test_a_file_that_lost_its_users_opens_nothing(site: Site, left: str) -> None:
+    """A file that was emptied or cut off for good keeps the password on; a change that leaves a user is taken."""
+    site.write(ALICE)
+    async with site.served(poll=60):
+        site.path.write_text(left)
+        with events("web_config.rejected") as rejections:
+            assert not await site.security.reload()
+
+        assert 1 == len(rejections)
+        assert not site.security.good
+        assert [401, 200] == [await site.status(), await site.status(basic("alice", "wonder"))]
+        site.write(f"basic_auth_users: {{bob: {hashed(b'builder')}}}\n")
+        assert await site.security.reload()
+        assert [401, 200] == [await site.status(), await site.status(basic("bob", "builder"))]
+
+
+async def test_a_file_that_lost_its_client_certificates_opens_nothing(site: Site) -> None:
+    """Clients that had to bring a certificate still have to when the end of the file, where it says so, is cut off."""
+    site.trust_clients_of(trustme.CA())
+    site.write(TLS + "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: clients.pem\n")
+    async with site.served(poll=60):
+        site.write(TLS)
+        with events("web_config.rejected") as rejections:
+            assert not await site.security.reload()
+
+        (rejection,) = rejections
+        assert "tls_server_config.client_auth_type" in rejection["problems"][0]  # type: ignore[index]
+        assert ssl.CERT_REQUIRED == site.security.protection.tls.verify_mode  # type: ignore[union-attr]
+
+
 async def test_a_file_in_the_middle_of_being_written(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that is empty for a moment, as editors leave it while they write, opens nothing."""
     monkeypatch.setattr(security, "SETTLE", 1.0)

@@ -8,6 +8,7 @@ from typing import Any
 
 import aiohttp
 
+from monitor.alerts.notify.chat import harmless
 from monitor.alerts.notify.errors import Rejected
 from monitor.alerts.notify.http import post
 from monitor.alerts.notify.notifier import Clock, Resent, moment
@@ -71,10 +72,15 @@ def as_alert(transition: Transition, now: float) -> dict[str, Any]:
     ends_at = now + FIRING_FOR if transition.status == "firing" or transition.ends_at is None else transition.ends_at
     alert: dict[str, Any] = {
         "labels": {name: value for name, value in transition.labels.items() if value},
-        "annotations": dict(transition.annotations),
+        "annotations": _annotations(transition),
         "startsAt": moment(transition.starts_at),
         "endsAt": moment(max(ends_at, transition.starts_at)),  # a clock may have been set back; an alert that ends first is refused
     }
     if transition.generator_url:
         alert["generatorURL"] = transition.generator_url
     return alert
+
+
+def _annotations(transition: Transition) -> dict[str, str]:
+    """What Alertmanager hands on to chats as it is: texts that hold Studio's names are made harmless, addresses stay."""
+    return {name: text if name.endswith("_url") else harmless(text) for name, text in transition.annotations.items()}

@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 
+from monitor.alerts.notify.chat import harmless
 from monitor.alerts.notify.errors import Retry
 from monitor.alerts.notify.notifier import Clock
 from monitor.alerts.notify.receivers import Receiver, read
@@ -52,10 +53,12 @@ class Apprise:
 
 
 def texts(transition: Transition) -> tuple[str, str]:
-    """Title and body, for people."""
+    """Title and body, for people; only the service's own addresses are links."""
     status = "Resolved" if transition.status == "resolved" else "Firing"
-    title = f"{status}: {transition.annotations.get('summary') or transition.alertname}"
-    body = "\n".join(filter(None, (transition.annotations.get("description"), transition.generator_url)))
+    annotations = transition.annotations
+    title = f"{status}: {harmless(annotations.get('summary') or transition.alertname)}"
+    links = (transition.generator_url, annotations.get("runbook_url"))
+    body = "\n".join(filter(None, (harmless(annotations.get("description", "")), *links)))
     return title, body or title
 
 

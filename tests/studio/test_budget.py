@@ -1,0 +1,143 @@
+"""Slots that are handed out in turn over the keys that are ready."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+
+import pytest
+
+from monitor.studio.budget import Budget, Hold
+
+
+async def served(budget: Budget, keys: list[str], seconds: float = 0.0) -> list[str]:
+    """In what order these keys get a slot, each given back a moment later."""
+    order: list[str] = []
+
+    async def one(key: str) -> None:
+        async with budget.slot(key):
+            order.append(key)
+            await asyncio.sleep(seconds)
+
+    async with asyncio.timeout(20):
+        await asyncio.gather(*map(one, keys))
+    return order
+
+
+async def test_keys_take_turns():
+    """A key that wants much waits behind one that came later and wants little."""
+    assert ["a", "b", "a", "b", "a", "a"] == await served(Budget(1, 1), ["a", "a", "a", "a", "b", "b"])
+
+
+async def test_limits_hold_whatever_comes():
+    """Never more slots than there are, never more of one key than it may have, and everyone is served."""
+    budget, rng = Budget(4, 2), random.Random(1)
+    held: Counter[str] = Counter()
+    most: Counter[str] = Counter()
+
+    async def one(key: str) -> None:
+        async with budget.slot(key):
+            held[key] += 1
+            most[key] = max(most[key], held[key])
+            most["all"] = max(most["all"], held.total())
+            await asyncio.sleep(rng.random() / 500)
+            held[key] -= 1
+        budget.attempted(key, worked=rng.random() < 0.7)
+
+    async with asyncio.timeout(60):
+        await asyncio.gather(*(one(rng.choice("abcdef")) for _ in range(600)))
+
+    assert 4 == most.pop("all")
+    assert 2 == max(most.values())
+    assert 0 == held.total()
+
+
+async def test_failing_keys_share_one_slot():
+    """However many keys fail, they have one slot; the others are not held up, and one that works again is out of it."""
+    budget = Budget(4, 2)
+    failing = [f"bad{number}" for number in range(60)]
+    for key in failing:
+        budget.attempted(key, worked=False)
+    budget.attempted("good", worked=True)
+    stuck = [asyncio.create_task(budget.acquire(key)) for key in failing]
+    await asyncio.sleep(0)
+    assert 1 == sum(task.done() for task in stuck)
+
+    assert ["good"] * 20 == await served(budget, ["good"] * 20)
+
+    budget.attempted("bad7", worked=True)
+    async with asyncio.timeout(5):
+        await stuck[7]
+    for task in stuck:
+        task.cancel()
+
+
+async def test_unknown_keys_leave_a_slot_to_those_that_work():
+    """At a start nothing is known of most keys: those that hang from the first request on do not take everything."""
+    budget = Budget(4, 2)
+    budget.attempted("good", worked=True)
+    stuck = [asyncio.create_task(budget.acquire(f"new{number}")) for number in range(60)]
+    await asyncio.sleep(0)
+
+    assert 3 == sum(task.done() for task in stuck)
+    assert ["good"] * 20 == await served(budget, ["good"] * 20)
+    for task in stuck:
+        task.cancel()
+
+
+async def test_a_closed_key_holds_nothing():
+    """A key that was asked to wait waits outside; its time comes by itself, or by opening all."""
+    budget = Budget(1, 1)
+    budget.close("late", 0.3)
+    waiting = asyncio.create_task(budget.acquire("late"))
+    assert ["other"] * 3 == await served(budget, ["other"] * 3)
+    assert not waiting.done()
+    async with asyncio.timeout(5):
+        await waiting
+    budget.release("late")
+
+    budget.close("late", 3600)
+    budget.attempted("late", worked=False)
+    waiting = asyncio.create_task(budget.acquire("late"))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    assert 3599 < budget.closed_for("late") <= 3600
+    budget.open_all()
+    async with asyncio.timeout(5):
+        await waiting
+    assert budget.promising("late")
+    budget.stop()
+
+
+@pytest.mark.parametrize("granted", [False, True])
+async def test_whoever_gives_up_leaves_nothing_behind(granted: bool):
+    """A wait that is cancelled keeps no slot, also where it was granted in that very moment."""
+    budget = Budget(1, 1)
+    await budget.acquire("a")
+    waiting = asyncio.create_task(budget.acquire("a"))
+    await asyncio.sleep(0)
+    if granted:
+        budget.release("a")
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    if not granted:
+        budget.release("a")
+
+    assert ["a", "b"] == await served(budget, ["a", "b"])
+
+
+async def test_a_hold_is_put_down_and_taken_up():
+    """Whoever waits for something else leaves the slot to others, and has one slot at most, whatever its tasks do at once."""
+    budget = Budget(1, 1)
+    async with Hold(budget, "slow") as hold:
+        hold.pause()
+        hold.pause()
+        assert ["other"] * 3 == await served(budget, ["other"] * 3)
+        await asyncio.gather(hold.resume(), hold.resume())
+        blocked = asyncio.create_task(budget.acquire("other"))
+        await asyncio.sleep(0)
+        assert not blocked.done()
+    async with asyncio.timeout(5):
+        await blocked
