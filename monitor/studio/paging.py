@@ -44,6 +44,7 @@ class Walk:
         self._offset = 0
         self.by_limit = False
         self._short = self._exceeded = False  # whether a page held fewer samples than were asked for, or more
+        self._repeated = False  # whether the last page brought no new sample
         self._ended = False
 
     @property
@@ -55,8 +56,8 @@ class Walk:
         """The range to ask for, of at most `size` samples; None at the end."""
         if self._ended or (self.total is not None and len(self.seen) == self.total):
             return None
-        if self.total is None:
-            return Span(self._offset, size)
+        if self.total is None:  # after a repetition fewer than are known, so that a server that does not honour `limit` shows it
+            return Span(self._offset, min(size, max(1, len(self.seen) - 1)) if self._repeated else size)
         if self._offset < self.total:
             return Span(self._offset, min(size, self.total - self._offset))
         # a server that leaves samples out of its pages may leave them out of its total, too: then there are more offsets than it says
@@ -79,17 +80,23 @@ class Walk:
         self.asked = max(self.asked, span.end, span.offset + len(ids))
         self._short |= len(ids) < span.limit
         self._exceeded |= len(ids) > span.limit
-        within = self.total is not None and span.offset < self.total
+        self._repeated = bool(ids) and not new
         if not ids:
             self.by_limit = True
-            self._ended = not within
+            self._ended = self.total is None or span.offset >= self.total
         elif new < len(ids) and again:
             self.by_limit = True
-        elif not new:
-            if not self._exceeded and (within or self.total is None):
-                raise Inconsistent(f"at offset {span.offset} only samples came that had come before: the server seems not to know `offset`")
-            self._ended = True
+        elif self._repeated:
+            self._repeats(span)
         self._offset = self.asked if self.by_limit else span.offset + len(ids)
+
+    def _repeats(self, span: Span) -> None:
+        """A range that was not asked for before brought nothing new."""
+        self._ended = self._exceeded or (self.total is not None and span.offset >= self.total)
+        unclear = self.total is None and span.limit >= len(self.seen) > 1  # all that the server has may be less than was asked for
+        if not self._ended and not unclear:
+            raise Inconsistent(f"at offset {span.offset} only samples came that had come before: the server seems not to know `offset`")
+        self.by_limit = True
 
     def check(self) -> None:
         """Whether the samples seen can be the whole set, once there is no range to ask for any more.

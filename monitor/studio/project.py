@@ -25,6 +25,8 @@ _training = msgspec.json.Decoder(wire.TrainingMetadata)
 _started = msgspec.json.Decoder(wire.JobStarted)
 _status = msgspec.json.Decoder(wire.JobStatus)
 
+LOOKED_AT = 50
+"""Samples that are looked at to tell whether there are results, where the first one has none."""
 _ANOMALY_TYPES = frozenset({"anomaly", "anomaly-gmm"})
 
 
@@ -56,12 +58,14 @@ class StudioProject:
 
     async def has_results(self, impulse_id: int, variant: str, category: str) -> bool:
         """Whether Studio holds any model-testing result."""
-        query = {"variant": variant, "impulseId": str(impulse_id), "category": category, "limit": "1", "offset": "0"}
+        query = {"variant": variant, "impulseId": str(impulse_id), "category": category, "offset": "0"}
         try:
-            page, _ = await self.page(query)
+            page, _ = await self.page({**query, "limit": "1"})
+            if not page.predictions and (page.result or page.total_count):  # the first sample may be one without results
+                page, _ = await self.page({**query, "limit": str(LOOKED_AT)})
         except NoResults:
             return False
-        return bool(page.result)
+        return bool(page.predictions)
 
     async def start_model_testing(self, impulse_id: int, variants: Sequence[str]) -> int:
         """Start a job that tests these variants of an impulse, at the expense of the project's compute; answers its number.
