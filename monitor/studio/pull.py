@@ -95,7 +95,7 @@ def _text(value: object) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, float):
-        return f"{value:.17g}" if value != int(value) else str(int(value))
+        return str(int(value)) if value.is_integer() else repr(value)
     return json.dumps(value, ensure_ascii=False)
 
 
