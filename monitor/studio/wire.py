@@ -118,6 +118,12 @@ class Page(Reply):
     total_count: int | None = None
 
 
+class AllResults(Reply):
+    """`classify/all/result`: of all that it holds, only why there are no results."""
+
+    no_results_because_thresholds_changed: Any = None
+
+
 class ImageScore(Wire):
     """One window of `structuredResult` or `details`: Studio's own score of the image."""
 
