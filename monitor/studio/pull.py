@@ -177,7 +177,7 @@ class _Reading:
         walk = Walk()
         async with aclosing(self._pages(walk)) as pages:
             async for page in pages:
-                builder.add(page)
+                await asyncio.to_thread(builder.add, page)
                 self._progress(len(walk.seen), walk.total)
         if not walk.seen:
             raise NoResults("Studio holds no model-testing results for this target; run model testing")
