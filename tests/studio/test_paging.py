@@ -269,9 +269,8 @@ async def test_another_category(counted: Any) -> None:
     assert 1 == len({offset for offset, _ in odd.asked})
 
 
-@pytest.mark.parametrize("category", [None, 7, ["testing"]])
-async def test_no_category(counted: Any, category: object) -> None:
-    """A sample that names no category, or nothing that could be one, passes."""
-    odd = OddStudio.of(30, category=category)
+async def test_no_category(counted: Any) -> None:
+    """Samples that name no category pass: older servers send none."""
+    odd = OddStudio.of(30, category=None)
     async with served(odd, counted) as project:
         assert 30 == (await pull(project, KEY)).samples
