@@ -47,6 +47,7 @@ class Sample(Wire):
     """One sample's own data. Its signed URLs and signature keys are not read."""
 
     added: str | None = None
+    category: str | None = None
     device_name: str | None = None
     metadata: msgspec.Raw = msgspec.Raw()
     image_dimensions: Size | None = None
@@ -115,6 +116,12 @@ class Page(Reply):
     predictions: list[Prediction] | None = None
     label_map_predictions: msgspec.Raw = msgspec.Raw()
     total_count: int | None = None
+
+
+class AllResults(Reply):
+    """`classify/all/result`: of all that it holds, only why there are no results."""
+
+    no_results_because_thresholds_changed: Any = None
 
 
 class ImageScore(Wire):
