@@ -151,6 +151,7 @@ class ColumnBuilder:
         windows.prediction.append(self._labels(_text(row.prediction)))
         windows.correct.append(UNSCORED if row.prediction_correct is None else CORRECT if row.prediction_correct else WRONG)
         windows.outcome.append(self._outcome_code(row.expected_anomaly_outcome))
+        windows.f1.append(_nan(row.f1_score))
         if row.bounding_boxes is not None:
             windows.sends_boxes = True
             for box in row.bounding_boxes:
@@ -378,6 +379,7 @@ class ColumnBuilder:
         detections, broken_detections = self._windows.boxes.columns(join.place, scored=True)
         self._left_out["unparsable"] += broken_truth + broken_detections
         images, rows = join.spread(self._images)
+        images[:, 1] = np.where(np.isnan(images[:, 1]), floats(self._windows.f1)[join.order], images[:, 1])
         sent = any(notes.debug_info for notes in self._blocks.values())
         return {
             "image_size": lean(floats(self._sizes).reshape(-1, 2)[samples.order].astype(np.int64)),

@@ -286,6 +286,7 @@ class WindowRows:
         self.sample, self.start, self.end = array("q"), array("d"), array("d")
         self.label, self.prediction = array("q"), array("q")
         self.correct, self.outcome = array("b"), array("b")
+        self.f1 = array("d")
         self.boxes, self.sends_boxes = BoxRows(), False
         self._pages: list[int] = []
         self._seen: set[bytes] = set()
@@ -294,7 +295,7 @@ class WindowRows:
         return len(self.sample)
 
     def _columns(self) -> tuple[array[int] | array[float], ...]:
-        return self.sample, self.start, self.end, self.label, self.prediction, self.correct, self.outcome
+        return self.sample, self.start, self.end, self.label, self.prediction, self.correct, self.outcome, self.f1
 
     def end_page(self, first: int) -> None:
         """Forget what came since `first` where a page before held the same: servers repeat all predictions on every page."""

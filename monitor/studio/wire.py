@@ -119,6 +119,7 @@ class Prediction(Wire):
     end_ms: float | None = None
     label: str | int | float | None = None
     prediction_correct: bool | None = None
+    f1_score: float | None = None
     bounding_boxes: list[Box] | None = None
     expected_anomaly_outcome: Any = None
     label_map_predictions: msgspec.Raw = msgspec.Raw()
