@@ -12,7 +12,7 @@ from monitor.results import Block, BlockKind
 from monitor.studio import wire
 from monitor.studio.budget import Hold
 from monitor.studio.client import LONGEST_CLOSED, Caller, Client
-from monitor.studio.columns import timestamp
+from monitor.studio.dates import timestamp
 
 T = TypeVar("T", bound=wire.Reply)
 
