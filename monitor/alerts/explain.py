@@ -12,7 +12,7 @@ from monitor import wording
 from monitor.alerts.rules import Above, AnomalyDrift, Below, Drop, KeyExpiring, PullFailing, ResultsVanished, Rise, Rule, Subject
 from monitor.alerts.verdicts import Answer, Verdict
 from monitor.errors import PullState
-from monitor.evaluate.change import MAP
+from monitor.evaluate.change import LABELS, MAP, THRESHOLDS, Change
 from monitor.evaluate.drift import Drift
 from monitor.evaluate.figures import Interval
 from monitor.evaluate.martingale import ALARM
@@ -154,12 +154,16 @@ def _sentences(rule: Rule, found: Verdict) -> Iterator[str]:
             yield f"The rule fires {beyond} {limit}, and resolves {back} back inside"
         case Drop() | Rise() as moved:
             yield _moved(rule, moved, found)
-            if found.change is not None and moved.metric == MAP:
-                yield (
-                    "Judged is model + labels on the shared images: added, removed and total also hold what the size of the set does to mAP"
-                )
-            if found.exact:
-                yield "Changed labels or removed samples alone exceed the margin: no sampling noise, so the p-value does not matter"
+            if found.change is not None:
+                yield from map(_first_upper, wording.remarks(found.change))
+                if moved.metric == MAP:
+                    thresholds = " + thresholds" if found.change.causes.get(THRESHOLDS) else ""
+                    yield (
+                        f"Judged is model + labels{thresholds} on the shared images: "
+                        "added, removed and total also hold what the size of the set does to mAP"
+                    )
+                if found.exact:
+                    yield f"{_exact(found.change)} alone exceed the margin: no sampling noise, so the p-value does not matter"
             if found.interval is not None:
                 yield f"The 95 % interval is {_range(moved.metric, found.interval)}"
             direction = "drop" if isinstance(moved, Drop) else "rise"
@@ -187,6 +191,12 @@ def _moved(rule: Rule, moved: Drop | Rise, found: Verdict) -> str:
         return text
     causes, words = ", ".join(wording.causes(change)), wording.conclusion(change)
     return f"{text}: {causes}: {words}" if causes else f"{text}: {words}"
+
+
+def _exact(change: Change) -> str:
+    """What exceeds the margin although no chance is in it."""
+    found = [f"changed {cause}" for cause in (LABELS, THRESHOLDS) if change.causes.get(cause)]
+    return _first_upper(" and ".join(found))
 
 
 def _drift(drift: Drift, causes: tuple[str, ...], significance: float) -> Iterator[str]:

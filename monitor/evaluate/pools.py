@@ -171,16 +171,22 @@ def macro_f1(runs: Sequence[ResultSet]) -> Sums:
 
 
 def mean_image_f1(runs: Sequence[ResultSet]) -> Sums:
-    """Mean over images of FOMO's F1: from its counts, else the reported one."""
+    """Mean over images of FOMO's F1."""
     columns = []
     for run in runs:
-        counts = _counts(run.fomo, run.windows)
-        reported = np.full(run.windows, np.nan) if run.reported_f1 is None else run.reported_f1
-        f1 = np.where(counts[0] >= 0, _f1(*counts), reported)
+        f1 = image_scores(run)
         known = ~np.isnan(f1)
         sample = run.sample[known]
         columns.append(np.column_stack([np.bincount(sample, f1[known], run.samples), np.bincount(sample, minlength=run.samples)]))
     return Sums(np.concatenate(columns), _ratio)
+
+
+def image_scores(run: ResultSet) -> FloatArray:
+    """float64[m], FOMO's F1 of each image: from its counts, else the reported one, else NaN."""
+    counts = _counts(run.fomo, run.windows)
+    reported = np.full(run.windows, np.nan) if run.reported_f1 is None else run.reported_f1
+    f1: FloatArray = np.where(counts[0] >= 0, _f1(*counts), reported)
+    return f1
 
 
 def box_map(runs: Sequence[ResultSet]) -> Images | None:
