@@ -19,6 +19,10 @@ import numpy.typing as npt
 IntArray = npt.NDArray[np.integer]
 FloatArray = npt.NDArray[np.float64]
 
+FINGERPRINT_VERSION = 2
+"""Of what a reply of Studio is read as, and of the formula of its fingerprint. Raised, once per release, where the same
+reply gives other columns or another fingerprint: what is stored is then brought up before anything is compared with it."""
+
 UNCERTAIN = "uncertain"
 """Studio's prediction for a window whose best confidence is below the block's `min_score`."""
 

@@ -80,7 +80,7 @@ async def test_first_run_is_the_baseline(service: Service) -> None:
     async with store_of(service) as store:
         pinned = await store.baseline(GESTURES, "pinned")
     assert pinned is not None
-    assert (first.id, "the first good run") == (pinned.run_id, pinned.why)
+    assert (first.id, "first run here: nothing to compare with") == (pinned.run_id, pinned.why)
 
 
 async def test_what_changed_is_told(service: Service) -> None:

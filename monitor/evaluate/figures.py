@@ -11,6 +11,10 @@ from dataclasses import dataclass, field
 
 from monitor.results import Block
 
+FIGURES_VERSION = 2
+"""Of the formulas of all figures, comparisons and causes. Raised, once per release, where one of them gives another value
+for the same result set: what is stored of a baseline is then computed anew before anything is compared with it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:

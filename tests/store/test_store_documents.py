@@ -33,7 +33,7 @@ def test_standard_json() -> None:
     """Other programs can read it: ASCII, nested objects for pairs, no NaN; NumPy's numbers are numbers."""
     evaluation = replace(EVALUATION, regression=Regression(np.float64(1.5), math.inf, math.nan, None))
     text = dump_evaluation(evaluation)
-    document = json.loads(text, parse_constant=pytest.fail)
+    document = json.loads(text, parse_constant=pytest.fail)["content"]
 
     assert text.isascii()
     assert document["quality"]["confusion"] == {"idle": {"snake": 3, "uncertain": 1}, "": {"idle": 1}}
