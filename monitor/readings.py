@@ -68,13 +68,25 @@ def block_as_now(block: Block, blocks: tuple[Block, ...]) -> Block:
 
 def without_repeats(results: ResultSet) -> ResultSet:
     """The set with each window once: those of a sample that agree in bounds, which are known, and in all that was said of them."""
-    known = results.start_ms >= 0
-    columns = [results.sample, *_window_columns(results)]
-    rows = np.column_stack([np.asarray(column, np.float64).reshape(results.windows, -1) for column in columns])
-    rows = np.ascontiguousarray(np.where(np.isnan(rows), np.nan, np.round(rows, _DIGITS) + 0.0))
-    first = np.zeros(results.windows, bool)
-    first[np.unique(rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).ravel(), return_index=True)[1]] = True
-    return results if (first | ~known).all() else _take(results, np.flatnonzero(first | ~known))
+    suspects = _at_one_place(results)
+    if not len(suspects):
+        return results
+    columns = [np.asarray(column[suspects], np.float64) for column in (results.sample, *_window_columns(results))]
+    rows = np.column_stack([column.reshape(len(suspects), -1) for column in columns])
+    rows = np.where(np.isnan(rows), np.nan, np.round(rows, _DIGITS) + 0.0)  # one bit pattern for each value
+    _, first = np.unique(np.ascontiguousarray(rows).view(f"V{rows.itemsize * rows.shape[1]}").ravel(), return_index=True)
+    repeats = np.delete(suspects, first)
+    return _take(results, np.delete(np.arange(results.windows), repeats)) if len(repeats) else results
+
+
+def _at_one_place(results: ResultSet) -> npt.NDArray[np.intp]:
+    """The windows (ascending) that share sample and known bounds with another one: few or none, so that telling them apart costs little."""
+    bounds = (results.end_ms, results.start_ms, results.sample)
+    order = np.lexsort(bounds)
+    alike = np.logical_and.reduce([column[order][1:] == column[order][:-1] for column in bounds])
+    alike = np.concatenate([[False], alike, [False]])
+    suspects = order[(alike[1:] | alike[:-1])[: len(order)]]
+    return np.sort(suspects[results.start_ms[suspects] >= 0])
 
 
 def _window_columns(results: ResultSet) -> list[Array]:

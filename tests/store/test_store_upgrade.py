@@ -6,12 +6,11 @@ import asyncio
 import gzip
 import json
 import lzma
-import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,10 +25,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from monitor.alerts.states import AlertState, Phase
 from monitor.app import App
 from monitor.evaluate.comparison import Comparison
-from monitor.evaluate.figures import FIGURES_VERSION
 from monitor.evaluate.headline import headlines
 from monitor.judge import stored
-from monitor.results import FINGERPRINT_VERSION
 from monitor.simulator import Studio, load_recorded, serve
 from monitor.simulator.recorded import RecordedProject
 from monitor.store import Message, Run, Store
@@ -116,13 +113,10 @@ async def kept(url: str) -> Kept:
         )
 
 
-@asynccontextmanager
-async def running(release: str, studio: Studio, folder: Path, **fields: Any) -> AsyncIterator[App]:
-    """The service on the store and the Studio, an hour after the release was stopped, until it is left."""
-    began = time.time()
-    path = folder / "monitor.yaml"
-    async with serve(studio) as url:
-        content = {
+def configuration(release: str, studio: Studio, url: str) -> str:
+    """A configuration of the service, as the release had it."""
+    return yaml.safe_dump(
+        {
             "studio": {"url": url},
             "schedule": {"every": "1s"},
             "stale_after": "1d",
@@ -132,7 +126,16 @@ async def running(release: str, studio: Studio, folder: Path, **fields: Any) -> 
             "notify": [{"name": "nobody", "webhook": {"url": "http://127.0.0.1:9/"}}],
             "alerts": [{"alert": PENDING, "metric": "mean_f1", "below": 0.9, "for": "3 pulls", "severity": "info"}],
         }
-        path.write_text(yaml.safe_dump(content | fields))
+    )
+
+
+@asynccontextmanager
+async def running(release: str, studio: Studio, folder: Path) -> AsyncIterator[App]:
+    """The service on the store and the Studio, an hour after the release was stopped, until it is left."""
+    began = time.time()
+    path = folder / "monitor.yaml"
+    async with serve(studio) as url:
+        path.write_text(configuration(release, studio, url))
         async with App(path, clock=lambda: LATER + time.time() - began) as app:
             yield app
 
@@ -156,14 +159,19 @@ def standing(state: AlertState) -> tuple[object, ...]:
 async def test_everything_is_there_and_nothing_is_raised(release: str, studio: Studio, tmp_path: Path) -> None:
     """History, baselines, alerts, drift and messages outlive the upgrade; an unchanged result set is none that is new."""
     before = await kept(release)
-    assert {phase: True for phase in (Phase.FIRING, Phase.PENDING)}.items() <= {
-        state.phase: True for state in before.alerts.values()
-    }.items()
+    assert {Phase.FIRING, Phase.PENDING} <= {state.phase for state in before.alerts.values()}
     async with running(release, studio, tmp_path) as app:
         await pulled(app)
         comparisons = {target: shown.comparison for target, shown in app.board.snapshots.items()}
     after = await kept(release)
 
+    assert_nothing_moved(before, after)
+    for target, comparison in comparisons.items():
+        assert_of_today(comparison, after, target)
+
+
+def assert_nothing_moved(before: Kept, after: Kept) -> None:
+    """All is there, the runs since say that nothing changed, and alerts, drift and messages are where they were."""
     assert TARGETS == sorted(before.runs) == sorted(after.runs)
     for target in TARGETS:
         count = len(before.runs[target])
@@ -179,8 +187,6 @@ async def test_everything_is_there_and_nothing_is_raised(release: str, studio: S
     assert {key: standing(state) for key, state in before.alerts.items()} == {key: standing(state) for key, state in after.alerts.items()}
     assert [message.payload for message in before.messages] == [message.payload for message in after.messages]
     assert before.evidence == after.evidence
-    for target, comparison in comparisons.items():
-        assert_of_today(comparison, after, target)
 
 
 def assert_of_today(comparison: Comparison | None, after: Kept, target: str) -> None:
@@ -196,7 +202,7 @@ def assert_of_today(comparison: Comparison | None, after: Kept, target: str) -> 
 
 
 async def test_alerts_go_on_from_where_they_stood(release_sqlite: str, studio: Studio, pages: dict[str, Any], tmp_path: Path) -> None:
-    """The next result set that is really another one counts as the second pull of a pending alert, and drift goes on with the new samples only."""
+    """The next result set that is really another one counts as the second pull of a pending alert."""
     before = await kept(release_sqlite)
     pending = next(target for (name, target), state in before.alerts.items() if name == PENDING and state.phase is Phase.PENDING)
     number = pending.partition("-")[0]
@@ -215,13 +221,6 @@ async def test_alerts_go_on_from_where_they_stood(release_sqlite: str, studio: S
 
     assert (1, 2) == (before.alerts[PENDING, pending].held, after.alerts[PENDING, pending].held)
     assert after.runs[pending][-1].changed
-
-
-@dataclass(frozen=True)
-class Upgrade:
-    """Another formula or another reading of the next release."""
-
-    change: Callable[[pytest.MonkeyPatch], None]
 
 
 def _other_formula(patch: pytest.MonkeyPatch) -> None:
@@ -272,24 +271,26 @@ def _figures_by_other_formulas(patch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("change", [_other_formula, _texts_are_read, _figures_by_other_formulas])
 async def test_whatever_formula_changes(
-    release: str, studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[pytest.MonkeyPatch], None]
+    release_sqlite: str, studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[pytest.MonkeyPatch], None]
 ) -> None:
     """Another formula of the fingerprint, more that is read, or other figures: the same holds, and baselines are by the new formula."""
-    before = await kept(release)
+    before = await kept(release_sqlite)
     change(monkeypatch)
-    async with running(release, studio, tmp_path) as app:
+    async with running(release_sqlite, studio, tmp_path) as app:
         await pulled(app)
         comparisons = {target: shown.comparison for target, shown in app.board.snapshots.items()}
-    after = await kept(release)
+    after = await kept(release_sqlite)
 
-    for target in TARGETS:
-        assert not any(run.changed for run in after.runs[target][len(before.runs[target]) :])
-        assert_of_today(comparisons[target], after, target)
-        comparison = comparisons[target]
+    assert_nothing_moved(before, after)
+    for target, comparison in comparisons.items():
+        assert_of_today(comparison, after, target)
         assert comparison is not None
         assert not any("threshold" in note for note in comparison.notes)
-    assert {key: standing(state) for key, state in before.alerts.items()} == {key: standing(state) for key, state in after.alerts.items()}
-    assert before.evidence == after.evidence
+    if change is _texts_are_read:
+        async with Store(release_sqlite) as store:
+            assert {"max"} == {
+                memory.block.texts["method"] for target in TARGETS for memory in (await store.drift_memories(target)).values()
+            }
     if change is _figures_by_other_formulas:
         old, new = (next(run for run in one.runs[TARGETS[0]] if run.id == one.pinned[TARGETS[0]][0]) for one in (before, after))
         assert old.evaluation is not None
@@ -297,3 +298,107 @@ async def test_whatever_formula_changes(
         assert old.evaluation.quality is not None
         assert new.evaluation.quality is not None
         assert new.evaluation.quality.accuracy == old.evaluation.quality.accuracy / 2
+
+
+async def test_two_at_once(release: str, studio: Studio, tmp_path: Path) -> None:
+    """Two processes that bring up the same targets at the same time do it once, and neither raises anything."""
+    before = await kept(release)
+    folders = [tmp_path / name for name in ("one", "other")]
+    for folder in folders:
+        folder.mkdir()
+    async with running(release, studio, folders[0]) as one, running(release, studio, folders[1]) as other:
+        await asyncio.gather(pulled(one), pulled(other))
+    after = await kept(release)
+
+    assert_nothing_moved(before, after)
+
+
+_KILLED = """
+import asyncio, os, signal, sys, time
+from pathlib import Path
+from monitor.app import App
+from monitor.store import Transaction
+
+began, left, brought_up = time.time(), [int(sys.argv[2])], Transaction.bring_up
+
+async def killed(self, *arguments):
+    done = await brought_up(self, *arguments)
+    left[0] -= 1
+    if left[0] == 0:
+        os.kill(os.getpid(), signal.SIGKILL)  # what was written is not committed
+    return done
+
+async def main():
+    Transaction.bring_up = killed
+    async with App(Path(sys.argv[1]), clock=lambda: LATER + time.time() - began):
+        await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(("release", "after_so_many"), [("sqlite", 1), ("sqlite", 14), ("postgresql", 8)], indirect=["release"])
+async def test_killed_half_way(release: str, studio: Studio, tmp_path: Path, after_so_many: int) -> None:
+    """A process that is killed while it brings up a run leaves nothing half done: the next one goes on, and all is as it was."""
+    before = await kept(release)
+    path = tmp_path / "killed.yaml"
+    async with serve(studio) as url:
+        path.write_text(configuration(release, studio, url))
+        program = _KILLED.replace("LATER", str(LATER - 60))
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", program, str(path), str(after_so_many), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        code = await asyncio.wait_for(process.wait(), 60)
+    half = await kept(release)
+    async with running(release, studio, tmp_path) as app:
+        await pulled(app)
+    after = await kept(release)
+
+    assert -signal.SIGKILL == code
+    old = [run.versions.comparable for runs in half.runs.values() for run in runs if run.id in {row[0] for row in half.pinned.values()}]
+    assert False in old
+    assert_nothing_moved(before, after)
+
+
+async def test_a_damaged_result_set_costs_its_target_only(release_sqlite: str, studio: Studio, tmp_path: Path) -> None:
+    """A pinned baseline whose result set cannot be read says so; it costs no pull, and the other targets are brought up."""
+    before = await kept(release_sqlite)
+    damaged, _, _ = before.pinned[TARGETS[0]]
+    engine = create_async_engine(parse(release_sqlite))
+    async with engine.begin() as connection:
+        where = "id = (SELECT result_set_id FROM run WHERE id = :run)"
+        await connection.execute(text(f"UPDATE result_set SET data = :data WHERE {where}"), {"data": b"PK", "run": damaged})
+    await engine.dispose()
+    async with running(release_sqlite, studio, tmp_path) as app:
+        await pulled(app)
+        shown = {target: found.comparison for target, found in app.board.snapshots.items()}
+    after = await kept(release_sqlite)
+
+    broken = shown.pop(TARGETS[0])
+    assert broken is not None
+    assert broken.broken
+    assert "pin another run" in broken.notes[0]
+    for target, comparison in shown.items():
+        assert_of_today(comparison, after, target)
+    assert_nothing_moved(before, after)
+
+
+@pytest.mark.parametrize("mode", [{"mode": "previous"}, {"mode": "rolling", "age": "1m"}])
+async def test_baselines_of_other_modes(release_sqlite: str, studio: Studio, tmp_path: Path, mode: dict[str, str]) -> None:
+    """A run that another mode chooses is brought up as well before anything is compared with it."""
+    path = tmp_path / "monitor.yaml"
+    began = time.time()
+    async with serve(studio) as url:
+        path.write_text(configuration(release_sqlite, studio, url) + yaml.safe_dump({"baseline": mode}))
+        async with App(path, clock=lambda: LATER + time.time() - began) as app:
+            await pulled(app)
+            shown = {target: found.comparison for target, found in app.board.snapshots.items()}
+    async with Store(release_sqlite) as store:
+        for target, comparison in shown.items():
+            row = await store.baseline(target, mode["mode"])
+            assert row is not None
+            run = await store.run(row.run_id)
+            assert run is not None
+            assert comparison is not None
+            assert run.versions.comparable
+            assert (run.fingerprint, run.finished) == (comparison.baseline.fingerprint, comparison.baseline.timestamp)

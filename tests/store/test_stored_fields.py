@@ -35,8 +35,8 @@ def reached(kind: Any, known: set[type] | None = None) -> Iterator[type]:
     known = set() if known is None else known
     for inner in typing.get_args(kind):
         yield from reached(inner, known)
-    named = isinstance(kind, type) and issubclass(kind, tuple) and hasattr(kind, "_fields")
-    if (isinstance(kind, type) and dataclasses.is_dataclass(kind) or named) and kind not in known:
+    is_record = isinstance(kind, type) and (dataclasses.is_dataclass(kind) or hasattr(kind, "_fields"))
+    if is_record and kind not in known:
         known.add(kind)
         yield kind
         for inner in typing.get_type_hints(kind).values():
