@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from monitor.results import UNSCORED, Block, Boxes, Confidences, FloatArray, FomoCounts, IntArray, Points, ResultSet
+from monitor.results import UNSCORED, Block, BlockKind, Boxes, Confidences, FloatArray, FomoCounts, IntArray, Points, ResultSet
 
 _DIGITS = 9  # to which scores are compared, as the fingerprint has it
 _ANOMALY = "anomaly"
+_AGGREGATION, _MEAN = "anomaly_scoring_aggregation_method", "mean"
 _PER_WINDOW = ("start_ms", "end_ms", "label", "prediction", "correct")
 _PER_WINDOW_OPTIONAL = ("expected_anomaly", "reported_map", "reported_f1")
 _COUNTS = ("true_positives", "false_positives", "false_negatives")
@@ -48,7 +49,8 @@ def carried_over(stored: ResultSet, read: ResultSet) -> ResultSet:
     """A stored set as this version would have read it, as far as that can be known.
 
     Windows that came twice count once; a block's kind, and its thresholds that are texts where none was stored, are those
-    of the same block now; a class `anomaly` that this version takes for no class of the block is none.
+    of the same block now; a class `anomaly` that this version takes for no class of the block is none. Scores of a visual
+    anomaly block that were maxima, although Studio decides on means, are not known: nothing is compared with them.
 
     Args:
         stored: As another version read and stored it.
@@ -58,7 +60,8 @@ def carried_over(stored: ResultSet, read: ResultSet) -> ResultSet:
     known = {(block.id, block.type): block for block in read.blocks}
     blocks = tuple(_as_now(block, known.get((block.id, block.type))) for block in stored.blocks)
     confidences = {block: _classes_as_now(found, read.confidences.get(block)) for block, found in stored.confidences.items()}
-    return replace(stored, blocks=blocks, confidences=confidences)
+    anomaly = {block: scores for block, scores in stored.anomaly.items() if block not in _maxima_for_means(stored, read)}
+    return replace(stored, blocks=blocks, confidences=confidences, anomaly=anomaly)
 
 
 def block_as_now(block: Block, blocks: tuple[Block, ...]) -> Block:
@@ -131,6 +134,16 @@ def _as_now(block: Block, now: Block | None) -> Block:
     return block if now is None else replace(block, kind=now.kind, texts=block.texts or now.texts)
 
 
+def _maxima_for_means(stored: ResultSet, read: ResultSet) -> set[int]:
+    """Visual anomaly blocks whose stored scores are maxima because their aggregation method was not read: it is the mean."""
+    unread = {block.id for block in stored.blocks if _AGGREGATION not in block.texts}
+    return {
+        block.id
+        for block in read.blocks
+        if block.id in unread and block.kind is BlockKind.VISUAL_ANOMALY and block.texts.get(_AGGREGATION, "").strip().lower() == _MEAN
+    }
+
+
 def _classes_as_now(stored: Confidences, now: Confidences | None) -> Confidences:
     if now is None or _ANOMALY in now.classes or _ANOMALY not in stored.classes:
         return stored
@@ -169,7 +182,8 @@ def _same_scores(stored: ResultSet, read: ResultSet) -> bool:
             return False
         if not _agree(_columns_of(before, shared), _columns_of(now, shared), None):
             return False
-    return all(_agree(scores, read.anomaly.get(block), None) for block, scores in stored.anomaly.items())
+    others = _maxima_for_means(stored, read)
+    return all(block in others or _agree(scores, read.anomaly.get(block), None) for block, scores in stored.anomaly.items())
 
 
 def _same_boxes(stored: ResultSet, read: ResultSet) -> bool:

@@ -182,3 +182,17 @@ def test_repeats_take_their_boxes_with_them() -> None:
     assert [0, 1] == kept.label.tolist()
     assert kept.score is not None
     assert [0.1, 0.9] == kept.score.tolist()
+
+
+def test_maxima_that_are_means_today() -> None:
+    """Scores of images that were maxima, where Studio decides on means, are no change, and a baseline's are compared with nothing."""
+    means = {"anomaly_scoring_aggregation_method": "mean"}
+    visual = Block(4, "keras-visual-anomaly", BlockKind.VISUAL_ANOMALY, "Visual", {"min_anomaly_score": 2.6}, means)
+    now = replace(read(), blocks=(read().blocks[0], visual))
+    stored = without_texts(replace(now, anomaly={4: now.anomaly[4] * 2}))
+
+    assert same_content(stored, now)
+    assert {} == carried_over(stored, now).anomaly
+    other = replace(now, blocks=(now.blocks[0], replace(visual, texts={"anomaly_scoring_aggregation_method": "max"})))
+    assert not same_content(stored, other)
+    assert [4] == list(carried_over(stored, other).anomaly)
