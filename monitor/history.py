@@ -56,7 +56,8 @@ def runs_as_table(runs: Sequence[Run]) -> Table:
         figures = [_with_change(row[metric], run.comparison, metric) for metric in used]
         samples = "" if row["samples"] is None else str(row["samples"])
         shown = (run.fingerprint or "")[:_SHOWN] + mark
-        table.add_row(str(run.id), when(run.finished), run.target_id, str(run.state), shown or run.error, samples, *figures)
+        told = f"{shown} {run.unreadable or ''}".strip() or run.error
+        table.add_row(str(run.id), when(run.finished), run.target_id, str(run.state), told, samples, *figures)
     return table
 
 
@@ -72,7 +73,7 @@ def _row(run: Run) -> dict[str, Any]:
         "samples": run.evaluation.samples if run.evaluation else None,
         "windows": run.evaluation.windows if run.evaluation else None,
         **{metric: figures[metric].value if metric in figures else None for metric in METRICS},
-        "error": run.error or None,
+        "error": run.error or (str(run.unreadable) if run.unreadable else None),
     }
 
 
@@ -110,6 +111,8 @@ class BaselineStatus:
         if self.run is None:
             return ("the run is no longer in the store: nothing is compared, pin another one",)
         found = self.comparison
+        if self.run.unreadable is not None:
+            return (str(self.run.unreadable),)
         if found is None:
             return ("no run was compared with it yet",)
         notes = list(found.notes)

@@ -11,7 +11,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import structlog
@@ -125,7 +125,7 @@ class Judge:
         if watched is None:
             return []
         subject, now = watched.subject, self._clock()
-        states = await self._states(tx, subject.id)
+        states = await _locked(tx, subject.id)
         moved: list[AlertState] = []
         told: list[Transition] = []
         for rule in self._matching(subject):
@@ -161,7 +161,7 @@ class Judge:
         """Move a subject's alerts on, in a transaction of its own; afterwards those are shown that the store has."""
         async with self.lock(subject_id):
             async with self._store.transaction() as tx:
-                states = await self._states(tx, subject_id)
+                states = await _locked(tx, subject_id)
                 moves = self._moves(subject_id, states)
                 over = [step.state for step in moves if self._over(step.state)]
                 for state in over:
@@ -214,17 +214,42 @@ class Judge:
     def _matching(self, subject: Subject) -> list[Rule]:
         return [rule for rule in self._rules if rule.matches(subject)]
 
-    async def _states(self, tx: Transaction, subject_id: str) -> dict[str, AlertState]:
-        await tx.lock(f"alerts of {subject_id}")  # while the number of shards changes, two processes may have the same target
-        return {state.alertname: state for state in await stored(tx, subject_id)}
-
     async def _write(self, tx: Transaction, states: Iterable[AlertState], told: Iterable[Transition]) -> None:
-        for state in states:
-            await tx.put_state(State(_ALERT, state.target_id, state.alertname, dump(state)))
+        await _put(tx, states)
         for transition in told:
             content = dump(transition)
             for queue in self._queues:
                 await tx.enqueue(Message(queue, f"{transition.alertname}/{transition.target_id}", self._clock(), content))
+
+
+async def _locked(tx: Transaction, subject_id: str) -> dict[str, AlertState]:
+    """A subject's states by name, which no other transaction moves until this one ends."""
+    await tx.lock(f"alerts of {subject_id}")  # while the number of shards changes, two processes may have the same target
+    return {state.alertname: state for state in await stored(tx, subject_id)}
+
+
+async def _put(tx: Transaction, states: Iterable[AlertState]) -> None:
+    for state in states:
+        await tx.put_state(State(_ALERT, state.target_id, state.alertname, dump(state)))
+
+
+async def refer(tx: Transaction, subject_id: str, before: str, after: str) -> list[AlertState]:
+    """Let the verdicts on a result set be on the same one under its new fingerprint, so that it is not judged once more.
+
+    Args:
+        tx: The one in which the result set gets the other fingerprint.
+        subject_id: The target.
+        before, after: The fingerprints.
+
+    Returns:
+        The states that this changed; to be handed to `Judge.show` once they are on the disk.
+    """
+    found = []
+    for state in (await _locked(tx, subject_id)).values():
+        if state.judged is not None and state.judged.fingerprint == before:
+            found.append(replace(state, judged=replace(state.judged, fingerprint=after)))
+    await _put(tx, found)
+    return found
 
 
 def _log(before: AlertState | None, after: AlertState) -> None:

@@ -10,24 +10,27 @@ import hashlib
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
 
 from monitor.config import BaselineConfig
 from monitor.errors import PullState
+from monitor.evaluate import EvaluationSettings, evaluate
 from monitor.evaluate.comparison import BaselineFigures, Comparison, compare
 from monitor.evaluate.drift import DriftMemory, Side
-from monitor.evaluate.figures import Evaluation
-from monitor.judge import Judge
-from monitor.results import ResultSet
+from monitor.evaluate.figures import FIGURES_VERSION, Evaluation
+from monitor.judge import Judge, refer
+from monitor.readings import block_as_now, carried_over, same_content
+from monitor.results import FINGERPRINT_VERSION, ResultSet
 from monitor.snapshots import Snapshot
-from monitor.store import Baseline, Run, Store, StoreCorrupt, StoreError, StoreTooNew, Transaction
+from monitor.store import Baseline, Run, Store, StoreCorrupt, StoreError, StoreTooNew, Transaction, Versions
 from monitor.targets import Target
 
 PINNED = "pinned"
-FIRST_RUN = "the first good run"
+FIRST_RUN = "first run here: nothing to compare with"
+CLEARED = "the first good run since the baseline was cleared"
 OTHER_FILTERS = "the first good run with these filters"
 
 log = structlog.get_logger()
@@ -59,10 +62,12 @@ class Policy:
     Attributes:
         baseline: Mode and age.
         selection: Which samples are taken, as `FilterConfig.text` says it; runs with another selection are no baseline.
+        settings: With which the figures of a baseline are computed anew where other formulas made them.
     """
 
     baseline: BaselineConfig
     selection: str = ""
+    settings: EvaluationSettings = field(default_factory=EvaluationSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +79,14 @@ class _Compared:
         baseline: The run it is with; None where it is the current one, or none.
         pinned: The number of the pinned run it was made under; None where the current run becomes the pinned one.
         memories: To be kept for the next comparison; None where nothing advanced.
+        first: Whether the store has no good run of the target yet.
     """
 
     comparison: Comparison | None = None
     baseline: Run | None = None
     pinned: int | None = None
     memories: dict[int, DriftMemory] | None = None
+    first: bool = False
 
 
 def seed_of(target_id: str, fingerprint: str) -> int:
@@ -100,6 +107,8 @@ class Memory:
         self.store, self._workers, self._judge = store, workers, judge
         self._pinned_run: dict[str, int | None] = {}
         self._lost: set[str] = set()  # targets whose last good run was not written: what the store knows is older than what is shown
+        self._current: set[str] = set()  # targets whose last good run is known to be of today's formulas
+        self._outdated: set[str] = set()  # targets whose shown comparison was made by other formulas than today's
 
     async def recall(self, target: Target, stale_after: float) -> Snapshot | None:
         """What the store knows of a target's last runs; None where it knows none, or cannot be asked.
@@ -119,6 +128,10 @@ class Memory:
         shown = Snapshot(target, stale_after, last[0].state, last[0].finished, error=last[0].error)
         if good is None:
             return shown
+        if good.unreadable is not None:
+            log.warning("run.figures_unreadable", target=target.key.id, error=str(good.unreadable))
+        if good.versions.comparison != FIGURES_VERSION:
+            self._outdated.add(target.key.id)
         return replace(
             shown,
             last_success=good.finished,
@@ -128,6 +141,73 @@ class Memory:
             comparison=good.comparison,
             trained=good.trained,
             impulse_stale=good.impulse_stale,
+        )
+
+    async def bring_up(self, policy: Policy, before: Snapshot, found: Found) -> Snapshot:
+        """Make a target's last good run one of today's formulas, if others made it; never raises for the store's sake.
+
+        What Studio says unchanged is then no new result set, whatever became of the formulas and of what is read.
+
+        Args:
+            policy: How the baseline is chosen.
+            before: What was known before the run.
+            found: What the pull found.
+
+        Returns:
+            What was known before, under the fingerprint of today.
+        """
+        target_id = before.target.key.id
+        if target_id in self._current or self.store.problem is not None:
+            return before
+        try:
+            last = await self.store.last_good(target_id)
+            after = await self._brought_up(policy, last, found) if last is not None else None
+        except (StoreCorrupt, StoreTooNew) as error:
+            log.warning("run.not_brought_up", target=target_id, error=str(error))
+            if self.store.problem is None:
+                self._current.add(target_id)  # no other attempt can read what is damaged
+            return before
+        except StoreError as error:
+            log.warning("run.not_brought_up", target=target_id, error=str(error))
+            return before
+        self._current.add(target_id)
+        if last is None or after is None or before.fingerprint != last.fingerprint:
+            return before
+        return replace(before, fingerprint=after.fingerprint)
+
+    async def _brought_up(self, policy: Policy, run: Run, found: Found) -> Run:
+        """A good run of the store as today's formulas have it, in the store too; itself where they made it.
+
+        Raises:
+            StoreCorrupt, StoreTooNew: Its result set cannot be read, or be computed with.
+        """
+        if run.versions.comparable or run.id is None or run.fingerprint is None:
+            return run
+        stored = (await self._side(run)).results
+        try:
+            results, fingerprint, evaluation = await self._in_worker(_computed_anew, run, stored, found, policy.settings)
+        except Exception as error:  # a bug, or content that no formula expected, must cost no pull
+            log.exception("run.not_brought_up", target=run.target_id, run=run.id)
+            raise StoreCorrupt(f"the figures of run {run.id} of {run.target_id} cannot be computed anew ({error!r})") from error
+        packed = await self.store.pack(run.target_id, results, fingerprint)
+        moved = []
+        async with self._judge.lock(run.target_id) if self._judge else nullcontext():
+            async with self.store.transaction() as tx:
+                if await tx.bring_up(run, packed, evaluation):
+                    moved = await refer(tx, run.target_id, run.fingerprint, fingerprint)
+                    await self._bring_up_memories(tx, run.target_id, found.results)
+            if self._judge:
+                self._judge.show(moved)
+        log.info("run.brought_up", target=run.target_id, run=run.id, unchanged=fingerprint == found.fingerprint)
+        versions = replace(Versions(), comparison=run.versions.comparison)
+        return replace(run, fingerprint=fingerprint, evaluation=evaluation, versions=versions, unreadable=None)
+
+    async def _bring_up_memories(self, tx: Transaction, target_id: str, read: ResultSet) -> None:
+        """Let what drift remembers of blocks say what another version did not read of them: else each would count as another model."""
+        memories = await tx.drift_memories(target_id)
+        now = {number: replace(memory, block=block_as_now(memory.block, read.blocks)) for number, memory in memories.items()}
+        await tx.replace_drift_memories(
+            target_id, {number: memory for number, memory in now.items() if memory.block != memories[number].block}
         )
 
     async def remember(self, policy: Policy, before: Snapshot, snapshot: Snapshot, found: Found | None, started: float) -> Snapshot:
@@ -163,18 +243,14 @@ class Memory:
             await self._write(policy, known, snapshot, found, compared, started)
             if found is not None:
                 self._lost.discard(target_id)
+                self._outdated.discard(target_id)
         except StoreError as error:
             log.warning("run.not_remembered", target=target_id, error=str(error))
         return snapshot
 
     async def _caught_up(self, known: str | None, snapshot: Snapshot) -> tuple[str | None, Snapshot]:
         """The fingerprint that the store knew last, and the snapshot with the last change that either knows of."""
-        try:
-            last = await self.store.last_good(snapshot.target.key.id)
-        except StoreCorrupt:
-            if self.store.problem is not None:
-                raise
-            return known, snapshot  # its figures are damaged, no more than that
+        last = await self.store.last_good(snapshot.target.key.id)
         if last is None:
             return None, snapshot
         changed = snapshot.last_pull if last.fingerprint != snapshot.fingerprint else last.last_change
@@ -184,15 +260,16 @@ class Memory:
         """The comparison of a good run; the one before where nothing it depends on has changed, and the store has what it led to."""
         target_id, finished = snapshot.target.key.id, snapshot.last_pull
         try:
-            pinned = await self._pinned(target_id, policy)
-            baseline = await self._baseline(target_id, policy, pinned, found.fingerprint, finished)
+            pinned = await self._pinned(target_id, policy, found)
+            baseline = await self._baseline(target_id, policy, pinned, found, finished)
         except (StoreCorrupt, StoreTooNew) as error:
             if self.store.problem is not None:
                 raise
             return _unreadable(policy.baseline.mode, before, finished, error)  # not the store as a whole: the figures of one run
         own = policy.baseline.mode == PINNED and pinned is None  # the current run is the baseline
+        first = pinned is None and await self.store.last_selection(target_id) is None
         if baseline is None and not own:
-            return _Compared(pinned=pinned.id if pinned else None)
+            return _Compared(pinned=pinned.id if pinned else None, first=first)
         mode = policy.baseline.mode
         evaluation = found.evaluation if baseline is None else baseline.evaluation
         assert evaluation is not None  # good runs have one
@@ -204,7 +281,8 @@ class Memory:
         number = pinned.id if pinned else None
         same_pinned = mode == PINNED or self._pinned_run.get(target_id) == number
         known = before.comparison
-        anew = lost or (known is not None and known.broken and target_id not in self._pinned_run)  # another version may mend it
+        outdated = target_id in self._outdated
+        anew = lost or outdated or (known is not None and known.broken and target_id not in self._pinned_run)  # another version may mend it
         self._pinned_run[target_id] = number
         same_run = before.fingerprint == found.fingerprint and before.trained == found.trained
         if known and known.baseline == shown and same_run and same_pinned and not anew:
@@ -224,22 +302,36 @@ class Memory:
         except Exception:  # a bug in the comparison must cost neither figures nor record
             log.exception("comparison.crashed", target=target_id)
             return _Compared(Comparison(shown, notes=("the comparison failed, see the log",), broken=True), baseline, number)
-        return _Compared(comparison, baseline, number, kept)
+        if first:
+            comparison = replace(comparison, notes=(*comparison.notes, FIRST_RUN))
+        return _Compared(comparison, baseline, number, kept, first)
 
-    async def _pinned(self, target_id: str, policy: Policy) -> Run | None:
+    async def _pinned(self, target_id: str, policy: Policy, found: Found) -> Run | None:
         """The pinned run, unless it was made with other filters."""
         row = await self.store.baseline(target_id, PINNED)
         run = await self.store.run(row.run_id) if row else None
-        return run if run is not None and run.selection == policy.selection else None
+        return await self._usable(policy, run, found) if run is not None and run.selection == policy.selection else None
 
-    async def _baseline(self, target_id: str, policy: Policy, pinned: Run | None, fingerprint: str, now: float) -> Run | None:
+    async def _baseline(self, target_id: str, policy: Policy, pinned: Run | None, found: Found, now: float) -> Run | None:
         match policy.baseline.mode:
             case "previous":
-                return await self.store.previous(target_id, fingerprint, policy.selection)
+                return await self._usable(policy, await self.store.previous(target_id, found.fingerprint, policy.selection), found)
             case "rolling":
-                return await self._rolling(target_id, policy, now)
+                return await self._usable(policy, await self._rolling(target_id, policy, now), found)
             case _:
                 return pinned
+
+    async def _usable(self, policy: Policy, run: Run | None, found: Found) -> Run | None:
+        """A run that today's formulas can be compared with.
+
+        Raises:
+            StoreCorrupt, StoreTooNew: Its figures or its result set cannot be read.
+        """
+        if run is None:
+            return None
+        if run.evaluation is None:
+            raise run.unreadable or StoreCorrupt(f"run {run.id} of {run.target_id} has no figures")
+        return await self._brought_up(policy, run, found)
 
     async def _rolling(self, target_id: str, policy: Policy, now: float) -> Run | None:
         """The newest run of some age; the one compared with so far as long as that says the same.
@@ -268,6 +360,7 @@ class Memory:
     def forget(self, target_id: str) -> None:
         """Drop what is kept in memory about a target."""
         self._pinned_run.pop(target_id, None)
+        self._current.discard(target_id)
 
     async def _write(
         self, policy: Policy, known: str | None, snapshot: Snapshot, found: Found | None, compared: _Compared, started: float
@@ -312,7 +405,7 @@ class Memory:
         if compared.pinned is None:
             if pinned is not None and await tx.selection(pinned.run_id) == policy.selection:
                 return  # someone pinned a run meanwhile: what was compared is of no use to the next comparison
-            why = FIRST_RUN if pinned is None else OTHER_FILTERS
+            why = FIRST_RUN if compared.first else CLEARED if pinned is None else OTHER_FILTERS
             await tx.set_baseline(Baseline(run.target_id, PINNED, number, run.finished, why))
         elif pinned is None or pinned.run_id != compared.pinned:
             return
@@ -339,6 +432,18 @@ def _unreadable(mode: str, before: Snapshot, now: float, error: StoreError) -> _
     known = before.comparison
     shown = known.baseline if known is not None and known.baseline.mode == mode else BaselineFigures(mode, now, "")
     return _Compared(Comparison(shown, notes=(f"the baseline cannot be read, pin another run: {error}",), broken=True))
+
+
+def _computed_anew(run: Run, stored: ResultSet, found: Found, settings: EvaluationSettings) -> tuple[ResultSet, str, Evaluation]:
+    """A run's result set as this version reads its content, its fingerprint and its figures: what was found, where that is the content."""
+    results, fingerprint = stored, run.fingerprint
+    if run.versions.results != FINGERPRINT_VERSION:
+        if same_content(stored, found.results):
+            return found.results, found.fingerprint, found.evaluation
+        results = carried_over(stored, found.results)
+        fingerprint = results.fingerprint()
+    assert fingerprint is not None  # it has a result set
+    return results, fingerprint, evaluate(results, settings, seed_of(run.target_id, fingerprint))
 
 
 async def pin(store: Store, run: Run, why: str, now: float) -> None:
@@ -382,5 +487,5 @@ def _log_notes(before: Snapshot, snapshot: Snapshot) -> None:
     """What changed about the model is logged once, when it is first seen."""
     known = set(before.comparison.notes if before.comparison else ())
     for note in snapshot.comparison.notes if snapshot.comparison else ():
-        if note not in known:
+        if note not in known and note != FIRST_RUN:
             log.warning("comparison.note", target=snapshot.target.key.id, note=note)

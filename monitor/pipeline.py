@@ -59,7 +59,7 @@ class Watch:
         """How the configuration wants a discovered target watched."""
         schedule = config.schedule_of(project)
         settings = EvaluationSettings(tuple(project.slices), config.limits.slice_values, found.anomaly_labels, found.no_anomaly_labels)
-        policy = Policy(config.baseline, project.filters.text() if project.filters else "")
+        policy = Policy(config.baseline, project.filters.text() if project.filters else "", settings)
         return cls(replace(target, labels=project.labels), project, schedule, config.stale_after_of(project), settings, policy)
 
 
@@ -157,6 +157,8 @@ class Pipeline:
         found = None
         try:
             found = await self._find(watch, client, progress, before.fingerprint, hold)
+            if self._memory is not None:
+                before = await self._memory.bring_up(watch.policy, before, found)
             snapshot = _good(before, found, self._clock())
         except StudioError as error:
             snapshot = replace(before, state=error.state, error=str(error), last_pull=self._clock())

@@ -21,15 +21,16 @@ import numpy.typing as npt
 IntArray = npt.NDArray[np.integer]
 FloatArray = npt.NDArray[np.float64]
 
+FINGERPRINT_VERSION = 2
+"""Of what a reply of Studio is read as, and of the formula of its fingerprint. Raised, once per release, where the same
+reply gives other columns or another fingerprint: what is stored is then brought up before anything is compared with it."""
+
 UNCERTAIN = "uncertain"
 """Studio's prediction for a window whose best confidence is below the block's `min_score`."""
 
 CORRECT, WRONG, UNSCORED = 1, 0, -1
 """Values of `ResultSet.correct`; *unscored* is a prediction that Studio did not judge."""
 
-
-FINGERPRINT_VERSION = 2
-"""Of the formula of `ResultSet.fingerprint`: those of another version are computed anew, never compared."""
 
 EXEMPT: Mapping[str, str] = MappingProxyType(
     {

@@ -21,7 +21,7 @@ from monitor.pipeline import Pipeline, Watch, studio_project
 from monitor.scheduler import Grid, Scheduler, first_delay, trigger
 from monitor.sharding import Shard
 from monitor.snapshots import Board, ProjectStatus, Snapshot
-from monitor.store import State, Store, StoreError
+from monitor.store import Envelope, State, Store, StoreError
 from monitor.studio.client import Client
 from monitor.targets import TargetKey
 
@@ -29,6 +29,7 @@ REDISCOVER = 30.0
 """Seconds before a failed discovery is tried again; doubles up to the project's interval."""
 
 _DISCOVERY = "discovery"  # kind of state in the store
+_ENVELOPE = Envelope("impulse-monitor discovery", 1)
 _PROJECT = "project-"  # before the number of a project that alerts are about
 
 log = structlog.get_logger()
@@ -145,8 +146,8 @@ class Roster:
                 continue
             try:
                 state = await self._store.state(_DISCOVERY, "", name)
-                found = msgspec.json.decode(state.value, type=Discovery) if state else None
-            except (StoreError, msgspec.MsgspecError) as error:
+                found = _read(state.value) if state else None
+            except (StoreError, ValueError) as error:
                 log.warning("discovery.not_recalled", project_id=entry.project.id, error=str(error))
                 continue
             if found is not None:
@@ -252,7 +253,7 @@ class Roster:
         """Remember what was found, so that a restart knows its targets before Studio answers."""
         try:
             async with self._store.transaction() as tx:
-                await tx.put_state(State(_DISCOVERY, "", name, msgspec.json.encode(found)))
+                await tx.put_state(State(_DISCOVERY, "", name, msgspec.json.encode(_ENVELOPE.seal(found))))
         except StoreError as error:
             log.debug("discovery.not_kept", error=str(error))  # the store's trouble is told where it is watched
 
@@ -321,6 +322,15 @@ class Roster:
             for name, entry in self._entries.items():
                 if entry.project == watch.project:
                     self._scheduler.soon(name)
+
+
+def _read(data: bytes) -> Discovery:
+    """A stored discovery.
+
+    Raises:
+        StoreTooNew, ValueError: It cannot be read.
+    """
+    return msgspec.convert(_ENVELOPE.open(msgspec.json.decode(data)), Discovery)
 
 
 def _times(watch: Watch) -> tuple[BaseTrigger, float]:

@@ -204,7 +204,7 @@ def test_baseline_is_shown_pinned_and_cleared(config: Path) -> None:
     again = run("baseline", "clear", target, "--config", str(config))
     none = run("baseline", "show", target, "--config", str(config))
 
-    assert ("pinned", "the first good run") == (first["mode"], first["why"])
+    assert ("pinned", "first run here: nothing to compare with") == (first["mode"], first["why"])
     assert 0 < first["values"]["accuracy"] < 1
     assert 0 == pinned.returncode, pinned.stderr
     assert (first["run"] + 1, "pinned by command") == (second["run"], second["why"])

@@ -12,6 +12,7 @@ from service import Service
 
 from monitor import caretaker
 from monitor.errors import PullState
+from monitor.history import baseline_statuses
 from monitor.memory import pin, unpin
 from monitor.simulator import Studio, projects, serve
 from monitor.simulator.faults import Delay, Status
@@ -80,7 +81,44 @@ async def test_first_run_is_the_baseline(service: Service) -> None:
     async with store_of(service) as store:
         pinned = await store.baseline(GESTURES, "pinned")
     assert pinned is not None
-    assert (first.id, "the first good run") == (pinned.run_id, pinned.why)
+    assert (first.id, "first run here: nothing to compare with") == (pinned.run_id, pinned.why)
+
+
+async def test_first_run_says_so(service: Service) -> None:
+    """A first baseline says on the target's page and in the comparison that there was nothing to compare with, until there is."""
+    said = "first run here: nothing to compare with"
+    await service.app.start()
+    await service.pulled(GESTURES)
+    first = service.app.board.snapshots[GESTURES].comparison
+    status, page = await service.get(f"/targets/{GESTURES}")
+    async with store_of(service) as store:
+        (shown,) = await baseline_statuses(store, GESTURES)
+    service.studio.generated(101).retrain(quality=-1.5)
+    await changed(service)
+    later = service.app.board.snapshots[GESTURES].comparison
+
+    assert first is not None
+    assert later is not None
+    assert (said,) == first.notes == shown.notes
+    assert (200, True) == (status, said in page.lower())
+    assert said not in later.notes
+
+
+async def test_a_cleared_baseline_is_no_first_run(service: Service) -> None:
+    """Where the store has earlier runs, the run that becomes the baseline after the old one was cleared is not called the first."""
+    await service.app.start()
+    await service.pulled(GESTURES)
+    async with store_of(service) as store:
+        assert await unpin(store, GESTURES)
+    await again(service)
+    async with store_of(service) as store:
+        pinned = await store.baseline(GESTURES, "pinned")
+    comparison = service.app.board.snapshots[GESTURES].comparison
+
+    assert pinned is not None
+    assert "the first good run since the baseline was cleared" == pinned.why
+    assert comparison is not None
+    assert "first run here: nothing to compare with" not in comparison.notes
 
 
 async def test_what_changed_is_told(service: Service) -> None:

@@ -25,6 +25,10 @@ LEFT_OUT = (
 )
 """All reasons for which something is left out of a figure."""
 
+FIGURES_VERSION = 2
+"""Of the formulas of all figures, comparisons and causes. Raised, once per release, where one of them gives another value
+for the same result set: what is stored of a baseline is then computed anew before anything is compared with it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:

@@ -14,12 +14,18 @@ import numpy as np
 
 from monitor.evaluate.comparison import Comparison
 from monitor.evaluate.drift import Decision, DriftMemory
-from monitor.evaluate.figures import Evaluation
+from monitor.evaluate.figures import FIGURES_VERSION, Evaluation
 from monitor.evaluate.martingale import MartingaleState
 from monitor.results import Block
+from monitor.store.envelope import Envelope
 
 Json: TypeAlias = "Mapping[str, Json] | Sequence[Json] | str | int | float | bool | None"
 """A JSON value. Floats that are not finite are written as the texts `NaN`, `Infinity` and `-Infinity`."""
+
+EVALUATION = Envelope("impulse-monitor evaluation", 1)
+COMPARISON = Envelope("impulse-monitor comparison", 1)
+FIRST_FIGURES = 1
+"""The version of the formulas whose figures were written without an envelope."""
 
 MEMORY_VERSION = 1
 """Of a stored drift memory; raised when an older reader would misread what is written."""
@@ -34,21 +40,22 @@ def dump(value: Json) -> str:
 
 
 def dump_evaluation(evaluation: Evaluation) -> str:
-    """An evaluation as JSON: its dataclasses as objects; mappings with a pair as key as objects in objects."""
+    """An evaluation as JSON in its envelope: its dataclasses as objects; mappings with a pair as key as objects in objects."""
     document = msgspec.to_builtins(evaluation, enc_hook=_plain)
     document["slices"] = _nested(document["slices"])
     if document["quality"]:
         document["quality"]["confusion"] = _nested(document["quality"]["confusion"])
-    return dump(document)
+    return dump(EVALUATION.seal(document, figures=FIGURES_VERSION))
 
 
 def load_evaluation(text: str) -> Evaluation:
     """The evaluation that `dump_evaluation` made a text of.
 
     Raises:
+        StoreTooNew: A newer version wrote it.
         ValueError: The text is no such document.
     """
-    document = json.loads(text)
+    document = EVALUATION.open(json.loads(text))
     try:
         document["slices"] = _flat(document["slices"])
         if document["quality"]:
@@ -59,18 +66,33 @@ def load_evaluation(text: str) -> Evaluation:
 
 
 def dump_comparison(comparison: Comparison) -> str:
-    """A comparison as JSON: its dataclasses as objects."""
-    document: Json = msgspec.to_builtins(comparison, enc_hook=_plain)
-    return dump(document)
+    """A comparison as JSON in its envelope: its dataclasses as objects."""
+    return dump(COMPARISON.seal(msgspec.to_builtins(comparison, enc_hook=_plain), figures=FIGURES_VERSION))
 
 
 def load_comparison(text: str) -> Comparison:
     """The comparison that `dump_comparison` made a text of.
 
     Raises:
+        StoreTooNew: A newer version wrote it.
         ValueError: The text is no such document.
     """
-    return msgspec.convert(json.loads(text), Comparison, strict=False)
+    return msgspec.convert(COMPARISON.open(json.loads(text)), Comparison, strict=False)
+
+
+class _Head(msgspec.Struct):
+    """What the envelope of an evaluation or a comparison says beside its content."""
+
+    figures: int = FIRST_FIGURES
+
+
+def figures_version(text: str) -> int:
+    """Which version of the formulas (`FIGURES_VERSION`) made a stored evaluation or comparison.
+
+    Raises:
+        ValueError: The text is no such document.
+    """
+    return msgspec.json.decode(text, type=_Head).figures
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import asyncio
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
@@ -17,8 +18,8 @@ from monitor.evaluate.drift import DriftMemory
 from monitor.evaluate.figures import Evaluation
 from monitor.results import ResultSet
 from monitor.store import documents, schema
-from monitor.store.errors import StoreCorrupt
-from monitor.store.records import Baseline, Message, Run, State
+from monitor.store.errors import StoreCorrupt, StoreError, StoreTooNew
+from monitor.store.records import Baseline, Message, Run, State, Versions
 
 log = structlog.get_logger()
 
@@ -27,8 +28,8 @@ DRIFT = "drift"
 
 _run = schema.run.c
 _RUNS = (
-    select(schema.run, *(schema.figures.c[name] for name in ("evaluation", "comparison")))
-    .select_from(schema.run.outerjoin(schema.figures))
+    select(schema.run, *(schema.figures.c[name] for name in ("evaluation", "comparison")), schema.result_set.c.version)
+    .select_from(schema.run.outerjoin(schema.figures).outerjoin(schema.result_set))
     .order_by(_run.id.desc())
 )
 _BASELINES = select(schema.baseline)
@@ -38,7 +39,10 @@ _OK = str(PullState.OK)
 
 
 class Queries(ABC):
-    """What both the store and a transaction answer. Every method may raise `StoreError`."""
+    """What both the store and a transaction answer. Every method may raise `StoreError`.
+
+    A run whose figures cannot be read comes without them, and says why: it hides no other run.
+    """
 
     @abstractmethod
     async def _fetch(self, statement: Select[Any]) -> Sequence[Row[Any]]:
@@ -149,13 +153,23 @@ def _given(wanted: dict[str, str | None]) -> dict[str, str]:
     return {name: value for name, value in wanted.items() if value is not None}
 
 
+@dataclass(frozen=True, slots=True)
+class _Figures:
+    """What a row of `figures` says, as far as it can be read."""
+
+    evaluation: Evaluation | None = None
+    comparison: Comparison | None = None
+    versions: Versions = field(default_factory=Versions)
+    unreadable: StoreError | None = None
+
+
 def _runs(rows: Sequence[Row[Any]]) -> list[Run]:
-    figures: dict[int | None, tuple[Evaluation | None, Comparison | None]] = {None: (None, None)}
+    figures: dict[int | None, _Figures] = {None: _Figures()}
     runs = []
     for row in rows:
         if row.figures_id not in figures:
             figures[row.figures_id] = _figures(row)
-        evaluation, comparison = figures[row.figures_id]
+        found = figures[row.figures_id]
         runs.append(
             Run(
                 target_id=row.target_id,
@@ -167,23 +181,35 @@ def _runs(rows: Sequence[Row[Any]]) -> list[Run]:
                 last_change=row.last_change,
                 trained=row.trained,
                 impulse_stale=row.impulse_stale,
-                evaluation=evaluation,
-                comparison=comparison,
+                evaluation=found.evaluation,
+                comparison=found.comparison,
                 selection=row.selection,
                 error=row.error,
                 id=row.id,
+                versions=found.versions if row.version is None else replace(found.versions, results=row.version),
+                unreadable=found.unreadable,
             )
         )
     return runs
 
 
-def _figures(row: Row[Any]) -> tuple[Evaluation | None, Comparison | None]:
-    try:
-        evaluation = documents.load_evaluation(row.evaluation) if row.evaluation is not None else None
-        return evaluation, documents.load_comparison(row.comparison) if row.comparison is not None else None
-    except ValueError as error:
-        told = f"the stored figures of run {row.id} of {row.target_id} are damaged ({error}); the next good pull makes new ones"
-        raise StoreCorrupt(told) from error
+def _figures(row: Row[Any]) -> _Figures:
+    """The documents of a run; one that cannot be read costs neither the other nor those of other runs."""
+    documented: dict[str, Any] = {}
+    versions: dict[str, int] = {}
+    unreadable: StoreError | None = None
+    for name, load in (("evaluation", documents.load_evaluation), ("comparison", documents.load_comparison)):
+        if (text := getattr(row, name)) is None:
+            continue
+        try:
+            versions[name] = documents.figures_version(text)
+            documented[name] = load(text)
+        except StoreTooNew as error:
+            unreadable = unreadable or error
+        except ValueError as error:
+            told = f"the stored figures of run {row.id} of {row.target_id} are damaged ({error}); the next good pull makes new ones"
+            unreadable = unreadable or StoreCorrupt(told)
+    return _Figures(**documented, versions=Versions(**versions), unreadable=unreadable)
 
 
 def _memories(target_id: str, states: Sequence[State]) -> dict[int, DriftMemory]:

@@ -6,8 +6,28 @@ from dataclasses import dataclass, field
 
 from monitor.errors import PullState
 from monitor.evaluate.comparison import Comparison
-from monitor.evaluate.figures import Evaluation
-from monitor.results import ResultSet
+from monitor.evaluate.figures import FIGURES_VERSION, Evaluation
+from monitor.results import FINGERPRINT_VERSION, ResultSet
+from monitor.store.errors import StoreError
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """Which formulas made what is stored of a run.
+
+    Attributes:
+        results: `FINGERPRINT_VERSION` of its result set.
+        evaluation, comparison: `FIGURES_VERSION` of its figures and of its comparison.
+    """
+
+    results: int = FINGERPRINT_VERSION
+    evaluation: int = FIGURES_VERSION
+    comparison: int = FIGURES_VERSION
+
+    @property
+    def comparable(self) -> bool:
+        """Whether result set and figures are of today's formulas, so that others of today can be compared with them."""
+        return self.results == FINGERPRINT_VERSION and self.evaluation == FIGURES_VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +48,8 @@ class Run:
         selection: Which samples its filters took, in a short text; empty for all. Runs of different ones are not to be compared.
         error: What the pull failed with, in a sentence; empty where it did not.
         id: Given by the store; later runs have larger ones.
+        versions: Given by the store; it writes what the formulas of today made.
+        unreadable: Why figures or comparison are None although the store has them; None where it could read them.
     """
 
     target_id: str
@@ -44,6 +66,8 @@ class Run:
     selection: str = ""
     error: str = ""
     id: int | None = None
+    versions: Versions = field(default_factory=Versions)
+    unreadable: StoreError | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Self, TypeVar
 
 from sqlalchemy import Column, Delete, Executable, Pool, Row, Select, Table, delete, exists, func, select, text, update
@@ -17,7 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from monitor.errors import PullState
 from monitor.evaluate.drift import DriftMemory
-from monitor.results import ResultSet
+from monitor.evaluate.figures import Evaluation
+from monitor.results import FINGERPRINT_VERSION, ResultSet
 from monitor.store import columns, documents, engine, schema
 from monitor.store.errors import StoreError, StoreRefused, StoreUnavailable, explain
 from monitor.store.migrate import migrate
@@ -316,6 +317,44 @@ class Transaction(Queries):
         number: int = (await self._execute(schema.run.insert().values(row).returning(schema.run.c.id))).scalar_one()
         return number
 
+    async def bring_up(self, run: Run, results: Packed, evaluation: Evaluation) -> bool:
+        """Put what today's formulas say of a run in place of what those of another version said.
+
+        All runs of the same result set share its new columns and fingerprint; the figures become those of this run alone,
+        its comparison stays what it was.
+
+        Args:
+            run: From the store.
+            results: Its result set as today's version reads it.
+            evaluation: The figures of that.
+
+        Returns:
+            Whether it was done; not where the run is gone, or another program has done it.
+        """
+        await self.lock(f"results of {run.target_id}")
+        stored = schema.run.join(schema.result_set).outerjoin(schema.figures)
+        wanted = select(schema.run.c.result_set_id, schema.result_set.c.version, schema.run.c.fingerprint, schema.figures.c.comparison)
+        rows = await self._fetch(wanted.select_from(stored).where(schema.run.c.id == run.id))
+        if not rows or rows[0].fingerprint != run.fingerprint or rows[0].version != run.versions.results:
+            return False
+        if rows[0].version != FINGERPRINT_VERSION:
+            await self._replace_results(run.target_id, rows[0].result_set_id, results)
+        texts = await asyncio.to_thread(_texts, replace(run, evaluation=evaluation, comparison=None))
+        figures_id = await self._add_texts(run.target_id, texts | {"comparison": rows[0].comparison})
+        await self._execute(update(schema.run).where(schema.run.c.id == run.id).values(figures_id=figures_id))
+        return True
+
+    async def _replace_results(self, target_id: str, number: int, results: Packed) -> None:
+        """Give the runs of a result set another one: in the same row, unless there is one of this content."""
+        run, row = schema.run, schema.result_set
+        known = await self._known(row, {"target_id": target_id, "fingerprint": results.fingerprint})
+        if known is None or known == number:
+            known = number
+            content = {"fingerprint": results.fingerprint, "data": await self._data(results), "version": FINGERPRINT_VERSION}
+            await self._execute(update(row).where(row.c.id == number).values(content))
+        moved = {"result_set_id": known, "fingerprint": results.fingerprint}
+        await self._execute(update(run).where(run.c.result_set_id == number).values(moved))
+
     async def lock(self, name: str) -> None:
         """Wait until no other transaction, of this or another process, holds this name; this one does until it ends.
 
@@ -351,9 +390,12 @@ class Transaction(Queries):
 
     async def put_drift_memories(self, target_id: str, memories: Mapping[int, DriftMemory]) -> None:
         """Make these, by block, all that the target's drift remembers."""
-        values = await asyncio.to_thread(_dumped, memories)
-        await self._execute(_drift_states(target_id).where(schema.state.c.key.not_in(values)))
-        for key, value in values.items():
+        await self._execute(_drift_states(target_id).where(schema.state.c.key.not_in(list(map(str, memories)))))
+        await self.replace_drift_memories(target_id, memories)
+
+    async def replace_drift_memories(self, target_id: str, memories: Mapping[int, DriftMemory]) -> None:
+        """Write these, by block, in place of those of the same blocks; others stay."""
+        for key, value in (await asyncio.to_thread(_dumped, memories)).items():
             await self.put_state(State(DRIFT, target_id, key, value))
 
     async def clear_drift_memories(self, target_id: str) -> bool:
@@ -386,19 +428,25 @@ class Transaction(Queries):
         return (await self._execute(delete(schema.message).where(message.id.in_(beyond)))).rowcount
 
     async def _add_result_set(self, target_id: str, results: Packed) -> int:
+        await self.lock(f"results of {target_id}")  # `bring_up` may be about to give another one this fingerprint
         key = {"target_id": target_id, "fingerprint": results.fingerprint}
         if (known := await self._known(schema.result_set, key)) is not None:
             return known
-        data = results.data
-        if data is None:  # it was known when it was packed, and retention has deleted it since
-            data = await self._store._in_worker(columns.encode, results.results)
-        return await self._add_once(schema.result_set, key, {"data": data})
+        return await self._add_once(schema.result_set, key, {"data": await self._data(results), "version": FINGERPRINT_VERSION})
+
+    async def _data(self, results: Packed) -> bytes:
+        if results.data is not None:
+            return results.data
+        # It was known when it was packed: retention has deleted it since, or another version had written it.
+        return await self._store._in_worker(columns.encode, results.results)
 
     async def _add_figures(self, run: Run) -> int | None:
         if run.evaluation is None and run.comparison is None:
             return None
-        texts = await asyncio.to_thread(_texts, run)
-        key = {"target_id": run.target_id, "digest": hashlib.sha256(repr(texts).encode()).hexdigest()}
+        return await self._add_texts(run.target_id, await asyncio.to_thread(_texts, run))
+
+    async def _add_texts(self, target_id: str, texts: dict[str, str | None]) -> int:
+        key = {"target_id": target_id, "digest": hashlib.sha256(repr(texts).encode()).hexdigest()}
         known = await self._known(schema.figures, key)
         return known if known is not None else await self._add_once(schema.figures, key, texts)
 

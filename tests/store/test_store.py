@@ -404,18 +404,25 @@ async def test_numbers_never_come_twice(store: Store) -> None:
 
 @pytest.mark.parametrize("column", ["evaluation", "comparison"])
 async def test_damaged_content(url: str, store: Store, column: str) -> None:
-    """Damaged bytes or figures of one target are an error of that target; the store goes on."""
-    number = await add(store, replace(run(), evaluation=EVALUATION, comparison=COMPARISON), result_set())
+    """Damaged bytes are an error of that run, damaged figures leave its other ones and say why; runs beside it and the store go on."""
+    whole = await add(store, replace(run(50), evaluation=EVALUATION, comparison=COMPARISON), result_set(seed=3))
+    documented = replace(run(), evaluation=replace(EVALUATION, samples=51), comparison=COMPARISON)
+    number = await add(store, documented, result_set())
     engine = create_async_engine(parse(url))
     async with engine.begin() as connection:
         await connection.execute(text("UPDATE result_set SET data = :data"), {"data": b"PK damaged"})
-        await connection.execute(text(f"""UPDATE figures SET {column} = '{{"samples":"many"}}'"""))
+        damaged = f"""UPDATE figures SET {column} = '{{"samples":"many"}}' WHERE id = (SELECT figures_id FROM run WHERE id = {number})"""
+        await connection.execute(text(damaged))
     await engine.dispose()
 
     with pytest.raises(StoreCorrupt, match="result set is damaged"):
         await store.results(number)
-    with pytest.raises(StoreCorrupt, match=f"figures of run {number} of {TARGET} are damaged"):
-        await store.last_good(TARGET)
+    found = await store.last_good(TARGET)
+    assert found is not None
+    assert f"figures of run {number} of {TARGET} are damaged" in str(found.unreadable)
+    kept = {"evaluation": documented.evaluation, "comparison": COMPARISON} | {column: None}
+    assert (kept["evaluation"], kept["comparison"]) == (found.evaluation, found.comparison)
+    assert {whole: EVALUATION} == {other.id: other.evaluation for other in await store.runs(TARGET) if other.unreadable is None}
     assert await store.check()
 
 

@@ -13,8 +13,9 @@ from store_sets import COMPARISON, EVALUATION
 from monitor.evaluate.change import Change
 from monitor.evaluate.comparison import BaselineFigures, Comparison
 from monitor.evaluate.distances import Distances
-from monitor.evaluate.figures import Evaluation, Regression
-from monitor.store.documents import dump, dump_comparison, dump_evaluation, load_comparison, load_evaluation
+from monitor.evaluate.figures import FIGURES_VERSION, Evaluation, Regression
+from monitor.store import Envelope, StoreTooNew
+from monitor.store.documents import dump, dump_comparison, dump_evaluation, figures_version, load_comparison, load_evaluation
 
 
 def test_round_trip() -> None:
@@ -33,7 +34,7 @@ def test_standard_json() -> None:
     """Other programs can read it: ASCII, nested objects for pairs, no NaN; NumPy's numbers are numbers."""
     evaluation = replace(EVALUATION, regression=Regression(np.float64(1.5), math.inf, math.nan, None))
     text = dump_evaluation(evaluation)
-    document = json.loads(text, parse_constant=pytest.fail)
+    document = json.loads(text, parse_constant=pytest.fail)["content"]
 
     assert text.isascii()
     assert document["quality"]["confusion"] == {"idle": {"snake": 3, "uncertain": 1}, "": {"idle": 1}}
@@ -90,3 +91,51 @@ def test_no_comparison(text: str) -> None:
     """Anything else is a ValueError."""
     with pytest.raises(ValueError, match=r".+"):
         load_comparison(text)
+
+
+KINDS = {"evaluation": (dump_evaluation(EVALUATION), load_evaluation), "comparison": (dump_comparison(COMPARISON), load_comparison)}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_envelope(kind: str) -> None:
+    """A document says its format, its version and which formulas made it, beside its content."""
+    text, _ = KINDS[kind]
+    document = json.loads(text)
+
+    assert {"format": f"impulse-monitor {kind}", "version": 1, "figures": FIGURES_VERSION} == {
+        name: value for name, value in document.items() if name != "content"
+    }
+    assert figures_version(text) == FIGURES_VERSION
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_envelope(kind: str) -> None:
+    """What was written before there were envelopes is read, as made by the first formulas."""
+    text, load = KINDS[kind]
+    bare = json.dumps(json.loads(text)["content"])
+
+    assert load(text) == load(bare)
+    assert figures_version(bare) == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_newer_version(kind: str) -> None:
+    """A document of a newer version is refused as such; fields that a newer one added without raising the version are ignored."""
+    text, load = KINDS[kind]
+    document = json.loads(text)
+    added = document | {"content": document["content"] | {"added_later": 1}, "beside": 2}
+
+    assert load(json.dumps(added)) == load(text)
+    with pytest.raises(StoreTooNew, match="run the version that wrote it"):
+        load(json.dumps(document | {"version": 2}))
+    with pytest.raises(ValueError, match="impulse-monitor"):
+        load(json.dumps(document | {"format": "something else"}))
+
+
+@pytest.mark.parametrize(
+    "document", [{"format": "f"}, {"format": "f", "version": "1", "content": 1}, {"format": "f", "version": 1}, [], None]
+)
+def test_broken_envelope(document: object) -> None:
+    """An envelope that lacks a part is a ValueError, not a crash."""
+    with pytest.raises(ValueError, match="f"):
+        Envelope("f", 1).open(document)

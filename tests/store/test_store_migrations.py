@@ -56,14 +56,14 @@ async def test_newer_schema(url: str) -> None:
 
     store = Store(url)
     with pytest.raises(
-        StoreTooNew, match=r"written by a newer version of Impulse Monitor \(schema 9999, .* 0001\); run that version or a newer one"
+        StoreTooNew, match=r"written by a newer version of Impulse Monitor \(schema 9999, .* 0002\); run that version or a newer one"
     ):
         await store.open()
     assert not store.healthy
     await store.close()
 
     async with engine.begin() as connection:  # as if the newer version had been taken back
-        await connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0001'"))
+        await connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0002'"))
     await engine.dispose()
     async with Store(url) as store:
         assert len(await store.runs(TARGET)) == 1

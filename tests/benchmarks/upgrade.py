@@ -1,0 +1,156 @@
+"""What it takes to bring up a stored target that another version wrote: `--samples N --windows M --url sqlite:///PATH|postgresql://...`.
+
+A store is filled with two result sets of a target, as the first release would have left them. It is opened, and the first
+pull after the upgrade finds the second set unchanged. Prints the size of a stored set, and
+
+- how long opening took, migrations included,
+- how long the last good run and the pinned baseline took to be brought up, and how long the event loop was held meanwhile at most,
+- how long the same takes at the next pull.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+sys.path.append(str(Path(__file__).parents[1] / "store"))
+
+from store_sets import TARGET
+
+from monitor.config import BaselineConfig
+from monitor.errors import PullState
+from monitor.evaluate import EvaluationSettings, evaluate
+from monitor.memory import Found, Memory, Policy
+from monitor.results import Block, BlockKind, Coded, Confidences, ResultSet
+from monitor.snapshots import Snapshot
+from monitor.store import Store
+from monitor.store.engine import parse
+from monitor.store.schema import VERSION_TABLE
+from monitor.targets import Target, TargetKey
+
+LABELS = ("five", "four", "one", "three", "two")
+
+
+def classifier(samples: int, windows: int, seed: int) -> ResultSet:
+    """Five classes, right in some 85 %."""
+    rng = np.random.default_rng(seed)
+    label = rng.integers(0, 5, samples).repeat(windows).astype(np.int8)
+    logits = rng.normal(size=(samples * windows, 5)) + 3.5 * np.eye(5)[label]
+    confidences = (np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)).astype(np.float32).astype(np.float64)
+    prediction = confidences.argmax(axis=1).astype(np.int8)
+    return ResultSet(
+        blocks=(Block(3, "keras", BlockKind.CLASSIFICATION, "NN", {"min_score": 0.6}),),
+        labels=LABELS,
+        sample_id=np.arange(samples) + 1000,
+        added=np.full(samples, np.datetime64("2026-01-02", "ms")),
+        device=Coded.encode(["one"] * samples),
+        sample=np.arange(samples, dtype=np.int32).repeat(windows),
+        start_ms=np.tile(np.arange(windows) * 500, samples),
+        end_ms=np.tile(np.arange(windows) * 500 + 1000, samples),
+        label=label,
+        prediction=prediction,
+        correct=(label == prediction).astype(np.int8),
+        confidences={3: Confidences(LABELS, confidences)},
+    )
+
+
+def found(results: ResultSet) -> Found:
+    """What a pull finds."""
+    fingerprint = results.fingerprint()
+    return Found(results, fingerprint, evaluate(results, EvaluationSettings(), 1), None, None)
+
+
+async def as_before(url: str) -> None:
+    """Make what is in a store look as the first release left it: no version, no envelopes."""
+    engine = create_async_engine(parse(url))
+    async with engine.begin() as connection:
+        rows = (await connection.execute(text("SELECT id, evaluation, comparison FROM figures"))).all()
+        for number, *documents in rows:
+            values = dict(zip("ec", (document and _content(document) for document in documents), strict=True)) | {"id": number}
+            await connection.execute(text("UPDATE figures SET evaluation = :e, comparison = :c WHERE id = :id"), values)
+        await connection.execute(text("UPDATE result_set SET fingerprint = 'of another formula ' || id"))
+        await connection.execute(text("UPDATE run SET fingerprint = 'of another formula ' || result_set_id"))
+        await connection.execute(text("ALTER TABLE result_set DROP COLUMN version"))
+        await connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0001'"))
+    await engine.dispose()
+
+
+def _content(document: str) -> str:
+    return document[document.index('"content":') + len('"content":') : -1]
+
+
+async def held(done: asyncio.Event) -> float:
+    """The longest that the event loop was held until `done`, in seconds."""
+    longest = 0.0
+    while not done.is_set():
+        before = time.perf_counter()
+        await asyncio.sleep(0.001)
+        longest = max(longest, time.perf_counter() - before - 0.001)
+    return longest
+
+
+async def measure(url: str, samples: int, windows: int) -> None:
+    """Fill, age, open, bring up."""
+    first, second = (found(classifier(samples, windows, seed)) for seed in (1, 2))
+    policy, target = Policy(BaselineConfig()), Target(TargetKey.parse(TARGET), "p", "i")
+    shown = Snapshot(target, 60.0, PullState.OK, 0.0)
+    with ThreadPoolExecutor(1) as workers:
+
+        async def pull(memory: Memory, before: Snapshot, what: Found, now: float) -> Snapshot:
+            before = await memory.bring_up(policy, before, what)
+            after = replace(before, last_pull=now, last_success=now, fingerprint=what.fingerprint, evaluation=what.evaluation)
+            return await memory.remember(policy, before, after, what, now)
+
+        async with Store(url) as store:
+            memory = Memory(store, workers)
+            for now, what in enumerate((first, second)):
+                shown = await pull(memory, shown, what, float(now))
+            size = len((await store.pack("another", second.results, second.fingerprint)).data or b"")
+        await as_before(url)
+        print(f"{samples} samples of {windows} windows, a stored result set of {size / 2**20:.2f} MB")
+        began = time.perf_counter()
+        async with Store(url) as store:
+            print(f"opened in {time.perf_counter() - began:.2f} s")
+            memory = Memory(store, workers)
+            recalled = await memory.recall(target, 60.0)
+            assert recalled is not None
+            for what in ("first pull after the upgrade", "the next one"):
+                done = asyncio.Event()
+                watching = asyncio.create_task(held(done))
+                began = time.perf_counter()
+                before = await memory.bring_up(policy, recalled, second)
+                unchanged = before.fingerprint == second.fingerprint
+                pinned = await store.baseline(TARGET, "pinned")
+                assert pinned is not None
+                run = await store.run(pinned.run_id)
+                assert run is not None
+                await memory._brought_up(policy, run, second)
+                seconds = time.perf_counter() - began
+                done.set()
+                print(f"{what}: {seconds:.2f} s, the event loop held for at most {await watching * 1000:.0f} ms, unchanged: {unchanged}")
+                recalled = before
+
+
+def main() -> None:
+    """Measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--samples", type=int, default=5000)
+    parser.add_argument("--windows", type=int, default=10)
+    parser.add_argument("--url", help="of an empty store; default: a SQLite file in a temporary folder")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(measure(options.url or f"sqlite:///{folder}/store.db", options.samples, options.windows))
+
+
+if __name__ == "__main__":
+    main()
