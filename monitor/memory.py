@@ -171,9 +171,9 @@ class Memory:
             log.warning("run.not_brought_up", target=target_id, error=str(error))
             return before
         self._current.add(target_id)
-        if last is None or after is None or before.fingerprint != last.fingerprint:
+        if last is None or after is None or last.finished < (before.last_success or 0.0):
             return before
-        return replace(before, fingerprint=after.fingerprint)
+        return replace(before, fingerprint=after.fingerprint)  # also where another process has brought it up since it was read
 
     async def _brought_up(self, policy: Policy, run: Run, found: Found) -> Run:
         """A good run of the store as today's formulas have it, in the store too; itself where they made it.

@@ -48,8 +48,7 @@ def same_content(stored: ResultSet, read: ResultSet) -> bool:
 def carried_over(stored: ResultSet, read: ResultSet) -> ResultSet:
     """A stored set as this version would have read it, as far as that can be known.
 
-    Windows that came twice count once; a block's kind, and its thresholds that are texts where none was stored, are those
-    of the same block now; a class `anomaly` that this version takes for no class of the block is none. Scores of a visual
+    Windows that came twice count once; a block's kind, and thresholds that were not stored, are those of the same block now; a class `anomaly` that this version takes for no class of the block is none. Scores of a visual
     anomaly block that were maxima, although Studio decides on means, are not known: nothing is compared with them.
 
     Args:
@@ -131,7 +130,9 @@ def _points(points: Points, kept: npt.NDArray[np.intp]) -> Points:
 
 
 def _as_now(block: Block, now: Block | None) -> Block:
-    return block if now is None else replace(block, kind=now.kind, texts=block.texts or now.texts)
+    if now is None:
+        return block
+    return replace(block, kind=now.kind, thresholds={**now.thresholds, **block.thresholds}, texts=block.texts or now.texts)
 
 
 def _maxima_for_means(stored: ResultSet, read: ResultSet) -> set[int]:

@@ -180,7 +180,7 @@ def assert_nothing_moved(before: Kept, after: Kept) -> None:
             (run.id, run.finished, run.state, run.changed) for run in old
         ]
         assert all(run.unreadable is None for run in after.runs[target])
-        assert not any(run.changed for run in new)
+        assert [] == [run.finished for run in new if run.changed]
         assert {old[-1].last_change} == {run.last_change for run in new}
         assert {old[-1].fingerprint} == {run.fingerprint for run in new}
     assert before.pinned == after.pinned
@@ -285,7 +285,7 @@ async def test_whatever_formula_changes(
     for target, comparison in comparisons.items():
         assert_of_today(comparison, after, target)
         assert comparison is not None
-        assert not any("threshold" in note for note in comparison.notes)
+        assert [] == [note for note in comparison.notes if "threshold" in note]
     if change is _texts_are_read:
         async with Store(release_sqlite) as store:
             assert {"max"} == {
