@@ -16,7 +16,7 @@ from monitor.evaluate import EvaluationSettings, evaluate
 from monitor.exposition.collector import SnapshotCollector
 from monitor.results import ResultSet
 from monitor.snapshots import Board, Snapshot
-from monitor.studio import wire
+from monitor.studio import decoding, wire
 from monitor.studio.columns import ColumnBuilder
 from monitor.targets import Target, TargetKey
 
@@ -36,7 +36,7 @@ def read(bodies: Iterable[bytes]) -> ResultSet:
     """The columns of these replies."""
     builder = ColumnBuilder([key.removeprefix("metadata.") for key in SLICES if key.startswith("metadata.")])
     for body in bodies:
-        builder.add(_decoder.decode(body))
+        builder.add(decoding.decode(_decoder, body, builder.unknown))
     return builder.finish()
 
 

@@ -320,7 +320,7 @@ class Boxes(Part):
         found = []
         for box in sample["boundingBoxes"]:
             if make.chance(0.8):
-                jitter = make.rng.normal(0, 0.06, 4)
+                jitter = make.rng.normal(0, 0.06, 4).tolist()
                 found.append(
                     {
                         "label": box["label"] if make.chance(0.9) else make.one(self.names),
@@ -489,7 +489,7 @@ def content(shape: Shape) -> Content:
 def _sample(make: Make, parts: list[Part], number: int) -> tuple[Json, list[Json]]:
     """One sample with its windows."""
     shape, first = make.shape, parts[0]
-    count = 1 if isinstance(first, Boxes) or shape.windows == 1 else int(make.rng.integers(1, shape.windows + 1))
+    count = 1 if isinstance(first, Boxes) else int(make.rng.integers(1, shape.windows + 1))
     day = int(make.rng.integers(1, 28))
     sample: Json = {
         "id": number,
@@ -606,6 +606,8 @@ OPTIONAL: dict[str, dict[str, str]] = {
     },
     "image": {"mAP": NUMBER, "f1": NUMBER, "precision": NUMBER},
     "anomaly image": {"maxScore": NUMBER, "meanScore": NUMBER, "boxes": LIST},
+    "box": {"label": TEXT, "x": NUMBER, "width": NUMBER},
+    "found box": {"label": TEXT, "y": NUMBER, "height": NUMBER, "score": NUMBER},
     "prediction": {"label": TEXT, "predictionCorrect": FLAG, "boundingBoxes": LIST, "anomalyScores": LIST, "f1Score": NUMBER},
 }
 """Members that may be missing, null or of any type, by where they stand."""
@@ -617,6 +619,8 @@ def _spoil(make: Make, found: Content) -> None:
         if make.chance(0.02):
             result["sample"] = make.one([None, [], "?"]) if make.shape.odd else None
             continue
+        for box in result["sample"]["boundingBoxes"]:
+            _distort(make, box, "box")
         _distort(make, result["sample"], "sample")
         for entry in result["classifications"]:
             for name in ("structuredResult", "details"):
@@ -628,6 +632,8 @@ def _spoil(make: Make, found: Content) -> None:
         if make.chance(0.1):
             result["classifications"].append(None)
     for prediction in found.predictions:
+        for box in prediction.get("boundingBoxes", ()):
+            _distort(make, box, "found box")
         _distort(make, prediction, "prediction")
 
 

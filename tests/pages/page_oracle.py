@@ -86,6 +86,7 @@ class Block:
     layers: set[str] = field(default_factory=set)
     thresholds: dict[str, float] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
+    rating: float | None = None
     centroids: bool = False
 
     @property
@@ -137,6 +138,7 @@ class Read:
     windows: list[Window]
     left_out: Counter[str]
     mapped: bool
+    rows: dict[int, list[Any]] = field(default_factory=lambda: defaultdict(list))
 
 
 def read(results: Sequence[Json], predictions: Sequence[Json]) -> Read:
@@ -156,6 +158,8 @@ def read(results: Sequence[Json], predictions: Sequence[Json]) -> Read:
         for entry in objects(result.get("classifications")):
             _entry(found, entry, windows)
     for block in found.blocks.values():
+        if not block.thresholds and not block.texts and block.rating is not None:  # a server that knows no thresholds yet
+            block.thresholds["minimum_confidence_rating"] = block.rating
         if block.type not in {*CLASSIFIERS, *DETECTORS, *SCORERS, "keras-regression", "keras-visual-anomaly"}:
             found.left_out["unknown_block"] += 1
     return found
@@ -176,8 +180,9 @@ def _entry(found: Read, entry: Json, windows: list[Window]) -> None:
                 block.texts[row["key"]] = row["value"]
             elif (value := number(row["value"])) is not None:
                 block.thresholds[row["key"]] = value
-    elif listed is None and (rating := number(entry.get("minimumConfidenceRating"))) is not None and not block.thresholds:
-        block.thresholds["minimum_confidence_rating"] = rating
+    if (rating := number(entry.get("minimumConfidenceRating"))) is not None:
+        block.rating = rating
+    found.rows[block.id].append(entry.get("result"))
     images = items(entry.get("structuredResult")) or items(entry.get("details"))
     for image in objects(images):
         info = debug_info(image)
@@ -263,6 +268,8 @@ def expected(
     for block in found.blocks.values():
         if block.type in {*SCORERS, "keras-visual-anomaly"}:
             _anomaly(found, block, anomaly_labels, out)
+    if any(block.type in DETECTORS for block in found.blocks.values()):
+        _count_broken_boxes(found)
     if any(block.fomo for block in found.blocks.values()):
         _fomo(found, out)
     elif any(block.boxes for block in found.blocks.values()):
@@ -330,16 +337,15 @@ def _classification(found: Read, out: Expected) -> None:
     out.add("mean_f1_ratio", metrics.f1_score(truth, guess, average="macro", **options))
     out.add("balanced_accuracy_ratio", metrics.recall_score(truth, guess, average="macro", **options))
     out.add("uncertain_ratio", np.mean([window.prediction == "uncertain" for window in scored]))
-    matrix = metrics.confusion_matrix(truth, guess, labels=list(range(len(names))))
-    for row, name in enumerate(classes):
-        for column, predicted in enumerate(names):
-            out.add("confusion_windows", matrix[row, column] or None, **{"class": name}, predicted=predicted)
+    for (true, predicted), count in Counter((window.label, window.prediction) for window in labelled).items():
+        if true in classes:
+            out.add("confusion_windows", count, **{"class": true or "", "predicted": predicted})
 
 
 def _calibration(found: Read, out: Expected) -> None:
     best, hit, squares, loss = [], [], [], []
     blocks = [block for block in found.blocks.values() if block.type in CLASSIFIERS]
-    scoring = any(block.type in SCORERS or block.type == "keras-visual-anomaly" for block in found.blocks.values())
+    scoring = any("anomaly" in block.type for block in found.blocks.values())
     complete, used = np.zeros((2, len(found.windows)), bool)
     too_many = 0
     for block in blocks:
@@ -347,6 +353,7 @@ def _calibration(found: Read, out: Expected) -> None:
         classes = _classes(rows, scoring)
         if len(classes) > MOST_CLASSES:
             too_many += 1
+            found.left_out["too_many_classes"] += sum(len(items(entry)) for entry in found.rows[block.id])
             continue
         names = [text(name) for name in classes]
         for place, (window, row) in enumerate(zip(found.windows, rows, strict=True)):
@@ -362,7 +369,6 @@ def _calibration(found: Read, out: Expected) -> None:
             hit.append(confidences.argmax() == own)
             squares.append(((confidences - np.eye(len(classes))[own]) ** 2).sum())
             loss.append(_log_loss(confidences, own))
-    found.left_out["too_many_classes"] += too_many
     if too_many < len(blocks):  # a window that Studio did not score either is no loss: its label is none that the model knows
         scored = np.array([window.correct is not None for window in found.windows], bool)
         found.left_out["no_confidences"] += int((~used & (~complete | scored)).sum())
@@ -376,13 +382,18 @@ def _calibration(found: Read, out: Expected) -> None:
 
 
 def _classes(rows: list[Json], scoring: bool) -> list[str]:
-    """The keys, sorted; `anomaly` is a score only beside an anomaly block, and where the other keys sum to 1 without it."""
+    """The keys, sorted; `anomaly` is a score only beside an anomaly block, and where the other keys sum to 1 without it.
+
+    A row of which a confidence is missing says nothing of that.
+    """
     names = sorted({name for row in rows for name in row}, key=lambda name: text(name) or "")
-    if scoring and "anomaly" in names:
-        others = [[number(value) for name, value in row.items() if name != "anomaly"] for row in rows if row]
-        sums = [sum(value for value in row if value is not None) for row in others if row and None not in row]
-        if sums and all(0.95 <= total <= 1.05 for total in sums):
-            names.remove("anomaly")
+    others = [name for name in names if name != "anomaly"]
+    if scoring and "anomaly" in names and others:
+        values = np.array([[np.nan if (value := number(row.get(name))) is None else value for name in others] for row in rows])
+        complete = values[~np.isnan(values).any(axis=1)]
+        told = complete if len(complete) else values[~np.isnan(values).all(axis=1)]
+        if np.all(np.abs(np.nansum(told, axis=1) - 1) <= 0.05):
+            return others
     return names
 
 
@@ -450,11 +461,13 @@ def _score(block: Block, window: Window) -> float | None:
     image = window.grids.get(block.id, {})
     grid = [number(value) for row in items(image.get("scores")) for value in items(row)]
     cells = [value for value in grid if value is not None]
-    if block.texts.get("anomaly_scoring_aggregation_method") == "mean":
-        given = number(image.get("meanScore"))
-        return given if given is not None else float(np.mean(cells)) if cells else None
-    given = number(image.get("maxScore"))
-    return given if given is not None else max(cells, default=None)
+    mean = block.texts.get("anomaly_scoring_aggregation_method") == "mean"
+    name = "meanScore" if mean else "maxScore"
+    if (given := number(image.get(name))) is not None:
+        return given
+    if cells:
+        return float(np.mean(cells)) if mean else max(cells)
+    return math.inf if name in image and image[name] is None else None
 
 
 def _anomalous(window: Window, configured: tuple[Sequence[str], Sequence[str]] | None) -> bool | None:
@@ -485,13 +498,25 @@ def _passing(found: Read, reported: list[float | None], out: Expected) -> None:
         out.add("images_passing_ratio", np.mean(np.array(known) >= 0.8))
 
 
-def _box(box: Json) -> list[float] | None:
-    values = [number(box.get(name)) for name in ("x", "y", "width", "height")]
+def _box(box: Json, *members_: str) -> list[float] | None:
+    values = [number(box.get(name)) for name in ("x", "y", "width", "height", *members_)]
     return None if None in values else values  # type: ignore[return-value]
 
 
 def _truth(window: Window) -> list[Json]:
     return [box for box in objects(window.sample.get("boundingBoxes")) if _box(box)]
+
+
+def _detected(window: Window) -> list[Json]:
+    return [box for box in objects(window.said.get("boundingBoxes")) if _box(box, "score")]
+
+
+def _count_broken_boxes(found: Read) -> None:
+    """Boxes that lack a number."""
+    for sample in found.samples.values():
+        found.left_out["unparsable"] += sum(not _box(box) for box in objects(sample.get("boundingBoxes")))
+    for window in found.windows:
+        found.left_out["unparsable"] += sum(not _box(box, "score") for box in objects(window.said.get("boundingBoxes")))
 
 
 def _fomo(found: Read, out: Expected) -> None:
@@ -545,10 +570,13 @@ def _boxes(found: Read, out: Expected) -> None:
         known = [value for value in values if value is not None]
         out.add(name, np.mean(known) if known else None, **labels)
     reported = [values for values in (maps, f1) if any(value is not None for value in values)]
+    truths = [box for sample in found.samples.values() for box in objects(sample.get("boundingBoxes")) if _box(box)]
+    named = [text(box.get("label")) for box in (*truths, *(box for window in found.windows for box in _detected(window)))]
+    found.left_out["unparsable"] += named.count(None)
     found.left_out["unreadable_image"] += sum(None in row for row in zip(*reported, strict=True))
     _passing(found, reported[0] if reported else [], out)
     if any(isinstance(window.said.get("boundingBoxes"), list) for window in found.windows):
-        detected = [[box for box in objects(window.said.get("boundingBoxes")) if _box(box)] for window in found.windows]
+        detected = [_detected(window) for window in found.windows]
         out.add("empty_images", sum(not _truth(window) and not boxes for window, boxes in zip(found.windows, detected, strict=True)))
         _coco(found, detected, out)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,9 +22,10 @@ class Spelling:
     Attributes:
         seed: Of orders and choices.
         page: Samples on a page.
+        overlap: Samples that a page repeats of the one before.
         shuffled: Samples, predictions and members come in another order.
         escaped: Letters beyond ASCII are written as `\\u00e9`.
-        loose: Numbers as texts, floats and truth values as numbers, wherever these mean the same.
+        loose: Numbers as texts, floats and truth values as numbers, wherever these mean the same; null among what is listed.
         predictions: On the page of their sample (`own`), all on each page (`every`), all on the last page (`last`), each twice (`twice`).
         mark: A byte-order mark in front.
         total: `totalCount`, as a whole number, a float, a text, null, or not at all.
@@ -31,6 +33,7 @@ class Spelling:
 
     seed: int = 0
     page: int = 1000
+    overlap: int = 0
     shuffled: bool = False
     escaped: bool = True
     loose: bool = False
@@ -44,31 +47,35 @@ class Spelling:
         if self.shuffled:
             results = [results[place] for place in rng.permutation(len(results))]
             predictions = _shuffled(predictions, rng)
+        count = self._total(len(results) if total is None else total)
         starts = range(0, max(len(results), 1), self.page)
         pages = []
         for start in starts:
-            part = results[start : start + self.page]
-            ids = {result["sampleId"] for result in part}
-            if self.predictions == "every" or (self.predictions == "last" and start == starts[-1]):
-                rows = predictions
-            elif self.predictions == "last":
-                rows = []
-            else:
-                rows = [row for row in predictions if row["sampleId"] in ids]
-                rows = [*rows, *rows] if self.predictions == "twice" else rows
-            page = {"success": True, "result": part, "predictions": rows, **self._total(len(results) if total is None else total)}
+            part = results[max(0, start - self.overlap) : start + self.page]
+            page = {"success": True, "result": part, "predictions": self._predictions(part, predictions, start == starts[-1]), **count}
             if self.loose:
                 page = _loose(page, rng)
             pages.append(_reordered(page, rng) if self.shuffled else page)
         return pages
 
+    def _predictions(self, part: list[Json], predictions: list[Json], last: bool) -> list[Json]:
+        """Those that come with a page of these samples."""
+        if self.predictions == "every":
+            return predictions
+        if self.predictions == "last":
+            return predictions if last else []
+        ids = {result["sampleId"] for result in part}
+        own = [row for row in predictions if row["sampleId"] in ids]
+        # Windows without bounds are told apart by their place in a page's list: there a repeated one is another one.
+        return own + [row for row in own if "startMs" in row] if self.predictions == "twice" else own
+
     def _total(self, count: int) -> Json:
         spelled = {"int": count, "float": float(count), "text": str(count), "null": None}
         return {"totalCount": spelled[self.total]} if self.total in spelled else {}
 
-    def write(self, page: Json) -> bytes:
-        """The page as the body of a reply."""
-        body = json.dumps(page, ensure_ascii=self.escaped, separators=(",", ":") if self.seed % 2 else None)
+    def write(self, reply: Json) -> bytes:
+        """A reply as its body."""
+        body = json.dumps(reply, ensure_ascii=self.escaped, separators=(",", ":") if self.seed % 2 else None)
         body = re.sub("[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", body)  # no encoding has them as they are
         return (BOM if self.mark else b"") + body.encode()
 
@@ -78,8 +85,16 @@ class Spelling:
 
 
 def _shuffled(predictions: list[Json], rng: np.random.Generator) -> list[Json]:
-    """In any order."""
-    return [predictions[place] for place in rng.permutation(len(predictions))]
+    """In any order; windows without bounds in the order of their sample, by which alone they are told apart."""
+    by_sample = defaultdict(list)
+    for row in predictions:
+        by_sample[row["sampleId"]].append(row)
+    order = [row["sampleId"] for row in predictions]
+    order = [order[place] for place in rng.permutation(len(order))]
+    for rows in by_sample.values():
+        if "startMs" in rows[0]:
+            rng.shuffle(rows)  # type: ignore[arg-type]
+    return [by_sample[number].pop(0) for number in order]
 
 
 def _reordered(value: Any, rng: np.random.Generator) -> Any:
@@ -87,7 +102,8 @@ def _reordered(value: Any, rng: np.random.Generator) -> Any:
     if isinstance(value, list):
         return [_reordered(item, rng) for item in value]
     if isinstance(value, dict):
-        return {name: _reordered(value[name], rng) for name in rng.permutation(np.array([*value], object)).tolist()}
+        names = list(value)
+        return {names[place]: _reordered(value[names[place]], rng) for place in rng.permutation(len(names))}
     return value
 
 
@@ -106,34 +122,40 @@ NUMBERS = {
     "maxScore",
     "meanScore",
 }
-FLAGS = {"predictionCorrect"}
+IDS = {"id", "sampleId"}
+TEXTS = {"deviceName", "label", "prediction", "name"}
+LISTS = {"result", "predictions", "classifications", "thresholds", "boundingBoxes"}
 DIGITS = re.compile(r"[1-9][0-9]{0,8}")
 
 
-def _loose(value: Any, rng: np.random.Generator, name: str = "") -> Any:
+def _loose(value: Any, rng: np.random.Generator, name: str = "", parent: str = "") -> Any:
     """The same with other JSON types where these can only mean the same."""
     if isinstance(value, list):
-        return [_loose(item, rng, name) for item in value]
+        items = [_loose(item, rng, name, parent) for item in value]
+        # A null is no entry; only in lists with a place for each window it would be one.
+        if name in LISTS and parent != "classifications" and items and isinstance(items[0], dict) and rng.random() < 0.2:
+            items.insert(int(rng.integers(len(items) + 1)), None)
+        return items
     if isinstance(value, dict):
+        if name == "metadata":
+            return value
+        in_row = name == "result" and parent == "classifications"
         return {
-            key: _respelled(key, item, rng) if not isinstance(item, list | dict) else _loose(item, rng, key) if key not in OPEN else item
+            key: _loose(item, rng, key, name) if isinstance(item, list | dict) else _scalar(key, item, rng, in_row)
             for key, item in value.items()
         }
     return value
 
 
-OPEN = {"result_", "metadata"}
-
-
-def _respelled(name: str, value: Any, rng: np.random.Generator) -> Any:
-    if rng.random() < 0.7 or value is None:
+def _scalar(name: str, value: Any, rng: np.random.Generator, in_row: bool) -> Any:
+    if rng.random() < 0.8 or value is None:
         return value
-    if name in NUMBERS and isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9:
+    if isinstance(value, bool):
+        return int(value) if name == "predictionCorrect" else value
+    if (in_row or name in NUMBERS) and isinstance(value, int | float) and abs(value) < 1e9:
         return [repr(value), float(value)][int(rng.integers(2))]
-    if name in FLAGS and isinstance(value, bool):
-        return int(value)
-    if name in ("deviceName", "label") and isinstance(value, str) and DIGITS.fullmatch(value):
-        return int(value)
-    if name == "id" and isinstance(value, int):
+    if name in IDS and isinstance(value, int):
         return [str(value), float(value)][int(rng.integers(2))]
+    if name in TEXTS and not in_row and isinstance(value, str) and DIGITS.fullmatch(value):
+        return int(value)
     return value

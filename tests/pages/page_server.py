@@ -6,6 +6,7 @@ import itertools
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from aiohttp import web
 from page_content import Content
@@ -65,7 +66,7 @@ class PageServer:
         part = results[start : start + limit]
         wanted = {result["sampleId"] for result in part}
         rows = [row for row in content.predictions if spelling.predictions == "every" or row["sampleId"] in wanted]
-        turn = Spelling(next(self._turn), 10_000, spelling.shuffled, spelling.escaped, spelling.loose, "own", spelling.mark, spelling.total)
+        turn = replace(spelling, seed=next(self._turn), page=10_000, predictions="every")
         (page,) = turn.pages(part, rows if part else [], total=len(results))
         return web.Response(body=turn.write(page), content_type="application/json")
 

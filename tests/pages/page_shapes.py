@@ -89,7 +89,7 @@ class Shape:
         windows: The most that one sample has.
         names: Classes of the model, or labels where it has none.
         block_type, last_layer: Places in the lists above.
-        bounds: Of the windows: `both`, `start` (no end) or `none` (then one window per sample).
+        bounds: Of the windows: `both`, `start` (no end) or `none`.
         verdicts: How often a window carries `predictionCorrect`: `all`, `some`, `none`.
         contrary: Studio's verdicts are drawn, whatever label and prediction say.
         unlabelled: Some windows have no label.
@@ -141,7 +141,7 @@ def any_shape(kind: str, rng: random.Random) -> Shape:
         kind=kind,
         seed=rng.randrange(2**32),
         samples=rng.randint(1, 45),
-        windows=1 if bounds == "none" else rng.randint(1, 4),
+        windows=rng.randint(1, 4),
         names=tuple(names.values()),
         block_type=rng.randrange(5),
         last_layer=rng.randrange(len(BOX_LAYERS)),
