@@ -16,6 +16,7 @@ from monitor.discovery import Discovery
 from monitor.errors import PullState, StudioError
 from monitor.evaluate import EvaluationSettings, evaluate
 from monitor.evaluate.figures import Evaluation
+from monitor.evaluate.headline import headlines
 from monitor.logs import secrets
 from monitor.memory import Found, Memory, Policy, seed_of
 from monitor.results import ResultSet
@@ -27,6 +28,9 @@ from monitor.studio.pull import Filters, Progress, pull
 from monitor.targets import Target
 
 log = structlog.get_logger()
+
+_LOGGED = ("accuracy", "mean_f1", "map")
+"""Headline figures in the line of a pull."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,10 +221,8 @@ def _log(snapshot: Snapshot, before: Snapshot, seconds: float, refresh: str) -> 
     }
     if snapshot.state is PullState.OK and (evaluation := snapshot.evaluation):
         fields |= {"samples": evaluation.samples, "windows": evaluation.windows, "changed": snapshot.fingerprint != before.fingerprint}
-        if evaluation.quality:
-            fields |= {"accuracy": round(evaluation.quality.accuracy, 4), "mean_f1": round(evaluation.quality.mean_f1, 4)}
-        if evaluation.detection and (value := evaluation.detection.map.get("0.50:0.95")) is not None:
-            fields["map"] = round(value, 4)
+        figures = headlines(evaluation)
+        fields |= {name: round(figures[name].value, 4) for name in _LOGGED if name in figures}
     if snapshot.error:
         fields["error"] = snapshot.error
     if refresh:

@@ -31,7 +31,11 @@ LOWER_IS_BETTER = frozenset({"mae", "mse", "uncertain", "calibration_error", "an
 LEFT_OUT = {
     "no_dimensions": "images without their size: boxes in pixels cannot be compared",
     "non_finite_score": "anomaly scores that are NaN or infinite",
-    "unparsable": "labels, predictions or confidences that are no numbers",
+    "unparsable": "values that cannot be read: labels that are no numbers, boxes without a label or a side, rows without a window",
+    "no_confidences": "windows without a confidence for each class, or scored although their label is none of the classes",
+    "too_many_classes": "confidences of a block with more classes than can be kept",
+    "unreadable_image": "images without what others report: FOMO's matching, or Studio's score",
+    "no_score": "windows that an anomaly block gave no score",
     "class_cap": "classes beyond limits.classes",
     "slice_cap": "values of slices beyond limits.slice_values",
     "unknown_block": "learning blocks of a type that has no documented results",

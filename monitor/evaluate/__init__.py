@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from monitor.evaluate.anomaly import anomaly
@@ -12,6 +11,7 @@ from monitor.evaluate.detection import detection
 from monitor.evaluate.figures import Evaluation
 from monitor.evaluate.quality import quality
 from monitor.evaluate.regression import regression
+from monitor.evaluate.scoring import accuracy_verdicts, studio_verdict
 from monitor.evaluate.slices import slices
 from monitor.results import UNSCORED, ResultSet
 
@@ -47,31 +47,28 @@ def evaluate(results: ResultSet, settings: EvaluationSettings, seed: int | None)
         settings: Slices and anomaly labels.
         seed: Of the bootstraps: the same seed and set give the same bounds. None leaves all intervals out.
     """
+    verdicts = accuracy_verdicts(results)
+    classified = quality(results, seed)
+    calibrated, calibration_left = calibration(results)
     detected, detection_left = detection(results, seed)
     regressed, regression_left = regression(results, seed)
     anomalies, anomaly_left = anomaly(results, seed, settings.anomaly_labels, settings.no_anomaly_labels)
     sliced, cut = slices(results, settings.slices, settings.slice_values)
+    judged = classified is not None or (regressed is not None and regressed.within_tolerance is not None)
     left_out = Counter(results.left_out)
-    for found in (detection_left, regression_left, anomaly_left, {"slice_cap": cut}):
+    for found in (calibration_left, detection_left, regression_left, anomaly_left, {"slice_cap": cut}):
         left_out.update(found)
     return Evaluation(
         samples=results.samples,
         windows=results.windows,
-        unscored=_unscored(results, regression_left),
+        unscored=int((verdicts == UNSCORED).sum()),
         blocks=results.blocks,
-        quality=quality(results, seed),
-        calibration=calibration(results),
+        quality=classified,
+        calibration=calibrated,
         detection=detected,
         regression=regressed,
         anomalies=anomalies,
         slices=sliced,
         left_out={reason: count for reason, count in sorted(left_out.items()) if count},
+        studio=None if judged else studio_verdict(verdicts, results.sample, seed),
     )
-
-
-def _unscored(results: ResultSet, regression_left: Mapping[str, int]) -> int:
-    """Windows that no figure could judge: those Studio did not score, all of a project whose predictions have no documented score."""
-    if results.label_map:
-        return results.windows
-    unscored = int((results.correct == UNSCORED).sum())
-    return max(unscored, regression_left.get("unparsable", 0))

@@ -5,6 +5,8 @@ Higher is worse in every block; scores have no scale that two blocks share, and 
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import numpy.typing as npt
 
@@ -30,7 +32,9 @@ def anomaly(
     anomaly_labels: frozenset[str] = frozenset(),
     no_anomaly_labels: frozenset[str] = frozenset(),
 ) -> tuple[tuple[Anomaly, ...], dict[str, int]]:
-    """Figures of every anomaly block that scored a window, and how many infinite scores were dropped (`non_finite_score`).
+    """Figures of every anomaly block that scored a window, and what they could not use.
+
+    Counted are windows that a block did not score (`no_score`) and scores that are not finite (`non_finite_score`).
 
     Args:
         results: The columns.
@@ -40,16 +44,18 @@ def anomaly(
     Returns:
         Figures in the order of the blocks, equal to scikit-learn's with `zero_division=0` where there is ground truth.
     """
-    found, dropped = [], 0
+    found, left_out = [], Counter[str]()
     truth = _ground_truth(results, anomaly_labels, no_anomaly_labels)
     for block in results.blocks:
-        if block.kind not in KINDS or (scores := results.anomaly.get(block.id)) is None:
+        if block.kind not in KINDS:
             continue
+        scores = results.anomaly.get(block.id, np.full(results.windows, np.nan))
         finite = np.isfinite(scores)
-        dropped += int(np.isinf(scores).sum())
+        left_out["no_score"] += int(np.isnan(scores).sum())
+        left_out["non_finite_score"] += int(np.isinf(scores).sum())
         if finite.any():
             found.append(_figures(block, scores[finite], truth[finite], results.sample[finite], bounded=seed is not None))
-    return tuple(found), {"non_finite_score": dropped} if dropped else {}
+    return tuple(found), {reason: count for reason, count in left_out.items() if count}
 
 
 def threshold(block: Block) -> float | None:

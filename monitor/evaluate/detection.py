@@ -11,17 +11,21 @@ import numpy.typing as npt
 from monitor.evaluate.coco import IOU_THRESHOLDS, ImageBoxes, Matches, average_precision, match, mean_average_precision
 from monitor.evaluate.figures import Detection, Interval
 from monitor.evaluate.intervals import SMALLEST_SAMPLES, bootstrap_mean
+from monitor.evaluate.scoring import accuracy_verdicts, studio_verdict
 from monitor.results import BlockKind, Boxes, FloatArray, FomoCounts, ResultSet
 
 PASSING_SCORE = 0.8
-"""From this score on an image passes: Studio's own object-detection "accuracy" is the share of such images."""
+"""From this score on an image passes where Studio does not say: its own limit is the project's, and usually this."""
 
 _REPLICATES = 200
 _Z = 1.96
 
 
 def detection(results: ResultSet, seed: int | None) -> tuple[Detection | None, dict[str, int]]:
-    """Figures of the detector, and how many images the mAP could not count (`no_dimensions`).
+    """Figures of the detector, and how much they could not count.
+
+    `no_dimensions` counts images that the mAP leaves out, `unparsable` boxes without a label, `unreadable_image` images
+    without what the others report: FOMO's matching, or Studio's own score.
 
     Where a FOMO block occurs, figures are FOMO's alone: its boxes and its `mAP` (a copy of f1) share the columns of box
     detectors, and no mAP could be told from them.
@@ -36,9 +40,8 @@ def detection(results: ResultSet, seed: int | None) -> tuple[Detection | None, d
     kinds = results.kinds()
     if not kinds & {BlockKind.DETECTION, BlockKind.FOMO} or not results.windows:
         return None, {}
-    if BlockKind.FOMO in kinds:
-        return _fomo(results, seed), {}
-    return _boxes(results, seed)
+    found, left_out = _fomo(results, seed) if BlockKind.FOMO in kinds else _boxes(results, seed)
+    return found, {reason: count for reason, count in left_out.items() if count}
 
 
 def box_matches(results: ResultSet) -> tuple[Matches, npt.NDArray[np.intp]] | None:
@@ -89,6 +92,8 @@ def _boxes(results: ResultSet, seed: int | None) -> tuple[Detection, dict[str, i
             if seed is not None:
                 interval = _map_interval(matches, results.sample[windows], maps["0.50:0.95"], seed)
     f1, f1_interval = _image_mean(results, results.reported_f1, seed)
+    reported = results.reported_f1 if _mean(results.reported_map) is None else results.reported_map
+    passing, by_score = _passing(results, reported)
     return Detection(
         map=maps,
         class_ap=class_ap,
@@ -97,33 +102,40 @@ def _boxes(results: ResultSet, seed: int | None) -> tuple[Detection, dict[str, i
         mean_f1=f1,
         mean_f1_interval=f1_interval,
         f1={} if f1 is None else {"image": f1},
-        passing=_passing(results.reported_map),
+        passing=passing,
         empty=_empty_boxes(results),
-    ), {"no_dimensions": left_out} if left_out else {}
+        passing_by_score=by_score,
+    ), {"no_dimensions": left_out, "unparsable": _unnamed(results), "unreadable_image": _unreported(results)}
 
 
-def _fomo(results: ResultSet, seed: int | None) -> Detection:
-    """Figures of a FOMO detector: from its counts, and from the reported f1 of images without them."""
+def _fomo(results: ResultSet, seed: int | None) -> tuple[Detection, dict[str, int]]:
+    """Figures of a FOMO detector: from its counts, and the mean over images also from the reported f1 of those without.
+
+    Pooled figures are of all images or of none: those whose counts cannot be read are no random subset.
+    """
     reported = np.full(results.windows, np.nan) if results.reported_f1 is None else results.reported_f1
     hits, extra, missed = _counts(results.fomo, results.windows)
     counted = hits >= 0
     f1 = np.where(counted, _f1(hits, extra, missed), reported)
     mean, interval = _image_mean(results, f1, seed)
     averages = {} if mean is None else {"image": mean}
-    tp, fp, fn = (int(column[counted].sum()) for column in (hits, extra, missed))
-    if tp + fp + fn:
-        averages["pooled"] = 2 * tp / (2 * tp + fp + fn)
     # Studio reports no debug information, but f1 = 1, for an image that is empty and was found to be.
     empty = np.where(counted, hits + extra + missed == 0, (reported == 1) & _without_truth(results))
+    unreadable = int((~counted & ~empty).sum())
+    tp, fp, fn = (0 if unreadable else int(column[counted].sum()) for column in (hits, extra, missed))
+    if tp + fp + fn:
+        averages["pooled"] = 2 * tp / (2 * tp + fp + fn)
+    passing, by_score = _passing(results, results.reported_f1)
     return Detection(
         mean_f1=mean,
         mean_f1_interval=interval,
         f1=averages,
         precision=tp / (tp + fp) if tp + fp else None,
         recall=tp / (tp + fn) if tp + fn else None,
-        passing=_passing(results.reported_f1),
+        passing=passing,
         empty=int(empty.sum()),
-    )
+        passing_by_score=by_score,
+    ), {"unreadable_image": unreadable}
 
 
 def _counts(fomo: FomoCounts | None, windows: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -155,11 +167,28 @@ def _mean(values: FloatArray | None) -> float | None:
     return float(np.nanmean(values))
 
 
-def _passing(scores: FloatArray | None) -> float | None:
-    """Share of the images with a reported score that pass."""
+def _passing(results: ResultSet, scores: FloatArray | None) -> tuple[float | None, bool]:
+    """Share of the images that Studio calls correct, else of those with a reported score that reach 0.8; whether it is by that score."""
+    verdict = studio_verdict(accuracy_verdicts(results), results.sample, None)
+    if verdict is not None:
+        return verdict.accuracy, False
     if scores is None or np.isnan(scores).all():
-        return None
-    return float((scores[~np.isnan(scores)] >= PASSING_SCORE).mean())
+        return None, True
+    return float((scores[~np.isnan(scores)] >= PASSING_SCORE).mean()), True
+
+
+def _unreported(results: ResultSet) -> int:
+    """Images without a score that Studio reports of others."""
+    missing = np.zeros(results.windows, np.bool_)
+    for scores in (results.reported_map, results.reported_f1):
+        if scores is not None and not (absent := np.isnan(scores)).all():
+            missing |= absent
+    return int(missing.sum())
+
+
+def _unnamed(results: ResultSet) -> int:
+    """Boxes without a label, which are of no class and so in no figure."""
+    return sum(int((boxes.label < 0).sum()) for boxes in (results.truth, results.detections) if boxes is not None)
 
 
 def _without_truth(results: ResultSet) -> npt.NDArray[np.bool_]:

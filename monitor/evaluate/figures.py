@@ -11,6 +11,20 @@ from dataclasses import dataclass, field
 
 from monitor.results import Block
 
+LEFT_OUT = (
+    "no_dimensions",
+    "non_finite_score",
+    "unparsable",
+    "no_confidences",
+    "too_many_classes",
+    "unreadable_image",
+    "no_score",
+    "class_cap",
+    "slice_cap",
+    "unknown_block",
+)
+"""All reasons for which something is left out of a figure."""
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:
@@ -57,6 +71,21 @@ class Quality:
 
 
 @dataclass(frozen=True, slots=True)
+class StudioVerdict:
+    """How many windows Studio calls correct (`predictionCorrect`): the accuracy of models that have none of our making.
+
+    Attributes:
+        accuracy: Correct / scored.
+        windows: How many are scored.
+        accuracy_interval: 95 % bounds with the sample as the unit; None where too few samples.
+    """
+
+    accuracy: float
+    windows: int
+    accuracy_interval: Interval | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Calibration:
     """How far a classifier's confidences can be believed: expected calibration error, Brier score, log loss."""
 
@@ -74,12 +103,13 @@ class Detection:
         class_ap: COCO AP per class, 0.50:0.95.
         map_interval: Bounds of the mAP at 0.50:0.95.
         mean_image_map: Mean of Studio's per-image mAP; None for FOMO.
-        mean_f1: Mean over images of the reported F1; None where none is reported.
+        mean_f1: Mean over images of the F1, for boxes as reported; None where none is known.
         mean_f1_interval: Its bounds.
         f1: F1 by averaging (`image`, and for FOMO `pooled`).
-        precision, recall: FOMO's pooled ones.
-        passing: Share of images whose own score is at least 0.8.
+        precision, recall: FOMO's, pooled over all images; None, like the pooled F1, where an image's counts are not known.
+        passing: Share of the scored images that Studio calls correct; where it says so of none, of those with a score of at least 0.8.
         empty: Images with no object and no detection.
+        passing_by_score: Whether `passing` is by that score, not by Studio's verdict.
     """
 
     map: Mapping[str, float] = field(default_factory=dict)
@@ -93,11 +123,14 @@ class Detection:
     recall: float | None = None
     passing: float | None = None
     empty: int | None = None
+    passing_by_score: bool = True  # so it is in documents of releases that knew no other way
 
 
 @dataclass(frozen=True, slots=True)
 class Regression:
-    """Figures of a regression block: errors in the label's unit, R² (None where the labels do not vary), share within tolerance."""
+    """Figures of a regression block: errors in the label's unit, R² (None where the labels do not vary), and the share within the
+    tolerance (None where the block has none).
+    """
 
     mean_absolute_error: float
     mean_squared_error: float
@@ -145,12 +178,13 @@ class Evaluation:
     """Everything known about one result set.
 
     Attributes:
-        samples, windows, unscored: Size of the set; `unscored` counts windows that no figure could judge.
+        samples, windows, unscored: Size of the set; `unscored` counts windows that no accuracy could judge.
         blocks: Its learning blocks.
         quality, calibration, detection, regression: By kind of model; None where the model is not of that kind.
         anomalies: One per anomaly block.
         slices: By (slice, value).
-        left_out: What figures could not count, by reason.
+        left_out: What figures could not count, by reason (`LEFT_OUT`).
+        studio: Accuracy by Studio's verdict, where neither `quality` nor `regression` has one.
     """
 
     samples: int
@@ -164,3 +198,4 @@ class Evaluation:
     anomalies: tuple[Anomaly, ...] = ()
     slices: Mapping[tuple[str, str], Slice] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
+    studio: StudioVerdict | None = None

@@ -42,8 +42,8 @@ class Headline:
 def headlines(evaluation: Evaluation) -> dict[str, Headline]:
     """The headline figures that apply, by name, in the order of `METRICS`.
 
-    Accuracy is the classifier's, else a regression's share within tolerance. Of several anomaly blocks the worst one
-    counts: the largest flagged share, the smallest AUROC.
+    Accuracy is the classifier's, else a regression's share within tolerance, else the share that Studio calls correct.
+    Of several anomaly blocks the worst one counts: the largest flagged share, the smallest AUROC.
     """
     found: dict[str, Headline] = {}
 
@@ -61,6 +61,8 @@ def headlines(evaluation: Evaluation) -> dict[str, Headline]:
         add("mae", regression.mean_absolute_error, regression.mean_absolute_error_interval)
         add("mse", regression.mean_squared_error)
         add("r2", regression.r2)
+    if studio := evaluation.studio:
+        add("accuracy", studio.accuracy, studio.accuracy_interval)
     if detection := evaluation.detection:
         add("mean_f1", detection.mean_f1, detection.mean_f1_interval)
         add("map", detection.map.get("0.50:0.95"), detection.map_interval)

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from monitor.evaluate.figures import Slice
-from monitor.results import CORRECT, UNSCORED, BlockKind, Coded, ResultSet
+from monitor.evaluate.scoring import accuracy_verdicts
+from monitor.results import CORRECT, UNSCORED, Coded, ResultSet
 
 DEVICE_NAME = "device_name"
 METADATA = "metadata."
@@ -16,8 +17,8 @@ METADATA = "metadata."
 def slices(results: ResultSet, keys: Sequence[str], limit: int) -> tuple[Mapping[tuple[str, str], Slice], int]:
     """Accuracy and scored windows per value of each slice key.
 
-    Samples without the value are left out, and so are values without a scored window. Only models with an accuracy
-    have slices of it: classification and regression, where the project does not map labels.
+    Samples without the value are left out, and so are values without a scored window: a model without an accuracy has
+    no slices of it.
 
     Args:
         results: The columns.
@@ -30,12 +31,11 @@ def slices(results: ResultSet, keys: Sequence[str], limit: int) -> tuple[Mapping
     Raises:
         ValueError: A key is neither of both.
     """
-    if results.label_map or not results.kinds() & {BlockKind.CLASSIFICATION, BlockKind.REGRESSION}:
-        return {}, 0
     found: dict[tuple[str, str], Slice] = {}
     cut = 0
-    scored = results.correct != UNSCORED
-    sample, correct = results.sample[scored], results.correct[scored] == CORRECT
+    verdicts = accuracy_verdicts(results)
+    scored = verdicts != UNSCORED
+    sample, correct = results.sample[scored], verdicts[scored] == CORRECT
     # Two numbers per sample first: what is left to do per key no longer depends on the windows.
     windows = np.bincount(sample, minlength=results.samples)
     hits = np.bincount(sample[correct], minlength=results.samples)

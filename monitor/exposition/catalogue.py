@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from monitor.evaluate.figures import LEFT_OUT as LEFT_OUT_REASONS
+
 TARGET_LABELS = ("project", "project_id", "impulse", "impulse_id", "variant", "category")
 """What every series of a target carries; the names are Studio's and may change, the ids, variant and category are identity."""
 
@@ -148,7 +150,7 @@ ALERTS = _target(
 
 SAMPLES = _figure("edge_impulse_samples", "Samples in the result set; a sample is one recording or image.", unit="samples")
 WINDOWS = _figure("edge_impulse_windows", "Windows in the result set; a window is one prediction.", unit="windows")
-UNSCORED_WINDOWS = _figure("edge_impulse_unscored_windows", "Windows that could not be judged; no ratio counts them.", unit="windows")
+UNSCORED_WINDOWS = _figure("edge_impulse_unscored_windows", "Windows that could not be judged; no accuracy counts them.", unit="windows")
 BLOCK_INFO = _figure(
     "edge_impulse_block_info", "1 for each learning block of the impulse.", "block_id", "block", "type", type=MetricType.INFO
 )
@@ -170,7 +172,10 @@ IMPULSE_STALE = _figure(
 )
 
 ACCURACY = _figure(
-    "edge_impulse_accuracy_ratio", "Correct windows of the scored ones; for regression those within the tolerance.", unit="ratio"
+    "edge_impulse_accuracy_ratio",
+    "Correct windows of the scored ones: those that Studio calls correct, whatever the kind of model; for regression those within the "
+    "block's tolerance.",
+    unit="ratio",
 )
 ACCURACY_LOWER = _figure("edge_impulse_accuracy_ratio_lower", _BOUND.format("Lower", "accuracy"), unit="ratio")
 ACCURACY_UPPER = _figure("edge_impulse_accuracy_ratio_upper", _BOUND.format("Upper", "accuracy"), unit="ratio")
@@ -222,7 +227,20 @@ MEAN_IMAGE_MAP = _figure(
     "edge_impulse_mean_image_map_ratio", "Mean of Studio's own mAP of each image; not the mAP of the set. Never for FOMO.", unit="ratio"
 )
 IMAGES_PASSING = _figure(
-    "edge_impulse_images_passing_ratio", "Images whose own score is at least 0.8: what Studio calls accuracy.", unit="ratio"
+    "edge_impulse_images_passing_ratio",
+    "Images that Studio calls correct: its object-detection accuracy, by the project's own limit. Where it does not say, images with a "
+    "score of at least 0.8.",
+    unit="ratio",
+)
+FOMO_PRECISION = _figure(
+    "edge_impulse_fomo_precision_ratio",
+    "Right detections of all that FOMO made, pooled over all images; absent where one image's matching cannot be read.",
+    unit="ratio",
+)
+FOMO_RECALL = _figure(
+    "edge_impulse_fomo_recall_ratio",
+    "Right detections of these and the objects that FOMO missed, pooled over all images; absent where one image's matching cannot be read.",
+    unit="ratio",
 )
 EMPTY_IMAGES = _figure("edge_impulse_empty_images", "Images with no object and no detection.", unit="images")
 
@@ -336,7 +354,8 @@ SLICE_WINDOWS = _figure(
 )
 LEFT_OUT = _figure(
     "edge_impulse_left_out",
-    "How many things the figures could not count or the limits cut off, by reason; a reason with none is absent.",
+    f"How many things the figures could not count or the limits cut off, by reason ({', '.join(LEFT_OUT_REASONS)}); a reason with none "
+    "is absent.",
     "reason",
 )
 

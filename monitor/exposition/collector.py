@@ -15,6 +15,7 @@ from monitor.alerts.states import Phase
 from monitor.errors import PullState
 from monitor.evaluate.comparison import Comparison
 from monitor.evaluate.figures import Anomaly, Calibration, Detection, Evaluation, Interval, Quality, Regression
+from monitor.evaluate.headline import headlines
 from monitor.exposition import catalogue as m
 from monitor.exposition.catalogue import Metric, Scope
 from monitor.results import Block
@@ -144,17 +145,15 @@ def _figures(evaluation: Evaluation, class_limit: int) -> Iterator[Reading]:
 
 
 def _headline(evaluation: Evaluation) -> Iterator[Reading]:
-    """Accuracy and mean F1, which several kinds of model have: one series each, the classifier's first."""
-    quality, regression, detection = evaluation.quality, evaluation.regression, evaluation.detection
-    if quality is not None:
-        yield m.ACCURACY, quality.accuracy, ()
-        yield from _bounds(m.ACCURACY_LOWER, m.ACCURACY_UPPER, quality.accuracy_interval)
-    elif regression is not None:
-        yield m.ACCURACY, regression.within_tolerance, ()
-        yield from _bounds(m.ACCURACY_LOWER, m.ACCURACY_UPPER, regression.within_tolerance_interval)
-    if (f1 := quality or detection) is not None:
-        yield m.MEAN_F1, f1.mean_f1, ()
-        yield from _bounds(m.MEAN_F1_LOWER, m.MEAN_F1_UPPER, f1.mean_f1_interval)
+    """Accuracy and mean F1, which several kinds of model have: one series each, as rules and pages know them."""
+    found = headlines(evaluation)
+    for name, point, lower, upper in (
+        ("accuracy", m.ACCURACY, m.ACCURACY_LOWER, m.ACCURACY_UPPER),
+        ("mean_f1", m.MEAN_F1, m.MEAN_F1_LOWER, m.MEAN_F1_UPPER),
+    ):
+        if (figure := found.get(name)) is not None:
+            yield point, figure.value, ()
+            yield from _bounds(lower, upper, figure.interval)
 
 
 def _bounds(lower: Metric, upper: Metric, interval: Interval | None, *labels: str) -> Iterator[Reading]:
@@ -184,6 +183,8 @@ def _detection(detection: Detection) -> Iterator[Reading]:
     for average, value in detection.f1.items():
         yield m.F1, value, (average,)
     yield m.IMAGES_PASSING, detection.passing, ()
+    yield m.FOMO_PRECISION, detection.precision, ()
+    yield m.FOMO_RECALL, detection.recall, ()
     yield m.EMPTY_IMAGES, detection.empty, ()
 
 

@@ -95,20 +95,20 @@ def test_negative_scores_are_scores() -> None:
 
 
 def test_infinite_scores_are_dropped_and_counted() -> None:
-    """Infinities say nothing of the distribution; NaN stands for no score, and is not counted."""
+    """Infinities say nothing of the distribution, NaN stands for no score: neither is a 0, each is counted by its reason."""
     found, left_out = anomaly(result_set([1.0, np.inf, np.nan, -np.inf, 0.0], expected=[1, 0, 1, 1, 0]), 1)
 
     assert [block.mean for block in found] == [0.5]
     assert [block.auroc for block in found] == [1.0]
     assert [block.flagged for block in found] == [0.5]
-    assert left_out == {"non_finite_score": 2}
+    assert left_out == {"no_score": 1, "non_finite_score": 2}
 
 
 def test_a_block_without_scores_has_no_figures() -> None:
-    """Nothing scored, or nothing finite: no figure is 0."""
-    assert anomaly(result_set([np.nan, np.nan]), 1) == ((), {})
-    assert anomaly(result_set([np.inf, np.nan]), 1) == ((), {"non_finite_score": 1})
-    assert anomaly(dataclasses.replace(result_set([1.0]), anomaly={}), 1) == ((), {})
+    """Nothing scored, or nothing finite: no figure is 0, and the windows are counted."""
+    assert anomaly(result_set([np.nan, np.nan]), 1) == ((), {"no_score": 2})
+    assert anomaly(result_set([np.inf, np.nan]), 1) == ((), {"no_score": 1, "non_finite_score": 1})
+    assert anomaly(dataclasses.replace(result_set([1.0]), anomaly={}), 1) == ((), {"no_score": 1})
     assert anomaly(result_set([]), 1) == ((), {})
 
 

@@ -231,12 +231,13 @@ def test_a_perfect_detector_scores_one() -> None:
 
 
 def test_boxes_without_a_class_are_passed_over() -> None:
-    """A truth box or a detection whose label is missing neither is an object nor a false positive."""
+    """A truth box or a detection whose label is missing neither is an object nor a false positive; they are counted."""
     truth = [(0, 0, 2.0, 3.0, 10.0, 12.0), (0, -1, 30.0, 3.0, 10.0, 12.0)]
-    found, _ = detection(result_set(truth, [(shares(truth[1]), 0.99), (shares(truth[0]), 0.9)], 1), None)
+    found, left_out = detection(result_set(truth, [(shares(truth[1]), 0.99), (shares(truth[0]), 0.9)], 1), None)
 
     assert found is not None
     assert pytest.approx({"ant": 1.0}) == found.class_ap
+    assert left_out == {"unparsable": 2}
 
 
 def test_without_truth_there_is_no_map() -> None:
@@ -311,16 +312,37 @@ def test_figures_beside_the_map() -> None:
         reported_map=np.array([0.8, 0.0, 1.0, 0.7999, np.nan]),
         reported_f1=np.array([0.5, np.nan, np.nan, 1.0, np.nan]),
     )
-    found, _ = detection(results, None)
+    found, left_out = detection(results, None)
 
     assert found is not None
     assert pytest.approx((0.8 + 0 + 1 + 0.7999) / 4) == found.mean_image_map
     assert found.passing == 0.5
+    assert found.passing_by_score
+    assert left_out == {"unreadable_image": 3}
     assert pytest.approx(0.75) == found.mean_f1
     assert found.f1 == {"image": found.mean_f1}
     assert found.empty == 3
     assert found.precision is None
     assert found.recall is None
+
+
+def test_passing_is_studios_verdict() -> None:
+    """Where Studio judges images, its verdicts are the share, whatever the score; images it did not judge are out of it."""
+    results = result_set([], [], 4, reported_map=np.array([0.9, 0.9, 0.1, 0.9]), correct=np.array([0, 0, 1, -1], np.int8))
+    found, left_out = detection(results, None)
+
+    assert found is not None
+    assert pytest.approx(1 / 3) == found.passing
+    assert not found.passing_by_score
+    assert left_out == {}
+
+
+def test_passing_without_a_map_is_of_the_reported_f1() -> None:
+    """A server that reports no mAP of the images but an f1 is taken by that."""
+    found, _ = detection(result_set([], [], 3, reported_f1=np.array([0.8, 0.5, 0.2])), None)
+
+    assert found is not None
+    assert pytest.approx(1 / 3) == found.passing
 
 
 def test_unreported_scores_stay_unknown() -> None:

@@ -41,11 +41,11 @@ def result_set(counts: list[tuple[int, int, int]], f1: list[float | None] | None
     )
 
 
-def figures(results: ResultSet, seed: int | None = None) -> Detection:
-    """The detector's figures."""
+def figures(results: ResultSet, seed: int | None = None, unreadable: int = 0) -> Detection:
+    """The detector's figures, where so many images cannot be read and nothing else is left out."""
     found, left_out = detection(results, seed)
     assert found is not None
-    assert left_out == {}
+    assert left_out == ({"unreadable_image": unreadable} if unreadable else {})
     return found
 
 
@@ -74,19 +74,46 @@ def test_equals_the_definition(counts: list[tuple[int, int, int]]) -> None:
 
 
 def test_images_without_counts_fall_back_to_the_reported_f1() -> None:
-    """Such an image counts for the mean with the f1 Studio reported, for no total, and not at all without one."""
-    found = figures(result_set([(1, 0, 1), NOTHING, NOTHING], [0.1, 0.4, None], truth=[0, 1, 2]))
+    """Such an image counts for the mean with the f1 Studio reported, if any; no total is taken from the images that are left."""
+    found = figures(result_set([(1, 0, 1), NOTHING, NOTHING], [0.1, 0.4, None], truth=[0, 1, 2]), unreadable=2)
 
     assert pytest.approx((2 / 3 + 0.4) / 2) == found.mean_f1
-    assert pytest.approx(2 / 3) == found.f1["pooled"]
-    assert found.precision == 1.0
-    assert found.recall == 0.5
+    assert found.f1 == {"image": found.mean_f1}
+    assert found.precision is None
+    assert found.recall is None
     assert found.empty == 0
+
+
+def test_an_empty_image_without_counts_hides_nothing() -> None:
+    """No object and, by its f1 of 1, no detection: its counts are known to be 0, so the pooled figures are of all images."""
+    found = figures(result_set([(1, 2, 1), NOTHING], [0.4, 1.0], truth=[0]))
+
+    assert found.f1 == {"image": pytest.approx((0.4 + 1) / 2), "pooled": pytest.approx(0.4)}
+    assert pytest.approx(1 / 3) == found.precision
+    assert found.recall == 0.5
+    assert found.empty == 1
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 9)] * 3), min_size=1, max_size=12), st.data())
+def test_pooled_figures_are_of_all_images_or_of_none(counts: list[tuple[int, int, int]], data: st.DataObject) -> None:
+    """Whichever images cannot be read, there is no pooled figure, and as many are counted; the mean takes what is reported."""
+    hidden = data.draw(st.sets(st.integers(0, len(counts) - 1), min_size=1))
+    seen = [NOTHING if image in hidden else row for image, row in enumerate(counts)]
+    reported = [data.draw(st.none() | st.sampled_from([0.0, 0.5, 1.0])) for _ in counts]
+
+    found = figures(result_set(seen, reported, truth=list(range(len(counts)))), unreadable=len(hidden))
+
+    assert set(found.f1) <= {"image"}
+    assert (found.precision, found.recall) == (None, None)
+    own = [2 * t / (2 * t + p + n) if t + p + n else 1 for t, p, n in counts]
+    known = [f1 if image in hidden else own[image] for image, f1 in enumerate(reported)]
+    values = [value for value in known if value is not None]
+    assert found.mean_f1 == (pytest.approx(np.mean(values)) if values else None)
 
 
 def test_empty_images_without_counts() -> None:
     """No debug information and f1 = 1 is an empty image where no object is labelled; a perfect one or a wrong one is not."""
-    found = figures(result_set([NOTHING] * 4, [1.0, 1.0, 0.0, None], truth=[1]))
+    found = figures(result_set([NOTHING] * 4, [1.0, 1.0, 0.0, None], truth=[1]), unreadable=3)
 
     assert found.empty == 1
     assert pytest.approx(2 / 3) == found.mean_f1
@@ -97,7 +124,7 @@ def test_empty_images_without_counts() -> None:
 
 def test_nothing_reported_is_nothing_known() -> None:
     """Without counts and f1 no figure is made up, and an image of unknown truth is not called empty."""
-    found = figures(dataclasses.replace(result_set([NOTHING] * 2), fomo=None, reported_f1=None, reported_map=None, truth=None), 1)
+    found = figures(dataclasses.replace(result_set([NOTHING] * 2), fomo=None, reported_f1=None, reported_map=None, truth=None), 1, 2)
 
     assert found == Detection(empty=0)
 
@@ -131,11 +158,21 @@ def test_no_map_beside_a_box_detector() -> None:
     assert figures(mixed) == figures(results)
 
 
-def test_passing_is_of_the_reported_f1() -> None:
-    """Studio's accuracy is the share of images whose reported score is at least 0.8."""
+def test_passing_is_studios_verdict() -> None:
+    """Studio's own verdict counts, by whatever limit the project has; images it did not judge are out of the share."""
+    judged = dataclasses.replace(result_set([(0, 9, 0)] * 4, [0.8, 0.79, 1.0, 1.0]), correct=np.array([0, 1, 0, -1], np.int8))
+    found = figures(judged)
+
+    assert pytest.approx(1 / 3) == found.passing
+    assert not found.passing_by_score
+
+
+def test_passing_is_of_the_reported_f1_where_studio_does_not_judge() -> None:
+    """Without any verdict it is the share of images whose reported score is at least 0.8, and says so."""
     found = figures(result_set([(0, 9, 0)] * 4, [0.8, 0.79, 1.0, None]))
 
     assert pytest.approx(2 / 3) == found.passing
+    assert found.passing_by_score
 
 
 def test_intervals_need_a_seed_and_thirty_samples() -> None:

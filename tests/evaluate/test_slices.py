@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -98,16 +99,29 @@ def test_other_keys_are_refused() -> None:
 
 @pytest.mark.parametrize(
     "results",
-    [replace(SIX, blocks=(Block(1, "keras-object-detection", BlockKind.DETECTION),)), replace(SIX, label_map=True)],
-    ids=["detector", "label map"],
+    [
+        replace(SIX, blocks=(Block(1, "keras-object-detection", BlockKind.DETECTION),), correct=np.full(6, UNSCORED, np.int8)),
+        replace(SIX, label_map=True),
+        replace(SIX, blocks=(Block(1, "keras-regression", BlockKind.REGRESSION, thresholds={"max_error": 0.5}),)),
+    ],
+    ids=["detector that is not judged", "label map", "regression without numbers"],
 )
 def test_no_slices_of_an_accuracy_that_does_not_exist(results: ResultSet) -> None:
     """Models without an accuracy have no slices of it."""
     assert slices(results, ["device_name"], 20) == ({}, 0)
 
 
-def test_regression_has_slices() -> None:
-    """Regression's accuracy, the share within tolerance, has slices as well."""
-    results = replace(SIX, blocks=(Block(1, "keras-regression", BlockKind.REGRESSION),))
+@pytest.mark.parametrize("kind", BlockKind)
+def test_every_judged_model_has_slices(kind: BlockKind) -> None:
+    """Whatever the kind of block, accuracy by Studio's verdict has slices: a regression's where it has no tolerance."""
+    results = replace(SIX, blocks=(Block(1, "", kind),))
 
     assert slices(results, ["device_name"], 20) == slices(SIX, ["device_name"], 20)
+
+
+def test_slices_of_a_regression_are_by_its_tolerance() -> None:
+    """A slice's accuracy counts what the whole set's does: errors within the tolerance, whatever Studio said."""
+    block = Block(1, "keras-regression", BlockKind.REGRESSION, thresholds={"max_error": 0.5})
+    results = result_set(["1", "2", "x"], ["1.5", "3", "1"], correct=[WRONG, CORRECT, CORRECT], blocks=(block,), device=["m4", "m4", "m7"])
+
+    assert slices(results, ["device_name"], 20) == ({("device_name", "m4"): Slice(0.5, 2)}, 0)

@@ -21,6 +21,7 @@ from monitor.evaluate.figures import (
     Quality,
     Regression,
     Slice,
+    StudioVerdict,
 )
 from monitor.exposition import ServiceMetrics, SnapshotCollector
 from monitor.results import Block, BlockKind
@@ -110,8 +111,10 @@ def detector() -> Evaluation:
             f1={"image": 0.66},
             passing=0.35,
             empty=4,
+            passing_by_score=False,
         ),
-        left_out={"no_dimensions": 2},
+        left_out={"no_dimensions": 2, "unreadable_image": 1},
+        studio=StudioVerdict(0.35, 60, Interval(0.24, 0.48)),
     )
 
 

@@ -175,12 +175,14 @@ def test_impulse_of_several_kinds_has_one_headline() -> None:
 
 
 def test_detector_headline_is_its_own() -> None:
-    """A detector's mean F1 is the mean over images; it has no accuracy."""
+    """A detector's mean F1 is the mean over images; its accuracy is Studio's, and without a verdict it has none."""
     of = board(snapshot(target(), detector()))
 
     assert shown(of, "edge_impulse_mean_f1_ratio") == {(): 0.66}
     assert shown(of, "edge_impulse_mean_f1_ratio_lower") == {(): 0.6}
-    assert "edge_impulse_accuracy_ratio" not in names(of)
+    assert shown(of, "edge_impulse_accuracy_ratio") == {(): 0.35}
+    assert shown(of, "edge_impulse_accuracy_ratio_upper") == {(): 0.48}
+    assert "edge_impulse_accuracy_ratio" not in names(board(snapshot(target(), replace(detector(), studio=None))))
 
 
 def test_map_bounds_belong_to_the_whole_range() -> None:
@@ -284,7 +286,11 @@ def test_class_limit_of_a_detector() -> None:
     of = board(snapshot(target(), replace(detector(), detection=Detection(class_ap={"x": 0.1, "y": 0.2, "z": 0.3}))))
 
     assert shown(of, "edge_impulse_class_ap_ratio", "class", class_limit=2) == {("x",): 0.1, ("y",): 0.2}
-    assert shown(of, "edge_impulse_left_out", "reason", class_limit=2) == {("class_cap",): 1.0, ("no_dimensions",): 2.0}
+    assert shown(of, "edge_impulse_left_out", "reason", class_limit=2) == {
+        ("class_cap",): 1.0,
+        ("no_dimensions",): 2.0,
+        ("unreadable_image",): 1.0,
+    }
 
 
 @given(

@@ -24,6 +24,7 @@ from monitor.evaluate.figures import (
     Quality,
     Regression,
     Slice,
+    StudioVerdict,
 )
 from monitor.evaluate.martingale import advance, start
 from monitor.results import Block, BlockKind, Boxes, Coded, Confidences, FomoCounts, Points, ResultSet
@@ -140,6 +141,7 @@ EVALUATION = Evaluation(
     anomalies=(Anomaly(_BLOCK, -0.5, None, {"0.5": -0.4}, flagged=0.1, flagged_interval=Interval(0.05, 0.2)),),
     slices={("metadata.site", "lab"): Slice(0.9, 30), ("device_name", "lab"): Slice(0.8, 10)},
     left_out={"unparsable": 1},
+    studio=StudioVerdict(0.9, 148, Interval(0.8, 0.95)),
 )
 """One value for every figure there is."""
 

@@ -122,7 +122,11 @@ def dashboard() -> dashboards.Dashboard:
     built.with_panel(_targets())
     to_target = link("Open target", frame.SERIES_TO_TARGET)
     for title, description, expression in (
-        ("Accuracy", "Correct windows of the scored ones.", series("edge_impulse_accuracy_ratio")),
+        (
+            "Accuracy",
+            "Windows that Studio calls correct of the scored ones; for regression those within the tolerance.",
+            series("edge_impulse_accuracy_ratio"),
+        ),
         ("Mean F1", "Mean F1 over classes; for FOMO over images.", series("edge_impulse_mean_f1_ratio")),
         ("mAP", "COCO mAP, IoU 0.50:0.95, of box detectors.", series("edge_impulse_map_ratio", iou="0.50:0.95")),
         (

@@ -151,7 +151,8 @@ def _variables(built: dashboards.Dashboard) -> None:
 def _now() -> list[PanelBuilder]:
     figures = stat(
         "Figures",
-        "Those that the model has: accuracy (for regression the share within the tolerance), mean F1 over classes (for FOMO over images), "
+        "Those that the model has: accuracy (what Studio calls correct; for regression the share within the tolerance), "
+        "mean F1 over classes (for FOMO over images), "
         "COCO mAP at IoU 0.50:0.95, and the share of windows flagged as anomalous.",
         *(query(letter, latest(name, **matchers), title) for letter, (title, name, _, matchers, _) in zip("ABC", HEADLINES, strict=True)),
         query("D", latest("edge_impulse_anomaly_flagged_ratio"), "Flagged"),
@@ -212,14 +213,14 @@ def _headline() -> list[PanelBuilder]:
             query(next(letters), latest(f"{name}_upper", **matchers), f"{title}, upper"),
             query(next(letters), latest("edge_impulse_baseline_value", metric=metric), f"{title}, baseline"),
         ]
-    judged = f"{latest('edge_impulse_accuracy_ratio')} or {latest('edge_impulse_map_ratio')}"
-    alone = f"{latest('edge_impulse_anomaly_flagged_ratio')} unless ({judged})"
+    beside = ("edge_impulse_mean_f1_ratio", "edge_impulse_map_ratio", "edge_impulse_mean_absolute_error")  # a model of another kind
+    alone = f"{latest('edge_impulse_anomaly_flagged_ratio')} unless ({' or '.join(map(latest, beside))})"
     queries.append(query(next(letters), alone, "Flagged"))
     headline = timeseries(
         "Figures, their 95 % intervals and the baseline",
         "Accuracy, mean F1 and mAP, those that the model has. The band is the interval with the sample as its unit; "
         "the dashed line is the baseline's value. Without a band there are too few samples for one. "
-        "Anomaly detection alone has the share of windows flagged.",
+        "Anomaly detection alone has the share of windows flagged beside its accuracy.",
         *queries,
         unit="percentunit",
         width=11,
@@ -482,13 +483,15 @@ def _confidence() -> list[PanelBuilder]:
         slices,
         bargauge(
             "All averages",
-            "F1 by how it is averaged, balanced accuracy, mAP by IoU, R²; those that apply.",
+            "F1 by how it is averaged, balanced accuracy, mAP by IoU, FOMO's pooled precision and recall, R²; those that apply.",
             query("A", per("average", "edge_impulse_f1_ratio"), "F1, {{average}}", instant=True),
             query("B", latest("edge_impulse_balanced_accuracy_ratio"), "Balanced accuracy", instant=True),
             query("C", per("iou", "edge_impulse_map_ratio"), "mAP at {{iou}}", instant=True),
             query("D", latest("edge_impulse_mean_image_map_ratio"), "Studio's mean image mAP", instant=True),
             query("E", latest("edge_impulse_images_passing_ratio"), "Images passing", instant=True),
             query("F", latest("edge_impulse_r2"), "R²", instant=True),
+            query("G", latest("edge_impulse_fomo_precision_ratio"), "Precision, pooled", instant=True),
+            query("H", latest("edge_impulse_fomo_recall_ratio"), "Recall, pooled", instant=True),
             unit="percentunit",
             width=12,
             height=7,
