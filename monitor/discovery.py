@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from monitor.config import ProjectConfig
-from monitor.studio.columns import timestamp
+from monitor.studio.dates import timestamp
 from monitor.studio.project import StudioProject
 from monitor.targets import Target, TargetKey
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
 from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +26,21 @@ UNCERTAIN = "uncertain"
 
 CORRECT, WRONG, UNSCORED = 1, 0, -1
 """Values of `ResultSet.correct`; *unscored* is a prediction that Studio did not judge."""
+
+
+FINGERPRINT_VERSION = 2
+"""Of the formula of `ResultSet.fingerprint`: those of another version are computed anew, never compared."""
+
+EXEMPT: Mapping[str, str] = MappingProxyType(
+    {
+        "blocks.name": "renaming a block changes nothing that it says",
+        "added": "when a sample came into the data set is no result; uploading it again would be",
+        "device": "whose recording a sample is decides about slices and units, not about what was found on it",
+        "metadata": "which keys are kept is configured; they decide about slices, as devices do",
+        "left_out": "counts of what no column holds; the same content counts differently where a server repeats itself",
+    }
+)
+"""Columns that are no part of the fingerprint, each with the reason; a test changes every column of a result set."""
 
 
 class BlockKind(StrEnum):
@@ -106,7 +123,10 @@ class Boxes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Points:
-    """FOMO's centroids, as shares (0..1) of the image: `owner[k]` the window (ascending), `label[k]` Studio's class number."""
+    """FOMO's centroids, as shares (0..1) of the image: `owner[k]` the window (ascending), `label[k]` Studio's class number.
+
+    What could not be read of one is NaN, or -1 as class.
+    """
 
     owner: IntArray
     label: IntArray
@@ -120,7 +140,7 @@ class Points:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FomoCounts:
-    """What FOMO's own matching found per window (int64[m]; all -1 where it reported nothing), and what it matched."""
+    """What FOMO's own matching found per window (int64[m]; all -1 where its report is missing or cannot be read), and what it matched."""
 
     true_positives: IntArray
     false_positives: IntArray
@@ -148,13 +168,14 @@ class ResultSet:
         correct: int8[m], CORRECT, WRONG or UNSCORED.
         confidences: Per classification block id.
         anomaly: Per anomaly block id, float64[m]; NaN where a window has none, infinity for what is not finite.
-            Visual anomaly: each image's maximum.
+            Visual anomaly: the score that Studio decides on, each image's maximum or, by the block's texts, its mean.
         expected_anomaly: int8[m], 1 anomaly, 0 no anomaly, -1 no ground truth (Studio's `expectedAnomalyOutcome`).
         truth: The labelled boxes.
         detections: The predicted ones; None where the server is too old to send any, which is not the same as none found.
         reported_map, reported_f1: float64[m], Studio's own score of the image; NaN where absent.
-        fomo: FOMO's matching, or None for other models.
-        left_out: How much of the reply no column could hold, by reason (`unparsable`, `unknown_block`).
+        fomo: FOMO's matching; None for other models, and where no image came with debug information.
+        left_out: How much of the reply no column could hold, by reason: `unparsable` boxes and rows, `unknown_block`s, and windows
+            whose confidences have `too_many_classes`.
         label_map: Whether the project maps labels, so that predictions have no documented score.
     """
 
@@ -197,55 +218,14 @@ class ResultSet:
         return frozenset(block.kind for block in self.blocks)
 
     def fingerprint(self) -> str:
-        """sha256 over what a verdict could depend on: ids, labels, truth, predictions, scores to 1e-9, thresholds.
+        """sha256 over what a verdict could depend on, with scores to 1e-9; `EXEMPT` lists what is not part of it, and why.
 
-        Equal fingerprints: nothing new is known. Not part of it: names of blocks, devices, metadata, dates.
+        Equal fingerprints: nothing new is known.
         """
-        digest = hashlib.sha256()
-
-        def add(name: str, values: npt.ArrayLike | None) -> None:
-            if values is None:
-                return
-            array = np.asarray(values)
-            if array.dtype.kind == "f":
-                array = np.round(array.astype("<f8"), 9) + 0.0  # -0.0 and 0.0 are one value
-                array[np.isnan(array)] = np.nan  # one bit pattern for every NaN
-            else:
-                array = array.astype("<i8")
-            digest.update(f"{name}{array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).tobytes())
-
-        head = [self.labels, [[block.id, block.type, sorted(block.thresholds.items())] for block in self.blocks]]
-        digest.update(json.dumps(head, ensure_ascii=False).encode())
-        for name in (
-            "sample_id",
-            "sample",
-            "label",
-            "prediction",
-            "correct",
-            "expected_anomaly",
-            "image_size",
-            "reported_map",
-            "reported_f1",
-        ):
-            add(name, getattr(self, name))
-        add("start_ms", self.start_ms.astype(np.float64))
-        add("end_ms", self.end_ms.astype(np.float64))
-        for block, confidences in sorted(self.confidences.items()):
-            digest.update(json.dumps([block, confidences.classes], ensure_ascii=False).encode())
-            add("confidences", confidences.values)
-        for block, scores in sorted(self.anomaly.items()):
-            add(f"anomaly {block}", scores)
-        for name, boxes in (("truth", self.truth), ("detections", self.detections)):
-            if boxes is not None:
-                for column in ("owner", "label", "xywh", "score"):
-                    add(f"{name} {column}", getattr(boxes, column))
-        if self.fomo is not None:
-            for column in ("true_positives", "false_positives", "false_negatives"):
-                add(column, getattr(self.fomo, column))
-            for name, points in (("y_trues", self.fomo.truth), ("y_preds", self.fomo.predicted)):
-                for column in ("owner", "label", "xy"):
-                    add(f"{name} {column}", getattr(points, column))
+        digest = hashlib.sha256(f"{FINGERPRINT_VERSION}".encode())
+        for name, value in _content(self, ""):
+            digest.update(f"\n{name} ".encode())
+            digest.update(value)
         return digest.hexdigest()
 
     def nbytes(self) -> int:
@@ -257,6 +237,37 @@ def lean(values: npt.NDArray[np.integer]) -> IntArray:
     """`values` in the smallest signed integer type that holds them."""
     low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
     return values.astype(np.promote_types(np.min_scalar_type(min(low, -1)), np.min_scalar_type(-high - 1)), copy=False)
+
+
+def _content(value: Any, name: str) -> Iterator[tuple[str, bytes]]:
+    """Every part of a result set that is not exempt, by name, as bytes that are the same for the same content."""
+    if is_dataclass(value):
+        for each in fields(value):
+            path = f"{name}.{each.name}" if name else each.name
+            if path not in EXEMPT:
+                yield from _content(getattr(value, each.name), path)
+    elif isinstance(value, np.ndarray):
+        yield f"{name} {value.shape}", _canonical(value).tobytes()
+    elif isinstance(value, tuple) and value and is_dataclass(value[0]):
+        for item in value:
+            yield from _content(item, name)
+    elif isinstance(value, Mapping) and any(isinstance(item, np.ndarray) or is_dataclass(item) for item in value.values()):
+        for key, item in sorted(value.items()):
+            yield from _content(item, f"{name}[{key}]")
+    else:
+        yield name, json.dumps(sorted(value.items()) if isinstance(value, Mapping) else value).encode()
+
+
+def _canonical(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """In the widest type, whatever the column's own is; scores rounded to 1e-9."""
+    if values.dtype.kind != "f":
+        return np.ascontiguousarray(values.astype("<i8"))
+    wide = values.astype("<f8")
+    with np.errstate(over="ignore"):
+        rounded = np.round(wide, 9) + 0.0  # -0.0 and 0.0 are one value
+    rounded = np.where(np.isfinite(rounded), rounded, wide)  # rounding overflows where there are no decimals anyway
+    rounded[np.isnan(rounded)] = np.nan  # one bit pattern for every NaN
+    return np.ascontiguousarray(rounded)
 
 
 def _nbytes(value: object) -> int:

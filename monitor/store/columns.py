@@ -85,7 +85,14 @@ def _manifest(results: ResultSet) -> dict[str, Any]:
         "samples": results.samples,
         "windows": results.windows,
         "blocks": [
-            {"id": block.id, "type": block.type, "kind": str(block.kind), "name": block.name, "thresholds": dict(block.thresholds)}
+            {
+                "id": block.id,
+                "type": block.type,
+                "kind": str(block.kind),
+                "name": block.name,
+                "thresholds": dict(block.thresholds),
+                "texts": dict(block.texts),
+            }
             for block in results.blocks
         ],
         "label_map": results.label_map,
@@ -152,7 +159,8 @@ def _result_set(manifest: Mapping[str, Any], columns: Mapping[str, Array]) -> Re
 
 def _block(document: Mapping[str, Any]) -> Block:
     thresholds = {key: float(value) for key, value in document["thresholds"].items()}
-    return Block(document["id"], document["type"], BlockKind(document["kind"]), document["name"], thresholds)
+    texts = document.get("texts", {})  # files of before they were kept have none
+    return Block(document["id"], document["type"], BlockKind(document["kind"]), document["name"], thresholds, texts)
 
 
 def _boxes(columns: Mapping[str, Array], name: str) -> Boxes | None:

@@ -6,8 +6,9 @@ import asyncio
 import random
 import ssl
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
@@ -18,6 +19,7 @@ import stamina
 
 from monitor.errors import AuthError, InvalidReply, NoResults, NotFound, StudioError, Unreachable
 from monitor.retry_after import retry_after
+from monitor.studio.decoding import MALFORMED, decode
 from monitor.studio.wire import Reply
 
 T = TypeVar("T", bound=Reply)
@@ -228,11 +230,11 @@ class Client:
         self.observer.received(len(body))
         self._raise_for_status(response, body, where, gate)
         try:
-            reply = decoder.decode(body) if len(body) <= ON_LOOP_LIMIT else await asyncio.to_thread(decoder.decode, body)
+            reply = await self._decode(decoder, body)
         except msgspec.ValidationError as error:
             _raise_for_refusal(body, where)
             raise _Retryable("not_documented", InvalidReply(f"{where}: the reply is not of the documented shape: {error}")) from error
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except msgspec.DecodeError as error:
             if "truncated" in str(error):
                 raise _Retryable("truncated", Unreachable(f"{where}: the reply broke off")) from error
             what = f"{where}: the reply is not JSON ({response.content_type}); is studio.url the address of the API?"
@@ -240,6 +242,17 @@ class Client:
         if not reply.success:
             raise _refusal(reply.error or "", where)
         return reply, len(body)
+
+    async def _decode(self, decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+        """Fast and on the loop where the reply is as documented and not large; what is not takes longer, in a thread."""
+        if len(body) <= ON_LOOP_LIMIT:
+            with suppress(*MALFORMED):
+                return decoder.decode(body)
+        unknown: Counter[str] = Counter()
+        reply = await asyncio.to_thread(decode, decoder, body, unknown)
+        for name, count in unknown.items():
+            self.observer.unknown(name, count)
+        return reply
 
     async def _read(self, response: aiohttp.ClientResponse, where: str) -> bytes:
         body = bytearray()
@@ -297,7 +310,7 @@ _reply = msgspec.json.Decoder(Reply)
 def _raise_for_refusal(body: bytes, where: str, *, known_only: bool = False) -> None:
     """Raise what a `success: false` means, whatever HTTP status it came with; `known_only`: only where the text is known."""
     try:
-        reply = _reply.decode(body)
+        reply = decode(_reply, body, Counter())
     except msgspec.MsgspecError:
         return
     if not reply.success:

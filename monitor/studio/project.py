@@ -11,7 +11,7 @@ from monitor.errors import InvalidReply, NoResults, StudioError
 from monitor.results import Block, BlockKind
 from monitor.studio import wire
 from monitor.studio.client import Client
-from monitor.studio.columns import timestamp
+from monitor.studio.dates import timestamp
 
 T = TypeVar("T", bound=wire.Reply)
 

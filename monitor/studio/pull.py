@@ -118,7 +118,7 @@ class _Reading:
         if not rows:
             raise NoResults("Studio holds no model-testing results for this target; run model testing")
         limit, total = self._size, first.total_count
-        builder.add(first)
+        await asyncio.to_thread(builder.add, first)
         witness = _digest(first)
         self._progress(rows, total)
         self._adapt(rows, nbytes)
@@ -129,7 +129,7 @@ class _Reading:
             async for page in pages:
                 if page.total_count != total:
                     raise SetChanged(f"totalCount went from {total} to {page.total_count}")
-                builder.add(page)
+                await asyncio.to_thread(builder.add, page)
                 self._progress(builder.samples, total)
         if total is not None and builder.samples != total:
             raise SetChanged(f"{builder.samples} samples came where totalCount says {total}")

@@ -2,20 +2,31 @@
 
 Missing and null are accepted everywhere but in `sampleId` and `prediction`. What has a shape of its own per learning
 block (`result`, `structuredResult`, ...) stays raw bytes here and is decoded by who knows the block's kind, so that a
-block type added by Studio tomorrow cannot fail a page.
+block type added by Studio tomorrow cannot fail a page. The types are those that Studio documents, which is what makes
+decoding fast; `decoding.decode` reads what has another JSON type.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Collection
+from typing import Annotated, Any, ClassVar, TypeAlias
 
 import msgspec
 
 from monitor.results import BlockKind
 
+Integer: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+"""What an int64 column holds."""
+
 
 class Wire(msgspec.Struct, rename="camel", gc=False):
-    """Base of all: camelCase on the wire; no cycles, so nothing for the garbage collector to walk."""
+    """Base of all: camelCase on the wire; no cycles, so nothing for the garbage collector to walk.
+
+    Attributes:
+        essential: Whether one that lacks a required field fails the whole reply, instead of being left out.
+    """
+
+    essential: ClassVar[bool] = False
 
 
 class Reply(Wire):
@@ -47,6 +58,7 @@ class Sample(Wire):
     """One sample's own data. Its signed URLs and signature keys are not read."""
 
     added: str | None = None
+    category: str | None = None
     device_name: str | None = None
     metadata: msgspec.Raw = msgspec.Raw()
     image_dimensions: Size | None = None
@@ -58,14 +70,14 @@ class Sample(Wire):
 class LearnBlock(Wire):
     """One learning block."""
 
-    id: int | None = None
+    id: Integer | None = None
     type: str | None = None
     name: str | None = None
     title: str | None = None
 
 
 class Threshold(Wire):
-    """`value` is a number or a text; only numbers are kept."""
+    """`value` is a number or a text."""
 
     key: str | None = None
     value: Any = None
@@ -89,7 +101,9 @@ class Classification(Wire):
 class Result(Wire):
     """One sample with what each block gave for it."""
 
-    sample_id: int
+    essential: ClassVar[bool] = True
+
+    sample_id: Integer
     sample: Sample | None = None
     classifications: list[Classification] | None = None
 
@@ -97,12 +111,15 @@ class Result(Wire):
 class Prediction(Wire):
     """One window's prediction, its label and Studio's verdict."""
 
-    sample_id: int
+    essential: ClassVar[bool] = True
+
+    sample_id: Integer
     prediction: str | int | float
     start_ms: float | None = None
     end_ms: float | None = None
     label: str | int | float | None = None
     prediction_correct: bool | None = None
+    f1_score: float | None = None
     bounding_boxes: list[Box] | None = None
     expected_anomaly_outcome: Any = None
     label_map_predictions: msgspec.Raw = msgspec.Raw()
@@ -114,7 +131,7 @@ class Page(Reply):
     result: list[Result] | None = None
     predictions: list[Prediction] | None = None
     label_map_predictions: msgspec.Raw = msgspec.Raw()
-    total_count: int | None = None
+    total_count: Integer | None = None
 
 
 class ImageScore(Wire):
@@ -126,41 +143,43 @@ class ImageScore(Wire):
 
 
 class AnomalyImage(Wire):
-    """One window of `anomalyResult`; the grid of scores is skipped."""
+    """One window of `anomalyResult`; the grid of scores is read where Studio did not reduce it itself."""
 
-    max_score: float | None = None
+    max_score: float | msgspec.UnsetType | None = msgspec.UNSET
+    mean_score: float | msgspec.UnsetType | None = msgspec.UNSET
+    scores: msgspec.Raw = msgspec.Raw()
 
 
 class Centroid(Wire):
     """A centroid of FOMO's debug information, in shares of the image."""
 
-    x: float
-    y: float
-    label: int
+    x: float | None = None
+    y: float | None = None
+    label: Integer | None = None
 
 
 class DebugInfo(Wire, rename=None):
     """FOMO's own matching of one image (`debugInfoJson`)."""
 
-    y_trues: list[Centroid] | None = None
-    y_preds: list[Centroid] | None = None
-    assignments: list[msgspec.Raw] | None = None
-    unassigned_y_true_idxs: list[int] | None = None
-    unassigned_y_pred_idxs: list[int] | None = None
+    y_trues: list[Centroid | None] | None = None
+    y_preds: list[Centroid | None] | None = None
+    assignments: list[msgspec.Raw] | None = None  # of this and the next two only the lengths count
+    unassigned_y_true_idxs: list[msgspec.Raw] | None = None
+    unassigned_y_pred_idxs: list[msgspec.Raw] | None = None
     normalised_min_distance: float | None = None
 
 
 class ImpulseBlock(Wire):
     """A learning block in the list of impulses."""
 
-    id: int | None = None
+    id: Integer | None = None
     type: str | None = None
 
 
 class Impulse(Wire):
     """One impulse."""
 
-    id: int
+    id: Integer
     name: str | None = None
     learn_blocks: list[ImpulseBlock] | None = None
 
@@ -220,7 +239,7 @@ class ProjectInfo(Reply):
 class KeyInfo(Reply):
     """`api-key-info`: which project the key belongs to, its role and when it expires (ISO 8601)."""
 
-    project_id: int | None = None
+    project_id: Integer | None = None
     role: str | None = None
     expires: str | None = None
 
@@ -234,7 +253,7 @@ class TrainingMetadata(Reply):
 class JobStarted(Reply):
     """`jobs/classify`."""
 
-    id: int | None = None
+    id: Integer | None = None
 
 
 class JobState(Wire):
@@ -249,8 +268,8 @@ class JobStatus(Reply):
     job: JobState | None = None
 
 
-_CLASSIFIERS = frozenset({"keras", "keras-transfer-image", "keras-transfer-kws", "keras-akida", "keras-akida-transfer-image"})
-_DETECTORS = frozenset({"keras-object-detection", "keras-akida-object-detection"})
+CLASSIFIERS = frozenset({"keras", "keras-transfer-image", "keras-transfer-kws", "keras-akida", "keras-akida-transfer-image"})
+DETECTORS = frozenset({"keras-object-detection", "keras-akida-object-detection"})
 _OTHERS = {
     "keras-regression": BlockKind.REGRESSION,
     "anomaly": BlockKind.ANOMALY,
@@ -259,10 +278,21 @@ _OTHERS = {
 }
 
 
-def kind_of(block_type: str | None, last_layer: str | None) -> BlockKind:
-    """What a block of this type gives. Every last layer but `fomo` is a box detector; types without documented scores are UNKNOWN."""
-    if block_type in _CLASSIFIERS:
+def kind_of(block_type: str | None, last_layers: Collection[str] = (), *, centroids: bool = False) -> BlockKind:
+    """What a block gives.
+
+    Args:
+        block_type: Its documented type; types without documented scores are UNKNOWN.
+        last_layers: `objectDetectionLastLayer` wherever it was sent. Every one but `fomo` is a detector of boxes.
+        centroids: Whether it sent centroids in `debugInfoJson`, which says that it is FOMO where no last layer does.
+    """
+    if block_type in CLASSIFIERS:
         return BlockKind.CLASSIFICATION
-    if block_type in _DETECTORS:
-        return BlockKind.FOMO if last_layer == "fomo" else BlockKind.DETECTION
+    if block_type in DETECTORS:
+        return BlockKind.FOMO if "fomo" in last_layers or (centroids and not last_layers) else BlockKind.DETECTION
     return _OTHERS.get(block_type or "", BlockKind.UNKNOWN)
+
+
+def is_anomaly_type(block_type: str) -> bool:
+    """Whether blocks of this type score anomalies, also where their scores are not documented (`keras-anomaly`)."""
+    return "anomaly" in block_type

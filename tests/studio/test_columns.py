@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from monitor.results import BlockKind, ResultSet
 from monitor.studio import wire
-from monitor.studio.columns import ColumnBuilder, SetChanged, timestamp
+from monitor.studio.columns import ColumnBuilder, SetChanged
+from monitor.studio.dates import timestamp
 
 DATA = Path(__file__).parent.parent / "data"
 decoder = msgspec.json.Decoder(wire.Page)
@@ -42,6 +43,22 @@ def window(number: int, prediction: str = "idle", label: str | None = "idle", st
     """One entry of a page's `predictions`."""
     correct = {} if label is None else {"predictionCorrect": prediction == label}
     return {"sampleId": number, "startMs": start, "endMs": start + 1000, "prediction": prediction, "label": label, **correct, **fields}
+
+
+def detector(last_layer: str | None, **fields: Any) -> dict[str, Any]:
+    """A detector's entry."""
+    return {"learnBlock": {"id": 8, "type": "keras-object-detection"}, "objectDetectionLastLayer": last_layer, **fields}
+
+
+MATCHED = {
+    "y_trues": [{"x": 0.8, "y": 0.4, "label": 1}, {"x": 0.2, "y": 0.5, "label": 2}],
+    "y_preds": [{"x": 0.9, "y": 0.8, "label": 1}, {"x": 0.25, "y": 0.5, "label": 2}],
+    "assignments": [{"yp": 1, "yt": 1, "label": 2, "distance": 0.05}],
+    "normalised_min_distance": 0.2,
+    "unassigned_y_true_idxs": [0],
+    "unassigned_y_pred_idxs": [0],
+}
+"""FOMO's matching of an image with two objects: one is found, one missed, and one found that is none."""
 
 
 def test_vendors_page() -> None:
@@ -174,10 +191,51 @@ def test_rows_that_fit_no_window_are_counted() -> None:
     assert {"unparsable": 2} == results.left_out
 
 
-def test_sample_on_two_pages_is_a_change() -> None:
-    """A sample that comes twice says that the set moved under the paging."""
-    with pytest.raises(SetChanged, match="two pages"):
-        build({"result": [sample(1)]}, {"result": [sample(1)]})
+def test_sample_on_two_pages_counts_once() -> None:
+    """A sample that comes twice with the same content is one sample, whatever block its rows are of."""
+    fields = {
+        "added": "2026-01-02T03:04:05Z",
+        "deviceName": "one",
+        "boundingBoxes": [{"label": "cat", "x": 1, "y": 2, "width": 3, "height": 4}],
+    }
+    entries = (
+        classified({"a": 1.0, "b": None}),
+        classified({"anomaly": 0.5}, number=4, block_type="anomaly"),
+        detector("fomo", structuredResult=[{"f1": 1, "debugInfoJson": json.dumps(MATCHED)}]),
+    )
+    page = {"result": [sample(1, *entries, **fields)], "predictions": [window(1)]}
+    once, _ = build(page)
+    twice, _ = build(page, {"result": [sample(2, *entries, **fields)], "predictions": [window(2)]}, page)
+
+    assert [1, 2] == twice.sample_id.tolist()
+    assert [0, 1] == twice.sample.tolist()
+    assert {} == twice.left_out
+    assert twice.truth is not None and twice.fomo is not None
+    assert [0, 1] == twice.truth.owner.tolist()
+    assert [1, 1] == twice.fomo.true_positives.tolist()
+    assert [0, 0, 1, 1] == twice.fomo.truth.owner.tolist()
+    assert once.fingerprint() == build(page, page)[0].fingerprint()
+
+
+OTHERS: list[dict[str, Any]] = [
+    sample(1, classified({"a": 1.0}), deviceName="another"),
+    sample(1, classified({"a": 0.5})),
+    sample(1, classified({"a": 1.0}, {"a": 1.0})),
+    sample(1),
+    sample(1, classified({"a": 1.0}), classified({"anomaly": 1.0}, number=4, block_type="anomaly")),
+    sample(1, classified({"a": 1.0}), boundingBoxes=[{"label": "cat", "x": 1, "y": 2, "width": 3, "height": 4}]),
+    sample(1, classified({"a": 1.0}), added="2026-01-02T03:04:05Z"),
+    sample(1, classified({"a": 1.0}), imageDimensions={"width": 3, "height": 4}),
+    sample(1, classified({"a": 1.0}), metadata={"site": "lab"}),
+    sample(1, classified({"a": 1.0}, expectedAnomalyOutcome="anomaly")),
+]
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_sample_that_differs_on_another_page_is_a_change(other: dict[str, Any]) -> None:
+    """A sample that comes twice and is not the same says that the set moved under the paging."""
+    with pytest.raises(SetChanged, match="different content"):
+        build({"result": [sample(1, classified({"a": 1.0}))]}, {"result": [other]}, metadata=("site",))
 
 
 def test_prediction_of_an_unknown_sample_is_a_change() -> None:
@@ -239,11 +297,6 @@ def test_expected_outcome_per_window() -> None:
     assert {"expected_anomaly_outcome": 1} == dict(builder.unknown)
 
 
-def detector(last_layer: str, **fields: Any) -> dict[str, Any]:
-    """A detector's entry."""
-    return {"learnBlock": {"id": 8, "type": "keras-object-detection"}, "objectDetectionLastLayer": last_layer, **fields}
-
-
 def test_boxes() -> None:
     """Truth belongs to samples in pixels, detections to windows in shares; Studio's own score is kept apart; a broken box is counted."""
     whole = {"label": "cat", "x": 1, "y": 2, "width": 3, "height": 4}
@@ -289,15 +342,7 @@ def test_server_without_predicted_boxes() -> None:
 
 def test_fomo_counts() -> None:
     """FOMO's counts are those of its own matching; an empty image has none of the lists, a broken one is not reported."""
-    info = {
-        "y_trues": [{"x": 0.8, "y": 0.4, "label": 1}, {"x": 0.2, "y": 0.5, "label": 2}],
-        "y_preds": [{"x": 0.9, "y": 0.8, "label": 1}, {"x": 0.25, "y": 0.5, "label": 2}],
-        "assignments": [{"yp": 1, "yt": 1, "label": 2, "distance": 0.05}],
-        "normalised_min_distance": 0.2,
-        "unassigned_y_true_idxs": [0],
-        "unassigned_y_pred_idxs": [0],
-    }
-    images = [json.dumps(info), "{}", "{broken"]
+    images = [json.dumps(MATCHED), "{}", "{broken"]
     results, builder = build(
         {
             "result": [

@@ -1,0 +1,353 @@
+"""What `ColumnBuilder` collects in: arrays that grow row by row, each group of rows with its owner.
+
+Owners of a sample's rows are its *occurrence*, its place among the samples as they came: a sample may come twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from monitor.results import Boxes, FloatArray, IntArray, Points, lean
+from monitor.studio import wire
+
+MOST_CLASSES = 4096
+"""Of one block; beyond it its confidences are left out."""
+ANOMALY_KEY = "anomaly"
+
+_SPARSE = 8
+"""Confidences that would take so many times more cells than were sent are left out, too, where they are beyond `_MANY_CELLS`."""
+_MANY_CELLS = 2**24
+
+
+def ints(values: array[int]) -> npt.NDArray[np.int64]:
+    """An array of 64-bit integers as a column."""
+    return np.frombuffer(values, np.int64) if values else np.empty(0, np.int64)
+
+
+def bytes_of(values: array[int]) -> npt.NDArray[np.int8]:
+    """An array of bytes as a column."""
+    return np.frombuffer(values, np.int8) if values else np.empty(0, np.int8)
+
+
+def floats(values: array[float]) -> FloatArray:
+    """An array of floats as a column."""
+    return np.frombuffer(values, np.float64) if values else np.empty(0)
+
+
+def _span(owners: IntArray, first: int, end: int) -> slice:
+    """Where the rows of the owners from `first` up to `end` lie."""
+    begin, stop = np.searchsorted(owners, (first, end))
+    return slice(int(begin), int(stop))
+
+
+class Codes:
+    """Texts as numbers in the order they came; sorted into a table at the end."""
+
+    def __init__(self) -> None:
+        self.index: dict[str | None, int] = {None: -1}
+
+    def __call__(self, text: str | None) -> int:
+        """The text's number; -1 for none."""
+        return self.index.setdefault(text, len(self.index) - 1)
+
+    def sorted(self, *used: IntArray) -> tuple[tuple[str, ...], npt.NDArray[np.int64]]:
+        """The sorted table of the texts that `used` holds, and for each number its place there (the last item, for -1, stays -1)."""
+        texts = [text for text in self.index if text is not None]
+        wanted = np.unique(np.concatenate([np.asarray(codes, np.int64) for codes in used]))
+        table = tuple(sorted(texts[code] for code in wanted.tolist() if code >= 0))
+        place = {text: code for code, text in enumerate(table)}
+        return table, np.array([*(place.get(text, -1) for text in texts), -1], np.int64)
+
+
+class Entries:
+    """Whose each group of rows is, and how many rows it has, one per window. Owners come in ascending order."""
+
+    def __init__(self) -> None:
+        self.owners, self.counts = array("q"), array("q")
+        self._ends: npt.NDArray[np.int64] = np.empty(0, np.int64)
+
+    def start(self, owner: int, windows: int) -> bool:
+        """Begin an entry; False where its owner has one already."""
+        if self.owners and self.owners[-1] == owner:
+            return False
+        self.owners.append(owner)
+        self.counts.append(windows)
+        return True
+
+    def span(self, owner: int) -> slice:
+        """Where the owner's rows lie."""
+        if len(self._ends) != len(self.counts):
+            self._ends = np.cumsum(ints(self.counts))
+        entry = _span(ints(self.owners), owner, owner + 1)
+        begin, end = (int(self._ends[stop - 1]) if stop else 0 for stop in (entry.start, entry.stop))
+        return slice(begin, end)
+
+
+class Rows(Entries):
+    """Rows of floats of one block, `width` in each."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.values = array("d")
+        self.width = width
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are so far."""
+        return len(self.values) // self.width
+
+    def matrix(self) -> FloatArray:
+        """float64[rows, width]."""
+        rows = int(ints(self.counts).sum())
+        return floats(self.values).reshape(rows, self.width)
+
+    def content(self, owner: int) -> bytes:
+        """What was sent for this owner, the same bytes for the same content."""
+        span = self.span(owner)
+        listed = owner in self.owners[_span(ints(self.owners), owner, owner + 1)]
+        return b"%d %b" % (listed, self.values[span.start * self.width : span.stop * self.width].tobytes())
+
+
+class ConfidenceRows(Entries):
+    """Confidences of one block.
+
+    Rows with the classes of the first one are kept densely, others cell by cell: a class met late costs nothing for the rows before it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows = 0
+        self.too_many = False
+        self._classes: dict[str, int] = {}
+        self._main: tuple[str, ...] = ()
+        self._main_rows, self._values = array("q"), array("d")
+        self._cell_row, self._cell_class, self._cell_value = array("q"), array("q"), array("d")
+
+    def add(self, row: dict[str, float | None]) -> None:
+        """Append one window's confidences."""
+        if not self._main:
+            self._main = tuple(row)
+            self._know(row)
+        if not self.too_many:
+            names = tuple(row)
+            if names == self._main:
+                self._add_main(row.values())
+            elif len(names) == len(self._main) and all(name in row for name in self._main):
+                self._add_main([row[name] for name in self._main])
+            else:
+                self._add_cells(row)
+        self.rows += 1
+
+    def _add_main(self, values: Iterable[float | None]) -> None:
+        if not self._main:
+            return
+        self._main_rows.append(self.rows)
+        try:
+            self._values.extend(values)  # type: ignore[arg-type]  # a None among them is the rare case
+        except TypeError:
+            del self._values[len(self._values) - len(self._values) % len(self._main) :]
+            self._values.extend(np.nan if value is None else value for value in values)
+
+    def _add_cells(self, row: dict[str, float | None]) -> None:
+        self._know(row)
+        if self.too_many:
+            return
+        for name, value in row.items():
+            if value is not None:
+                self._cell_row.append(self.rows)
+                self._cell_class.append(self._classes[name])
+                self._cell_value.append(value)
+
+    def _know(self, names: Iterable[str]) -> None:
+        for name in names:
+            self._classes.setdefault(name, len(self._classes))
+        if len(self._classes) - (ANOMALY_KEY in self._classes) > MOST_CLASSES:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        self.too_many = True
+        self._classes.clear()
+        for kept in (self._main_rows, self._values, self._cell_row, self._cell_class, self._cell_value):
+            del kept[:]
+
+    def dense(self, *, anomaly_block: bool) -> tuple[tuple[str, ...], Rows] | None:
+        """The classes, sorted, and a row of their confidences for each window; None where there are too many.
+
+        Args:
+            anomaly_block: Whether the impulse has one, whose score may be among the confidences.
+        """
+        cells = self.rows * len(self._classes)
+        if self.too_many or (cells > _MANY_CELLS and cells > _SPARSE * (len(self._values) + len(self._cell_value))):
+            return None
+        values = np.full((self.rows, len(self._classes)), np.nan)
+        if self._main:
+            columns = np.array([self._classes[name] for name in self._main])
+            values[np.ix_(ints(self._main_rows), columns)] = floats(self._values).reshape(-1, len(self._main))
+        values[ints(self._cell_row), ints(self._cell_class)] = floats(self._cell_value)
+        names = list(self._classes)
+        if anomaly_block and ANOMALY_KEY in self._classes and _sums_to_one(np.delete(values, self._classes[ANOMALY_KEY], axis=1)):
+            names.remove(ANOMALY_KEY)
+        elif len(names) > MOST_CLASSES:
+            return None
+        names.sort()
+        rows = Rows(len(names))
+        rows.owners, rows.counts = self.owners, self.counts
+        rows.values = array("d", np.ascontiguousarray(values[:, [self._classes[name] for name in names]]).tobytes())
+        return tuple(names), rows
+
+
+def _sums_to_one(values: FloatArray) -> bool:
+    """Whether every row that holds any value sums to 1 ± .05; int8 confidences reach .992 to 1.008."""
+    if not values.shape[1]:
+        return False
+    sums = np.nansum(values[~np.isnan(values).all(axis=1)], axis=1)
+    return bool(np.all(np.abs(sums - 1) <= 0.05))
+
+
+class BoxRows:
+    """Boxes as they come: label code, x, y, width, height, score. What a box lacks is NaN until the end, where it is left out."""
+
+    def __init__(self) -> None:
+        self.owners, self.label, self.numbers = array("q"), array("q"), array("d")
+
+    def add(self, owner: int, label: int, box: wire.Box, *, scored: bool) -> None:
+        """Append one box."""
+        numbers = (box.x, box.y, box.width, box.height, box.score if scored else 0.0)
+        self.owners.append(owner)
+        self.label.append(label)
+        self.numbers.extend(np.nan if number is None else number for number in numbers)
+
+    def content(self, owner: int, end: int | None = None) -> bytes:
+        """As `Rows.content`; of the owners up to `end` where that is given."""
+        span = _span(ints(self.owners), owner, owner + 1 if end is None else end)
+        owners = ints(self.owners)[span] - owner
+        return b"".join((owners.tobytes(), self.label[span].tobytes(), self.numbers[5 * span.start : 5 * span.stop].tobytes()))
+
+    def forget(self, owner: int) -> None:
+        """Drop the boxes of this owner and of those after it."""
+        first = int(np.searchsorted(ints(self.owners), owner))
+        del self.owners[first:], self.label[first:], self.numbers[5 * first :]
+
+    def columns(self, place: IntArray, *, scored: bool) -> tuple[Boxes, int]:
+        """The boxes in ascending order of their owner's place, those of one owner in the order they came; and how many were left out.
+
+        Args:
+            place: For each owner its place in the result, -1 where it has none.
+            scored: Whether they are predicted ones.
+        """
+        owner, numbers = place[ints(self.owners)], floats(self.numbers).reshape(-1, 5)
+        belongs = owner >= 0
+        whole = ~np.isnan(numbers).any(axis=1)
+        kept = np.flatnonzero(belongs & whole)
+        order = kept[np.argsort(owner[kept], kind="stable")]
+        xywh, score = np.ascontiguousarray(numbers[order, :4]), numbers[order, 4].copy() if scored else None
+        boxes = Boxes(lean(owner[order]), ints(self.label)[order], xywh, score)
+        return boxes, int((belongs & ~whole).sum())
+
+
+class PointRows:
+    """FOMO's centroids as they come; their owners are rows of the images."""
+
+    def __init__(self) -> None:
+        self.owners, self.label, self.xy = array("q"), array("q"), array("d")
+
+    def add(self, owner: int, points: Iterable[wire.Centroid | None]) -> None:
+        """Append one image's. What one lacks is NaN, and -1 as class: it matches nothing, and the others keep their places."""
+        for point in points:
+            point = point or wire.Centroid()
+            self.owners.append(owner)
+            self.label.append(-1 if point.label is None else point.label)
+            self.xy.extend(np.nan if number is None else number for number in (point.x, point.y))
+
+    def content(self, first: int, end: int) -> bytes:
+        """Those of the images from `first` up to `end`, the same bytes for the same content."""
+        span = _span(ints(self.owners), first, end)
+        owners = ints(self.owners)[span] - first
+        return b"".join((owners.tobytes(), self.label[span].tobytes(), self.xy[2 * span.start : 2 * span.stop].tobytes()))
+
+    def columns(self, windows: IntArray) -> Points:
+        """The points in ascending order of their window; `windows` gives it for each image, -1 where there is none."""
+        window = windows[ints(self.owners)] if len(self.owners) else np.empty(0, np.int64)
+        kept = np.flatnonzero(window >= 0)
+        order = kept[np.argsort(window[kept], kind="stable")]
+        xy = np.ascontiguousarray(floats(self.xy).reshape(-1, 2)[order])
+        return Points(lean(window[order]), lean(ints(self.label)[order]), xy)
+
+
+class WindowRows:
+    """Windows as they come, with the boxes predicted on them."""
+
+    def __init__(self) -> None:
+        self.sample, self.start, self.end = array("q"), array("d"), array("d")
+        self.label, self.prediction = array("q"), array("q")
+        self.correct, self.outcome = array("b"), array("b")
+        self.f1 = array("d")
+        self.boxes, self.sends_boxes = BoxRows(), False
+        self._pages: list[int] = []
+        self._seen: set[bytes] = set()
+
+    def __len__(self) -> int:
+        return len(self.sample)
+
+    def _columns(self) -> tuple[array[int] | array[float], ...]:
+        return self.sample, self.start, self.end, self.label, self.prediction, self.correct, self.outcome, self.f1
+
+    def end_page(self, first: int) -> None:
+        """Forget what came since `first` where a page before held the same: servers repeat all predictions on every page."""
+        digest = hashlib.blake2b(self.boxes.content(first, len(self)), digest_size=16)
+        for column in self._columns():
+            digest.update(memoryview(column)[first:])
+        if digest.digest() not in self._seen:
+            self._seen.add(digest.digest())
+            self._pages.append(first)
+            return
+        self.boxes.forget(first)
+        for column in self._columns():
+            del column[first:]
+
+    def repeats(self) -> npt.NDArray[np.int64]:
+        """For each window as received the first one that it repeats, itself where it repeats none.
+
+        Windows are one by their sample and bounds. Those without a start are told apart by their place in a page's list
+        for the sample, and only that whole list can be repeated, on another page.
+
+        Raises:
+            ValueError: Two windows of the same bounds differ.
+        """
+        first = np.arange(len(self))
+        known = floats(self.start) >= 0
+        sample, start, end = ints(self.sample), floats(self.start), floats(self.end)
+        order = np.flatnonzero(known)
+        order = order[np.lexsort((order, end[order], start[order], sample[order]))]
+        after, before = order[1:], order[:-1]
+        same = (sample[after] == sample[before]) & (start[after] == start[before]) & (end[after] == end[before])
+        for place in np.flatnonzero(same).tolist():
+            first[after[place]] = first[before[place]]
+        for window in after[same].tolist():
+            if self._content(window) != self._content(int(first[window])):
+                raise ValueError(f"two windows of sample {self.sample[window]} have the same bounds and differ")
+        self._find_repeated_lists(np.flatnonzero(~known), first)
+        return first
+
+    def _find_repeated_lists(self, windows: IntArray, first: npt.NDArray[np.int64]) -> None:
+        page = np.searchsorted(np.array(self._pages, np.int64), windows, side="right")
+        sample = ints(self.sample)[windows]
+        order = np.lexsort((windows, page, sample))
+        windows, page, sample = windows[order], page[order], sample[order]
+        new_list = (sample[1:] != sample[:-1]) | (page[1:] != page[:-1])
+        lists = np.split(windows, np.flatnonzero(new_list) + 1)
+        seen: dict[tuple[int, bytes], IntArray] = {}
+        several = set(sample[1:][new_list & (sample[1:] == sample[:-1])].tolist())
+        for listed in lists if len(several) else ():
+            of = self.sample[int(listed[0])]
+            if of in several:
+                first[listed] = seen.setdefault((of, b"".join(map(self._content, listed.tolist()))), listed)
+
+    def _content(self, window: int) -> bytes:
+        values = b"".join(column[window : window + 1].tobytes() for column in self._columns())
+        return values + self.boxes.content(window)
