@@ -154,7 +154,7 @@ def _scalar(name: str, value: Any, rng: np.random.Generator, in_row: bool) -> An
         return int(value) if name == "predictionCorrect" else value
     if (in_row or name in NUMBERS) and isinstance(value, int | float) and abs(value) < 1e9:
         return [repr(value), float(value)][int(rng.integers(2))]
-    if name in IDS and isinstance(value, int):
+    if name in IDS and isinstance(value, int) and value < 2**53:
         return [str(value), float(value)][int(rng.integers(2))]
     if name in TEXTS and not in_row and isinstance(value, str) and DIGITS.fullmatch(value):
         return int(value)

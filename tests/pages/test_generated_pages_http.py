@@ -63,7 +63,9 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Series]:
     return asyncio.run(_scrape(tmp_path_factory.mktemp("pages")))
 
 
-@pytest.mark.parametrize(("number", "shape"), enumerate(SHAPES, 1), ids=[f"{shape.kind} {place}" for place, shape in enumerate(SHAPES)])
+@pytest.mark.parametrize(
+    ("number", "shape"), list(enumerate(SHAPES, 1)), ids=[f"{shape.kind} {place}" for place, shape in enumerate(SHAPES)]
+)
 def test_the_exposition_is_the_oracles(scraped: dict[int, Series], number: int, shape: Shape) -> None:
     """Every series of the target is that of independent libraries, and there is no other."""
     made = content(shape)
