@@ -129,7 +129,7 @@ class Pipeline:
         before = await self._before(watch)
         found = None
         try:
-            found = await self._find(watch, client, progress)
+            found = await self._find(watch, client, progress, before.fingerprint)
             snapshot = _good(before, found, self._clock())
         except StudioError as error:
             snapshot = replace(before, state=error.state, error=str(error), last_pull=self._clock())
@@ -159,20 +159,16 @@ class Pipeline:
             shown = await self._memory.recall(watch.target, watch.stale_after)
         return shown or Snapshot(watch.target, watch.stale_after, PullState.OK, 0.0)
 
-    async def _find(self, watch: Watch, client: Client, progress: Progress) -> Found:
+    async def _find(self, watch: Watch, client: Client, progress: Progress, known: str | None) -> Found:
         studio = await studio_project(client, watch.project)
-        results = await self._pull(studio, watch, progress)
+        only, keys = watch.project.filters, watch.settings.metadata_keys
+        filters = Filters(**only.model_dump(mode="json", exclude_none=True)) if only else Filters()
+        results = await pull(studio, watch.target.key, known=known, filters=filters, metadata=keys, progress=progress)
         fingerprint = await self._in_worker(results.fingerprint)
         evaluation = await self._evaluate(watch, results, fingerprint)
         stale = await studio.optional_stale_impulses()
         trained = await studio.optional_trained(results.blocks)
         return Found(results, fingerprint, evaluation, trained, stale.get(watch.target.key.impulse_id))
-
-    async def _pull(self, studio: StudioProject, watch: Watch, progress: Progress) -> ResultSet:
-        only = watch.project.filters
-        conditions = [row.model_dump(mode="json") for row in only.metadata or ()] if only else []
-        filters = Filters(only.data_type, only.labels or (), conditions) if only else Filters()
-        return await pull(studio, watch.target.key, filters=filters, metadata=watch.settings.metadata_keys, progress=progress)
 
     async def _evaluate(self, watch: Watch, results: ResultSet, fingerprint: str) -> Evaluation:
         """The figures; those of before where nothing they depend on has changed, so that a quiet target costs no computing."""

@@ -1,7 +1,8 @@
 """`Refresher`: model-testing jobs in Studio, started before pulls where a project's `refresh` asks for them.
 
-A job tests all watched variants of one impulse, so that its targets share it: one that is due while a job runs waits for that
-one, and a job that has ended serves each of the others once, for an interval. A pull never fails for want of a job.
+A job tests all watched variants of one impulse in one category, so that its targets share it: one that is due while a job runs
+waits for that one, and a job that has ended serves each of the others once, for an interval. Where results are missing only
+because a threshold changed, a new summary of what was found before is tried first. A pull never fails for want of a job.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import math
 import time
 from dataclasses import dataclass, field
+from enum import Enum, auto
 
 import structlog
 
@@ -57,7 +59,7 @@ class Refresher:
 
     def __init__(self, board: Board) -> None:
         self._board = board
-        self._jobs: dict[tuple[int, int], _Job] = {}
+        self._jobs: dict[tuple[int, int, str], _Job] = {}
         self._refused: set[int] = set()  # projects whose last job could not be started
         self._stopping = False
 
@@ -103,15 +105,16 @@ class Refresher:
         if (job := self._shared(watch)) is not None:
             return job
         studio = await studio_project(client, watch.project)
-        if watch.project.refresh != "always" and not await _outdated(studio, key):
+        needed = _Need.TESTING if watch.project.refresh == "always" else await _need(studio, key)
+        if needed is _Need.NOTHING:
             return None
         if (job := self._shared(watch)) is not None:  # another variant's, while Studio was asked
             return job
         if self._stopping:
             return None
-        same = (other for other in self._board.watched.values() if other.key[:2] == key[:2])
+        same = (other for other in self._board.watched.values() if _shared_by(other.key) == _shared_by(key))
         variants = sorted({key.variant, *(other.key.variant for other in same)})
-        job = self._jobs[key[:2]] = _Job(asyncio.create_task(self._run(studio, key.impulse_id, variants)))
+        job = self._jobs[_shared_by(key)] = _Job(asyncio.create_task(self._run(studio, key, variants, needed)))
 
         def ended(_: object) -> None:
             job.ended = time.monotonic()
@@ -120,17 +123,20 @@ class Refresher:
         return job
 
     def _shared(self, watch: Watch) -> _Job | None:
-        job = self._jobs.get(watch.target.key[:2])
+        job = self._jobs.get(_shared_by(watch.target.key))
         return job if job is not None and job.serves(watch.target.key.id, watch.schedule.interval) else None
 
-    async def _run(self, studio: StudioProject, impulse_id: int, variants: list[str]) -> str:
+    async def _run(self, studio: StudioProject, key: TargetKey, variants: list[str], needed: _Need) -> str:
         """Start a job and wait for its end."""
-        fields = {"project_id": studio.project_id, "impulse_id": impulse_id}
+        fields = {"project_id": key.project_id, "impulse_id": key.impulse_id, "category": key.category}
         began = time.monotonic()
         job_id: int | None = None
         try:
             async with asyncio.timeout(LONGEST):
-                job_id = await studio.start_model_testing(impulse_id, variants)
+                if needed is _Need.SUMMARY and await _summarised(studio, key):
+                    log.info("refresh.summarised", seconds=round(time.monotonic() - began, 3), **fields)
+                    return ""
+                job_id = await studio.start_model_testing(key.impulse_id, variants, key.category)
                 self._refused.discard(studio.project_id)
                 log.info("refresh.started", job=job_id, variants=variants, **fields)
                 successful = await _end(studio, job_id)
@@ -156,9 +162,44 @@ class Refresher:
         return problem
 
 
-async def _outdated(studio: StudioProject, key: TargetKey) -> bool:
+class _Need(Enum):
+    """What brings a target's results up to date."""
+
+    NOTHING = auto()
+    SUMMARY = auto()
+    TESTING = auto()
+
+
+def _shared_by(key: TargetKey) -> tuple[int, int, str]:
+    """What the targets that a job serves have in common."""
+    return key.project_id, key.impulse_id, key.category
+
+
+async def _need(studio: StudioProject, key: TargetKey) -> _Need:
     stale = await studio.optional_stale_impulses()
-    return stale.get(key.impulse_id, False) or not await studio.has_results(key.impulse_id, key.variant, key.category)
+    if stale.get(key.impulse_id, False):
+        return _Need.TESTING
+    if await studio.has_results(key.impulse_id, key.variant, key.category):
+        return _Need.NOTHING
+    suffices = await studio.optional_summary_suffices(key.impulse_id, key.variant, key.category)
+    return _Need.SUMMARY if suffices else _Need.TESTING
+
+
+async def _summarised(studio: StudioProject, key: TargetKey) -> bool:
+    """Whether a new summary brought the results back. Where it did not, for whatever reason, model testing will.
+
+    Raises:
+        Unreachable: Perhaps the job was started all the same: another one beside it could cost twice.
+    """
+    try:
+        job_id = await studio.regenerate_summary(key.impulse_id, key.category)
+        successful = job_id is None or await _end(studio, job_id)
+        return successful and await studio.has_results(key.impulse_id, key.variant, key.category)
+    except Unreachable:
+        raise
+    except StudioError as error:
+        log.info("refresh.not_summarised", target=key.id, error=str(error))
+        return False
 
 
 async def _end(studio: StudioProject, job_id: int) -> bool:

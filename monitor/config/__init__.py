@@ -4,6 +4,7 @@
 """
 
 from monitor.config.alerting import AlertConfig, NotifyConfig
+from monitor.config.filters import FilterConfig, FiltersCombinator, MetadataFilter, NoMetadata
 from monitor.config.loading import Loaded, fingerprint, load
 from monitor.config.problems import ConfigError, Problem
 from monitor.config.schedules import StaleAfter, cron_trigger
@@ -11,10 +12,8 @@ from monitor.config.schema import schema
 from monitor.config.shapes import (
     BaselineConfig,
     Config,
-    FilterConfig,
     HttpConfig,
     LimitsConfig,
-    MetadataFilter,
     ProjectConfig,
     Schedule,
     StudioConfig,
@@ -28,10 +27,12 @@ __all__ = [
     "Config",
     "ConfigError",
     "FilterConfig",
+    "FiltersCombinator",
     "HttpConfig",
     "LimitsConfig",
     "Loaded",
     "MetadataFilter",
+    "NoMetadata",
     "NotifyConfig",
     "Problem",
     "ProjectConfig",

@@ -102,6 +102,8 @@ def _message(shape: type[Shape], error: ErrorDetails) -> str:
         "model_attributes_type": "must be a mapping; write `key: value` lines below it",
         "dict_type": "must be a mapping; write `name: value` lines below it",
         "tuple_type": "must be a list; write [a, b], or one `- item` per line",
+        "bool_type": "must be true or false",
+        "bool_parsing": "must be true or false",
         "string_type": "must be text; put it into quotes",
         "path_type": "must be the path of a file; put it into quotes",
         "too_short": "must not be empty; write at least one entry, or remove the key",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -12,6 +11,7 @@ from pydantic_core import InitErrorDetails
 from monitor.alerts.export import Watched
 from monitor.alerts.rules import Rule
 from monitor.config.alerting import AlertConfig, NotifyConfig, called, repeated, rules
+from monitor.config.filters import FilterConfig
 from monitor.config.problems import ConfigError, Problem
 from monitor.config.schedules import longest_gap
 from monitor.config.shape import Shape, broken, default
@@ -145,32 +145,6 @@ class HttpConfig(Shape):
             return read_secret(self.admin_token_file)
         except ValueError as error:
             raise ConfigError([Problem(self.admin_token_file, 1, "", f"the file of http.admin_token_file {error}")]) from None
-
-
-class MetadataFilter(Shape):
-    """One condition on the samples' metadata."""
-
-    key: Text
-    """The metadata key."""
-    op: Literal["eq", "neq"] = "eq"
-    """Whether samples with these values are taken (eq) or left out (neq)."""
-    values: Annotated[tuple[Text, ...], Unique] = ()
-    """The values; none means every value of the key."""
-
-
-class FilterConfig(Shape):
-    """Which samples count. Changing it starts a new baseline."""
-
-    data_type: Literal["image", "audio"] | None = None
-    """Only samples of this type."""
-    labels: Annotated[tuple[Text, ...], Field(min_length=1), Unique] | None = None
-    """Only samples with one of these labels."""
-    metadata: Annotated[tuple[MetadataFilter, ...], Field(min_length=1)] | None = None
-    """Only samples whose metadata meets all of these conditions."""
-
-    def text(self) -> str:
-        """The same text for the same filters: runs under other ones are no baseline."""
-        return json.dumps(self.model_dump(mode="json", exclude_none=True), sort_keys=True, ensure_ascii=False)
 
 
 class TargetSelection(Shape):

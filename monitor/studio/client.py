@@ -46,6 +46,10 @@ class BodyTooLarge(InvalidReply):
     """A reply of more than `BODY_LIMIT` bytes; reading it was stopped."""
 
 
+class Refused(InvalidReply):
+    """Studio refused the request as such, for a reason of its own words: another attempt with the same query is of no use."""
+
+
 class _Retryable(Exception):
     """One attempt failed in a way that may pass. `error` is what it becomes when attempts run out; `untaken`: Studio did nothing for it."""
 
@@ -288,7 +292,7 @@ class Client:
                 f"{where}: Studio redirected (HTTP {status}); the key is not sent elsewhere: put the final address into studio.url"
             )
         _raise_for_refusal(body, where)
-        raise InvalidReply(f"{where}: Studio answered {status}")
+        raise Refused(f"{where}: Studio answered {status}")
 
     @asynccontextmanager
     async def _observed(self, call: str) -> AsyncIterator[_Observed]:
@@ -325,7 +329,7 @@ def _refusal(text: str, where: str) -> StudioError:
         return NoResults(f"{where}: {_short(text)}; run model testing in Studio, or wait until training has finished")
     if "cannot find impulse" in lowered or "cannot find project" in lowered:
         return NotFound(f"{where}: {_short(text)}")
-    return InvalidReply(f"{where}: Studio refused: {_short(text) or 'no reason given'}")
+    return Refused(f"{where}: Studio refused: {_short(text) or 'no reason given'}")
 
 
 def _short(text: str) -> str:

@@ -22,9 +22,13 @@ _variants = msgspec.json.Decoder(wire.Variants)
 _info = msgspec.json.Decoder(wire.ProjectInfo)
 _key_info = msgspec.json.Decoder(wire.KeyInfo)
 _training = msgspec.json.Decoder(wire.TrainingMetadata)
+_all_results = msgspec.json.Decoder(wire.AllResults)
 _started = msgspec.json.Decoder(wire.JobStarted)
 _status = msgspec.json.Decoder(wire.JobStatus)
 
+LOOKED_AT = 50
+"""Samples that are looked at to tell whether there are results, where the first one has none."""
+_SUMMARY_SUFFICES = "can_regenerate_model_summary"
 _ANOMALY_TYPES = frozenset({"anomaly", "anomaly-gmm"})
 
 
@@ -44,9 +48,9 @@ class StudioProject:
     async def _get(self, call: str, path: str, decoder: msgspec.json.Decoder[T], query: Mapping[str, str] | None = None) -> T:
         return (await self.client.get(call, path, self._key, decoder, query))[0]
 
-    async def _optional(self, call: str, path: str, decoder: msgspec.json.Decoder[T]) -> T | None:
+    async def _optional(self, call: str, path: str, decoder: msgspec.json.Decoder[T], query: Mapping[str, str] | None = None) -> T | None:
         try:
-            return await self._get(call, path, decoder)
+            return await self._get(call, path, decoder, query)
         except StudioError:
             return None
 
@@ -56,14 +60,34 @@ class StudioProject:
 
     async def has_results(self, impulse_id: int, variant: str, category: str) -> bool:
         """Whether Studio holds any model-testing result."""
-        query = {"variant": variant, "impulseId": str(impulse_id), "category": category, "limit": "1", "offset": "0"}
+        query = {"variant": variant, "impulseId": str(impulse_id), "category": category, "offset": "0"}
         try:
-            page, _ = await self.page(query)
+            page, _ = await self.page({**query, "limit": "1"})
+            if not page.predictions and (page.result or page.total_count):  # the first sample may be one without results
+                page, _ = await self.page({**query, "limit": str(LOOKED_AT)})
         except NoResults:
             return False
-        return bool(page.result)
+        return bool(page.predictions)
 
-    async def start_model_testing(self, impulse_id: int, variants: Sequence[str]) -> int:
+    async def optional_summary_suffices(self, impulse_id: int, variant: str, category: str) -> bool:
+        """Whether results are missing only because a threshold changed, and a new summary would bring them back.
+
+        The call is heavy where there are results: ask it where there are none.
+        """
+        query = {"variant": variant, "impulseId": str(impulse_id), "category": category}
+        reply = await self._optional("result", f"/api/{self.project_id}/classify/all/result", _all_results, query)
+        return reply is not None and reply.no_results_because_thresholds_changed == _SUMMARY_SUFFICES
+
+    async def regenerate_summary(self, impulse_id: int, category: str) -> int | None:
+        """Start a job that applies changed thresholds to what model testing found before; None where it needed no job.
+
+        Raises:
+            StudioError: As `start_model_testing`; among them all that older servers, and impulses with object detection, answer.
+        """
+        path = f"/api/{self.project_id}/impulse/{impulse_id}/regenerate-model-testing-summary"
+        return (await self.client.post("regenerate_summary", path, self._key, _started, {"category": category}, body=None)).id
+
+    async def start_model_testing(self, impulse_id: int, variants: Sequence[str], category: str = "testing") -> int:
         """Start a job that tests these variants of an impulse, at the expense of the project's compute; answers its number.
 
         Raises:
@@ -71,8 +95,9 @@ class StudioProject:
             Unreachable: Perhaps the job was started all the same; it was not asked for twice.
         """
         path = f"/api/{self.project_id}/jobs/classify"
+        query = {"impulseId": str(impulse_id), "category": category}
         body = {"modelVariants": list(variants)}  # features are generated where Studio holds that for necessary: stale ones are why we ask
-        reply = await self.client.post("start_model_testing", path, self._key, _started, {"impulseId": str(impulse_id)}, body=body)
+        reply = await self.client.post("start_model_testing", path, self._key, _started, query, body=body)
         if reply.id is None:
             raise InvalidReply(f"start_model_testing ({path}): the reply names no job")
         return reply.id

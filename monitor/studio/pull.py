@@ -1,22 +1,25 @@
-"""`pull`: the pages of one target, read while Studio may change them, as one consistent `ResultSet` or an error."""
+"""`pull`: the pages of one target, read while Studio may change them, as one consistent `ResultSet` or an error.
+
+What a reading says is taken once two readings in a row say the same. The pull before counts as one of them, so that a set
+that did not change is read once.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
-import msgspec
 import structlog
 
 from monitor.errors import Inconsistent, InvalidReply, NoResults, Unreachable
 from monitor.results import ResultSet
-from monitor.studio.client import BodyTooLarge
+from monitor.studio.client import BodyTooLarge, Refused
 from monitor.studio.columns import ColumnBuilder, SetChanged
+from monitor.studio.paging import Span, Walk
 from monitor.studio.project import StudioProject
 from monitor.studio.wire import Page
 from monitor.targets import TargetKey
@@ -26,39 +29,81 @@ PAGE_BYTES = 1_000_000
 FIRST_PAGE = 50
 LARGEST_PAGE = 1000
 RESTARTS = 3
+"""How many changes of the set a pull outlasts; with the two readings that must agree it takes up to `2 + RESTARTS`."""
 DEADLINE = 30 * 60.0
-"""Seconds for one pull, all its requests, retries and restarts included."""
+"""Seconds for one pull, all its requests, retries and readings included."""
 
 Progress = Callable[[int, int | None], None]
-"""Called with the samples read so far and their total (None: not known)."""
+"""Called with the samples read so far and their total (None: not known); begins anew with each reading."""
+
+_Ahead = deque[tuple[Span, asyncio.Task[tuple[Page, int]]]]
+"""Requests under way, in order of offset."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Which samples of the category count; empty: all. `metadata` is Studio's list of filter objects."""
+    """Which samples of the category count, by Studio's own filters; None or empty: all.
+
+    Lengths are in milliseconds, frequencies in hertz, dates ISO 8601; minima of ids and labels are inclusive, maxima exclusive.
+    `metadata` is a list of `{key, op, values}`, and of the options `{no_metadata}` and `{filters_combinator}`.
+    """
 
     data_type: str | None = None
-    labels: tuple[str, ...] = ()
+    labels: Sequence[str] = ()
     metadata: Sequence[Mapping[str, object]] = field(default=())
+    filename: str | None = None
+    search: str | None = None
+    min_date: str | None = None
+    max_date: str | None = None
+    min_id: int | None = None
+    max_id: int | None = None
+    min_label: float | None = None
+    max_label: float | None = None
+    min_length: int | None = None
+    max_length: int | None = None
+    min_frequency: float | None = None
+    max_frequency: float | None = None
+    signature_validity: str | None = None
 
     def query(self) -> dict[str, str]:
-        """As query parameters, lists as JSON."""
+        """As query parameters, lists as JSON. The options of `metadata` are always sent: which ones hold without them is not documented."""
         query = {}
-        if self.data_type:
-            query["dataType"] = self.data_type
-        if self.labels:
-            query["labels"] = json.dumps(self.labels, ensure_ascii=False)
-        if self.metadata:
-            query["metadata"] = json.dumps(list(self.metadata), ensure_ascii=False)
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if value is None or value == ():
+                continue
+            if each.name == "metadata":
+                value = _with_options(value)
+            query[_camel(each.name)] = _text(value)
         return query
+
+
+def _with_options(items: Sequence[Mapping[str, object]]) -> list[Mapping[str, object]]:
+    written = {name for item in items for name in item}
+    options: dict[str, object] = {"no_metadata": False, "filters_combinator": "and"}
+    return [*items, *({name: value} for name, value in options.items() if name not in written)]
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else repr(value)
+    return json.dumps(value, ensure_ascii=False)
 
 
 async def pull(
     studio: StudioProject,
     key: TargetKey,
     *,
+    known: str | None = None,
     filters: Filters = Filters(),
     metadata: Sequence[str] = (),
     progress: Progress = lambda done, total: None,
@@ -69,6 +114,7 @@ async def pull(
     Args:
         studio: The project's calls.
         key: Which impulse, variant and category.
+        known: Fingerprint of the result set that the pull before took; a reading that says the same needs no second one.
         filters: Narrows the samples.
         metadata: Keys of the samples' metadata to keep.
         progress: Told about each page.
@@ -76,125 +122,141 @@ async def pull(
 
     Raises:
         NoResults: Studio holds no results for this target.
-        Inconsistent: The result set changed in each of `1 + RESTARTS` readings.
+        Inconsistent: No two of `2 + RESTARTS` readings in a row said the same, or the server repeats itself page by page.
+        InvalidReply: Also where samples of another category came than was asked for.
         StudioError: As `Client.get`; Unreachable where the deadline passed.
     """
-    query = {"variant": key.variant, "impulseId": str(key.impulse_id), "category": key.category, **filters.query()}
-    reading = _Reading(studio, query, tuple(metadata), progress)
+    reading = _Reading(studio, key, filters, tuple(metadata), progress)
+    last: str | None = None
+    reason = ""
     try:
         async with asyncio.timeout(deadline):
-            for _ in range(1 + RESTARTS):
+            for _ in range(2 + RESTARTS):
                 try:
-                    return await reading.read()
-                except BodyTooLarge:  # samples differ in size, and these are larger than those before
-                    reading.shrink()
-                    reason = "a page was too large"
+                    results, unknown = await reading.read()
+                    fingerprint = await asyncio.to_thread(results.fingerprint)
+                    if fingerprint in (known, last):
+                        _count(studio, unknown)
+                        return results
+                    del results  # the next reading needs the room
+                    first, last = last is None, fingerprint
+                    if not first:
+                        raise SetChanged("two readings in a row differ")
                 except SetChanged as changed:
-                    studio.client.observer.retry("changed")
-                    log.info("pull.restarted", target=key.id, reason=str(changed))
                     reason = str(changed)
+                    studio.client.observer.retry("changed")
+                    log.info("pull.restarted", target=key.id, reason=reason)
     except TimeoutError as error:
         raise Unreachable(f"target {key.id}: the pull took longer than {deadline:g} s") from error
-    raise Inconsistent(f"target {key.id}: the result set changed in each of {1 + RESTARTS} readings ({reason}); nothing was taken from it")
+    raise Inconsistent(f"target {key.id}: no two of {2 + RESTARTS} readings in a row said the same ({reason}); nothing was taken from them")
+
+
+def _count(studio: StudioProject, unknown: Counter[str]) -> None:
+    for name, count in unknown.items():
+        studio.client.observer.unknown(name, count)
 
 
 class _Reading:
-    """What successive readings of one target share: the page size that fits, and whether `limit` is honoured."""
+    """What successive readings of one target share: the page size that fits, and whether pages hold what is asked for."""
 
-    def __init__(self, studio: StudioProject, query: Mapping[str, str], metadata: Sequence[str], progress: Progress) -> None:
-        self._studio, self._query, self._metadata, self._progress = studio, query, metadata, progress
+    def __init__(self, studio: StudioProject, key: TargetKey, filters: Filters, metadata: Sequence[str], progress: Progress) -> None:
+        self._studio, self._category, self._metadata, self._progress = studio, key.category, metadata, progress
+        self._query = {"variant": key.variant, "impulseId": str(key.impulse_id), "category": key.category, **filters.query()}
         self._size = FIRST_PAGE
-        self._one_by_one = False
+        self._most = LARGEST_PAGE
+        self._worked = 0  # the largest limit that was not refused
+        self._irregular = False
 
-    async def read(self) -> ResultSet:
-        """One reading.
+    async def read(self) -> tuple[ResultSet, Counter[str]]:
+        """One reading, and the values in it that are not known, by field.
 
         Raises:
             SetChanged: What was read does not fit together.
         """
         builder = ColumnBuilder(self._metadata)
-        first, nbytes = await self._first_page()
-        rows = len(first.result or ())
-        if not rows:
-            raise NoResults("Studio holds no model-testing results for this target; run model testing")
-        limit, total = self._size, first.total_count
-        await asyncio.to_thread(builder.add, first)
-        witness = _digest(first)
-        self._progress(rows, total)
-        self._adapt(rows, nbytes)
-        del first
-        self._one_by_one |= total is None or rows != min(limit, total)
-        pages = self._sequential(rows, total) if self._one_by_one else self._prefetched(rows, total or 0)
-        async with aclosing(pages):
+        walk = Walk()
+        async with aclosing(self._pages(walk)) as pages:
             async for page in pages:
-                if page.total_count != total:
-                    raise SetChanged(f"totalCount went from {total} to {page.total_count}")
                 await asyncio.to_thread(builder.add, page)
-                self._progress(builder.samples, total)
-        if total is not None and builder.samples != total:
-            raise SetChanged(f"{builder.samples} samples came where totalCount says {total}")
-        again, _ = await self._page(0, limit)
-        if _digest(again) != witness:
-            raise SetChanged("the first page was another at the end")
+                self._progress(len(walk.seen), walk.total)
+        if not walk.seen:
+            raise NoResults("Studio holds no model-testing results for this target; run model testing")
+        walk.check()
+        if walk.total is not None and len(walk.seen) < walk.total:
+            log.debug("pull.short_pages", samples=len(walk.seen), total=walk.total)
         results = await asyncio.to_thread(builder.finish)
-        for name, count in builder.unknown.items():
-            self._studio.client.observer.unknown(name, count)
-        return results
+        if not results.windows:
+            raise NoResults("Studio lists samples for this target but no prediction for any of them; run model testing")
+        return results, builder.unknown
 
-    async def _page(self, offset: int, limit: int) -> tuple[Page, int]:
-        return await self._studio.page({**self._query, "limit": str(limit), "offset": str(offset)})
-
-    async def _first_page(self) -> tuple[Page, int]:
-        while True:
-            try:
-                return await self._page(0, self._size)
-            except BodyTooLarge as error:
-                if self._size == 1:
-                    raise InvalidReply(f"{error}, with a single sample") from error
-                self.shrink()
-
-    def shrink(self) -> None:
-        """Ask for fewer samples at a time."""
-        self._size = max(1, self._size // 5)
-
-    def _adapt(self, rows: int, nbytes: int) -> None:
-        self._size = max(1, min(LARGEST_PAGE, PAGE_BYTES * rows // max(nbytes, 1)))
-
-    async def _sequential(self, offset: int, total: int | None) -> AsyncGenerator[Page, None]:
-        """Pages one after the other, from a server that names no total or does not honour `limit`; an empty page ends them."""
-        while total is None or offset < total:
-            page, nbytes = await self._page(offset, self._size)
-            rows = len(page.result or ())
-            if not rows:
-                return
-            self._adapt(rows, nbytes)
-            yield page
-            offset += rows
-
-    async def _prefetched(self, offset: int, total: int) -> AsyncGenerator[Page, None]:
-        """Pages in order, a few requested ahead."""
-        ahead: deque[tuple[int, asyncio.Task[tuple[Page, int]]]] = deque()
+    async def _pages(self, walk: Walk) -> AsyncGenerator[Page, None]:
+        """Pages in order, a few requested ahead as long as each held what was asked for."""
+        ahead: _Ahead = deque()
         try:
-            while offset < total or ahead:
-                while offset < total and len(ahead) < self._studio.client.in_flight_per_key + 1:
-                    rows = min(self._size, total - offset)
-                    ahead.append((rows, asyncio.create_task(self._page(offset, rows))))
-                    offset += rows
-                expected, task = ahead[0]
-                page, nbytes = await task
+            while (span := walk.next(self._size)) is not None:
+                if ahead and ahead[0][0].offset == span.offset:
+                    span = ahead[0][0]
+                else:
+                    await _cancel(ahead)
+                    self._ask(ahead, span)
+                self._ask_ahead(ahead, walk)
+                try:
+                    page, nbytes = await ahead[0][1]
+                except (BodyTooLarge, Refused) as error:
+                    self._make_smaller(span.limit, error)
+                    await _cancel(ahead)
+                    continue
                 ahead.popleft()
-                rows = len(page.result or ())
-                if rows != expected:
-                    self._one_by_one = True  # it may be the server's own idea of a page: do not rely on `limit` any more
-                    raise SetChanged(f"a page of {expected} samples came with {rows}")
-                self._adapt(rows, nbytes)
+                self._check_category(page)
+                ids = [result.sample_id for result in page.result or ()]
+                walk.add(span, ids, page.total_count)
+                self._irregular |= walk.irregular
+                self._worked = max(self._worked, span.limit)
+                self._size = max(1, min(self._most, PAGE_BYTES * max(len(ids), 1) // max(nbytes, 1)))
                 yield page
         finally:
-            for _, task in ahead:
-                task.cancel()
-            await asyncio.gather(*(task for _, task in ahead), return_exceptions=True)
+            await _cancel(ahead)
+
+    def _ask(self, ahead: _Ahead, span: Span) -> None:
+        query = {**self._query, "limit": str(span.limit), "offset": str(span.offset)}
+        ahead.append((span, asyncio.create_task(self._studio.page(query))))
+
+    def _ask_ahead(self, ahead: _Ahead, walk: Walk) -> None:
+        if walk.total is None or walk.irregular or (self._irregular and not walk.by_limit):
+            return
+        while (end := ahead[-1][0].end) < walk.total and len(ahead) <= self._studio.client.in_flight_per_key:
+            self._ask(ahead, Span(end, min(self._size, walk.total - end)))
+
+    def _make_smaller(self, limit: int, error: BodyTooLarge | Refused) -> None:
+        """Ask for fewer samples at a time: samples differ in size, and some servers refuse a `limit` above their maximum."""
+        if isinstance(error, BodyTooLarge):
+            if limit == 1:
+                raise InvalidReply(f"{error}, with a single sample") from error
+            self._size = limit // 5 or 1
+            return
+        if not 0 < self._worked < limit:
+            raise error
+        self._size = self._most = self._worked
+
+    def _check_category(self, page: Page) -> None:
+        """Servers that do not know `category` answer with their default one.
+
+        Raises:
+            InvalidReply: A sample is of another category than was asked for.
+        """
+        for result in page.result or ():
+            category = result.sample.category if result.sample else None
+            if isinstance(category, str) and category != self._category:
+                raise InvalidReply(
+                    f"samples of the category {category[:40]!r} came where {self._category!r} was asked for; "
+                    "this Studio seems not to know `category` here: watch the category that it gives"
+                )
 
 
-def _digest(page: Page) -> bytes:
-    """Of the fields that are read: signed URLs differ from reply to reply."""
-    return hashlib.blake2b(msgspec.json.encode(page)).digest()
+async def _cancel(ahead: _Ahead) -> None:
+    """Take back what was requested ahead."""
+    tasks = [task for _, task in ahead]
+    ahead.clear()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

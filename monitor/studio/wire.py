@@ -57,6 +57,7 @@ class Box(Wire):
 class Sample(Wire):
     """One sample's own data. Its signed URLs and signature keys are not read."""
 
+    category: Any = None  # only compared with the one that was asked for
     added: str | None = None
     category: str | None = None
     device_name: str | None = None
@@ -132,6 +133,12 @@ class Page(Reply):
     predictions: list[Prediction] | None = None
     label_map_predictions: msgspec.Raw = msgspec.Raw()
     total_count: Integer | None = None
+
+
+class AllResults(Reply):
+    """`classify/all/result`: of all that it holds, only why there are no results."""
+
+    no_results_because_thresholds_changed: Any = None
 
 
 class ImageScore(Wire):

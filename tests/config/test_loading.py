@@ -5,7 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from monitor.config import Address, ConfigError, Loaded, StaleAfter, fingerprint, load
+from monitor.config import (
+    Address,
+    ConfigError,
+    FilterConfig,
+    FiltersCombinator,
+    Loaded,
+    MetadataFilter,
+    NoMetadata,
+    StaleAfter,
+    fingerprint,
+    load,
+)
 from monitor.errors import AuthError
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "monitor.yaml"
@@ -75,8 +86,24 @@ def test_every_key(folder):
               metadata:
                 - {key: site, op: neq, values: [lab]}
                 - key: line
+                - {no_metadata: true}
+                - {filters_combinator: or}
+              filename: run
+              search: idle press
+              min_date: 2026-01-31
+              max_date: 2026-02-28T12:30+01:00
+              min_id: 0
+              max_id: 1000000
+              min_label: -0.5
+              max_label: 2
+              min_length: 100
+              max_length: ${LENGTH}
+              min_frequency: 62.5
+              max_frequency: 16000
+              signature_validity: valid
             slices: [metadata.site, device_name]
-        """
+        """,
+        LENGTH="2000",
     )
 
     (project,) = loaded.config.projects
@@ -85,9 +112,43 @@ def test_every_key(folder):
     assert project.slices == ("metadata.site", "device_name")
     assert project.filters is not None
     assert (project.filters.data_type, project.filters.labels) == ("image", ("idle", "snake"))
-    assert [(each.key, each.op, each.values) for each in project.filters.metadata or ()] == [("site", "neq", ("lab",)), ("line", "eq", ())]
+    first, second, third, fourth = project.filters.metadata or ()
+    assert (first, second) == (MetadataFilter(key="site", op="neq", values=("lab",)), MetadataFilter(key="line"))
+    assert (third, fourth) == (NoMetadata(no_metadata=True), FiltersCombinator(filters_combinator="or"))
+    assert project.filters.model_dump(exclude={"data_type", "labels", "metadata"}) == {
+        "filename": "run",
+        "search": "idle press",
+        "min_date": "2026-01-31T00:00:00.000Z",
+        "max_date": "2026-02-28T11:30:00.000Z",
+        "min_id": 0,
+        "max_id": 1_000_000,
+        "min_label": -0.5,
+        "max_label": 2.0,
+        "min_length": 100,
+        "max_length": 2000,
+        "min_frequency": 62.5,
+        "max_frequency": 16000.0,
+        "signature_validity": "valid",
+    }
     assert loaded.config.stale_after_of(project) == 7200.0
     assert project.read_key().get_secret_value() == "key"
+
+
+def test_filters_as_text():
+    """Runs are told apart by every filter; those that older versions knew are written as they wrote them, so that baselines stay."""
+    metadata = [{"key": "site", "op": "neq", "values": ["lab"]}, {"key": "line"}]
+    old = FilterConfig.model_validate({"data_type": "image", "labels": ["é"], "metadata": metadata})
+    assert old.text() == (
+        '{"data_type": "image", "labels": ["é"], "metadata": '
+        '[{"key": "site", "op": "neq", "values": ["lab"]}, {"key": "line", "op": "eq", "values": []}]}'
+    )
+
+    written = {"min_date": "2026-01-31", "max_date": "2026-02-01", "signature_validity": "both", "filename": "a", "search": "a"}
+    numbers = {f"{end}_{name}": value for end, value in (("min", 1), ("max", 2)) for name in ("id", "label", "length", "frequency")}
+    options = [[{"key": "a"}], [{"key": "a"}, {"no_metadata": True}], [{"key": "a"}, {"filters_combinator": "or"}]]
+    each = [{name: value} for name, value in {**written, **numbers}.items()] + [{"metadata": items} for items in options]
+    assert len({FilterConfig.model_validate(one).text() for one in each}) == len(each)
+    assert set(FilterConfig.model_fields) == {*written, *numbers, "data_type", "labels", "metadata"}
 
 
 def test_example(tmp_path: Path):

@@ -163,6 +163,78 @@ MISTAKES = [
         PROJECT + "    filters:\n      metadata:\n        - {key: site, values: lab}",
         "monitor.yaml:6: projects[0].filters.metadata[0].values: must be a list; write [a, b], or one `- item` per line",
     ),
+    (
+        PROJECT + "    filters:\n      metadata:\n        - {key: site}\n        - {no_metadata: maybe}",
+        "monitor.yaml:7: projects[0].filters.metadata[1].no_metadata: must be true or false",
+    ),
+    (
+        PROJECT + "    filters:\n      metadata:\n        - {key: site}\n        - {filters_combinator: xor}",
+        "monitor.yaml:7: projects[0].filters.metadata[1].filters_combinator: write and or or",
+    ),
+    (
+        PROJECT + "    filters:\n      metadata:\n        - {no_metadata: true, key: site}",
+        "monitor.yaml:6: projects[0].filters.metadata[0].key: unknown key; write one of: no_metadata",
+    ),
+    (
+        PROJECT + "    filters:\n      metadata:\n        - site",
+        "monitor.yaml:6: projects[0].filters.metadata[0]: must be a mapping; write `key: value` lines below it",
+    ),
+    (
+        PROJECT + "    filters:\n      metadata: [{no_metadata: true}, {no_metadata: false}]",
+        "monitor.yaml:5: projects[0].filters.metadata: has no_metadata more than once; keep one of them",
+    ),
+    (
+        PROJECT + "    filters:\n      metadata: [{filters_combinator: or}]",
+        "monitor.yaml:5: projects[0].filters.metadata: has a filters_combinator and nothing to combine; "
+        "write conditions such as {key: site, values: [lab]}",
+    ),
+    (
+        PROJECT + "    filters:\n      filename: ''",
+        "monitor.yaml:5: projects[0].filters.filename: must not be empty; write a value, or remove the key",
+    ),
+    (PROJECT + "    filters:\n      search: 5", "monitor.yaml:5: projects[0].filters.search: must be text; put it into quotes"),
+    *(
+        (
+            PROJECT + f"    filters:\n      {name}: {value}",
+            f"monitor.yaml:5: projects[0].filters.{name}: is not a date; write for example 2026-01-31, or 2026-01-31T12:00:00Z",
+        )
+        for name in ("min_date", "max_date")
+        for value in ("31.1.2026", "2026-02-30", "2026-01-31 12:00", "5", "0001-01-01T00:00+01:00", "2026-01-31T12:00:00Zulu")
+    ),
+    *(
+        (
+            PROJECT + f"    filters:\n      {name}: x",
+            f"monitor.yaml:5: projects[0].filters.{name}: must be a whole number; write for example 4",
+        )
+        for name in ("min_id", "max_id", "min_length", "max_length")
+    ),
+    *(
+        (
+            PROJECT + f"    filters:\n      {name}: x",
+            f"monitor.yaml:5: projects[0].filters.{name}: must be a number; write for example 0.03",
+        )
+        for name in ("min_label", "max_label", "min_frequency", "max_frequency")
+    ),
+    (PROJECT + "    filters:\n      max_frequency: -1", "monitor.yaml:5: projects[0].filters.max_frequency: must be at least 0"),
+    (PROJECT + "    filters:\n      min_id: -1", "monitor.yaml:5: projects[0].filters.min_id: must be at least 0"),
+    (
+        PROJECT + "    filters:\n      signature_validity: maybe",
+        "monitor.yaml:5: projects[0].filters.signature_validity: write both, valid or invalid",
+    ),
+    *(
+        (
+            PROJECT + f"    filters:\n      min_{name}: {low}\n      max_{name}: {high}",
+            f"monitor.yaml:6: projects[0].filters.max_{name}: is not beyond min_{name}, so that no sample is left; "
+            "write a larger one, or remove it",
+        )
+        for name, low, high in (
+            ("date", "2026-01-31T01:00+01:00", "2026-01-31"),
+            ("id", "5", "5"),
+            ("label", "0.5", "-1"),
+            ("length", "100", "20"),
+            ("frequency", "62.5", "16"),
+        )
+    ),
     # addresses, URLs and paths
     *(
         (

@@ -38,6 +38,11 @@ GOOD = [
     },
     {"notify": [{"webhook": {"url": "https://h"}}, {"webhook": {"url": "https://h"}, "name": "other"}]},
     {"projects": [{"id": 1, "api_key": "k", "filters": {"metadata": [{"key": "a"}, {"key": "b", "op": "neq", "values": ["c"]}]}}]},
+    {"projects": [{"id": 1, "api_key": "k", "filters": {"metadata": [{"no_metadata": True}, {"key": "a"}, {"filters_combinator": "or"}]}}]},
+    {"projects": [{"id": 1, "api_key": "k", "filters": {"min_date": "2026-01-31", "max_date": "2026-01-31T12:00:00.5+01:00"}}]},
+    {"projects": [{"id": 1, "api_key": "k", "filters": {"min_id": 0, "max_id": 9, "min_label": -1.5, "max_label": 2, "search": "x"}}]},
+    {"projects": [{"id": 1, "api_key": "k", "filters": {"min_length": 1, "max_length": 2, "min_frequency": 0, "max_frequency": 62.5}}]},
+    {"projects": [{"id": 1, "api_key": "k", "filters": {"signature_validity": "both", "filename": "a", "max_id": "${PORT}"}}]},
 ]
 BAD = [
     {"colour": 1},
@@ -97,6 +102,14 @@ BAD = [
     {"projects": [{"id": 1, "api_key": "k", "slices": ["site"]}]},
     {"projects": [{"id": 1, "api_key": "k", "refresh": "sometimes"}]},
     {"projects": [{"id": 1, "api_key": "k", "filters": {"metadata": [{"op": "eq"}]}}]},
+    {"projects": [{"id": 1, "api_key": "k", "filters": {"metadata": [{"no_metadata": True, "key": "a"}]}}]},
+    {"projects": [{"id": 1, "api_key": "k", "filters": {"metadata": [{"key": "a"}, {"filters_combinator": "xor"}]}}]},
+    {"projects": [{"id": 1, "api_key": "k", "filters": {"min_date": "yesterday"}}]},
+    {"projects": [{"id": 1, "api_key": "k", "filters": {"min_id": -1}}]},
+    {"projects": [{"id": 1, "api_key": "k", "filters": {"min_length": 1.5}}]},
+    {"projects": [{"id": 1, "api_key": "k", "filters": {"max_frequency": -1}}]},
+    {"projects": [{"id": 1, "api_key": "k", "filters": {"signature_validity": "maybe"}}]},
+    {"projects": [{"id": 1, "api_key": "k", "filters": {"search": ""}}]},
 ]
 
 
