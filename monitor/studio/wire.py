@@ -57,7 +57,6 @@ class Box(Wire):
 class Sample(Wire):
     """One sample's own data. Its signed URLs and signature keys are not read."""
 
-    category: Any = None  # only compared with the one that was asked for
     added: str | None = None
     category: str | None = None
     device_name: str | None = None

@@ -5,6 +5,7 @@ Only what Studio may legally send: nothing here knows how the monitor reads it.
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from page_shapes import BOX_LAYERS, CLASSIFIERS, DETECTORS, OPAQUE, Shape
 
 Json = dict[str, Any]
 
+DEEP = "@deep@"
+"""Stands for an object nested 3,000 deep, which Python does not write."""
 HUGE = 10**400
 """A number that no float holds."""
 
@@ -60,7 +63,12 @@ class Part:
     def __init__(self, make: Make, number: int) -> None:
         self.make, self.number = make, number
         self.block: Json = {"id": number, "type": self.type, "name": make.one(["NN", "Block é", "", "7"]), "title": "A block", "dsp": [27]}
+        if make.chance(0.05) and len(PARTS[make.shape.kind]) == 1:
+            del self.block["id"]
         self.old_server = make.chance(0.1)
+        self.odd_threshold = make.one(
+            [None, {}, {"key": None, "value": 3}, {"key": "z", "value": None}, {"key": "z", "value": [1]}, {"value": 3}]
+        )
 
     def entry(self, **fields: Any) -> Json:
         """One entry of a sample's `classifications`."""
@@ -68,7 +76,10 @@ class Part:
         if self.old_server:
             numeric = [row["value"] for row in self.thresholds if not isinstance(row["value"], str)]
             return found | ({"minimumConfidenceRating": numeric[0]} if numeric else {})
-        return found | {"minimumConfidenceRating": 0.6, "thresholds": [dict(row) for row in self.thresholds]}
+        listed: list[Any] = [dict(row) for row in self.thresholds]
+        if self.make.shape.odd:
+            listed.insert(0, self.odd_threshold)
+        return found | {"minimumConfidenceRating": 0.6, "thresholds": listed}
 
     def sample(self, sample: Json) -> None:
         """Add to the sample what this kind of data has."""
@@ -123,6 +134,8 @@ class Classifier(Part):
         prediction = best if row[best] >= self.floor else "uncertain"
         if self.make.shape.absent and self.make.chance(0.1):
             row[self.make.one(list(row))] = None
+        if self.make.shape.odd and self.make.chance(0.05):
+            row[self.make.one(list(row))] = self.make.one(MEANINGLESS[NUMBER])
         return {"result": row}, {"prediction": prediction, "predictionCorrect": prediction == label}
 
 
@@ -140,6 +153,8 @@ class DriftingClassifier(Classifier):
         row, prediction = super().window(label, sample)
         if self.make.chance(0.5):
             row["result"] |= {f"class {self.make.rng.integers(40)}": 0.0}
+        if self.make.shape.seed % 50 == 7 and self.make.chance(0.3):  # more than anything has classes
+            row["result"] |= {f"class {self.make.rng.integers(10**9)}": 0.0 for _ in range(2500)}
         return row, prediction
 
 
@@ -174,7 +189,9 @@ class KMeans(Part):
         make, score = self.make, self.score(label)
         row: Json = {"anomaly": score}
         if make.shape.absent and make.chance(0.1):
-            row = {}
+            row = make.one([{}, {}, None])
+        if make.shape.odd and make.chance(0.05):
+            row = {"anomaly": make.one(MEANINGLESS[NUMBER])}
         flagged = score is not None and score > self.limit
         prediction = "anomaly" if flagged else "no anomaly"
         return {"result": row}, {"prediction": prediction, "predictionCorrect": prediction == (label or "no anomaly")}
@@ -291,7 +308,7 @@ class Boxes(Part):
         self.layer: str | None = BOX_LAYERS[make.shape.last_layer]
         self.names = make.shape.names
         self.details = make.chance(0.3)
-        self.has_f1 = make.chance(0.5)
+        self.has_f1, self.says_f1 = make.chance(0.5), make.chance(0.3)
         self.old_boxes = make.chance(0.1)  # a server that sends no predicted boxes
 
     def label(self) -> Any:
@@ -341,6 +358,7 @@ class Boxes(Part):
         return self.scored(share, sample, found), {
             "prediction": "",
             "predictionCorrect": share >= 0.9,
+            **({"f1Score": round(share**2, 4)} if self.says_f1 else {}),
             **({} if self.old_boxes else {"boundingBoxes": [found[place] for place in order]}),
         }
 
@@ -465,6 +483,31 @@ PARTS: dict[str, tuple[type[Part], ...]] = {
 }
 
 
+def changed(content: Content, rng: np.random.Generator) -> Content:
+    """A copy in which one scalar, somewhere, has another value."""
+    found = copy.deepcopy(content)
+    leaves: list[tuple[Any, Any]] = []
+
+    def walk(value: Any) -> None:
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            if isinstance(item, dict | list):
+                walk(item)
+            elif item is not None and key not in ("sampleId", "debugInfoJson"):
+                leaves.append((value, key))
+
+    walk(found.results)
+    walk(found.predictions)
+    where, key = leaves[int(rng.integers(len(leaves)))]
+    value = where[key]
+    if isinstance(value, str):
+        where[key] = value[:100] + "x" if rng.random() < 0.5 else "idle"
+    elif isinstance(value, bool):
+        where[key] = not value
+    else:
+        where[key] = value + (1 if isinstance(value, int) else 0.25)
+    return found
+
+
 def content(shape: Shape) -> Content:
     """The set of this shape."""
     make = Make(shape)
@@ -477,13 +520,27 @@ def content(shape: Shape) -> Content:
     for place, number in enumerate(ids.tolist()):
         result, predictions = _sample(make, parts, number)
         if place in mapped:
-            result["sample"]["projectLabelingMethod"] = "label_map"
+            _map_labels(make, result, predictions)
         found.results.append(result)
         found.predictions += predictions
     _outcomes(make, found)
     if shape.absent or shape.odd:
         _spoil(make, found)
     return found
+
+
+def _map_labels(make: Make, result: Json, predictions: list[Json]) -> None:
+    """Say in one of the places where servers do that the project maps labels."""
+    labels = {"type": "key-values", "labels": {"a": "b"}}
+    match int(make.rng.integers(4)):
+        case 0:
+            result["sample"]["projectLabelingMethod"] = "label_map"
+        case 1:
+            result["sample"]["labelMap"] = labels
+        case 2:
+            result["classifications"][0]["labelMapResult"] = [labels]
+        case 3:
+            predictions[-1]["labelMapPredictions"] = [labels]
 
 
 def _sample(make: Make, parts: list[Part], number: int) -> tuple[Json, list[Json]]:
@@ -505,13 +562,14 @@ def _sample(make: Make, parts: list[Part], number: int) -> tuple[Json, list[Json
     for part in parts:
         part.sample(sample)
     label = first.label()
+    together = shape.bounds == "both" and make.chance(0.1)  # windows that differ in their end alone
     predictions, columns = [], [dict[str, list[Any]]() for _ in parts]
     for window in range(count):
         if make.chance(0.3):
             label = first.label()  # labels may differ within a sample
         prediction: Json = {"sampleId": number, "label": label}
         if shape.bounds != "none":
-            prediction["startMs"] = window * make.one([500, 500.5])
+            prediction["startMs"] = 0 if together else window * make.one([500, 500.5])
         if shape.bounds == "both":
             prediction["endMs"] = window * 500 + 1000
         for place, (part, column) in enumerate(zip(parts, columns, strict=True)):
@@ -531,8 +589,9 @@ def _sample(make: Make, parts: list[Part], number: int) -> tuple[Json, list[Json
 
 def _add_anomaly(make: Make, columns: list[dict[str, list[Any]]], prediction: Json, label: Any, limit: float) -> None:
     """The anomaly block's verdict is the prediction; its score may stand among the classifier's confidences as well."""
-    score = columns[1]["result"][-1].get("anomaly")
-    if score is not None and score > limit and make.chance(0.5):
+    scored = columns[1]["result"][-1] or {}
+    score = scored.get("anomaly")
+    if isinstance(score, float) and score > limit and make.chance(0.5):
         prediction |= {"prediction": "anomaly", "predictionCorrect": label == "anomaly"}
     row = columns[0]["result"][-1]
     if make.shape.seed % 2 and "anomaly" not in row:
@@ -573,13 +632,14 @@ def _outcomes(make: Make, found: Content) -> None:
                 entry["expectedAnomalyOutcome"] = outcome
 
 
-NUMBER, TEXT, FLAG, LIST, OBJECT = "number", "text", "flag", "list", "object"
+NUMBER, TEXT, DATE, FLAG, LIST, OBJECT = "number", "text", "date", "flag", "list", "object"
 MEANINGLESS: dict[str, tuple[Any, ...]] = {
     NUMBER: ([], {}, "?", "", [1], HUGE),
     TEXT: ([], {}, [1], {"a": "b"}),
+    DATE: ([], {}, "yesterday", "+012345-01-01T00:00:00Z", HUGE, -1e300, True),
     FLAG: ([], {}, "?", [True]),
-    LIST: ({}, "?", 7, True),
-    OBJECT: ([], "?", 7, [1]),
+    LIST: ({}, "?", 7, True, DEEP),
+    OBJECT: ([], "?", 7, [1], DEEP),
 }
 """Values that cannot mean anything where a value of this type is documented."""
 
@@ -587,7 +647,7 @@ OPTIONAL: dict[str, dict[str, str]] = {
     "result": {},
     "sample": {
         "deviceName": TEXT,
-        "added": TEXT,
+        "added": DATE,
         "metadata": OBJECT,
         "imageDimensions": OBJECT,
         "boundingBoxes": LIST,
@@ -631,6 +691,11 @@ def _spoil(make: Make, found: Content) -> None:
             _distort(make, entry, "classification")
         if make.chance(0.1):
             result["classifications"].append(None)
+        if make.shape.absent and make.chance(0.03):
+            result["classifications"] = make.one([None, []])
+    if make.shape.absent and len(found.results) > 1 and make.chance(0.2):
+        silent = make.one(found.results)["sampleId"]  # results and no prediction
+        found.predictions = [row for row in found.predictions if row["sampleId"] != silent] or found.predictions
     for prediction in found.predictions:
         for box in prediction.get("boundingBoxes", ()):
             _distort(make, box, "found box")

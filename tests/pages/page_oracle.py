@@ -152,7 +152,9 @@ def read(results: Sequence[Json], predictions: Sequence[Json]) -> Read:
     for result in sorted(results, key=lambda result: result["sampleId"]):
         sample = members(result.get("sample"))
         found.samples[result["sampleId"]] = sample
-        found.mapped |= sample.get("projectLabelingMethod") == "label_map"
+        found.mapped |= sample.get("projectLabelingMethod") == "label_map" or bool(sample.get("labelMap"))
+        found.mapped |= any(entry.get("labelMapResult") for entry in objects(result.get("classifications")))
+        found.mapped |= any(row.get("labelMapPredictions") for row in said[result["sampleId"]].values())
         windows = [Window(sample, row) for _, row in sorted(said[result["sampleId"]].items())]
         found.windows += windows
         for entry in objects(result.get("classifications")):
@@ -176,10 +178,11 @@ def _entry(found: Read, entry: Json, windows: list[Window]) -> None:
     listed = entry.get("thresholds")
     if isinstance(listed, list):
         for row in objects(listed):
-            if isinstance(row["value"], str):
-                block.texts[row["key"]] = row["value"]
-            elif (value := number(row["value"])) is not None:
-                block.thresholds[row["key"]] = value
+            key, value = text(row.get("key")), row.get("value")
+            if key and isinstance(value, str):
+                block.texts[key] = value
+            elif key and number(value) is not None:
+                block.thresholds[key] = number(value) or 0.0
     if (rating := number(entry.get("minimumConfidenceRating"))) is not None:
         block.rating = rating
     found.rows[block.id].append(entry.get("result"))
@@ -488,6 +491,12 @@ def _images(found: Read) -> list[tuple[Window, Json]]:
     return [(window, next(iter(window.images.values()), {})) for window in found.windows]
 
 
+def _f1(window: Window, image: Json) -> float | None:
+    """What Studio says of the image, else of the prediction."""
+    f1 = number(image.get("f1"))
+    return number(window.said.get("f1Score")) if f1 is None else f1
+
+
 def _passing(found: Read, reported: list[float | None], out: Expected) -> None:
     """What Studio calls correct, else the images whose score is at least 0.8."""
     verdicts = [window.correct for window in found.windows if window.correct is not None]
@@ -522,7 +531,7 @@ def _count_broken_boxes(found: Read) -> None:
 def _fomo(found: Read, out: Expected) -> None:
     f1, counts, reported, empty, unreadable = [], [], [], 0, 0
     for window, image in _images(found):
-        reported.append(number(image.get("f1")))
+        reported.append(_f1(window, image))
         count = _counts(image, window)
         if count is None:
             unreadable += 1
@@ -551,7 +560,7 @@ def _counts(image: Json, window: Window) -> tuple[int, int, int] | None:
     """True positives, false positives and false negatives of one image; None where they cannot be known."""
     info = debug_info(image)
     if info is None:
-        return (0, 0, 0) if number(image.get("f1")) == 1 and not _truth(window) else None
+        return (0, 0, 0) if _f1(window, image) == 1 and not _truth(window) else None
     listed = [info.get(name) for name in ("assignments", "unassigned_y_pred_idxs", "unassigned_y_true_idxs")]
     if all(isinstance(each, list) for each in listed):
         return tuple(map(len, listed))  # type: ignore[arg-type, return-value]
@@ -563,9 +572,7 @@ def _boxes(found: Read, out: Expected) -> None:
     if not images:
         return
     maps = [number(image.get("mAP")) for _, image in images]
-    f1 = [number(image.get("f1")) for _, image in images]
-    said = [number(window.said.get("f1Score")) for window, _ in images]
-    f1 = [other if value is None else value for value, other in zip(f1, said, strict=True)]
+    f1 = [_f1(window, image) for window, image in images]
     for name, values, labels in (("mean_image_map_ratio", maps, {}), ("mean_f1_ratio", f1, {}), ("f1_ratio", f1, {"average": "image"})):
         known = [value for value in values if value is not None]
         out.add(name, np.mean(known) if known else None, **labels)

@@ -77,6 +77,7 @@ class Spelling:
         """A reply as its body."""
         body = json.dumps(reply, ensure_ascii=self.escaped, separators=(",", ":") if self.seed % 2 else None)
         body = re.sub("[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", body)  # no encoding has them as they are
+        body = body.replace('"@deep@"', '{"a":' * 3000 + "0" + "}" * 3000)
         return (BOM if self.mark else b"") + body.encode()
 
     def bodies(self, results: list[Json], predictions: list[Json]) -> list[bytes]:
