@@ -30,10 +30,10 @@ _DEEPEST = 100
 
 _RAW_SURROGATE = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")  # UTF-8 knows no such bytes
 _ESCAPE = re.compile(rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL)
-_STRING = rb'"(?:[^"\\]++|\\.)*+"'
-# Both match at every place, so that scanning takes one pass whatever the text is.
-_CONSTANT = re.compile(rb'((?:[^"NI]++|' + _STRING + rb')*+)(NaN|Infinity|["NI]|$)', re.DOTALL)
-_BRACKET = re.compile(rb'(?:[^"\[\]{}]++|' + _STRING + rb')*+(?:([\[\]{}])|"|$)', re.DOTALL)
+# Each of them matches wherever it is tried, and a text that breaks off within a string to its end: one pass, whatever the text is.
+_STRING = rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)'
+_CONSTANT = re.compile(rb'((?:[^"NI]++|' + _STRING + rb")*+)(NaN|Infinity|[NI]|\Z)", re.DOTALL)
+_BRACKET = re.compile(rb'(?:[^"\[\]{}]++|' + _STRING + rb")*+(?:([\[\]{}])|\Z)", re.DOTALL)
 _NUMBER = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*", re.ASCII)
 
 _WHOLE_FLOATS = 2**53

@@ -116,8 +116,9 @@ def number_of(build: Any) -> int:
 
 
 CHANGED = {"change_ratio", "baseline_value"}
+ACCURACY = {"accuracy_ratio", "slice_accuracy_ratio", "slice_windows"}
 CLASSIFIED = {
-    "accuracy_ratio",
+    *ACCURACY,
     "balanced_accuracy_ratio",
     "uncertain_ratio",
     "mean_f1_ratio",
@@ -130,8 +131,6 @@ CLASSIFIED = {
     "calibration_error_ratio",
     "brier_score",
     "log_loss",
-    "slice_accuracy_ratio",
-    "slice_windows",
     "prediction_drift",
     *CHANGED,
 }
@@ -146,7 +145,7 @@ SCORED = {
     "baseline_value",
 }
 JUDGED = {"anomaly_auroc_ratio", "anomaly_precision_ratio", "anomaly_recall_ratio", "anomaly_f1_ratio"}
-IMAGES = {"images_passing_ratio", "empty_images", *CHANGED}
+IMAGES = {"images_passing_ratio", "empty_images", *ACCURACY, *CHANGED}
 
 
 @pytest.mark.parametrize(
@@ -155,14 +154,11 @@ IMAGES = {"images_passing_ratio", "empty_images", *CHANGED}
         (projects.classification, CLASSIFIED),
         (projects.keywords, CLASSIFIED),
         (projects.kmeans, CLASSIFIED | SCORED | JUDGED),
-        (projects.gmm, SCORED | JUDGED),
-        (projects.visual_anomaly, SCORED | JUDGED),
-        (projects.fomo, IMAGES | {"mean_f1_ratio", "f1_ratio"}),
+        (projects.gmm, SCORED | JUDGED | ACCURACY),
+        (projects.visual_anomaly, SCORED | JUDGED | ACCURACY),
+        (projects.fomo, IMAGES | {"mean_f1_ratio", "f1_ratio", "fomo_precision_ratio", "fomo_recall_ratio"}),
         (projects.box_detector, IMAGES | {"map_ratio", "class_ap_ratio", "mean_image_map_ratio"}),
-        (
-            projects.regression,
-            {"accuracy_ratio", "mean_absolute_error", "mean_squared_error", "r2", "slice_accuracy_ratio", "slice_windows", *CHANGED},
-        ),
+        (projects.regression, {"mean_absolute_error", "mean_squared_error", "r2", *ACCURACY, *CHANGED}),
         (projects.freeform, {"left_out"}),
         (projects.label_map, set()),
     ],
@@ -231,7 +227,19 @@ def test_calibration(scraped: dict[int, Figures], build: Any) -> None:
     )
 
 
-@pytest.mark.parametrize("build", [projects.classification, projects.keywords, projects.kmeans, projects.regression])
+JUDGED_BY_STUDIO = [build for build in projects.KINDS if build not in (projects.freeform, projects.label_map)]
+
+
+@pytest.mark.parametrize("build", JUDGED_BY_STUDIO)
+def test_accuracy_is_studios(scraped: dict[int, Figures], build: Any) -> None:
+    """For every kind of model, accuracy is the share of scored windows that Studio calls correct."""
+    figures = scraped[number_of(build)]
+
+    figures.check({("accuracy_ratio", ""): float(np.mean([window.correct for window in figures.scored]))})
+    figures.check_bounds("accuracy_ratio")
+
+
+@pytest.mark.parametrize("build", JUDGED_BY_STUDIO)
 def test_slices(scraped: dict[int, Figures], build: Any) -> None:
     """Accuracy and windows of each site and device."""
     figures = scraped[number_of(build)]
@@ -303,15 +311,15 @@ def test_fomo(scraped: dict[int, Figures]) -> None:
     counts = np.array([(len(row.assignments), len(row.unassigned_preds), len(row.unassigned_trues)) for row in matches])
     hits, wrong = counts[:, 0], counts[:, 1] + counts[:, 2]
     per_image = [2 * hit / (2 * hit + miss) if hit + miss else 1.0 for hit, miss in zip(hits, wrong, strict=True)]
-    reported = [window.image.f1 for window in figures.windows if window.image is not None and window.image.f1 is not None]
-
     figures.check(
         {
             ("mean_f1_ratio", ""): float(np.mean(per_image)),
             ("f1_ratio", "image"): float(np.mean(per_image)),
             ("f1_ratio", "pooled"): 2 * hits.sum() / (2 * hits.sum() + wrong.sum()),
             ("empty_images", ""): sum(not row.y_trues and not row.y_preds for row in matches),
-            ("images_passing_ratio", ""): float(np.mean(np.array(reported) >= 0.8)),
+            ("images_passing_ratio", ""): float(np.mean([window.correct for window in figures.scored])),
+            ("fomo_precision_ratio", ""): hits.sum() / counts[:, :2].sum(),
+            ("fomo_recall_ratio", ""): hits.sum() / (hits.sum() + counts[:, 2].sum()),
         }
     )
     figures.check_bounds("mean_f1_ratio")
@@ -360,7 +368,7 @@ def test_box_detector(scraped: dict[int, Figures]) -> None:
             **{("map_ratio", iou): value for iou, value in by_iou.items()},
             **{("class_ap_ratio", name): value for name, value in by_class.items()},
             ("mean_image_map_ratio", ""): reported.mean(),
-            ("images_passing_ratio", ""): float((reported >= 0.8).mean()),
+            ("images_passing_ratio", ""): float(np.mean([window.correct for window in figures.scored])),
             ("empty_images", ""): empty,
         }
     )
