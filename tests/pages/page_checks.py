@@ -10,6 +10,7 @@ import numpy as np
 from page_content import Content, changed
 from page_oracle import Series, compare, expected
 from page_replies import Spelling
+from page_shapes import as_read
 from prometheus_client.samples import Sample
 
 from monitor.errors import PullState
@@ -43,8 +44,8 @@ def read(bodies: Iterable[bytes]) -> ResultSet:
 
 def exported(results: ResultSet, content: Content) -> Series:
     """What a scrape shows of these columns: every figure, by name and own labels."""
-    anomaly, normal = content.anomaly_labels or ((), ())
-    settings = EvaluationSettings(SLICES, anomaly_labels=frozenset(anomaly), no_anomaly_labels=frozenset(normal))
+    anomaly, normal = (frozenset(map(as_read, labels)) for labels in content.anomaly_labels or ((), ()))
+    settings = EvaluationSettings(SLICES, anomaly_labels=anomaly, no_anomaly_labels=normal)
     target = Target(TargetKey(1, 1, "int8", "testing"), "project", "impulse")
     snapshot = Snapshot(target, 1e9, PullState.OK, 1.0, 1.0, evaluation=evaluate(results, settings, None))
     families = SnapshotCollector(Board(snapshots={"1": snapshot}), clock=lambda: 1.0).collect()

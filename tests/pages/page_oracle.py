@@ -157,8 +157,10 @@ def read(results: Sequence[Json], predictions: Sequence[Json]) -> Read:
         found.mapped |= any(row.get("labelMapPredictions") for row in said[result["sampleId"]].values())
         windows = [Window(sample, row) for _, row in sorted(said[result["sampleId"]].items())]
         found.windows += windows
-        for entry in objects(result.get("classifications")):
+        entries = objects(result.get("classifications"))
+        for entry in entries:
             _entry(found, entry, windows)
+        _expect(found, entries, windows)
     for block in found.blocks.values():
         if not block.thresholds and not block.texts and block.rating is not None:  # a server that knows no thresholds yet
             block.thresholds["minimum_confidence_rating"] = block.rating
@@ -207,12 +209,21 @@ def _entry(found: Read, entry: Json, windows: list[Window]) -> None:
             lambda window, row: window.grids.__setitem__(block.id, members(row)),
             counted=True,
         )
-    outcome = entry.get("expectedAnomalyOutcome")
-    for place, window in enumerate(windows):
-        given = (
-            outcome[place] if isinstance(outcome, list) and len(outcome) == len(windows) else None if isinstance(outcome, list) else outcome
+
+
+def _expect(found: Read, entries: list[Json], windows: list[Window]) -> None:
+    """Expected outcomes of a sample, from the first of its entries that lists one for each window, else from one for all of them."""
+    words = ("anomaly", "no anomaly")
+    given = [entry.get("expectedAnomalyOutcome") for entry in entries]
+    for outcome in given:
+        if isinstance(outcome, str) and outcome in words:
+            for window in windows:
+                window.expected = outcome
+    told = [outcome for outcome in map(items, given) if any(members(row).get("label", row) in words for row in outcome if row is not None)]
+    if told:
+        _join(
+            found, windows, told[0], lambda window, row: setattr(window, "expected", window.expected if row is None else row), counted=True
         )
-        window.expected = window.expected if given is None else given
 
 
 def _join(found: Read, windows: list[Window], rows: list[Any], put: Any, counted: bool) -> None:

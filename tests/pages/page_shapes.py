@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from typing import Any
 
 KINDS = (
     "classification",
@@ -126,6 +127,10 @@ class Shape:
                 text = ", ".join("GIANT" if each == GIANT else ascii(each) for each in value) if name == "names" else ascii(value)
                 parts.append(f"{name}=({text},)" if name == "names" else f"{name}={text}")
         return f"Shape({', '.join(parts)})"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """How hypothesis prints it."""
+        printer.text(repr(self))
 
 
 def as_read(text: str) -> str:
