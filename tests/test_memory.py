@@ -122,6 +122,21 @@ async def test_figures_outlive_a_restart(service: Service) -> None:
     assert [False, True] == sorted({run.changed for run in await runs(service)})
 
 
+async def test_an_unchanged_set_is_read_once_over_a_restart(service: Service) -> None:
+    """The first set of all is read twice, because it becomes the baseline; after that, and after a restart, each pull reads once."""
+    await service.app.start()
+    await service.pulled(GESTURES)
+    await again(service)
+    await service.restart()
+    await again(service)
+    await service.app.stop()
+
+    readings = [request for request in service.studio.calls("result/page") if request.query["offset"] == "0"]
+    found = await runs(service)
+    assert {PullState.OK} == {run.state for run in found}
+    assert 1 + len(found) == len(readings)
+
+
 async def test_stale_figures_do_not_come_back(service: Service) -> None:
     """What is older than `stale_after` is not shown after a restart, but a result set that differs from it is a change all the same."""
     service.content["stale_after"] = "1s"

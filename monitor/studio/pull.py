@@ -246,7 +246,7 @@ class _Reading:
         """
         for result in page.result or ():
             category = result.sample.category if result.sample else None
-            if isinstance(category, str) and category != self._category:
+            if category is not None and category != self._category:
                 raise InvalidReply(
                     f"samples of the category {category[:40]!r} came where {self._category!r} was asked for; "
                     "this Studio seems not to know `category` here: watch the category that it gives"

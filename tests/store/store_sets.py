@@ -56,7 +56,14 @@ def result_sets(draw: st.DrawFn) -> ResultSet:
     """Columns of every kind and dtype, whether or not Studio would ever answer them."""
     n, m, k = (draw(st.integers(0, 4)) for _ in range(3))
     blocks = [
-        Block(number, draw(_texts), kind, draw(_texts), draw(st.dictionaries(_texts, _floats.filter(lambda x: x == x), max_size=2)))
+        Block(
+            number,
+            draw(_texts),
+            kind,
+            draw(_texts),
+            draw(st.dictionaries(_texts, _floats.filter(lambda x: x == x), max_size=2)),
+            draw(st.dictionaries(_texts, _texts, max_size=2)),
+        )
         for number, kind in enumerate(draw(st.lists(st.sampled_from(list(BlockKind)), max_size=3)))
     ]
     boxes = [

@@ -133,3 +133,14 @@ def test_pickles_are_not_read() -> None:
 
     with pytest.raises(StoreCorrupt, match="allow_pickle=False"):
         decode(target.getvalue())
+
+
+def test_file_of_before_thresholds_were_texts() -> None:
+    """A file whose blocks have no texts, as version 0.1 wrote them, is read, and has none."""
+    data = encode(result_set())
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        blocks = json.loads(archive.read("manifest.json"))["blocks"]
+    older = decode(changed(data, blocks=[{key: value for key, value in block.items() if key != "texts"} for block in blocks]))
+
+    assert {"min_score": 0.6} == older.blocks[0].thresholds
+    assert {} == older.blocks[0].texts

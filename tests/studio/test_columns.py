@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -465,3 +466,189 @@ def test_fingerprint_tells_changes_apart(content: tuple[list[dict[str, Any]], li
 
     assert base == scored(0.0)
     assert base != scored(0.001)
+
+
+def test_predictions_on_every_page_count_once() -> None:
+    """Where each page repeats all predictions, or some of another page's, a window is one by its sample and bounds."""
+    rows = [sample(number, classified({"a": 1.0}, {"a": 0.5})) for number in (1, 2, 3)]
+    found = {"label": "cat", "x": 0.1, "y": 0.2, "width": 0.3, "height": 0.4, "score": 0.5}
+    windows = [window(number, start=start, boundingBoxes=[found]) for number in (1, 2, 3) for start in (0, 500)]
+    once, _ = build({"result": rows, "predictions": windows})
+    repeated, _ = build(*({"result": [row], "predictions": windows} for row in rows))
+    overlapping, _ = build(
+        *({"result": [row], "predictions": windows[place : place + 3]} for place, row in enumerate(rows)), {"predictions": windows[4:]}
+    )
+
+    assert 6 == once.windows
+    assert once.fingerprint() == repeated.fingerprint() == overlapping.fingerprint()
+    assert {} == dict(repeated.left_out)
+
+
+@pytest.mark.parametrize("other", [{"prediction": "wave"}, {"label": None}, {"predictionCorrect": False}, {"boundingBoxes": []}])
+def test_window_that_differs_on_another_page_is_a_change(other: dict[str, Any]) -> None:
+    """Two windows of the same sample and bounds that say different things are of two states of the set."""
+    first = window(1, boundingBoxes=[{"label": "cat", "x": 0.1, "y": 0.2, "width": 0.3, "height": 0.4, "score": 0.5}])
+    with pytest.raises(SetChanged, match="bounds"):
+        build({"result": [sample(1)], "predictions": [first]}, {"predictions": [first | other]})
+
+
+def test_windows_without_bounds() -> None:
+    """Windows without a start are told apart by their place; the same list on another page is a repeat, another list is not."""
+    rows = [{"sampleId": 1, "prediction": name, "label": "a"} for name in ("a", "a", "b")]
+    page = {"result": [sample(1, classified({"a": 1.0}, {"a": 0.5}, {"a": 0.25}))], "predictions": rows}
+    several = {"result": [sample(2, classified({"a": 0.125}))], "predictions": [*rows, window(2, "a", "a")]}
+    parted, _ = build({**page, "predictions": rows[:2]}, {"predictions": rows[2:]})
+
+    for pages in ([page], [page, {"predictions": rows}], [page, several]):
+        results, _ = build(*pages)
+        first = results.sample == 0
+        assert ["a", "a", "b"] == [results.labels[code] for code in results.prediction[first]]
+        assert [1.0, 0.5, 0.25] == results.confidences[3].values[first, 0].tolist()
+    assert ["a", "a", "b"] == [parted.labels[code] for code in parted.prediction]
+
+
+def test_class_names_that_differ_from_window_to_window() -> None:
+    """More classes than a model has are left out and counted, in a time that does not grow with their square."""
+    rows = [{f"class {number}": 1.0} for number in range(40_000)]
+    page = decoder.decode(
+        json.dumps(
+            {"success": True, "result": [sample(1, classified(*rows))], "predictions": [window(1, start=at) for at in range(40_000)]}
+        ).encode()
+    )
+    builder = ColumnBuilder()
+    began = time.process_time()
+    builder.add(page)
+    results = builder.finish()
+
+    assert time.process_time() - began < 5
+    assert {} == dict(results.confidences)
+    assert {"too_many_classes": 40_000} == results.left_out
+    assert 40_000 == results.windows
+
+
+def test_as_many_classes_as_there_may_be() -> None:
+    """4,096 classes are kept, beside an anomaly block's score; one more are too many."""
+
+    def of(classes: int) -> ResultSet:
+        names = [f"c{number:04}" for number in range(classes)]
+        first, second = names[: classes // 2], names[classes // 2 :]
+        rows = [dict.fromkeys(first, 1 / len(first)) | {"anomaly": 0.5}, dict.fromkeys(second, 1 / len(second))]
+        entries = classified(*rows), classified({"anomaly": 0.5}, {"anomaly": 0.5}, number=4, block_type="anomaly")
+        return build({"result": [sample(1, *entries)], "predictions": [window(1), window(1, start=5)]})[0]
+
+    assert 4096 == len(of(4096).confidences[3].classes)
+    assert 2048 == np.isnan(of(4096).confidences[3].values[0]).sum()
+    assert {"too_many_classes": 2} == of(4097).left_out
+
+
+@pytest.mark.parametrize("name", ["__proto__", "", "😀", "x" * 10**5, "NaN", "uncertain"])
+def test_odd_class_names(name: str) -> None:
+    """A class may have any name."""
+    results, _ = build({"result": [sample(1, classified({name: 0.75, "a": 0.25}))], "predictions": [window(1, name, name)]})
+
+    assert {name, "a"} == set(results.confidences[3].classes)
+    assert (name,) == results.labels
+
+
+ANOMALY_ROWS = [
+    ([{"a": 0.4, "b": 0.62, "anomaly": 9.0}, {"a": None, "b": None, "anomaly": 1.0}], True, ("a", "b")),
+    ([{"a": 0.4, "b": 0.6, "anomaly": 0.2}, {"a": 0.4, "b": 0.3, "anomaly": 0.3}], True, ("a", "anomaly", "b")),
+    ([{"a": 0.4, "b": 0.6, "anomaly": 0.2}], False, ("a", "anomaly", "b")),
+    ([{"anomaly": 1.0}], True, ("anomaly",)),
+]
+
+
+@pytest.mark.parametrize(("rows", "block", "classes"), ANOMALY_ROWS)
+@pytest.mark.parametrize("block_type", ["anomaly", "anomaly-gmm", "keras-anomaly"])
+def test_when_anomaly_is_a_class(rows: list[Any], block: bool, classes: tuple[str, ...], block_type: str) -> None:
+    """The key `anomaly` is a score only where the impulse has an anomaly block and the other classes sum to 1 in every row of the set."""
+    entries = [classified({"anomaly": 0.5}, number=4, block_type=block_type)] * block
+    results, _ = build(
+        {
+            "result": [sample(number, classified(row), *entries) for number, row in enumerate(rows)],
+            "predictions": [window(number) for number in range(len(rows))],
+        }
+    )
+
+    assert classes == results.confidences[3].classes
+
+
+def test_kind_of_detector_is_decided_by_all_images() -> None:
+    """Empty images before the first centroid are FOMO's as well; a last layer that is named decides alone."""
+    texts = ["{}", None, json.dumps(MATCHED), "{}"]
+
+    def kinds(last_layer: str | None, listed: list[str | None]) -> ResultSet:
+        entries = [detector(last_layer, structuredResult=[{"mAP": 0.5, "f1": 1, "debugInfoJson": text}]) for text in listed]
+        rows = [sample(number, entry) for number, entry in enumerate(entries)]
+        return build(*({"result": [row], "predictions": [window(number)]} for number, row in enumerate(rows)))[0]
+
+    found = kinds(None, texts)
+    assert BlockKind.FOMO is found.blocks[0].kind
+    assert found.fomo is not None
+    assert [0, 0, 1, 0] == found.fomo.true_positives.tolist()  # f1 = 1 without a labelled box: empty, and found to be
+    assert BlockKind.DETECTION is kinds("yolov5", texts).blocks[0].kind
+    assert BlockKind.DETECTION is kinds(None, ["{}", None]).blocks[0].kind
+    assert BlockKind.FOMO is kinds("fomo", [None]).blocks[0].kind
+    assert kinds("fomo", [None, None]).fomo is None  # sent by no image, which is not the same as unreadable
+
+
+def test_f1_of_the_prediction() -> None:
+    """Where the structured result lacks f1, that of the prediction is Studio's own score of the image."""
+    rows = [sample(1, detector("yolov5", structuredResult=[{"mAP": 0.5}])), sample(2, detector("yolov5", structuredResult=[{"f1": 0.5}]))]
+    results, _ = build({"result": rows, "predictions": [window(1, f1Score=0.25), window(2, f1Score=0.75)]})
+
+    assert results.reported_f1 is not None
+    assert [0.25, 0.5] == results.reported_f1.tolist()
+
+
+VISUAL = [
+    ({"scores": [[1, 2], [3, 6]]}, 6.0, 3.0),
+    ({"scores": [[1, 2], [3, 6]], "maxScore": 9, "meanScore": 4}, 9.0, 4.0),
+    ({"scores": [[1, 2], [3, 6]], "maxScore": None, "meanScore": None}, 6.0, 3.0),
+    ({"maxScore": None, "meanScore": None}, np.inf, np.inf),
+    ({}, np.nan, np.nan),
+    (None, np.nan, np.nan),
+    ({"scores": []}, np.nan, np.nan),
+    ({"scores": [[1, None]]}, np.inf, np.inf),
+    ({"scores": [[1, 2]], "meanScore": 7}, 2.0, 7.0),
+]
+
+
+@pytest.mark.parametrize(("image", "largest", "mean"), VISUAL)
+def test_score_that_studio_decides_on(image: dict[str, Any] | None, largest: float, mean: float) -> None:
+    """The maximum, or the mean where the block's text threshold says so, of the grid where Studio sends neither."""
+    for method, expected in ((None, largest), ("max", largest), ("mean", mean)):
+        listed = [{"key": "anomaly_scoring_aggregation_method", "value": method}, {"key": "min_anomaly_score", "value": 6.0}]
+        entry = {"learnBlock": {"id": 5, "type": "keras-visual-anomaly"}, "anomalyResult": [image], "thresholds": listed}
+        results, _ = build({"result": [sample(1, entry)], "predictions": [window(1)]})
+
+        np.testing.assert_array_equal([expected], results.anomaly[5])
+        assert ({} if method is None else {"anomaly_scoring_aggregation_method": method}) == results.blocks[0].texts
+
+
+def test_label_map_of_any_sample() -> None:
+    """A project maps labels if any sample of any page says so, whatever the size of the pages."""
+    plain, mapped = sample(1, classified({"a": 1.0})), sample(2, labelMap={"labels": {"colour": "red"}})
+
+    assert build({"result": [plain, mapped]})[0].label_map
+    assert build({"result": [plain]}, {"result": [mapped]})[0].label_map
+    assert build({"result": [plain], "predictions": [window(1), window(1, start=9, labelMapPredictions={"a": "b"})]})[0].label_map
+    assert not build({"result": [plain, sample(2, labelMap={})]})[0].label_map
+
+
+def test_blocks_without_a_number() -> None:
+    """Blocks that come without an id are told apart by their type, and what most entries say of a block counts."""
+    first, second = classified({"a": 1.0}), classified({"anomaly": 0.5}, block_type="anomaly")
+    for entry in (first, second):
+        del entry["learnBlock"]["id"]
+    sure = classified({"a": 1.0}, number=7, thresholds=[{"key": "min_score", "value": 0.5}])
+    rows = [sample(1, first, second, {**sure, "thresholds": None}), sample(2, first, second, sure), sample(3, first, second, sure)]
+    rows.append(sample(4, first, second, {**sure, "thresholds": [{"key": "min_score", "value": 0.75}]}))
+    pages = [{"result": [row], "predictions": [window(number)]} for number, row in enumerate(rows, 1)]
+    results, _ = build(*pages)
+    backwards, _ = build(*reversed(pages))
+
+    assert [(-2, "keras"), (-1, "anomaly"), (7, "keras")] == [(block.id, block.type) for block in results.blocks]
+    assert {"min_score": 0.5} == results.blocks[2].thresholds
+    assert [0.5] * 4 == results.anomaly[-1].tolist()
+    assert results.fingerprint() == backwards.fingerprint()

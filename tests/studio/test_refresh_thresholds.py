@@ -39,7 +39,9 @@ def studio(door: GeneratedProject) -> Studio:
     return Studio([door], job_seconds=0.2, validate=True)
 
 
-async def refreshed(client: Client, door: GeneratedProject, mode: str = "when_stale", category: str = "testing", times: int = 1) -> list[str]:
+async def refreshed(
+    client: Client, door: GeneratedProject, mode: str = "when_stale", category: str = "testing", times: int = 1
+) -> list[str]:
     """What is said of the first impulse's target of variant int8, refreshed so many times."""
     entry = {"id": 111, "api_key": door.api_key, "refresh": mode, "category": category, "impulses": [1]}
     config = Config.model_validate({"schedule": {"every": "20s"}, "projects": [entry]})
