@@ -21,10 +21,10 @@ class PageServer:
     Args:
         contents: The sets.
         spellings: How each project's pages are written; orders differ from reply to reply all the same.
-        largest: The largest `limit` that a project honours; what is above it is cut to it.
+        largest: The largest `limit` that each project honours; what is above it is cut to it.
     """
 
-    def __init__(self, contents: Sequence[Content], spellings: Sequence[Spelling], largest: int = 1000) -> None:
+    def __init__(self, contents: Sequence[Content], spellings: Sequence[Spelling], largest: Sequence[int]) -> None:
         self.contents, self.spellings, self.largest = contents, spellings, largest
         self._turn = itertools.count(1)
 
@@ -62,7 +62,7 @@ class PageServer:
         ids = [result["sampleId"] for result in content.results]
         lowest, highest = int(query.get("minId", 0)), int(query.get("maxId", 2**63))
         results = [result for result, each in zip(content.results, ids, strict=True) if lowest <= each < highest]
-        start, limit = int(query.get("offset", 0)), min(int(query["limit"]), self.largest)
+        start, limit = int(query.get("offset", 0)), min(int(query["limit"]), self.largest[number - 1])
         part = results[start : start + limit]
         wanted = {result["sampleId"] for result in part}
         rows = [row for row in content.predictions if spelling.predictions == "every" or row["sampleId"] in wanted]

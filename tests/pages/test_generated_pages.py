@@ -10,12 +10,15 @@ from page_replies import Spelling
 from page_shapes import KINDS, Shape
 from page_strategies import shapes, spellings
 
+CASES = 20
+"""Of each kind; `python -m tests.benchmarks pages` compares thousands."""
+
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_figure_is_the_oracles(kind: str) -> None:
     """Figures are those of scikit-learn, pycocotools and NumPy, nothing else is exported, and how a set is written does not matter."""
 
-    @settings(max_examples=20)
+    @settings(max_examples=CASES)
     @given(shapes((kind,)), spellings)
     def holds(shape: Shape, spelling: Spelling) -> None:
         check(content(shape), spelling)

@@ -20,6 +20,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from monitor.app import App
 
+pytestmark = pytest.mark.acceptance
+
 SHAPES = [any_shape(kind, random.Random(f"{kind} {place}")) for place in range(2) for kind in KINDS]
 
 
@@ -37,7 +39,10 @@ def spelling(place: int) -> Spelling:
 
 
 async def _scrape(folder: Path) -> dict[int, Series]:
-    server = PageServer([content(shape) for shape in SHAPES], [spelling(place) for place in range(len(SHAPES))], largest=7)
+    places = range(len(SHAPES))
+    server = PageServer(
+        [content(shape) for shape in SHAPES], [spelling(place) for place in places], [(1000, 7)[place % 2] for place in places]
+    )
     async with served(server) as url:
         entries = [{"id": number, "api_key": KEY + str(number), "slices": list(SLICES)} for number in range(1, len(SHAPES) + 1)]
         path = folder / "monitor.yaml"
