@@ -1,4 +1,4 @@
-"""Whether `anomaly` among the confidences is a class or the score of an anomaly block."""
+"""Which keys of the confidences are classes, and whether `anomaly` is one or the score of an anomaly block."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from monitor.studio import wire
 from monitor.studio.columns import ColumnBuilder
 
-Row = dict[str, float | None]
+Row = dict[str, Any]
 
 
 def classes(rows: list[Row], second_block: str = "anomaly") -> tuple[str, ...]:
@@ -49,3 +49,9 @@ def test_a_class_is_one_beside_an_anomaly_block() -> None:
     rows: list[Row] = [{"idle": 1.0, "anomaly": 0.0}, {"idle": 0.75, "anomaly": 0.25}, {"idle": None, "anomaly": 0.25}]
 
     assert ("anomaly", "idle") == classes(rows)
+
+
+@pytest.mark.parametrize("value", ["high", [], {}, "1e999", True])
+def test_a_class_whose_confidence_cannot_be_read_is_a_class(value: Any) -> None:
+    """Without its confidence a window cannot be used; without the class it would be judged by the confidences that are left."""
+    assert ("idle", "snake") == classes([{"idle": value, "snake": 0.7}], second_block="keras-freeform")
