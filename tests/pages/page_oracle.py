@@ -470,8 +470,7 @@ def _score(block: Block, window: Window) -> float | None:
     """The window's score; infinite for one that Studio could not write as a number, None where there is none."""
     if block.type in SCORERS:
         row = members(window.rows.get(block.id))
-        value = row.get("anomaly")
-        return (math.inf if value is None else number(value)) if "anomaly" in row else None
+        return math.inf if (score := number(row.get("anomaly"))) is None and "anomaly" in row else score
     image = window.grids.get(block.id, {})
     grid = [number(value) for row in items(image.get("scores")) for value in items(row)]
     cells = [value for value in grid if value is not None]
