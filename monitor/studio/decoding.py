@@ -176,18 +176,16 @@ def _read_struct(raw: bytes | msgspec.Raw, kind: inspect.StructType, unknown: Co
         members = _parts(_raw_object, raw)
         values = {}
         for field in kind.fields:
-            if field.encode_name not in members:
-                lacking = field.required
-            else:
-                try:
+            sent = field.encode_name in members
+            try:
+                if sent:
                     values[field.name] = _read(members[field.encode_name], field.type, field.name, unknown)
-                    lacking = False
-                except _Unreadable:
-                    unknown[field.name] += 1
-                    lacking = field.required
-            if lacking and getattr(kind.cls, "essential", False):
+                    continue
+            except _Unreadable:
+                unknown[field.name] += 1
+            if (field.required and getattr(kind.cls, "essential", False)) or (sent and field.name in getattr(kind.cls, "needed", ())):
                 raise msgspec.ValidationError(f"`{field.encode_name}` is missing or has the wrong type") from error
-            if lacking:
+            if field.required:
                 raise _Unreadable from error
         return kind.cls(**values)
 

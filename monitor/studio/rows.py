@@ -346,12 +346,11 @@ class WindowRows:
         windows, page, sample = windows[order], page[order], sample[order]
         new_list = (sample[1:] != sample[:-1]) | (page[1:] != page[:-1])
         lists = np.split(windows, np.flatnonzero(new_list) + 1)
-        seen: dict[tuple[int, bytes], IntArray] = {}
+        seen: dict[bytes, IntArray] = {}  # the content of a window names its sample
         several = set(sample[1:][new_list & (sample[1:] == sample[:-1])].tolist())
         for listed in lists if len(several) else ():
-            of = self.sample[int(listed[0])]
-            if of in several:
-                first[listed] = seen.setdefault((of, b"".join(map(self._content, listed.tolist()))), listed)
+            if self.sample[int(listed[0])] in several:
+                first[listed] = seen.setdefault(b"".join(map(self._content, listed.tolist())), listed)
 
     def _content(self, window: int) -> bytes:
         values = b"".join(column[window : window + 1].tobytes() for column in self._columns())

@@ -24,9 +24,11 @@ class Wire(msgspec.Struct, rename="camel", gc=False):
 
     Attributes:
         essential: Whether one that lacks a required field fails the whole reply, instead of being left out.
+        needed: Fields that must not be left out, since the reply would say that there is nothing.
     """
 
     essential: ClassVar[bool] = False
+    needed: ClassVar[frozenset[str]] = frozenset()
 
 
 class Reply(Wire):
@@ -128,6 +130,8 @@ class Prediction(Wire):
 class Page(Reply):
     """One page of `classify/all/result/page`. `total_count` counts samples and is absent from older servers."""
 
+    needed: ClassVar[frozenset[str]] = frozenset({"result", "predictions"})
+
     result: list[Result] | None = None
     predictions: list[Prediction] | None = None
     label_map_predictions: msgspec.Raw = msgspec.Raw()
@@ -193,6 +197,8 @@ class Impulse(Wire):
 class Impulses(Reply):
     """`impulses`."""
 
+    needed: ClassVar[frozenset[str]] = frozenset({"impulses"})
+
     impulses: list[Impulse] | None = None
 
 
@@ -218,6 +224,8 @@ class Variant(Wire):
 
 class Variants(Reply):
     """`model-variants`."""
+
+    needed: ClassVar[frozenset[str]] = frozenset({"model_variants"})
 
     model_variants: list[Variant] | None = None
 

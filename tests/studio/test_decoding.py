@@ -28,6 +28,8 @@ BEYOND = {"5000 digits": b"1" * 5000, "beyond a double": b"-1e999"}
 OTHER_TYPES: list[Any] = [None, True, 7, -0.5, "60", "", "word", [], [None], {}, {"what": [1]}, 2**63, 10**400, np.nan, "9" * 400, *BEYOND]
 ESSENTIAL = ("success", "sampleId", "prediction")
 """What may fail a reply."""
+LISTS = ("result", "predictions", "impulses", "modelVariants")
+"""What would say that there is nothing, if it was left out."""
 
 
 def written(value: object) -> bytes:
@@ -86,6 +88,8 @@ def test_every_side_field_may_have_another_type(reply: type[wire.Reply]) -> None
         for value in OTHER_TYPES:
             if isinstance(value, dict) and path[0] in ("result", "predictions") and len(path) == 2:
                 continue  # a sample or window without its id
+            if path[0] in LISTS and len(path) == 1 and not isinstance(value, list | type(None)):
+                continue
             unknown: Counter[str] = Counter()
             found = decode(decoder, written(replaced(document, path, value)), unknown)
             again = plain(found)
@@ -95,6 +99,16 @@ def test_every_side_field_may_have_another_type(reply: type[wire.Reply]) -> None
             assert set(unknown) <= {snake(part) for part in path if isinstance(part, str)} | {"number"} | {"what"}, (path, value)
             tried += 1
     assert tried >= len(OTHER_TYPES)
+
+
+@pytest.mark.parametrize(
+    ("reply", "name"), [(wire.Page, LISTS[0]), (wire.Page, LISTS[1]), (wire.Impulses, LISTS[2]), (wire.Variants, LISTS[3])]
+)
+@pytest.mark.parametrize("value", [7, "text", {}, {"a": 1}])
+def test_a_list_of_another_type_is_not_an_empty_one(reply: type[wire.Reply], name: str, value: object) -> None:
+    """A reply whose list is none is refused: taken as empty it would say that results or impulses are gone."""
+    with pytest.raises(msgspec.ValidationError, match=name):
+        decode(msgspec.json.Decoder(reply), written({"success": True, name: value}), Counter())
 
 
 def diverges_at_a_field(path: Path, other: Path) -> bool:
