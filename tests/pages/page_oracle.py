@@ -364,7 +364,8 @@ def _calibration(found: Read, out: Expected) -> None:
     too_many = 0
     for block in blocks:
         rows = [members(window.rows.get(block.id)) for window in found.windows]
-        classes = _classes(rows, scoring)
+        # The keys of every row, also of one that no window could be found for.
+        classes = _classes([members(row) for listed in found.rows[block.id] for row in items(listed)], scoring)
         if len(classes) > MOST_CLASSES:
             too_many += 1
             found.left_out["too_many_classes"] += sum(len(items(entry)) for entry in found.rows[block.id])
