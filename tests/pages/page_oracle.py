@@ -12,7 +12,7 @@ import json
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -138,6 +138,7 @@ class Read:
     windows: list[Window]
     left_out: Counter[str]
     mapped: bool
+    unfit: Counter[int] = field(default_factory=Counter)
     rows: dict[int, list[Any]] = field(default_factory=lambda: defaultdict(list))
 
 
@@ -192,23 +193,14 @@ def _entry(found: Read, entry: Json, windows: list[Window]) -> None:
     for image in objects(images):
         info = debug_info(image)
         block.centroids |= bool(info and (info.get("y_trues") or info.get("y_preds")))
-    _join(
-        found,
-        windows,
-        items(entry.get("result")),
-        lambda window, row: window.rows.__setitem__(block.id, row),
-        block.type in {*CLASSIFIERS, *SCORERS},
-    )
+    unfit = _join(windows, items(entry.get("result")), lambda window, row: window.rows.__setitem__(block.id, row))
+    if block.type in {*CLASSIFIERS, *SCORERS}:
+        found.unfit[block.id] += unfit
     if block.type in DETECTORS:
-        _join(found, windows, images, lambda window, row: window.images.__setitem__(block.id, members(row)), counted=True)
+        found.unfit[block.id] += _join(windows, images, lambda window, row: window.images.__setitem__(block.id, members(row)))
     if block.type == "keras-visual-anomaly":
-        _join(
-            found,
-            windows,
-            items(entry.get("anomalyResult")),
-            lambda window, row: window.grids.__setitem__(block.id, members(row)),
-            counted=True,
-        )
+        grids = items(entry.get("anomalyResult"))
+        found.unfit[block.id] += _join(windows, grids, lambda window, row: window.grids.__setitem__(block.id, members(row)))
 
 
 def _expect(found: Read, entries: list[Json], windows: list[Window]) -> None:
@@ -221,18 +213,20 @@ def _expect(found: Read, entries: list[Json], windows: list[Window]) -> None:
                 window.expected = outcome
     told = [outcome for outcome in map(items, given) if any(members(row).get("label", row) in words for row in outcome if row is not None)]
     if told:
-        _join(
-            found, windows, told[0], lambda window, row: setattr(window, "expected", window.expected if row is None else row), counted=True
-        )
+
+        def put(window: Window, row: Any) -> None:
+            window.expected = window.expected if row is None else row
+
+        found.left_out["unparsable"] += _join(windows, told[0], put)
 
 
-def _join(found: Read, windows: list[Window], rows: list[Any], put: Any, counted: bool) -> None:
-    """Rows belong to windows where there are as many."""
-    if len(rows) == len(windows):
-        for window, row in zip(windows, rows, strict=True):
-            put(window, row)
-    elif counted:
-        found.left_out["unparsable"] += len(rows)
+def _join(windows: list[Window], rows: list[Any], put: Callable[[Window, Any], None]) -> int:
+    """Rows belong to windows where there are as many; how many fit none."""
+    if len(rows) != len(windows):
+        return len(rows)
+    for window, row in zip(windows, rows, strict=True):
+        put(window, row)
+    return 0
 
 
 def debug_info(image: Json) -> Json | None:
@@ -288,6 +282,7 @@ def expected(
         _fomo(found, out)
     elif any(block.boxes for block in found.blocks.values()):
         _boxes(found, out)
+    found.left_out["unparsable"] += found.unfit.total()
     for reason, count in found.left_out.items():
         out.add("left_out", count or None, reason=reason)
     return out.series
@@ -369,6 +364,7 @@ def _calibration(found: Read, out: Expected) -> None:
         if len(classes) > MOST_CLASSES:
             too_many += 1
             found.left_out["too_many_classes"] += sum(len(items(entry)) for entry in found.rows[block.id])
+            del found.unfit[block.id]  # counted as that
             continue
         names = [text(name) for name in classes]
         for place, (window, row) in enumerate(zip(found.windows, rows, strict=True)):
