@@ -94,6 +94,11 @@ def _r2(label: FloatArray, mean_squared_error: float) -> float | None:
 
 
 def _tolerance(results: ResultSet) -> float | None:
-    """The largest absolute error that counts as correct: the regression's numeric threshold, if there is exactly one."""
+    """The largest absolute error that counts as correct: the regression's numeric threshold, if there is exactly one.
+
+    None, too, beside a classifier: predictions, and the accuracy of them, are the classifier's.
+    """
+    if BlockKind.CLASSIFICATION in results.kinds():
+        return None
     found = [value for block in results.blocks if block.kind is BlockKind.REGRESSION for value in block.thresholds.values()]
     return found[0] if len(found) == 1 else None

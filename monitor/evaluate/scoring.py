@@ -20,10 +20,7 @@ def accuracy_verdicts(results: ResultSet) -> npt.NDArray[np.int8]:
     """
     if results.label_map:
         return np.full(results.windows, UNSCORED, np.int8)
-    kinds = results.kinds()
-    if BlockKind.REGRESSION in kinds and BlockKind.CLASSIFICATION not in kinds:
-        return tolerance_verdicts(results)
-    return results.correct
+    return tolerance_verdicts(results) if BlockKind.REGRESSION in results.kinds() else results.correct
 
 
 def studio_verdict(verdicts: npt.NDArray[np.int8], sample: IntArray, seed: int | None) -> StudioVerdict | None:

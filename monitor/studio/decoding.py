@@ -203,11 +203,15 @@ def _read_list(raw: bytes | msgspec.Raw, kind: inspect.Type, name: str, unknown:
 
 
 def _read_dict(raw: bytes | msgspec.Raw, kind: inspect.Type, name: str, unknown: Counter[str]) -> Iterator[tuple[str, Any]]:
+    """The members that can be read. One that cannot keeps its key where the type has None: a class without a confidence is a class."""
+    keeps_key = isinstance(kind, inspect.UnionType) and kind.includes_none
     for key, item in _parts(_raw_object, raw).items():
         try:
             yield key, _read(item, kind, name, unknown)
         except _Unreadable:
             unknown[name] += 1
+            if keeps_key:
+                yield key, None
 
 
 def _read_scalar(raw: bytes | msgspec.Raw, kinds: frozenset[type[inspect.Type]]) -> Any:

@@ -202,11 +202,16 @@ class ConfidenceRows(Entries):
 
 
 def _sums_to_one(values: FloatArray) -> bool:
-    """Whether every row that holds any value sums to 1 ± .05; int8 confidences reach .992 to 1.008."""
+    """Whether every row sums to 1 ± .05; int8 confidences reach .992 to 1.008.
+
+    A row that lacks a confidence says nothing, unless all of them do: then those that hold any are taken as they are.
+    """
     if not values.shape[1]:
         return False
-    sums = np.nansum(values[~np.isnan(values).all(axis=1)], axis=1)
-    return bool(np.all(np.abs(sums - 1) <= 0.05))
+    known = ~np.isnan(values)
+    complete = known.all(axis=1)
+    told = values[complete if complete.any() else known.any(axis=1)]
+    return bool(np.all(np.abs(np.nansum(told, axis=1) - 1) <= 0.05))
 
 
 class BoxRows:

@@ -127,6 +127,18 @@ def test_a_regression_has_studios_accuracy_only_without_a_tolerance(thresholds: 
     assert found.regression.mean_absolute_error == pytest.approx(2.5 / 3)
 
 
+def test_a_regression_beside_a_classifier_has_no_accuracy_of_its_own() -> None:
+    """Predictions are the classifier's: where Studio scored none of them, a tolerance on class names that are digits is no accuracy."""
+    blocks = (
+        Block(1, "keras", BlockKind.CLASSIFICATION),
+        Block(2, "keras-regression", BlockKind.REGRESSION, thresholds={"max_error": 3.0}),
+    )
+    found = evaluate(result_set(["1", "4"], ["1", "1"], correct=[UNSCORED, UNSCORED], blocks=blocks), SETTINGS, None)
+
+    assert accuracy(found) is None
+    assert found.unscored == 2
+
+
 def test_a_regression_with_a_tolerance_and_no_number_has_no_accuracy() -> None:
     """Where the error is what counts, a verdict on texts is no share within it."""
     block = Block(5, "keras-regression", BlockKind.REGRESSION, thresholds={"max_error": 0.5})

@@ -1,0 +1,112 @@
+"""One generated set through the monitor, and what it exports beside what it should."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import msgspec
+import numpy as np
+from page_content import Content, changed
+from page_oracle import Series, compare, expected
+from page_replies import Spelling
+from page_shapes import as_read
+from prometheus_client.samples import Sample
+
+from monitor.errors import PullState
+from monitor.evaluate import EvaluationSettings, evaluate
+from monitor.exposition.collector import SnapshotCollector
+from monitor.results import ResultSet
+from monitor.snapshots import Board, Snapshot
+from monitor.studio import decoding, wire
+from monitor.studio.columns import ColumnBuilder, SetChanged
+from monitor.targets import Target, TargetKey
+
+SLICES = ("metadata.site", "device_name")
+TARGET_LABELS = {"project", "project_id", "impulse", "impulse_id", "variant", "category"}
+OTHERS = re.compile(
+    "target_info|up|pull_state|last_.*|alert.*|model_trained.*|impulse_stale|.*_(lower|upper)"
+    "|change.*|anomaly_drift.*|comparison.*|prediction_drift|baseline.*"
+)
+"""What is said of the pull, of the model, of a comparison; and bounds, which have tests of their own."""
+PREFIX = "edge_impulse_"
+
+_decoder = msgspec.json.Decoder(wire.Page)
+
+
+def read(bodies: Iterable[bytes]) -> ResultSet:
+    """The columns of these replies."""
+    builder = ColumnBuilder([key.removeprefix("metadata.") for key in SLICES if key.startswith("metadata.")])
+    for body in bodies:
+        builder.add(decoding.decode(_decoder, body, builder.unknown))
+    return builder.finish()
+
+
+def exported(results: ResultSet, content: Content) -> Series:
+    """What a scrape shows of these columns: every figure, by name and own labels."""
+    anomaly, normal = (frozenset(map(as_read, labels)) for labels in content.anomaly_labels or ((), ()))
+    settings = EvaluationSettings(SLICES, anomaly_labels=anomaly, no_anomaly_labels=normal)
+    target = Target(TargetKey(1, 1, "int8", "testing"), "project", "impulse")
+    snapshot = Snapshot(target, 1e9, PullState.OK, 1.0, 1.0, evaluation=evaluate(results, settings, None))
+    families = SnapshotCollector(Board(snapshots={"1": snapshot}), clock=lambda: 1.0).collect()
+    return figures(sample for family in families for sample in family.samples)
+
+
+def figures(samples: Iterable[Sample]) -> Series:
+    """Series of one target by name and own labels: what is said of its result set alone, bounds apart."""
+    found: Series = {}
+    for sample in samples:
+        name = sample.name.removeprefix(PREFIX)
+        if not OTHERS.fullmatch(name):
+            found[name, tuple(sorted((key, value) for key, value in sample.labels.items() if key not in TARGET_LABELS))] = sample.value
+    return found
+
+
+class Disagreement(AssertionError):
+    """What a generated set exports is not what it should; the message says all differences."""
+
+
+def check(content: Content, other: Spelling) -> tuple[int, float]:
+    """The figures are the oracle's; another spelling of the set has the same fingerprint and figures; one with other figures another.
+
+    Returns:
+        How many figures were compared, and the largest deviation.
+
+    Raises:
+        Disagreement: Something differs.
+    """
+    right = expected(content.results, content.predictions, content.anomaly_labels, SLICES)
+    plain = read(Spelling().bodies(content.results, content.predictions))
+    shown = exported(plain, content)
+    problems, largest = compare(right, shown)
+    spelled = read(other.bodies(content.results, content.predictions))
+    if plain.fingerprint() != spelled.fingerprint():
+        problems.append(f"another fingerprint as {other}")
+    again, _ = compare(shown, exported(spelled, content))
+    problems += [f"as {other}: {problem}" for problem in again]
+    problems += _unseen_changes(content, plain, shown, other.seed)
+    if problems:
+        raise Disagreement("\n".join(problems[:20]))
+    return len(right), largest
+
+
+def _unseen_changes(content: Content, before: ResultSet, shown: Series, seed: int) -> list[str]:
+    """Figures that another value somewhere in the set changes although the fingerprint stays."""
+    another = changed(content, np.random.default_rng(seed))
+    try:
+        after = read(Spelling().bodies(another.results, another.predictions))
+    except SetChanged:  # two windows have the same bounds now
+        return []
+    if after.fingerprint() != before.fingerprint():
+        return []
+    problems, _ = compare(_of_fingerprint(shown), _of_fingerprint(exported(after, another)))
+    return [f"with the same fingerprint as a set with another value: {problem}" for problem in problems]
+
+
+def _of_fingerprint(series: Series) -> Series:
+    """Without what no verdict depends on: slices, names of blocks, what could not be read."""
+    return {
+        (name, tuple(label for label in labels if label[0] != "block")): value
+        for (name, labels), value in series.items()
+        if not name.startswith("slice_") and name != "left_out"
+    }
