@@ -28,6 +28,8 @@ Floats = npt.NDArray[np.float64]
 ANOMALY = "anomaly"
 MIN_SCORE, MAX_ERROR, MIN_ANOMALY = "min_score", "max_error", "min_anomaly_score"
 SECOND_MS = 1000
+RETRAINING = 0.015
+"""Standard deviation of accuracy on the same samples, from one training to the next."""
 
 _CLASSIFIER_ID, _ANOMALY_ID, _REGRESSION_ID = 3, 4, 5
 _NAMES = ("ant", "bee", "cat", "dog", "eel", "fox")
@@ -46,7 +48,6 @@ class World(ABC):
         labels: str[n, w].
         thresholds: By key.
         trained: Unix seconds of the model's training.
-        renamed: Old class by new one, of what data set and model both call otherwise than the first world did.
         next_id: Of the next sample.
     """
 
@@ -54,7 +55,6 @@ class World(ABC):
     labels: Texts
     thresholds: Mapping[str, float]
     trained: float = 1000.0
-    renamed: Mapping[str, str] = field(default_factory=dict)
     next_id: int = 1
 
     @abstractmethod
@@ -324,7 +324,7 @@ def relabel(world: World, rng: np.random.Generator, share: float, to: str | None
     return replace(world, labels=labels.reshape(world.labels.shape))
 
 
-def rename(world: World, rng: np.random.Generator, names: Mapping[str, str], *, trained: bool) -> World:
+def rename(world: World, rng: np.random.Generator, names: Mapping[str, str], *, trained: bool, noise: float = RETRAINING) -> World:
     """Classes get other names (several the same: they are merged); with a training the model learns them."""
     assert isinstance(world, Classifier)
     renamed = replace(world, labels=mapped(world.labels, names))
@@ -334,8 +334,7 @@ def rename(world: World, rng: np.random.Generator, names: Mapping[str, str], *, 
     confidences = np.zeros((*world.labels.shape, len(classes)))
     for place, name in enumerate(world.classes):
         confidences[..., classes.index(names.get(name, name))] += world.confidences[..., place]
-    known = {**world.renamed, **{new: world.renamed.get(old, old) for old, new in names.items()}}
-    return retrain(replace(renamed, classes=classes, confidences=confidences, renamed=known), rng)
+    return retrain(replace(renamed, classes=classes, confidences=confidences), rng, noise=noise)
 
 
 def split(world: World, rng: np.random.Generator, old: str, *, trained: bool) -> World:
@@ -364,7 +363,7 @@ def mapped(texts: Texts, names: Mapping[str, str]) -> Texts:
     return np.array([names.get(text, text) for text in texts.ravel()], object).reshape(texts.shape)
 
 
-def retrain(world: World, rng: np.random.Generator, loss: float = 0.0, noise: float = 0.015, learns: Mask | None = None) -> World:
+def retrain(world: World, rng: np.random.Generator, loss: float = 0.0, noise: float = RETRAINING, learns: Mask | None = None) -> World:
     """Another training on the same data.
 
     Args:
