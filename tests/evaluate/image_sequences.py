@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 from change_oracle import DETECTOR, FOMO, SIDE, Figure, Run, Window, by_boxes, by_points, coco_map, columns, image_f1
+from sequence_truth import ALMOST_ALL, FEWEST
 
 from monitor.results import BlockKind, ResultSet
 
@@ -35,7 +36,8 @@ class Gallery:
     Attributes:
         kind: FOMO or detection of boxes.
         classes: That the model was trained on, sorted: FOMO's numbers are their places, from 1.
-        same: Today's name of each class by its first one.
+        same: Today's name of each renamed class by its first one.
+        next_id: Of the next picture.
     """
 
     pictures: Mapping[int, Picture]
@@ -44,6 +46,7 @@ class Gallery:
     min_score: float = 0.5
     trained: float = 1000.0
     same: Mapping[str, str] = field(default_factory=dict)
+    next_id: int = 1
 
     def run(self, names: Mapping[str, str] | None = None, numbers: tuple[str, ...] | None = None, min_score: float | None = None) -> Run:
         """The windows; optionally by other names, with the class numbers of another training, and under another threshold."""
@@ -70,7 +73,7 @@ class Gallery:
         return columns(self.run(), block)
 
 
-def gallery(rng: np.random.Generator, kind: BlockKind, pictures: int = 60) -> Gallery:
+def gallery(rng: np.random.Generator, kind: BlockKind, pictures: int = 120) -> Gallery:
     """A new project."""
     empty = Gallery({}, kind)
     return _with_new(empty, rng, [_objects(rng, empty.classes) for _ in range(pictures)])
@@ -95,10 +98,14 @@ def causes(before: Gallery, after: Gallery) -> dict[str, float]:
         assert found is not None
         return found
 
-    old, new = before.run(after.same, everything), after.run(numbers=everything)
-    tight = before.run(after.same, everything, after.min_score)
+    names = _renamed(before, after, shared)
+    old, new = before.run(names, everything), after.run(numbers=everything)
+    tight = before.run(names, everything, after.min_score)
     mine, theirs = windows(old, shared), windows(new, shared)
-    f_b, f_c, own, model = value(windows(old, sorted(old))), value(windows(new, sorted(new))), value(mine), value(theirs)
+    f_b, f_c = value(windows(old, sorted(old))), value(windows(new, sorted(new)))
+    if len(shared) < FEWEST:
+        return {"total": f_c - f_b}
+    own, model = value(mine), value(theirs)
     judged, tightened = (
         value([judge(mine, other) for mine, other in zip(windows(run, shared), theirs, strict=True)]) for run in (old, tight)
     )
@@ -106,6 +113,21 @@ def causes(before: Gallery, after: Gallery) -> dict[str, float]:
     if after.min_score < before.min_score and after.trained != before.trained:
         return parts | {"model": model - judged}
     return parts | {"thresholds": tightened - judged, "model": model - tightened}
+
+
+def _renamed(before: Gallery, after: Gallery, shared: list[int]) -> dict[str, str]:
+    """Of the renamed classes those that can be told: almost all their objects, and almost none else, have the new name."""
+    found = {}
+    pairs = [
+        (old[0], new[0])
+        for number in shared
+        for old, new in zip(before.pictures[number].objects, after.pictures[number].objects, strict=True)
+    ]
+    for old, new in after.same.items():
+        both = pairs.count((old, new))
+        if both >= ALMOST_ALL * max(sum(name == old for name, _ in pairs), sum(name == new for _, name in pairs)):
+            found[old] = new
+    return found
 
 
 def _objects(rng: np.random.Generator, classes: tuple[str, ...]) -> tuple[Object, ...]:
@@ -119,9 +141,8 @@ def _found(rng: np.random.Generator, objects: tuple[Object, ...], chance: float)
 
 
 def _with_new(before: Gallery, rng: np.random.Generator, objects: list[tuple[Object, ...]], chance: float = CHANCE) -> Gallery:
-    first = max(before.pictures, default=0) + 1
-    new = {first + place: Picture(each, _found(rng, each, chance)) for place, each in enumerate(objects)}
-    return replace(before, pictures={**before.pictures, **new})
+    new = {before.next_id + place: Picture(each, _found(rng, each, chance)) for place, each in enumerate(objects)}
+    return replace(before, pictures={**before.pictures, **new}, next_id=before.next_id + len(new))
 
 
 def retrain(before: Gallery, rng: np.random.Generator, chance: float = CHANCE, classes: tuple[str, ...] | None = None) -> Gallery:
@@ -145,7 +166,7 @@ def drop_class(before: Gallery, rng: np.random.Generator) -> Gallery:
 
 def rename_class(before: Gallery, rng: np.random.Generator) -> Gallery:
     """A class gets a name that sorts last, and a training learns it: with it the other numbers change."""
-    old, new = before.classes[0], "zebra"
+    old, new = before.classes[0], f"zebra {len(before.same)}"
     pictures = {
         number: replace(each, objects=tuple((new if name == old else name, x, y) for name, x, y in each.objects))
         for number, each in before.pictures.items()

@@ -11,7 +11,7 @@ from sequences import Classifier, Floats, World, mapped
 FEWEST = 30
 """Shared samples from which the causes are told apart."""
 
-_ALMOST_ALL = 0.95
+ALMOST_ALL = 0.95
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,9 @@ def _judged(old: World, new: World, names: Mapping[str, str], thresholds: Mappin
     """The verdicts on the earlier model's outputs under the later labels and these thresholds."""
     predictions = old.predictions(thresholds)
     if isinstance(old, Classifier):
-        predictions = mapped(predictions, names)
-        old = replace(old, classes=tuple(names.get(name, name) for name in old.classes))
+        taken = {name: f"the old {name}" for name in names.values()}  # a class whose name another one has now
+        predictions = mapped(predictions, taken | names)
+        old = replace(old, classes=tuple((taken | names).get(name, name) for name in old.classes))
     return old.verdicts(predictions, new.labels, thresholds)
 
 
@@ -70,7 +71,7 @@ def _renamed(old: World, before: World, new: World, after: World) -> dict[str, s
         here = new.labels[old.labels == name]
         for other in sorted(set(here)):
             there = old.labels[new.labels == other]
-            if (here == other).mean() >= _ALMOST_ALL and (there == name).mean() >= _ALMOST_ALL:
+            if (here == other).mean() >= ALMOST_ALL and (there == name).mean() >= ALMOST_ALL:
                 found[name] = other
     return found
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from sequences import World
 
-from monitor import wording
 from monitor.alerts.rules import Drop, Rule
 from monitor.alerts.verdicts import Answer, Verdict, judge
 from monitor.evaluate.change import ACCURACY
@@ -43,12 +42,3 @@ def alarm(before: World, after: World, seed: int) -> Verdict | None:
 def _judged(old: Side, new: Side, seed: int) -> Verdict:
     comparison, _ = compare(old, new, old, BASELINE, {}, seed)
     return judge(RULE, evaluated(new.results), comparison)
-
-
-def named(found: Verdict) -> frozenset[str]:
-    """The one cause that the conclusion names; empty where it names none."""
-    text = wording.conclusion(found.change)
-    for start, names in {"the model": "model", "the labels": "labels", "the data": "data", "the thresholds": "thresholds"}.items():
-        if text.removeprefix("mainly ").startswith(f"{start} changed"):
-            return frozenset({names})
-    return frozenset()
