@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from monitor.evaluate.change import ADDED, LABELS, MAP, MODEL, REMOVED, TOTAL, Change
+from monitor.evaluate.change import ADDED, LABELS, MAP, MODEL, REMOVED, THRESHOLDS, Change
+from monitor.evaluate.conclusion import Conclusion, Kind, conclude
 from monitor.evaluate.figures import Interval
+from monitor.evaluate.intervals import SMALLEST_SAMPLES
 
 NAMES = {
     "accuracy": "accuracy",
@@ -40,8 +42,6 @@ LEFT_OUT = {
 
 UNKNOWN = "–"
 
-_ALONE, _MAINLY = 0.75, 0.5  # parts of a change from which one cause explains it by itself, or most of it
-_AGAINST = 0.25  # of what moved the figure: what moved it back, from which no single cause is to be named
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
@@ -53,6 +53,11 @@ def figure(metric: str, value: float | None) -> str:
 def number(value: float | None, style: str = ".3f") -> str:
     """A number in a format of Python's."""
     return UNKNOWN if value is None else format(value, style).replace("-", "−")
+
+
+def threshold(value: float | str | None) -> str:
+    """A threshold, which is a number or a text."""
+    return value if isinstance(value, str) else number(value, "g")
 
 
 def bounds(metric: str, interval: Interval | None) -> str:
@@ -106,39 +111,92 @@ def duration(seconds: float) -> str:
 def causes(change: Change) -> Iterator[str]:
     """What a change is due to: each cause that is known, with what it is worth and how many samples it is about."""
     of, unit = change.causes, "images" if change.metric == MAP else "samples"
+    noise = conclude(change).noise
+
+    def part(cause: str, text: str) -> str:
+        return f"{points(of[cause])} {text}{' (within noise)' if cause in noise else ''}"
+
     if MODEL in of:
-        yield f"{points(of[MODEL])} on the {change.shared:,} {unit} both runs share"
+        yield part(MODEL, f"on the {change.shared:,} {unit} both runs share")
     if of.get(LABELS):
-        yield f"{points(of[LABELS])} from changed labels"
+        yield part(LABELS, "from changed labels")
+    if of.get(THRESHOLDS):
+        yield part(THRESHOLDS, "from changed thresholds")
     if ADDED in of and (of[ADDED] or change.added):
-        yield f"{points(of[ADDED])} from {change.added:,} {unit} added since"
+        yield part(ADDED, f"from {change.added:,} {unit} added since")
     if REMOVED in of and (of[REMOVED] or change.removed):
-        yield f"{points(of[REMOVED])} from {change.removed:,} {unit} removed since"
+        yield part(REMOVED, f"from {change.removed:,} {unit} removed since")
 
 
 def conclusion(change: Change) -> str:
-    """Who it was, in a clause. Of mAP only what is judged is weighed: the size of the set moves the rest."""
-    of = change.causes
-    if not {MODEL, LABELS} <= of.keys():
-        return "the runs share too few samples to tell the cause" if of.get(TOTAL) else "nothing changed"
-    parts = {"the model": of[MODEL], "the labels": of[LABELS]}
-    if change.metric != MAP:
-        parts["the data"] = of.get(ADDED, 0.0) + of.get(REMOVED, 0.0)
-    total = sum(parts.values())
-    towards = {name: part / total for name, part in parts.items() if part * total > 0} if total else {}
-    if not towards:
-        return "the causes cancel each other" if any(parts.values()) else "nothing changed"
-    size = sum(towards.values())  # 1 and what works against it
-    if size - 1 > size * _AGAINST:
-        return "several causes, some against each other"
-    name = max(towards, key=lambda each: towards[each])
-    share = towards[name] / size
-    if share >= _ALONE:
-        return f"{name} changed, not {_other(name, parts)}"
-    return f"mainly {name} changed" if share > _MAINLY else "several causes together"
+    """Who it was, in a clause."""
+    found = conclude(change)
+    if found.kind in _NO_CAUSE:
+        few = found.kind is Kind.UNKNOWN and change.shared < SMALLEST_SAMPLES
+        return "the runs share too few samples to tell the cause" if few else _NO_CAUSE[found.kind]
+    names = list(dict.fromkeys(_who(cause, change) for cause in found.named))
+    more = ""
+    if ADDED in found.named and change.retrained:
+        more = "; what the earlier model would have said of the added samples is not known"
+    if found.kind is Kind.ONE:
+        return f"{names[0]} changed{_not(found, change)}{more}"
+    if found.kind is Kind.MAINLY:
+        against = list(dict.fromkeys(_who(cause, change) for cause in found.against))
+        return f"mainly {names[0]} changed{f', {_listed(against)} the other way' if against else ''}{more}"
+    return f"several causes together: {_listed(names)}{more}"
 
 
-def _other(name: str, parts: dict[str, float]) -> str:
-    if name != "the model":
-        return "the model"
-    return "the data" if "the data" in parts else "the labels"
+def remarks(change: Change) -> Iterator[str]:
+    """What else is to be known of how a change was taken apart, a clause each."""
+    for old, new in change.renamed:
+        yield f"class {old} is now called {new}"
+    if change.dropped:
+        count = f"{change.dropped:,} window{'s' if change.dropped > 1 else ''}"
+        have = "have" if change.dropped > 1 else "has"
+        if change.kind == "classes":
+            labels = "labels" if change.dropped > 1 else "a label"
+            yield f"{count} {have} {labels} the earlier model never had"
+        else:
+            yield f"{count} cannot be judged under the current labels"
+    if change.undivided and change.causes.get(MODEL):
+        yield f"what {_listed(_parts(change))} did cannot be told apart"
+
+
+_NO_CAUSE = {
+    Kind.NOTHING: "nothing changed",
+    Kind.UNKNOWN: "the cause cannot be told",
+    Kind.NOISE: "every cause is within noise",
+    Kind.CANCEL: "the causes cancel each other",
+    Kind.INSEPARABLE: "relabelled and trained again: the two cannot be told apart",
+}
+_DATA = "the data"
+_NAMES_OF_CAUSES = {MODEL: "the model", LABELS: "the labels", THRESHOLDS: "the thresholds", ADDED: _DATA, REMOVED: _DATA}
+
+
+def _who(cause: str, change: Change) -> str:
+    """A cause as the subject of a sentence; the model together with what cannot be told from it."""
+    return _listed(_parts(change), "or") if cause == MODEL else _NAMES_OF_CAUSES[cause]
+
+
+def _parts(change: Change) -> list[str]:
+    """The model, and what cannot be told from it."""
+    parts = ["the model"]
+    if THRESHOLDS in change.undivided:
+        parts.append("its thresholds")
+    if LABELS in change.undivided:
+        parts.append("the labels")
+    return parts
+
+
+def _not(found: Conclusion, change: Change) -> str:
+    """`, not the model`: the likeliest other cause, where it is known to have done nothing that matters."""
+    if MODEL not in found.named:
+        # Added samples are judged by the model of now, removed ones by that of then: a new one has no part in the shared ones only.
+        return "" if change.undivided or (change.retrained and ADDED in found.named) else ", not the model"
+    if change.undivided:
+        return ""
+    return ", not the labels" if change.metric == MAP else ", not the data"
+
+
+def _listed(names: list[str], last: str = "and") -> str:
+    return f" {last} ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -12,7 +12,8 @@ from monitor import wording
 from monitor.alerts.rules import Above, AnomalyDrift, Below, Drop, KeyExpiring, PullFailing, ResultsVanished, Rise, Rule, Subject
 from monitor.alerts.verdicts import Answer, Verdict
 from monitor.errors import PullState
-from monitor.evaluate.change import MAP
+from monitor.evaluate.change import LABELS, MAP, THRESHOLDS, Change
+from monitor.evaluate.conclusion import conclude
 from monitor.evaluate.drift import Drift
 from monitor.evaluate.figures import Interval
 from monitor.evaluate.martingale import ALARM
@@ -152,12 +153,15 @@ def _sentences(rule: Rule, found: Verdict) -> Iterator[str]:
             yield f"The rule fires {beyond} {limit}, and resolves {back} back inside"
         case Drop() | Rise() as moved:
             yield _moved(rule, moved, found)
-            if found.change is not None and moved.metric == MAP:
-                yield (
-                    "Judged is model + labels on the shared images: added, removed and total also hold what the size of the set does to mAP"
-                )
-            if found.exact:
-                yield "Changed labels or removed samples alone exceed the margin: no sampling noise, so the p-value does not matter"
+            if found.change is not None:
+                yield from map(_first_upper, wording.remarks(found.change))
+                if moved.metric == MAP:
+                    yield (
+                        "Judged is what changed on the shared images: "
+                        "added, removed and total also hold what the size of the set does to mAP"
+                    )
+                if found.exact:
+                    yield f"{_exact(found.change)} alone exceed the margin: no sampling noise, so the p-value does not matter"
             if found.interval is not None:
                 yield f"The 95 % interval is {_range(moved.metric, found.interval)}"
             direction = "drop" if isinstance(moved, Drop) else "rise"
@@ -185,6 +189,12 @@ def _moved(rule: Rule, moved: Drop | Rise, found: Verdict) -> str:
         return text
     causes, words = ", ".join(wording.causes(change)), wording.conclusion(change)
     return f"{text}: {causes}: {words}" if causes else f"{text}: {words}"
+
+
+def _exact(change: Change) -> str:
+    """What exceeds the margin although no chance is in it."""
+    found = [f"changed {cause}" for cause in (LABELS, THRESHOLDS) if change.causes.get(cause)]
+    return _first_upper(" and ".join(found))
 
 
 def _drift(drift: Drift, causes: tuple[str, ...], significance: float) -> Iterator[str]:
@@ -232,6 +242,8 @@ def _details(rule: Rule, found: Verdict) -> dict[str, Any]:
     }
     if found.change is not None:
         details["causes"] = {cause: _finite(part) for cause, part in found.change.causes.items()}
+        details["conclusion"] = str(conclude(found.change).kind)
+        details["named"] = list(conclude(found.change).named)
     if found.drift is not None and found.causes:
         details["causes"] = {cause: _finite(found.drift.distances[cause].wasserstein) for cause in found.causes}
     return {name: value for name, value in details.items() if value is not None}

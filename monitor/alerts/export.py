@@ -27,7 +27,7 @@ from monitor.alerts.rules import (
     Rule,
     Subject,
 )
-from monitor.evaluate.change import LABELS, MAP, MODEL, REMOVED, TOTAL
+from monitor.evaluate.change import LABELS, MAP, MODEL, THRESHOLDS, TOTAL
 from monitor.evaluate.distances import EFFECT_WASSERSTEIN
 from monitor.evaluate.martingale import ALARM
 
@@ -132,19 +132,22 @@ def _figure(rule: Rule, metric: str, bound: str = "") -> str:
 
 
 def _change(rule: Rule, moved: Drop | Rise) -> str:
-    """A change of a metric with causes: of mAP by model and labels, else the total; or the exact causes alone."""
-    judged, tested, exact = (f"{MODEL}|{LABELS}", MODEL, LABELS) if moved.metric == MAP else (TOTAL, TOTAL, f"{LABELS}|{REMOVED}")
+    """A change of a metric with causes, of mAP on the shared images, else in total; and significant, or by exact causes alone as large."""
+    exact = f"{LABELS}|{THRESHOLDS}"
+    judged, tested = (f"{MODEL}|{exact}", MODEL) if moved.metric == MAP else (TOTAL, TOTAL)
 
     def part(series: str, causes: str) -> str:
         operator = "=~" if "|" in causes else "="
         matchers = [*_matchers(rule), f'metric="{moved.metric}"', f'cause{operator}"{causes}"']
         return f"sum without (cause) ({_last(series, matchers)})"
 
-    beyond = f"< {-moved.margin!r}" if isinstance(moved, Drop) else f"> {moved.margin!r}"
+    beyond, towards = (f"< {-moved.margin!r}", "<= 0") if isinstance(moved, Drop) else (f"> {moved.margin!r}", ">= 0")
     found = f"{part('edge_impulse_change_ratio', judged)} {beyond}"
-    if moved.significance is not None:
-        found += f"\nand\n{part('edge_impulse_change_pvalue', tested)} <= {moved.significance!r}"
-    return f"{found}\nor\n{part('edge_impulse_change_ratio', exact)} {beyond}"
+    if moved.significance is None:
+        return found
+    significant = f"{part('edge_impulse_change_pvalue', tested)} <= {moved.significance!r}"
+    alone = f"{part('edge_impulse_change_ratio', exact)} {beyond}\nand\n{part('edge_impulse_change_ratio', MODEL)} {towards}"
+    return f"{found}\nand (\n{significant}\nor\n{alone}\n)"
 
 
 def _difference(rule: Rule, moved: Drop | Rise) -> str:

@@ -48,7 +48,7 @@ class Verdict:
         interval: The figure's 95 % interval, where there is one.
         pvalue: Of what is judged; None where nothing is tested.
         moved: The change that is judged, with its sign; None where none is.
-        exact: Whether changed labels or removed samples alone, which are no sampling noise, exceed the margin.
+        exact: Whether changed labels and thresholds alone, which are no sampling noise, exceed the margin.
         change: The change and its causes, where the metric has them.
         drift: The drift of the block that decided.
         causes: Which causes of drift alarm: `data`, `model`.

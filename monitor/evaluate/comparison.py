@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from monitor.evaluate.anomaly import KINDS
@@ -89,7 +89,7 @@ def compare(
             drifts.append(found)
     return Comparison(
         baseline=shown,
-        changes=changes(baseline.results, current.results, seed),
+        changes=changes(baseline.results, current.results, seed, (baseline.trained, current.trained)),
         drifts=tuple(drifts),
         predictions=prediction_drift(baseline.results, current.results),
         notes=tuple(_notes(baseline, current)),
@@ -113,11 +113,17 @@ def _notes(baseline: Side, current: Side) -> list[str]:
             compared = _in_its_place(block, before) or "what it gives is not compared"
             notes.append(f"block {_name(block)} is not in the baseline: {compared}")
             continue
-        for key in sorted(then.thresholds.keys() | block.thresholds.keys()):
-            old, new = then.thresholds.get(key), block.thresholds.get(key)
-            if old != new:
-                notes.append(f"threshold {key} of block {_name(block)} was {_number(old)} and is {_number(new)}")
+        notes += _threshold_notes(then, block)
     return notes
+
+
+def _threshold_notes(then: Block, block: Block) -> Iterator[str]:
+    """The block's thresholds that changed, came or went: numbers, then texts."""
+    for before, after in ((then.thresholds, block.thresholds), (then.texts, block.texts)):
+        for key in sorted(before.keys() | after.keys()):
+            old, new = before.get(key), after.get(key)
+            if old != new:
+                yield f"threshold {key} of block {_name(block)} was {_threshold(old)} and is {_threshold(new)}"
 
 
 def _in_its_place(block: Block, others: Mapping[int, Block]) -> str:
@@ -130,5 +136,7 @@ def _name(block: Block) -> str:
     return f"{block.name} ({block.id})" if block.name else str(block.id)
 
 
-def _number(value: float | None) -> str:
-    return "not set" if value is None else f"{value:g}"
+def _threshold(value: float | str | None) -> str:
+    if value is None:
+        return "not set"
+    return value if isinstance(value, str) else f"{value:g}"

@@ -7,10 +7,12 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from monitor.evaluate.anomaly import KINDS
 from monitor.evaluate.detection import _counts, _without_truth
 from monitor.evaluate.pairing import Index, Pairing, equal_groups
 from monitor.evaluate.regression import _number, _tolerance
-from monitor.results import CORRECT, UNSCORED, WRONG, BlockKind, Boxes, Coded, FloatArray, FomoCounts, IntArray, Points, ResultSet, lean
+from monitor.evaluate.renaming import ANOMALY, of_owners, rows_of_owners
+from monitor.results import CORRECT, UNSCORED, WRONG, BlockKind, Coded, FloatArray, FomoCounts, IntArray, Points, ResultSet, lean
 
 FOMO_DISTANCE = 0.2
 """Where a run does not say within what distance a FOMO prediction matches: Studio's own value."""
@@ -20,24 +22,33 @@ _PAIRS_AT_ONCE = 1 << 18
 BoolArray = npt.NDArray[np.bool_]
 
 
-def in_one_table(*runs: ResultSet) -> tuple[ResultSet, ...]:
-    """The same runs, their labels coded by one table."""
-    table = tuple(sorted(set().union(*(run.labels for run in runs))))
-    places = {name: code for code, name in enumerate(table)}
-    return tuple(_recoded(run, table, np.array([*(places[name] for name in run.labels), -1], np.intp)) for run in runs)
+def known_labels(run: ResultSet) -> BoolArray:
+    """bool[labels + 1], the labels that a classifier's windows can be scored under; the last one, of no label, never is.
+
+    They are the classes of the run's confidences, every label scored in it, and `anomaly` where the impulse has an
+    anomaly block.
+    """
+    names = {name for confidences in run.confidences.values() for name in confidences.classes}
+    if any(block.kind in KINDS or ANOMALY in block.type for block in run.blocks):
+        names.add(ANOMALY)
+    known = np.array([*(name in names for name in run.labels), False])
+    known[run.label[run.correct != UNSCORED]] = True
+    known[-1] = False
+    return known
 
 
-def judged(baseline: ResultSet, current: ResultSet, pairing: Pairing) -> ResultSet:
+def judged(baseline: ResultSet, current: ResultSet, pairing: Pairing, known: BoolArray | None = None) -> ResultSet:
     """The baseline's predictions on the shared samples under the labels of the current run, judged as the baseline's run would be.
 
-    A window whose label did not change keeps its verdict. Under a changed one a classifier's window is scored if that
-    label is a class of the baseline's confidences, and correct if it was predicted; a regression's is held against the
-    baseline's tolerance. Boxes are only given their new truth: whoever takes a figure matches them again. FOMO's
-    images with other centroids get the counts that its own rule gives.
+    A window whose label did not change keeps its verdict. Under a changed one a classifier's window is scored if the
+    baseline's run knows that label, and correct if it was predicted; a regression's is held against the baseline's
+    tolerance. Boxes are only given their new truth: whoever takes a figure matches them again. FOMO's images with other
+    centroids get the counts that its own rule gives.
 
     Args:
-        baseline, current: The runs, coded by one table.
+        baseline, current: The runs, coded by one table, with one set of class numbers.
         pairing: Of these two runs.
+        known: bool[labels + 1], the labels that the baseline's run knows; None: `known_labels` of it.
 
     Returns:
         A result set of the shared samples and their paired windows, with the columns that figures of the change need.
@@ -48,7 +59,9 @@ def judged(baseline: ResultSet, current: ResultSet, pairing: Pairing) -> ResultS
     if BlockKind.REGRESSION in kinds and BlockKind.CLASSIFICATION not in kinds:
         correct = _regression_verdicts(baseline, baseline.label[before], label, prediction, baseline.correct[before])
     else:
-        correct = _class_verdicts(baseline, baseline.label[before], label, prediction, baseline.correct[before])
+        known = known_labels(baseline) if known is None else known
+        fresh = np.where(known[label], np.where(prediction == label, CORRECT, WRONG), UNSCORED)
+        correct = np.where(label == baseline.label[before], baseline.correct[before], fresh).astype(np.int8)
     run = ResultSet(
         blocks=baseline.blocks,
         labels=baseline.labels,
@@ -62,35 +75,11 @@ def judged(baseline: ResultSet, current: ResultSet, pairing: Pairing) -> ResultS
         prediction=prediction,
         correct=correct,
         image_size=None if current.image_size is None else current.image_size[pairing.current_sample],
-        truth=None if current.truth is None else _of_owners(current.truth, pairing.current_sample),
-        detections=None if baseline.detections is None else _of_owners(baseline.detections, before),
+        truth=None if current.truth is None else of_owners(current.truth, pairing.current_sample),
+        detections=None if baseline.detections is None else of_owners(baseline.detections, before),
         reported_f1=None if baseline.reported_f1 is None else baseline.reported_f1[before],
     )
     return _with_fomo(run, baseline, current, pairing) if BlockKind.FOMO in kinds else run
-
-
-def _recoded(run: ResultSet, table: tuple[str, ...], place: Index) -> ResultSet:
-    def boxes(known: Boxes | None) -> Boxes | None:
-        return None if known is None else replace(known, label=lean(place[known.label]))
-
-    return replace(
-        run,
-        labels=table,
-        label=lean(place[run.label]),
-        prediction=lean(place[run.prediction]),
-        truth=boxes(run.truth),
-        detections=boxes(run.detections),
-    )
-
-
-def _class_verdicts(
-    run: ResultSet, before: IntArray, label: IntArray, prediction: IntArray, correct: npt.NDArray[np.int8]
-) -> npt.NDArray[np.int8]:
-    """int8[w]: the run's own verdict under an unchanged label, else whether the prediction is the new one."""
-    classes = {name for confidences in run.confidences.values() for name in confidences.classes}
-    known = np.array([*(name in classes for name in run.labels), False])
-    fresh = np.where(known[label], np.where(prediction == label, CORRECT, WRONG), UNSCORED)
-    return np.where(label == before, correct, fresh).astype(np.int8)
 
 
 def _regression_verdicts(
@@ -106,20 +95,6 @@ def _regression_verdicts(
     if tolerance is not None:
         fresh = np.where(np.isnan(error), UNSCORED, np.where(error <= tolerance, CORRECT, WRONG))
     return np.where(same, correct, fresh).astype(np.int8)
-
-
-def _of_owners(boxes: Boxes, owners: Index) -> Boxes:
-    """The boxes of these owners, which are then 0, 1, 2, …"""
-    owner, index = _rows_of_owners(boxes.owner, owners)
-    return Boxes(owner, boxes.label[index], boxes.xywh[index], None if boxes.score is None else boxes.score[index])
-
-
-def _rows_of_owners(owner: IntArray, owners: Index) -> tuple[Index, Index]:
-    """Rows (of an ascending column) that belong to `owners`, one owner after the other: each row's place among them, and the row."""
-    first, end = np.searchsorted(owner, owners), np.searchsorted(owner, owners, side="right")
-    count = end - first
-    place = np.repeat(np.arange(len(owners)), count)
-    return place, np.arange(len(place)) + np.repeat(first - (np.cumsum(count) - count), count)
 
 
 def _with_fomo(run: ResultSet, baseline: ResultSet, current: ResultSet, pairing: Pairing) -> ResultSet:
@@ -140,7 +115,9 @@ def _with_fomo(run: ResultSet, baseline: ResultSet, current: ResultSet, pairing:
 
     truth_before, truth_after = _points(baseline, "truth", before), _points(current, "truth", after)
     same_points, _, _ = equal_groups(*truth_before, *truth_after, windows)
-    kept = np.where(truth_listed, same_points, _same_boxes(baseline, current, pairing))
+    boxes_stayed = same_boxes(baseline, current, pairing)[pairing.sample]
+    # Boxes that stayed are the same labels, also where another training draws their centroids on another grid.
+    kept = np.where(truth_listed, same_points | (boxes_stayed & ~empty_after), boxes_stayed)
     again = ~kept & truth_listed & predictions_listed
     distance = np.full(windows, np.nan) if baseline.fomo is None else baseline.fomo.min_distance[before]
     fresh = _assigned(_points(baseline, "predicted", before), truth_after, np.where(np.isnan(distance), FOMO_DISTANCE, distance), again)
@@ -149,16 +126,16 @@ def _with_fomo(run: ResultSet, baseline: ResultSet, current: ResultSet, pairing:
     return replace(run, fomo=fomo, reported_f1=np.where(kept, reported, np.nan))
 
 
-def _same_boxes(baseline: ResultSet, current: ResultSet, pairing: Pairing) -> BoolArray:
-    """bool[w], the pair's sample has the same labelled boxes in both runs."""
+def same_boxes(baseline: ResultSet, current: ResultSet, pairing: Pairing) -> BoolArray:
+    """bool[s], the shared sample has the same labelled boxes in both runs."""
     if baseline.truth is None or current.truth is None:
-        return np.zeros(len(pairing.sample), np.bool_)
+        return np.zeros(pairing.samples, np.bool_)
     sides = []
     for boxes, samples in ((baseline.truth, pairing.baseline_sample), (current.truth, pairing.current_sample)):
-        own = _of_owners(boxes, samples)
+        own = of_owners(boxes, samples)
         sides.append((own.owner.astype(np.intp), np.column_stack([own.label, own.xywh])))
     same, _, _ = equal_groups(*sides[0], *sides[1], pairing.samples)
-    return same[pairing.sample]
+    return same
 
 
 def _points(run: ResultSet, which: str, windows: Index) -> tuple[Index, FloatArray]:
@@ -167,7 +144,7 @@ def _points(run: ResultSet, which: str, windows: Index) -> tuple[Index, FloatArr
     `which` is `truth` or `predicted`.
     """
     points: Points = Points.none() if run.fomo is None else getattr(run.fomo, which)
-    place, index = _rows_of_owners(points.owner, windows)
+    place, index = rows_of_owners(points.owner, windows)
     return place, np.column_stack([points.label[index], points.xy[index]])
 
 

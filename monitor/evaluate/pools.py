@@ -15,8 +15,8 @@ import numpy.typing as npt
 from monitor.evaluate.coco import Matches, average_precision, mean_average_precision
 from monitor.evaluate.detection import _counts, _f1, box_matches
 from monitor.evaluate.pairing import Index
-from monitor.evaluate.regression import _number, _tolerance
-from monitor.results import CORRECT, UNCERTAIN, UNSCORED, WRONG, Boxes, Coded, FloatArray, IntArray, ResultSet, lean
+from monitor.evaluate.regression import tolerance_verdicts
+from monitor.results import CORRECT, UNCERTAIN, UNSCORED, Boxes, Coded, FloatArray, IntArray, ResultSet, lean
 
 Weights = npt.NDArray[np.uint8]
 
@@ -141,17 +141,8 @@ def accuracy(runs: Sequence[ResultSet]) -> Sums:
 
 
 def within_tolerance(runs: Sequence[ResultSet]) -> Sums:
-    """Share of a regression's windows within its tolerance: of those with two numbers, Studio's verdict, else the block's tolerance."""
-    verdicts = []
-    for run in runs:
-        numbers = np.array([*map(_number, run.labels), np.nan])
-        with np.errstate(over="ignore", invalid="ignore"):  # a difference may be beyond the largest float
-            error = np.abs(numbers[run.prediction] - numbers[run.label])
-        verdict = run.correct
-        if (tolerance := _tolerance(run)) is not None:
-            verdict = np.where(verdict == UNSCORED, np.where(error <= tolerance, CORRECT, WRONG), verdict)
-        verdicts.append(np.where(np.isnan(error), UNSCORED, verdict))
-    return _verdicts(runs, verdicts)
+    """Share of a regression's windows within its tolerance; without a tolerance the share that Studio calls correct."""
+    return _verdicts(runs, [tolerance_verdicts(run) for run in runs])
 
 
 def has_classes(run: ResultSet) -> bool:
@@ -180,16 +171,22 @@ def macro_f1(runs: Sequence[ResultSet]) -> Sums:
 
 
 def mean_image_f1(runs: Sequence[ResultSet]) -> Sums:
-    """Mean over images of FOMO's F1: from its counts, else the reported one."""
+    """Mean over images of FOMO's F1."""
     columns = []
     for run in runs:
-        counts = _counts(run.fomo, run.windows)
-        reported = np.full(run.windows, np.nan) if run.reported_f1 is None else run.reported_f1
-        f1 = np.where(counts[0] >= 0, _f1(*counts), reported)
+        f1 = image_scores(run)
         known = ~np.isnan(f1)
         sample = run.sample[known]
         columns.append(np.column_stack([np.bincount(sample, f1[known], run.samples), np.bincount(sample, minlength=run.samples)]))
     return Sums(np.concatenate(columns), _ratio)
+
+
+def image_scores(run: ResultSet) -> FloatArray:
+    """float64[m], FOMO's F1 of each image: from its counts, else the reported one, else NaN."""
+    counts = _counts(run.fomo, run.windows)
+    reported = np.full(run.windows, np.nan) if run.reported_f1 is None else run.reported_f1
+    f1: FloatArray = np.where(counts[0] >= 0, _f1(*counts), reported)
+    return f1
 
 
 def box_map(runs: Sequence[ResultSet]) -> Images | None:

@@ -10,18 +10,18 @@ import numpy.typing as npt
 
 from monitor.evaluate.figures import Regression
 from monitor.evaluate.intervals import bootstrap_mean, share
-from monitor.results import CORRECT, UNSCORED, BlockKind, FloatArray, IntArray, ResultSet
+from monitor.results import CORRECT, UNSCORED, WRONG, BlockKind, FloatArray, IntArray, ResultSet
 
-_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
-"""A number as JSON writes it (RFC 8259, section 6): no `nan`, no `1_000`, no spaces, all of which `float` would take."""
+_NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
+"""A decimal as people and programs write it: `05.50`, `+3`, ` 3.5`, `.5`, `5.`, `1e-07`; no `nan`, `inf`, `1_000` or `0x10`."""
 
 
 def regression(results: ResultSet, seed: int | None) -> tuple[Regression | None, dict[str, int]]:
     """Figures over the windows whose label and prediction are numbers, equal to scikit-learn's; how many are not (`unparsable`).
 
     A window without a label or without a prediction is no such window, and not counted as unparsable either. Within
-    tolerance is what Studio judged correct; a window it did not judge is compared with the largest error that the block
-    allows (its only numeric threshold), or left out of that share where there is no such threshold.
+    tolerance is an error of at most the block's only numeric threshold; without one there is no such share, and Studio's
+    verdict stands in for it (see `scoring`).
 
     Args:
         results: The columns.
@@ -41,28 +41,38 @@ def regression(results: ResultSet, seed: int | None) -> tuple[Regression | None,
     if not numeric.any():
         return None, left_out
 
-    label, sample, correct = label[numeric], results.sample[numeric], results.correct[numeric]
+    label, sample = label[numeric], results.sample[numeric]
     with np.errstate(over="ignore", invalid="ignore"):  # numbers near the largest float: an infinite error is the answer
         error = np.abs(prediction[numeric] - label)
         mean_squared = float(np.square(error).mean())
         r2 = _r2(label, mean_squared)
-    within, judged = correct == CORRECT, correct != UNSCORED
-    if (tolerance := _tolerance(results)) is not None:
-        within = np.where(judged, within, error <= tolerance)
-        judged = np.ones_like(judged)
+    within = None if (tolerance := _tolerance(results)) is None else error <= tolerance
     bounded = bool(np.isfinite(error).all())
     return Regression(
         mean_absolute_error=float(error.mean()),
         mean_squared_error=mean_squared,
         r2=r2,
-        within_tolerance=float(within[judged].mean()) if judged.any() else None,
+        within_tolerance=None if within is None else float(within.mean()),
         mean_absolute_error_interval=bootstrap_mean(error, sample, seed) if seed is not None and bounded else None,
-        within_tolerance_interval=share(within[judged], sample[judged]) if seed is not None and judged.any() else None,
+        within_tolerance_interval=share(within, sample) if seed is not None and within is not None else None,
     ), left_out
 
 
+def tolerance_verdicts(results: ResultSet) -> npt.NDArray[np.int8]:
+    """int8[m], what a regression's accuracy counts: CORRECT where the error is within the tolerance, UNSCORED without two numbers.
+
+    Without a tolerance (no numeric threshold, or several) they are Studio's own verdicts.
+    """
+    if (tolerance := _tolerance(results)) is None:
+        return results.correct
+    numbers = np.array([*map(_number, results.labels), np.nan])
+    with np.errstate(over="ignore", invalid="ignore"):  # a difference may be beyond the largest float
+        error = np.abs(numbers[results.prediction] - numbers[results.label])
+    return np.where(np.isnan(error), UNSCORED, np.where(error <= tolerance, CORRECT, WRONG)).astype(np.int8)
+
+
 def _number(text: str) -> float:
-    """The finite number that a text spells, else NaN."""
+    """The finite number that a text spells, else NaN: the one reading of labels, predictions and what they changed to."""
     if not _NUMBER.fullmatch(text):
         return math.nan
     value = float(text)

@@ -297,14 +297,16 @@ COMPARISON_INSUFFICIENT = _figure(
 )
 CHANGE = _figure(
     "edge_impulse_change_ratio",
-    "Change of the metric since the baseline, in total and by cause: model, labels, added and removed samples, which add up to the total.",
+    "Change of the metric since the baseline, in total and by cause: model, labels, thresholds, added and removed samples, which add up "
+    "to the total; labels or thresholds are absent where they cannot be told from the model, which then holds them.",
     "metric",
     "cause",
     unit="ratio",
 )
 CHANGE_PVALUE = _figure(
     "edge_impulse_change_pvalue",
-    "How likely a change at least as large is by the choice of samples alone; absent where not tested.",
+    "How likely a change at least as large is by the choice of samples alone: in total and of model, added and removed; "
+    "absent where not tested.",
     "metric",
     "cause",
 )

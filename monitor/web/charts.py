@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from monitor.evaluate.change import ADDED, LABELS, MODEL, REMOVED, TOTAL, Change
+from monitor.evaluate.change import ADDED, LABELS, MODEL, REMOVED, THRESHOLDS, TOTAL, Change
 from monitor.evaluate.headline import headlines
 from monitor.store import Run
 
@@ -36,7 +36,7 @@ class Bar:
 
 def change_bar(change: Change) -> Bar | None:
     """The causes as a stacked bar; None where they are not known, or all 0."""
-    parts = {cause: change.causes[cause] for cause in (MODEL, LABELS, ADDED, REMOVED) if change.causes.get(cause)}
+    parts = {cause: change.causes[cause] for cause in (MODEL, LABELS, THRESHOLDS, ADDED, REMOVED) if change.causes.get(cause)}
     size = sum(map(abs, parts.values()))
     if not size:
         return None

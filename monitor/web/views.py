@@ -42,7 +42,7 @@ class Figure:
         baseline: The baseline's; None where it has none.
         moved: The change that counts: of mAP that on the images both runs share. None without a baseline.
         pvalue: Of that change; None where it was not tested.
-        exact: Whether most of it comes from changed labels or removed samples, which no chance explains.
+        exact: Whether most of it comes from changed labels and thresholds, which no chance explains.
     """
 
     metric: str

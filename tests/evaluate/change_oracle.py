@@ -113,8 +113,13 @@ def columns(run: Run, block: Block = CLASSIFIER, classes: Sequence[str] = ()) ->
     )
 
 
-def causes(baseline: Run, current: Run, figure: Figure, judge: Judge) -> dict[str, float]:
-    """The change of a figure and its causes, absent where a figure does not exist; empty where a whole run has none."""
+def causes(
+    baseline: Run, current: Run, figure: Figure, judge: Judge, rejudge: Callable[[Window], Window] = lambda window: window
+) -> dict[str, float]:
+    """The change of a figure and its causes, absent where a figure does not exist; empty where a whole run has none.
+
+    `judge` gives the baseline's window under the current label, and `rejudge` such a one under the current thresholds.
+    """
     shared = [
         number
         for number in baseline
@@ -137,11 +142,14 @@ def causes(baseline: Run, current: Run, figure: Figure, judge: Judge) -> dict[st
     result = {"total": f_c - f_b}
     if len(shared) < 30:
         return result
-    bb, bc, cc = over(baseline, shared), over(judged, shared), over(current, shared)
-    if cc is not None and bc is not None:
-        result["model"] = cc - bc
+    again = {number: [rejudge(window) for window in windows] for number, windows in judged.items()}
+    bb, bc, btc, cc = over(baseline, shared), over(judged, shared), over(again, shared), over(current, shared)
+    if cc is not None and btc is not None:
+        result["model"] = cc - btc
     if bc is not None and bb is not None:
         result["labels"] = bc - bb
+    if btc is not None and bc is not None:
+        result["thresholds"] = btc - bc
     if cc is not None:
         result["added"] = f_c - cc
     if bb is not None:
@@ -165,13 +173,15 @@ def mean_f1(windows: Sequence[Window]) -> float | None:
     return float(f1_score(labels, predictions, labels=classes, average="macro", zero_division=0))
 
 
-def by_class(classes: Sequence[str]) -> Judge:
-    """How a classifier with these confidences is judged under another label."""
+def by_class(baseline: Run, classes: Sequence[str], *, anomaly_block: bool = False) -> Judge:
+    """How a classifier's run with these confidences is judged under another label: if it knows that label."""
+    known = {*classes, *(["anomaly"] if anomaly_block else [])}
+    known |= {window.label for windows in baseline.values() for window in windows if window.correct != UNSCORED} - {None}
 
     def judge(before: Window, after: Window) -> Window:
         if after.label == before.label:
             return before
-        return replace(before, label=after.label, correct=int(before.prediction == after.label) if after.label in classes else UNSCORED)
+        return replace(before, label=after.label, correct=int(before.prediction == after.label) if after.label in known else UNSCORED)
 
     return judge
 
@@ -183,13 +193,10 @@ def by_number(before: Window, after: Window) -> Window:
     return replace(before, label=after.label, correct=UNSCORED)
 
 
-def within_tolerance(windows: Sequence[Window]) -> float | None:
-    """Share of the windows with two numbers that Studio judged correct or, where it did not judge, that are within 0.5."""
-    verdicts = []
-    for window in windows:
-        label, prediction = _number(window.label), _number(window.prediction)
-        if label is not None and prediction is not None:
-            verdicts.append(abs(label - prediction) <= TOLERANCE if window.correct == UNSCORED else window.correct == CORRECT)
+def within_tolerance(windows: Sequence[Window], tolerance: float = TOLERANCE) -> float | None:
+    """Share of the windows with two numbers that are within the tolerance, whatever Studio says."""
+    pairs = [(_number(window.label), _number(window.prediction)) for window in windows]
+    verdicts = [abs(label - prediction) <= tolerance for label, prediction in pairs if label is not None and prediction is not None]
     return sum(verdicts) / len(verdicts) if verdicts else None
 
 
@@ -313,6 +320,8 @@ def detector_run(rng: np.random.Generator, samples: range, found: float) -> Run:
     return run
 
 
-def by_metric(baseline: ResultSet, current: ResultSet, seed: int | None = None) -> dict[str, Change]:
+def by_metric(
+    baseline: ResultSet, current: ResultSet, seed: int | None = None, trained: tuple[float | None, float | None] = (None, None)
+) -> dict[str, Change]:
     """The changes by their metric."""
-    return {change.metric: change for change in changes(baseline, current, seed)}
+    return {change.metric: change for change in changes(baseline, current, seed, trained)}

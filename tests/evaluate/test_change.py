@@ -104,7 +104,7 @@ def test_causes_of_a_classifier(runs: tuple[Run, Run], classes: tuple[str, ...])
 
     for metric, figure in (("accuracy", oracle.accuracy), ("mean_f1", oracle.mean_f1)):
         applies = all(oracle.mean_f1([window for windows in run.values() for window in windows]) is not None for run in runs)
-        expected = oracle.causes(baseline, current, figure, oracle.by_class(classes)) if applies else {}
+        expected = oracle.causes(baseline, current, figure, oracle.by_class(baseline, classes)) if applies else {}
         check_against_oracle(found.get(metric), expected)
 
 
@@ -120,7 +120,7 @@ def test_causes_of_a_regression(runs: tuple[Run, Run]) -> None:
 @given(two_runs("points"))
 def test_causes_of_fomo(runs: tuple[Run, Run]) -> None:
     """FOMO's predictions are given to the new centroids by its own rule."""
-    found = by_metric(columns(runs[0], FOMO), columns(runs[1], FOMO))
+    found = by_metric(columns(runs[0], FOMO), columns(runs[1], FOMO), trained=(1.0, 1.0))
 
     check_against_oracle(found.get("mean_f1"), oracle.causes(*runs, oracle.image_f1, oracle.by_points))
     assert set(found) <= {"mean_f1"}
@@ -382,8 +382,8 @@ def test_fomo_images_without_centroids_keep_their_score_under_the_same_boxes() -
 
     kept, one_changed = (by_metric(before, after)["mean_f1"] for after in (same, other))
 
-    assert dict(kept.causes) == close({"total": 0.25, "model": 0.25, "labels": 0.0, "added": 0.0, "removed": 0.0})
-    assert dict(one_changed.causes) == close({"total": 0.25, "model": 0.25, "labels": 0.0, "added": 0.0, "removed": 0.0})
+    assert dict(kept.causes) == close({"total": 0.25, "model": 0.25, "labels": 0.0, "thresholds": 0.0, "added": 0.0, "removed": 0.0})
+    assert dict(one_changed.causes) == close({"total": 0.25, "model": 0.25, "labels": 0.0, "thresholds": 0.0, "added": 0.0, "removed": 0.0})
     unlike = replace(other, truth=replace(other.truth, xywh=other.truth.xywh + 1))
     assert by_metric(before, unlike)["mean_f1"].causes.keys() == {"total", "added", "removed"}
 
@@ -401,15 +401,20 @@ def test_fomo_empty_image_that_gets_an_object() -> None:
 
 
 def test_exact_part_of_an_accuracy() -> None:
-    """What relabelled and removed samples do to an accuracy is exact, and together."""
+    """What relabelled samples do to an accuracy is exact, unless the model does the opposite; which samples left is a draw."""
     current = {number: windows for number, windows in QUIET.items() if number % 14}
     current[1] = [replace(QUIET[1][0], label="cat", correct=WRONG)]
+    better = {number: [replace(w, prediction=w.label, correct=CORRECT) for w in windows] for number, windows in current.items()}
 
-    change = by_metric(columns(QUIET, classes=LABELS), columns(worse(current, 5), classes=LABELS))["accuracy"]
+    same, worse_too, opposite = (
+        by_metric(columns(QUIET, classes=LABELS), columns(run, classes=LABELS))["accuracy"] for run in (current, worse(current, 5), better)
+    )
 
-    assert change.causes["labels"] < 0 < change.causes["removed"]
-    assert change.exact_change == change.causes["labels"] + change.causes["removed"]
-    assert change.judged_change == change.causes["total"]
+    assert same.causes["labels"] < 0 < same.causes["removed"]
+    assert same.exact_change == same.causes["labels"] == worse_too.exact_change
+    assert opposite.causes["labels"] < 0 < opposite.causes["model"]
+    assert opposite.exact_change is None
+    assert same.judged_change == same.causes["total"]
 
 
 def test_images_without_dimensions() -> None:

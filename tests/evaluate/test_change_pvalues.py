@@ -17,8 +17,8 @@ from scipy import stats
 from strategies import population, simulated
 
 from monitor.evaluate.change import changes
-from monitor.evaluate.judging import in_one_table
 from monitor.evaluate.pools import Sums, box_map
+from monitor.evaluate.renaming import in_one_table
 from monitor.evaluate.resampling import RESAMPLINGS, STOP, hypergeometric, mcnemar, subset_test, swap_test
 from monitor.results import UNCERTAIN, UNSCORED, WRONG, FloatArray
 
@@ -237,7 +237,7 @@ def test_no_false_alarms_without_a_change(windows: int) -> None:
         for change in changes(before, after, int(rng.integers(2**32))):
             for cause, p in change.pvalues.items():
                 small[change.metric, cause] = small.get((change.metric, cause), 0) + (p <= 0.05)
-    assert small.keys() == {(metric, cause) for metric in ("accuracy", "mean_f1") for cause in ("total", "model", "added")}
+    assert small.keys() == {(metric, cause) for metric in ("accuracy", "mean_f1") for cause in ("total", "model", "added", "removed")}
     most = stats.binom.ppf(0.9999, repeats, 0.05)
     assert {key: count for key, count in small.items() if count > most} == {}
     assert sum(small.values()) > 0
@@ -290,7 +290,7 @@ def test_map_is_judged_on_shared_images() -> None:
     assert change.judged_change == change.causes["model"] + change.causes["labels"] < -0.1
     assert change.judged_pvalue == change.pvalues["model"] == 1 / (RESAMPLINGS + 1)
     assert change.exact_change == change.causes["labels"] == 0
-    assert change.pvalues["total"] == 2 * min(p for cause, p in change.pvalues.items() if change.causes[cause] < 0 and cause != "total")
+    assert change.pvalues["total"] == 3 * min(p for cause, p in change.pvalues.items() if change.causes[cause] < 0 and cause != "total")
 
 
 @given(st.integers(0, 2**32))
@@ -353,5 +353,5 @@ def test_memory_stays_bounded() -> None:
     finally:
         tracemalloc.stop()
 
-    assert all(change.pvalues.keys() == {"total", "model", "added"} for change in found)
+    assert all(change.pvalues.keys() == {"total", "model", "added", "removed"} for change in found)
     assert peak < 100e6
