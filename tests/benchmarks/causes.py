@@ -16,8 +16,9 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -66,6 +67,18 @@ def _easy_ones_gone(world: World, rng: np.random.Generator, size: float) -> Worl
 
 def _tightened(world: World, rng: np.random.Generator, size: float) -> World:
     return turn_over(tighten(retrain(world, rng), rng, size), rng, TURNED_OVER, ACCURACY - size)
+
+
+class Effort(NamedTuple):
+    """How much is simulated: per cell of the first table, alarms wanted and cases at most; per line of the second, years."""
+
+    alarms: int
+    cases: int
+    years: int
+
+
+QUICK, USUAL, FULL = Effort(20, 40, 40), Effort(150, 1500, 400), Effort(400, 8000, 2000)
+AT_ONCE = 20  # cases
 
 
 class Real(NamedTuple):
@@ -130,26 +143,34 @@ def bounds(hits: int, of: int) -> str:
     return f"{hits / of:.1%} ({interval.low:.1%}–{interval.high:.1%})"
 
 
-def print_words(pool: ProcessPoolExecutor, cases: int) -> None:
+def cell(pool: Executor, kind: str, size: float, samples: int, effort: Effort) -> Counter[str]:
+    """What the cases of a cell come to: as many as it takes for enough alarms."""
+    found: Counter[str] = Counter()
+    while found.total() < effort.cases and found.total() - found["quiet"] < effort.alarms:
+        numbers = range(found.total(), min(found.total() + AT_ONCE, effort.cases))
+        found.update(pool.map(partial(case, kind=kind, size=size, samples=samples), numbers, chunksize=5))
+    return found
+
+
+def print_words(pool: Executor, effort: Effort) -> None:
     """One line per cell."""
-    print(f"\nalarms that name their cause: {cases} cases per cell")
-    print(f"{'samples':>8} {'cause':28}{'size':>6}{'alarms':>8}   {'right':22}{'intended':>9}   {'wrong':22}{'intended':>9}")
-    for samples in SAMPLES:
-        for kind in REAL:
-            for size in SIZES:
-                found = Counter(pool.map(partial(case, kind=kind, size=size, samples=samples), range(cases), chunksize=10))
-                alarms = cases - found["quiet"]
-                right, wrong = bounds(found["right"], alarms), bounds(found["wrong"], alarms)
-                missed = alarms and (found["right"] < RIGHT[samples] * alarms or found["wrong"] > WRONG * alarms)
-                print(
-                    f"{samples:8} {kind:28}{size:6.2f}{alarms:8}   {right:22}{f'>= {RIGHT[samples]:.0%}':>9}   {wrong:22}{f'<= {WRONG:.0%}':>9}"
-                    f"{'  missed' * bool(missed)}",
-                    flush=True,
-                )
+    print(f"\nalarms that name their cause: per cell {effort.alarms} alarms, or those of {effort.cases} cases")
+    print(f"{'samples':>8} {'cause':28}{'size':>6}{'cases':>7}{'alarms':>8}   {'right':22}{'intended':>9}   {'wrong':22}{'intended':>9}")
+    for samples, kind, size in product(SAMPLES, REAL, SIZES):
+        found = cell(pool, kind, size, samples, effort)
+        alarms = found.total() - found["quiet"]
+        right, wrong = bounds(found["right"], alarms), bounds(found["wrong"], alarms)
+        missed = alarms and (found["right"] < RIGHT[samples] * alarms or found["wrong"] > WRONG * alarms)
+        print(
+            f"{samples:8} {kind:28}{size:6.2f}{found.total():7}{alarms:8}   {right:22}{f'>= {RIGHT[samples]:.0%}':>9}"
+            f"   {wrong:22}{f'<= {WRONG:.0%}':>9}{'  missed' * bool(missed)}",
+            flush=True,
+        )
 
 
-def print_quiet(pool: ProcessPoolExecutor, years: int) -> None:
+def print_quiet(pool: Executor, effort: Effort) -> None:
     """One line per size of the test set."""
+    years = effort.years
     print(f"\nquiet targets that alarm within a year: {years} of each size, {NEW_A_WEEK:.0%} of the samples new each week, {WEEKS} weeks")
     print(f"{'samples':>8}   {'alarm':22}{'intended':>9}")
     for samples in QUIET_SAMPLES:
@@ -161,17 +182,15 @@ def main() -> None:
     """Print the tables asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tables", nargs="*", metavar="words|quiet", help="default: both")
-    effort = parser.add_mutually_exclusive_group()
-    effort.add_argument("--quick", action="store_const", dest="effort", const=(60, 60), help="about a minute")
-    effort.add_argument("--full", action="store_const", dest="effort", const=(2000, 2000), help="about half an hour")
+    parser.add_argument("--quick", action="store_const", dest="effort", const=QUICK, default=USUAL)
+    parser.add_argument("--full", action="store_const", dest="effort", const=FULL)
     asked = parser.parse_args()
     if unknown := set(asked.tables) - {"words", "quiet"}:
         parser.error(f"no such table: {', '.join(sorted(unknown))}")
-    cases, years = asked.effort or (400, 300)
     with ProcessPoolExecutor() as pool:
-        for table, show, effort in (("words", print_words, cases), ("quiet", print_quiet, years)):
+        for table, show in (("words", print_words), ("quiet", print_quiet)):
             if not asked.tables or table in asked.tables:
-                show(pool, effort)
+                show(pool, asked.effort)
 
 
 if __name__ == "__main__":
