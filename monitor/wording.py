@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from monitor.evaluate.change import ADDED, LABELS, MAP, MODEL, REMOVED, THRESHOLDS, Change
+from monitor.evaluate.change import ADDED, LABELS, MAP, MODEL, REMOVED, THRESHOLDS, TOTAL, Change
 from monitor.evaluate.conclusion import Conclusion, Kind, conclude
 from monitor.evaluate.figures import Interval
-from monitor.evaluate.intervals import SMALLEST_SAMPLES
 
 NAMES = {
     "accuracy": "accuracy",
@@ -132,7 +131,7 @@ def conclusion(change: Change) -> str:
     """Who it was, in a clause."""
     found = conclude(change)
     if found.kind in _NO_CAUSE:
-        few = found.kind is Kind.UNKNOWN and change.shared < SMALLEST_SAMPLES
+        few = found.kind is Kind.UNKNOWN and change.causes.keys() == {TOTAL}
         return "the runs share too few samples to tell the cause" if few else _NO_CAUSE[found.kind]
     names = list(dict.fromkeys(_who(cause, change) for cause in found.named))
     more = ""
@@ -143,7 +142,7 @@ def conclusion(change: Change) -> str:
     if found.kind is Kind.MAINLY:
         against = list(dict.fromkeys(_who(cause, change) for cause in found.against))
         return f"mainly {names[0]} changed{f', {_listed(against)} the other way' if against else ''}{more}"
-    return f"several causes together: {_listed(names)}{more}"
+    return f"several causes together{more}"
 
 
 def remarks(change: Change) -> Iterator[str]:

@@ -13,7 +13,6 @@ from monitor.alerts.rules import Above, AnomalyDrift, Below, Drop, KeyExpiring, 
 from monitor.alerts.verdicts import Answer, Verdict
 from monitor.errors import PullState
 from monitor.evaluate.change import LABELS, MAP, THRESHOLDS, Change
-from monitor.evaluate.conclusion import conclude
 from monitor.evaluate.drift import Drift
 from monitor.evaluate.figures import Interval
 from monitor.evaluate.martingale import ALARM
@@ -156,8 +155,9 @@ def _sentences(rule: Rule, found: Verdict) -> Iterator[str]:
             if found.change is not None:
                 yield from map(_first_upper, wording.remarks(found.change))
                 if moved.metric == MAP:
+                    thresholds = " + thresholds" if found.change.causes.get(THRESHOLDS) else ""
                     yield (
-                        "Judged is what changed on the shared images: "
+                        f"Judged is model + labels{thresholds} on the shared images: "
                         "added, removed and total also hold what the size of the set does to mAP"
                     )
                 if found.exact:
@@ -242,8 +242,6 @@ def _details(rule: Rule, found: Verdict) -> dict[str, Any]:
     }
     if found.change is not None:
         details["causes"] = {cause: _finite(part) for cause, part in found.change.causes.items()}
-        details["conclusion"] = str(conclude(found.change).kind)
-        details["named"] = list(conclude(found.change).named)
     if found.drift is not None and found.causes:
         details["causes"] = {cause: _finite(found.drift.distances[cause].wasserstein) for cause in found.causes}
     return {name: value for name, value in details.items() if value is not None}

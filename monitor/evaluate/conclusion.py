@@ -101,8 +101,9 @@ def _weighed(counted: dict[str, float], noise: tuple[str, ...], direction: float
     first = max(groups, key=lambda group: groups[group])
     back = {cause: abs(part) for cause, part in counted.items() if part * direction < 0}
     against = tuple(_largest_first(back)) if sum(back.values()) > size * _AGAINST else ()
+    alone = groups[first] >= size * _ALONE
     if groups[first] > size * _MAINLY:
-        kind = Kind.ONE if groups[first] >= size * _ALONE and not against else Kind.MAINLY
+        kind = Kind.ONE if alone and not against else Kind.MAINLY
         towards = {cause: part for cause, part in towards.items() if _group(cause) == first}
     else:
         kind = Kind.SEVERAL

@@ -180,7 +180,7 @@ def _centroid_steps(runs: Runs) -> Steps:
         assert steps.relabelled is not None
         before = pools.image_scores(runs.baseline)[runs.pairing.baseline_window]
         steps = replace(steps, dropped=~np.isnan(before) & np.isnan(pools.image_scores(steps.relabelled)))
-    elif runs.pairing.samples and same_boxes(named, runs.current, runs.pairing).all():
+    elif named.truth is not None and len(named.truth) and same_boxes(named, runs.current, runs.pairing).all():
         steps = Steps(renamed=tuple(renamed.items()))  # the same labels by their boxes, whatever their numbers are
     else:
         steps = Steps(absent=(LABELS,), undivided=(LABELS,))

@@ -96,7 +96,7 @@ def _compared(baseline: ResultSet, current: ResultSet, pairing: Pairing) -> Iter
     if (by_prediction or (BlockKind.CLASSIFICATION in kinds and not confident)) and len(before):
         guess, other = baseline.prediction[before], current.prediction[after]
         below = _is(baseline, guess, UNCERTAIN) | _is(current, other, UNCERTAIN)
-        hidden = below if threshold_changes(baseline, current) else np.zeros_like(below)
+        hidden = below & any(key == MIN_SCORE for _, _, key, *_ in _changed(baseline, current))
         yield bool((guess == other)[~hidden].all())
 
 

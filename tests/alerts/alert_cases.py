@@ -16,7 +16,7 @@ from monitor.targets import Target, TargetKey
 
 BASELINE = BaselineFigures("pinned", 1_790_000_000.0, "f0", {"accuracy": 0.913, "mae": 1.5, "balanced_accuracy": 0.9})
 BLOCK = Block(7, "anomaly", BlockKind.ANOMALY, "K-means")
-CAUSES = ("model", "labels", "added", "removed")
+CAUSES = ("model", "labels", "thresholds", "added", "removed")
 TARGET = Target(TargetKey(1, 2, "int8", "testing"), "vibration-a", "classifier", {"team": "edge"})
 SUBJECT = Subject.target(TARGET, "https://monitor.example.com")
 

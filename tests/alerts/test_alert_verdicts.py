@@ -86,24 +86,25 @@ def test_threshold_by_metric(condition, run, expected):
 
 @given(
     metric=st.sampled_from(["accuracy", "mean_f1", "map"]),
-    parts=st.lists(PARTS, min_size=4, max_size=4),
+    parts=st.lists(PARTS, min_size=5, max_size=5),
     margin=st.integers(1, 60),
     recover=st.none() | st.integers(0, 59),
     pvalues=st.tuples(NOTHING | THOUSANDTHS, NOTHING | THOUSANDTHS),
     significance=NOTHING | st.integers(2, 500),
     drop=st.booleans(),
+    dropped=st.sampled_from([0, 0, 0, 3]),
 )
-def test_change(metric, parts, margin, recover, pvalues, significance, drop):
-    """Drop and rise: more than the margin, and significant or by its exactly known parts alone more than the margin."""
+def test_change(metric, parts, margin, recover, pvalues, significance, drop, dropped):
+    """Drop and rise: more than the margin, and significant, or by labels and thresholds alone, which the model does not go against."""
     known = {name: p / 1000 for name, p in zip(("total", "model"), pvalues, strict=True) if p is not None}
-    found = change(metric, 0.5, {name: part / 1000 for name, part in zip(CAUSES, parts, strict=True)}, pvalues=known)
+    found = change(metric, 0.5, {name: part / 1000 for name, part in zip(CAUSES, parts, strict=True)}, pvalues=known, dropped=dropped)
     run = detector(found.current) if metric == "map" else classifier(found.current)
     condition = (Drop if drop else Rise)(metric, margin / 1000, None if significance is None else significance / 1000)
     verdict = judge(rule(condition, None if recover is None else recover / 1000), run, compared(found))
 
-    model, labels, added, removed = (-part if drop else part for part in parts)
-    moved = model + labels if metric == "map" else model + labels + added + removed
-    exact = labels if metric == "map" else labels + removed
+    model, labels, thresholds, added, removed = (-part if drop else part for part in parts)
+    moved = model + labels + thresholds if metric == "map" else model + labels + thresholds + added + removed
+    exact = 0 if dropped or (labels + thresholds) * model < 0 else labels + thresholds
     p = pvalues[1] if metric == "map" else pvalues[0]
     believed = significance is None or (p is not None and p <= significance)
     yes = moved > margin and (believed or exact > margin)
@@ -126,11 +127,41 @@ def test_no_change_always_recovers(metric, margin, recover):
 
 def test_what_others_make_up_for_is_no_drop():
     """Relabelled samples that cost more than the margin fire only if the figure as a whole fell by more than it."""
-    made_up = judge(rule(Drop("accuracy", 0.03)), classifier(0.91), compared(change("accuracy", 0.9, {"labels": -0.05, "model": 0.06})))
-    fallen = judge(rule(Drop("accuracy", 0.03)), classifier(0.86), compared(change("accuracy", 0.9, {"labels": -0.05, "model": 0.01})))
+    made_up = judge(rule(Drop("accuracy", 0.03)), classifier(0.91), compared(change("accuracy", 0.9, {"labels": -0.05, "added": 0.06})))
+    fallen = judge(rule(Drop("accuracy", 0.03)), classifier(0.86), compared(change("accuracy", 0.9, {"labels": -0.05, "added": 0.01})))
 
     assert (("no", True), False) == (shown(made_up), made_up.exact)
     assert (("yes", False), True) == (shown(fallen), fallen.exact)
+
+
+@pytest.mark.parametrize(
+    ("parts", "others", "exact"),
+    [
+        ({"labels": -0.04}, {}, True),
+        ({"thresholds": -0.04}, {}, True),
+        ({"labels": -0.02, "thresholds": -0.02}, {}, True),
+        ({"labels": -0.04, "model": -0.01}, {}, True),
+        ({"labels": -0.05, "model": 0.01}, {}, False),
+        ({"labels": -0.04}, {"dropped": 2}, False),
+        ({"removed": -0.04}, {}, False),
+        ({"labels": -0.02, "removed": -0.02}, {}, False),
+    ],
+)
+def test_what_no_chance_explains(parts, others, exact):
+    """Labels and thresholds fire whatever p is: not with the model against them, nor over other windows; nor do removals."""
+    found = change("accuracy", 0.9, parts, pvalues={"total": 1.0}, **others)
+    verdict = judge(rule(Drop("accuracy", 0.03)), classifier(found.current), compared(found))
+
+    assert ("yes" if exact else "no", exact) == (str(verdict.answer), verdict.exact)
+
+
+def test_stored_change_without_thresholds():
+    """A change that was stored before thresholds were told apart is judged by what it has."""
+    old = change("accuracy", 0.9, {"labels": -0.04})
+    old = replace(old, causes={cause: part for cause, part in old.causes.items() if cause != "thresholds"})
+
+    assert ("yes", True) == (str((found := judge(rule(Drop("accuracy", 0.03)), classifier(0.86), compared(old))).answer), found.exact)
+    assert -0.04 == old.exact_change
 
 
 def test_noise_widens_the_recovery():
@@ -145,7 +176,7 @@ def test_noise_widens_the_recovery():
 
 def test_exactly_the_margin_is_not_more():
     """A change that is more than the margin only by binary rounding is not."""
-    labels = {"labels": -0.1, "removed": -0.2}
+    labels = {"labels": -0.1, "thresholds": -0.2}
     alone = judge(rule(Drop("accuracy", 0.3)), classifier(0.6), compared(change("accuracy", 0.9, labels)))
     moved = judge(rule(Drop("accuracy", 0.1, None)), classifier(0.8), compared(change("accuracy", 0.9, {"model": -0.1})))
 
@@ -155,7 +186,8 @@ def test_exactly_the_margin_is_not_more():
 
 def test_recovered_at_no_recovery():
     """With `recover: 0` a change of exactly the margin is over."""
-    found = judge(rule(Drop("accuracy", 0.3), 0.0), classifier(0.6), compared(change("accuracy", 0.9, {"labels": -0.1, "removed": -0.2})))
+    parts = {"labels": -0.1, "thresholds": -0.2}
+    found = judge(rule(Drop("accuracy", 0.3), 0.0), classifier(0.6), compared(change("accuracy", 0.9, parts)))
 
     assert ("no", True) == shown(found)
 

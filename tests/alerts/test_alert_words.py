@@ -63,7 +63,7 @@ GOLDEN: list[tuple[Condition, Evaluation, Comparison | None, str, str]] = [
         "Accuracy fell by 4.1 points",
         (
             "accuracy 0.913 → 0.872 (−4.1 points; p = 0.4): 0.0 on the 812 samples both runs share, −4.1 from changed labels: "
-            "the labels changed, not the model. Changed labels or removed samples alone exceed the margin: no sampling noise, "
+            "the labels changed, not the model. Changed labels alone exceed the margin: no sampling noise, "
             "so the p-value does not matter." + MARGIN + BASELINE
         ),
     ),
@@ -219,6 +219,110 @@ def test_verdict(condition, run, comparison, summary, description):
     assert description == words.description
 
 
+def said(parts: dict[str, float], metric: str = "accuracy", **others: object) -> str:
+    """The causes and the conclusion of a drop, as its description has them."""
+    rule = Rule("Own", Drop(metric, 0.03))
+    found = change(metric, 0.913, parts, **others)
+    run = detector(found.current) if metric == "map" else classifier(found.current)
+    words = explain.verdict(rule, SUBJECT, judge(rule, run, compared(found))).description
+    return words.split("): ", 1)[1].split(" The rule fires")[0]
+
+
+CAUSES: dict[str, tuple[dict[str, object], str]] = {
+    "noise is said so": (
+        {"parts": {"model": -0.015, "added": -0.04}, "pvalues": {"total": 0.002, "model": 0.4, "added": 0.001}},
+        "−1.5 on the 812 samples both runs share (within noise), −4.0 from 203 samples added since: the data changed, not the model.",
+    ),
+    "noise that is larger than the cause": (
+        {"parts": {"labels": -0.02, "added": -0.03}, "pvalues": {"total": 0.5, "model": 1.0, "added": 0.25}},
+        (
+            "0.0 on the 812 samples both runs share, −2.0 from changed labels, −3.0 from 203 samples added since (within noise): "
+            "the labels changed, not the model."
+        ),
+    ),
+    "removed samples may be noise": (
+        {"parts": {"removed": -0.05}, "removed": 200, "added": 0, "pvalues": {"total": 0.3, "model": 1.0, "removed": 0.3}},
+        "0.0 on the 812 samples both runs share, −5.0 from 200 samples removed since (within noise): every cause is within noise.",
+    ),
+    "removed samples that matter": (
+        {"parts": {"removed": -0.05}, "removed": 200, "added": 0, "pvalues": {"total": 0.001, "model": 1.0, "removed": 0.001}},
+        "0.0 on the 812 samples both runs share, −5.0 from 200 samples removed since: the data changed, not the model.",
+    ),
+    "added samples after a retraining": (
+        {"parts": {"model": 0.005, "added": -0.06}, "retrained": True, "pvalues": {"total": 0.001, "model": 0.6, "added": 0.0003}},
+        (
+            "+0.5 on the 812 samples both runs share (within noise), −6.0 from 203 samples added since: the data changed; "
+            "what the earlier model would have said of the added samples is not known."
+        ),
+    ),
+    "thresholds": (
+        {"parts": {"thresholds": -0.05}, "added": 0, "retrained": False, "pvalues": {"total": 1.0, "model": 1.0}},
+        (
+            "0.0 on the 812 samples both runs share, −5.0 from changed thresholds: the thresholds changed, not the model. "
+            "Changed thresholds alone exceed the margin: no sampling noise, so the p-value does not matter."
+        ),
+    ),
+    "labels and thresholds": (
+        {"parts": {"labels": -0.02, "thresholds": -0.025}, "added": 0, "pvalues": {"total": 1.0, "model": 1.0}},
+        (
+            "0.0 on the 812 samples both runs share, −2.0 from changed labels, −2.5 from changed thresholds: "
+            "mainly the thresholds changed. "
+            "Changed labels and changed thresholds alone exceed the margin: no sampling noise, so the p-value does not matter."
+        ),
+    ),
+    "relabelled and trained again": (
+        {"parts": {"labels": -0.16, "model": 0.125}, "added": 0, "retrained": True, "pvalues": {"total": 1.0, "model": 0.001}},
+        (
+            "+12.5 on the 812 samples both runs share, −16.0 from changed labels: "
+            "relabelled and trained again: the two cannot be told apart."
+        ),
+    ),
+    "one cause against another": (
+        {"parts": {"model": -0.06, "added": 0.025}, "pvalues": {"total": 0.001, "model": 0.001, "added": 0.02}},
+        ("−6.0 on the 812 samples both runs share, +2.5 from 203 samples added since: mainly the model changed, the data the other way."),
+    ),
+    "a renamed class": (
+        {"parts": {"model": -0.04}, "added": 0, "renamed": (("idle", "Idle"),), "pvalues": {"total": 0.001, "model": 0.001}},
+        "−4.0 on the 812 samples both runs share: the model changed, not the data. Class idle is now called Idle.",
+    ),
+    "labels that the earlier model never had": (
+        {"parts": {"labels": -0.04}, "added": 0, "kind": "classes", "dropped": 32, "pvalues": {"total": 1.0, "model": 1.0}},
+        (
+            "0.0 on the 812 samples both runs share, −4.0 from changed labels: the labels changed, not the model. "
+            "32 windows have labels the earlier model never had."
+        ),
+    ),
+    "one such label": (
+        {"parts": {"labels": -0.04}, "added": 0, "kind": "classes", "dropped": 1, "pvalues": {"total": 1.0, "model": 1.0}},
+        (
+            "0.0 on the 812 samples both runs share, −4.0 from changed labels: the labels changed, not the model. "
+            "1 window has a label the earlier model never had."
+        ),
+    ),
+    "labels that cannot be told from the model": (
+        {"parts": {"model": -0.04}, "added": 0, "kind": "verdicts", "undivided": ("labels",), "pvalues": {"total": 0.001, "model": 0.001}},
+        (
+            "−4.0 on the 812 samples both runs share: the model or the labels changed. "
+            "What the model and the labels did cannot be told apart."
+        ),
+    ),
+    "thresholds that cannot be told from the model": (
+        {"parts": {"model": -0.04}, "metric": "map", "undivided": ("thresholds",), "pvalues": {"total": 0.001, "model": 0.001}},
+        (
+            "−4.0 on the 812 images both runs share, 0.0 from 203 images added since: the model or its thresholds changed. "
+            "What the model and its thresholds did cannot be told apart. Judged is model + labels on the shared images: "
+            "added, removed and total also hold what the size of the set does to mAP."
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize(("given", "text"), CAUSES.values(), ids=CAUSES.keys())
+def test_causes(given, text):
+    """Each thing that can be said of causes: what is noise, what cannot be told apart, and what is a name and no change."""
+    assert text == said(**given)
+
+
 def test_details():
     """The numbers of a verdict as JSON values; what there is not is left out."""
     found = change("accuracy", 0.913, {"model": -0.002, "added": -0.039}, pvalues=P)
@@ -231,7 +335,7 @@ def test_details():
         "threshold": 0.03,
         "interval": [0.851, 0.891],
         "pvalue": 2e-6,
-        "causes": {"total": pytest.approx(-0.041), "model": -0.002, "labels": 0.0, "added": -0.039, "removed": 0.0},
+        "causes": {"total": pytest.approx(-0.041), "model": -0.002, "labels": 0.0, "thresholds": 0.0, "added": -0.039, "removed": 0.0},
     } == explain.verdict(rule, SUBJECT, judge(rule, FELL, compared(found))).details
     drift = Rule("Own", AnomalyDrift())
     alarm = judge(drift, FELL, compared(drifts=(drifted(2.5, data=True, pvalue=0.5),)))

@@ -113,12 +113,10 @@ def columns(run: Run, block: Block = CLASSIFIER, classes: Sequence[str] = ()) ->
     )
 
 
-def causes(
-    baseline: Run, current: Run, figure: Figure, judge: Judge, rejudge: Callable[[Window], Window] = lambda window: window
-) -> dict[str, float]:
+def causes(baseline: Run, current: Run, figure: Figure, judge: Judge, under: Run | None = None) -> dict[str, float]:
     """The change of a figure and its causes, absent where a figure does not exist; empty where a whole run has none.
 
-    `judge` gives the baseline's window under the current label, and `rejudge` such a one under the current thresholds.
+    `judge` gives the baseline's window under the current label; `under` are such ones under the current thresholds too.
     """
     shared = [
         number
@@ -142,7 +140,7 @@ def causes(
     result = {"total": f_c - f_b}
     if len(shared) < 30:
         return result
-    again = {number: [rejudge(window) for window in windows] for number, windows in judged.items()}
+    again = judged if under is None else under
     bb, bc, btc, cc = over(baseline, shared), over(judged, shared), over(again, shared), over(current, shared)
     if cc is not None and btc is not None:
         result["model"] = cc - btc
@@ -161,6 +159,14 @@ def accuracy(windows: Sequence[Window]) -> float | None:
     """Correct / scored."""
     scored = [window.correct for window in windows if window.correct != UNSCORED]
     return sum(scored) / len(scored) if scored else None
+
+
+def predicted(classes: Sequence[str], confidences: Sequence[float], min_score: float, score: float, anomaly: float | None) -> str:
+    """What an impulse predicts: an anomaly above the limit of its anomaly block, else the likeliest class, if it is likely enough."""
+    if anomaly is not None and score > anomaly:
+        return "anomaly"
+    best = max(range(len(classes)), key=lambda place: confidences[place])
+    return classes[best] if confidences[best] >= min_score else UNCERTAIN
 
 
 def mean_f1(windows: Sequence[Window]) -> float | None:

@@ -10,7 +10,7 @@ import change_oracle as oracle
 import numpy as np
 import pytest
 from change_oracle import DETECTOR, FOMO, LABELS, QUIET, REGRESSION, Run, Window, by_metric, classified, columns, detector_run, worse
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from strategies import CLASSIFIER
 
@@ -18,7 +18,7 @@ from monitor.evaluate.change import CAUSES, Change, ThresholdChange, changes
 from monitor.evaluate.detection import detection
 from monitor.evaluate.quality import quality
 from monitor.evaluate.regression import regression
-from monitor.results import CORRECT, UNCERTAIN, UNSCORED, WRONG, Block, BlockKind, FomoCounts, Points, ResultSet
+from monitor.results import CORRECT, UNCERTAIN, UNSCORED, WRONG, Block, BlockKind, Confidences, FomoCounts, Points, ResultSet
 
 close = partial(pytest.approx, rel=0, abs=1e-12)
 
@@ -434,3 +434,366 @@ def test_images_without_dimensions() -> None:
 
     assert close(detection(run, None)[0].map["0.50:0.95"] - change.baseline) == joined.causes["labels"] != 0
     assert joined.causes["model"] == 0
+
+
+# Known labels, renamed classes, and labels the earlier model never had.
+
+LATENT = {number: np.random.default_rng(number).dirichlet([1, 1, 1]) for number in range(60)}
+
+
+def with_scores(
+    run: Run, min_score: float, scores: Mapping[int, np.ndarray] = LATENT, classes: tuple[str, ...] = LABELS, anomaly: float | None = None
+) -> ResultSet:
+    """The run with these confidences, and the predictions that they give under a threshold.
+
+    With `anomaly`, of an impulse with such a block, whose scores are the samples' numbers / 60.
+    """
+    judged = {}
+    for number, (window,) in run.items():
+        judged[number] = [classified(window.label, oracle.predicted(classes, scores[number], min_score, number / 60, anomaly))]
+    found = columns(judged, replace(CLASSIFIER, thresholds={"min_score": min_score}), classes)
+    values = np.array([scores[number] for number in sorted(run)])
+    found = replace(found, confidences={CLASSIFIER.id: Confidences(classes, values)})
+    if anomaly is None:
+        return found
+    block = replace(ANOMALY, thresholds={"min_anomaly_score": anomaly})
+    return replace(found, blocks=(*found.blocks, block), anomaly={block.id: np.array(sorted(run)) / 60})
+
+
+ANOMALY = Block(8, "anomaly", BlockKind.ANOMALY, "K-means")
+
+
+@pytest.mark.parametrize("known_by", ["block", "class", "scored"])
+def test_relabelled_to_anomaly(known_by: str) -> None:
+    """A window relabelled to `anomaly`, which the model knows by its anomaly block, a class or another window, is a change of labels."""
+    relabelled = {**QUIET, **{number: [replace(QUIET[number][0], label="anomaly", correct=WRONG)] for number in range(1, 9)}}
+    extra = {99: [classified("anomaly", "ant")]} if known_by == "scored" else {}
+    classes = (*LABELS, "anomaly") if known_by == "class" else LABELS
+    before, after = columns({**QUIET, **extra}, classes=classes), columns({**relabelled, **extra}, classes=classes)
+    if known_by == "block":
+        before, after = (replace(side, blocks=(*side.blocks, ANOMALY)) for side in (before, after))
+
+    for change in by_metric(before, after, 1).values():
+        assert change.causes["labels"] == change.causes["total"] != 0
+        assert change.causes["model"] == change.causes["thresholds"] == 0
+        assert change.dropped == 0
+        assert change.pvalues["model"] == 1.0
+
+
+def renamed_run(run: Run, old: str, new: str) -> Run:
+    """The run with a class under another name in labels and predictions."""
+    names = {old: new}
+    return {
+        number: [replace(w, label=names.get(w.label, w.label), prediction=names.get(w.prediction, w.prediction)) for w in windows]
+        for number, windows in run.items()
+    }
+
+
+def test_a_renamed_class_changes_nothing() -> None:
+    """A class that model and labels have under another name is the same class: no cause, and the new name is told."""
+    before, after = columns(QUIET, classes=LABELS), columns(renamed_run(QUIET, "cat", "Cat"), classes=("Cat", "ant", "bee"))
+
+    for change in by_metric(before, after, 1).values():
+        assert dict(change.causes) == dict.fromkeys(CAUSES, 0.0)
+        assert change.renamed == (("cat", "Cat"),)
+        assert change.dropped == 0
+        assert change.pvalues["total"] == 1.0
+
+
+def test_a_renamed_class_and_a_worse_model() -> None:
+    """What a model does beside the renaming is the model's, as if nothing had been renamed."""
+    plain = by_metric(columns(QUIET, classes=LABELS), columns(worse(QUIET, 5), classes=LABELS), 1)
+    after = columns(renamed_run(worse(QUIET, 5), "cat", "Cat"), classes=("Cat", "ant", "bee"))
+
+    renamed = by_metric(columns(QUIET, classes=LABELS), after, 1)
+
+    for metric, change in renamed.items():
+        assert close(dict(plain[metric].causes)) == dict(change.causes)
+        assert close(dict(plain[metric].pvalues)) == dict(change.pvalues)
+
+
+def test_a_label_renamed_without_a_retraining() -> None:
+    """Where the model still has the old name, other labels are a change of labels: Studio no longer scores them."""
+    relabelled = {n: [replace(w, label="Cat", correct=UNSCORED) if w.label == "cat" else w for w in ws] for n, ws in QUIET.items()}
+
+    change = by_metric(columns(QUIET, classes=LABELS), columns(relabelled, classes=LABELS), 1)["accuracy"]
+
+    assert change.renamed == ()
+    assert change.causes["model"] == 0
+    assert change.dropped == 20
+    assert change.exact_change is None
+
+
+@pytest.mark.parametrize(("kept", "renamed"), [(19, False), (1, True)])
+def test_almost_without_exception(kept: int, renamed: bool) -> None:
+    """One window of 60 that went elsewhere leaves a renaming one; a third of them does not."""
+    run: Run = {number: [classified(LABELS[number % 2], LABELS[number % 2])] for number in range(120)}
+    after = renamed_run(run, "bee", "Bee")
+    after |= {2 * number + 1: [classified("ant", "ant")] for number in range(kept)}
+
+    change = by_metric(columns(run, classes=LABELS), columns(after, classes=("Bee", "ant", "cat")))["accuracy"]
+
+    assert (change.renamed == (("bee", "Bee"),)) is renamed
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        pytest.param({"cat": ("cat a", "cat b")}, id="split"),
+        pytest.param({"cat": ("pet",), "bee": ("pet",)}, id="merged"),
+    ],
+)
+def test_split_and_merged_classes(names: dict[str, tuple[str, ...]]) -> None:
+    """Windows with labels the earlier model never had drop out of the step, which is then neither exact nor tested with them."""
+
+    def after(number: int, name: str) -> str:
+        return names.get(name, (name,))[number % len(names.get(name, (name,)))]
+
+    current = {n: [replace(w, label=after(n, w.label), prediction=after(n, w.prediction)) for w in windows] for n, windows in QUIET.items()}
+    current = {n: [replace(w, correct=int(w.label == w.prediction)) for w in windows] for n, windows in current.items()}
+    classes = tuple(sorted({after(n, name) for n in (0, 1) for name in LABELS}))
+
+    change = by_metric(columns(QUIET, classes=LABELS), columns(current, classes=classes), 1)["accuracy"]
+
+    lost = [n for n, (w,) in QUIET.items() if w.label in names]
+    assert change.dropped == len(lost)
+    assert change.exact_change is None
+    assert change.pvalues["model"] == 1.0  # on the other windows nothing changed
+    left = [w.correct for n, (w,) in QUIET.items() if n not in lost]
+    assert close(sum(left) / len(left) - change.baseline) == change.causes["labels"]
+    assert close(change.causes["total"]) == sum(change.causes[cause] for cause in CAUSES if cause != "total")
+
+
+# Thresholds.
+
+
+@st.composite
+def rescored(draw: st.DrawFn) -> tuple[ResultSet, ResultSet, dict[str, float], dict[str, float]]:
+    """Two runs of 45 samples with confidences, other thresholds, labels and scores; and their causes by loops, for both metrics."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    retrained, relabelled = draw(st.booleans()), draw(st.sampled_from([0.0, 0.2]))
+    limits = draw(st.tuples(*[st.sampled_from([0.4, 0.5, 0.6, 0.7])] * 2))
+    anomalies = draw(st.none() | st.tuples(*[st.sampled_from([0.5, 0.7, 0.9])] * 2))
+    numbers = rng.permutation(60)[:48].tolist()
+    scores = {n: rng.dirichlet([0.6, 0.6, 0.6]) for n in range(60)}
+    other = {n: rng.dirichlet([0.6, 0.6, 0.6]) if retrained and rng.random() < 0.4 else scores[n] for n in range(60)}
+    label = {n: LABELS[int(np.argmax(scores[n]))] if rng.random() < 0.8 else LABELS[rng.integers(3)] for n in range(60)}
+    new = {n: LABELS[rng.integers(3)] if rng.random() < relabelled else label[n] for n in range(60)}
+    runs = [{n: [Window(label[n])] for n in numbers[:45]}, {n: [Window(new[n])] for n in numbers[3:]}]
+    sides = anomalies or (None, None)
+    before = with_scores(runs[0], limits[0], scores, LABELS, sides[0])
+    after = with_scores(runs[1], limits[1], other, LABELS, sides[1])
+
+    def outputs(run: Run, values: Mapping[int, np.ndarray], limit: float, anomaly: float | None) -> Run:
+        return {n: [classified(w.label, oracle.predicted(LABELS, values[n], limit, n / 60, anomaly)) for w in ws] for n, ws in run.items()}
+
+    plain = outputs(runs[0], scores, limits[0], sides[0]), outputs(runs[1], other, limits[1], sides[1])
+    under = outputs({n: [Window(new[n])] for n in numbers}, scores, limits[1], sides[1])
+    by_label = oracle.by_class(plain[0], LABELS, anomaly_block=anomalies is not None)
+    found = []
+    for figure in (oracle.accuracy, oracle.mean_f1):
+        found.append(oracle.causes(*plain, figure, by_label, under=under))
+    return before, after, *found
+
+
+@given(rescored())
+def test_changed_thresholds_are_a_cause(runs: tuple[ResultSet, ResultSet, dict[str, float], dict[str, float]]) -> None:
+    """Predictions made anew from confidences and anomaly scores give the part of thresholds; all parts add up."""
+    before, after, *expected = runs
+
+    found = by_metric(before, after)
+
+    for metric, causes in zip(("accuracy", "mean_f1"), expected, strict=True):
+        check_against_oracle(found.get(metric), causes)
+
+
+def test_only_a_threshold_changed() -> None:
+    """A higher `min_score` alone is thresholds and nothing else, and no other model."""
+    for change in by_metric(with_scores(QUIET, 0.4), with_scores(QUIET, 0.7), 1).values():
+        assert change.causes["thresholds"] == change.causes["total"] < 0
+        assert change.causes["model"] == change.causes["labels"] == 0
+        assert change.retrained is False
+        assert change.exact_change == change.causes["thresholds"]
+
+
+def test_only_a_tolerance_changed() -> None:
+    """A smaller tolerance alone is thresholds and nothing else."""
+    run: Run = {n: [Window("5", str(5 + n % 7), CORRECT)] for n in range(60)}
+    narrow = replace(REGRESSION, thresholds={"max_error": 3.5})
+    wide = replace(REGRESSION, thresholds={"max_error": 5.0})
+
+    change = by_metric(columns(run, wide), columns(run, narrow), 1)["accuracy"]
+
+    assert close(-16 / 60) == change.causes["thresholds"] == change.causes["total"]
+    assert change.causes["model"] == change.causes["labels"] == 0
+    assert change.retrained is False
+
+
+def test_predictions_that_come_about_in_another_way() -> None:
+    """Where the baseline's predictions are not what its threshold makes of its confidences, a retraining holds the thresholds too."""
+    odd = with_scores(QUIET, 0.4)
+    odd = replace(odd, prediction=np.roll(odd.prediction, 1))
+    scores = {number: values[::-1] for number, values in LATENT.items()}
+
+    for change in by_metric(odd, with_scores(QUIET, 0.6, scores), 1, trained=(1.0, 2.0)).values():
+        assert "thresholds" not in change.causes
+        assert change.undivided == ("thresholds",)
+        assert close(change.causes["total"]) == change.causes["model"]
+
+
+@pytest.mark.parametrize("trained", [(1.0, 1.0), (1.0, 2.0)])
+def test_boxes_below_an_old_threshold(trained: tuple[float, float]) -> None:
+    """A lower `min_score` shows boxes nobody had seen: thresholds, if all others are the same and so is the training; else undivided."""
+    rng = np.random.default_rng(3)
+    run = detector_run(rng, range(60), 0.9)
+    low, high = (replace(DETECTOR, thresholds={"min_score": limit}) for limit in (0.3, 0.6))
+    seen = {n: [replace(w, detections=tuple(d for d in w.detections if d[1] >= 0.6)) for w in ws] for n, ws in run.items()}
+    all_of_them = {n: [replace(w, detections=tuple(d for d in w.detections if d[1] >= 0.3)) for w in ws] for n, ws in run.items()}
+
+    lowered = by_metric(columns(seen, high), columns(all_of_them, low), 1, trained)["map"]
+    raised = by_metric(columns(all_of_them, low), columns(seen, high), 1, trained)["map"]
+
+    assert raised.causes["thresholds"] == raised.causes["total"] == raised.judged_change < 0
+    assert raised.causes["model"] == raised.causes["labels"] == 0
+    if trained == (1.0, 1.0):
+        assert lowered.causes["thresholds"] == lowered.causes["total"] > 0
+        assert lowered.causes["model"] == 0
+        assert lowered.retrained is False
+    else:
+        assert "thresholds" not in lowered.causes
+        assert lowered.causes["model"] == lowered.causes["total"]
+        assert lowered.undivided == ("thresholds",)
+
+
+def test_a_threshold_that_no_run_tells_of() -> None:
+    """Other predictions from the same confidences are no other model, whatever made them."""
+    before = with_scores(QUIET, 0.4)
+    after = replace(with_scores(QUIET, 0.7), blocks=before.blocks)
+
+    for change in by_metric(before, after, 1).values():
+        assert change.undivided == ("thresholds",)
+        assert "thresholds" not in change.causes
+        assert change.retrained is False
+
+
+def test_changed_texts_are_named() -> None:
+    """A threshold that is a text is named with both values, and makes the thresholds undivided where the model changed too."""
+    run = columns(QUIET)
+    after = replace(columns(worse(QUIET)), blocks=(replace(CLASSIFIER, texts={"aggregation": "max"}),))
+    run = replace(run, blocks=(replace(CLASSIFIER, texts={"aggregation": "mean"}),))
+
+    found = by_metric(run, after)["accuracy"]
+    assert found.thresholds == (ThresholdChange("Classifier", "aggregation", "mean", "max"),)
+    assert found.undivided == ("thresholds",)
+
+
+# Studio's verdict.
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        Block(9, "anomaly", BlockKind.ANOMALY),
+        Block(9, "keras-visual-anomaly", BlockKind.VISUAL_ANOMALY),
+        Block(9, "keras-freeform", BlockKind.UNKNOWN),
+        DETECTOR,
+        FOMO,
+    ],
+    ids=lambda block: block.type,
+)
+def test_verdicts_that_only_studio_can_give(block: Block) -> None:
+    """Of other kinds accuracy is what Studio calls correct; labels that changed cannot be told from the model, and are not there."""
+    verdicts: Run = {n: [Window("no anomaly", "no anomaly", CORRECT)] for n in range(60)}
+    current = {n: [Window("anomaly", "no anomaly", WRONG) if n < 6 else w for w in ws] for n, ws in verdicts.items()}
+
+    relabelled = by_metric(columns(verdicts, block), columns(current, block), 1)["accuracy"]
+    failing = {n: [replace(w, correct=WRONG if n < 6 else CORRECT) for w in ws] for n, ws in verdicts.items()}
+    other = by_metric(columns(verdicts, block), columns(failing, block), 1)["accuracy"]
+
+    for change in (relabelled, other):
+        assert dict(change.causes) == close({"total": -0.1, "model": -0.1, "thresholds": 0.0, "added": 0.0, "removed": 0.0})
+        assert change.pvalues["model"] < 0.05
+    assert relabelled.undivided == ("labels",)
+    assert other.undivided == ()
+    assert relabelled.exact_change is None
+
+
+# FOMO's class numbers.
+
+
+def numbered(numbers: Mapping[str, int], found: float, seed: int, boxes: bool = True) -> ResultSet:
+    """60 images with one to three objects of two classes at fixed places, of which some are found; `numbers` are Studio's."""
+    run = {}
+    rng = np.random.default_rng(seed)
+    for number in range(60):
+        place = np.random.default_rng(number)
+        objects = [(str(place.choice(sorted(numbers))), *map(float, place.integers(0, 80, 2))) for _ in range(place.integers(1, 4))]
+        truth = tuple((name, x, y, 20.0, 20.0) for name, x, y in objects)
+        points = tuple((numbers[name], (x + 10) / 100, (y + 10) / 100) for name, x, y in objects)
+        run[number] = [Window(truth=truth if boxes else (), true_points=points, points=tuple(p for p in points if rng.random() < found))]
+    return columns(run, FOMO)
+
+
+@pytest.mark.parametrize(("first", "second"), [({"cup": 1, "jar": 2}, {"cup": 2, "jar": 3}), ({"cup": 1, "jar": 2}, {"cup": 2, "jar": 1})])
+def test_class_numbers_of_another_training(first: dict[str, int], second: dict[str, int]) -> None:
+    """Numbers that shift or swap change no label: they are matched by the names of the labelled boxes."""
+    same = by_metric(numbered(first, 0.9, 1), numbered(first, 0.7, 2), 1)["mean_f1"]
+    shifted = by_metric(numbered(first, 0.9, 1), numbered(second, 0.7, 2), 1)["mean_f1"]
+
+    assert shifted.causes["labels"] == 0
+    assert shifted.causes["model"] == shifted.causes["total"] == same.causes["total"] < 0
+    assert shifted.undivided == ()
+
+
+def test_class_numbers_without_names() -> None:
+    """Without boxes nobody can tell what a number is: no split into labels and model, unless the training is the same."""
+    sides = numbered({"cup": 1, "jar": 2}, 0.9, 1, boxes=False), numbered({"cup": 2, "jar": 3}, 0.7, 2, boxes=False)
+
+    unknown = by_metric(*sides, 1, trained=(1.0, 2.0))["mean_f1"]
+    same = by_metric(sides[0], numbered({"cup": 1, "jar": 2}, 0.7, 2, boxes=False), 1, trained=(1.0, 1.0))["mean_f1"]
+
+    assert "labels" not in unknown.causes
+    assert unknown.undivided == ("labels",)
+    assert unknown.causes["model"] == unknown.causes["total"] != 0
+    assert same.causes["labels"] == 0
+    assert same.undivided == ()
+
+
+def test_a_class_that_sorts_first_was_added() -> None:
+    """A new class moves the numbers of all others by one, which is no change of labels, and no reason for an alert."""
+    one, two = {"cup": 1}, {"cup": 2}
+    before, after = numbered(one, 1.0, 1), numbered(two, 0.97, 2)
+
+    change = by_metric(before, after, 1)["mean_f1"]
+
+    assert change.causes["labels"] == 0
+    assert -0.05 < change.causes["model"] == change.causes["total"] < 0
+
+
+@given(two_runs("points"), st.permutations([1, 2]))
+@settings(max_examples=20)
+def test_numbers_are_only_names(runs: tuple[Run, Run], numbers: list[int]) -> None:
+    """Whatever numbers the other training gives, causes are those under one numbering, where boxes say the names."""
+    assume(all(run for run in runs))
+
+    def boxed(run: Run, of: list[int]) -> Run:
+        """One labelled box at each centroid; the centroid and the predictions with the numbers of a training."""
+        return {
+            n: [
+                replace(
+                    w,
+                    truth=tuple((f"class {k}", x * 100 - 1, y * 100 - 1, 2.0, 2.0) for k, x, y in w.true_points),
+                    true_points=tuple((of[k - 1], x, y) for k, x, y in w.true_points),
+                    points=tuple((of[k - 1], x, y) for k, x, y in w.points),
+                )
+                for w in windows[:1]
+            ]
+            for n, windows in run.items()
+        }
+
+    before, after = ({n: windows[:1] for n, windows in run.items()} for run in runs)
+    expected = oracle.causes(before, after, oracle.image_f1, oracle.by_points)
+    change = by_metric(columns(boxed(before, [1, 2]), FOMO), columns(boxed(after, numbers), FOMO)).get("mean_f1")
+
+    assume(change is None or "labels" not in change.undivided)
+    check_against_oracle(change, expected)

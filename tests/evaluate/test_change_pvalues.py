@@ -92,6 +92,50 @@ def test_total_takes_the_tests_that_go_its_way() -> None:
     assert alone.pvalues["total"] == alone.pvalues["added"]
 
 
+def test_which_samples_left_is_a_draw() -> None:
+    """Removed samples are held against the shared ones in the baseline, by the hypergeometric law."""
+    current = {number: windows for number, windows in QUIET.items() if number >= 12}
+
+    change = by_metric(columns(QUIET), columns(current), 1)["accuracy"]
+
+    right = {number: window.correct for number, (window,) in QUIET.items()}
+    law = stats.hypergeom(60, sum(right.values()), 12)
+    hits = sum(right[number] for number in range(12))
+    expected = 2 * min(law.cdf(hits - 1) + law.pmf(hits) / 2, law.sf(hits) + law.pmf(hits) / 2)
+    assert change.causes["removed"] != 0
+    assert change.pvalues["removed"] == pytest.approx(min(1, expected), rel=1e-9)
+    assert change.pvalues["total"] == change.pvalues["removed"]
+
+
+def test_each_of_three_tests_is_paid_for() -> None:
+    """Where model, added and removed all moved the figure, the smallest fitting p counts three times."""
+    current = {number: windows for number, windows in worse(QUIET, 9).items() if number >= 13}
+    current |= {100 + number: [classified("ant", "bee")] for number in range(15)}
+
+    change = by_metric(columns(QUIET), columns(current), 1)["accuracy"]
+
+    tests = {cause: p for cause, p in change.pvalues.items() if cause != "total"}
+    assert tests.keys() == {"model", "added", "removed"}
+    assert all(change.causes[cause] for cause in tests)
+    fitting = [p for cause, p in tests.items() if change.causes[cause] < 0]
+    assert change.pvalues["total"] == 3 * min(fitting) < 0.01
+
+
+@pytest.mark.parametrize("samples", [60, 200])
+def test_deleting_half_of_a_quiet_set_is_no_alarm(samples: int) -> None:
+    """Which half of the samples left says nothing: p of the total is 0.01 or less no more often than that."""
+    rng = np.random.default_rng(samples)
+    repeats = 300
+    alarms = 0
+    for _ in range(repeats):
+        run = {number: [classified("ant", "ant" if rng.random() < 0.9 else "bee")] for number in range(samples)}
+        kept = set(rng.permutation(samples)[: samples // 2].tolist())
+        change = by_metric(columns(run), columns({n: windows for n, windows in run.items() if n in kept}), 1)["accuracy"]
+        alarms += change.pvalues["total"] <= 0.01
+
+    assert alarms <= stats.binom.ppf(0.999, repeats, 0.01)
+
+
 def test_labels_alone_are_no_matter_of_chance() -> None:
     """Where only labels changed no test speaks for the total, and the exact part is all of it."""
     relabelled = {number: [replace(QUIET[number][0], label="cat", correct=WRONG)] for number in (1, 4, 10, 13)}

@@ -47,7 +47,7 @@ explained = selector(**IMPULSE, variant="$variant", category="$category", metric
 PAGE = "${monitor}/targets/${project}-${impulse}-${variant}-${category}"
 """The target's page at the monitor itself."""
 
-CAUSES = {"model": BLUE, "labels": PURPLE, "added": ORANGE, "removed": GREY, "total": WHITE}
+CAUSES = {"model": BLUE, "labels": PURPLE, "thresholds": YELLOW, "added": ORANGE, "removed": GREY, "total": WHITE}
 """Colours without a verdict: a change may be for the better."""
 DROP = [(None, WHITE), (-1, RED), (-0.03, ORANGE), (-0.01, WHITE), (0.01, GREEN)]
 P_VALUE = [(None, WHITE), (0, RED), (0.01, ORANGE), (0.05, GREEN)]
@@ -230,7 +230,7 @@ def _headline() -> list[PanelBuilder]:
     headline = colored(headline, {"Flagged": YELLOW})
     causes = timeseries(
         "Causes of the change of $metric",
-        "What the change from the baseline is due to: the model on the same samples, other labels, samples added, samples removed. "
+        "What the change from the baseline is due to: the model on the same samples, other labels, other thresholds, samples added, samples removed. "
         "They add up to the total.",
         query("A", f"max by (cause) ({explained('edge_impulse_change_ratio', cause_not='total')})", "{{cause}}"),
         query("B", f"max by (cause) ({explained('edge_impulse_change_ratio', cause='total')})", "{{cause}}"),
@@ -254,7 +254,7 @@ def _headline() -> list[PanelBuilder]:
         "Could it be chance?",
         "Each figure's change from the baseline by cause, and its p-value: how likely one at least as large is by the choice of "
         "samples alone. "
-        "0.01 or less fires the default alerts where the drop is beyond their margin. Labels and removed are exact and have none.",
+        "0.01 or less fires the default alerts where the drop is beyond their margin. Labels and thresholds are exact and have none.",
         query("A", f"sort({per('metric, cause', 'edge_impulse_change_ratio')})", table=True),
         query("B", per("metric, cause", "edge_impulse_change_pvalue"), table=True),
         width=6,
