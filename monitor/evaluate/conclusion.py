@@ -12,6 +12,7 @@ BELIEVED = 0.1
 """The largest p-value at which a cause is named: a larger one is within noise."""
 
 _ALONE, _MAINLY = 0.75, 0.5  # parts of a change from which one cause explains it by itself, or most of it
+_BESIDE = 0.25  # of what moved the figure: labels and thresholds beside the largest cause, from which that one is not named alone
 _AGAINST = 0.25  # of what moved the figure: what moved it back, from which it is worth a word
 
 
@@ -102,7 +103,9 @@ def _weighed(counted: dict[str, float], noise: tuple[str, ...], direction: float
     back = {cause: abs(part) for cause, part in counted.items() if part * direction < 0}
     against = tuple(_largest_first(back)) if sum(back.values()) > size * _AGAINST else ()
     alone = groups[first] >= size * _ALONE
-    if groups[first] > size * _MAINLY:
+    # What may be chance (p up to 0.1) is not named in place of a sizeable part that certainly was no chance.
+    certain = sum(part for group, part in groups.items() if group != first and group in (LABELS, THRESHOLDS))
+    if groups[first] > size * _MAINLY and certain <= size * _BESIDE:
         kind = Kind.ONE if alone and not against else Kind.MAINLY
         towards = {cause: part for cause, part in towards.items() if _group(cause) == first}
     else:

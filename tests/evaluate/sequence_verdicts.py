@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sequences import World
 
-from monitor.alerts.rules import Drop, Rule
+from monitor.alerts.rules import Drop, Rule, Subject
 from monitor.alerts.verdicts import Answer, Verdict, judge
 from monitor.evaluate.change import ACCURACY
 from monitor.evaluate.comparison import BaselineFigures, compare
@@ -14,9 +14,11 @@ from monitor.evaluate.figures import Evaluation
 from monitor.evaluate.quality import quality
 from monitor.evaluate.regression import regression
 from monitor.results import ResultSet
+from monitor.targets import Target, TargetKey
 
 MARGIN = 0.03
 RULE = Rule("EdgeImpulseAccuracyRegressed", Drop(ACCURACY, MARGIN, 0.01))
+SUBJECT = Subject.target(Target(TargetKey(1, 2, "int8", "testing"), "vibration-a", "classifier"))
 BASELINE = BaselineFigures("pinned", 1_790_000_000.0, "baseline")
 
 
