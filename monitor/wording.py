@@ -133,6 +133,8 @@ def conclusion(change: Change) -> str:
     if found.kind in _NO_CAUSE:
         few = found.kind is Kind.UNKNOWN and change.causes.keys() == {TOTAL}
         return "the runs share too few samples to tell the cause" if few else _NO_CAUSE[found.kind]
+    if found.kind is Kind.INSEPARABLE:
+        return f"{'several causes, some against each other; ' if found.against else ''}{_INSEPARABLE}"
     names = list(dict.fromkeys(_who(cause, change) for cause in found.named))
     more = ""
     if ADDED in found.named and change.retrained:
@@ -166,8 +168,8 @@ _NO_CAUSE = {
     Kind.UNKNOWN: "the cause cannot be told",
     Kind.NOISE: "every cause is within noise",
     Kind.CANCEL: "the causes cancel each other",
-    Kind.INSEPARABLE: "relabelled and trained again: the two cannot be told apart",
 }
+_INSEPARABLE = "relabelled and trained again: the two cannot be told apart"
 _DATA = "the data"
 _NAMES_OF_CAUSES = {MODEL: "the model", LABELS: "the labels", THRESHOLDS: "the thresholds", ADDED: _DATA, REMOVED: _DATA}
 

@@ -86,7 +86,8 @@ def _inseparable(parts: dict[str, float], noise: tuple[str, ...], direction: flo
     towards = sum(part for part in rest.values() if part * direction > 0)
     if rest and abs(towards) > max(both * direction, 0.0) / abs(direction or 1.0):
         return _weighed(rest, noise, direction)
-    return Conclusion(Kind.INSEPARABLE, (LABELS, MODEL), tuple(cause for cause in noise if cause != MODEL))
+    against = tuple(_largest_first({cause: abs(part) for cause, part in rest.items() if part * direction < 0}))
+    return Conclusion(Kind.INSEPARABLE, (LABELS, MODEL), tuple(cause for cause in noise if cause != MODEL), against)
 
 
 def _weighed(counted: dict[str, float], noise: tuple[str, ...], direction: float) -> Conclusion:

@@ -114,6 +114,11 @@ OTHER = dataclasses.replace(KMEANS, thresholds={"min_anomaly_score": 1.5, "more"
                 "threshold more of block K-means (7) was not set and is 2",
             ],
         ),
+        (
+            (CLASSIFIER, dataclasses.replace(KMEANS, texts={"anomaly_scoring_aggregation_method": "mean"})),
+            (None, None),
+            ["threshold anomaly_scoring_aggregation_method of block K-means (7) was not set and is mean"],
+        ),
     ],
 )
 def test_notes(blocks: tuple[Block, ...], trained: tuple[float | None, float | None], expected: list[str]) -> None:

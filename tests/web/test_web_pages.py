@@ -148,7 +148,7 @@ async def test_causes_against_each_other(service: Service) -> None:
     zero = next(float(attrs["x1"] or "") for tag, attrs in shown.tags if tag == "line" and attrs["class"] == "axis")
     size = sum(abs(causes[str(rect["class"])]) for rect in rects)
 
-    assert "several causes, some against each other" in shown.text
+    assert "several causes, some against each other; relabelled and trained again: the two cannot be told apart" in shown.text
     assert {"model", "labels", "added", "removed"} == {rect["class"] for rect in rects}
     for rect in rects:
         value, x, width = causes[str(rect["class"])], float(rect["x"] or ""), float(rect["width"] or "")
