@@ -77,7 +77,7 @@ class Effort(NamedTuple):
     years: int
 
 
-QUICK, USUAL, FULL = Effort(20, 40, 40), Effort(150, 1500, 400), Effort(400, 8000, 2000)
+QUICK, USUAL, FULL = Effort(20, 40, 40), Effort(150, 1500, 300), Effort(400, 8000, 2000)
 AT_ONCE = 20  # cases
 
 

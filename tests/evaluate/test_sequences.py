@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from sequence_truth import truth, unchanged_outputs
 from sequence_verdicts import RULE, SUBJECT, verdict
-from sequences import OPERATIONS, World, classifier, regression
+from sequences import OPERATIONS, World, classifier, regression, relabel_and_learn
 
 from monitor.alerts import explain
 from monitor.evaluate.change import ACCURACY, CAUSES, Change, changes
-from monitor.evaluate.conclusion import conclude
+from monitor.evaluate.conclusion import Kind, conclude
 
 Make = Callable[[np.random.Generator], World]
 
@@ -109,6 +109,28 @@ def test_words_blame_nothing_that_was_not_done(make: Make) -> None:
         if unchanged_outputs(before, after):
             assert "he model changed" not in text, name
             assert "the model or" not in text, name
+
+
+def test_labels_that_were_learnt() -> None:
+    """Where windows get other labels and the next training learns them, words do not tell labels and model apart."""
+    rng = np.random.default_rng(1)
+    before = classifier(rng, 300)
+    after = relabel_and_learn(before, rng, 0.1)
+
+    found = verdict(before, after, 1).change
+
+    assert found is not None
+    assert pytest.approx(-0.1, rel=0, abs=ROUNDING) == found.causes["labels"]
+    assert found.causes["model"] > 0.05
+    assert conclude(found).kind is Kind.INSEPARABLE
+
+
+def test_what_is_certain_is_not_left_out() -> None:
+    """A threshold that took 4 points is named beside new samples that took some more, which may be chance."""
+    parts = {"total": -0.09, "thresholds": -0.04, "added": -0.05, "model": 0.0, "labels": 0.0, "removed": 0.0}
+    change = Change(ACCURACY, 0.9, 0.81, parts, {"added": 0.04, "model": 1.0})
+
+    assert (Kind.SEVERAL, ("added", "thresholds")) == (conclude(change).kind, conclude(change).named)
 
 
 @pytest.fixture(scope="module")
