@@ -1,7 +1,7 @@
 """How often an alert names the right cause, and how often a quiet target alarms, on generated sequences of result sets.
 
 `python -m tests.benchmarks causes [words] [quiet] [--quick | --full]`; without names, both tables. Both are of the default
-rule: accuracy down by more than 0.03 with p <= 0.01. `--quick` takes about a minute, `--full` about half an hour.
+rule: accuracy down by more than 0.03 with p <= 0.01. `--quick` takes about a minute, `--full` an hour or more.
 
 words  One real cause of a size, and with it what happens anyway: another training (accuracy of the same samples moves by 1.5
        points, standard deviation) and one sample in five replaced by another. Of the alarms: how many name that cause, how many
@@ -77,7 +77,7 @@ class Effort(NamedTuple):
     years: int
 
 
-QUICK, USUAL, FULL = Effort(20, 40, 40), Effort(150, 1500, 300), Effort(400, 8000, 2000)
+QUICK, USUAL, FULL = Effort(20, 40, 40), Effort(150, 5000, 300), Effort(400, 20000, 1000)
 AT_ONCE = 20  # cases
 
 
