@@ -75,7 +75,7 @@ async def test_first_run_is_the_baseline(service: Service) -> None:
     await service.pulled(GESTURES)
     first = (await runs(service))[0]
 
-    assert {"total": 0.0, "model": 0.0, "labels": 0.0, "added": 0.0, "removed": 0.0} == change(service)
+    assert {"total": 0.0, "model": 0.0, "labels": 0.0, "thresholds": 0.0, "added": 0.0, "removed": 0.0} == change(service)
     assert {GESTURES: first.finished} == await service.series("edge_impulse_baseline_timestamp_seconds")
     async with store_of(service) as store:
         pinned = await store.baseline(GESTURES, "pinned")

@@ -230,8 +230,8 @@ def _headline() -> list[PanelBuilder]:
     headline = colored(headline, {"Flagged": YELLOW})
     causes = timeseries(
         "Causes of the change of $metric",
-        "What the change from the baseline is due to: the model on the same samples, other labels, other thresholds, samples added, samples removed. "
-        "They add up to the total.",
+        "What the change from the baseline is due to: the model on the same samples, other labels, other thresholds, samples added, "
+        "samples removed. They add up to the total.",
         query("A", f"max by (cause) ({explained('edge_impulse_change_ratio', cause_not='total')})", "{{cause}}"),
         query("B", f"max by (cause) ({explained('edge_impulse_change_ratio', cause='total')})", "{{cause}}"),
         unit="percentunit",
