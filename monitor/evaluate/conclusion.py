@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -12,6 +12,8 @@ BELIEVED = 0.1
 """The largest p-value at which a cause is named: a larger one is within noise."""
 
 _ALONE, _MAINLY = 0.75, 0.5  # parts of a change from which one cause explains it by itself, or most of it
+_DOUBTFUL = 0.01  # a p-value above which a cause counts, but is not named in place of a sizeable part that is certain
+_BESIDE = 0.25  # of what moved the figure: from which labels and thresholds, which are certain, are sizeable
 _AGAINST = 0.25  # of what moved the figure: what moved it back, from which it is worth a word
 
 
@@ -66,11 +68,11 @@ def conclude(change: Change) -> Conclusion:
         return Conclusion(Kind.NOTHING)
     noise = tuple(cause for cause in parts if change.pvalues.get(cause, 0.0) > BELIEVED)
     if parts.get(MODEL, 0.0) * parts.get(LABELS, 0.0) < 0:
-        return _inseparable(parts, noise, _direction(change, parts))
+        return _inseparable(parts, noise, _direction(change, parts), change.pvalues)
     counted = {cause: part for cause, part in parts.items() if cause not in noise}
     if not counted:
         return Conclusion(Kind.NOISE, noise=noise)
-    return _weighed(counted, noise, _direction(change, parts))
+    return _weighed(counted, noise, _direction(change, parts), change.pvalues)
 
 
 def _direction(change: Change, parts: dict[str, float]) -> float:
@@ -78,18 +80,18 @@ def _direction(change: Change, parts: dict[str, float]) -> float:
     return sum(parts.values()) if change.metric == MAP else change.causes.get(TOTAL, sum(parts.values()))
 
 
-def _inseparable(parts: dict[str, float], noise: tuple[str, ...], direction: float) -> Conclusion:
+def _inseparable(parts: dict[str, float], noise: tuple[str, ...], direction: float, pvalues: Mapping[str, float]) -> Conclusion:
     """Of labels and model that go against each other; samples that came or went are named beside them only if they weigh more."""
     both = parts[MODEL] + parts[LABELS]
     rest = {cause: part for cause, part in parts.items() if cause not in (MODEL, LABELS, *noise)}
     towards = sum(part for part in rest.values() if part * direction > 0)
     if rest and abs(towards) > max(both * direction, 0.0) / abs(direction or 1.0):
-        return _weighed(rest, noise, direction)
+        return _weighed(rest, noise, direction, pvalues)
     against = tuple(_largest_first({cause: abs(part) for cause, part in rest.items() if part * direction < 0}))
     return Conclusion(Kind.INSEPARABLE, (LABELS, MODEL), tuple(cause for cause in noise if cause != MODEL), against)
 
 
-def _weighed(counted: dict[str, float], noise: tuple[str, ...], direction: float) -> Conclusion:
+def _weighed(counted: dict[str, float], noise: tuple[str, ...], direction: float, pvalues: Mapping[str, float]) -> Conclusion:
     """Of causes that count: those that came and went are weighed as one, the data."""
     direction = direction or sum(counted.values())
     towards = {cause: abs(part) for cause, part in counted.items() if part * direction > 0}
@@ -103,7 +105,9 @@ def _weighed(counted: dict[str, float], noise: tuple[str, ...], direction: float
     back = {cause: abs(part) for cause, part in counted.items() if part * direction < 0}
     against = tuple(_largest_first(back)) if sum(back.values()) > size * _AGAINST else ()
     alone = groups[first] >= size * _ALONE
-    if groups[first] > size * _MAINLY:
+    doubtful = min(pvalues.get(cause, 0.0) for cause in towards if _group(cause) == first) > _DOUBTFUL
+    certain = sum(groups.get(cause, 0.0) for cause in (LABELS, THRESHOLDS))
+    if groups[first] > size * _MAINLY and not (doubtful and certain > size * _BESIDE):
         kind = Kind.ONE if alone and not against else Kind.MAINLY
         towards = {cause: part for cause, part in towards.items() if _group(cause) == first}
     else:
