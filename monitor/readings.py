@@ -48,8 +48,9 @@ def same_content(stored: ResultSet, read: ResultSet) -> bool:
 def carried_over(stored: ResultSet, read: ResultSet) -> ResultSet:
     """A stored set as this version would have read it, as far as that can be known.
 
-    Windows that came twice count once; a block's kind, and thresholds that were not stored, are those of the same block now; a class `anomaly` that this version takes for no class of the block is none. Scores of a visual
-    anomaly block that were maxima, although Studio decides on means, are not known: nothing is compared with them.
+    Windows that came twice count once; a block's kind, and thresholds that were not stored, are those of the same block now; a
+    class `anomaly` that this version takes for no class of the block is none. Scores of a visual anomaly block that were maxima,
+    although Studio decides on means, are not known: nothing is compared with them.
 
     Args:
         stored: As another version read and stored it.
