@@ -77,7 +77,7 @@ class Effort(NamedTuple):
     years: int
 
 
-QUICK, USUAL, FULL = Effort(20, 40, 40), Effort(150, 5000, 300), Effort(400, 20000, 1000)
+QUICK, USUAL, FULL = Effort(10, 20, 20), Effort(150, 5000, 300), Effort(400, 20000, 1000)
 AT_ONCE = 20  # cases
 
 
