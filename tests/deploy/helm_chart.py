@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -72,3 +73,18 @@ def config_map(objects: list[Object]) -> str:
     """The configuration file."""
     (text,) = [found["data"]["monitor.yaml"] for found in of_kind(objects, "ConfigMap") if "monitor.yaml" in found["data"]]
     return str(text)
+
+
+def documented(*keys: str) -> dict[str, Values]:
+    """The examples in docs/deployment.md, by the heading they are under, whose top level has one of `keys`; all values without keys."""
+    found: dict[str, Values] = {}
+    text = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
+    section = re.split(r"^## (?=\w)", text, flags=re.MULTILINE)
+    (kubernetes,) = [part for part in section if part.startswith("Kubernetes\n")]
+    for part in re.split(r"^### (?=\w)", kubernetes, flags=re.MULTILINE):
+        for block in re.findall(r"^```yaml\n(.*?)^```$", part, flags=re.MULTILINE | re.DOTALL):
+            content = yaml.safe_load(block)
+            of_parent = bool({"dependencies", "impulse-monitor"} & content.keys())
+            if set(keys) & content.keys() or not (keys or of_parent):
+                found[part.partition("\n")[0]] = content
+    return found

@@ -259,6 +259,18 @@ def test_configuration_is_valid(chart: Chart, tmp_path: Path) -> None:
     assert (10.0, 12) == (config.shutdown_grace, config.limits.classes)
 
 
+def test_probes_port_is_configured(chart: Chart, tmp_path: Path) -> None:
+    """Where the web configuration keeps the kubelet out, the service reads from its configuration where to answer it."""
+    objects = render(chart, {"webConfig": {"secret": "web"}})
+    store = f"sqlite:///{tmp_path}/store.db"
+    text = config_map(objects).replace("sqlite:////var/lib/impulse-monitor/impulse-monitor.db", store)
+    (tmp_path / "monitor.yaml").write_text(text, encoding="utf-8")
+    listen = load(tmp_path / "monitor.yaml", {}).config.http.health_listen
+    ports = {port["name"]: port["containerPort"] for port in container(objects)["ports"]}
+
+    assert ("", ports["health"]) == listen
+
+
 def test_restarts_only_where_needed(chart: Chart) -> None:
     """What the service takes over by itself restarts no pod; what it reads at its start does."""
 

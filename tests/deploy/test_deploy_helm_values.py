@@ -176,10 +176,11 @@ def test_operated(chart: Chart, kind: str, section: str, values: Values, look: L
     assert look(render(chart, {section: SCRAPED})) is None
 
 
+@pytest.mark.parametrize("off", [None, {"enabled": False}], ids=["null", "enabled"])
 @pytest.mark.parametrize("name", PROBES)
-def test_probe_switched_off(chart: Chart, name: str) -> None:
-    """A probe with null is not there, and the others still are."""
-    found = container(render(chart, {name: None}))
+def test_probe_switched_off(chart: Chart, name: str, off: Values | None) -> None:
+    """A probe that is switched off is not there, and the others still are."""
+    found = container(render(chart, {name: off}))
 
     assert PROBES.keys() - {name} == found.keys() & PROBES.keys()
 
@@ -202,11 +203,12 @@ def test_probes_get_an_answer(chart: Chart, web_config: Values, port: str, ports
     assert [f":{number}" for number in ports.values()] == [http[key] for key in ("listen", "health_listen") if key in http]
 
 
+@pytest.mark.parametrize("nothing", [None, ""], ids=["null", "empty"])
 @pytest.mark.parametrize("left_out", [("runAsUser", "runAsGroup", "fsGroup"), ("fsGroup",)], ids=["user and groups", "group of files"])
-def test_users_that_the_cluster_assigns(chart: Chart, left_out: tuple[str, ...]) -> None:
-    """Users and groups with null are left out, so that OpenShift can assign its own; all other confinement stays."""
+def test_users_that_the_cluster_assigns(chart: Chart, left_out: tuple[str, ...], nothing: str | None) -> None:
+    """Users and groups without a number are left out, so that OpenShift can assign its own; all other confinement stays."""
     before = pod(render(chart, {}))["securityContext"]
-    after = pod(render(chart, {"podSecurityContext": dict.fromkeys(left_out)}))["securityContext"]
+    after = pod(render(chart, {"podSecurityContext": dict.fromkeys(left_out, nothing)}))["securityContext"]
 
     assert {key: value for key, value in before.items() if key not in left_out} == after
     assert after["runAsNonRoot"] is True
@@ -341,6 +343,8 @@ def test_notes(chart: Chart, values: Values, says: str) -> None:
         pytest.param({"startupProbe": {"timeoutSeconds": 0}}, "timeoutSeconds", id="no time"),
         pytest.param({"readinessProbe": {"httpGet": {"path": "/"}}}, "httpGet", id="question without a port"),
         pytest.param({"podSecurityContext": {"runAsUser": "root"}}, "runAsUser", id="user is a name"),
+        pytest.param({"podSecurityContext": {"fsGroup": -1}}, "fsGroup", id="no group"),
+        pytest.param({"livenessProbe": {"enabled": "no"}}, "enabled", id="probe switched off by a word"),
         pytest.param({"securityContext": {"readOnlyRootFilesystem": "no"}}, "readOnlyRootFilesystem", id="a word for false"),
         pytest.param({"ingress": {"enabled": True}}, "ingress.hosts", id="no host"),
         pytest.param({"ingress": {"hosts": [{"host": "a"}]}}, "hosts", id="host is an object"),

@@ -101,12 +101,13 @@ resources:
 {{ if .Values.ingress.tls }}https{{ else }}http{{ end }}://{{ required "ingress.hosts: name the host under which the service is to be reached" (first .Values.ingress.hosts) }}
 {{- end }}
 
-{{/* A probe, of (list ROOT NAME PATH); nothing where its values are null. */}}
+{{/* A probe, of (list ROOT NAME PATH); nothing where it is switched off. */}}
 {{- define "impulse-monitor.probe" -}}
 {{- $root := index . 0 }}
 {{- $name := index . 1 }}
 {{- with get $root.Values $name }}
-{{- $probe := deepCopy . }}
+{{- if .enabled }}
+{{- $probe := omit (deepCopy .) "enabled" }}
 {{- if not (or (hasKey . "httpGet") (hasKey . "exec") (hasKey . "tcpSocket") (hasKey . "grpc")) }}
 {{- $_ := set $probe "httpGet" (dict "path" (index $ 2) "port" ($root.Values.webConfig.secret | empty | ternary "http" "health")) }}
 {{- end }}
@@ -114,10 +115,11 @@ resources:
   {{- toYaml $probe | nindent 2 }}
 {{- end }}
 {{- end }}
+{{- end }}
 
-{{/* Without the keys whose value is null: a parent chart's null does not remove a default. */}}
-{{- define "impulse-monitor.withoutNulls" -}}
-{{- $kept := dict }}
-{{- range $key, $value := . }}{{ if not (kindIs "invalid" $value) }}{{ $_ := set $kept $key $value }}{{ end }}{{ end }}
-{{- with $kept }}{{ toYaml . }}{{ end }}
+{{/* Without the keys that are null or "": Helm drops the nulls in a parent chart's values.yaml, and what was to be left out would come back. */}}
+{{- define "impulse-monitor.given" -}}
+{{- $given := dict }}
+{{- range $key, $value := . }}{{ if not (or (kindIs "invalid" $value) (eq (toString $value) "")) }}{{ $_ := set $given $key $value }}{{ end }}{{ end }}
+{{- with $given }}{{ toYaml . }}{{ end }}
 {{- end }}

@@ -16,7 +16,7 @@ spec:
   imagePullSecrets:
     {{- nindent 4 . }}
   {{- end }}
-  {{- with include "impulse-monitor.withoutNulls" .Values.podSecurityContext }}
+  {{- with include "impulse-monitor.given" .Values.podSecurityContext }}
   securityContext:
     {{- nindent 4 . }}
   {{- end }}
@@ -88,7 +88,7 @@ spec:
       {{- include "impulse-monitor.probe" (list . "startupProbe" "/-/healthy") | indent 6 }}
       {{- include "impulse-monitor.probe" (list . "livenessProbe" "/-/healthy") | indent 6 }}
       {{- include "impulse-monitor.probe" (list . "readinessProbe" "/-/ready") | indent 6 }}
-      {{- with include "impulse-monitor.withoutNulls" .Values.securityContext }}
+      {{- with include "impulse-monitor.given" .Values.securityContext }}
       securityContext:
         {{- nindent 8 . }}
       {{- end }}
