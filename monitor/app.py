@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
+from ssl import SSLContext
 from typing import Self
 
 import structlog
@@ -21,7 +22,7 @@ from prometheus_client import CollectorRegistry
 from monitor.alerts.notify import Dispatcher, Receiver, queue_of
 from monitor.alerts.rules import Subject
 from monitor.caretaker import PRUNE, Caretaker
-from monitor.config import Config, ConfigError, Loaded, fingerprint, load
+from monitor.config import Address, Config, ConfigError, Loaded, fingerprint, load
 from monitor.exposition import Renderer, ServiceMetrics, SnapshotCollector
 from monitor.judge import Judge
 from monitor.judge import watch as watch_clock
@@ -64,6 +65,7 @@ class App:
 
     Attributes:
         address: `host:port` that HTTP is served on, once started.
+        health_address: The same of `http.health_listen`; empty where that is not configured.
     """
 
     def __init__(self, config: Path, clock: Callable[[], float] = time.time, shard: Shard = WHOLE, web_config: Path | None = None) -> None:
@@ -73,7 +75,7 @@ class App:
         self.metrics = ServiceMetrics(self.registry, (shard.index, shard.total))
         self.scheduler = Scheduler(self.metrics)
         self._refresher = Refresher(self.board)
-        self.address = ""
+        self.address = self.health_address = ""
         self._reloading = asyncio.Lock()
         self._pulls = Budget(PULLS_IN_FLIGHT, PULLS_PER_PROJECT)
         self._holds: dict[asyncio.Task[object] | None, Hold] = {}
@@ -188,14 +190,18 @@ class App:
         )
         app = routes.application(service)
         self._security.protect(app)
+        self.address = await self._listen(stack, "http", app, self.config.http.listen, self._security.tls)
+        if (listen := self.config.http.health_listen) is not None:
+            self.health_address = await self._listen(stack, "health", routes.health_application(lambda: self.unready), listen)
+
+    async def _listen(self, stack: AsyncExitStack, part: str, app: web.Application, listen: Address, tls: SSLContext | None = None) -> str:
+        """Serve `app` until the stop; answers HOST:PORT."""
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0)
         await runner.setup()
-        self._on_stop(stack, "http", runner.cleanup)
-        listen = self.config.http.listen
-        site = web.TCPSite(runner, listen.host or None, listen.port, ssl_context=self._security.tls)
-        await site.start()
+        self._on_stop(stack, part, runner.cleanup)
+        await web.TCPSite(runner, listen.host or None, listen.port, ssl_context=tls).start()
         host, port = runner.addresses[0][:2]
-        self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     async def _cancel_background(self) -> None:
         for task in self._background:

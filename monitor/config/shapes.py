@@ -131,6 +131,8 @@ class HttpConfig(Shape):
 
     listen: Listen = default("127.0.0.1:9890")
     """HOST:PORT; [::1]:9890 for IPv6; :9890 for every interface; port 0 takes a free one."""
+    health_listen: Listen | None = None
+    """HOST:PORT that answers /-/healthy and /-/ready alone, without TLS or password: for probes that cannot give one."""
     external_url: HttpUrl | None = None
     """Under which users reach this service: for links in alerts and pages."""
     runbook_url: HttpUrl | None = None

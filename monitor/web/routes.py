@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from aiohttp import hdrs, web
 
 from monitor.web.api import Api, errors_as_json
@@ -26,13 +28,10 @@ def application(service: Service) -> web.Application:
         body, headers = await service.render(request.headers.get(hdrs.ACCEPT, ""), request.headers.get(hdrs.ACCEPT_ENCODING, ""))
         return web.Response(body=body, headers=headers)
 
-    async def healthy(_request: web.Request) -> web.Response:
-        return web.Response(text="Impulse Monitor is healthy.\n")
-
     async def is_ready(_request: web.Request) -> web.Response:
         if reason := service.unready():
             return web.Response(status=503, text=f"Impulse Monitor is not ready: {reason}\n")
-        return web.Response(text="Impulse Monitor is ready.\n")
+        return _ready()
 
     @takes_bearer
     async def post_reload(request: web.Request) -> web.Response:
@@ -45,7 +44,7 @@ def application(service: Service) -> web.Application:
     app.add_routes(
         [
             web.get("/metrics", metrics),
-            web.get("/-/healthy", healthy),
+            web.get("/-/healthy", _healthy),
             web.get("/-/ready", is_ready),
             web.post("/-/reload", post_reload),
             *Pages(service).routes(),
@@ -54,6 +53,26 @@ def application(service: Service) -> web.Application:
     )
     app.on_response_prepare.append(_set_headers)
     return app
+
+
+def health_application(unready: Callable[[], str]) -> web.Application:
+    """The application of `http.health_listen`, which asks nobody who they are: whether the service lives and is ready, but not why not."""
+
+    async def is_ready(_request: web.Request) -> web.Response:
+        return web.Response(status=503, text="Impulse Monitor is not ready.\n") if unready() else _ready()
+
+    app = web.Application(client_max_size=BODY)
+    app.add_routes([web.get("/-/healthy", _healthy), web.get("/-/ready", is_ready)])
+    app.on_response_prepare.append(_set_headers)
+    return app
+
+
+async def _healthy(_request: web.Request) -> web.Response:
+    return web.Response(text="Impulse Monitor is healthy.\n")
+
+
+def _ready() -> web.Response:
+    return web.Response(text="Impulse Monitor is ready.\n")
 
 
 async def _set_headers(_request: web.Request, response: web.StreamResponse) -> None:

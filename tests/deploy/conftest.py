@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from deploy_podman import Podman, from_name
+from helm_chart import CHART
+from helm_python import Chart
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +31,9 @@ def podman(program: Callable[[str], str]) -> Podman:
 def image(podman: Podman) -> str:
     """The id of the image, built from the working tree."""
     return podman.build()
+
+
+@pytest.fixture(scope="session")
+def chart() -> Chart:
+    """The chart as Helm loads it."""
+    return Chart.load(CHART)

@@ -9,24 +9,15 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import helm_python
-import kubernetes_validate
 import pytest
 import yaml
+from helm_chart import CHART, OPERATOR, ROOT, Object, Values, config_map, container, of_kind, only, pod, render, validate, workload
 from helm_python import Chart, HelmError
 
 from monitor import __version__
 from monitor.config import load
-
-ROOT = Path(__file__).parents[2]
-CHART = ROOT / "deploy" / "helm" / "impulse-monitor"
-KUBERNETES = "1.34.0"
-OPERATOR = "monitoring.coreos.com/v1"
-
-Values = dict[str, Any]
-Object = dict[str, Any]
 
 PROJECTS: Values = {
     "config": {"projects": [{"id": 1234567, "api_key_file": "/run/secrets/edge-impulse/key"}]},
@@ -65,6 +56,32 @@ EVERYTHING: Values = {
         "from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],
         "egress": [{"ports": [{"port": 5432}]}],
     },
+    "global": {"imageRegistry": "mirror.example.com", "imagePullSecrets": ["mirror"]},
+    "commonLabels": {"team": "edge"},
+    "commonAnnotations": {"owner": "edge@example.com"},
+    "extraArgs": ["--log.level=debug"],
+    "initContainers": [{"name": "first", "image": "busybox:1"}],
+    "extraContainers": [{"name": "beside", "image": "busybox:1"}],
+    "startupProbe": {"failureThreshold": 100},
+    "livenessProbe": None,
+    "podSecurityContext": {"runAsUser": None, "runAsGroup": None, "fsGroup": None},
+    "hostAliases": [{"ip": "192.0.2.1", "hostnames": ["studio.example.com"]}],
+    "dnsPolicy": "None",
+    "dnsConfig": {"nameservers": ["192.0.2.53"]},
+    "extraObjects": [{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "extra"}}],
+}
+BESIDE_RELEASE: Values = {
+    **PROJECTS,
+    "store": {"sqlite": {"volume": "emptyDir"}},
+    "ingress": {"enabled": True, "className": "nginx", "hosts": ["monitor.example.com"], "tls": [{"hosts": ["monitor.example.com"]}]},
+    "serviceMonitor": {
+        "enabled": True,
+        "namespace": "monitoring",
+        "annotations": {"a": "b"},
+        "relabelings": [{"targetLabel": "cluster", "replacement": "east"}],
+        "metricRelabelings": [{"sourceLabels": ["__name__"], "regex": "python_.*", "action": "drop"}],
+    },
+    "prometheusRule": {"enabled": True, "namespace": "monitoring", "annotations": {"c": "d"}},
 }
 SETS = {
     "defaults": {},
@@ -75,51 +92,11 @@ SETS = {
     "operator": {**PROJECTS, **OPERATED},
     "protected": {**PROJECTS, **OPERATED, **PROTECTED},
     "everything": EVERYTHING,
+    "beside the release": BESIDE_RELEASE,
 }
 
 every_set = pytest.mark.parametrize("values", [pytest.param(values, id=name) for name, values in SETS.items()])
 every_way_to_run = pytest.mark.parametrize("values", [pytest.param(SETS[name], id=name) for name in ("projects", "postgresql", "shards")])
-
-
-@pytest.fixture(scope="module")
-def chart() -> Chart:
-    """The chart as Helm loads it."""
-    return Chart.load(CHART)
-
-
-def render(chart: Chart, values: Values, name: str = "rel") -> list[Object]:
-    """All objects of a release."""
-    manifests = chart.render(values, name=name, namespace="ns")
-    documents = [text for path, text in manifests.items() if path.endswith(".yaml")]
-    return [document for text in documents for document in yaml.safe_load_all(text) if document]
-
-
-def of_kind(objects: list[Object], kind: str) -> list[Object]:
-    """The objects of a kind."""
-    return [found for found in objects if found["kind"] == kind]
-
-
-def only(objects: list[Object], kind: str) -> Object:
-    """The one object of a kind."""
-    (found,) = of_kind(objects, kind)
-    return found
-
-
-def workload(objects: list[Object]) -> Object:
-    """The Deployment or StatefulSet, of which there is one."""
-    (found,) = of_kind(objects, "Deployment") + of_kind(objects, "StatefulSet")
-    return found
-
-
-def pod(objects: list[Object]) -> Object:
-    """The pod's specification."""
-    return dict(workload(objects)["spec"]["template"]["spec"])
-
-
-def container(objects: list[Object]) -> Object:
-    """The pod's one container."""
-    (found,) = pod(objects)["containers"]
-    return dict(found)
 
 
 @every_set
@@ -134,9 +111,8 @@ def test_lint(values: Values) -> None:
 @every_set
 def test_schemas(chart: Chart, values: Values) -> None:
     """Every object holds only what Kubernetes knows, in the right shape."""
-    objects = [found for found in render(chart, values) if found["apiVersion"] != OPERATOR]
-    for found in objects:
-        kubernetes_validate.validate(found, KUBERNETES, strict=True)
+    objects = render(chart, values)
+    validate(objects)
 
     assert {"ConfigMap", "Service"} <= {found["kind"] for found in objects}
 
@@ -197,12 +173,6 @@ def test_grace(chart: Chart, values: Values) -> None:
 
     assert "90s" == config["shutdown_grace"]
     assert 110 == pod(objects)["terminationGracePeriodSeconds"]
-
-
-def config_map(objects: list[Object]) -> str:
-    """The configuration file."""
-    (text,) = [found["data"]["monitor.yaml"] for found in of_kind(objects, "ConfigMap") if "monitor.yaml" in found["data"]]
-    return str(text)
 
 
 @every_set
@@ -289,6 +259,18 @@ def test_configuration_is_valid(chart: Chart, tmp_path: Path) -> None:
     assert (10.0, 12) == (config.shutdown_grace, config.limits.classes)
 
 
+def test_probes_port_is_configured(chart: Chart, tmp_path: Path) -> None:
+    """Where the web configuration keeps the kubelet out, the service reads from its configuration where to answer it."""
+    objects = render(chart, {"webConfig": {"secret": "web"}})
+    store = f"sqlite:///{tmp_path}/store.db"
+    text = config_map(objects).replace("sqlite:////var/lib/impulse-monitor/impulse-monitor.db", store)
+    (tmp_path / "monitor.yaml").write_text(text, encoding="utf-8")
+    listen = load(tmp_path / "monitor.yaml", {}).config.http.health_listen
+    ports = {port["name"]: port["containerPort"] for port in container(objects)["ports"]}
+
+    assert ("", ports["health"]) == listen
+
+
 def test_restarts_only_where_needed(chart: Chart) -> None:
     """What the service takes over by itself restarts no pod; what it reads at its start does."""
 
@@ -301,28 +283,6 @@ def test_restarts_only_where_needed(chart: Chart) -> None:
     assert before == checksum({"schedule": {"every": "1h"}})
     assert before != checksum({"schedule": {"every": "15m"}, "http": {"external_url": "https://example.com"}})
     assert before != checksum({"schedule": {"every": "15m"}, "limits": {"classes": 3}})
-
-
-@every_way_to_run
-def test_probes(chart: Chart, values: Values) -> None:
-    """Kubernetes asks the service's own endpoints by the port's name."""
-    found = container(render(chart, values))
-    paths = {name: found[name]["httpGet"]["path"] for name in ("startupProbe", "livenessProbe", "readinessProbe")}
-
-    assert {"startupProbe": "/-/healthy", "livenessProbe": "/-/healthy", "readinessProbe": "/-/ready"} == paths
-    assert {"http"} == {found[name]["httpGet"]["port"] for name in paths}
-    assert [("http", 9890)] == [(port["name"], port["containerPort"]) for port in found["ports"]]
-
-
-def test_probes_with_basic_auth(chart: Chart) -> None:
-    """With basic auth the probes are commands that take a refusal for a sign of life: the kubelet has no password."""
-    found = container(render(chart, SETS["protected"]))
-    for name in ("startupProbe", "livenessProbe", "readinessProbe"):
-        *interpreter, program = found[name]["exec"]["command"]
-
-        assert ["python", "-Ic"] == interpreter
-        assert "HTTPSConnection" in compile(program, name, "exec").co_names
-        assert "httpGet" not in found[name]
 
 
 def test_scraped_by_the_operator(chart: Chart) -> None:
@@ -354,16 +314,6 @@ def test_selectors(chart: Chart, values: Values) -> None:
 
     assert all(selector.items() <= labels.items() for selector in selectors)
     assert not any(selector.items() <= foreign.items() for selector in selectors)
-
-
-def test_network_policy(chart: Chart) -> None:
-    """The policy lets in scrapes from where it is told, and out DNS, Studio and what is added."""
-    found = only(render(chart, EVERYTHING), "NetworkPolicy")["spec"]
-    (ingress,) = found["ingress"]
-
-    assert ["Ingress", "Egress"] == found["policyTypes"]
-    assert EVERYTHING["networkPolicy"]["from"] == ingress["from"]
-    assert [53, 53, 443, 5432] == [port["port"] for rule in found["egress"] for port in rule["ports"]]
 
 
 def test_rules_are_deployed(chart: Chart) -> None:
@@ -430,4 +380,4 @@ def test_versions(chart: Chart) -> None:
     """The chart deploys the version it is published with, by the image's name and tag or by its digest."""
     assert __version__ == chart.metadata["appVersion"]
     assert f"impulse-monitor:{__version__}" == container(render(chart, {}))["image"]
-    assert "impulse-monitor@sha256:" + "0" * 64 == container(render(chart, EVERYTHING))["image"]
+    assert "mirror.example.com/impulse-monitor@sha256:" + "0" * 64 == container(render(chart, EVERYTHING))["image"]

@@ -24,12 +24,39 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
+{{/* All labels of an object or pod, of (list ROOT LABELS): no key twice, and no selector can be broken by a label that someone adds. */}}
+{{- define "impulse-monitor.allLabels" -}}
+{{- $root := index . 0 }}
+{{- toYaml (mergeOverwrite (dict) $root.Values.commonLabels (index . 1) (include "impulse-monitor.labels" $root | fromYaml)) }}
+{{- end }}
+
+{{/* Labels and annotations of an object, of (list ROOT LABELS ANNOTATIONS). */}}
+{{- define "impulse-monitor.metadata" -}}
+{{- $root := index . 0 -}}
+labels:
+  {{- include "impulse-monitor.allLabels" (list $root (index . 1)) | nindent 2 }}
+{{- with mergeOverwrite (dict) $root.Values.commonAnnotations (index . 2) }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
 {{- define "impulse-monitor.serviceAccountName" -}}
 {{- if .Values.serviceAccount.create }}{{ default (include "impulse-monitor.fullname" .) .Values.serviceAccount.name }}{{ else }}{{ default "default" .Values.serviceAccount.name }}{{ end }}
 {{- end }}
 
 {{- define "impulse-monitor.image" -}}
+{{- with default .Values.image.registry .Values.global.imageRegistry }}{{ trimSuffix "/" . }}/{{ end }}
 {{- if .Values.image.digest }}{{ .Values.image.repository }}@{{ .Values.image.digest }}{{ else }}{{ .Values.image.repository }}:{{ default .Chart.AppVersion .Values.image.tag }}{{ end }}
+{{- end }}
+
+{{/* As a list of objects: the global ones may be written as names. */}}
+{{- define "impulse-monitor.imagePullSecrets" -}}
+{{- $secrets := list }}
+{{- range concat (default list .Values.global.imagePullSecrets) .Values.imagePullSecrets }}
+{{- $secrets = append $secrets (kindIs "string" . | ternary (dict "name" .) .) }}
+{{- end }}
+{{- with uniq $secrets }}{{ toYaml . }}{{ end }}
 {{- end }}
 
 {{/* The configuration file: what the operator wrote, and what only the chart can know. */}}
@@ -38,10 +65,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- if hasKey .Values.config "store" }}{{ fail "config.store: the chart writes it; set store.type instead" }}{{ end }}
 {{- if hasKey .Values.config "shutdown_grace" }}{{ fail "config.shutdown_grace: the chart writes it; set shutdownGraceSeconds instead" }}{{ end }}
 {{- if hasKey $http "listen" }}{{ fail "config.http.listen: the chart writes it, the service listens on port 9890; leave it out" }}{{ end }}
+{{- if hasKey $http "health_listen" }}{{ fail "config.http.health_listen: the chart writes it where webConfig.secret is set; leave it out" }}{{ end }}
 {{- if hasKey $http "web_config_file" }}{{ fail "config.http.web_config_file: the chart passes it; set webConfig.secret instead" }}{{ end }}
 {{- $store := "sqlite:////var/lib/impulse-monitor/impulse-monitor.db" }}
 {{- if eq .Values.store.type "postgresql" }}{{ $store = "${IMPULSE_MONITOR_STORE}" }}{{ end }}
-{{- $own := dict "http" (dict "listen" ":9890") "store" $store "shutdown_grace" (printf "%ds" (int .Values.shutdownGraceSeconds)) }}
+{{- $listen := dict "listen" ":9890" }}
+{{- if .Values.webConfig.secret }}{{ $_ := set $listen "health_listen" ":9891" }}{{ end }}
+{{- if and .Values.ingress.enabled (not $http.external_url) }}{{ $_ := set $listen "external_url" (include "impulse-monitor.ingressURL" .) }}{{ end }}
+{{- $own := dict "http" $listen "store" $store "shutdown_grace" (printf "%ds" (int .Values.shutdownGraceSeconds)) }}
 {{- toYaml (mergeOverwrite (deepCopy .Values.config) $own) }}
 {{- end }}
 
@@ -51,9 +82,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- pick $config "http" "limits" "store" "shutdown_grace" | toYaml | sha256sum }}
 {{- end }}
 
-{{/* Whether the store is a file on a volume. */}}
-{{- define "impulse-monitor.onVolume" -}}
-{{- if eq .Values.store.type "sqlite" }}yes{{ end }}
+{{/* The name of the volume that the store is a file on; empty for none. */}}
+{{- define "impulse-monitor.storeVolume" -}}
+{{- if eq .Values.store.type "sqlite" }}{{ .Values.store.sqlite.volume }}{{ end }}
 {{- end }}
 
 {{- define "impulse-monitor.claim" -}}
@@ -66,24 +97,29 @@ resources:
     storage: {{ .Values.store.sqlite.size }}
 {{- end }}
 
+{{- define "impulse-monitor.ingressURL" -}}
+{{ if .Values.ingress.tls }}https{{ else }}http{{ end }}://{{ required "ingress.hosts: name the host under which the service is to be reached" (first .Values.ingress.hosts) }}
+{{- end }}
+
+{{/* A probe, of (list ROOT NAME PATH); nothing where it is switched off. */}}
 {{- define "impulse-monitor.probe" -}}
 {{- $root := index . 0 }}
-{{- if $root.Values.webConfig.basicAuth.secret -}}
-{{/* The kubelet has no password. Any answer, 401 too, comes from a living event loop. */ -}}
-exec:
-  command:
-    - python
-    - -Ic
-    - >-
-      import http.client as c, ssl, sys;
-      h = {{ if eq $root.Values.webConfig.scheme "HTTPS" }}c.HTTPSConnection("127.0.0.1", 9890, timeout=4, context=ssl._create_unverified_context()){{ else }}c.HTTPConnection("127.0.0.1", 9890, timeout=4){{ end }};
-      h.request("GET", "{{ index . 1 }}");
-      sys.exit(h.getresponse().status not in (200, 401))
-{{- else -}}
-httpGet:
-  path: {{ index . 1 }}
-  port: http
-  scheme: {{ $root.Values.webConfig.scheme }}
+{{- $name := index . 1 }}
+{{- with get $root.Values $name }}
+{{- if .enabled }}
+{{- $probe := omit (deepCopy .) "enabled" }}
+{{- if not (or (hasKey . "httpGet") (hasKey . "exec") (hasKey . "tcpSocket") (hasKey . "grpc")) }}
+{{- $_ := set $probe "httpGet" (dict "path" (index $ 2) "port" ($root.Values.webConfig.secret | empty | ternary "http" "health")) }}
 {{- end }}
-timeoutSeconds: 5
+{{ $name }}:
+  {{- toYaml $probe | nindent 2 }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Without the keys that are null or "": Helm drops the nulls in a parent chart's values.yaml, and what was to be left out would come back. */}}
+{{- define "impulse-monitor.given" -}}
+{{- $given := dict }}
+{{- range $key, $value := . }}{{ if not (or (kindIs "invalid" $value) (eq (toString $value) "")) }}{{ $_ := set $given $key $value }}{{ end }}{{ end }}
+{{- with $given }}{{ toYaml . }}{{ end }}
 {{- end }}

@@ -2,10 +2,7 @@
 {{- define "impulse-monitor.pod" -}}
 metadata:
   labels:
-    {{- include "impulse-monitor.labels" . | nindent 4 }}
-    {{- with .Values.podLabels }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+    {{- include "impulse-monitor.allLabels" (list . .Values.podLabels) | nindent 4 }}
   annotations:
     checksum/restart: {{ include "impulse-monitor.restartFor" . }}
     {{- with .Values.podAnnotations }}
@@ -15,19 +12,30 @@ spec:
   serviceAccountName: {{ include "impulse-monitor.serviceAccountName" . }}
   automountServiceAccountToken: false
   enableServiceLinks: false
-  {{- with .Values.imagePullSecrets }}
+  {{- with include "impulse-monitor.imagePullSecrets" . }}
   imagePullSecrets:
+    {{- nindent 4 . }}
+  {{- end }}
+  {{- with include "impulse-monitor.given" .Values.podSecurityContext }}
+  securityContext:
+    {{- nindent 4 . }}
+  {{- end }}
+  terminationGracePeriodSeconds: {{ add .Values.shutdownGraceSeconds 20 }}
+  {{- with .Values.hostAliases }}
+  hostAliases:
     {{- toYaml . | nindent 4 }}
   {{- end }}
-  securityContext:
-    runAsNonRoot: true
-    runAsUser: 65532
-    runAsGroup: 65532
-    fsGroup: 65532
-    fsGroupChangePolicy: OnRootMismatch
-    seccompProfile:
-      type: RuntimeDefault
-  terminationGracePeriodSeconds: {{ add .Values.shutdownGraceSeconds 20 }}
+  {{- with .Values.dnsPolicy }}
+  dnsPolicy: {{ . }}
+  {{- end }}
+  {{- with .Values.dnsConfig }}
+  dnsConfig:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.initContainers }}
+  initContainers:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
   containers:
     - name: impulse-monitor
       image: {{ include "impulse-monitor.image" . | quote }}
@@ -43,6 +51,9 @@ spec:
         {{- if gt (int .Values.shards) 1 }}
         - --shard.index=$(SHARD_INDEX)
         - --shard.total={{ int .Values.shards }}
+        {{- end }}
+        {{- with .Values.extraArgs }}
+        {{- toYaml . | nindent 8 }}
         {{- end }}
       {{- if or .Values.env (gt (int .Values.shards) 1) (eq .Values.store.type "postgresql") }}
       env:
@@ -70,23 +81,17 @@ spec:
       ports:
         - name: http
           containerPort: 9890
-      startupProbe:
-        {{- include "impulse-monitor.probe" (list . "/-/healthy") | nindent 8 }}
-        periodSeconds: 2
-        failureThreshold: 60
-      livenessProbe:
-        {{- include "impulse-monitor.probe" (list . "/-/healthy") | nindent 8 }}
-        periodSeconds: 10
-        failureThreshold: 6
-      readinessProbe:
-        {{- include "impulse-monitor.probe" (list . "/-/ready") | nindent 8 }}
-        periodSeconds: 5
-        failureThreshold: 3
+        {{- if .Values.webConfig.secret }}
+        - name: health
+          containerPort: 9891
+        {{- end }}
+      {{- include "impulse-monitor.probe" (list . "startupProbe" "/-/healthy") | indent 6 }}
+      {{- include "impulse-monitor.probe" (list . "livenessProbe" "/-/healthy") | indent 6 }}
+      {{- include "impulse-monitor.probe" (list . "readinessProbe" "/-/ready") | indent 6 }}
+      {{- with include "impulse-monitor.given" .Values.securityContext }}
       securityContext:
-        allowPrivilegeEscalation: false
-        readOnlyRootFilesystem: true
-        capabilities:
-          drop: [ALL]
+        {{- nindent 8 . }}
+      {{- end }}
       {{- with .Values.resources }}
       resources:
         {{- toYaml . | nindent 8 }}
@@ -97,7 +102,7 @@ spec:
           readOnly: true
         - name: tmp
           mountPath: /tmp
-        {{- if include "impulse-monitor.onVolume" . }}
+        {{- if include "impulse-monitor.storeVolume" . }}
         - name: store
           mountPath: /var/lib/impulse-monitor
         {{- end }}
@@ -114,6 +119,9 @@ spec:
         {{- with .Values.extraVolumeMounts }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
+    {{- with .Values.extraContainers }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
   volumes:
     - name: config
       configMap:
@@ -121,7 +129,11 @@ spec:
     - name: tmp
       emptyDir:
         sizeLimit: 64Mi
-    {{- if and (include "impulse-monitor.onVolume" .) (eq (int .Values.shards) 1) }}
+    {{- if eq (include "impulse-monitor.storeVolume" .) "emptyDir" }}
+    - name: store
+      emptyDir:
+        sizeLimit: {{ .Values.store.sqlite.size }}
+    {{- else if and (include "impulse-monitor.storeVolume" .) (eq (int .Values.shards) 1) }}
     - name: store
       persistentVolumeClaim:
         claimName: {{ default (printf "%s-store" (include "impulse-monitor.fullname" .)) .Values.store.sqlite.existingClaim }}
