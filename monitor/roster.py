@@ -14,7 +14,7 @@ from apscheduler.triggers.base import BaseTrigger
 from monitor.alerts.rules import Subject
 from monitor.alerts.states import Pulse
 from monitor.config import Config, ProjectConfig
-from monitor.discovery import Discovery, discover
+from monitor.discovery import Discovery, as_discovery, discover
 from monitor.errors import PullState, StudioError, quoted
 from monitor.judge import Watched
 from monitor.pipeline import Pipeline, Watch, studio_project
@@ -145,7 +145,7 @@ class Roster:
                 continue
             try:
                 state = await self._store.state(_DISCOVERY, "", name)
-                found = msgspec.json.decode(state.value, type=Discovery) if state else None
+                found = as_discovery(msgspec.json.decode(state.value)) if state else None
             except (StoreError, msgspec.MsgspecError) as error:
                 log.warning("discovery.not_recalled", project_id=entry.project.id, error=str(error))
                 continue

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import msgspec
 import numpy as np
 
+from monitor.converting import converter
 from monitor.evaluate.comparison import Comparison
 from monitor.evaluate.drift import Decision, DriftMemory
 from monitor.evaluate.figures import Evaluation
@@ -53,7 +54,7 @@ def load_evaluation(text: str) -> Evaluation:
         document["slices"] = _flat(document["slices"])
         if document["quality"]:
             document["quality"]["confusion"] = _flat(document["quality"]["confusion"])
-        return msgspec.convert(document, Evaluation, strict=False)  # not strict: floats may be spelled, such as "NaN"
+        return _evaluation(document)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"no evaluation: {error!r}") from error
 
@@ -70,7 +71,7 @@ def load_comparison(text: str) -> Comparison:
     Raises:
         ValueError: The text is no such document.
     """
-    return msgspec.convert(json.loads(text), Comparison, strict=False)
+    return _comparison(json.loads(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,12 @@ class _Sealed:
     content: bytes
 
 
+_evaluation = converter(Evaluation, strict=False)  # not strict: floats may be spelled, such as "NaN"
+_comparison = converter(Comparison, strict=False)
+_sealed = converter(_Sealed)
+_memory = msgspec.msgpack.Decoder(_Memory)
+
+
 def dump_memory(memory: DriftMemory) -> bytes:
     """A memory of drift in MessagePack; `load_memory` gives an equal one, to the last bit. Takes some 10 ms for 500,000 samples."""
     stored = _Memory(memory.pinned, memory.since, memory.block, memory.trained, memory.evidence.to_bytes(), memory.decision)
@@ -111,10 +118,10 @@ def load_memory(data: bytes) -> DriftMemory:
         document = msgspec.msgpack.decode(data)
         version = document["format"]
         if version == MEMORY_VERSION:
-            sealed = msgspec.convert(document, _Sealed)
+            sealed = _sealed(document)
             if zlib.crc32(sealed.content) != sealed.crc32:
                 raise ValueError("its checksum does not fit")
-            stored = msgspec.msgpack.decode(sealed.content, type=_Memory)
+            stored = _memory.decode(sealed.content)
             evidence = MartingaleState.from_bytes(stored.evidence)
             return DriftMemory(stored.pinned, stored.since, stored.block, stored.trained, evidence, stored.decision)
     except (ValueError, KeyError, TypeError) as error:
