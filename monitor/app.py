@@ -124,7 +124,8 @@ class App:
             # Each of these calls the others only once all of them are there.
             self._dispatcher = Dispatcher(self._store, (), self.metrics, lambda: self._judge.active(), clock=self._clock, shard=self._shard)
             self._judge = Judge(self._store, self.board, lambda: self._roster, lambda: self._dispatcher.wake(), self._clock)
-            self._pipeline = Pipeline(self.board, self.metrics, workers, self._clock, Memory(self._store, workers, self._judge))
+            memory = Memory(self._store, workers, self._judge)
+            self._pipeline = Pipeline(self.board, self.metrics, workers, self._clock, memory)
             self._roster = Roster(
                 self.scheduler,
                 self.board,
@@ -136,7 +137,7 @@ class App:
                 self._clock,
                 self._shard,
             )
-            caretaker = Caretaker(self._store, self.metrics, self._clock, self._store_opened)
+            caretaker = Caretaker(self._store, self.metrics, self._clock, self._store_opened, lambda: memory.unrecorded)
             self._client = new_client(self.config, self.metrics, self._shard.total)
             self._on_stop(stack, "studio", lambda: self._client.close())
             await self._serve(stack)

@@ -99,6 +99,8 @@ class Memory:
     def __init__(self, store: Store, workers: Executor, judge: Judge | None = None) -> None:
         self.store, self._workers, self._judge = store, workers, judge
         self._pinned_run: dict[str, int | None] = {}
+        self.unrecorded: StoreError | None = None
+        """Why the last run could not be written; None once one was."""
         self._lost: set[str] = set()  # targets whose last good run was not written: what the store knows is older than what is shown
 
     async def recall(self, target: Target, stale_after: float) -> Snapshot | None:
@@ -161,9 +163,11 @@ class Memory:
                 snapshot = replace(snapshot, comparison=compared.comparison)
                 _log_notes(before, snapshot)
             await self._write(policy, known, snapshot, found, compared, started)
+            self.unrecorded = None
             if found is not None:
                 self._lost.discard(target_id)
         except StoreError as error:
+            self.unrecorded = error
             log.warning("run.not_remembered", target=target_id, error=str(error))
         return snapshot
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, Pool, event, make_url
@@ -54,7 +55,7 @@ def describe(url: URL) -> str:
     return f"postgresql://{f'{url.username}@' if url.username else ''}{host}{f':{url.port}' if url.port else ''}/{url.database}"
 
 
-def new_engine(url: URL, lock_timeout: float, pool: type[Pool] | None = None) -> AsyncEngine:
+def new_engine(url: URL, lock_timeout: float, pool: type[Pool] | None = None, verify: Callable[[], None] = lambda: None) -> AsyncEngine:
     """An engine for the store.
 
     JSON goes in and comes out as text: it is made and read in a worker thread, not in the event loop.
@@ -63,11 +64,13 @@ def new_engine(url: URL, lock_timeout: float, pool: type[Pool] | None = None) ->
         url: As `parse` gives it.
         lock_timeout: Seconds that a statement waits for another program's lock.
         pool: Another kind of pool than SQLAlchemy's default.
+        verify: Called before each connection to a SQLite file; none is made where it raises.
     """
     options: dict[str, Any] = {"hide_parameters": True, "json_serializer": _as_is, "json_deserializer": _as_is, "poolclass": pool}
     if url.get_backend_name() == "sqlite":
         engine = create_async_engine(url, **options)
         prepare_sqlite(engine.sync_engine, lock_timeout)
+        event.listen(engine.sync_engine, "do_connect", lambda *_: verify())
         return engine
     settings = {
         "application_name": "impulse-monitor",

@@ -41,7 +41,7 @@ class StoreTooNew(StoreError):
 
 
 _GOES_ON = "nothing acknowledged is lost, and the store goes on by itself"
-_START_ANEW = "restore a copy, or move the file away to start with an empty store"
+_START_ANEW = "move the file away to go on with an empty store, or stop the service and put a copy in its place"
 
 _SQLITE: dict[int, tuple[type[StoreError], str]] = {
     sqlite3.SQLITE_BUSY: (StoreUnavailable, "is locked by another program; end that program or wait for it, then " + _GOES_ON),

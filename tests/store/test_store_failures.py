@@ -124,7 +124,7 @@ async def test_locked_for_a_moment(sqlite: str, path: Path) -> None:
 async def test_not_a_database(sqlite: str, path: Path, content: bytes) -> None:
     """A file that is no database is left as it is."""
     path.write_bytes(content)
-    with pytest.raises(StoreCorrupt, match=r"restore a copy, or move the file away"):
+    with pytest.raises(StoreCorrupt, match=r"move the file away to go on with an empty store, or stop the service and put a copy"):
         async with Store(sqlite):
             pytest.fail("it opened")
 
@@ -144,7 +144,7 @@ async def test_damaged_file(sqlite: str, path: Path, ask: Callable[[Store], Awai
     content = path.read_bytes()
     path.write_bytes(content[:8192] + b"\xa5" * (len(content) - 8192))
 
-    with pytest.raises(StoreCorrupt, match=r"100%25.db is damaged; restore a copy"):
+    with pytest.raises(StoreCorrupt, match=r"100%25.db is damaged; move the file away"):
         async with Store(sqlite) as store:
             await ask(store)
 
