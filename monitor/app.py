@@ -113,6 +113,7 @@ class App:
         """
         self._read = await asyncio.to_thread(fingerprint, self._path)
         self._loaded = await asyncio.to_thread(load, self._path)
+        _tell_unreadable(self._loaded)
         self._security = await Security.open(self._web_config or self.config.http.web_config_file)
         self.metrics.reload(True, self._clock())
         self._started = time.monotonic()
@@ -244,6 +245,7 @@ class App:
                 self._client = client
             self._client.forget_waits()  # what Studio asked for may be about what was wrong with the configuration before
             rediscover, self._loaded = loaded.config.studio != self.config.studio, loaded
+            _tell_unreadable(loaded)
             self._tell()
             await self._roster.apply(loaded.config, rediscover=rediscover)
             self._good = True
@@ -312,3 +314,8 @@ class App:
                     await self.reload()
             except Exception:  # a bug met in one look must not end the looking
                 log.exception("config.watch_crashed")
+
+
+def _tell_unreadable(loaded: Loaded) -> None:
+    for problem in loaded.unreadable:
+        log.error("config.file_unreadable", problem=str(problem))

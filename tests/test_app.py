@@ -451,3 +451,34 @@ async def test_run_that_is_not_recorded(service: Service, tmp_path: Path, looks:
         assert 0.0 == service.app.registry.get_sample_value("impulse_monitor_store_up")
         other.execute("DROP TRIGGER never")
     await store_up(service, 1.0)
+
+
+@pytest.mark.parametrize("when", ["start", "reload"])
+async def test_missing_key_file(service: Service, tmp_path: Path, when: str) -> None:
+    """A key file that is missing makes its project fail, which names the file, and nothing else; once it is there, the project goes on."""
+    missing = {"id": 103, "api_key_file": "keys/103"}
+    if when == "reload":
+        service.content["projects"] = [service.entry(101)]
+        service.write()
+        await service.app.start()
+        await service.pulled(ONE)
+    service.content["projects"] = [service.entry(101), missing]
+    service.write()
+    with capture_logs() as lines:
+        if when == "reload":
+            assert await service.app.reload()
+        else:
+            await service.app.start()
+        await service.pulled(ONE)
+        await service.until(lambda: 103 in service.app.board.projects and service.app.board.projects[103].state is PullState.AUTH)
+    failed = [line["error"] for line in lines if line["event"] == "discovery.failed"]
+
+    said = f"project 103: the API key file {tmp_path}/keys/103 cannot be read (No such file or directory); write the path of a file"
+    assert {f"{said} that holds the secret"} == set(failed)
+    assert ["config.file_unreadable"] == [
+        line["event"] for line in lines if line["event"].startswith("config.") and line["log_level"] == "error"
+    ]
+    assert 1.0 == service.app.registry.get_sample_value("impulse_monitor_config_last_reload_successful")
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys" / "103").write_text(service.studio.projects[103].api_key, encoding="utf-8")
+    await service.pulled(ONE, THREE)
