@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Self
 
 import structlog
-from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from monitor.alerts.notify import Dispatcher, Receiver, queue_of
@@ -36,6 +35,7 @@ from monitor.store import Store
 from monitor.studio.budget import Budget, Hold
 from monitor.studio.client import Client
 from monitor.web import routes
+from monitor.web.connections import Listener
 from monitor.web.security import Security
 from monitor.web.service import Service
 
@@ -190,14 +190,9 @@ class App:
         )
         app = routes.application(service)
         self._security.protect(app)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0)
-        await runner.setup()
-        self._on_stop(stack, "http", runner.cleanup)
-        listen = self.config.http.listen
-        site = web.TCPSite(runner, listen.host or None, listen.port, ssl_context=self._security.tls)
-        await site.start()
-        host, port = runner.addresses[0][:2]
-        self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        listener = Listener(app)
+        self._on_stop(stack, "http", listener.stop)
+        self.address = await listener.start(self.config.http.listen.host or None, self.config.http.listen.port, self._security.tls)
 
     async def _cancel_background(self) -> None:
         for task in self._background:

@@ -46,7 +46,9 @@ def run(config: Path, web_config: Path | None, shard_index: int, shard_total: in
 async def _serve(config: Path, started: Callable[[str], None] = lambda address: None, **options: Any) -> int:
     """The service until SIGTERM or SIGINT; SIGHUP reloads. Exit code 1 where it cannot start."""
     from monitor.app import App
+    from monitor.web.connections import raise_files
 
+    raise_files()
     app = App(config, **options)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
