@@ -278,17 +278,30 @@ def _store_url(url: SecretStr, info: ValidationInfo) -> SecretStr:
     usage = "write sqlite:///file.db (relative to this file), sqlite:////absolute/file.db or postgresql://user@host/database"
     if text.startswith("sqlite:///"):
         file = text.removeprefix("sqlite:///")
-        if not file.strip("/") or file == ":memory:" or "?" in file:
+        if not file.strip("/") or file == ":memory:" or "?" in file or "\0" in file:
             raise ValueError(f"must name a file, without options; {usage}")
         path = _resolve(Path(file), info)
+        if info.context and path.is_dir():
+            raise ValueError(f"is a folder; {usage}")
         if info.context and not path.parent.is_dir():
             raise ValueError("lies in a folder that does not exist; create the folder or write another path")
         return SecretStr(f"sqlite:///{path}")
     if text.startswith("postgresql:"):
         if not _split(text, ("postgresql",), "postgresql://user@host/database").path.strip("/"):
             raise ValueError(f"names no database; {usage}")
+        _check_postgresql(text)
         return url
     raise ValueError(f"is not a store that exists; {usage}")
+
+
+def _check_postgresql(url: str) -> None:
+    from monitor.store import StoreError  # takes a moment, which most configurations need not spend
+    from monitor.store.engine import parse
+
+    try:
+        parse(url)
+    except StoreError as error:
+        raise ValueError(str(error).removeprefix("the store's URL ")) from None
 
 
 HttpUrl = Annotated[str, AfterValidator(_http_url), WithJsonSchema({"type": "string", "pattern": "^https?://[^@?#]+$"})]

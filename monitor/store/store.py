@@ -18,7 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from monitor.errors import PullState
+from monitor.errors import PullState, quoted
 from monitor.evaluate.drift import DriftMemory
 from monitor.results import ResultSet
 from monitor.store import columns, documents, engine, schema
@@ -76,7 +76,10 @@ class Store(Queries):
         self._url = engine.parse(url)
         self._where = engine.describe(self._url)
         self._timeout = timeout
-        self._engine = engine.new_engine(self._url, lock_timeout, verify=self._verify_file)
+        try:
+            self._engine = engine.new_engine(self._url, lock_timeout, verify=self._verify_file)
+        except Exception as error:
+            raise StoreError(f"store {self._where} cannot be used ({quoted(error)}); correct `store` in the configuration") from None
         self._sqlite = self._url.get_backend_name() == "sqlite"
         self._file: OpenedFile | None = None
         self.began = False
@@ -116,6 +119,9 @@ class Store(Queries):
         except StoreError as error:
             self._unopened = error
             raise
+        except Exception as error:
+            self._unopened = self._problem = StoreError(f"store {self._where} cannot be opened ({quoted(repr(error))}); please report this")
+            raise self._unopened from error
         self._unopened = None
         await self._probe()
 

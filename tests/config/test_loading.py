@@ -259,7 +259,7 @@ def test_urls(folder):
         ("sqlite:///a.db", "sqlite:///{folder}/a.db"),
         ("sqlite:///sub/a.db", "sqlite:///{folder}/sub/a.db"),
         ("sqlite:////tmp/a.db", "sqlite:////tmp/a.db"),
-        ("postgresql://user:pa%20ss@host:5432/db?ssl=require", "postgresql://user:pa%20ss@host:5432/db?ssl=require"),
+        ("postgresql://user:pa%20ss@host:5432/db?sslmode=require", "postgresql://user:pa%20ss@host:5432/db?sslmode=require"),
     ],
 )
 def test_store(folder, text, expected):

@@ -290,6 +290,28 @@ MISTAKES = [
         "store: postgresql://host:port/db",
         "monitor.yaml:1: store: is not a URL that can be used here; write for example postgresql://user@host/database",
     ),
+    ("store: sqlite:///.", "monitor.yaml:1: store: must not be empty; write the path of a file"),
+    (
+        "store: sqlite:////tmp",
+        (
+            "monitor.yaml:1: store: is a folder; write sqlite:///file.db (relative to this file), "
+            "sqlite:////absolute/file.db or postgresql://user@host/database"
+        ),
+    ),
+    (
+        "\nstore: postgresql://host/db?prepared=off",
+        (
+            "monitor.yaml:2: store: has options that are not known: prepared; write only application_name, connect_timeout, host, passfile, "
+            "port, prepared_statement_cache_size, prepared_statements, sslmode, target_session_attrs"
+        ),
+    ),
+    (
+        "store: postgresql://host/db?sslmode=on",
+        (
+            "monitor.yaml:1: store: has an option sslmode that cannot be used; "
+            "write one of disable, allow, prefer, require, verify-ca, verify-full"
+        ),
+    ),
     # the environment
     (
         "\nprojects:\n  - id: 1\n    api_key: ${UNSET}",
