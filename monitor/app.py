@@ -37,6 +37,7 @@ from monitor.store import Store
 from monitor.studio.budget import Budget, Hold
 from monitor.studio.client import Client
 from monitor.web import routes
+from monitor.web.connections import Listener
 from monitor.web.security import Security
 from monitor.web.service import Service
 
@@ -115,6 +116,7 @@ class App:
         """
         self._read = await asyncio.to_thread(fingerprint, self._path)
         self._loaded = await asyncio.to_thread(load, self._path)
+        _tell_unreadable(self._loaded)
         self._security = await Security.open(self._web_config or self.config.http.web_config_file)
         self.metrics.reload(True, self._clock())
         self._started = time.monotonic()
@@ -126,7 +128,8 @@ class App:
             # Each of these calls the others only once all of them are there.
             self._dispatcher = Dispatcher(self._store, (), self.metrics, lambda: self._judge.active(), clock=self._clock, shard=self._shard)
             self._judge = Judge(self._store, self.board, lambda: self._roster, lambda: self._dispatcher.wake(), self._clock)
-            self._pipeline = Pipeline(self.board, self.metrics, workers, self._clock, Memory(self._store, workers, self._judge))
+            memory = Memory(self._store, workers, self._judge)
+            self._pipeline = Pipeline(self.board, self.metrics, workers, self._clock, memory)
             self._roster = Roster(
                 self.scheduler,
                 self.board,
@@ -138,7 +141,7 @@ class App:
                 self._clock,
                 self._shard,
             )
-            caretaker = Caretaker(self._store, self.metrics, self._clock, self._store_opened)
+            caretaker = Caretaker(self._store, self.metrics, self._clock, self._store_opened, lambda: memory.unrecorded)
             self._client = new_client(self.config, self.metrics, self._shard.total)
             self._on_stop(stack, "studio", lambda: self._client.close())
             await self._serve(stack)
@@ -196,12 +199,9 @@ class App:
 
     async def _listen(self, stack: AsyncExitStack, part: str, app: web.Application, listen: Address, tls: SSLContext | None = None) -> str:
         """Serve `app` until the stop; answers HOST:PORT."""
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0)
-        await runner.setup()
-        self._on_stop(stack, part, runner.cleanup)
-        await web.TCPSite(runner, listen.host or None, listen.port, ssl_context=tls).start()
-        host, port = runner.addresses[0][:2]
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        listener = Listener(app)
+        self._on_stop(stack, part, listener.stop)
+        return await listener.start(listen.host or None, listen.port, tls)
 
     async def _cancel_background(self) -> None:
         for task in self._background:
@@ -249,6 +249,7 @@ class App:
                 self._client = client
             self._client.forget_waits()  # what Studio asked for may be about what was wrong with the configuration before
             rediscover, self._loaded = loaded.config.studio != self.config.studio, loaded
+            _tell_unreadable(loaded)
             self._tell()
             await self._roster.apply(loaded.config, rediscover=rediscover)
             self._good = True
@@ -317,3 +318,8 @@ class App:
                     await self.reload()
             except Exception:  # a bug met in one look must not end the looking
                 log.exception("config.watch_crashed")
+
+
+def _tell_unreadable(loaded: Loaded) -> None:
+    for problem in loaded.unreadable:
+        log.error("config.file_unreadable", problem=str(problem))

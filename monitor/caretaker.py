@@ -32,11 +32,20 @@ class Caretaker:
         observer: Shows whether it can be used.
         clock: Unix seconds.
         opened: Awaited each time after the store was opened.
+        unrecorded: Why the last run could not be recorded although the store can be used; None where it was recorded.
     """
 
-    def __init__(self, store: Store, observer: Observer, clock: Callable[[], float], opened: Callable[[], Awaitable[None]]) -> None:
-        self._store, self._observer, self._clock, self._on_open = store, observer, clock, opened
+    def __init__(
+        self,
+        store: Store,
+        observer: Observer,
+        clock: Callable[[], float],
+        opened: Callable[[], Awaitable[None]],
+        unrecorded: Callable[[], StoreError | None] = lambda: None,
+    ) -> None:
+        self._store, self._observer, self._clock, self._on_open, self._unrecorded = store, observer, clock, opened, unrecorded
         self._open = False
+        self._was_open = False
         self._told = ""
 
     async def open(self) -> None:
@@ -47,8 +56,10 @@ class Caretaker:
         except StoreError as error:
             self._note(error)
             return
-        self._open = True
-        self._note(None)
+        if self._store.began and self._was_open:
+            log.error("store.began_anew", store=repr(self._store), lost="history, baselines, alerts and messages of before")
+        self._open = self._was_open = True
+        self._note(self._unrecorded())
 
     async def watch(self) -> None:
         """Open the store if that failed, and see whether it can be used, until cancelled."""
@@ -57,7 +68,8 @@ class Caretaker:
             try:
                 if self._open:
                     await self._store.check()
-                    self._note(self._store.problem)
+                    self._open = self._store.opened
+                    self._note(self._store.problem or self._unrecorded())
                 else:
                     await self.open()
             except Exception:  # a bug met in one look must not end the looking

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from monitor.config import ProjectConfig
+from monitor.converting import converter
 from monitor.studio.dates import timestamp
 from monitor.studio.project import StudioProject
 from monitor.targets import Target, TargetKey
@@ -24,6 +25,10 @@ class Discovery:
     key_expires: float | None = None
     anomaly_labels: frozenset[str] = frozenset()
     no_anomaly_labels: frozenset[str] = frozenset()
+
+
+as_discovery = converter(Discovery)
+"""A discovery from plain values, as its JSON holds them; a `ValueError` where they are none."""
 
 
 async def discover(studio: StudioProject, project: ProjectConfig) -> Discovery:

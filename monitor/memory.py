@@ -106,6 +106,8 @@ class Memory:
     def __init__(self, store: Store, workers: Executor, judge: Judge | None = None) -> None:
         self.store, self._workers, self._judge = store, workers, judge
         self._pinned_run: dict[str, int | None] = {}
+        self.unrecorded: StoreError | None = None
+        """Why the last run could not be written; None once one was."""
         self._lost: set[str] = set()  # targets whose last good run was not written: what the store knows is older than what is shown
         self._current: set[str] = set()  # targets whose last good run is known to be of today's formulas
         self._outdated: set[str] = set()  # targets whose shown comparison was made by other formulas than today's
@@ -241,10 +243,12 @@ class Memory:
                 snapshot = replace(snapshot, comparison=compared.comparison)
                 _log_notes(before, snapshot)
             await self._write(policy, known, snapshot, found, compared, started)
+            self.unrecorded = None
             if found is not None:
                 self._lost.discard(target_id)
                 self._outdated.discard(target_id)
         except StoreError as error:
+            self.unrecorded = error
             log.warning("run.not_remembered", target=target_id, error=str(error))
         return snapshot
 

@@ -14,7 +14,7 @@ from apscheduler.triggers.base import BaseTrigger
 from monitor.alerts.rules import Subject
 from monitor.alerts.states import Pulse
 from monitor.config import Config, ProjectConfig
-from monitor.discovery import Discovery, discover
+from monitor.discovery import Discovery, as_discovery, discover
 from monitor.errors import PullState, StudioError, quoted
 from monitor.judge import Watched
 from monitor.pipeline import Pipeline, Watch, studio_project
@@ -330,7 +330,7 @@ def _read(data: bytes) -> Discovery:
     Raises:
         StoreTooNew, ValueError: It cannot be read.
     """
-    return msgspec.convert(_ENVELOPE.open(msgspec.json.decode(data)), Discovery)
+    return as_discovery(_ENVELOPE.open(msgspec.json.decode(data)))
 
 
 def _times(watch: Watch) -> tuple[BaseTrigger, float]:

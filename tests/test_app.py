@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 import ssl
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +17,17 @@ import pytest
 import trustme
 import yaml
 from service import TOKEN, Service
+from structlog.testing import capture_logs
 
 from monitor import app as module
-from monitor import logs
+from monitor import caretaker, logs
 from monitor.app import App
 from monitor.config import ConfigError
 from monitor.errors import PullState
 from monitor.sharding import Shard
 from monitor.simulator import Studio, projects, serve
 from monitor.simulator.faults import Delay, Refuse, Status
+from monitor.store import Store
 
 
 @pytest.fixture
@@ -396,3 +400,85 @@ async def test_tls_and_passwords(service: Service, tmp_path: Path) -> None:
             await status("POST", "/-/reload", headers=alice),
             await status("GET", "/metrics", headers=bearer),
         ]
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store is looked at every fifth of a second."""
+    monkeypatch.setattr(caretaker, "CHECK", 0.2)
+
+
+async def store_up(service: Service, value: float) -> None:
+    """Wait until `impulse_monitor_store_up` has a value."""
+    async with asyncio.timeout(60):
+        while value != service.app.registry.get_sample_value("impulse_monitor_store_up"):
+            await asyncio.sleep(0.02)
+
+
+async def test_store_deleted(service: Service, tmp_path: Path, looks: None) -> None:
+    """A store that is deleted under the service is noticed and said; an empty one is begun, and runs are recorded in it."""
+    await service.app.start()
+    await service.pulled(ONE, THREE)
+    with capture_logs() as lines:
+        (tmp_path / "impulse-monitor.db").unlink()
+        await store_up(service, 0.0)
+        await store_up(service, 1.0)
+        await service.until(lambda: (tmp_path / "impulse-monitor.db").exists())
+        before = service.app.board.snapshots[ONE].last_pull
+        await service.until(lambda: service.app.board.snapshots[ONE].last_pull > before + 1)
+    told = {line["event"]: line for line in lines if line["event"].startswith("store.")}
+    async with Store(f"sqlite:///{tmp_path}/impulse-monitor.db") as store:
+        found, pinned = await store.runs(ONE), await store.baseline(ONE, "pinned")
+
+    assert ["store.failed", "store.began_anew", "store.recovered"] == list(told)
+    assert "is no longer there: it was deleted or moved away while the service ran" in told["store.failed"]["error"]
+    assert "error" == told["store.began_anew"]["log_level"]
+    assert found
+    assert pinned is not None
+    assert pinned.run_id == found[0].id
+
+
+async def test_run_that_is_not_recorded(service: Service, tmp_path: Path, looks: None) -> None:
+    """A store that answers but takes no run is not up, until it takes one again."""
+    await service.app.start()
+    await service.pulled(ONE, THREE)
+    await store_up(service, 1.0)
+    with closing(sqlite3.connect(tmp_path / "impulse-monitor.db", isolation_level=None)) as other:
+        other.execute("CREATE TRIGGER never BEFORE INSERT ON run BEGIN SELECT raise(ABORT, 'never'); END")
+        await store_up(service, 0.0)
+        assert service.app.ready
+        await asyncio.sleep(1.0)
+        assert 0.0 == service.app.registry.get_sample_value("impulse_monitor_store_up")
+        other.execute("DROP TRIGGER never")
+    await store_up(service, 1.0)
+
+
+@pytest.mark.parametrize("when", ["start", "reload"])
+async def test_missing_key_file(service: Service, tmp_path: Path, when: str) -> None:
+    """A key file that is missing makes its project fail, which names the file, and nothing else; once it is there, the project goes on."""
+    missing = {"id": 103, "api_key_file": "keys/103"}
+    if when == "reload":
+        service.content["projects"] = [service.entry(101)]
+        service.write()
+        await service.app.start()
+        await service.pulled(ONE)
+    service.content["projects"] = [service.entry(101), missing]
+    service.write()
+    with capture_logs() as lines:
+        if when == "reload":
+            assert await service.app.reload()
+        else:
+            await service.app.start()
+        await service.pulled(ONE)
+        await service.until(lambda: 103 in service.app.board.projects and service.app.board.projects[103].state is PullState.AUTH)
+    failed = [line["error"] for line in lines if line["event"] == "discovery.failed"]
+
+    said = f"project 103: the API key file {tmp_path}/keys/103 cannot be read (No such file or directory); write the path of a file"
+    assert {f"{said} that holds the secret"} == set(failed)
+    assert ["config.file_unreadable"] == [
+        line["event"] for line in lines if line["event"].startswith("config.") and line["log_level"] == "error"
+    ]
+    assert 1.0 == service.app.registry.get_sample_value("impulse_monitor_config_last_reload_successful")
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys" / "103").write_text(service.studio.projects[103].api_key, encoding="utf-8")
+    await service.pulled(ONE, THREE)

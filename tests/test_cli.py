@@ -107,6 +107,17 @@ def test_check_reports_every_problem(tmp_path: Path) -> None:
     )
 
 
+def test_check_says_which_key_files_are_missing(tmp_path: Path) -> None:
+    """A key file that is missing is a problem for `check`, although the service starts without it."""
+    path = tmp_path / "monitor.yaml"
+    path.write_text("projects:\n  - {id: 1, api_key: k}\n  - {id: 2, api_key_file: none}\n", encoding="utf-8")
+    result = run("check", "--config", str(path))
+
+    assert 1 == result.returncode
+    assert f"{path}:3: projects[1].api_key_file: cannot be read" in result.stdout
+    assert "valid" not in result.stdout
+
+
 def test_check_takes_the_path_from_the_environment(tmp_path: Path) -> None:
     """Without --config the path is $IMPULSE_MONITOR_CONFIG, then config/monitor.yaml."""
     named = run("check", IMPULSE_MONITOR_CONFIG=str(tmp_path / "none.yaml"))

@@ -273,7 +273,7 @@ def load_state(data: bytes) -> AlertState:
     Raises:
         ValueError: The bytes are no such state, or a newer version of the service wrote them.
     """
-    return _load(data, AlertState)
+    return _load(data, _state)
 
 
 def load_transition(data: bytes) -> Transition:
@@ -282,19 +282,24 @@ def load_transition(data: bytes) -> Transition:
     Raises:
         ValueError: The bytes are no such transition, or a newer version of the service wrote them.
     """
-    return _load(data, Transition)
+    return _load(data, _transition)
 
 
-def _load(data: bytes, kind: type[T]) -> T:
-    name = kind.__name__
+_envelope = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_state = msgspec.json.Decoder(AlertState)
+_transition = msgspec.json.Decoder(Transition)
+
+
+def _load(data: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    name = decoder.type.__name__
     try:
-        document = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+        document = _envelope.decode(data)
         version = msgspec.json.decode(document["format"])
         if version == VERSION:
             content = bytes(document[name])
             if zlib.crc32(content) != msgspec.json.decode(document["crc32"]):
                 raise ValueError("its checksum does not fit")
-            return msgspec.json.decode(content, type=kind)
+            return decoder.decode(content)
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"a stored {name} cannot be read ({error!r}); let the alert start anew") from error
     raise ValueError(

@@ -46,7 +46,10 @@ def run(config: Path, web_config: Path | None, shard_index: int, shard_total: in
 async def _serve(config: Path, started: Callable[[str], None] = lambda address: None, **options: Any) -> int:
     """The service until SIGTERM or SIGINT; SIGHUP reloads. Exit code 1 where it cannot start."""
     from monitor.app import App
+    from monitor.store import StoreError
+    from monitor.web.connections import raise_files
 
+    raise_files()
     app = App(config, **options)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -61,8 +64,8 @@ async def _serve(config: Path, started: Callable[[str], None] = lambda address: 
         for problem in error.problems:
             click.echo(problem, err=True)
         return 1
-    except OSError as error:
-        click.echo(f"cannot start: {_cause(error)}", err=True)
+    except (OSError, StoreError) as error:
+        click.echo(f"cannot start: {_cause(error) if isinstance(error, OSError) else error}", err=True)
         return 1
     started(app.address)
     reloads: set[asyncio.Task[bool]] = set()

@@ -32,9 +32,12 @@ def check(config: Path, online: bool) -> None:
     loaded = load_config(config)
     for warning in loaded.warnings:
         click.echo(f"{warning} (warning)")
+    for problem in loaded.unreadable:
+        click.echo(problem)
     if (web_config_file := loaded.config.http.web_config_file) is not None:
         or_exit(lambda: web_config.load(web_config_file))
-    if online and not run_loop(_check_keys(loaded)):
+    keys_work = run_loop(_check_keys(loaded)) if online else True
+    if loaded.unreadable or not keys_work:
         sys.exit(1)
     click.echo(f"{config}: valid, {len(loaded.config.projects)} projects")
 

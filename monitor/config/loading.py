@@ -18,6 +18,7 @@ from monitor.config.document import Document, Loc, read
 from monitor.config.problems import ConfigError, Problem
 from monitor.config.shape import Shape
 from monitor.config.shapes import Config, IncludedFile, ProjectConfig, Schedule, TargetSelection
+from monitor.config.values import Files
 
 S = TypeVar("S", bound=Shape)
 
@@ -32,11 +33,13 @@ class Loaded:
         config: With the included files' projects after the main file's, and every path absolute.
         warnings: What can be used but is probably not meant.
         files: The files that were read, the main one first.
+        unreadable: The files of keys, URLs and tokens that hold none. What needs one fails until it is right, the rest runs.
     """
 
     config: Config
     warnings: tuple[Problem, ...]
     files: tuple[Path, ...]
+    unreadable: tuple[Problem, ...] = ()
 
 
 def load(path: Path, environ: Mapping[str, str] = os.environ) -> Loaded:
@@ -71,11 +74,12 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Loaded:
     report.problems += _same_targets(selections)
     order = {document.path: index for index, document in enumerate(documents)}
     if report.problems or config is None:
-        raise ConfigError(sorted(report.problems, key=lambda problem: (order.get(problem.path, len(order)), problem.line)))
+        problems = report.problems + report.unreadable
+        raise ConfigError(sorted(problems, key=lambda problem: (order.get(problem.path, len(order)), problem.line)))
     config = config.model_copy(update={"projects": tuple(projects)})
     _warn_schedule(main, ("schedule", "every"), config.schedule, report)
     _warn_rest(main, config, report)
-    return Loaded(config, tuple(report.warnings), tuple(document.path for document in documents))
+    return Loaded(config, tuple(report.warnings), tuple(document.path for document in documents), tuple(report.unreadable))
 
 
 def fingerprint(path: Path, environ: Mapping[str, str] = os.environ) -> str:
@@ -102,6 +106,7 @@ class _Report:
     def __init__(self) -> None:
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
+        self.unreadable: list[Problem] = []
 
 
 def _folder(document: Document) -> Path:
@@ -153,14 +158,19 @@ def _validate(shape: type[S], document: Document, report: _Report) -> S | None:
 
 
 def _checked(shape: type[S], document: Document, loc: Loc, data: Any, report: _Report) -> S | None:
+    folder = _folder(document)
     try:
-        return shape.model_validate(data, context=_folder(document))
+        return shape.model_validate(data, context=Files(folder))
     except ValidationError as error:
-        for each in error.errors(include_url=False, include_input=False):
-            place = (*loc, *each["loc"])
-            if document.locate(place) not in document.broken:
-                report.problems.append(document.problem(place, each["msg"]))
+        places = [((*loc, *each["loc"]), each["msg"]) for each in error.errors(include_url=False, include_input=False)]
+    found = [document.problem(place, message) for place, message in places if document.locate(place) not in document.broken]
+    try:
+        checked = shape.model_validate(data, context=Files(folder, secrets=False))
+    except ValidationError:
+        report.problems += found
         return None
+    report.unreadable += found
+    return checked
 
 
 def _selection(document: Document, entry: Any) -> TargetSelection | None:

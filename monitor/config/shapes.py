@@ -28,6 +28,7 @@ from monitor.config.values import (
     Listen,
     Positive,
     PositiveDuration,
+    PresentSecretFile,
     ProxyUrl,
     ReadableFile,
     Secret,
@@ -139,7 +140,7 @@ class HttpConfig(Shape):
     """Where the pages of docs/runbooks are found, for links in alerts; without it this version's on the project's own site."""
     web_config_file: ReadableFile | None = None
     """File with TLS and basic authentication, in the format of Prometheus's exporter-toolkit."""
-    admin_token_file: SecretFile | None = None
+    admin_token_file: PresentSecretFile | None = None
     """File with the bearer token for the POST endpoints, which are off without it. Read again at each use."""
 
     def read_admin_token(self) -> SecretStr | None:

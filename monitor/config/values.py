@@ -1,8 +1,8 @@
 """The values an operator writes, as annotated types: durations, secrets, paths, URLs, addresses, labels.
 
 Each refuses what it cannot use with a sentence that says what to write and repeats nothing of the value, which could be
-a secret. Relative paths are resolved, and files looked at, only where pydantic's validation context names the folder of
-the configuration file; values given by code are taken as they are.
+a secret. Relative paths are resolved, and files looked at, only where pydantic's validation context is a `Files`; values
+given by code are taken as they are.
 """
 
 from __future__ import annotations
@@ -149,19 +149,35 @@ def _secret_text(secret: SecretStr) -> SecretStr:
 Secret = Annotated[SecretStr, AfterValidator(_secret_text), WithJsonSchema({"type": "string", "minLength": 1})]
 
 
-# Paths: the validation context is the folder that relative ones start from
+# Paths
+
+
+class Files(NamedTuple):
+    """The validation context.
+
+    Attributes:
+        folder: Where relative paths start from.
+        secrets: Whether files that are read again at each use must hold a secret already.
+    """
+
+    folder: Path
+    secrets: bool = True
 
 
 def _resolve(path: Path, info: ValidationInfo) -> Path:
     if str(path) in ("", "."):
         raise ValueError("must not be empty; write the path of a file")
-    return info.context / path if info.context else path
+    return info.context.folder / path if info.context else path
 
 
 def _holds_a_secret(path: Path, info: ValidationInfo) -> Path:
     if info.context:
         read_secret(path)
     return path
+
+
+def _holds_a_secret_in_time(path: Path, info: ValidationInfo) -> Path:
+    return _holds_a_secret(path, info) if info.context and info.context.secrets else path
 
 
 def _holds_certificates(path: Path, info: ValidationInfo) -> Path:
@@ -186,7 +202,10 @@ def _can_be_read(path: Path, info: ValidationInfo) -> Path:
 
 
 _FilePath = Annotated[Path, AfterValidator(_resolve), WithJsonSchema({"type": "string", "minLength": 1})]
-SecretFile = Annotated[_FilePath, AfterValidator(_holds_a_secret)]
+SecretFile = Annotated[_FilePath, AfterValidator(_holds_a_secret_in_time)]
+"""Read at each use: where it holds no secret, what needs that fails, and nothing else."""
+PresentSecretFile = Annotated[_FilePath, AfterValidator(_holds_a_secret)]
+"""Without which the service does not start."""
 ReadableFile = Annotated[_FilePath, AfterValidator(_can_be_read)]
 CertificateFile = Annotated[_FilePath, AfterValidator(_holds_certificates)]
 
@@ -259,17 +278,30 @@ def _store_url(url: SecretStr, info: ValidationInfo) -> SecretStr:
     usage = "write sqlite:///file.db (relative to this file), sqlite:////absolute/file.db or postgresql://user@host/database"
     if text.startswith("sqlite:///"):
         file = text.removeprefix("sqlite:///")
-        if not file.strip("/") or file == ":memory:" or "?" in file:
+        if not file.strip("/") or file == ":memory:" or "?" in file or "\0" in file:
             raise ValueError(f"must name a file, without options; {usage}")
         path = _resolve(Path(file), info)
+        if info.context and path.is_dir():
+            raise ValueError(f"is a folder; {usage}")
         if info.context and not path.parent.is_dir():
             raise ValueError("lies in a folder that does not exist; create the folder or write another path")
         return SecretStr(f"sqlite:///{path}")
     if text.startswith("postgresql:"):
         if not _split(text, ("postgresql",), "postgresql://user@host/database").path.strip("/"):
             raise ValueError(f"names no database; {usage}")
+        _check_postgresql(text)
         return url
     raise ValueError(f"is not a store that exists; {usage}")
+
+
+def _check_postgresql(url: str) -> None:
+    from monitor.store import StoreError  # takes a moment, which most configurations need not spend
+    from monitor.store.engine import parse
+
+    try:
+        parse(url)
+    except StoreError as error:
+        raise ValueError(str(error).removeprefix("the store's URL ")) from None
 
 
 HttpUrl = Annotated[str, AfterValidator(_http_url), WithJsonSchema({"type": "string", "pattern": "^https?://[^@?#]+$"})]

@@ -7,11 +7,16 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from monitor.simulator.render import Record
+
+T = TypeVar("T")
+
+_texts = msgspec.json.Decoder(list[str])
+_objects = msgspec.json.Decoder(list[dict[str, Any]])
 
 DEFAULT_LIMIT = 100
 """Samples on a page where the query has no `limit`. The real server's is not documented."""
@@ -67,7 +72,8 @@ def parse(query: Mapping[str, str]) -> Query:
 
 
 def _labels_test(query: Mapping[str, str], name: str) -> Test:
-    labels = frozenset(_json(query, name, list[str]))
+    listed = _json(query, name, _texts)
+    labels = frozenset(listed)
     return lambda record: record.label in labels
 
 
@@ -133,7 +139,7 @@ def _date(query: Mapping[str, str], name: str) -> float:
 
 _TESTS: dict[str, Make] = {
     "labels": _labels_test,
-    "metadata": lambda query, name: _metadata_test(_json(query, name, list[dict[str, Any]])),
+    "metadata": lambda query, name: _metadata_test(_json(query, name, _objects)),
     "filename": _filename_test,
     "search": _search_test,
     "dataType": _data_type_test,
@@ -159,9 +165,9 @@ def _integer(query: Mapping[str, str], name: str, default: int) -> int:
     return int(text)
 
 
-def _json(query: Mapping[str, str], name: str, shape: Any) -> Any:
+def _json(query: Mapping[str, str], name: str, decoder: msgspec.json.Decoder[T]) -> T:
     try:
-        return msgspec.json.decode(query[name], type=shape)
+        return decoder.decode(query[name])
     except msgspec.MsgspecError as error:
         raise BadQuery(f"{name} is not the JSON it should be: {error}") from None
 

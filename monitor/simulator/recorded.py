@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from monitor.simulator.ground import Block, Threshold
 from monitor.simulator.project import Impulse, Project, Variant
 from monitor.simulator.render import Record
+
+T = TypeVar("T")
 
 
 class RecordingError(ValueError):
@@ -123,12 +125,12 @@ def load_recorded(path: Path | str, *, category: str = "testing", variant: str =
     predictions: dict[int, list[bytes]] = {}
     for file, page in _pages(path):
         for raw in page.result or ():
-            result = _decode(file, raw, _Result)
+            result = _decode(file, raw, _result)
             if result.sample_id in results:
                 raise RecordingError(f"{file}: sample {result.sample_id} was recorded twice; keep the pages of one pull only")
             results[result.sample_id] = (bytes(raw), result)
         for raw in page.predictions or ():
-            predictions.setdefault(_decode(file, raw, _Prediction).sample_id, []).append(bytes(raw))
+            predictions.setdefault(_decode(file, raw, _prediction).sample_id, []).append(bytes(raw))
     if not results:
         raise RecordingError(f"{path}: no results in it; record pages of `classify/all/result/page` that hold some")
     first = next(iter(results.values()))[1].sample or _Sample()
@@ -148,17 +150,19 @@ def load_recorded(path: Path | str, *, category: str = "testing", variant: str =
 def _pages(path: Path) -> Iterator[tuple[Path, _Page]]:
     for file in sorted(path.glob("*.json")) if path.is_dir() else [path]:
         raw = file.read_bytes()
-        shape = list[_Page] if raw.lstrip()[:1] == b"[" else _Page
-        found = _decode(file, raw, shape)
-        for page in found if isinstance(found, list) else [found]:
+        for page in _decode(file, raw, _list) if raw.lstrip()[:1] == b"[" else [_decode(file, raw, _page)]:
             if not page.success:
                 raise RecordingError(f"{file}: a reply with success: false, which holds no results; leave it out")
             yield file, page
 
 
-def _decode(file: Path, raw: bytes | msgspec.Raw, shape: Any) -> Any:
+_page, _list = msgspec.json.Decoder(_Page), msgspec.json.Decoder(list[_Page])
+_result, _prediction = msgspec.json.Decoder(_Result), msgspec.json.Decoder(_Prediction)
+
+
+def _decode(file: Path, raw: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T]) -> T:
     try:
-        return msgspec.json.decode(raw, type=shape)
+        return decoder.decode(raw)
     except msgspec.MsgspecError as error:
         raise RecordingError(f"{file}: not a page of `classify/all/result/page`: {error}") from None
 

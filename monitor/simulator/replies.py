@@ -277,7 +277,7 @@ def start_classify_job(studio: Studio, project: Project, query: Mapping[str, str
     wanted = _parsed(query, actions)
     _impulse(project, wanted.impulse_id)
     try:
-        parameters = msgspec.json.decode(body or b"{}", type=_JobParameters)
+        parameters = _parameters.decode(body or b"{}")
     except msgspec.MsgspecError as error:
         raise Refusal(f"Invalid parameters: {error}", 400) from None
     return success(id=studio.start_job(project, wanted.impulse_id, parameters.model_variants, wanted.category).id)
@@ -310,6 +310,9 @@ def _must_be_admin(project: Project) -> None:
 class _JobParameters(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     model_variants: tuple[str, ...] | None = None
     skip_feature_generation: bool | None = None
+
+
+_parameters = msgspec.json.Decoder(_JobParameters)
 
 
 def job_status(studio: Studio, project: Project, job_id: int) -> bytes:

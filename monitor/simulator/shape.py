@@ -476,16 +476,16 @@ def validate(call: str, body: bytes) -> Reply:
         msgspec.ValidationError: The body does not have the documented shape; the message names the place.
         msgspec.DecodeError: It is not JSON.
     """
-    head = msgspec.json.decode(body, type=_Head)
+    head = _head.decode(body)
     if not head.success:
-        return msgspec.json.decode(body, type=_Refusal)
-    reply = msgspec.json.decode(body, type=SHAPES[call])
+        return _refusal.decode(body)
+    reply = _replies[call].decode(body)
     if isinstance(reply, Page | AllResults):
         for result in reply.result:
             for classification in result.classifications:
                 for image in classification.structured_result or ():
                     if image.debug_info_json is not None:
-                        msgspec.json.decode(image.debug_info_json, type=DebugInfo)
+                        _debug_info.decode(image.debug_info_json)
     return reply
 
 
@@ -495,3 +495,7 @@ class _Head(msgspec.Struct):
 
 class _Refusal(Reply, kw_only=True):
     error: str
+
+
+_head, _refusal, _debug_info = msgspec.json.Decoder(_Head), msgspec.json.Decoder(_Refusal), msgspec.json.Decoder(DebugInfo)
+_replies = {call: msgspec.json.Decoder(kind) for call, kind in SHAPES.items()}

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import msgspec
 import numpy as np
 
+from monitor.converting import converter
 from monitor.evaluate.comparison import Comparison
 from monitor.evaluate.drift import Decision, DriftMemory
 from monitor.evaluate.figures import FIGURES_VERSION, Evaluation
@@ -60,7 +61,7 @@ def load_evaluation(text: str) -> Evaluation:
         document["slices"] = _flat(document["slices"])
         if document["quality"]:
             document["quality"]["confusion"] = _flat(document["quality"]["confusion"])
-        return msgspec.convert(document, Evaluation, strict=False)  # not strict: floats may be spelled, such as "NaN"
+        return _evaluation(document)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"no evaluation: {error!r}") from error
 
@@ -77,7 +78,7 @@ def load_comparison(text: str) -> Comparison:
         StoreTooNew: A newer version wrote it.
         ValueError: The text is no such document.
     """
-    return msgspec.convert(COMPARISON.open(json.loads(text)), Comparison, strict=False)
+    return _comparison(COMPARISON.open(json.loads(text)))
 
 
 class _Head(msgspec.Struct):
@@ -86,13 +87,16 @@ class _Head(msgspec.Struct):
     figures: int = FIRST_FIGURES
 
 
+_head = msgspec.json.Decoder(_Head)
+
+
 def figures_version(text: str) -> int:
     """Which version of the formulas (`FIGURES_VERSION`) made a stored evaluation or comparison.
 
     Raises:
         ValueError: The text is no such document.
     """
-    return msgspec.json.decode(text, type=_Head).figures
+    return _head.decode(text).figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +120,12 @@ class _Sealed:
     content: bytes
 
 
+_evaluation = converter(Evaluation, strict=False)  # not strict: floats may be spelled, such as "NaN"
+_comparison = converter(Comparison, strict=False)
+_sealed = converter(_Sealed)
+_memory = msgspec.msgpack.Decoder(_Memory)
+
+
 def dump_memory(memory: DriftMemory) -> bytes:
     """A memory of drift in MessagePack; `load_memory` gives an equal one, to the last bit. Takes some 10 ms for 500,000 samples."""
     stored = _Memory(memory.pinned, memory.since, memory.block, memory.trained, memory.evidence.to_bytes(), memory.decision)
@@ -133,10 +143,10 @@ def load_memory(data: bytes) -> DriftMemory:
         document = msgspec.msgpack.decode(data)
         version = document["format"]
         if version == MEMORY_VERSION:
-            sealed = msgspec.convert(document, _Sealed)
+            sealed = _sealed(document)
             if zlib.crc32(sealed.content) != sealed.crc32:
                 raise ValueError("its checksum does not fit")
-            stored = msgspec.msgpack.decode(sealed.content, type=_Memory)
+            stored = _memory.decode(sealed.content)
             evidence = MartingaleState.from_bytes(stored.evidence)
             return DriftMemory(stored.pinned, stored.since, stored.block, stored.trained, evidence, stored.decision)
     except (ValueError, KeyError, TypeError) as error:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
+from uuid import uuid4
 
 from sqlalchemy import URL, Connection, Engine, Pool, event, make_url
 from sqlalchemy.exc import ArgumentError
@@ -11,14 +14,28 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from monitor.store.errors import StoreError
 
 CONNECT_TIMEOUT = 10.0
-"""Seconds for PostgreSQL to accept a connection."""
+"""Seconds for PostgreSQL to accept a connection, unless `connect_timeout` says otherwise."""
 RECYCLE = 300
 """Seconds that a connection to PostgreSQL is used: firewalls forget idle ones without a word, and only a timeout tells."""
 WAL_KEPT = 64 * 2**20
 """Bytes that SQLite's write-ahead log keeps on disk after one large result set blew it up."""
 
 _SQLITE = "sqlite:///"
-_OPTIONS = ("host", "passfile", "port", "sslmode")
+_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+_SERVERS = ("any", "primary", "standby", "read-write", "read-only", "prefer-standby")
+_OPTIONS: Mapping[str, tuple[str, str]] = {
+    "application_name": (r"[\x20-\x7e]{1,63}", "a name of up to 63 characters"),
+    "connect_timeout": (r"[1-9][0-9]{0,3}", "seconds, 1 or more"),
+    "host": (r".+", "a host, or the folder of a socket"),
+    "passfile": (r".+", "the path of a file"),
+    "port": (r"[0-9]{1,5}", "a number"),
+    "prepared_statement_cache_size": (r"[0-9]{1,6}", "a number; 0 for none"),
+    "prepared_statements": (r"on|off", "on or off"),
+    "sslmode": ("|".join(_MODES), f"one of {', '.join(_MODES)}"),
+    "target_session_attrs": ("|".join(_SERVERS), f"one of {', '.join(_SERVERS)}"),
+}
+"""The options of a PostgreSQL URL: what each may be, as a pattern and in words. Only `host` may be repeated."""
+_OURS = ("application_name", "connect_timeout", "prepared_statement_cache_size", "prepared_statements")
 WRITES = "impulse_monitor_writes"
 """Execution option of connections that write: SQLite then takes its lock at BEGIN, where waiting for it is possible."""
 
@@ -39,11 +56,28 @@ def parse(url: str) -> URL:
         raise StoreError("the store's URL is not sqlite:///file.db nor postgresql://user@host/database; correct it in the configuration")
     if "@" in (parsed.host or "") + (parsed.database or ""):  # the rest of a password, which must not be shown
         raise StoreError("the store's URL holds an @ in its user or password; write %40 in place of it")
-    if unknown := sorted(parsed.query.keys() - _OPTIONS):
-        raise StoreError(f"the store's URL has options that are not known: {', '.join(unknown)}; write only {', '.join(_OPTIONS)}")
+    if "@" in url.partition("?")[2]:
+        raise StoreError("the store's URL holds an @ in its options; write %40 in place of it")
+    _check_options(parsed.query)
     if ssl := parsed.query.get("sslmode"):  # the name everyone knows, from libpq; asyncpg's own is `ssl`
         parsed = parsed.difference_update_query(["sslmode"]).update_query_dict({"ssl": ssl})
-    return parsed.set(drivername="postgresql+asyncpg")
+    parsed = parsed.set(drivername="postgresql+asyncpg")
+    try:
+        parsed.get_dialect()().create_connect_args(parsed)
+    except (ArgumentError, ValueError):  # its message repeats the text
+        raise StoreError("the store's URL has hosts or ports that do not go together; write host=NAME:PORT for each") from None
+    return parsed
+
+
+def _check_options(options: Mapping[str, str | tuple[str, ...]]) -> None:
+    if unknown := sorted(options.keys() - _OPTIONS.keys()):
+        raise StoreError(f"the store's URL has options that are not known: {', '.join(unknown)}; write only {', '.join(_OPTIONS)}")
+    for name, value in options.items():
+        pattern, meant = _OPTIONS[name]
+        if not isinstance(value, str) and name != "host":
+            raise StoreError(f"the store's URL has {name} more than once; keep one")
+        if not all(re.fullmatch(pattern, each) for each in ([value] if isinstance(value, str) else value)):
+            raise StoreError(f"the store's URL has an option {name} that cannot be used; write {meant}")
 
 
 def describe(url: URL) -> str:
@@ -54,7 +88,7 @@ def describe(url: URL) -> str:
     return f"postgresql://{f'{url.username}@' if url.username else ''}{host}{f':{url.port}' if url.port else ''}/{url.database}"
 
 
-def new_engine(url: URL, lock_timeout: float, pool: type[Pool] | None = None) -> AsyncEngine:
+def new_engine(url: URL, lock_timeout: float, pool: type[Pool] | None = None, verify: Callable[[], None] = lambda: None) -> AsyncEngine:
     """An engine for the store.
 
     JSON goes in and comes out as text: it is made and read in a worker thread, not in the event loop.
@@ -63,19 +97,46 @@ def new_engine(url: URL, lock_timeout: float, pool: type[Pool] | None = None) ->
         url: As `parse` gives it.
         lock_timeout: Seconds that a statement waits for another program's lock.
         pool: Another kind of pool than SQLAlchemy's default.
+        verify: Called before each connection to a SQLite file; none is made where it raises.
     """
     options: dict[str, Any] = {"hide_parameters": True, "json_serializer": _as_is, "json_deserializer": _as_is, "poolclass": pool}
     if url.get_backend_name() == "sqlite":
         engine = create_async_engine(url, **options)
         prepare_sqlite(engine.sync_engine, lock_timeout)
+        event.listen(engine.sync_engine, "do_connect", lambda *_: verify())
         return engine
-    settings = {
-        "application_name": "impulse-monitor",
-        "lock_timeout": f"{round(lock_timeout * 1000)}ms",
-        "tcp_keepalives_idle": "60",  # a client that vanished gives its locks back after minutes, not hours
+    ours = {name: value for name, value in url.query.items() if name in _OURS and isinstance(value, str)}
+    pooled = ours.get("prepared_statements") == "off"
+    lock = f"{round(lock_timeout * 1000)}ms"
+    connect = _pooled_connection() if pooled else _own_connection(lock)
+    connect["timeout"] = float(ours.get("connect_timeout", CONNECT_TIMEOUT))
+    connect["server_settings"]["application_name"] = ours.get("application_name", "impulse-monitor")
+    if (size := ours.get("prepared_statement_cache_size")) is not None and not pooled:
+        connect["prepared_statement_cache_size"] = connect["statement_cache_size"] = int(size)
+    url = url.difference_update_query(_OURS)
+    engine = create_async_engine(url, pool_pre_ping=True, pool_recycle=RECYCLE, connect_args=connect, **options)
+    if pooled:
+        event.listen(engine.sync_engine, "begin", lambda connection: connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{lock}'"))
+    return engine
+
+
+def _own_connection(lock_timeout: str) -> dict[str, Any]:
+    """How to connect to the server itself."""
+    # A client that vanished gives its locks back after minutes, not hours.
+    return {"server_settings": {"lock_timeout": lock_timeout, "tcp_keepalives_idle": "60"}}
+
+
+def _pooled_connection() -> dict[str, Any]:
+    """How to connect to a pooler that gives each transaction another connection: nothing may be left on it for the next one.
+
+    https://www.pgbouncer.org/features.html#sql-feature-map-for-pooling-modes; a pooler refuses settings at the start, too.
+    """
+    return {
+        "server_settings": {},
+        "statement_cache_size": 0,
+        "prepared_statement_cache_size": 0,
+        "prepared_statement_name_func": lambda: f"monitor_{uuid4().hex}",
     }
-    connect = {"timeout": CONNECT_TIMEOUT, "server_settings": settings}
-    return create_async_engine(url, pool_pre_ping=True, pool_recycle=RECYCLE, connect_args=connect, **options)
 
 
 def prepare_sqlite(engine: Engine, lock_timeout: float) -> None:

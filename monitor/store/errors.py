@@ -40,8 +40,13 @@ class StoreTooNew(StoreError):
     """The database, or a result set in it, was written by a newer version."""
 
 
+_RESTART = "and start the service anew"
+_POOLED = (
+    "is reached through a pooler that gives each transaction another connection, such as PgBouncer; "
+    f"write `?prepared_statements=off` at the end of `store` in the configuration, {_RESTART}"
+)
 _GOES_ON = "nothing acknowledged is lost, and the store goes on by itself"
-_START_ANEW = "restore a copy, or move the file away to start with an empty store"
+_START_ANEW = "move the file away to go on with an empty store, or stop the service and put a copy in its place"
 
 _SQLITE: dict[int, tuple[type[StoreError], str]] = {
     sqlite3.SQLITE_BUSY: (StoreUnavailable, "is locked by another program; end that program or wait for it, then " + _GOES_ON),
@@ -59,12 +64,14 @@ _SQLITE: dict[int, tuple[type[StoreError], str]] = {
 _POSTGRESQL: dict[str, tuple[type[StoreError], str]] = {
     "53100": (StoreUnavailable, "cannot grow, the server's disk is full; free some space there, then " + _GOES_ON),
     "55P03": (StoreUnavailable, "is locked by another session; see pg_locks, end that session or wait for it, then " + _GOES_ON),
-    "3D000": (StoreUnavailable, "does not exist; create the database, or correct `store` in the configuration"),
-    "25006": (StoreUnavailable, "is read-only (a standby?); name the primary server in `store`"),
+    "42P05": (StoreUnavailable, _POOLED),
+    "26000": (StoreUnavailable, _POOLED),
+    "3D000": (StoreUnavailable, f"does not exist; create the database, or correct `store` in the configuration {_RESTART}"),
+    "25006": (StoreUnavailable, f"is read-only (a standby?); name the primary server in `store` {_RESTART}"),
     "42501": (StoreUnavailable, "denies this user a right it needs; make the user the owner of the database"),
     "3F000": (StoreUnavailable, "has no schema that this user may use; make the user the owner of the database"),
-    "28": (StoreUnavailable, "refuses this user; check user and password in `store` and the server's pg_hba.conf"),
-    "08": (StoreUnavailable, "cannot be reached; check that the server runs and that the address in `store` is right"),
+    "28": (StoreUnavailable, f"refuses this user; see the server's pg_hba.conf, or correct user and password in `store` {_RESTART}"),
+    "08": (StoreUnavailable, f"cannot be reached; check that the server runs, or correct the address in `store` {_RESTART}"),
     "40": (StoreUnavailable, "undid it because another session got in the way; the next run tries again"),
     "53": (StoreUnavailable, "is short of resources; see the server's log"),
     "57": (StoreUnavailable, "is stopping, starting or cancelled it; once it runs, the store goes on by itself"),
@@ -88,6 +95,8 @@ def explain(error: BaseException, where: str) -> StoreError | None:
     for cause in chain:
         if (code := getattr(cause, "sqlite_errorcode", None)) is not None and (known := _SQLITE.get(code & 0xFF)):
             return _error(known, where, cause)
+        if getattr(cause, "sqlstate", None) == "08P01" and "startup parameter" in str(cause):
+            return _error((StoreUnavailable, _POOLED), where, cause)
         if isinstance(state := getattr(cause, "sqlstate", None), str) and (known := _POSTGRESQL.get(state) or _POSTGRESQL.get(state[:2])):
             return _error(known, where, cause)
     for cause in chain:

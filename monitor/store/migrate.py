@@ -24,10 +24,13 @@ _ADVISORY_LOCK = 0x696D7075_6C736501  # "impulse", 1
 _one_at_a_time = threading.Lock()  # Alembic's `op` and `context` are global
 
 
-def migrate(url: URL, where: str) -> None:
+def migrate(url: URL, where: str) -> bool:
     """Apply what is missing of the migrations, in one transaction. Blocks: call it in a worker thread.
 
     Several processes may do so at once: the first works, the others wait for it.
+
+    Returns:
+        Whether the database was empty.
 
     Raises:
         StoreTooNew: The schema is newer than this version.
@@ -35,29 +38,28 @@ def migrate(url: URL, where: str) -> None:
     """
     with _one_at_a_time:
         if url.get_backend_name() == "sqlite":
-            _migrate_sqlite(url, where)
-        else:
-            asyncio.run(_migrate_postgresql(url, where))
+            return _migrate_sqlite(url, where)
+        return asyncio.run(_migrate_postgresql(url, where))
 
 
-def _migrate_sqlite(url: URL, where: str) -> None:
+def _migrate_sqlite(url: URL, where: str) -> bool:
     engine = create_engine(url.set(drivername="sqlite"), poolclass=NullPool)
     prepare_sqlite(engine, lock_timeout=MIGRATION_LOCK_TIMEOUT)
     with engine.execution_options(**{WRITES: True}).begin() as connection:
-        _upgrade(connection, where)
+        return _upgrade(connection, where)
 
 
-async def _migrate_postgresql(url: URL, where: str) -> None:
+async def _migrate_postgresql(url: URL, where: str) -> bool:
     engine = new_engine(url, lock_timeout=MIGRATION_LOCK_TIMEOUT, pool=NullPool)
     try:
         async with engine.begin() as connection:
             await connection.execute(text(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"))
-            await connection.run_sync(_upgrade, where)
+            return await connection.run_sync(_upgrade, where)
     finally:
         await engine.dispose()
 
 
-def _upgrade(connection: Connection, where: str) -> None:
+def _upgrade(connection: Connection, where: str) -> bool:
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
@@ -71,3 +73,4 @@ def _upgrade(connection: Connection, where: str) -> None:
         )
     if revision != scripts.get_current_head():
         command.upgrade(config, "head")
+    return revision is None

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import sqlite3
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from sqlalchemy import Column, Delete, Executable, Pool, Row, Select, Table, delete, exists, func, select, text, update
@@ -15,13 +18,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from monitor.errors import PullState
+from monitor.errors import PullState, quoted
 from monitor.evaluate.drift import DriftMemory
 from monitor.evaluate.figures import Evaluation
 from monitor.results import FINGERPRINT_VERSION, ResultSet
 from monitor.store import columns, documents, engine, schema
-from monitor.store.errors import StoreError, StoreRefused, StoreUnavailable, explain
+from monitor.store.errors import StoreCorrupt, StoreError, StoreRefused, StoreUnavailable, explain
 from monitor.store.migrate import migrate
+from monitor.store.opened_file import OpenedFile
 from monitor.store.queries import DRIFT, Queries
 from monitor.store.records import Baseline, Message, Packed, Run, State
 
@@ -31,8 +35,14 @@ RUNS_PER_BATCH = 500
 BLOBS_PER_BATCH = 20
 """What retention deletes in one transaction: a pull that wants to write waits for no more than this."""
 
+EXAMINE = 60.0
+"""Seconds, at least, between two looks through the whole of a damaged file."""
+
 _PARTING = 1.0
 """Seconds for a connection to close politely: a server out of reach would never answer."""
+
+_READERS = 10
+"""Queries at the same time."""
 
 _RETENTION_LOCK = 0x696D7075_6C736502  # "impulse", 2: shared by those that write, exclusive for retention
 _AS_THEY_ARE = ("target_id", "started", "finished", "selection", "fingerprint", "changed", "last_change", "trained", "impulse_stale")
@@ -58,21 +68,31 @@ class Store(Queries):
         url: `sqlite:///PATH` or `postgresql://user@host/database`.
         lock_timeout: Seconds that a statement waits for a lock that another program holds.
         timeout: Seconds after which a statement that gives no answer is given up.
+
+    Attributes:
+        began: Whether the last `open` found nothing, and began an empty store.
     """
 
     def __init__(self, url: str, *, lock_timeout: float = 5.0, timeout: float = 60.0) -> None:
         self._url = engine.parse(url)
         self._where = engine.describe(self._url)
         self._timeout = timeout
-        self._engine = engine.new_engine(self._url, lock_timeout)
+        try:
+            self._engine = engine.new_engine(self._url, lock_timeout, verify=self._verify_file)
+        except Exception as error:
+            raise StoreError(f"store {self._where} cannot be used ({quoted(error)}); correct `store` in the configuration") from None
         self._sqlite = self._url.get_backend_name() == "sqlite"
+        self._file: OpenedFile | None = None
+        self.began = False
         # SQLite has one writer: a queue is fairer than its polling. Together no more than the pool has connections: nobody waits in there.
-        self._writing, self._reading = asyncio.Semaphore(1 if self._sqlite else 5), asyncio.Semaphore(10)
+        self._writing, self._reading = asyncio.Semaphore(1 if self._sqlite else 5), asyncio.Semaphore(_READERS)
         self._asking: set[asyncio.Task[Any]] = set()
         self._releasing: set[asyncio.Task[Any]] = set()
         self._worker = ThreadPoolExecutor(1, "store")  # for what takes long: the default threads answer scrapes
         self._unopened: StoreError | None = StoreUnavailable(f"store {self._where} is not open yet; the log says why if it stays so")
         self._problem: StoreError | None = self._unopened
+        self._damaged: StoreCorrupt | None = None
+        self._examine_at = 0.0  # monotonic
 
     def __repr__(self) -> str:
         return f"Store({self._where})"
@@ -89,18 +109,60 @@ class Store(Queries):
         await self.close()
 
     async def open(self) -> None:
-        """Bring the schema up to date; may be called again after it failed.
+        """Bring the schema up to date; may be called again after it failed, or where `opened` no longer holds.
 
         Raises:
             StoreError: The database cannot be used, or is newer than this version.
         """
         try:
-            await self._attempt(self._in_worker(migrate, self._url, self._where), bounded=False)  # a large migration takes what it takes
+            await self._let_go()
+            await self._attempt(self._in_worker(self._prepare), bounded=False)  # a large migration takes what it takes
         except StoreError as error:
             self._unopened = error
             raise
+        except Exception as error:
+            self._unopened = self._problem = StoreError(f"store {self._where} cannot be opened ({quoted(repr(error))}); please report this")
+            raise self._unopened from error
         self._unopened = None
         await self._probe()
+
+    def _prepare(self) -> None:
+        self.began = migrate(self._url, self._where)
+        if self._sqlite and self._file is None:
+            self._file = OpenedFile(Path(str(self._url.database)), self._where)
+            self._damaged = None
+
+    async def _let_go(self) -> None:
+        """Close a file whose place another one has taken, with all connections to it, once nobody uses one."""
+        if self._file is None:
+            return
+        try:
+            await self._verify()
+        except StoreError:
+            await self._close_file(self._file)
+
+    async def _close_file(self, file: OpenedFile) -> None:
+        async with AsyncExitStack() as turns:
+            for turn in (self._writing, *[self._reading] * _READERS):
+                await turns.enter_async_context(turn)
+            await self._dispose()
+            await self._attempt(self._in_worker(file.finish))
+            await self._in_worker(file.close)
+            self._file = None
+
+    async def _verify(self) -> None:
+        """See that the path still leads to the SQLite file that was opened; where not, nothing is asked of the store until `open`."""
+        if self._file is None:
+            return
+        try:
+            await self._attempt(asyncio.to_thread(self._file.verify))
+        except StoreError as error:
+            self._unopened = error
+            raise
+
+    def _verify_file(self) -> None:
+        if self._file is not None:
+            self._file.verify()
 
     async def close(self) -> None:
         """Close all connections and end the worker. What is still being asked has some seconds to end."""
@@ -111,22 +173,38 @@ class Store(Queries):
                 task.cancel()
         await asyncio.gather(*self._releasing, return_exceptions=True)
         await self._dispose()
+        if self._file is not None:
+            with suppress(StoreError, sqlite3.Error):
+                await self._in_worker(self._file.finish)
+            await self._in_worker(self._file.close)
         await asyncio.to_thread(self._worker.shutdown)
 
     @property
     def problem(self) -> StoreError | None:
         """Why the store cannot be used right now, as far as the last accesses told; None while it can."""
-        return self._problem
+        return self._damaged or self._problem
+
+    @property
+    def opened(self) -> bool:
+        """Whether the store may be asked; after its file was deleted or replaced only once `open` was called again."""
+        return self._unopened is None
 
     @property
     def healthy(self) -> bool:
         """Whether the last access worked; after a failure, whether something could be written since."""
-        return self._problem is None
+        return self.problem is None
 
     async def check(self) -> bool:
-        """Ask the database, and answer whether the store is healthy: a read while it is, a small write until it is again."""
+        """Ask the database, and answer whether the store is healthy: a read while it is, a small write until it is again.
+
+        A SQLite file that is no longer there is found out, and a damaged one looked through, every minute or more seldom.
+        """
         try:
-            if self.healthy:
+            if self._unopened is None:
+                await self._verify()
+            if self._damaged is not None and time.monotonic() >= self._examine_at:
+                await self._examine()
+            if self._problem is None:
                 await self._fetch(select(schema.state.c.key).limit(1))
             else:
                 await self._probe()
@@ -139,6 +217,18 @@ class Store(Queries):
         async with self.transaction() as tx:
             await tx.put_state(_PROBE)
             await tx.delete_state(_PROBE.kind, _PROBE.target_id, _PROBE.key)
+
+    async def _examine(self) -> None:
+        """Look through the whole file, whether it is still damaged; that may take a while."""
+        began = time.monotonic()
+        try:
+            async with self._connected() as link:
+                found = (await self._execute(link, text("PRAGMA quick_check(1)"))).scalar_one()
+            if found == "ok":
+                self._damaged = None
+        finally:
+            now = time.monotonic()
+            self._examine_at = now + max(EXAMINE, 10 * (now - began))
 
     async def pack(self, target_id: str, results: ResultSet, fingerprint: str) -> Packed:
         """Make a result set ready for `Transaction.add_run`, so that compressing it holds up nobody.
@@ -168,6 +258,7 @@ class Store(Queries):
             yield transaction
             if transaction.failure is not None:
                 raise transaction.failure  # PostgreSQL would answer COMMIT with a silent rollback, SQLite commit the rest
+            await self._verify()  # what is written to a deleted file is lost
             await self._ask(link, link.connection.commit())
             self._problem = None
 
@@ -217,10 +308,14 @@ class Store(Queries):
     @asynccontextmanager
     async def _connected(self, *, writes: bool = False) -> AsyncIterator[_Link]:
         """A connection with a transaction begun, which is undone unless it was committed."""
-        if self._unopened is not None:  # its tables may be missing, or of a version that this one must not touch
-            raise self._unopened
         turn = self._writing if writes else self._reading
+        self._refuse_unopened()
         await turn.acquire()
+        try:
+            self._refuse_unopened()  # it may have been lost while this one waited
+        except StoreError:
+            turn.release()
+            raise
         pool = self._engine.pool
         link = _Link(self._engine.execution_options(**{engine.WRITES: writes}).connect())
         try:
@@ -230,6 +325,10 @@ class Store(Queries):
         finally:
             # However often this task is cancelled meanwhile, nobody gets the turn before the lock is free.
             await asyncio.shield(_kept(self._releasing, self._release(link, turn, pool)))
+
+    def _refuse_unopened(self) -> None:
+        if self._unopened is not None:  # its tables may be missing, or of a version that this one must not touch
+            raise self._unopened
 
     async def _release(self, link: _Link, turn: asyncio.Semaphore, pool: Pool) -> None:
         """Undo what is not committed and give the connection back; one of a pool that was replaced meanwhile is closed."""
@@ -280,6 +379,8 @@ class Store(Queries):
                 raise
             if not isinstance(found, StoreRefused):
                 self._problem = found
+            if self._sqlite and isinstance(found, StoreCorrupt):
+                self._damaged = found
             raise found from error
 
     async def _in_worker(self, function: Callable[..., T], *args: object) -> T:

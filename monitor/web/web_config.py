@@ -21,7 +21,7 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr, ValidationError
 from monitor.config.document import Document, read
 from monitor.config.problems import ConfigError, Problem
 from monitor.config.shape import Shape
-from monitor.config.values import CertificateFile
+from monitor.config.values import CertificateFile, Files
 
 _VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
 _CLIENTS = {
@@ -116,7 +116,7 @@ def _bcrypt(value: SecretStr) -> SecretStr:
 def _key_file(path: Path, info: ValidationInfo) -> Path:
     if str(path) in ("", "."):
         raise ValueError("must not be empty; write the path of a file")
-    path = Path(info.context or "", path)
+    path = info.context.folder / path if info.context else path
     try:
         path.read_bytes()
     except OSError as error:
@@ -222,7 +222,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Protection:
         raise ConfigError([Problem(path, 1, "", message)]) from None
     problems = list(document.problems)
     try:
-        config = WebConfig.model_validate({} if document.data is None else document.data, context=_folder(path))
+        config = WebConfig.model_validate({} if document.data is None else document.data, context=Files(_folder(path)))
     except ValidationError as error:
         for each in error.errors(include_url=False, include_input=False):
             if document.locate(each["loc"]) not in document.broken:

@@ -30,10 +30,14 @@ class Folder:
         return load(self.main, ENVIRON | environ)
 
     def problems(self, text: str, **environ: str) -> list[str]:
-        """What is wrong with the text, one line each, with paths relative to the folder."""
+        """What is wrong with the text, so that it cannot be used, one line each, with paths relative to the folder."""
         with pytest.raises(ConfigError) as caught:
             self.load(text, **environ)
         return str(caught.value).replace(f"{self.path}/", "").splitlines()
+
+    def unreadable(self, text: str) -> list[str]:
+        """Which files of keys hold none although the text can be used, one line each."""
+        return [str(problem).replace(f"{self.path}/", "") for problem in self.load(text).unreadable]
 
 
 @pytest.fixture

@@ -138,10 +138,6 @@ MISTAKES = [
         )
     ),
     (
-        "notify:\n  - webhook: {url_file: none}",
-        ("2: notify[0].webhook.url_file: cannot be read (No such file or directory); write the path of a file that holds the secret"),
-    ),
-    (
         "notify:\n  - apprise: {url: 'a://'}\n  - apprise: {url: 'b://'}",
         "3: notify[1]: is called the same as entry 1; write `name: ...` with a name of its own",
     ),

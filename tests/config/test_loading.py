@@ -259,7 +259,7 @@ def test_urls(folder):
         ("sqlite:///a.db", "sqlite:///{folder}/a.db"),
         ("sqlite:///sub/a.db", "sqlite:///{folder}/sub/a.db"),
         ("sqlite:////tmp/a.db", "sqlite:////tmp/a.db"),
-        ("postgresql://user:pa%20ss@host:5432/db?ssl=require", "postgresql://user:pa%20ss@host:5432/db?ssl=require"),
+        ("postgresql://user:pa%20ss@host:5432/db?sslmode=require", "postgresql://user:pa%20ss@host:5432/db?sslmode=require"),
     ],
 )
 def test_store(folder, text, expected):
@@ -408,7 +408,6 @@ def test_no_admin_token(folder):
         "projects: ['${KEY}']",
         "projects: [{id: '${KEY}', api_key: k}]",
         "projects: [{id: 1, api_key: 'x ${KEY}'}]",
-        "projects: [{id: 1, api_key_file: '${KEY}'}]",
         "projects: [{id: 1, api_key: '${KEY}', impulses: '${KEY}', variants: ['${KEY}'], category: '${KEY}'}]",
         "projects: [{id: 1, api_key: '${KEY}', slices: ['${KEY}'], filters: {data_type: '${KEY}', metadata: '${KEY}'}}]",
         "projects: [{id: 1, api_key: '${KEY}', labels: {'a-b': '${KEY}'}}]",
@@ -424,6 +423,14 @@ def test_errors_hide_values(folder, where):
     while error is not None:
         assert KEY not in f"{error}{error!r}"
         error = None if error.__suppress_context__ else error.__context__
+
+
+def test_unreadable_hides_values(folder):
+    """Nor does what is said of a key file that is missing."""
+    loaded = folder.load("projects: [{id: 1, api_key_file: '${KEY}'}]", KEY=KEY)
+
+    assert loaded.unreadable
+    assert KEY not in str(loaded.unreadable)
 
 
 def test_repr_hides_secrets(folder):

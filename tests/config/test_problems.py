@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from monitor.config import ConfigError, load
+from monitor.errors import AuthError
 
 PROJECT = "projects:\n  - id: 1\n    api_key: k\n"  # three lines, to go on with four blanks
 
@@ -101,13 +102,6 @@ MISTAKES = [
         (
             "monitor.yaml:3: projects[0].api_key: holds characters that no key has (blanks, line ends or non-ASCII); "
             "put the secret alone into it"
-        ),
-    ),
-    (
-        "projects:\n  - id: 1\n    api_key_file: none",
-        (
-            "monitor.yaml:3: projects[0].api_key_file: cannot be read (No such file or directory); "
-            "write the path of a file that holds the secret"
         ),
     ),
     (
@@ -296,6 +290,28 @@ MISTAKES = [
         "store: postgresql://host:port/db",
         "monitor.yaml:1: store: is not a URL that can be used here; write for example postgresql://user@host/database",
     ),
+    ("store: sqlite:///.", "monitor.yaml:1: store: must not be empty; write the path of a file"),
+    (
+        "store: sqlite:////tmp",
+        (
+            "monitor.yaml:1: store: is a folder; write sqlite:///file.db (relative to this file), "
+            "sqlite:////absolute/file.db or postgresql://user@host/database"
+        ),
+    ),
+    (
+        "\nstore: postgresql://host/db?prepared=off",
+        (
+            "monitor.yaml:2: store: has options that are not known: prepared; write only application_name, connect_timeout, host, "
+            "passfile, port, prepared_statement_cache_size, prepared_statements, sslmode, target_session_attrs"
+        ),
+    ),
+    (
+        "store: postgresql://host/db?sslmode=on",
+        (
+            "monitor.yaml:1: store: has an option sslmode that cannot be used; "
+            "write one of disable, allow, prefer, require, verify-ca, verify-full"
+        ),
+    ),
     # the environment
     (
         "\nprojects:\n  - id: 1\n    api_key: ${UNSET}",
@@ -473,8 +489,36 @@ def test_too_deep(folder):
     ],
 )
 def test_unusable_key_file(folder, content, reason):
-    """A key file that holds no key is found when the configuration is read, not at the first pull."""
+    """A key file that holds no key is found when the configuration is read, not at the first pull; only an admin token must be there."""
     (folder.path / "key").write_bytes(content)
 
-    assert [f"monitor.yaml:3: projects[0].api_key_file: {reason}"] == folder.problems("projects:\n  - id: 1\n    api_key_file: key\n")
+    assert [f"monitor.yaml:3: projects[0].api_key_file: {reason}"] == folder.unreadable("projects:\n  - id: 1\n    api_key_file: key\n")
     assert [f"monitor.yaml:1: http.admin_token_file: {reason}"] == folder.problems("http: {admin_token_file: key}")
+
+
+def test_missing_key_files(folder):
+    """Files that are missing keep nothing else from being used; beside another problem they are told with it."""
+    folder.write("key", "key")
+    text = """
+        projects:
+          - {id: 1, api_key_file: none}
+          - {id: 2, api_key_file: key}
+        notify:
+          - webhook: {url_file: nowhere}
+          - webhook: {url: "https://hooks.example.com", secret_file: lost}
+    """
+    missing = "cannot be read (No such file or directory); write the path of a file that holds the secret"
+    receivers = [
+        f"monitor.yaml:6: notify[0].webhook.url_file: {missing}",
+        f"monitor.yaml:7: notify[1].webhook.secret_file: {missing}",
+    ]
+    project = f"monitor.yaml:3: projects[0].api_key_file: {missing}"
+    loaded = folder.load(text)
+
+    assert [*receivers, project] == folder.unreadable(text)
+    assert [folder.path / "none", folder.path / "key"] == [entry.api_key_file for entry in loaded.config.projects]
+    with pytest.raises(AuthError, match=r"project 1: the API key file .*/none cannot be read"):
+        loaded.config.projects[0].read_key()
+    told = folder.problems(f"{text.rstrip()}\n        retention: 1x\n")
+    assert [project, *receivers] == told[:3]
+    assert told[3].startswith("monitor.yaml:8: retention: is not a duration")

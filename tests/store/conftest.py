@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import glob
 import os
 import shutil
@@ -74,6 +75,43 @@ def server(program: Callable[[str], str]) -> Iterator[Server]:
             server.control("-m", "immediate", "stop")
     finally:
         shutil.rmtree(folder)
+
+
+@pytest.fixture(params=["unchanged", "lenient"])
+async def pooler(server: Server, program: Callable[[str], str], request: pytest.FixtureRequest) -> AsyncIterator[str]:
+    """The folder of the socket of a PgBouncer before the server, in transaction mode; a lenient one lets settings at the start pass."""
+    with tempfile.TemporaryDirectory(prefix="pgb-") as name:
+        folder = Path(name)
+        settings = [
+            "[databases]",
+            f"* = host={server.folder}",
+            "[pgbouncer]",
+            "pool_mode = transaction",
+            "default_pool_size = 3",
+            "listen_addr =",
+            f"unix_socket_dir = {folder}",
+            "auth_type = trust",
+            f"auth_file = {folder}/users",
+            f"logfile = {folder}/log",
+            *(["ignore_startup_parameters = lock_timeout, tcp_keepalives_idle"] if request.param == "lenient" else []),
+        ]
+        (folder / "pgbouncer.ini").write_text("\n".join(settings), encoding="utf-8")
+        (folder / "users").write_text('"postgres" ""\n', encoding="utf-8")
+        as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+        if as_user:
+            shutil.chown(folder, "postgres")
+        binary = program("/usr/sbin/pgbouncer" if Path("/usr/sbin/pgbouncer").exists() else "pgbouncer")
+        process = await asyncio.create_subprocess_exec(
+            *as_user, binary, "-q", str(folder / "pgbouncer.ini"), cwd="/", stderr=subprocess.DEVNULL
+        )
+        try:
+            async with asyncio.timeout(30):
+                while not (folder / ".s.PGSQL.6432").exists():
+                    await asyncio.sleep(0.02)
+            yield f"{folder}&port=6432"
+        finally:
+            process.terminate()
+            await process.wait()
 
 
 @pytest.fixture

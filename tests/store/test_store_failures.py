@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -20,7 +21,7 @@ import asyncpg
 import pytest
 from store_sets import TARGET, add, result_set, run
 
-from monitor.store import Message, Store, StoreCorrupt, StoreError, StoreUnavailable
+from monitor.store import Message, Store, StoreCorrupt, StoreError, StoreUnavailable, errors
 from monitor.store.engine import new_engine, parse
 
 NOBODY = 65534
@@ -124,7 +125,7 @@ async def test_locked_for_a_moment(sqlite: str, path: Path) -> None:
 async def test_not_a_database(sqlite: str, path: Path, content: bytes) -> None:
     """A file that is no database is left as it is."""
     path.write_bytes(content)
-    with pytest.raises(StoreCorrupt, match=r"restore a copy, or move the file away"):
+    with pytest.raises(StoreCorrupt, match=r"move the file away to go on with an empty store, or stop the service and put a copy"):
         async with Store(sqlite):
             pytest.fail("it opened")
 
@@ -144,7 +145,7 @@ async def test_damaged_file(sqlite: str, path: Path, ask: Callable[[Store], Awai
     content = path.read_bytes()
     path.write_bytes(content[:8192] + b"\xa5" * (len(content) - 8192))
 
-    with pytest.raises(StoreCorrupt, match=r"100%25.db is damaged; restore a copy"):
+    with pytest.raises(StoreCorrupt, match=r"100%25.db is damaged; move the file away"):
         async with Store(sqlite) as store:
             await ask(store)
 
@@ -372,7 +373,10 @@ async def test_servers_disk_is_full(server: Any, database: str) -> None:
 
 @pytest.mark.parametrize(
     ("database_name", "user", "said"),
-    [("nosuch", "postgres", "does not exist; create the database"), ("postgres", "nobody", "refuses this user; check user and password")],
+    [
+        ("nosuch", "postgres", "does not exist; create the database"),
+        ("postgres", "nobody", "refuses this user; see the server's pg_hba.conf"),
+    ],
 )
 async def test_wrong_database_or_user(server: Any, database_name: str, user: str, said: str) -> None:
     """PostgreSQL's refusals say what in the configuration to correct."""
@@ -450,3 +454,56 @@ async def test_tasks_that_meet_a_failing_store_leave_no_connection_open(sqlite: 
         other.close()
         assert await store.check()
     gc.collect()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("colour=red", "options that are not known: colour; write only application_name, connect_timeout, host,"),
+        ("sslmode=on", "an option sslmode that cannot be used; write one of disable, allow, prefer,"),
+        ("connect_timeout=0", "an option connect_timeout that cannot be used; write seconds, 1 or more"),
+        ("prepared_statements=no", "an option prepared_statements that cannot be used; write on or off"),
+        ("prepared_statement_cache_size=-1", "cannot be used; write a number; 0 for none"),
+        ("port=5432&port=5433", "port more than once; keep one"),
+        ("host=a:1&host=b", "hosts or ports that do not go together"),
+        ("application_name=a@b", "holds an @ in its options; write %40"),
+    ],
+)
+def test_options_that_cannot_be_used(options: str, said: str) -> None:
+    """An option that is not known, or has no such value, is refused with what to write, before anything is connected."""
+    with pytest.raises(StoreError, match=re.escape(said)):
+        Store(f"postgresql://watcher@db.example.com/monitor?{options}")
+
+
+async def test_options_that_people_use(server: Any, database: str) -> None:
+    """The session is called as the URL says, and statements are prepared anew each time where their cache is off."""
+    options = "&application_name=my%20monitor&connect_timeout=3&prepared_statement_cache_size=0&target_session_attrs=read-write"
+    async with Store(server.url(database) + options + "&prepared_statements=on") as store:
+        await add(store, run(1))
+        other = await asyncpg.connect(host=str(server.folder), user="postgres", database=database)
+        names = await other.fetch("SELECT DISTINCT application_name FROM pg_stat_activity WHERE datname = $1", database)
+        await other.close()
+
+    assert "my monitor" in {row[0] for row in names}
+
+
+async def test_database_that_is_created_later(server: Any) -> None:
+    """The advice to create a database that does not exist works without a restart."""
+    store = Store(server.url("later"))
+    try:
+        with pytest.raises(StoreUnavailable, match="does not exist; create the database, or correct `store` in the configuration"):
+            await store.open()
+        await server.execute("CREATE DATABASE later")
+        await store.open()
+        assert store.healthy
+    finally:
+        await store.close()
+        await server.execute("DROP DATABASE later")
+
+
+def test_advice_about_the_configuration_says_restart() -> None:
+    """`store` takes effect at the next start: whatever advises to change it says so."""
+    advice = [text for _, text in (*errors._SQLITE.values(), *errors._POSTGRESQL.values()) if "`store`" in text]
+
+    assert len(advice) >= 5
+    assert [text for text in advice if "and start the service anew" not in text] == []
