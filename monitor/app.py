@@ -18,7 +18,7 @@ import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from monitor.alerts.notify import Dispatcher, Receiver, queue_of
+from monitor.alerts.notify import Dispatcher, queue_of, receivers_of
 from monitor.alerts.rules import Subject
 from monitor.caretaker import PRUNE, Caretaker
 from monitor.config import Config, ConfigError, Loaded, fingerprint, load
@@ -261,9 +261,7 @@ class App:
 
     def _tell(self) -> None:
         """Let the configuration's rules judge, and its receivers be told."""
-        receivers = [
-            Receiver(entry.called, entry.kind, entry.to.address, getattr(entry.to, "secret_file", None)) for entry in self.config.notify
-        ]
+        receivers = receivers_of(self.config)
         self.metrics.receivers(receiver.name for receiver in receivers)
         self._judge.configure(self.config.rules(), (queue_of(receiver.name, self._shard) for receiver in receivers))
         self._dispatcher.replace(receivers)
