@@ -35,6 +35,7 @@ from monitor.snapshots import Board, Snapshot
 from monitor.store import Store
 from monitor.studio.budget import Budget, Hold
 from monitor.studio.client import Client
+from monitor.troubles import Rejection, Trouble, troubles
 from monitor.web import routes
 from monitor.web.security import Security
 from monitor.web.service import Service
@@ -81,7 +82,7 @@ class App:
         self._stack = AsyncExitStack()
         self._started = 0.0
         self._applied = False
-        self._good = True  # the configuration, when it was last read
+        self._rejection: Rejection | None = None  # of the configuration, when it was last read
         self._read = ""
         self._loaded: Loaded
         self._client: Client
@@ -113,7 +114,8 @@ class App:
         """
         self._read = await asyncio.to_thread(fingerprint, self._path)
         self._loaded = await asyncio.to_thread(load, self._path)
-        self._security = await Security.open(self._web_config or self.config.http.web_config_file)
+        self._security = await Security.open(self._web_config or self.config.http.web_config_file, self._clock)
+        self._note_certificate()
         self.metrics.reload(True, self._clock())
         self._started = time.monotonic()
         async with AsyncExitStack() as stack:
@@ -177,6 +179,7 @@ class App:
         service = Service(
             render=renderer.render,
             unready=lambda: self.unready,
+            troubles=self._troubles,
             reload=self.reload,
             admin_token=lambda: self.config.http.read_admin_token(),
             board=self.board,
@@ -225,6 +228,7 @@ class App:
         """Read the configuration again and take it over; a bad one changes nothing. Answers whether it was good."""
         async with self._reloading:
             web_good = await self._security.reload()
+            self._note_certificate()
             try:
                 # Taken before the files are read: a change in between shows as one at the next look.
                 self._read = await asyncio.to_thread(fingerprint, self._path)
@@ -233,7 +237,7 @@ class App:
             except (ConfigError, OSError) as error:
                 problems = error.problems if isinstance(error, ConfigError) else (error,)
                 log.error("config.rejected", problems=[str(problem) for problem in problems])
-                self._good = False
+                self._rejection = Rejection.of(problems, self._clock(), self._rejection)
                 self.metrics.reload(False, self._clock())
                 return False
             if sections := [name for name in NEED_RESTART if getattr(loaded.config, name) != getattr(self.config, name)]:
@@ -245,13 +249,30 @@ class App:
             rediscover, self._loaded = loaded.config.studio != self.config.studio, loaded
             self._tell()
             await self._roster.apply(loaded.config, rediscover=rediscover)
-            self._good = True
+            self._rejection = None
             self.metrics.reload(web_good, self._clock())
             log.info("config.reloaded", projects=len(loaded.config.projects))
             return web_good
 
     def _web_reloaded(self, good: bool) -> None:
-        self.metrics.reload(good and self._good, self._clock())
+        self._note_certificate()
+        self.metrics.reload(good and self._rejection is None, self._clock())
+
+    def _note_certificate(self) -> None:
+        certificate = self._security.protection.certificate
+        self.metrics.certificate(certificate.expires if certificate else None)
+
+    def _troubles(self) -> tuple[Trouble, ...]:
+        certificate = self._security.protection.certificate
+        return troubles(
+            store=self._store.problem,
+            failing=self._dispatcher.failing,
+            certificate=certificate.expires if certificate else None,
+            web_config=self._security.rejection,
+            config=self._rejection,
+            nobody_told=not self.config.notify and bool(self.config.rules()),
+            now=self._clock(),
+        )
 
     async def _store_opened(self) -> None:
         """Take up what was known before a restart."""

@@ -2,6 +2,6 @@
 
 from monitor.alerts.notify.dispatcher import Dispatcher
 from monitor.alerts.notify.receivers import Receiver, address, queue_of, receivers_of
-from monitor.alerts.notify.worker import Observer, Outcome, Pace
+from monitor.alerts.notify.worker import Failing, Observer, Outcome, Pace
 
-__all__ = ["Dispatcher", "Observer", "Outcome", "Pace", "Receiver", "address", "queue_of", "receivers_of"]
+__all__ = ["Dispatcher", "Failing", "Observer", "Outcome", "Pace", "Receiver", "address", "queue_of", "receivers_of"]
