@@ -6,7 +6,6 @@ import asyncio
 import datetime
 import json
 import ssl
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,15 +15,13 @@ import bcrypt
 import pytest
 import trustme
 import yaml
+from notify_parts import Inbox, free_port
 from prometheus_client.parser import text_string_to_metric_families
 from service import Service
 
 from monitor.app import App
 from monitor.simulator import Studio, projects, serve
 from monitor.web import security
-
-sys.path.append(str(Path(__file__).parents[1] / "alerts"))
-from notify_parts import Inbox, free_port  # noqa: E402
 
 SECRET = "T0K3N-of-the-hook"
 
@@ -173,7 +170,7 @@ async def test_receiver_that_refuses(service: Service) -> None:
 
 @pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 async def test_apprise_url_that_is_none(service: Service, tmp_path: Path) -> None:
-    """An Apprise URL that cannot be used is shown before there is a message; one that can, written into its file, is taken without a reload."""
+    """An Apprise URL that cannot be used is shown before there is a message; one that can, put into its file, is taken as it is."""
     (tmp_path / "chat").write_text(f"no-such-service://{SECRET}", encoding="utf-8")
     service.content["notify"] = [{"apprise": {"url_file": "chat"}}]
     service.write()
@@ -183,7 +180,7 @@ async def test_apprise_url_that_is_none(service: Service, tmp_path: Path) -> Non
     (tmp_path / "chat").write_text("json://127.0.0.1:1/", encoding="utf-8")
     await becomes(service)
 
-    assert "none that Apprise can use" in text
+    assert "the URL is none that Apprise can use" in text
     assert SECRET not in text
 
 

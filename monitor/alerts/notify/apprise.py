@@ -18,7 +18,7 @@ from monitor.alerts.states import Transition
 TIMEOUT = 30.0
 """Seconds for one message: a mail server takes longer than a web server."""
 
-UNKNOWN = "its URL is none that Apprise can use; write one as https://github.com/caronc/apprise/wiki has it for the service"
+UNKNOWN = "is none that Apprise can use; write one as https://github.com/caronc/apprise/wiki has it for the service"
 
 _TYPES = {"critical": "failure", "warning": "warning"}
 
@@ -57,7 +57,7 @@ class Apprise:
     async def _service(self) -> Any:
         url = await read(self._receiver.url, f"URL of {self._receiver.name}")
         if (service := await asyncio.to_thread(_service, url)) is None:
-            raise Retry(f"{self._receiver.name}: {UNKNOWN}")
+            raise Retry(f"{self._receiver.name}: the URL {UNKNOWN}")
         return service
 
 
