@@ -19,7 +19,7 @@ import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from monitor.alerts.notify import Dispatcher, Receiver, queue_of
+from monitor.alerts.notify import Dispatcher, queue_of, receivers_of
 from monitor.alerts.rules import Subject
 from monitor.caretaker import PRUNE, Caretaker
 from monitor.config import Address, Config, ConfigError, Loaded, fingerprint, load
@@ -36,6 +36,7 @@ from monitor.snapshots import Board, Snapshot
 from monitor.store import Store
 from monitor.studio.budget import Budget, Hold
 from monitor.studio.client import Client
+from monitor.troubles import Rejection, Trouble, troubles
 from monitor.web import routes
 from monitor.web.connections import Listener
 from monitor.web.security import Security
@@ -84,7 +85,7 @@ class App:
         self._stack = AsyncExitStack()
         self._started = 0.0
         self._applied = False
-        self._good = True  # the configuration, when it was last read
+        self._rejection: Rejection | None = None  # of the configuration, when it was last read
         self._read = ""
         self._loaded: Loaded
         self._client: Client
@@ -117,7 +118,8 @@ class App:
         self._read = await asyncio.to_thread(fingerprint, self._path)
         self._loaded = await asyncio.to_thread(load, self._path)
         _tell_unreadable(self._loaded)
-        self._security = await Security.open(self._web_config or self.config.http.web_config_file)
+        self._security = await Security.open(self._web_config or self.config.http.web_config_file, self._clock)
+        self._note_certificate()
         self.metrics.reload(True, self._clock())
         self._started = time.monotonic()
         async with AsyncExitStack() as stack:
@@ -182,6 +184,7 @@ class App:
         service = Service(
             render=renderer.render,
             unready=lambda: self.unready,
+            troubles=self._troubles,
             reload=self.reload,
             admin_token=lambda: self.config.http.read_admin_token(),
             board=self.board,
@@ -231,6 +234,7 @@ class App:
         """Read the configuration again and take it over; a bad one changes nothing. Answers whether it was good."""
         async with self._reloading:
             web_good = await self._security.reload()
+            self._note_certificate()
             try:
                 # Taken before the files are read: a change in between shows as one at the next look.
                 self._read = await asyncio.to_thread(fingerprint, self._path)
@@ -239,7 +243,7 @@ class App:
             except (ConfigError, OSError) as error:
                 problems = error.problems if isinstance(error, ConfigError) else (error,)
                 log.error("config.rejected", problems=[str(problem) for problem in problems])
-                self._good = False
+                self._rejection = Rejection.of(problems, self._clock(), self._rejection)
                 self.metrics.reload(False, self._clock())
                 return False
             if sections := [name for name in NEED_RESTART if getattr(loaded.config, name) != getattr(self.config, name)]:
@@ -252,13 +256,30 @@ class App:
             _tell_unreadable(loaded)
             self._tell()
             await self._roster.apply(loaded.config, rediscover=rediscover)
-            self._good = True
+            self._rejection = None
             self.metrics.reload(web_good, self._clock())
             log.info("config.reloaded", projects=len(loaded.config.projects))
             return web_good
 
     def _web_reloaded(self, good: bool) -> None:
-        self.metrics.reload(good and self._good, self._clock())
+        self._note_certificate()
+        self.metrics.reload(good and self._rejection is None, self._clock())
+
+    def _note_certificate(self) -> None:
+        certificate = self._security.protection.certificate
+        self.metrics.certificate(certificate.expires if certificate else None)
+
+    def _troubles(self) -> tuple[Trouble, ...]:
+        certificate = self._security.protection.certificate
+        return troubles(
+            store=self._store.problem,
+            failing=self._dispatcher.failing,
+            certificate=certificate.expires if certificate else None,
+            web_config=self._security.rejection,
+            config=self._rejection,
+            nobody_told=not self.config.notify and bool(self.config.rules()),
+            now=self._clock(),
+        )
 
     async def _store_opened(self) -> None:
         """Take up what was known before a restart."""
@@ -268,9 +289,7 @@ class App:
 
     def _tell(self) -> None:
         """Let the configuration's rules judge, and its receivers be told."""
-        receivers = [
-            Receiver(entry.called, entry.kind, entry.to.address, getattr(entry.to, "secret_file", None)) for entry in self.config.notify
-        ]
+        receivers = receivers_of(self.config)
         self.metrics.receivers(receiver.name for receiver in receivers)
         self._judge.configure(self.config.rules(), (queue_of(receiver.name, self._shard) for receiver in receivers))
         self._dispatcher.replace(receivers)

@@ -443,7 +443,7 @@ async def test_run_that_is_not_recorded(service: Service, tmp_path: Path, looks:
     await service.app.start()
     await service.pulled(ONE, THREE)
     await store_up(service, 1.0)
-    with closing(sqlite3.connect(tmp_path / "impulse-monitor.db", isolation_level=None)) as other:
+    with closing(sqlite3.connect(tmp_path / "impulse-monitor.db", isolation_level=None, timeout=60)) as other:
         other.execute("CREATE TRIGGER never BEFORE INSERT ON run BEGIN SELECT raise(ABORT, 'never'); END")
         await store_up(service, 0.0)
         assert service.app.ready

@@ -78,6 +78,8 @@ def test_version_everywhere() -> None:
         ["baseline"],
         ["baseline", "show"],
         ["alerts"],
+        ["notify"],
+        ["notify", "test"],
         ["rules"],
         ["metrics"],
         ["simulate"],

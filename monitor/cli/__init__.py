@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from monitor.cli import reference, service, store, studio
+from monitor.cli import notify, reference, service, store, studio
 from monitor.cli.common import version_option
 
 
@@ -22,6 +22,7 @@ for _command in (
     store.history,
     store.baseline,
     store.alerts,
+    notify.notify,
     reference.rules,
     reference.metrics,
     service.simulate,

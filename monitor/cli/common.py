@@ -60,13 +60,8 @@ version_option = click.version_option(__version__, package_name="impulse-monitor
 
 def load_config(config: Path) -> Loaded:
     """The configuration, or its problems, a line each, and the end."""
-    return or_exit(lambda: load(config))
-
-
-def or_exit(read: Callable[[], T]) -> T:
-    """What `read` gives, or its problems, a line each, and the end."""
     try:
-        return read()
+        return load(config)
     except ConfigError as error:
         for problem in error.problems:
             click.echo(problem)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +14,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from monitor import logs
-from monitor.cli.common import config_option, format_option, load_config, or_exit, run_loop, version_option, with_store
-from monitor.config import Loaded
+from monitor.cli import checks
+from monitor.cli.common import config_option, format_option, load_config, run_loop, version_option, with_store
+from monitor.config import ConfigError, Loaded
 
 if TYPE_CHECKING:
     from monitor.store import Store
@@ -22,24 +24,38 @@ if TYPE_CHECKING:
 
 @click.command()
 @config_option
-@click.option("--online", is_flag=True, help="Also ask Studio whether each key works, what it may do and when it expires.")
+@click.option("--online", is_flag=True, help="Also ask Studio about each key, whether the store can be used, and whether receivers answer.")
 @version_option
 def check(config: Path, online: bool) -> None:
-    """Validate the configuration: every problem on a line of its own."""
+    """Validate the configuration: every problem on a line of its own. Nothing is sent to receivers."""
     from monitor.web import web_config
 
     logs.configure("error")
     loaded = load_config(config)
-    for warning in loaded.warnings:
-        click.echo(f"{warning} (warning)")
-    for problem in loaded.unreadable:
-        click.echo(problem)
+    warnings, problems = list(loaded.warnings), [*loaded.unreadable, *checks.apprise_problems(loaded)]
     if (web_config_file := loaded.config.http.web_config_file) is not None:
-        or_exit(lambda: web_config.load(web_config_file))
-    keys_work = run_loop(_check_keys(loaded)) if online else True
-    if loaded.unreadable or not keys_work:
+        now = time.time()
+        try:
+            certificate = web_config.load(web_config_file).certificate
+        except ConfigError as error:
+            problems += error.problems
+        else:
+            if certificate is not None and (problem := certificate.expiry(now)) is not None:
+                (problems if certificate.expires <= now else warnings).append(problem)
+    for warning in warnings:
+        click.echo(f"{warning} (warning)")
+    for problem in problems:
+        click.echo(problem)
+    good = not problems
+    if online:
+        good &= run_loop(_check_online(loaded))
+    if not good:
         sys.exit(1)
     click.echo(f"{config}: valid, {len(loaded.config.projects)} projects")
+
+
+async def _check_online(loaded: Loaded) -> bool:
+    return all([await checks.check_store(loaded), await _check_keys(loaded), await checks.check_receivers(loaded)])
 
 
 async def _check_keys(loaded: Loaded) -> bool:

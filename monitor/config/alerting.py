@@ -15,7 +15,17 @@ from pydantic_core import InitErrorDetails
 
 from monitor.alerts.rules import SMALLEST_RESAMPLED, TESTED, Above, AnomalyDrift, Below, Condition, Drop, Rise, Rule, Severity, built_in
 from monitor.config.shape import Shape, broken
-from monitor.config.values import LABEL_NAME, Labels, SecretFile, Text, apprise_url, label_name, parse_duration, receiver_url
+from monitor.config.values import (
+    LABEL_NAME,
+    CertificateFile,
+    Labels,
+    SecretFile,
+    Text,
+    apprise_url,
+    label_name,
+    parse_duration,
+    receiver_url,
+)
 from monitor.evaluate.change import ACCURACY
 from monitor.evaluate.headline import METRICS, Metric
 
@@ -334,11 +344,33 @@ class _Receiver(Shape):
         return address
 
 
-class AlertmanagerConfig(_Receiver):
+class _HttpReceiver(_Receiver):
+    """A receiver that is sent HTTP requests."""
+
+    ca_file: CertificateFile | None = None
+    """Certificates (PEM) of a private authority to trust instead of the system's. Read again at each use."""
+    bearer_token_file: SecretFile | None = None
+    """File with a token that is sent as `Authorization: Bearer`. Read again at each use."""
+
+    @classmethod
+    def _broken_rules(cls, data: Mapping[Any, Any]) -> Iterator[InitErrorDetails]:
+        yield from super()._broken_rules(data)
+        if data.get("bearer_token_file") is not None and _names_a_user(data.get("url")):
+            yield broken(("bearer_token_file",), "cannot stand beside a user in the URL, both being sent as Authorization; remove one")
+
+
+def _names_a_user(url: object) -> bool:
+    try:
+        return isinstance(url, str) and "@" in urlsplit(url).netloc
+    except ValueError:  # no URL, which is said elsewhere
+        return False
+
+
+class AlertmanagerConfig(_HttpReceiver):
     """One Alertmanager; each replica of a cluster is an entry of its own."""
 
 
-class WebhookConfig(_Receiver):
+class WebhookConfig(_HttpReceiver):
     """A URL that takes each message as signed JSON."""
 
     secret_file: SecretFile | None = None

@@ -7,7 +7,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,12 +34,18 @@ class Loaded:
         warnings: What can be used but is probably not meant.
         files: The files that were read, the main one first.
         unreadable: The files of keys, URLs and tokens that hold none. What needs one fails until it is right, the rest runs.
+        lines: Where the values of the main file stand, for what is found out about them later.
     """
 
     config: Config
     warnings: tuple[Problem, ...]
     files: tuple[Path, ...]
+    lines: Mapping[Loc, int] = field(repr=False)
     unreadable: tuple[Problem, ...] = ()
+
+    def problem(self, loc: Loc, message: str) -> Problem:
+        """A problem at a place of the main file, or at the nearest one that exists."""
+        return Document(self.files[0], lines=dict(self.lines)).problem(loc, message)
 
 
 def load(path: Path, environ: Mapping[str, str] = os.environ) -> Loaded:
@@ -79,7 +85,8 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Loaded:
     config = config.model_copy(update={"projects": tuple(projects)})
     _warn_schedule(main, ("schedule", "every"), config.schedule, report)
     _warn_rest(main, config, report)
-    return Loaded(config, tuple(report.warnings), tuple(document.path for document in documents), tuple(report.unreadable))
+    files = tuple(document.path for document in documents)
+    return Loaded(config, tuple(report.warnings), files, main.lines, tuple(report.unreadable))
 
 
 def fingerprint(path: Path, environ: Mapping[str, str] = os.environ) -> str:
@@ -207,6 +214,9 @@ def _warn_rest(main: Document, config: Config, report: _Report) -> None:
                 report.warnings.append(main.problem(("alerts", index, "match", name), message))
     if not config.projects:
         report.warnings.append(main.problem(("projects",), "no project is configured, so nothing is watched; write one below projects:"))
+    if not config.notify and config.rules():
+        message = "no receiver is configured, so nobody is told of alerts; write one below notify:"
+        report.warnings.append(Problem(main.path, main.lines.get(("notify",), 1), "notify", message))
     if any(config.stale_after_of(project) < config.schedule_of(project).interval for project in config.projects):
         message = "is shorter than a schedule's interval: figures leave between two pulls; write 3 intervals"
         report.warnings.append(main.problem(("stale_after",), message))

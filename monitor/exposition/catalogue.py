@@ -430,7 +430,16 @@ NOTIFICATIONS = _service(
     "outcome",
 )
 NOTIFICATION_QUEUE = _service(
-    MetricType.GAUGE, "impulse_monitor_notification_queue_length", "Notifications that wait for their receivers, over all of these."
+    MetricType.GAUGE,
+    "impulse_monitor_notification_queue_length",
+    "Notifications that wait for a receiver, as of the last look into its queue; 0 while none does.",
+    "receiver",
+)
+CERTIFICATE_EXPIRY = _service(
+    MetricType.GAUGE,
+    "impulse_monitor_certificate_expiry_timestamp_seconds",
+    "Unix time when the first certificate of the chain that the service itself is served with expires; absent without TLS.",
+    unit="seconds",
 )
 EVENT_LOOP_LAG = _service(
     MetricType.GAUGE,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, GCCollector, Histogram, Info, PlatformCollector, ProcessCollector
@@ -54,7 +54,6 @@ class ServiceMetrics:
         self._received = _counter(m.RECEIVED_BYTES, registry)
         self._unknown = _counter(m.UNKNOWN_VALUES, registry)
         self._notifications = _counter(m.NOTIFICATIONS, registry)
-        self._queues: dict[str, int] = {}
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
@@ -87,53 +86,68 @@ class ServiceMetrics:
 
     def reload(self, ok: bool, now: float) -> None:
         """Note how the configuration's last load or reload ended; `now` in Unix seconds."""
-        self._gauges.values[m.RELOAD_SUCCESSFUL] = float(ok)
+        self._set(m.RELOAD_SUCCESSFUL, float(ok))
         if ok:
-            self._gauges.values[m.RELOAD_SUCCESS_TIMESTAMP] = now
+            self._set(m.RELOAD_SUCCESS_TIMESTAMP, now)
 
     def heartbeat(self, now: float) -> None:
         """Note that the scheduler lives; `now` in Unix seconds."""
-        self._gauges.values[m.SCHEDULER_HEARTBEAT] = now
+        self._set(m.SCHEDULER_HEARTBEAT, now)
 
     def loop_lag(self, seconds: float) -> None:
         """Note by how much the event loop was late."""
-        self._gauges.values[m.EVENT_LOOP_LAG] = seconds
+        self._set(m.EVENT_LOOP_LAG, seconds)
 
     def targets(self, count: int) -> None:
         """Note how many targets are watched."""
-        self._gauges.values[m.TARGETS] = float(count)
+        self._set(m.TARGETS, float(count))
 
     def notification(self, receiver: str, outcome: str) -> None:
         """Count an attempt to notify a receiver; `outcome` is one of NOTIFICATION_OUTCOMES."""
         self._notifications.labels(receiver, outcome).inc()
 
     def receivers(self, names: Iterable[str]) -> None:
-        """Let the counters of these receivers start at 0."""
+        """Let the counters and queues of these receivers start at 0; the queues of others leave."""
+        names = list(names)
         for name, outcome in itertools.product(names, NOTIFICATION_OUTCOMES):
             self._notifications.labels(name, outcome)
+        queues = self._gauges.values.get(m.NOTIFICATION_QUEUE, {})
+        self._gauges.values[m.NOTIFICATION_QUEUE] = {(name,): queues.get((name,), 0.0) for name in names}
 
     def queue_length(self, receiver: str, length: int) -> None:
-        """Note how many notifications wait for a receiver."""
-        self._queues[receiver] = length
-        self._gauges.values[m.NOTIFICATION_QUEUE] = float(sum(self._queues.values()))
+        """Note how many notifications wait for a receiver; one that `receivers` did not name is not shown."""
+        queues = self._gauges.values.get(m.NOTIFICATION_QUEUE, {})
+        if (receiver,) in queues:
+            self._gauges.values[m.NOTIFICATION_QUEUE] = {**queues, (receiver,): float(length)}
+
+    def certificate(self, expires: float | None) -> None:
+        """Note when the first certificate of the service's own chain expires, in Unix seconds; None without TLS."""
+        if expires is None:
+            self._gauges.values.pop(m.CERTIFICATE_EXPIRY, None)
+        else:
+            self._set(m.CERTIFICATE_EXPIRY, expires)
 
     def store(self, up: bool) -> None:
         """Note whether the store can be used."""
-        self._gauges.values[m.STORE_UP] = float(up)
+        self._set(m.STORE_UP, float(up))
+
+    def _set(self, gauge: Metric, value: float) -> None:
+        self._gauges.values[gauge] = {(): value}
 
 
 class _Gauges(Collector):
     """Gauges that are absent until they are set: the client library's own start at 0, a heartbeat in 1970."""
 
     def __init__(self) -> None:
-        self.values: dict[Metric, float] = {}
+        self.values: dict[Metric, Mapping[tuple[str, ...], float]] = {}  # replaced as a whole: a scrape reads in another thread
 
     def collect(self) -> Iterable[prometheus_client.Metric]:
         values = self.values.copy()
         for metric in m.METRICS:
             if metric in values:
                 shown = family(metric)
-                shown.samples.append(Sample(metric.name, {}, values[metric]))
+                for labels, value in values[metric].items():
+                    shown.samples.append(Sample(metric.name, dict(zip(metric.labels, labels, strict=True)), value))
                 yield shown
 
 

@@ -59,18 +59,34 @@ async def _migrate_postgresql(url: URL, where: str) -> bool:
         await engine.dispose()
 
 
-def _upgrade(connection: Connection, where: str) -> bool:
-    config = Config()
-    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
-    config.set_main_option("path_separator", "os")
-    config.attributes["connection"] = connection
-    revision = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
-    scripts = ScriptDirectory.from_config(config)
+def check_version(connection: Connection, where: str) -> bool:
+    """Whether the schema is this version's; False where it is older, or not there yet.
+
+    Raises:
+        StoreTooNew: The schema is newer than this version.
+    """
+    revision = _revision(connection)
+    scripts = ScriptDirectory(str(_SCRIPTS))
     if revision is not None and revision not in {script.revision for script in scripts.walk_revisions()}:
         raise StoreTooNew(
             f"store {where} was written by a newer version of Impulse Monitor (schema {revision}, while this version's is "
             f"{scripts.get_current_head()}); run that version or a newer one, or restore a copy from before the upgrade"
         )
-    if revision != scripts.get_current_head():
+    return revision == scripts.get_current_head()
+
+
+def _revision(connection: Connection) -> str | None:
+    """The schema's revision; None where there is none yet."""
+    return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
+
+
+def _upgrade(connection: Connection, where: str) -> bool:
+    """Bring the schema up to date; answers whether there was none."""
+    is_new = _revision(connection) is None
+    if not check_version(connection, where):
+        config = Config()
+        config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
+        config.set_main_option("path_separator", "os")
+        config.attributes["connection"] = connection
         command.upgrade(config, "head")
-    return revision is None
+    return is_new

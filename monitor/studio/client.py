@@ -22,6 +22,7 @@ from monitor.retry_after import retry_after
 from monitor.studio.budget import Budget, Hold
 from monitor.studio.decoding import MALFORMED, decode
 from monitor.studio.wire import Reply
+from monitor.tls import not_trusted
 
 T = TypeVar("T", bound=Reply)
 
@@ -272,6 +273,10 @@ class Client:
                 raise _Retryable("timeout", Unreachable(f"{where}: no complete reply within {self.timeout:g} s")) from error
             except aiohttp.ClientPayloadError as error:
                 raise _Retryable("truncated", Unreachable(f"{where}: the reply broke off")) from error
+            except aiohttp.ClientConnectorCertificateError as error:
+                observed.code = "error"
+                what = f"{where}: {not_trusted(self.url, error, 'studio.ca_file')}"
+                raise _Retryable("connection", Unreachable(what), untaken=True) from error
             except (aiohttp.ClientError, OSError) as error:
                 observed.code = "error"
                 reason = f"{type(error).__name__}: {quoted(error)}"

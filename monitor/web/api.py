@@ -28,6 +28,7 @@ from monitor.report import comparison_as_json, moment, plain
 from monitor.snapshots import ProjectStatus, Snapshot
 from monitor.store import StoreError
 from monitor.targets import Target
+from monitor.troubles import Trouble
 from monitor.web import views
 from monitor.web.security import takes_bearer
 from monitor.web.service import Service
@@ -88,6 +89,7 @@ class Api:
         """The API's routes."""
         target = f"{PREFIX}v1/targets/{{id}}"
         return [
+            web.get(f"{PREFIX}v1/status", self._status),
             web.get(f"{PREFIX}v1/targets", self._targets),
             web.get(f"{PREFIX}v1/alerts", self._alerts),
             web.get(f"{target}/runs", self._runs),
@@ -95,6 +97,12 @@ class Api:
             web.post(f"{target}/baseline", self._pin),
             web.delete(f"{target}/baseline", self._unpin),
         ]
+
+    async def _status(self, _request: web.Request) -> web.Response:
+        unready, troubles = self._service.unready(), self._service.troubles()
+        return await _success(
+            lambda: {"ready": not unready, "unready": unready or None, "problems": [trouble_as_json(trouble) for trouble in troubles]}
+        )
 
     async def _targets(self, _request: web.Request) -> web.Response:
         return await _success(self._all_targets)
@@ -265,6 +273,19 @@ def alert_as_json(alert: AlertState) -> dict[str, Any]:
         "target": alert.target_id,
         "details": plain(alert.details),
         "generatorURL": alert.generator_url or None,
+    }
+
+
+def trouble_as_json(trouble: Trouble) -> dict[str, Any]:
+    """Something that is the matter with the service."""
+    return {
+        "kind": trouble.kind,
+        "severity": trouble.severity,
+        "title": trouble.title,
+        "details": list(trouble.details),
+        "advice": trouble.advice,
+        "since": moment(trouble.since),
+        "receiver": trouble.receiver,
     }
 
 

@@ -57,7 +57,7 @@ class Pages:
 
     async def _status(self, _request: web.Request) -> web.Response:
         service = self._service
-        return await self._page("status.html", now=service.clock(), store_problem=service.store.problem, unready=service.unready())
+        return await self._page("status.html", now=service.clock(), troubles=service.troubles(), unready=service.unready())
 
     async def _target(self, request: web.Request) -> web.Response:
         service, target_id = self._service, request.match_info["id"]

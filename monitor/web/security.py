@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -18,6 +19,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from monitor.config.problems import ConfigError, Problem
+from monitor.troubles import Rejection
 from monitor.web.passwords import Busy, Passwords, credentials
 from monitor.web.web_config import Protection, fingerprint, load
 
@@ -44,30 +46,36 @@ class Security:
         path: The web configuration; None for none, which protects nothing.
         protection: What it asks for.
         read: The fingerprint it had just before.
+        clock: Unix seconds.
 
     Attributes:
         tls: To serve with; None for plain HTTP. Stays the same object while what it stands for changes.
-        good: Whether the files were good when they were last read.
+        rejection: Why the files were not taken over when they were last read; None where they were.
     """
 
-    def __init__(self, path: Path | None, protection: Protection, read: str) -> None:
-        self._path, self._now, self._read = path, protection, read
+    def __init__(self, path: Path | None, protection: Protection, read: str, clock: Callable[[], float] = time.time) -> None:
+        self._path, self._now, self._read, self._clock = path, protection, read, clock
         self._passwords = Passwords()
         self._reloading = asyncio.Lock()
         self.tls = _Latest.of(self) if protection.tls else None
-        self.good = True
+        self.rejection: Rejection | None = None
 
     @classmethod
-    async def open(cls, path: Path | None) -> Self:
+    async def open(cls, path: Path | None, clock: Callable[[], float] = time.time) -> Self:
         """Read the web configuration at `path`.
 
         Raises:
             ConfigError: It cannot be used.
         """
         if path is None:
-            return cls(None, Protection(), "")
+            return cls(None, Protection(), "", clock)
         read = await asyncio.to_thread(fingerprint, path)
-        return cls(path, await asyncio.to_thread(load, path), read)
+        return cls(path, await asyncio.to_thread(load, path), read, clock)
+
+    @property
+    def good(self) -> bool:
+        """Whether the files were good when they were last read."""
+        return self.rejection is None
 
     @property
     def protection(self) -> Protection:
@@ -97,9 +105,9 @@ class Security:
                     raise ConfigError(problems)
             except ConfigError as error:
                 log.error("web_config.rejected", problems=[str(problem) for problem in error.problems])
-                self.good = False
+                self.rejection = Rejection.of(error.problems, self._clock(), self.rejection)
                 return False
-            self._now, self.good = protection, True
+            self._now, self.rejection = protection, None
             log.info("web_config.reloaded", users=len(protection.users), tls=protection.tls is not None)
             return True
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from monitor.config import ConfigError
 from monitor.snapshots import Board
 from monitor.store import Store
+from monitor.troubles import Trouble
 
 Render = Callable[[str, str], Awaitable[tuple[bytes, Mapping[str, str]]]]
 
@@ -27,6 +28,7 @@ class Service:
     Attributes:
         render: The metrics: from the headers Accept and Accept-Encoding to a body and its headers.
         unready: What keeps the service from being ready, in a sentence; empty where nothing does.
+        troubles: What is the matter with the service itself, the worst first.
         reload: Reads the configuration again; answers whether it was good.
         admin_token: The token that changing requests must bring, read at each request; None switches them off. May raise `ConfigError`.
         board: What is known right now.
@@ -39,6 +41,7 @@ class Service:
 
     render: Render
     unready: Callable[[], str]
+    troubles: Callable[[], Sequence[Trouble]]
     reload: Callable[[], Awaitable[bool]]
     admin_token: Callable[[], SecretStr | None]
     board: Board

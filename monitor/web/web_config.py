@@ -22,6 +22,7 @@ from monitor.config.document import Document, read
 from monitor.config.problems import ConfigError, Problem
 from monitor.config.shape import Shape
 from monitor.config.values import CertificateFile, Files
+from monitor.tls import expiry_text, first_expiry
 
 _VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
 _CLIENTS = {
@@ -195,6 +196,25 @@ class WebConfig(Shape):
 
 
 @dataclass(frozen=True, slots=True)
+class Certificate:
+    """The service's own chain of certificates.
+
+    Attributes:
+        path, line: Where the web configuration names it.
+        expires: Unix seconds when the first of them expires.
+    """
+
+    path: Path
+    line: int
+    expires: float
+
+    def expiry(self, now: float) -> Problem | None:
+        """That it has expired at `now` (Unix seconds), or will soon; None where neither holds."""
+        text = expiry_text(self.expires, now)
+        return Problem(self.path, self.line, "tls_server_config.cert_file", text) if text else None
+
+
+@dataclass(frozen=True, slots=True)
 class Protection:
     """What a web configuration asks for.
 
@@ -202,11 +222,13 @@ class Protection:
         users: bcrypt hashes of passwords by user; empty where everyone may in.
         headers: For every response.
         tls: For new connections; None for plain HTTP.
+        certificate: What it is served with; None for plain HTTP.
     """
 
     users: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict)
     tls: ssl.SSLContext | None = None
+    certificate: Certificate | None = None
 
 
 def load(path: Path, environ: Mapping[str, str] = os.environ) -> Protection:
@@ -230,10 +252,11 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Protection:
         raise ConfigError(sorted(problems, key=lambda problem: problem.line)) from None
     headers = _headers(document, config.http_server_config.headers, problems)
     tls = _context(document, config.tls_server_config, problems) if config.tls_server_config else None
+    certificate = _certificate(document, config.tls_server_config, problems) if config.tls_server_config and not problems else None
     if problems:
         raise ConfigError(sorted(problems, key=lambda problem: problem.line))
     users = {user: hashed.get_secret_value().encode() for user, hashed in config.basic_auth_users.items()}
-    return Protection(users, headers, tls)
+    return Protection(users, headers, tls, certificate)
 
 
 def fingerprint(path: Path, environ: Mapping[str, str] = os.environ) -> str:
@@ -301,6 +324,18 @@ def _context(document: Document, tls: TlsConfig, problems: list[Problem]) -> ssl
         context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
     _verify_clients(context, tls, problem)
     return context
+
+
+def _certificate(document: Document, tls: TlsConfig, problems: list[Problem]) -> Certificate | None:
+    place = document.problem(("tls_server_config", "cert_file"), "")
+    try:
+        return Certificate(document.path, place.line, first_expiry(tls.cert_file.read_bytes()))
+    except OSError as error:
+        message = f"cannot be read any more ({error.strerror}); write the path of a file with certificates in PEM form"
+    except ValueError:
+        message = "holds a certificate that is not as RFC 5280 wants it; make a new one"
+    problems.append(document.problem(("tls_server_config", "cert_file"), message))
+    return None
 
 
 def _load_pair(context: ssl.SSLContext, tls: TlsConfig, problem: Any) -> None:

@@ -296,6 +296,61 @@ async def test_store_that_cannot_be_read(tmp_path: Path) -> None:
     assert 1 == sum(line["event"] == "notify.failing" for line in logs)
 
 
+async def test_who_is_failing(tmp_path: Path) -> None:
+    """A receiver that gets nothing is named, since its first failure, with the last reason and what waits, until it takes a message."""
+    times, hook, well = itertools.count(1000.0), Inbox([500]), Inbox()
+    async with well, outbox(tmp_path) as store:
+        await put(store, "hook", FIRING, resolved())
+        await put(store, "well", FIRING)
+        receivers = [hook.webhook(), well.webhook("well")]
+        async with Dispatcher(store, receivers, Counts(), pace=QUICK, clock=lambda: next(times)) as dispatcher:
+            await until(lambda: dispatcher.failing)
+            (away,) = dispatcher.failing
+            async with hook:
+                await until(lambda: "500" in "".join(failing.why for failing in dispatcher.failing) or not dispatcher.failing)
+                later = dispatcher.failing
+                await drained(store, "hook", "well")
+                await until(lambda: not dispatcher.failing)
+
+    assert ("hook", 2) == (away.receiver, away.waiting)
+    assert f"no connection to http://127.0.0.1:{hook.port}" in away.why
+    assert {away.since} >= {failing.since for failing in later}
+
+
+async def test_a_message_that_was_given_up_is_a_failure(tmp_path: Path) -> None:
+    """A receiver that refused its last message for good counts as failing although nothing waits; one that took it does not."""
+    counts = Counts()
+    async with (
+        Inbox([404, 404]) as inbox,
+        outbox(tmp_path) as store,
+        Dispatcher(store, [inbox.webhook()], counts, pace=QUICK) as dispatcher,
+    ):
+        await put(store, "hook", FIRING, resolved())
+        dispatcher.wake()
+        await until(lambda: counts.outcomes["hook", "rejected"] == 2)
+        (refused,) = dispatcher.failing
+        await put(store, "hook", FIRING)
+        dispatcher.wake()
+        await until(lambda: counts.outcomes["hook", "delivered"])
+        await until(lambda: not dispatcher.failing)
+
+    assert refused.why.startswith("the last message was given up: ")
+
+
+async def test_a_store_that_fails_is_no_receivers_fault(tmp_path: Path) -> None:
+    """While the store cannot be read no receiver is called failing."""
+    async with Inbox() as inbox, outbox(tmp_path) as store:
+        other = sqlite3.connect(f"{tmp_path}/outbox.db", isolation_level=None)
+        other.execute("ALTER TABLE message RENAME TO gone")
+        with capture_logs() as logs:
+            async with Dispatcher(store, [inbox.webhook()], Counts(), pace=QUICK) as dispatcher:
+                await until(lambda: any(line["event"] == "notify.failing" for line in logs))
+                failing = dispatcher.failing
+        other.close()
+
+    assert () == failing
+
+
 async def test_a_failing_receiver_is_logged_on_the_edge(tmp_path: Path) -> None:
     """However many attempts fail, there is one error, and one line when the receiver is back."""
     counts, inbox = Counts(), Inbox()

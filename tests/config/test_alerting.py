@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+import trustme
 import yaml
 
 from monitor.alerts.export import Watched
+from monitor.alerts.notify import receivers_of
 from monitor.alerts.rules import Above, AnomalyDrift, Below, Drop, Rise, built_in
 from monitor.config.alerting import Metric
 from monitor.evaluate.headline import METRICS
@@ -299,7 +301,7 @@ def test_pattern_about_an_unknown_label(folder):
     text = "projects:\n  - {id: 1, api_key: k, labels: {team: edge}}\n"
     alert = "alerts:\n  - alert: EdgeImpulseKeyExpiring\n    match:\n      team: e*\n      taem: e*\n"
 
-    assert ["alerts[0].match.taem"] == [warning.key for warning in folder.load(text + alert).warnings]
+    assert ["alerts[0].match.taem", "notify"] == [warning.key for warning in folder.load(text + alert).warnings]
 
 
 def test_receivers(folder):
@@ -322,6 +324,21 @@ def test_receivers(folder):
     assert ["alertmanager", "alertmanager", "webhook", "apprise", "apprise"] == [each.kind for each in notify]
     assert folder.path / "hook" == notify[2].webhook.secret_file == notify[3].to.address
     assert "https://hooks.example.com/?token=1" == notify[2].to.address.get_secret_value()
+
+
+@pytest.mark.parametrize("kind", ["alertmanager", "webhook"])
+def test_authority_and_token_of_a_receiver(folder, kind):
+    """An Alertmanager and a webhook take a private authority and a bearer token; a token beside a user in the URL is refused."""
+    trustme.CA().cert_pem.write_to_path(str(folder.path / "ca.pem"))
+    folder.write("token", "token")
+    entry = "notify:\n  - {}:\n      url: https://{}am.example.com/x?y=a@b\n      ca_file: ca.pem\n      bearer_token_file: token\n"
+    (receiver,) = receivers_of(folder.load(entry.format(kind, "")).config)
+
+    assert (kind, folder.path / "ca.pem", folder.path / "token") == (receiver.kind, receiver.ca_file, receiver.bearer_token)
+    assert [
+        f"monitor.yaml:5: notify[0].{kind}.bearer_token_file: cannot stand beside a user in the URL, both being sent as Authorization; "
+        "remove one"
+    ] == folder.problems(entry.format(kind, "user:word@"))
 
 
 def test_receivers_show_no_secret(folder):

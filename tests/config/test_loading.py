@@ -22,6 +22,8 @@ from monitor.errors import AuthError
 EXAMPLE = Path(__file__).parents[2] / "config" / "monitor.yaml"
 KEY = "ei_8c1d0f5e77secret"
 
+NOBODY = "monitor.yaml:{}: notify: no receiver is configured, so nobody is told of alerts; write one below notify:"
+
 
 def test_defaults(folder):
     """Without a word in it, a file has the documented defaults, and a warning that nothing is watched."""
@@ -50,7 +52,10 @@ def test_defaults(folder):
     assert (config.limits.classes, config.limits.slice_values) == (30, 20)
     assert (Address("127.0.0.1", 9890), None, None) == (config.http.listen, config.http.external_url, config.http.admin_token_file)
     assert (config.shutdown_grace, config.include, config.projects) == (10.0, (), ())
-    assert texts(folder, loaded) == ["monitor.yaml:1: no project is configured, so nothing is watched; write one below projects:"]
+    assert texts(folder, loaded) == [
+        "monitor.yaml:1: no project is configured, so nothing is watched; write one below projects:",
+        NOBODY.format(1),
+    ]
     assert (folder.main,) == loaded.files
 
 
@@ -63,7 +68,21 @@ def test_project_defaults(folder):
     assert (project.labels, project.filters, project.slices) == ({}, None, ())
     assert loaded.config.schedule is loaded.config.schedule_of(project)
     assert loaded.config.stale_after_of(project) == 2700.0
-    assert loaded.warnings == ()
+    assert [NOBODY.format(1)] == texts(folder, loaded)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("projects: [{id: 5, api_key: k}]", 1),
+        ("projects: [{id: 5, api_key: k}]\nnotify: []", 2),
+        ("projects: [{id: 5, api_key: k}]\ndefaults: 'off'", None),
+        ("projects: [{id: 5, api_key: k}]\nnotify: [{alertmanager: {url: 'http://127.0.0.1:9093'}}]", None),
+    ],
+)
+def test_nobody_is_told(folder, text, line):
+    """Alerts without a receiver are warned of, at the line of `notify` where it is written."""
+    assert ([NOBODY.format(line)] if line else []) == texts(folder, folder.load(text))
 
 
 def test_every_key(folder):
@@ -152,13 +171,13 @@ def test_filters_as_text():
 
 
 def test_example(tmp_path: Path):
-    """The example in the repository loads with EI_API_KEY alone, without a warning, and shows the defaults."""
+    """The example in the repository loads with EI_API_KEY alone, warns of nothing but that nobody is told, and shows the defaults."""
     loaded = load(EXAMPLE, {"EI_API_KEY": KEY})
     bare = tmp_path / "monitor.yaml"
     bare.write_text("projects: [{id: 12345, api_key: '${EI_API_KEY}'}]")
     defaults = load(bare, {"EI_API_KEY": KEY})
 
-    assert loaded.warnings == ()
+    assert ["notify"] == [warning.key for warning in loaded.warnings]
     ignored = {"store": loaded.config.store}  # relative to its own folder
     assert loaded.config == defaults.config.model_copy(update=ignored)
 
@@ -296,7 +315,10 @@ def test_include(folder):
 
     assert [project.id for project in loaded.config.projects] == [1, 2, 3]
     assert [file.name for file in loaded.files] == ["monitor.yaml", "a.yaml", "b.yaml", "c.yaml"]
-    assert texts(folder, loaded) == ["monitor.yaml:2: include[2]: matches no file; check the pattern if there should be one"]
+    assert texts(folder, loaded) == [
+        "monitor.yaml:2: include[2]: matches no file; check the pattern if there should be one",
+        NOBODY.format(1),
+    ]
 
 
 def test_include_same_target(folder):
@@ -323,6 +345,7 @@ def test_short_intervals(folder):
         schedule:
           every: 59s
         stale_after: 30m
+        notify: [{alertmanager: {url: "http://127.0.0.1:9093"}}]
         projects:
           - id: 1
             api_key: k
@@ -336,7 +359,7 @@ def test_short_intervals(folder):
 
     short = "is under 1m: many requests for results that change rarely; write 1m or more"
     assert [
-        f"monitor.yaml:8: projects[0].schedule.every: {short}",
+        f"monitor.yaml:9: projects[0].schedule.every: {short}",
         f"monitor.yaml:2: schedule.every: {short}",
         "monitor.yaml:3: stale_after: is shorter than a schedule's interval: figures leave between two pulls; write 3 intervals",
     ] == texts(folder, loaded)

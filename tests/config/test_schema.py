@@ -7,6 +7,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+import trustme
 import yaml
 
 from monitor.config import ConfigError, load, schema
@@ -157,8 +158,9 @@ def test_example_uncommented(tmp_path: Path):
     replaced = {"every:": "cron:", "api_key:": "api_key_file:"}
     lines = [line for line in text.splitlines() if not line.strip().startswith(tuple(replaced))]
     file = tmp_path / "monitor.yaml"
-    for name in ("ei_key", "hook", "apprise_url"):
+    for name in ("ei_key", "hook", "hook_token", "apprise_url"):
         (tmp_path / name).write_text("k")
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "internal-ca.pem"))
     uncommented = [line.replace("# ", "", 1) if line.startswith("  ") and line.strip().startswith("# ") else line for line in lines]
     file.write_text("\n".join(uncommented).replace("/run/secrets/", "").replace("notify: []", "notify:").replace("alerts: []", "alerts:"))
 
@@ -168,7 +170,7 @@ def test_example_uncommented(tmp_path: Path):
     assert config.schedule_of(config.projects[0]).interval == 3600.0
     assert config.projects[0].filters is not None
     assert config.projects[0].filters.metadata
-    assert ["alertmanager-127.0.0.1:9093", "webhook-hooks.example.com:443", "chat"] == [each.called for each in config.notify]
+    assert ["alertmanager-127.0.0.1:9093", "webhook-hooks.example.com:443", "internal", "chat"] == [each.called for each in config.notify]
     assert ["EdgeImpulseF1Fell", "EdgeImpulseFlaggedOften"] == [rule.name for rule in config.rules()][-2:]
 
 

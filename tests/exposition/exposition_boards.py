@@ -239,6 +239,7 @@ def used_service(made: CollectorRegistry) -> ServiceMetrics:
     metrics.receivers(["webhook"])
     metrics.notification("webhook", "delivered")
     metrics.queue_length("webhook", 2)
+    metrics.certificate(NOW + 86400)
     return metrics
 
 

@@ -50,7 +50,7 @@ def test_gauges_are_absent_until_they_are_set(made: CollectorRegistry, metrics: 
     """No heartbeat is not a heartbeat in 1970, and no reload not a failed one."""
     gauges = {metric.name for metric in METRICS if metric.scope is Scope.SERVICE and metric.type is MetricType.GAUGE}
 
-    assert len(gauges) == 7
+    assert len(gauges) == 8
     assert not gauges & {name for name, _ in series(made.collect())}
 
 
@@ -118,6 +118,29 @@ def test_gauges_show_the_latest(made: CollectorRegistry, metrics: ServiceMetrics
     assert value(made, "scheduler_heartbeat_timestamp_seconds") == NOW + 5
     assert value(made, "event_loop_lag_seconds") == 0.25
     assert value(made, "targets") == 0
+
+
+def test_queues(made: CollectorRegistry, metrics: ServiceMetrics) -> None:
+    """Each configured receiver has a queue, empty ones too; the queue of one that left the configuration leaves, and stays away."""
+    metrics.receivers(["hook", "chat"])
+    metrics.queue_length("hook", 3)
+    assert (3, 0) == (value(made, "notification_queue_length", receiver="hook"), value(made, "notification_queue_length", receiver="chat"))
+
+    metrics.receivers(["chat", "mail"])
+    metrics.queue_length("hook", 5)
+    queues = {labels for name, labels in series(made.collect()) if name == "impulse_monitor_notification_queue_length"}
+
+    assert {frozenset({("receiver", "chat")}), frozenset({("receiver", "mail")})} == queues
+
+
+def test_certificate(made: CollectorRegistry, metrics: ServiceMetrics) -> None:
+    """The certificate's expiry is there with TLS, and absent without."""
+    metrics.certificate(NOW)
+    assert value(made, "certificate_expiry_timestamp_seconds") == NOW
+
+    metrics.certificate(None)
+
+    assert value(made, "certificate_expiry_timestamp_seconds") is None
 
 
 def test_no_created_series(made: CollectorRegistry, metrics: ServiceMetrics) -> None:

@@ -223,8 +223,8 @@ def _notifications() -> list[PanelBuilder]:
         sent,
         timeseries(
             "Notifications waiting",
-            "Length of the queue.",
-            query("A", f"sum by (instance) ({series('impulse_monitor_notification_queue_length')})", "{{instance}}"),
+            "Length of each receiver's queue, over all instances.",
+            query("A", f"sum by (receiver) ({series('impulse_monitor_notification_queue_length')})", "{{receiver}}"),
             unit="none",
             limits=(0, None),
             reaches=1,
@@ -237,13 +237,14 @@ def _process() -> list[PanelBuilder]:
     by_instance = "{{instance}}"
     instances = table(
         "Instances",
-        "Version, shard and start of each process, and when it last took over a configuration.",
+        "Version, shard and start of each process, when it last took over a configuration, and when its certificate expires.",
         query("A", f"max by (instance, version, python) ({series('impulse_monitor_build_info')})", table=True),
         query("B", f"max by (instance, index, total) ({series('impulse_monitor_shard_info')})", table=True),
         query("C", f"max by (instance) ({series('impulse_monitor_targets')})", table=True),
         query("D", f"1000 * max by (instance) ({series('process_start_time_seconds')})", table=True),
         query("E", f"1000 * max by (instance) ({series('impulse_monitor_config_last_reload_success_timestamp_seconds')})", table=True),
-        width=14,
+        query("F", f"1000 * min by (instance) ({series('impulse_monitor_certificate_expiry_timestamp_seconds')})", table=True),
+        width=16,
         height=7,
     )
     instances = columns(
@@ -257,6 +258,7 @@ def _process() -> list[PanelBuilder]:
             "Value #C": "Targets",
             "Value #D": "Started",
             "Value #E": "Configuration of",
+            "Value #F": "Certificate until",
             "Value #A": None,
             "Value #B": None,
         },
@@ -264,12 +266,13 @@ def _process() -> list[PanelBuilder]:
     for name, width in (("Instance", 135), ("Version", 70), ("Python", 70), ("Shard", 60), ("of", 45), ("Targets", 70)):
         instances = cell(instances, name, decimals=0, width=width)
     instances = cell(cell(instances, "Started", unit="dateTimeFromNow", width=130), "Configuration of", unit="dateTimeFromNow", width=130)
+    instances = cell(instances, "Certificate until", unit="dateTimeFromNow", width=130)
     unknown = timeseries(
         "Values not understood",
         "Values in Studio's replies that this version does not know and skipped, per minute and by field: a reason to update.",
         query("A", f"60 * {rate('impulse_monitor_unknown_values_total', 'field')}", "{{field}}"),
         unit="cpm",
-        width=10,
+        width=8,
         height=7,
         limits=(0, None),
     )

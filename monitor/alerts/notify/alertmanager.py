@@ -59,7 +59,7 @@ class Alertmanager:
         url = await read(self._receiver.url, f"URL of {self._receiver.name}")
         now = self._clock()
         body = json.dumps([as_alert(each, now) for each in alerts], ensure_ascii=False).encode()
-        await post(self._session, url.rstrip("/") + "/api/v2/alerts", body)
+        await post(self._session, self._receiver, url.rstrip("/") + "/api/v2/alerts", body)
 
 
 def as_alert(transition: Transition, now: float) -> dict[str, Any]:

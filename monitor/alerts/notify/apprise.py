@@ -18,6 +18,8 @@ from monitor.alerts.states import Transition
 TIMEOUT = 30.0
 """Seconds for one message: a mail server takes longer than a web server."""
 
+UNKNOWN = "is none that Apprise can use; write one as https://github.com/caronc/apprise/wiki has it for the service"
+
 _TYPES = {"critical": "failure", "warning": "warning"}
 
 
@@ -30,17 +32,18 @@ class Apprise:
     def __init__(self, receiver: Receiver, session: aiohttp.ClientSession, clock: Clock) -> None:
         self._receiver = receiver
 
+    async def check(self) -> None:
+        """See whether Apprise knows the service that the URL names, and finds the URL complete; nothing is sent."""
+        await self._service()
+
     async def send(self, transition: Transition) -> None:
         """Deliver one transition."""
         name = self._receiver.name
-        url = await read(self._receiver.url, f"URL of {name}")
         title, body = texts(transition)
         kind = "success" if transition.status == "resolved" else _TYPES.get(transition.severity, "info")
         try:
             async with asyncio.timeout(TIMEOUT):
-                service = await asyncio.to_thread(_service, url)
-                if service is None:
-                    raise Retry(f"{name}: its URL is none that Apprise knows; see https://github.com/caronc/apprise/wiki, and correct it")
+                service = await self._service()
                 arrived = bool(await service.async_notify(title=title, body=body, notify_type=kind, body_format="text"))
         except Retry:
             raise
@@ -50,6 +53,17 @@ class Apprise:
             raise Retry(f"{name}: Apprise failed ({type(error).__name__}); try the URL by hand: apprise -vv -b test URL") from None
         if not arrived:
             raise Retry(f"{name}: Apprise could not deliver; try the URL by hand: apprise -vv -b test URL")
+
+    async def _service(self) -> Any:
+        url = await read(self._receiver.url, f"URL of {self._receiver.name}")
+        if (service := await asyncio.to_thread(_service, url)) is None:
+            raise Retry(f"{self._receiver.name}: the URL {UNKNOWN}")
+        return service
+
+
+def usable(url: str) -> bool:
+    """Whether Apprise knows the service that the URL names, and finds the URL complete. Sends nothing; blocks as `_service` does."""
+    return _service(url) is not None
 
 
 def texts(transition: Transition) -> tuple[str, str]:

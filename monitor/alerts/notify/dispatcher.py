@@ -17,7 +17,7 @@ from monitor.alerts.notify.http import TIMEOUT, new_session
 from monitor.alerts.notify.notifier import Clock, Notifier
 from monitor.alerts.notify.receivers import Kind, Receiver, owner_of, queue_of
 from monitor.alerts.notify.webhook import Webhook
-from monitor.alerts.notify.worker import Active, Observer, Pace, Worker
+from monitor.alerts.notify.worker import Active, Failing, Observer, Pace, Worker
 from monitor.sharding import WHOLE, Shard
 from monitor.store import Store, StoreError
 
@@ -107,6 +107,11 @@ class Dispatcher:
         if self._session is not None:
             await self._session.close()
 
+    @property
+    def failing(self) -> tuple[Failing, ...]:
+        """The receivers that do not get their messages, as far as the last attempts tell."""
+        return tuple(failing for job in self._jobs.values() if (failing := job.worker.failing) is not None)
+
     def wake(self) -> None:
         """Messages were committed."""
         for job in self._jobs.values():
@@ -126,7 +131,7 @@ class Dispatcher:
             if name in left or name not in self._jobs:
                 notifier = NOTIFIERS[receiver.kind](receiver, self._session, self._clock)
                 queue = queue_of(name, self._shard)
-                worker = Worker(name, queue, notifier, self._store, self._observer, self._active, self._pace)
+                worker = Worker(name, queue, notifier, self._store, self._observer, self._active, self._pace, self._clock)
                 task_name = f"notify.{name}"
                 before = {task for task in self._ending if task.get_name() == task_name}
                 self._jobs[name] = _Job(receiver, worker, asyncio.create_task(worker.run(before), name=task_name))

@@ -10,11 +10,14 @@
 
 from __future__ import annotations
 
-from monitor.errors import MonitorError
+from monitor.errors import LONGEST_ERROR, MonitorError, quoted
 
 
 class NotifyError(MonitorError):
-    """An attempt that failed."""
+    """An attempt that failed. Its text is one line without secrets: it goes to pages and the API."""
+
+    def __init__(self, told: str) -> None:
+        super().__init__(quoted(told, LONGEST_ERROR))
 
 
 class Retry(NotifyError):

@@ -51,6 +51,18 @@ class Resender(Notifier, Protocol):
         """
 
 
+@runtime_checkable
+class Checkable(Notifier, Protocol):
+    """A notifier that can tell, without sending, that its receiver cannot be told."""
+
+    async def check(self) -> None:
+        """See whether what is configured can be used.
+
+        Raises:
+            Retry: It cannot.
+        """
+
+
 def moment(seconds: float) -> str:
     """Unix seconds as RFC 3339 in UTC, to the microsecond: two alerts may begin a millisecond apart."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

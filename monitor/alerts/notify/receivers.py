@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -13,6 +13,9 @@ from pydantic import SecretStr
 from monitor.alerts.notify.errors import Retry
 from monitor.logs import secrets
 from monitor.sharding import Shard
+
+if TYPE_CHECKING:
+    from monitor.config import Config
 
 Kind = Literal["alertmanager", "webhook", "apprise"]
 Secret = SecretStr | Path
@@ -32,12 +35,31 @@ class Receiver:
         url: Of the Alertmanager (its base URL), of the webhook, or for Apprise. Any part but scheme, host and port may be secret; for
             Apprise all of it is.
         secret: Key of the webhook's signature; None sends unsigned.
+        bearer_token: Sent as `Authorization: Bearer`; None sends none. Not for Apprise.
+        ca_file: Certificates to trust instead of the system's, in PEM form; read at each use. Not for Apprise.
     """
 
     name: str
     kind: Kind
     url: Secret = field(repr=False)
     secret: Secret | None = field(default=None, repr=False)
+    bearer_token: Secret | None = field(default=None, repr=False)
+    ca_file: Path | None = None
+
+
+def receivers_of(config: Config) -> tuple[Receiver, ...]:
+    """The receivers that a configuration names."""
+    return tuple(
+        Receiver(
+            entry.called,
+            entry.kind,
+            entry.to.address,
+            secret=getattr(entry.to, "secret_file", None),
+            bearer_token=getattr(entry.to, "bearer_token_file", None),
+            ca_file=getattr(entry.to, "ca_file", None),
+        )
+        for entry in config.notify
+    )
 
 
 def queue_of(receiver: str, shard: Shard) -> str:

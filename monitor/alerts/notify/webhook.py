@@ -34,7 +34,7 @@ class Webhook:
         if receiver.secret is not None:
             secret = await read(receiver.secret, f"secret of {receiver.name}")
             headers["X-Impulse-Monitor-Signature"] = signature(secret, timestamp, body)
-        await post(self._session, url, body, headers)
+        await post(self._session, receiver, url, body, headers)
 
 
 def payload(transition: Transition) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 import structlog
 
 from monitor.alerts.notify.errors import Rejected, Retry
-from monitor.alerts.notify.notifier import Notifier, Resender
+from monitor.alerts.notify.notifier import Checkable, Clock, Notifier, Resender
 from monitor.alerts.states import Transition, load_transition
 from monitor.store import Message, Store, StoreError
 
@@ -31,6 +31,23 @@ class Observer(Protocol):
 
     def notification(self, receiver: str, outcome: Outcome) -> None: ...  # noqa: D102
     def queue_length(self, receiver: str, length: int) -> None: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """A receiver that does not get its messages.
+
+    Attributes:
+        receiver: Its name.
+        since: Unix seconds of the first failure in a row.
+        why: What the last attempt failed with, one line without secrets.
+        waiting: How many messages wait for it, as of the last look.
+    """
+
+    receiver: str
+    since: float
+    why: str
+    waiting: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +82,12 @@ class Worker:
         observer: Counts.
         active: The current alerts, for a receiver that wants to hear them again.
         pace: When.
+        clock: Unix seconds.
     """
 
-    def __init__(self, name: str, queue: str, notifier: Notifier, store: Store, observer: Observer, active: Active, pace: Pace) -> None:
+    def __init__(
+        self, name: str, queue: str, notifier: Notifier, store: Store, observer: Observer, active: Active, pace: Pace, clock: Clock
+    ) -> None:
         self._name, self._queue, self._notifier = name, queue, notifier
         self._store, self._observer, self._active, self._pace = store, observer, active, pace
         self._awake, self._stopping = asyncio.Event(), False
@@ -77,6 +97,17 @@ class Worker:
         self._failing: set[str] = set()
         self._arrived: list[int] = []
         self._refused: set[str] = set()
+        self._clock = clock
+        self._troubles: dict[str, tuple[float, str]] = {}
+        self._waiting = 0
+        self._unchecked = isinstance(notifier, Checkable)
+
+    @property
+    def failing(self) -> Failing | None:
+        """What keeps the receiver from being told; None while nothing is known to. The store's failures are not the receiver's."""
+        for since, why in self._troubles.values():
+            return Failing(self._name, since, why, self._waiting)
+        return None
 
     def wake(self) -> None:
         """There may be something to do."""
@@ -98,6 +129,8 @@ class Worker:
         while not self._stopping:
             self._awake.clear()
             try:
+                if self._unchecked:
+                    await self._check()
                 await self._tidy()
                 if self._time() >= self._not_before:
                     await self._deliver()
@@ -106,9 +139,11 @@ class Worker:
             except Exception as error:  # of the caller's `active`, or a bug of ours: it must not end the worker
                 log.exception("notify.crashed", receiver=self._name)
                 self._ill("worker", error)
+                self._blame("worker", "an error of the service, which its log has as notify.crashed")
             else:
                 self._well("store")
                 self._well("worker")
+                self._forgive("worker")
             await self._idle()
 
     async def _idle(self) -> None:
@@ -123,6 +158,19 @@ class Worker:
         except TimeoutError:
             pass
 
+    async def _check(self) -> None:
+        """See, before there is a message, whether the receiver can be told at all; again at each look until it can."""
+        assert isinstance(self._notifier, Checkable)
+        try:
+            await self._notifier.check()
+        except Retry as error:
+            self._note("receiver", error)
+            self._blame("receiver", str(error))
+            return
+        self._unchecked = False
+        self._well("receiver")
+        self._forgive("receiver")
+
     async def _tidy(self) -> None:
         """Delete what has arrived, and what is too much; show how many wait."""
         if self._arrived:  # deleting it failed before: it must not be sent again
@@ -135,6 +183,7 @@ class Worker:
                 self._observer.notification(self._name, "dropped")
             log.error("notify.dropped", receiver=self._name, messages=dropped, most=self._pace.most)
             waiting -= dropped
+        self._waiting = waiting
         self._observer.queue_length(self._name, waiting)
 
     async def _deliver(self) -> None:
@@ -175,16 +224,21 @@ class Worker:
             await self._notifier.send(transition)
         except Retry as error:
             self._ill("receiver", error, error.delay)
+            self._blame("receiver", str(error))
             return "failed"
         except Rejected as error:
             log.error("notify.rejected", **about, error=str(error))
             self._well("receiver")
+            self._blame("receiver", f"the last message was given up: {error}")
             return "rejected"
         except Exception:  # a bug of ours that this message calls up: it must not hold up the others for ever
             log.exception("notify.crashed", **about)
+            self._blame("receiver", "the last message was given up: an error of the service, which its log has as notify.crashed")
             return "rejected"
         log.info("notify.delivered", **about)
         self._well("receiver")
+        self._forgive("receiver")
+        self._unchecked = False
         return "delivered"
 
     async def _delete(self) -> None:
@@ -199,26 +253,42 @@ class Worker:
         except Retry as error:
             self._observer.notification(self._name, "failed")
             self._ill("receiver", error, error.delay)
+            self._blame("receiver", str(error))
             return
         self._resend_at = self._time() + self._pace.resend
         if resent.arrived or resent.refused:
             self._well("receiver")
         if resent.arrived:
+            self._forgive("receiver")
             self._observer.notification(self._name, "delivered")
         for alert, why in resent.refused:
             self._observer.notification(self._name, "rejected")
             if alert.id not in self._refused:
                 log.error("notify.rejected", receiver=self._name, alert=alert.alertname, target=alert.target_id, error=str(why))
+        if resent.refused:
+            self._blame("receiver", f"an alert was given up: {resent.refused[-1][1]}")
         self._refused = {alert.id for alert, _ in resent.refused}
 
     def _ill(self, what: str, error: Exception, delay: float | None = None) -> None:
-        """Pause; log the first failure of a row."""
+        """Pause, longer after each failure of a row; log the first."""
         self._failures += 1
         pause = min(self._pace.longest_pause, self._pace.first_pause * 2 ** min(self._failures - 1, 30)) * random.uniform(0.5, 1.0)
         self._not_before = self._time() + max(pause, min(delay or 0.0, self._pace.longest_wait))
+        self._note(what, error)
+
+    def _note(self, what: str, error: Exception) -> None:
+        """Log the first failure of a row."""
         if what not in self._failing:
             log.error("notify.failing", receiver=self._name, what=what, error=str(error))
             self._failing.add(what)
+
+    def _blame(self, what: str, why: str) -> None:
+        """Let `failing` say why, and since when, until it is forgiven."""
+        since = self._troubles[what][0] if what in self._troubles else self._clock()
+        self._troubles[what] = (since, why)
+
+    def _forgive(self, what: str) -> None:
+        self._troubles.pop(what, None)
 
     def _well(self, what: str) -> None:
         if what in self._failing:

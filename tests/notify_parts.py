@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import ssl
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -91,8 +92,11 @@ class Request:
 class Inbox:
     """A receiver. `replies` are given in turn, then 200 for ever; or `reply` decides."""
 
-    def __init__(self, replies: Iterable[Reply] = (), reply: Callable[[Any], Reply] | None = None) -> None:
+    def __init__(
+        self, replies: Iterable[Reply] = (), reply: Callable[[Any], Reply] | None = None, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.port = free_port()
+        self.tls = tls
         self.replies = list(replies)
         self.reply = reply
         self.requests: list[Request] = []
@@ -112,7 +116,7 @@ class Inbox:
         app.router.add_route("*", "/{path:.*}", self._answer)
         self._runner = web.AppRunner(app, shutdown_timeout=0.01, access_log=None)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True).start()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True, ssl_context=self.tls).start()
 
     async def down(self) -> None:
         """Refuse connections."""
@@ -136,7 +140,7 @@ class Inbox:
 
     def url(self, path: str = "/hook") -> str:
         """Where it listens."""
-        return f"http://127.0.0.1:{self.port}{path}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}{path}"
 
     def webhook(self, name: str = "hook", **others: Any) -> Receiver:
         """It as a webhook."""

@@ -1,0 +1,64 @@
+"""What `check` looks at beyond the shape of the files: receivers, the certificate, the store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+from pydantic import SecretStr
+
+from monitor.config import Loaded, Problem
+from monitor.config.values import read_secret
+
+
+def apprise_problems(loaded: Loaded) -> Iterator[Problem]:
+    """A problem for each Apprise URL that cannot be used; nothing is sent. Loading Apprise takes a second, where there is one."""
+    for index, entry in enumerate(loaded.config.notify):
+        if entry.apprise is None:
+            continue
+        from monitor.alerts.notify.apprise import UNKNOWN, usable
+
+        place = entry.to.address
+        key, prefix = ("url_file", "names a file whose URL ") if isinstance(place, Path) else ("url", "")
+        try:
+            url = place if isinstance(place, SecretStr) else read_secret(place)
+            message = "" if usable(url.get_secret_value()) else f"{prefix}{UNKNOWN}"
+        except ValueError as error:  # the file has gone since it was loaded
+            message = str(error)
+        if message:
+            yield loaded.problem(("notify", index, "apprise", key), message)
+
+
+async def check_store(loaded: Loaded) -> bool:
+    """Print whether the store can be used, without changing it; answer it."""
+    from monitor.store import StoreError
+    from monitor.store.probing import probe
+
+    try:
+        click.echo(f"store: ok, {await probe(loaded.config.store.get_secret_value())}")
+    except StoreError as error:
+        click.echo(f"store: {error}")
+        return False
+    return True
+
+
+async def check_receivers(loaded: Loaded) -> bool:
+    """Ask each receiver's host without telling it anything, print a line each, answer whether all that can be asked answer."""
+    from monitor.alerts.notify import Receiver, receivers_of, trial
+    from monitor.alerts.notify.errors import NotifyError
+    from monitor.alerts.notify.http import new_session
+
+    async def line(receiver: Receiver) -> tuple[bool, str]:
+        try:
+            said = await trial.ask(receiver, session)
+        except NotifyError as error:
+            return False, f"receiver {receiver.name}: {error}"
+        return True, f"receiver {receiver.name}: {'ok, ' + said if said else 'not asked; `notify test` sends it a message'}"
+
+    async with new_session() as session:
+        found = await asyncio.gather(*map(line, receivers_of(loaded.config)))
+    for _, text in found:
+        click.echo(text)
+    return all(good for good, _ in found)
