@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from monitor.simulator.ground import Block, Threshold
 from monitor.simulator.project import Impulse, Project, Variant
 from monitor.simulator.render import Record
+
+T = TypeVar("T")
 
 
 class RecordingError(ValueError):
@@ -72,8 +75,19 @@ class _Page(msgspec.Struct, rename="camel"):
     predictions: list[msgspec.Raw] | None = None
 
 
+class _OddPage(msgspec.Struct, rename="camel"):
+    """A page that msgspec refuses although it is JSON: with a lone surrogate in a text, or a byte-order mark in front."""
+
+    success: bool
+    result: list[dict[str, Any]] | None = None
+    predictions: list[dict[str, Any]] | None = None
+
+
 class RecordedProject(Project):
-    """Serves what was recorded, sample by sample, byte for byte, under its own paging and filters. Made by `load_recorded`."""
+    """Serves what was recorded, sample by sample, under its own paging and filters. Made by `load_recorded`.
+
+    Byte for byte, unless a page holds lone surrogates: then as Python's `json` writes the same content.
+    """
 
     def __init__(
         self, id: int, name: str, records: Sequence[Record], blocks: tuple[Block, ...], trained: float, category: str, variant: str
@@ -123,12 +137,13 @@ def load_recorded(path: Path | str, *, category: str = "testing", variant: str =
     predictions: dict[int, list[bytes]] = {}
     for file, page in _pages(path):
         for raw in page.result or ():
-            result = _decode(file, raw, _Result)
+            sent, result = _row(file, raw, _Result)
             if result.sample_id in results:
                 raise RecordingError(f"{file}: sample {result.sample_id} was recorded twice; keep the pages of one pull only")
-            results[result.sample_id] = (bytes(raw), result)
+            results[result.sample_id] = (sent, result)
         for raw in page.predictions or ():
-            predictions.setdefault(_decode(file, raw, _Prediction).sample_id, []).append(bytes(raw))
+            sent, prediction = _row(file, raw, _Prediction)
+            predictions.setdefault(prediction.sample_id, []).append(sent)
     if not results:
         raise RecordingError(f"{path}: no results in it; record pages of `classify/all/result/page` that hold some")
     first = next(iter(results.values()))[1].sample or _Sample()
@@ -145,22 +160,41 @@ def load_recorded(path: Path | str, *, category: str = "testing", variant: str =
     return RecordedProject(first.project_id or 1, name, records, tuple(blocks.values()), trained, category, variant)
 
 
-def _pages(path: Path) -> Iterator[tuple[Path, _Page]]:
+def _pages(path: Path) -> Iterator[tuple[Path, _Page | _OddPage]]:
     for file in sorted(path.glob("*.json")) if path.is_dir() else [path]:
-        raw = file.read_bytes()
-        shape = list[_Page] if raw.lstrip()[:1] == b"[" else _Page
-        found = _decode(file, raw, shape)
+        found = _file(file, file.read_bytes())
         for page in found if isinstance(found, list) else [found]:
             if not page.success:
                 raise RecordingError(f"{file}: a reply with success: false, which holds no results; leave it out")
             yield file, page
 
 
-def _decode(file: Path, raw: bytes | msgspec.Raw, shape: Any) -> Any:
+def _file(file: Path, raw: bytes) -> Any:
+    """One page, or a list of them."""
+    several = raw.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"["
     try:
-        return msgspec.json.decode(raw, type=shape)
+        return msgspec.json.decode(raw, type=list[_Page] if several else _Page)
+    except msgspec.ValidationError as error:
+        raise _refused(file, error) from None
+    except msgspec.DecodeError as error:
+        try:
+            return msgspec.convert(json.loads(raw), list[_OddPage] if several else _OddPage)
+        except (ValueError, RecursionError):
+            raise _refused(file, error) from None
+
+
+def _row(file: Path, row: msgspec.Raw | dict[str, Any], shape: type[T]) -> tuple[bytes, T]:
+    """What is served of a row, and what is read of it."""
+    try:
+        if isinstance(row, dict):
+            return json.dumps(row).encode(), msgspec.convert(row, shape)
+        return bytes(row), msgspec.json.decode(row, type=shape)
     except msgspec.MsgspecError as error:
-        raise RecordingError(f"{file}: not a page of `classify/all/result/page`: {error}") from None
+        raise _refused(file, error) from None
+
+
+def _refused(file: Path, error: Exception) -> RecordingError:
+    return RecordingError(f"{file}: not a page of `classify/all/result/page`: {error}")
 
 
 def _block(learn: _LearnBlock, found: _Classification) -> Block:
