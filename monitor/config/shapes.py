@@ -174,7 +174,7 @@ class TargetSelection(Shape):
         Discriminator(which),
     ] = "enabled"
     """`enabled` (whatever Studio has enabled), or a list of int8, float32, akida."""
-    category: Literal["testing", "training", "post-processing"] = "testing"
+    category: Literal["testing", "training", "validation", "post-processing"] = "testing"
     """The part of the data set whose results are read."""
 
     def overlaps(self, other: TargetSelection) -> bool:

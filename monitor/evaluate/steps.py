@@ -210,8 +210,8 @@ def _labels_differ(runs: Runs) -> bool:
 def _rethresholded(runs: Runs, steps: Steps, kind: BlockKind, known: BoolArray | None = None) -> Steps:
     """The step of the thresholds on top of that of the labels."""
     if not runs.thresholds_changed:
-        # Outputs that did not change are of no other model: if predictions did, a threshold did that no run tells of.
-        return _without(steps, THRESHOLDS) if runs.only_thresholds and _moved(runs) else steps
+        # Outputs that did not change are of no other model: if predictions or verdicts did, a limit did that no run tells of.
+        return _without(steps, THRESHOLDS) if runs.only_thresholds and _moved(runs, kind) else steps
     if runs.only_thresholds and LABELS not in steps.undivided:
         return replace(steps, only_thresholds=True)
     under = under_thresholds_of(runs.current, runs.baseline, runs.pairing, kind)
@@ -225,11 +225,17 @@ def _without(steps: Steps, cause: str) -> Steps:
     return replace(steps, absent=(*steps.absent, cause), undivided=(*steps.undivided, cause))
 
 
-def _moved(runs: Runs) -> bool:
-    """Whether any shared window has another prediction."""
-    moved = runs.baseline.prediction[runs.pairing.baseline_window] != runs.current.prediction[runs.pairing.current_window]
+def _moved(runs: Runs, kind: BlockKind) -> bool:
+    """Whether any shared window has another prediction; or, where figures count Studio's verdicts, another one under the same label."""
+    baseline, current = runs.baseline, runs.current
+    before, after = runs.pairing.baseline_window, runs.pairing.current_window
+    moved = baseline.prediction[before] != current.prediction[after]
+    if kind in _JUDGED_BY_STUDIO:
+        moved |= (baseline.label[before] == current.label[after]) & (baseline.correct[before] != current.correct[after])
     return bool(moved.any())
 
+
+_JUDGED_BY_STUDIO = (BlockKind.UNKNOWN, BlockKind.CLASSIFICATION)  # the kinds of step whose figures count its verdicts
 
 _FAMILIES = (
     Family("classes", {ACCURACY: pools.accuracy, MEAN_F1: pools.macro_f1}, _classified, _class_steps),

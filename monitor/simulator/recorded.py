@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from monitor.converting import converter
 from monitor.simulator.ground import Block, Threshold
 from monitor.simulator.project import Impulse, Project, Variant
 from monitor.simulator.render import Record
@@ -74,8 +76,19 @@ class _Page(msgspec.Struct, rename="camel"):
     predictions: list[msgspec.Raw] | None = None
 
 
+class _OddPage(msgspec.Struct, rename="camel"):
+    """A page that msgspec refuses although it is JSON: with a lone surrogate in a text, or a byte-order mark in front."""
+
+    success: bool
+    result: list[dict[str, Any]] | None = None
+    predictions: list[dict[str, Any]] | None = None
+
+
 class RecordedProject(Project):
-    """Serves what was recorded, sample by sample, byte for byte, under its own paging and filters. Made by `load_recorded`."""
+    """Serves what was recorded, sample by sample, under its own paging and filters. Made by `load_recorded`.
+
+    Byte for byte, unless a page holds lone surrogates: then as Python's `json` writes the same content.
+    """
 
     def __init__(
         self, id: int, name: str, records: Sequence[Record], blocks: tuple[Block, ...], trained: float, category: str, variant: str
@@ -125,12 +138,13 @@ def load_recorded(path: Path | str, *, category: str = "testing", variant: str =
     predictions: dict[int, list[bytes]] = {}
     for file, page in _pages(path):
         for raw in page.result or ():
-            result = _decode(file, raw, _result)
+            sent, result = _row(file, raw, _result)
             if result.sample_id in results:
                 raise RecordingError(f"{file}: sample {result.sample_id} was recorded twice; keep the pages of one pull only")
-            results[result.sample_id] = (bytes(raw), result)
+            results[result.sample_id] = (sent, result)
         for raw in page.predictions or ():
-            predictions.setdefault(_decode(file, raw, _prediction).sample_id, []).append(bytes(raw))
+            sent, prediction = _row(file, raw, _prediction)
+            predictions.setdefault(prediction.sample_id, []).append(sent)
     if not results:
         raise RecordingError(f"{path}: no results in it; record pages of `classify/all/result/page` that hold some")
     first = next(iter(results.values()))[1].sample or _Sample()
@@ -147,24 +161,55 @@ def load_recorded(path: Path | str, *, category: str = "testing", variant: str =
     return RecordedProject(first.project_id or 1, name, records, tuple(blocks.values()), trained, category, variant)
 
 
-def _pages(path: Path) -> Iterator[tuple[Path, _Page]]:
+def _pages(path: Path) -> Iterator[tuple[Path, _Page | _OddPage]]:
     for file in sorted(path.glob("*.json")) if path.is_dir() else [path]:
-        raw = file.read_bytes()
-        for page in _decode(file, raw, _list) if raw.lstrip()[:1] == b"[" else [_decode(file, raw, _page)]:
+        found = _file(file, file.read_bytes())
+        for page in found if isinstance(found, list) else [found]:
             if not page.success:
                 raise RecordingError(f"{file}: a reply with success: false, which holds no results; leave it out")
             yield file, page
 
 
-_page, _list = msgspec.json.Decoder(_Page), msgspec.json.Decoder(list[_Page])
-_result, _prediction = msgspec.json.Decoder(_Result), msgspec.json.Decoder(_Prediction)
+class _Reader(Generic[T]):
+    """Reads one type from JSON, or from values that Python's `json` read; made while the module is imported."""
+
+    def __init__(self, kind: type[T]) -> None:
+        self.decode = msgspec.json.Decoder(kind).decode
+        self.convert = converter(kind)
 
 
-def _decode(file: Path, raw: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T]) -> T:
+_page, _pages_listed = _Reader(_Page), _Reader(list[_Page])
+_odd_page, _odd_pages_listed = _Reader(_OddPage), _Reader(list[_OddPage])
+_result, _prediction = _Reader(_Result), _Reader(_Prediction)
+
+
+def _file(file: Path, raw: bytes) -> Any:
+    """One page, or a list of them."""
+    several = raw.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"["
     try:
-        return decoder.decode(raw)
+        return _pages_listed.decode(raw) if several else _page.decode(raw)
+    except msgspec.ValidationError as error:
+        raise _refused(file, error) from None
+    except msgspec.DecodeError as error:
+        try:
+            content = json.loads(raw)
+            return _odd_pages_listed.convert(content) if several else _odd_page.convert(content)
+        except (ValueError, RecursionError):
+            raise _refused(file, error) from None
+
+
+def _row(file: Path, row: msgspec.Raw | dict[str, Any], reader: _Reader[T]) -> tuple[bytes, T]:
+    """What is served of a row, and what is read of it."""
+    try:
+        if isinstance(row, dict):
+            return json.dumps(row).encode(), reader.convert(row)
+        return bytes(row), reader.decode(row)
     except msgspec.MsgspecError as error:
-        raise RecordingError(f"{file}: not a page of `classify/all/result/page`: {error}") from None
+        raise _refused(file, error) from None
+
+
+def _refused(file: Path, error: Exception) -> RecordingError:
+    return RecordingError(f"{file}: not a page of `classify/all/result/page`: {error}")
 
 
 def _block(learn: _LearnBlock, found: _Classification) -> Block:

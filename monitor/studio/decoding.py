@@ -12,11 +12,12 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec import inspect
+
+from monitor.studio import wire
 
 T = TypeVar("T")
 
@@ -44,6 +45,7 @@ class _Unreadable(Exception):
     """A value that has none of the meanings its field may have."""
 
 
+_decoders = {cls: msgspec.json.Decoder(cls) for cls in wire.structs()}
 _any = msgspec.json.Decoder()
 _raw_list = msgspec.json.Decoder(list[msgspec.Raw])
 _raw_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -171,7 +173,7 @@ def _read(raw: bytes | msgspec.Raw, kind: inspect.Type, name: str, unknown: Coun
 
 def _read_struct(raw: bytes | msgspec.Raw, kind: inspect.StructType, unknown: Counter[str]) -> Any:
     try:
-        return _decoder(kind.cls).decode(raw)
+        return _decoders[kind.cls].decode(raw)
     except msgspec.ValidationError as error:
         members = _parts(_raw_object, raw)
         values = {}
@@ -259,8 +261,3 @@ def _parts(decoder: msgspec.json.Decoder[T], raw: bytes | msgspec.Raw) -> T:
         return decoder.decode(raw)
     except msgspec.ValidationError as error:
         raise _Unreadable from error
-
-
-@cache
-def _decoder(cls: type[Any]) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(cls)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from monitor.errors import Inconsistent
 from monitor.studio.columns import SetChanged
@@ -31,14 +32,14 @@ class Walk:
     out, and from then on the walk goes on by the limits asked for.
 
     Attributes:
-        seen: Ids of the samples so far.
+        seen: Ids of the samples so far, in the order they came; the values say nothing.
         total: `totalCount` of the first page; None before it, and where the server names none.
         asked: End of the furthest range that was asked for.
         by_limit: Whether offsets are known to count samples that pages leave out.
     """
 
     def __init__(self) -> None:
-        self.seen: set[int] = set()
+        self.seen: dict[int, None] = {}
         self.total: int | None = None
         self.asked = 0
         self._offset = 0
@@ -67,7 +68,7 @@ class Walk:
         """Take note of the page that came for `span`.
 
         Raises:
-            SetChanged: `totalCount` is another than before.
+            SetChanged: `totalCount` is another than before, or samples came once more at another offset.
             Inconsistent: The server repeats itself: it seems not to honour `offset`.
         """
         if not self.asked:
@@ -75,7 +76,7 @@ class Walk:
         elif total != self.total:
             raise SetChanged(f"totalCount went from {self.total} to {total}")
         again, known = span.offset < self.asked, len(self.seen)
-        self.seen.update(ids)
+        self.seen.update(dict.fromkeys(ids))
         new = len(self.seen) - known
         self.asked = max(self.asked, span.end, span.offset + len(ids))
         self._short |= len(ids) < span.limit
@@ -87,14 +88,16 @@ class Walk:
         elif new < len(ids) and again:
             self.by_limit = True
         elif self._repeated:
-            self._repeats(span)
+            self._repeats(span, ids)
         self._offset = self.asked if self.by_limit else span.offset + len(ids)
 
-    def _repeats(self, span: Span) -> None:
-        """A range that was not asked for before brought nothing new."""
+    def _repeats(self, span: Span, ids: Sequence[int]) -> None:
+        """A range that was not asked for before brought nothing new: the set's beginning, or samples that were moved behind others."""
         self._ended = self._exceeded or (self.total is not None and span.offset >= self.total)
         unclear = self.total is None and span.limit >= len(self.seen) > 1  # all that the server has may be less than was asked for
         if not self._ended and not unclear:
+            if not set(ids) <= set(islice(self.seen, len(ids))):
+                raise SetChanged(f"at offset {span.offset} only samples came that had come at other offsets before")
             raise Inconsistent(f"at offset {span.offset} only samples came that had come before: the server seems not to know `offset`")
         self.by_limit = True
 

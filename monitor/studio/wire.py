@@ -8,7 +8,7 @@ decoding fast; `decoding.decode` reads what has another JSON type.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Annotated, Any, ClassVar, TypeAlias
 
 import msgspec
@@ -310,3 +310,10 @@ def kind_of(block_type: str | None, last_layers: Collection[str] = (), *, centro
 def is_anomaly_type(block_type: str) -> bool:
     """Whether blocks of this type score anomalies, also where their scores are not documented (`keras-anomaly`)."""
     return "anomaly" in block_type
+
+
+def structs(of: type[Wire] = Wire) -> Iterator[type[Wire]]:
+    """All structs of this module."""
+    for each in of.__subclasses__():
+        yield each
+        yield from structs(each)

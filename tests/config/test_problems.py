@@ -118,7 +118,7 @@ MISTAKES = [
     (PROJECT + "    impulses: []", "monitor.yaml:4: projects[0].impulses: must not be empty; write at least one entry, or remove the key"),
     (PROJECT + "    variants: int8", "monitor.yaml:4: projects[0].variants: write enabled, or a list such as [int8, float32]"),
     (PROJECT + "    variants: [int4]", "monitor.yaml:4: projects[0].variants[0]: write int8, float32 or akida"),
-    (PROJECT + "    category: test", "monitor.yaml:4: projects[0].category: write testing, training or post-processing"),
+    (PROJECT + "    category: test", "monitor.yaml:4: projects[0].category: write testing, training, validation or post-processing"),
     *(
         (
             PROJECT + f"    slices: [{text}]",

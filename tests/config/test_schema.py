@@ -26,6 +26,7 @@ GOOD = [
     {"projects": [{"id": 1, "api_key": "k", "slices": ["metadata.a b", "device_name"]}]},
     {"projects": [{"id": 1, "api_key": "k", "refresh": "never"}, {"id": 2, "api_key": "k", "refresh": "when_stale"}]},
     {"projects": [{"id": 1, "api_key": "k", "refresh": "always"}]},
+    {"projects": [{"id": 1, "api_key": "k", "category": name} for name in ("testing", "training", "validation", "post-processing")]},
     {"defaults": "off", "alerts": [{"alert": "EdgeImpulseKeyExpiring", "for": "1h", "enabled": False}]},
     {"alerts": [{"alert": "EdgeImpulseMapRegressed", "significance": "off", "severity": None, "match": {"variant": "int*"}}]},
     {"alerts": [{"alert": "Own", "metric": "mae", "rise": 0.5, "significance": "off", "for": "2 pulls", "recover": 0.1}]},

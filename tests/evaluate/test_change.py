@@ -33,6 +33,11 @@ def check_against_oracle(change: Change | None, expected: Mapping[str, float]) -
         assert close(change.causes["total"]) == sum(change.causes[cause] for cause in CAUSES if cause != "total")
 
 
+def without(causes: Mapping[str, float], cause: str) -> dict[str, float]:
+    """The causes but one."""
+    return {name: part for name, part in causes.items() if name != cause}
+
+
 @st.composite
 def two_runs(draw: st.DrawFn, window: str) -> tuple[Run, Run]:
     """Two runs of about 40 samples with what tells them apart: other predictions, labels, samples and window bounds."""
@@ -711,11 +716,48 @@ def test_verdicts_that_only_studio_can_give(block: Block) -> None:
     other = by_metric(columns(verdicts, block), columns(failing, block), 1)["accuracy"]
 
     for change in (relabelled, other):
-        assert dict(change.causes) == close({"total": -0.1, "model": -0.1, "thresholds": 0.0, "added": 0.0, "removed": 0.0})
+        assert close({"total": -0.1, "model": -0.1, "added": 0.0, "removed": 0.0}) == without(change.causes, "thresholds")
         assert change.pvalues["model"] < 0.05
+        assert not change.exact_change
     assert relabelled.undivided == ("labels",)
-    assert other.undivided == ()
-    assert relabelled.exact_change is None
+    # Of unknown blocks a prediction is all there is to compare: where it stayed, something else decided.
+    assert other.undivided == (("thresholds",) if block.kind is BlockKind.UNKNOWN else ())
+
+
+@pytest.mark.parametrize(("lowered", "exact"), [(0, -0.1), (6, None)], ids=["alone", "beside other labels"])
+def test_only_the_threshold_of_a_block_that_studio_judges_changed(lowered: int, exact: float | None) -> None:
+    """Where labels are absent because only Studio can judge, what a threshold did is exact all the same, if no label changed."""
+    scores = {number: 0.5 + number / 60 for number in range(60)}
+    low, high = (Block(9, "anomaly", BlockKind.ANOMALY, thresholds={"min_anomaly_score": limit}) for limit in (1.395, 1.495))
+
+    def judged(block: Block, odd: int) -> ResultSet:
+        flags = {n: "anomaly" if score > block.thresholds["min_anomaly_score"] else "no anomaly" for n, score in scores.items()}
+        truth = {n: "anomaly" if score > 1.395 and n >= odd else "no anomaly" for n, score in scores.items()}
+        truth |= dict.fromkeys(range(odd), "anomaly")
+        run: Run = {n: [Window(truth[n], flags[n], CORRECT if flags[n] == truth[n] else WRONG)] for n in scores}
+        return replace(columns(run, block), anomaly={9: np.array(list(scores.values()))})
+
+    change = by_metric(judged(low, 0), judged(high, lowered), 1)["accuracy"]
+
+    assert "labels" not in change.causes
+    assert change.exact_change == (None if exact is None else close(exact))
+    if exact is not None:
+        assert close({"thresholds": exact, "model": 0.0, "total": exact, "added": 0.0, "removed": 0.0}) == dict(change.causes)
+        assert change.pvalues["total"] == 1
+
+
+def test_a_limit_of_studios_that_no_run_tells_of() -> None:
+    """The same boxes that Studio judges by another limit are no other model: the two are named together."""
+    run = detector_run(np.random.default_rng(3), range(60), 0.9)
+    strict = {n: [replace(w, correct=WRONG if n < 20 else CORRECT) for w in ws] for n, ws in run.items()}
+    lax = {n: [replace(w, correct=CORRECT) for w in ws] for n, ws in run.items()}
+
+    found = by_metric(columns(lax, DETECTOR), columns(strict, DETECTOR), 1, trained=(1.0, 1.0))
+
+    assert found["accuracy"].undivided == ("thresholds",)
+    assert close({"total": -1 / 3, "model": -1 / 3, "added": 0.0, "removed": 0.0}) == dict(found["accuracy"].causes)
+    assert dict.fromkeys(CAUSES, 0.0) == dict(found["map"].causes)
+    assert found["map"].undivided == ()
 
 
 # FOMO's class numbers.

@@ -52,6 +52,21 @@ async def test_what_was_recorded_is_served(form: str, tmp_path: Path, serving: S
     assert (status, training["success"]) == (404, False)
 
 
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["", "byte-order mark"])
+async def test_a_text_cut_inside_an_emoji(mark: bytes, tmp_path: Path, serving: Serving) -> None:
+    """A recording with lone surrogates, in texts that are read here and in others, is served with them."""
+    page = json.loads(pages(limit=20)[0])
+    page["result"][3]["sample"] |= {"filename": "clip \ud83d", "deviceName": "\ude00"}
+    page["predictions"][3]["label"] = "idle \ud83d"
+    path = tmp_path / "recorded.json"
+    path.write_bytes(mark + json.dumps(page).encode())
+    client = await serving(Studio([load_recorded(path)]))
+
+    served = await client.pull(load_recorded(path), limit=3)
+
+    assert served == (page["result"], page["predictions"])
+
+
 async def test_the_vendors_example_can_be_served(serving: Serving) -> None:
     """The documentation's example page goes through unchanged."""
     project = load_recorded(EXAMPLE)

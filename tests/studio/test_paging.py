@@ -67,6 +67,23 @@ async def test_set_that_is_swapped_in_each_reading(counted: Any) -> None:
     assert {"changed": 4} == dict(counted.retries)
 
 
+async def test_samples_that_come_in_front(counted: Any) -> None:
+    """A server that lists the newest samples first shows old ones again once new ones came: a change, not a server that repeats itself."""
+    odd = OddStudio.of(200)
+    new = [*((5000 + place, "a") for place in range(80)), *odd.samples[:120]]
+
+    def swap(number: int) -> None:
+        if number == 2:
+            odd.samples = new
+
+    odd.before = swap
+    async with served(odd, counted) as project:
+        results = content(await pull(project, KEY))
+
+    assert sorted(new) == results
+    assert {"changed": 1} == dict(counted.retries)
+
+
 async def test_relabelling_behind_the_first_page(counted: Any) -> None:
     """A label that changes on a page already read is found, although no count and no first page tells."""
     odd = OddStudio.of(200)
