@@ -301,8 +301,8 @@ MISTAKES = [
     (
         "\nstore: postgresql://host/db?prepared=off",
         (
-            "monitor.yaml:2: store: has options that are not known: prepared; write only application_name, connect_timeout, host, passfile, "
-            "port, prepared_statement_cache_size, prepared_statements, sslmode, target_session_attrs"
+            "monitor.yaml:2: store: has options that are not known: prepared; write only application_name, connect_timeout, host, "
+            "passfile, port, prepared_statement_cache_size, prepared_statements, sslmode, target_session_attrs"
         ),
     ),
     (
