@@ -491,9 +491,7 @@ async def test_database_that_is_created_later(server: Any) -> None:
     """The advice to create a database that does not exist works without a restart."""
     store = Store(server.url("later"))
     try:
-        with pytest.raises(
-            StoreUnavailable, match="does not exist; create the database, or correct `store` in the configuration"
-        ):
+        with pytest.raises(StoreUnavailable, match="does not exist; create the database, or correct `store` in the configuration"):
             await store.open()
         await server.execute("CREATE DATABASE later")
         await store.open()
