@@ -109,11 +109,13 @@ class Change:
         """The part of `judged_change` that no sampling noise can explain: what labels and thresholds did.
 
         None where that is not known, where windows dropped out of the step, and where the model did the opposite, so
-        that the part depends on the order of the steps.
+        that the part depends on the order of the steps. Of verdicts that only Studio can give, what labels do is never
+        known: what thresholds do is, as long as no label changed.
         """
-        if LABELS not in self.causes or self.dropped:
+        known = [self.causes[cause] for cause in (LABELS, THRESHOLDS) if cause in self.causes]
+        if not known or LABELS in self.undivided or self.dropped:
             return None
-        exact = self.causes[LABELS] + self.causes.get(THRESHOLDS, 0.0)
+        exact = sum(known)
         return None if exact * self.causes.get(MODEL, 0.0) < 0 else exact
 
 
