@@ -45,6 +45,9 @@ LEFT_OUT = {
 
 UNKNOWN = "–"
 
+_TRIFLE = 0.01
+"""A cause that moved a figure by less than a point may be said to have done nothing."""
+
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
@@ -195,12 +198,19 @@ def _parts(change: Change) -> list[str]:
 
 def _not(found: Conclusion, change: Change) -> str:
     """`, not the model`: the likeliest other cause, where it is known to have done nothing that matters."""
-    if MODEL not in found.named:
-        # Added samples are judged by the model of now, removed ones by that of then: a new one has no part in the shared ones only.
-        return "" if change.undivided or (change.retrained and ADDED in found.named) else ", not the model"
     if change.undivided:
         return ""
-    return ", not the labels" if change.metric == MAP else ", not the data"
+    if MODEL in found.named:
+        if change.metric == MAP:
+            return "" if _matters(LABELS, found, change) else ", not the labels"
+        return "" if _matters(ADDED, found, change) or _matters(REMOVED, found, change) else ", not the data"
+    # Added samples are judged by the model of now, removed ones by that of then: a new one has no part in the shared ones only.
+    return "" if _matters(MODEL, found, change) or (change.retrained and ADDED in found.named) else ", not the model"
+
+
+def _matters(cause: str, found: Conclusion, change: Change) -> bool:
+    """Whether a cause moved the figure by more than noise and a trifle, be its part of the whole change ever so small."""
+    return abs(change.causes.get(cause, 0.0)) >= _TRIFLE and cause not in found.noise
 
 
 def _listed(names: list[str], last: str = "and") -> str:
