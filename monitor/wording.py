@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from monitor.evaluate.change import ADDED, LABELS, MAP, MODEL, REMOVED, THRESHOLDS, TOTAL, Change
 from monitor.evaluate.conclusion import Conclusion, Kind, conclude
 from monitor.evaluate.figures import Interval
+from monitor.names import brief
 
 NAMES = {
     "accuracy": "accuracy",
@@ -63,7 +64,7 @@ def number(value: float | None, style: str = ".3f") -> str:
 
 def threshold(value: float | str | None) -> str:
     """A threshold, which is a number or a text."""
-    return value if isinstance(value, str) else number(value, "g")
+    return brief(value) if isinstance(value, str) else number(value, "g")
 
 
 def bounds(metric: str, interval: Interval | None) -> str:
@@ -157,7 +158,7 @@ def conclusion(change: Change) -> str:
 def remarks(change: Change) -> Iterator[str]:
     """What else is to be known of how a change was taken apart, a clause each."""
     for old, new in change.renamed:
-        yield f"class {old} is now called {new}"
+        yield f"class {brief(old)} is now called {brief(new)}"
     if change.dropped:
         count = f"{change.dropped:,} window{'s' if change.dropped > 1 else ''}"
         have = "have" if change.dropped > 1 else "has"

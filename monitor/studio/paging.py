@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from monitor.errors import Inconsistent
 from monitor.studio.columns import SetChanged
 
-
 MOST_EMPTY = 300
 """Pages without a sample, one after the other, after which a reading is given up: at their size, some 300,000 samples without results."""
 
