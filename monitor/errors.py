@@ -20,6 +20,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from monitor.logs import secrets
+from monitor.names import brief
 
 LONGEST_QUOTE, LONGEST_ERROR = 200, 600
 """Characters of another program's text that an error quotes, and of an error as a whole."""
@@ -89,5 +90,4 @@ class InvalidReply(StudioError):
 def quoted(text: object, at_most: int = LONGEST_QUOTE) -> str:
     """Another program's text as it may be shown: secrets masked, printable, on one line, not longer than `at_most` characters."""
     printable = "".join(each if each.isprintable() else " " for each in secrets.mask(str(text)))
-    line = " ".join(printable.split())
-    return line if len(line) <= at_most else line[: at_most - 1] + "…"
+    return brief(" ".join(printable.split()), at_most)

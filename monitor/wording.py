@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from monitor.evaluate.change import ADDED, LABELS, MAP, MODEL, REMOVED, THRESHOLDS, TOTAL, Change
 from monitor.evaluate.conclusion import Conclusion, Kind, conclude
 from monitor.evaluate.figures import Interval
+from monitor.names import brief
 
 NAMES = {
     "accuracy": "accuracy",
@@ -45,6 +46,9 @@ LEFT_OUT = {
 
 UNKNOWN = "–"
 
+_TRIFLE = 0.01
+"""A cause that moved a figure by less than a point may be said to have done nothing."""
+
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
@@ -60,7 +64,7 @@ def number(value: float | None, style: str = ".3f") -> str:
 
 def threshold(value: float | str | None) -> str:
     """A threshold, which is a number or a text."""
-    return value if isinstance(value, str) else number(value, "g")
+    return brief(value) if isinstance(value, str) else number(value, "g")
 
 
 def bounds(metric: str, interval: Interval | None) -> str:
@@ -154,7 +158,7 @@ def conclusion(change: Change) -> str:
 def remarks(change: Change) -> Iterator[str]:
     """What else is to be known of how a change was taken apart, a clause each."""
     for old, new in change.renamed:
-        yield f"class {old} is now called {new}"
+        yield f"class {brief(old)} is now called {brief(new)}"
     if change.dropped:
         count = f"{change.dropped:,} window{'s' if change.dropped > 1 else ''}"
         have = "have" if change.dropped > 1 else "has"
@@ -195,12 +199,19 @@ def _parts(change: Change) -> list[str]:
 
 def _not(found: Conclusion, change: Change) -> str:
     """`, not the model`: the likeliest other cause, where it is known to have done nothing that matters."""
-    if MODEL not in found.named:
-        # Added samples are judged by the model of now, removed ones by that of then: a new one has no part in the shared ones only.
-        return "" if change.undivided or (change.retrained and ADDED in found.named) else ", not the model"
     if change.undivided:
         return ""
-    return ", not the labels" if change.metric == MAP else ", not the data"
+    if MODEL in found.named:
+        if change.metric == MAP:
+            return "" if _matters(LABELS, found, change) else ", not the labels"
+        return "" if _matters(ADDED, found, change) or _matters(REMOVED, found, change) else ", not the data"
+    # Added samples are judged by the model of now, removed ones by that of then: a new one has no part in the shared ones only.
+    return "" if _matters(MODEL, found, change) or (change.retrained and ADDED in found.named) else ", not the model"
+
+
+def _matters(cause: str, found: Conclusion, change: Change) -> bool:
+    """Whether a cause moved the figure by more than noise and a trifle, be its part of the whole change ever so small."""
+    return abs(change.causes.get(cause, 0.0)) >= _TRIFLE and cause not in found.noise
 
 
 def _listed(names: list[str], last: str = "and") -> str:

@@ -109,13 +109,13 @@ class Change:
         """The part of `judged_change` that no sampling noise can explain: what labels and thresholds did.
 
         None where that is not known, where windows dropped out of the step, and where the model did the opposite, so
-        that the part depends on the order of the steps. Where only Studio can judge (`kind` is `verdicts`), `labels` is
-        absent; if none changed, the part is what thresholds did.
+        that the part depends on the order of the steps. Of verdicts that only Studio can give, what labels do is never
+        known: what thresholds do is, as long as no label changed.
         """
-        known = self.causes.keys() & {LABELS, THRESHOLDS}
+        known = [self.causes[cause] for cause in (LABELS, THRESHOLDS) if cause in self.causes]
         if not known or LABELS in self.undivided or self.dropped:
             return None
-        exact = sum(self.causes[cause] for cause in sorted(known))
+        exact = sum(known)
         return None if exact * self.causes.get(MODEL, 0.0) < 0 else exact
 
 

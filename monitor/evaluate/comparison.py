@@ -11,6 +11,7 @@ from monitor.evaluate.distances import prediction_drift
 from monitor.evaluate.drift import Drift, DriftMemory, Side, drift
 from monitor.evaluate.figures import Evaluation
 from monitor.evaluate.headline import headlines
+from monitor.names import brief
 from monitor.results import Block
 
 Memories = Mapping[int, DriftMemory]
@@ -123,7 +124,7 @@ def _threshold_notes(then: Block, block: Block) -> Iterator[str]:
         for key in sorted(before.keys() | after.keys()):
             old, new = before.get(key), after.get(key)
             if old != new:
-                yield f"threshold {key} of block {_name(block)} was {_threshold(old)} and is {_threshold(new)}"
+                yield f"threshold {brief(key)} of block {_name(block)} was {_threshold(old)} and is {_threshold(new)}"
 
 
 def _in_its_place(block: Block, others: Mapping[int, Block]) -> str:
@@ -139,4 +140,4 @@ def _name(block: Block) -> str:
 def _threshold(value: float | str | None) -> str:
     if value is None:
         return "not set"
-    return value if isinstance(value, str) else f"{value:g}"
+    return brief(value) if isinstance(value, str) else f"{value:g}"

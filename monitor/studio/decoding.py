@@ -45,7 +45,7 @@ class _Unreadable(Exception):
     """A value that has none of the meanings its field may have."""
 
 
-_decoders = {cls: msgspec.json.Decoder(cls) for cls in wire.structs()}
+_decoders: dict[type[Any], msgspec.json.Decoder[Any]] = {cls: msgspec.json.Decoder(cls) for cls in wire.structs()}
 _any = msgspec.json.Decoder()
 _raw_list = msgspec.json.Decoder(list[msgspec.Raw])
 _raw_object = msgspec.json.Decoder(dict[str, msgspec.Raw])

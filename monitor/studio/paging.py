@@ -9,6 +9,9 @@ from itertools import islice
 from monitor.errors import Inconsistent
 from monitor.studio.columns import SetChanged
 
+MOST_EMPTY = 300
+"""Pages without a sample, one after the other, after which a reading is given up: at their size, some 300,000 samples without results."""
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -46,6 +49,7 @@ class Walk:
         self.by_limit = False
         self._short = self._exceeded = False  # whether a page held fewer samples than were asked for, or more
         self._repeated = False  # whether the last page brought no new sample
+        self._empty = 0  # how many of the last pages held no sample
         self._ended = False
 
     @property
@@ -69,7 +73,7 @@ class Walk:
 
         Raises:
             SetChanged: `totalCount` is another than before, or samples came once more at another offset.
-            Inconsistent: The server repeats itself: it seems not to honour `offset`.
+            Inconsistent: The server repeats itself: it seems not to honour `offset`. Or its total is far beyond what it has.
         """
         if not self.asked:
             self.total = total
@@ -82,9 +86,14 @@ class Walk:
         self._short |= len(ids) < span.limit
         self._exceeded |= len(ids) > span.limit
         self._repeated = bool(ids) and not new
+        self._empty = 0 if ids else self._empty + 1
         if not ids:
             self.by_limit = True
-            self._ended = self.total is None or span.offset >= self.total
+            self._ended = self.total is None or span.offset >= self.total or self._empty == MOST_EMPTY
+            if self._empty == MOST_EMPTY and self.seen:
+                raise Inconsistent(
+                    f"{len(self.seen)} samples came where totalCount says {self.total}, and {MOST_EMPTY} pages in a row were empty"
+                )
         elif new < len(ids) and again:
             self.by_limit = True
         elif self._repeated:

@@ -262,6 +262,17 @@ CAUSES: dict[str, tuple[dict[str, object], str]] = {
             "Changed thresholds alone exceed the margin: no sampling noise, so the p-value does not matter."
         ),
     ),
+    "a new model beside thresholds": (
+        {"parts": {"thresholds": -0.5, "model": -0.08}, "added": 0, "retrained": True, "pvalues": {"total": 0.0002, "model": 0.0002}},
+        (
+            "−8.0 on the 812 samples both runs share, −50.0 from changed thresholds: the thresholds changed. "
+            "Changed thresholds alone exceed the margin: no sampling noise, so the p-value does not matter."
+        ),
+    ),
+    "a few bad samples beside a worse model": (
+        {"parts": {"model": -0.09, "added": -0.02}, "pvalues": {"total": 0.001, "model": 0.001, "added": 0.04}},
+        "−9.0 on the 812 samples both runs share, −2.0 from 203 samples added since: the model changed.",
+    ),
     "labels and thresholds": (
         {"parts": {"labels": -0.02, "thresholds": -0.025}, "added": 0, "pvalues": {"total": 1.0, "model": 1.0}},
         (
@@ -284,6 +295,10 @@ CAUSES: dict[str, tuple[dict[str, object], str]] = {
     "a renamed class": (
         {"parts": {"model": -0.04}, "added": 0, "renamed": (("idle", "Idle"),), "pvalues": {"total": 0.001, "model": 0.001}},
         "−4.0 on the 812 samples both runs share: the model changed, not the data. Class idle is now called Idle.",
+    ),
+    "a class with an endless name": (
+        {"parts": {"model": -0.04}, "added": 0, "renamed": (("idle", "y" * 10**5),), "pvalues": {"total": 0.001, "model": 0.001}},
+        f"−4.0 on the 812 samples both runs share: the model changed, not the data. Class idle is now called {'y' * 199}….",
     ),
     "labels that the earlier model never had": (
         {"parts": {"labels": -0.04}, "added": 0, "kind": "classes", "dropped": 32, "pvalues": {"total": 1.0, "model": 1.0}},

@@ -760,6 +760,25 @@ def test_a_limit_of_studios_that_no_run_tells_of() -> None:
     assert found["map"].undivided == ()
 
 
+def test_thresholds_of_verdicts_that_only_studio_can_give() -> None:
+    """What a threshold alone did to them is exact although the part of labels is not known; with labels that changed it is not."""
+    scores = np.arange(60.0)
+    block = Block(9, "keras-visual-anomaly", BlockKind.VISUAL_ANOMALY, thresholds={"min_anomaly_score": 50.0})
+    strict = replace(block, thresholds={"min_anomaly_score": 40.0})
+    run: Run = {n: [Window("no anomaly", "no anomaly" if n < 50 else "anomaly", CORRECT if n < 50 else WRONG)] for n in range(60)}
+    stricter: Run = {n: [Window("no anomaly", "no anomaly" if n < 40 else "anomaly", CORRECT if n < 40 else WRONG)] for n in range(60)}
+    relabelled = {**stricter, 0: [Window("anomaly", "no anomaly", WRONG)]}
+    before, after, other = (
+        replace(columns(windows, of), anomaly={9: scores}) for windows, of in ((run, block), (stricter, strict), (relabelled, strict))
+    )
+
+    change = by_metric(before, after, 1)["accuracy"]
+
+    assert dict(change.causes) == close({"total": -1 / 6, "model": 0.0, "thresholds": -1 / 6, "added": 0.0, "removed": 0.0})
+    assert close(-1 / 6) == change.exact_change
+    assert by_metric(before, other, 1)["accuracy"].exact_change is None
+
+
 # FOMO's class numbers.
 
 

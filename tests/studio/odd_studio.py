@@ -26,6 +26,7 @@ class OddStudio:
         left_out: Positions of samples without results, which pages leave out although offsets count them.
         counts_left_out: Whether `totalCount` does, too.
         total: Whether `totalCount` is sent.
+        beyond: How much more it says than there is.
         offset: Whether it is honoured.
         limit: Whether it is honoured; without it a page holds all from the offset on.
         cap: The largest page; a larger limit is cut down.
@@ -40,6 +41,7 @@ class OddStudio:
     left_out: frozenset[int] = frozenset()
     counts_left_out: bool = True
     total: bool = True
+    beyond: int = 0
     offset: bool = True
     limit: bool = True
     cap: int | None = None
@@ -71,7 +73,7 @@ class OddStudio:
             if self.predictions
         ]
         if self.total:
-            body["totalCount"] = len(self.samples) - (0 if self.counts_left_out else len(self.left_out))
+            body["totalCount"] = len(self.samples) + self.beyond - (0 if self.counts_left_out else len(self.left_out))
         return web.json_response(body)
 
     def _result(self, number: int) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from monitor.config import ProjectConfig
 from monitor.discovery import discover
 from monitor.errors import AuthError, InvalidReply, NotFound
 from monitor.simulator import Studio, projects
-from monitor.simulator.faults import Body, Status
+from monitor.simulator.faults import Body, Edit, Status
 from monitor.studio.client import Client
 from monitor.studio.project import StudioProject
 from monitor.studio.pull import pull
@@ -47,6 +47,25 @@ async def test_discovers_everything(project: StudioProject) -> None:
         ("111-2-int8-testing", "door-sensor", "raw 1d-conv"),
     ] == names
     assert EXPIRES == found.key_expires
+
+
+async def test_endless_names(project: StudioProject, studio: Studio) -> None:
+    """Every series of a target repeats the names of project, impulse and block: they are cut to 200 characters."""
+    name = "é" * 100_000
+    studio.fail(Edit(lambda reply: reply["project"].update(name=name)), "project", times=None)
+    studio.fail(Edit(lambda reply: reply["impulses"][0].update(name=name)), "impulses", times=None)
+
+    def rename_blocks(page: Any) -> None:
+        for result in page["result"]:
+            for entry in result["classifications"]:
+                entry["learnBlock"]["name"] = name
+
+    studio.fail(Edit(rename_blocks), "result/page", times=None)
+
+    targets = (await discover(project, entry())).targets
+    block = (await pull(project, targets[0].key)).blocks[0]
+
+    assert {"é" * 199 + "…"} == {targets[0].project, targets[0].impulse, block.name}
 
 
 async def test_configured_impulses_and_variants_are_targets(project: StudioProject, studio: Studio) -> None:

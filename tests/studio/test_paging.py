@@ -247,6 +247,22 @@ async def test_long_gaps(counted: Any, left_out: range) -> None:
     assert odd.expected() == content(results)
 
 
+@pytest.mark.parametrize("beyond", [10**6, 2**62])
+async def test_total_far_beyond_the_set(counted: Any, beyond: int) -> None:
+    """A total that no page ever reaches costs a bounded number of requests, not as many as a pull has time for."""
+    odd = OddStudio.of(100, beyond=beyond)
+    async with served(odd, counted) as project:
+        with pytest.raises(Inconsistent, match=f"100 samples came where totalCount says {100 + beyond}, and 300 pages in a row were empty"):
+            await pull(project, KEY)
+        assert len(odd.asked) < 320
+
+        odd.left_out = frozenset(range(100))
+        odd.asked.clear()
+        with pytest.raises(NoResults):
+            await pull(project, KEY)
+    assert len(odd.asked) < 320
+
+
 async def test_a_hole_in_full_pages(counted: Any) -> None:
     """Fewer samples than the total are no whole set where no page came short."""
     odd = OddStudio.of(100)
