@@ -1,8 +1,9 @@
 """60 projects with 200 targets, most of them sick in changing ways: wrong figures, late pulls, leaks, secrets.
 
-`python -m tests.chaos fleet [--rounds 1000] [--storm 100] [--seed 1]`; exit code 0 where nothing was wrong. A round is a minute of scheduled
+`python -m tests.chaos fleet [--rounds 1000] [--storm 100] [--only hangs] [--seed 1]`; exit code 0 where nothing was wrong. A round is a minute of scheduled
 time, in which every target is to be pulled once. Each round some of the sick projects get well, as many others fall sick, and some change
-their results or their model. With `--storm` all sick projects change at once, every so many rounds.
+their results or their model. With `--storm` all sick projects change at once, every so many rounds; with
+`--only` all suffer from the same (`sickness.py` and the simulator's page have the names).
 """
 
 from __future__ import annotations
@@ -155,8 +156,8 @@ class Versions:
 class Fleet:
     """The projects, what they suffer from, and what became of every pull."""
 
-    def __init__(self, studio: Studio, clock: warp.Clock, seed: int, share: float) -> None:
-        self.studio, self.clock, self.rng = studio, clock, random.Random(seed)
+    def __init__(self, studio: Studio, clock: warp.Clock, seed: int, share: float, only: tuple[str, ...]) -> None:
+        self.studio, self.clock, self.rng, self._only = studio, clock, random.Random(seed), only
         self.projects = [studio.generated(number) for number in studio.projects]
         self.sick: dict[int, Sick] = {}
         self.wanted = round(len(self.projects) * share)
@@ -183,7 +184,7 @@ class Fleet:
     def fall_sick(self, project: GeneratedProject) -> None:
         """Let a project suffer from the sickness whose turn it is."""
         if not self._names:
-            names = sickness.names(project)
+            names = self._only or sickness.names(project)
             self._names.extend(self.rng.sample(names, len(names)))
         self.sick[project.id] = sickness.befall(self.studio, project, self._names.popleft())
         self._since[project.id] = self.clock.time()
@@ -434,12 +435,21 @@ def check_flat(report: Report) -> None:
 
 
 async def trial(
-    clock: warp.Clock, folder: Path, rounds: int, *, number: int = 60, samples: int = 40, share: float = 0.6, storm: int = 0, seed: int = 1
+    clock: warp.Clock,
+    folder: Path,
+    rounds: int,
+    *,
+    number: int = 60,
+    samples: int = 40,
+    share: float = 0.6,
+    storm: int = 0,
+    only: tuple[str, ...] = (),
+    seed: int = 1,
 ) -> Report:
     """The whole of it; `rounds` after the first one, in which all are well, and two more at the end, in which all are well again."""
     studio = Studio(fleet(number, samples), clock=clock.time, latency=LATENCY)
     studio.requests = deque(maxlen=1000)
-    of = Fleet(studio, clock, seed, share)
+    of = Fleet(studio, clock, seed, share, only)
     look = max(1, min(25, rounds // 4))
     with watched(of):
         async with service(of, folder) as (app, outputs):
@@ -478,12 +488,19 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=1000, help="minutes of scheduled time")
     parser.add_argument("--projects", type=int, default=60)
     parser.add_argument("--storm", type=int, default=0, help="every so many rounds all sick projects change at once")
+    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="a sickness; may be given several times")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, contextlib.suppress(KeyboardInterrupt):
         report = warp.run(
             lambda clock: trial(
-                clock, Path(folder), arguments.rounds, number=arguments.projects, storm=arguments.storm, seed=arguments.seed
+                clock,
+                Path(folder),
+                arguments.rounds,
+                number=arguments.projects,
+                storm=arguments.storm,
+                only=tuple(arguments.only),
+                seed=arguments.seed,
             )
         )
         print(report)
