@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from monitor.config import ProjectConfig
+from monitor.names import shown
 from monitor.studio.dates import timestamp
 from monitor.studio.project import StudioProject
 from monitor.targets import Target, TargetKey
@@ -43,7 +44,7 @@ async def discover(studio: StudioProject, project: ProjectConfig) -> Discovery:
         variants = await studio.enabled_variants(impulse) if project.variants == "enabled" else project.variants
         for variant in variants:
             key = TargetKey(project.id, impulse, variant, project.category)
-            targets.append(Target(key, name, names.get(impulse, str(impulse)), project.labels))
+            targets.append(Target(key, shown(name), shown(names.get(impulse, str(impulse))), project.labels))
     key_info = await studio.optional_key_info()
     labels = info.anomaly_labels_config if info else None
     return Discovery(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import math
@@ -257,11 +258,12 @@ async def _stream(request: web.Request, size: int | None, *, zipped: bool) -> we
         opening, piece = (packer.compress(_BLANKS) + packer.flush(zlib.Z_FULL_FLUSH) for _ in range(2))  # the first with gzip's header
     await response.prepare(request)
     left = math.inf if size is None else size - len(_BLANKS) * zipped
-    await response.write(opening)
-    while left > 0:
-        await response.write(piece if zipped or left >= len(piece) else piece[: int(left)])
-        left -= len(_BLANKS)
-    await response.write_eof()
+    with contextlib.suppress(ConnectionError):  # the client has had enough
+        await response.write(opening)
+        while left > 0:
+            await response.write(piece if zipped or left >= len(piece) else piece[: int(left)])
+            left -= len(_BLANKS)
+        await response.write_eof()
     return response
 
 

@@ -1,0 +1,20 @@
+"""`shown`: names from Studio as series, pages and alerts have them. A name of a megabyte would be in every one of them."""
+
+from __future__ import annotations
+
+import hashlib
+
+LONGEST_NAME = 256
+"""Characters."""
+_DIGEST = 8
+
+
+def shown(name: str) -> str:
+    """The name, if it is not longer than `LONGEST_NAME`; else its beginning, an ellipsis and a digest, so that no two names become one.
+
+    What was cut stays as it is when it is cut again.
+    """
+    if len(name) <= LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST]
+    return f"{name[: LONGEST_NAME - _DIGEST - 1]}…{digest}"
