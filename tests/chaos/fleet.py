@@ -1,9 +1,9 @@
 """60 projects with 200 targets, most of them sick in changing ways: wrong figures, late pulls, leaks, secrets.
 
-`python -m tests.chaos fleet [--rounds 1000] [--storm 100] [--only hangs] [--seed 1]`; exit code 0 where nothing was wrong. A round is a minute of scheduled
-time, in which every target is to be pulled once. Each round some of the sick projects get well, as many others fall sick, and some change
-their results or their model. With `--storm` all sick projects change at once, every so many rounds; with
-`--only` all suffer from the same (`sickness.py` and the simulator's page have the names).
+`python -m tests.chaos fleet [--rounds 1000] [--storm 100] [--only hangs] [--seed 1]`; exit code 0 where nothing was wrong. A round is a
+minute of scheduled time, in which every target is to be pulled once. Each round some of the sick projects get well, as many others fall
+sick, and some change their results or their model. With `--storm` all sick projects change at once, every so many rounds; with `--only`
+all suffer from the same (`sickness.py` and the simulator's page have the names).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import sys
 import tempfile
 import threading
 from collections import Counter, defaultdict, deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,7 +41,7 @@ from monitor.scheduler import Grid
 from monitor.simulator import Studio, projects, serve
 from monitor.simulator.project import FLOAT32, INT8, GeneratedProject, Impulse
 from monitor.snapshots import Snapshot
-from monitor.studio.client import Client, Observer
+from monitor.studio.client import Client
 from tests.chaos import sickness, truth, warp
 from tests.chaos.sickness import Sick
 from tests.chaos.truth import Figures, differences
@@ -49,7 +49,7 @@ from tests.chaos.truth import Figures, differences
 EVERY = 60.0
 """Seconds of a round."""
 WELL_FOR = 2
-"""Rounds for which a project must have been well, at the end of a pull's interval, to count as healthy: a Retry-After lasts as long as one."""
+"""Rounds for which a project must have been well, before a pull's interval, to count as healthy: a Retry-After lasts as long as one."""
 SETTLED = 50
 """Rounds after which memory and descriptors are to stay as they are."""
 IN_FLIGHT, PER_KEY = 4, 2
@@ -181,13 +181,16 @@ class Fleet:
 
     def _watch_changes(self, project: GeneratedProject) -> None:
         """Whatever changes the content of a project, a fault among it, ends a version of its truth."""
-        for name in ("remove", "add", "retrain"):
 
-            def changed(*args: Any, _before: Any = getattr(project, name), **named: Any) -> Any:
+        def watched(change: Callable[..., None]) -> Callable[..., None]:
+            def changed(*args: Any, **named: Any) -> None:
                 self.versions.changes(project)
-                return _before(*args, **named)
+                change(*args, **named)
 
-            setattr(project, name, changed)
+            return changed
+
+        for name in ("remove", "add", "retrain"):
+            setattr(project, name, watched(getattr(project, name)))
 
     def fall_sick(self, project: GeneratedProject) -> None:
         """Let a project suffer from the sickness whose turn it is."""

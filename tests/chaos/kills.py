@@ -1,11 +1,12 @@
 """Kills the service at random moments, with full disks and dead receivers in between, and counts transitions lost or doubled.
 
-`python -m tests.chaos kills [--times 60] [--seed N]`; exit code 0 where each alert was told to begin once and to end once, with one start. Needs
-root, for a file system that can be filled.
+`python -m tests.chaos kills [--times 60] [--seed N]`; exit code 0 where each alert was told to begin once and to end once, with one
+start. Needs root, for a file system that can be filled.
 
 A round: the model gets worse (pending), worse again (firing), and as good as it was (resolved). In each of the three a trouble may begin
-before the change and last beyond the kill: a full disk, a receiver that answers 503, one that takes the message and breaks the connection
-before it answers, or a full disk and a dead receiver at once. The receiver counts messages by their idempotency key, as receivers are told to.
+before the change and last beyond the kill: a full disk, a receiver that answers 503, one that takes the message and breaks the
+connection before it answers, or a full disk and a dead receiver at once. The receiver counts messages by their idempotency key, as
+receivers are told to.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import tempfile
 from collections import Counter, deque
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -59,7 +59,8 @@ class Report:
         for day, (mb, fds, tasks, threads, objects) in self.usage.items():
             rows = ", ".join(f"{count} {name}" for name, count in self.rows[day].items())
             lines.append(
-                f"day {day:g}: {mb:.0f} MB, {fds} descriptors, {tasks} tasks, {self.timers[day]} timers, {threads} threads, {objects} objects; {rows}"
+                f"day {day:g}: {mb:.0f} MB, {fds} descriptors, {tasks} tasks, {self.timers[day]} timers, {threads} threads, "
+                f"{objects} objects; {rows}"
             )
         return "\n".join([*lines, f"{len(self.problems)} problems", *self.problems[:40]])
 
@@ -106,7 +107,7 @@ def configuration(folder: Path, studio: Studio, url: str, every: str) -> Path:
 
 def cron_times(number: int, since: datetime, until: datetime) -> list[datetime]:
     """When a crontab of `CRONS` fires, by the clock on the wall in Berlin, computed minute by minute."""
-    found, moment, seen = [], since.replace(second=0, microsecond=0), set()
+    found, moment, seen = [], since.astimezone(UTC).replace(second=0, microsecond=0), set()
     while moment < until:
         wall = moment.astimezone(BERLIN)
         if number == 201 and (wall.hour, wall.minute) == (2, 30) and wall.date() not in seen:  # of an hour that comes twice the first
@@ -118,8 +119,10 @@ def cron_times(number: int, since: datetime, until: datetime) -> list[datetime]:
     return found
 
 
-def check_times(report: Report, began: dict[str, list[float]], every: float, lasted: float, stepped: list[tuple[float, float]]) -> None:
-    """Every target was pulled once in each interval that the clock did not step in; a crontab's at each of its times."""
+def check_times(
+    report: Report, began: dict[str, list[float]], every: float, lasted: float, stepped: list[tuple[float, float]], origin: float
+) -> None:
+    """Every target was pulled once in each interval that the clock did not step in; a crontab's at each of its times after `origin`."""
     quiet = [0.0, *(moment for span in stepped for moment in span), lasted]
     spans = list(zip(quiet[::2], quiet[1::2], strict=True))
     for target, times in began.items():
@@ -127,9 +130,9 @@ def check_times(report: Report, began: dict[str, list[float]], every: float, las
         for since, until in spans:
             inside = [time for time in times if since <= time < until]
             if number in CRONS:
-                utc = datetime.fromtimestamp(warp.START, ZoneInfo("UTC"))
+                utc = datetime.fromtimestamp(origin, UTC)
                 due = cron_times(number, utc + timedelta(seconds=since + 120), utc + timedelta(seconds=until - 120))
-                missed = [when for when in due if not any(-1 <= warp.START + time - when.timestamp() <= 90 for time in inside)]
+                missed = [when for when in due if not any(-1 <= origin + time - when.timestamp() <= 90 for time in inside)]
                 if missed:
                     report.problems.append(f"{target} was not pulled at {missed[0]} and {len(missed) - 1} more times")
                 if len(inside) > len(due) + 3:
@@ -159,8 +162,9 @@ def check_growth(report: Report, lasted: float, every: float) -> None:
             report.problems.append(f"the table {name} has {count} rows, {most[name]:.0f} were expected at most")
 
 
-async def trial(clock: warp.Clock, folder: Path, days: float, every: float) -> Report:
-    """So many days; a reading each half of one, or eight in all where there are fewer."""
+async def trial(clock: warp.Clock, folder: Path, days: float, every: float, start: float = 0.0) -> Report:
+    """So many days, `start` after scheduled time begins; a reading each half of one, or eight in all where there are fewer."""
+    clock.step(start * DAY)
     report, began, stepped = Report(), {}, []
     impulses = (Impulse(1, "one", variants=(INT8, FLOAT32)), Impulse(2, "two"))
     makes = (projects.classification, projects.kmeans, projects.fomo, projects.regression)
@@ -198,7 +202,7 @@ async def trial(clock: warp.Clock, folder: Path, days: float, every: float) -> R
                 report.pulls = Counter({target: len(times) for target, times in began.items()})
                 if report.pulls.keys() != set(app._roster.watches):
                     report.problems.append("not all targets were pulled")
-    check_times(report, began, every, lasted, stepped)
+    check_times(report, began, every, lasted, stepped, warp.START + start * DAY)
     check_growth(report, lasted, every)
     return report
 
