@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from monitor.config import ProjectConfig
 from monitor.converting import converter
-from monitor.names import brief
+from monitor.names import shown
 from monitor.studio.dates import timestamp
 from monitor.studio.project import StudioProject
 from monitor.targets import Target, TargetKey
@@ -43,7 +43,7 @@ async def discover(studio: StudioProject, project: ProjectConfig) -> Discovery:
     names = await studio.impulses()
     wanted = sorted(names) if project.impulses == "all" else project.impulses
     info = await studio.optional_info()
-    name = brief((info.project.name if info and info.project else None) or str(project.id))
+    name = shown((info.project.name if info and info.project else None) or str(project.id))
     targets = []
     for impulse in wanted:
         variants = await studio.enabled_variants(impulse) if project.variants == "enabled" else project.variants

@@ -1,11 +1,25 @@
-"""`brief`: names that others chose, no longer than labels of series and sentences can bear."""
+"""Names that others chose, no longer than series, pages and sentences can bear: a name of a megabyte would be in every one of them."""
 
 from __future__ import annotations
 
-LONGEST_NAME = 200
-"""Characters of a name of a project, an impulse or a block, which every series of a target repeats; Studio's own fields hold fewer."""
+import hashlib
+
+LONGEST_NAME = 256
+"""Characters."""
+_DIGEST = 8
+
+
+def shown(name: str) -> str:
+    """The name, if it is not longer than `LONGEST_NAME`; else its beginning, an ellipsis and a digest, so that no two names become one.
+
+    What was cut stays as it is when it is cut again.
+    """
+    if len(name) <= LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST]
+    return f"{name[: LONGEST_NAME - _DIGEST - 1]}…{digest}"
 
 
 def brief(text: str, at_most: int = LONGEST_NAME) -> str:
-    """`text`, cut to `at_most` characters, the last of which then is `…`."""
+    """A text in a sentence, cut to `at_most` characters, the last of which then is `…`."""
     return text if len(text) <= at_most else text[: at_most - 1] + "…"

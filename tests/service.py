@@ -25,6 +25,7 @@ class Service:
         self.content: dict[str, Any] = {
             "studio": {"url": url, "timeout": "2s"},
             "schedule": {"every": "1s"},
+            "stale_after": "10m",  # a machine may be busy for minutes; tests of staleness say otherwise
             "http": {"listen": "127.0.0.1:0"},
             "projects": [self.entry(number) for number in studio.projects],
         }
@@ -62,8 +63,8 @@ class Service:
                     found[labels.get("state") or key] = sample.value
         return found
 
-    async def until(self, holds: Callable[[], bool], within: float = 20) -> None:
-        """Wait until the app's state is as wanted, at most some seconds."""
+    async def until(self, holds: Callable[[], bool], within: float = 120) -> None:
+        """Wait until the app's state is as wanted, at most some seconds: many, since a machine may be busy."""
         async with asyncio.timeout(within):
             while not holds():
                 await asyncio.sleep(0.02)

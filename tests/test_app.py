@@ -105,7 +105,7 @@ async def test_failed_pull_keeps_figures_until_stale(service: Service) -> None:
     assert {ONE, THREE} == set(await service.series("edge_impulse_accuracy_ratio"))
     assert {THREE: 1.0} == await service.series("edge_impulse_up")
     assert {"no_results": 1.0} == await service.series("edge_impulse_pull_state")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while {THREE} != set(await service.series("edge_impulse_accuracy_ratio")):
             pass
     assert {ONE, THREE} == set(await service.series("edge_impulse_last_success_timestamp_seconds"))

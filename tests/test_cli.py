@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent.parent
 def run(*arguments: str, cwd: Path = ROOT, **environ: str) -> subprocess.CompletedProcess[str]:
     """One command to its end."""
     return subprocess.run(
-        [sys.executable, "-m", "monitor", *arguments], capture_output=True, text=True, timeout=60, cwd=cwd, env={**os.environ, **environ}
+        [sys.executable, "-m", "monitor", *arguments], capture_output=True, text=True, timeout=240, cwd=cwd, env={**os.environ, **environ}
     )
 
 
@@ -37,7 +37,7 @@ def simulator() -> Iterator[tuple[str, dict[int, str]]]:
         text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
-    stop = threading.Timer(50, process.kill)
+    stop = threading.Timer(280, process.kill)
     stop.start()
     try:
         assert process.stdout is not None
@@ -315,7 +315,7 @@ def test_run_reloads_and_stops(config: Path) -> None:
             events.append(event["event"])
             if event["event"] == "service.started":
                 address = event["url"]
-                with urllib.request.urlopen(f"{address}-/healthy", timeout=5) as response:
+                with urllib.request.urlopen(f"{address}-/healthy", timeout=60) as response:
                     assert 200 == response.status
                 process.send_signal(signal.SIGHUP)
             if event["event"] == "config.reloaded":
@@ -356,7 +356,7 @@ def test_demo_cleans_up(tmp_path: Path) -> None:
         assert process.stdout is not None
         lines = [process.stdout.readline() for _ in range(5)]
         address = next(line.split()[-1] for line in lines if "/metrics" in line)
-        with urllib.request.urlopen(address, timeout=10) as response:
+        with urllib.request.urlopen(address, timeout=60) as response:
             assert b"impulse_monitor_build_info" in response.read()
         process.send_signal(signal.SIGINT)
         assert 0 == process.wait(15)

@@ -356,7 +356,7 @@ async def test_locked_store(service: Service) -> None:
     await service.pulled(GESTURES)
     with sqlite3.connect(service.path.parent / "impulse-monitor.db", isolation_level=None) as other:
         other.execute("BEGIN EXCLUSIVE")
-        await service.until(lambda: not service.app.ready, within=30)
+        await service.until(lambda: not service.app.ready, within=120)
         status, text = await service.get("/-/ready")
         assert 503 == status
         assert "locked" in text
@@ -365,7 +365,7 @@ async def test_locked_store(service: Service) -> None:
         assert {GESTURES} == set(await service.series("edge_impulse_accuracy_ratio"))
         other.execute("ROLLBACK")
     other.close()
-    await service.until(lambda: service.app.ready, within=30)
+    await service.until(lambda: service.app.ready, within=120)
     await again(service)
 
     assert change(service)["model"] < -0.05
@@ -393,7 +393,7 @@ async def test_store_that_cannot_be_opened(service: Service, content: bytes | No
         path.rmdir()
     else:
         path.unlink()
-    await service.until(lambda: service.app.ready, within=30)
+    await service.until(lambda: service.app.ready, within=120)
     await service.until(lambda: service.app.board.snapshots[GESTURES].comparison is not None)
     assert {0.0} == set(change(service).values())
 

@@ -56,7 +56,7 @@ async def test_a_key_in_an_error_text_gets_nowhere(service: Service, status: int
     service.studio.fail(Refuse(text) if status == 200 else Status(status, text), PAGE, times=None)
     with capture_logs(processors=[secrets_untouched]) as lines:
         await service.app.start()
-        await service.until(lambda: TARGET in service.app.board.snapshots and bool(service.app.board.snapshots[TARGET].error), within=60)
+        await service.until(lambda: TARGET in service.app.board.snapshots and bool(service.app.board.snapshots[TARGET].error), within=120)
         pages = [await service.get(path) for path in ("/", f"/targets/{TARGET}", "/api/v1/targets", "/api/v1/alerts", "/metrics")]
         runs = await service.get(f"/api/v1/targets/{TARGET}/runs")
         await service.app.stop()
@@ -79,7 +79,7 @@ async def test_a_body_that_is_no_http_is_not_shown(service: Service, unused_tcp_
     """What an HTTP parser says of a foreign protocol, or of HTML, quotes no more than a line of it."""
     service.studio.fail(Body(b"<html>" + b"secret text " * 3000, "text/html" + "; x=y" * 5000), PAGE, times=None)
     await service.app.start()
-    await service.until(lambda: TARGET in service.app.board.snapshots and bool(service.app.board.snapshots[TARGET].error), within=60)
+    await service.until(lambda: TARGET in service.app.board.snapshots and bool(service.app.board.snapshots[TARGET].error), within=120)
 
     error = service.app.board.snapshots[TARGET].error
     assert len(error) <= LONGEST_ERROR

@@ -18,6 +18,7 @@ from monitor.evaluate.figures import Anomaly, Calibration, Detection, Evaluation
 from monitor.evaluate.headline import headlines
 from monitor.exposition import catalogue as m
 from monitor.exposition.catalogue import Metric, Scope
+from monitor.names import shown
 from monitor.results import Block
 from monitor.snapshots import Board, ProjectStatus, Snapshot
 from monitor.targets import Target
@@ -52,7 +53,7 @@ class SnapshotCollector(Collector):
         def add(readings: Iterable[Reading], common: Mapping[str, str]) -> None:
             for metric, value, labels in readings:
                 if value is not None and math.isfinite(value):
-                    own = {name: _utf8(text) for name, text in zip(metric.labels, labels, strict=True)}
+                    own = {name: _label(text) for name, text in zip(metric.labels, labels, strict=True)}
                     families[metric].samples.append(Sample(metric.name, {**common, **own}, float(value)))
 
         # The loop may replace entries meanwhile; a dictionary's copy() is one step under the interpreter's lock.
@@ -61,7 +62,7 @@ class SnapshotCollector(Collector):
         for snapshot in self._board.snapshots.copy().values():
             labels = _target_labels(snapshot.target)
             # Prometheus takes an absent label for an empty one, so projects with different labels can share the family.
-            add([(m.TARGET_INFO, 1, ())], {name: _utf8(text) for name, text in snapshot.target.labels.items()} | labels)
+            add([(m.TARGET_INFO, 1, ())], {name: _label(text) for name, text in snapshot.target.labels.items()} | labels)
             add(_pull(snapshot), labels)
             if snapshot.evaluation is not None and snapshot.fresh(now):
                 add(_model(snapshot), labels)
@@ -82,12 +83,12 @@ class SnapshotCollector(Collector):
 def _target_labels(target: Target) -> dict[str, str]:
     key = target.key
     values = (target.project, str(key.project_id), target.impulse, str(key.impulse_id), key.variant, key.category)
-    return {name: _utf8(text) for name, text in zip(m.TARGET_LABELS, values, strict=True)}
+    return {name: _label(text) for name, text in zip(m.TARGET_LABELS, values, strict=True)}
 
 
-def _utf8(text: str) -> str:
-    """`text` without lone surrogates: one of them in one name would make the whole exposition impossible to encode."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+def _label(text: str) -> str:
+    """`text`, bounded, without lone surrogates: one of them in one name would make the whole exposition impossible to encode."""
+    return shown(text).encode("utf-8", "replace").decode("utf-8")
 
 
 def _one_hot(metric: Metric, state: PullState) -> Iterator[Reading]:

@@ -85,6 +85,17 @@ class Trickle:
 
 
 @dataclass(frozen=True, slots=True)
+class Stream:
+    """HTTP 200 with a body of `size` bytes of blanks, in place of the answer; None never ends.
+
+    `zipped` sends them as gzip, some eight hundred to each byte on the wire; the gzip stream breaks off with the body.
+    """
+
+    size: int | None = None
+    zipped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Limit:
     """The server does not honour `limit`: it serves at most `most` samples a page, or everything from `offset` on where `most` is None."""
 
@@ -136,7 +147,7 @@ class Empty:
 
 
 PageAction = Limit | RefuseLimit | IgnoreOffset | IgnoreCategory | NoTotal | Elsewhere | RepeatPredictions | NoPredictions | Empty
-Action = Status | Refuse | Body | Truncate | Reset | Delay | Change | Edit | Rewrite | Trickle | PageAction
+Action = Status | Refuse | Body | Truncate | Reset | Delay | Change | Edit | Rewrite | Trickle | Stream | PageAction
 
 
 @dataclass(slots=True, eq=False)

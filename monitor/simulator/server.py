@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
+import math
 import socket
 import struct
 import zlib
@@ -17,7 +19,7 @@ import msgspec
 from aiohttp import web
 
 from monitor.simulator import replies
-from monitor.simulator.faults import Action, Body, Change, Delay, Edit, Refuse, Reset, Rewrite, Status, Trickle, Truncate
+from monitor.simulator.faults import Action, Body, Change, Delay, Edit, Refuse, Reset, Rewrite, Status, Stream, Trickle, Truncate
 from monitor.simulator.project import Project
 from monitor.simulator.shape import validate
 from monitor.simulator.studio import Request, Studio
@@ -39,6 +41,7 @@ _ROUTES = {
     "regenerate-summary": ("POST", _PROJECT + r"/impulse/{impulse:\d+}/regenerate-model-testing-summary"),
     "job-status": ("GET", _PROJECT + r"/jobs/{job:\d+}/status"),
 }
+_BLANKS = b" " * 2**16
 _SMALLEST_ZIPPED = 1000  # bytes; below it gzip costs more than it saves
 
 
@@ -120,6 +123,8 @@ class _Handler:
                     return await _send(request, replies.refusal(error))
                 case Body(content, content_type):
                     return await _send(request, content, content_type=content_type)
+                case Stream(size, zipped):
+                    return await _stream(request, size, zipped=zipped)
                 case _:
                     pass  # the others need the true answer
         try:
@@ -239,6 +244,26 @@ async def _send(
             await asyncio.sleep(trickle.seconds)
         await response.write(body[start : start + size])
     await response.write_eof()
+    return response
+
+
+async def _stream(request: web.Request, size: int | None, *, zipped: bool) -> web.StreamResponse:
+    """Send so many blanks, or blanks without end, until the client has gone."""
+    response = web.StreamResponse()
+    response.content_type = "application/json"
+    opening, piece = b"", _BLANKS
+    if zipped:
+        response.headers["Content-Encoding"] = "gzip"
+        packer = zlib.compressobj(wbits=31)
+        opening, piece = (packer.compress(_BLANKS) + packer.flush(zlib.Z_FULL_FLUSH) for _ in range(2))  # the first with gzip's header
+    await response.prepare(request)
+    left = math.inf if size is None else size - len(_BLANKS) * zipped
+    with contextlib.suppress(ConnectionError):  # the client has had enough
+        await response.write(opening)
+        while left > 0:
+            await response.write(piece if zipped or left >= len(piece) else piece[: int(left)])
+            left -= len(_BLANKS)
+        await response.write_eof()
     return response
 
 

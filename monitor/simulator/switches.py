@@ -91,6 +91,11 @@ FAULTS: dict[str, NamedFault] = {
     "endless-classes": NamedFault("classes have other names in every window", edits.endless_classes),
     # transport
     "trickle": NamedFault("bodies come one byte a second", lambda: faults.Trickle(1.0)),
+    "endless": NamedFault("bodies never end", faults.Stream),
+    "huge": NamedFault("bodies have a gigabyte", lambda: faults.Stream(2**30)),
+    "bomb": NamedFault(
+        "bodies have ten gigabytes, of which fourteen megabytes are on the wire", lambda: faults.Stream(10 * 2**30, zipped=True)
+    ),
     "slow": NamedFault("every answer takes five seconds more", lambda: faults.Delay(5.0), call=None),
     "truncated": NamedFault("bodies end half-way", lambda: faults.Truncate(0.5)),
     "reset": NamedFault("connections are reset", faults.Reset, call=None),

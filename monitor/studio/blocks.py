@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TypeVar
 
-from monitor.names import brief
+from monitor.names import shown
 from monitor.results import Block, BlockKind
 from monitor.studio import wire
 
@@ -65,7 +65,7 @@ class BlockNotes:
             listed = {"minimum_confidence_rating": _most_common(self._ratings)[0]}
         numbers = {key: value for key, value in listed.items() if not isinstance(value, str)}
         texts = {key: value for key, value in listed.items() if isinstance(value, str)}
-        name = brief(_most_common(self._names)[0]) if self._names else ""
+        name = shown(_most_common(self._names)[0]) if self._names else ""
         return Block(number, self.type, self.kind, name, numbers, texts)
 
 

@@ -19,7 +19,7 @@ import stamina
 
 from monitor.errors import AuthError, InvalidReply, NoResults, NotFound, StudioError, Unreachable, quoted
 from monitor.retry_after import retry_after
-from monitor.studio.budget import Budget, Hold
+from monitor.studio.budget import Budget, Hold, Slot
 from monitor.studio.decoding import MALFORMED, decode
 from monitor.studio.wire import Reply
 from monitor.tls import not_trusted
@@ -240,37 +240,42 @@ class Client:
             )
         if not budget.promising(caller.key):
             caller.pause()
-        async with budget.slot(caller.key):
+        async with budget.slot(caller.key) as slot:
+            began = time.monotonic()
             try:
-                reply = await self._attempt(request, decoder)
+                reply = await self._attempt(request, decoder, slot)
             except (_Retryable, BodyTooLarge):
                 budget.attempted(caller.key, worked=False)
                 caller.pause()
                 raise
             except StudioError:  # an answer, though a refusal: it holds up nobody
-                budget.attempted(caller.key, worked=True)
+                budget.attempted(caller.key, worked=True, seconds=time.monotonic() - began)
                 raise
-        budget.attempted(caller.key, worked=True)
+            budget.attempted(caller.key, worked=True, seconds=time.monotonic() - began)
         return reply
 
-    async def _attempt(self, request: _Request, decoder: msgspec.json.Decoder[T]) -> tuple[T, int]:
+    async def _attempt(self, request: _Request, decoder: msgspec.json.Decoder[T], slot: Slot) -> tuple[T, int]:
         where, caller = request.where, request.caller
         async with self._observed(request.call) as observed:
             try:
-                async with self._session.request(
-                    request.method,
-                    self.url + request.path,
-                    params=request.query,
-                    json=request.body,
-                    headers={"x-api-key": caller.key},
-                    proxy=self._proxy,
-                    allow_redirects=False,
-                ) as response:
+                async with (
+                    self._given_up(slot),
+                    self._session.request(
+                        request.method,
+                        self.url + request.path,
+                        params=request.query,
+                        json=request.body,
+                        headers={"x-api-key": caller.key},
+                        proxy=self._proxy,
+                        allow_redirects=False,
+                    ) as response,
+                ):
                     observed.code = str(response.status)
                     body = await self._read(response, where)
             except TimeoutError as error:
                 observed.code = "timeout"
-                raise _Retryable("timeout", Unreachable(f"{where}: no complete reply within {self.timeout:g} s")) from error
+                what = f"{where}: no complete reply within {time.monotonic() - slot.since:.0f} s"
+                raise _Retryable("timeout", Unreachable(what)) from error
             except aiohttp.ClientPayloadError as error:
                 raise _Retryable("truncated", Unreachable(f"{where}: the reply broke off")) from error
             except aiohttp.ClientConnectorCertificateError as error:
@@ -284,7 +289,17 @@ class Client:
                 unsent = isinstance(error, aiohttp.ClientConnectorError)
                 raise _Retryable("connection", Unreachable(what), untaken=unsent) from error
         self.observer.received(len(body))
-        self._raise_for_status(response, body, where, caller)
+        try:
+            return await self._reply(response, body, request, decoder), len(body)
+        except BaseException:
+            with suppress(BufferError):
+                body.clear()  # the error's traceback holds it for as long as the error is held
+            raise
+
+    async def _reply(self, response: aiohttp.ClientResponse, body: bytearray, request: _Request, decoder: msgspec.json.Decoder[T]) -> T:
+        """What a body says, if it is a good reply."""
+        where = request.where
+        self._raise_for_status(response, body, where, request.caller)
         try:
             reply = await self._decode(decoder, body)
         except msgspec.ValidationError as error:
@@ -299,7 +314,7 @@ class Client:
             raise _Retryable("not_json", InvalidReply(what)) from error
         if not reply.success:
             raise _refusal(reply.error or "", where)
-        return reply, len(body)
+        return reply
 
     async def _decode(self, decoder: msgspec.json.Decoder[T], body: bytearray) -> T:
         """Fast and on the loop where the reply is as documented and not large; what is not takes longer, in a thread."""
@@ -323,6 +338,7 @@ class Client:
                         return body
                     body += chunk
                     if len(body) > BODY_LIMIT:
+                        body.clear()  # the error's traceback holds it for as long as the error is held
                         raise BodyTooLarge(f"{where}: the reply is larger than {BODY_LIMIT >> 20} MiB")
 
     def _raise_for_status(self, response: aiohttp.ClientResponse, body: bytearray, where: str, caller: Caller) -> None:
@@ -352,6 +368,16 @@ class Client:
             )
         _raise_for_refusal(body, where)
         raise Refused(f"{where}: Studio answered {status}")
+
+    @asynccontextmanager
+    async def _given_up(self, slot: Slot) -> AsyncIterator[None]:
+        """Ends with a TimeoutError where others need the slot and this takes too long."""
+        async with asyncio.timeout(None) as deadline:
+            self._budget.may_be_asked_for(slot, lambda: deadline.reschedule(0.0))
+            try:
+                yield
+            finally:
+                slot.yield_ = None
 
     @asynccontextmanager
     async def _observed(self, call: str) -> AsyncIterator[_Observed]:

@@ -8,7 +8,7 @@ from typing import TypeVar
 import msgspec
 
 from monitor.errors import InvalidReply, NoResults, StudioError
-from monitor.names import brief
+from monitor.names import shown
 from monitor.results import Block, BlockKind
 from monitor.studio import wire
 from monitor.studio.budget import Hold
@@ -122,7 +122,7 @@ class StudioProject:
     async def impulses(self) -> dict[int, str]:
         """Names of the project's impulses by id; the id as text where one has no name."""
         reply = await self._get("impulses", f"/api/{self.project_id}/impulses", _impulses)
-        return {impulse.id: brief(impulse.name or str(impulse.id)) for impulse in reply.impulses or ()}
+        return {impulse.id: shown(impulse.name or str(impulse.id)) for impulse in reply.impulses or ()}
 
     async def enabled_variants(self, impulse_id: int) -> list[str]:
         """The model variants Studio has enabled for an impulse."""

@@ -21,6 +21,7 @@ from monitor import __version__, report, wording
 from monitor.alerts.states import Phase
 from monitor.evaluate.anomaly import threshold
 from monitor.evaluate.martingale import ALARM
+from monitor.names import shown
 from monitor.snapshots import Snapshot
 from monitor.store import Run, StoreError
 from monitor.targets import Target
@@ -154,6 +155,7 @@ def _environment() -> Environment:
         "threshold": threshold,
         "began": views.began,
         "path": views.target_path,
+        "name": shown,
     }
     templates.globals |= {
         "version": __version__,

@@ -205,7 +205,7 @@ async def test_recall_that_fails_is_tried_again(store: Store, monkeypatch: pytes
     await caretaker.open()
     assert place.phase is None
     watching = asyncio.create_task(caretaker.watch())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while place.phase is None:
             await asyncio.sleep(0.01)
     watching.cancel()

@@ -298,7 +298,7 @@ CAUSES: dict[str, tuple[dict[str, object], str]] = {
     ),
     "a class with an endless name": (
         {"parts": {"model": -0.04}, "added": 0, "renamed": (("idle", "y" * 10**5),), "pvalues": {"total": 0.001, "model": 0.001}},
-        f"−4.0 on the 812 samples both runs share: the model changed, not the data. Class idle is now called {'y' * 199}….",
+        f"−4.0 on the 812 samples both runs share: the model changed, not the data. Class idle is now called {'y' * 255}….",
     ),
     "labels that the earlier model never had": (
         {"parts": {"labels": -0.04}, "added": 0, "kind": "classes", "dropped": 32, "pvalues": {"total": 1.0, "model": 1.0}},

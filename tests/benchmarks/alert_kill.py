@@ -111,8 +111,8 @@ async def phase(config: Path) -> Phase:
 
 
 async def until(holds: Callable[[], Any], what: str) -> None:
-    """Wait until something holds, for at most a minute."""
-    end = time.monotonic() + 60
+    """Wait until something holds, for at most three minutes."""
+    end = time.monotonic() + 180
     while not (await found if asyncio.iscoroutine(found := holds()) else found):
         assert time.monotonic() < end, f"{what} did not happen"
         await asyncio.sleep(0.05)

@@ -35,6 +35,7 @@ from monitor.simulator.faults import (
     RepeatPredictions,
     Reset,
     Status,
+    Stream,
     Trickle,
     Truncate,
 )
@@ -476,3 +477,12 @@ async def test_trickled_bodies(serving: Serving) -> None:
 
     assert slow == fast
     assert took >= 0.02 * len(slow) / 50
+
+
+@pytest.mark.parametrize("size", [70_000, 2**17])
+async def test_streams_have_their_size(size: int, serving: Serving) -> None:
+    """A stream with a size ends after so many blanks."""
+    client, project = await one(serving, Stream(size))
+
+    async with client.session.get(f"{client.url}/api/{project.id}/{PAGE}", headers={"x-api-key": project.api_key}) as response:
+        assert b" " * size == await response.read()

@@ -16,6 +16,7 @@ from monitor.simulator.switches import FAULTS, SCENARIOS, switch_fault, switch_s
 Serving = Callable[[Studio], Awaitable[Any]]
 PAGE = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text(encoding="utf-8")
 SLOW = {"slow", "trickle"}
+BOUNDLESS = {"endless", "huge", "bomb"}
 
 
 def test_the_page_lists_all() -> None:
@@ -49,7 +50,7 @@ async def answers(client: Any) -> list[Any]:
     return found
 
 
-@pytest.mark.parametrize("name", [name for name in FAULTS if name not in SLOW])
+@pytest.mark.parametrize("name", [name for name in FAULTS if name not in SLOW | BOUNDLESS])
 async def test_every_fault_shows_on_the_wire(name: str, serving: Serving) -> None:
     """Switched on by its name, a fault changes what a client gets; for one project, it leaves the others alone."""
     client = await serving(one_of_each())
@@ -63,6 +64,19 @@ async def test_every_fault_shows_on_the_wire(name: str, serving: Serving) -> Non
     switch_fault(client.studio, f"{name}@102")
     if name not in ("swap", "growing-while-paging"):
         assert (await answers(client))[5:] == true[5:]
+
+
+@pytest.mark.parametrize("name", sorted(BOUNDLESS))
+async def test_bodies_beyond_measure(name: str, serving: Serving) -> None:
+    """A body beyond measure goes on for as long as the client reads, and the server answers others when it has left."""
+    client = await serving(one_of_each())
+    switch_fault(client.studio, f"{name}@102")
+    url = f"{client.url}/api/{{}}/classify/all/result/page?limit=5"
+    async with client.session.get(url.format(102), headers={"x-api-key": client.studio.projects[102].api_key}) as response:
+        assert b" " * 2**24 == await response.content.readexactly(2**24)
+
+    async with client.session.get(url.format(106), headers={"x-api-key": client.studio.projects[106].api_key}) as response:
+        assert (await response.json())["success"]
 
 
 @pytest.mark.parametrize("name", [name for name in SCENARIOS if name != "steady"])

@@ -9,6 +9,7 @@ import pytest
 from monitor.config import ProjectConfig
 from monitor.discovery import discover
 from monitor.errors import AuthError, InvalidReply, NotFound
+from monitor.names import shown
 from monitor.simulator import Studio, projects
 from monitor.simulator.faults import Body, Edit, Status
 from monitor.studio.client import Client
@@ -50,7 +51,7 @@ async def test_discovers_everything(project: StudioProject) -> None:
 
 
 async def test_endless_names(project: StudioProject, studio: Studio) -> None:
-    """Every series of a target repeats the names of project, impulse and block: they are cut to 200 characters."""
+    """Every series of a target repeats the names of project, impulse and block: they are cut to 256 characters, and stay apart."""
     name = "é" * 100_000
     studio.fail(Edit(lambda reply: reply["project"].update(name=name)), "project", times=None)
     studio.fail(Edit(lambda reply: reply["impulses"][0].update(name=name)), "impulses", times=None)
@@ -65,7 +66,9 @@ async def test_endless_names(project: StudioProject, studio: Studio) -> None:
     targets = (await discover(project, entry())).targets
     block = (await pull(project, targets[0].key)).blocks[0]
 
-    assert {"é" * 199 + "…"} == {targets[0].project, targets[0].impulse, block.name}
+    assert {shown(name)} == {targets[0].project, targets[0].impulse, block.name}
+    assert 256 == len(shown(name))
+    assert shown(name) != shown(name + "e")
 
 
 async def test_configured_impulses_and_variants_are_targets(project: StudioProject, studio: Studio) -> None:

@@ -300,7 +300,7 @@ async def test_stop_while_waiting(always: Refreshing, studio: Studio) -> None:
     """At the stop the waiting ends at once, no request follows, and nothing is started any more."""
     studio.job_seconds = 3600
     waiting = [asyncio.create_task(always(INT8)), asyncio.create_task(always(FLOAT32))]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(120):
         while not studio.calls(STATE):
             await asyncio.sleep(0.01)
         await always.refresher.stop()
@@ -317,7 +317,7 @@ async def test_a_run_that_is_cancelled_leaves_the_job(always: Refreshing, studio
     """A run that is cancelled while it waits takes the job from nobody."""
     first = asyncio.create_task(always(INT8))
     second = asyncio.create_task(always(FLOAT32))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(120):
         while not studio.jobs:
             await asyncio.sleep(0.01)
     first.cancel()
@@ -344,7 +344,7 @@ async def test_a_start_whose_reply_does_not_come(project: StudioProject, studio:
     studio.fail(Delay(1.2), START)
     with pytest.raises(Unreachable, match="no complete reply"):
         await project.start_model_testing(1, ["int8"])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(120):
         while not studio.jobs:
             await asyncio.sleep(0.01)
 

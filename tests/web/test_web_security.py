@@ -182,7 +182,7 @@ async def _reload(request: web.Request) -> web.Response:
 
 async def until(holds: Callable[[], object]) -> None:
     """Wait until something is so."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while not holds():
             await asyncio.sleep(0.01)
 
@@ -664,7 +664,7 @@ def test_https_on_both_loops(site: Site, loop: Callable[[], asyncio.AbstractEven
             assert 401 == await site.status()
             before = await site.certificate()
             site.certify()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(120):
                 while await site.certificate() == before:
                     await asyncio.sleep(0.02)
             assert 200 == await site.status(basic("alice", "wonder"))

@@ -1,0 +1,223 @@
+"""A week of scheduled time, with a wall clock that steps and a change to winter time: what grows, and what is pulled when.
+
+`python -m tests.chaos week [--days 7] [--every 15m]`; exit code 0 where every target was pulled at each of its times, nothing grew from the
+first day to the last, and the store's tables have the rows they should. Twelve targets on intervals and three on crontabs in Europe/Berlin;
+the models are trained now and then, and a project is sick now and then. Each day the wall clock steps: forward and back, by seconds and by
+hours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from collections import Counter, deque
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+import yaml
+
+from monitor import logs
+from monitor.app import App
+from monitor.caretaker import PRUNE
+from monitor.pipeline import Pipeline, Watch
+from monitor.simulator import Studio, projects, serve
+from monitor.simulator.faults import Status
+from monitor.simulator.project import FLOAT32, INT8, Impulse
+from monitor.snapshots import Snapshot
+from monitor.store import Store, schema
+from tests.chaos import warp
+from tests.chaos.fleet import usage
+
+DAY, HOUR = 86_400.0, 3600.0
+BERLIN = ZoneInfo("Europe/Berlin")
+CRONS = {201: "30 2 * * *", 202: "*/30 * * * *", 203: "0 6 * * mon-fri"}
+STEPS = (7.0, -7.0, 2 * HOUR, -2 * HOUR, 40.0, -40.0)
+"""Seconds that the wall clock is stepped by; together nothing."""
+RETENTION = 2 * DAY
+
+
+@dataclass
+class Report:
+    """What was found: problems in words, usage and rows per table by day, and pulls by target."""
+
+    problems: list[str] = field(default_factory=list)
+    usage: dict[float, tuple[float, int, int, int, int]] = field(default_factory=dict)
+    timers: dict[float, int] = field(default_factory=dict)
+    rows: dict[float, dict[str, int]] = field(default_factory=dict)
+    pulls: Counter[str] = field(default_factory=Counter)
+
+    def __str__(self) -> str:
+        lines = [f"pulls: {self.pulls.total()} of {len(self.pulls)} targets"]
+        for day, (mb, fds, tasks, threads, objects) in self.usage.items():
+            rows = ", ".join(f"{count} {name}" for name, count in self.rows[day].items())
+            lines.append(
+                f"day {day:g}: {mb:.0f} MB, {fds} descriptors, {tasks} tasks, {self.timers[day]} timers, {threads} threads, "
+                f"{objects} objects; {rows}"
+            )
+        return "\n".join([*lines, f"{len(self.problems)} problems", *self.problems[:40]])
+
+
+@contextmanager
+def noting(clock: warp.Clock, ended: dict[str, list[float]]) -> Any:
+    """Take note of when each pull began, in seconds without the steps of the wall clock, which are undone by then."""
+    run = Pipeline.run
+
+    async def noted(self: Pipeline, watch: Watch, *args: Any, **named: Any) -> Snapshot:
+        ended.setdefault(watch.target.key.id, []).append(clock.monotonic())
+        return await run(self, watch, *args, **named)
+
+    with patch.object(Pipeline, "run", noted):
+        yield
+
+
+async def rows(path: Path) -> dict[str, int]:
+    """How many rows each table of the store has."""
+    async with Store(f"sqlite:///{path}") as store, store._engine.connect() as connection:
+        counts = {}
+        for table in schema.metadata.sorted_tables:
+            counts[table.name] = (await connection.execute(sa.select(sa.func.count()).select_from(table))).scalar_one()
+        return counts
+
+
+def configuration(folder: Path, studio: Studio, url: str, every: str) -> Path:
+    """Write the configuration."""
+    entries = []
+    for project in studio.projects.values():
+        schedule = {"schedule": {"cron": CRONS[project.id], "timezone": "Europe/Berlin"}} if project.id in CRONS else {}
+        entries.append({"id": project.id, "api_key": project.api_key, **schedule})
+    content = {
+        "studio": {"url": url},
+        "schedule": {"every": every},
+        "http": {"listen": "127.0.0.1:0"},
+        "retention": f"{RETENTION:.0f}s",
+        "projects": entries,
+    }
+    path = folder / "monitor.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return path
+
+
+def cron_times(number: int, since: datetime, until: datetime) -> list[datetime]:
+    """When a crontab of `CRONS` fires, by the clock on the wall in Berlin, computed minute by minute."""
+    found, moment, seen = [], since.astimezone(UTC).replace(second=0, microsecond=0), set()
+    while moment < until:
+        wall = moment.astimezone(BERLIN)
+        if number == 201 and (wall.hour, wall.minute) == (2, 30) and wall.date() not in seen:  # of an hour that comes twice the first
+            seen.add(wall.date())
+            found.append(moment)
+        if (number == 202 and wall.minute % 30 == 0) or (number == 203 and (wall.hour, wall.minute) == (6, 0) and wall.weekday() < 5):
+            found.append(moment)
+        moment += timedelta(minutes=1)
+    return found
+
+
+def check_times(
+    report: Report, began: dict[str, list[float]], every: float, lasted: float, stepped: list[tuple[float, float]], origin: float
+) -> None:
+    """Every target was pulled once in each interval that the clock did not step in; a crontab's at each of its times after `origin`."""
+    quiet = [0.0, *(moment for span in stepped for moment in span), lasted]
+    spans = list(zip(quiet[::2], quiet[1::2], strict=True))
+    for target, times in began.items():
+        number = int(target.split("-")[0])
+        for since, until in spans:
+            inside = [time for time in times if since <= time < until]
+            if number in CRONS:
+                utc = datetime.fromtimestamp(origin, UTC)
+                due = cron_times(number, utc + timedelta(seconds=since + 120), utc + timedelta(seconds=until - 120))
+                missed = [when for when in due if not any(-1 <= origin + time - when.timestamp() <= 90 for time in inside)]
+                if missed:
+                    report.problems.append(f"{target} was not pulled at {missed[0]} and {len(missed) - 1} more times")
+                if len(inside) > len(due) + 3:
+                    report.problems.append(f"{target} was pulled {len(inside)} times for {len(due)}")
+            elif until - since > 3 * every:
+                expected = (until - since) / every
+                if not expected - 2 <= len(inside) <= expected + 2:
+                    report.problems.append(f"{target} was pulled {len(inside)} times in {expected:.1f} intervals")
+
+
+def check_growth(report: Report, lasted: float, every: float) -> None:
+    """From the second reading on nothing grows; a table has as many rows as the retention lets it."""
+    days = list(report.usage)
+    if len(days) >= 4:
+        middle = len(days) // 2
+        names = (("MB", 1.1), ("descriptors", 1.1), ("tasks", 1.1), ("threads", 1.1), ("objects", 1.05))
+        readings = {name: [report.usage[day][place] for day in days[1:]] for place, (name, _) in enumerate(names)}
+        readings["timers"] = [report.timers[day] for day in days[1:]]
+        for name, allowed in (*names, ("timers", 1.1)):
+            early, late = max(readings[name][:middle]), max(readings[name][middle:])
+            if late > early * allowed + 10:
+                report.problems.append(f"{name} grew from {early:.0f} to {late:.0f}")
+    kept = min(lasted, RETENTION + PRUNE) / every
+    most = {"run": 12 * (kept + 12) + 3 * (48 * 3.1 + 12) + 15 * 10, "baseline": 30, "state": 400, "message": 0}
+    for name, count in report.rows[days[-1]].items():
+        if name in most and count > most[name]:
+            report.problems.append(f"the table {name} has {count} rows, {most[name]:.0f} were expected at most")
+
+
+async def trial(clock: warp.Clock, folder: Path, days: float, every: float, start: float = 0.0) -> Report:
+    """So many days, `start` after scheduled time begins; a reading each half of one, or eight in all where there are fewer."""
+    clock.step(start * DAY)
+    report, began, stepped = Report(), {}, []
+    impulses = (Impulse(1, "one", variants=(INT8, FLOAT32)), Impulse(2, "two"))
+    makes = (projects.classification, projects.kmeans, projects.fomo, projects.regression)
+    found = [make(sizes={"testing": 30}, impulses=impulses) for make in makes]
+    found += [projects.classification(number, f"by crontab {number}", sizes={"testing": 20}) for number in CRONS]
+    studio = Studio(found, clock=clock.time)
+    studio.requests = deque(maxlen=1000)
+    with noting(clock, began), (folder / "log").open("w", encoding="utf-8") as stream:
+        logs.configure("error", "json", stream)
+        async with serve(studio) as url:
+            path = configuration(folder, studio, url, f"{every:.0f}s")
+            async with App(path, clock=clock.time) as app:
+                readings = max(8, round(2 * days))
+                part = days * DAY / readings
+                for number in range(1, readings + 1):
+                    start = clock.monotonic()
+                    project = found[number % len(makes)]
+                    project.retrain((-0.6, 0.0)[number % 2])
+                    fault = studio.fail(Status(503), project=found[(number + 1) % len(makes)].id, times=None)
+                    await asyncio.sleep(part / 4)
+                    studio.heal(fault)
+                    if number % 2 == 0:
+                        step = STEPS[(number // 2 - 1) % len(STEPS)]
+                        stepped.append((clock.monotonic(), clock.monotonic() + abs(step) + every + 60))
+                        clock.step(step)
+                        await asyncio.sleep(abs(step) / 2 + 30)
+                        clock.step(-step)  # a clock that was wrong, and is right again
+                        await asyncio.sleep(abs(step) / 2 + every + 30)
+                    await asyncio.sleep(max(0.0, start + part - clock.monotonic()))
+                    day = clock.monotonic() / DAY
+                    report.usage[day], report.rows[day] = usage(), await rows(folder / "impulse-monitor.db")
+                    report.timers[day] = len(asyncio.get_running_loop()._scheduled)  # type: ignore[attr-defined]
+                    print(f"day {day:.2f}: {report.usage[day]}", file=sys.stderr, flush=True)
+                lasted = clock.monotonic()
+                report.pulls = Counter({target: len(times) for target, times in began.items()})
+                if report.pulls.keys() != set(app._roster.watches):
+                    report.problems.append("not all targets were pulled")
+    check_times(report, began, every, lasted, stepped, warp.START + start * DAY)
+    check_growth(report, lasted, every)
+    return report
+
+
+def main() -> int:
+    """Run it, and say what was found."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--days", type=float, default=7)
+    parser.add_argument("--every", type=float, default=900, help="seconds between two pulls")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        report = warp.run(lambda clock: trial(clock, Path(folder), arguments.days, arguments.every))
+    print(report)
+    return int(bool(report.problems))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
