@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -170,30 +171,33 @@ def _pages(path: Path) -> Iterator[tuple[Path, _Page | _OddPage]]:
             yield file, page
 
 
+@dataclass(frozen=True, slots=True)
 class _Reader(Generic[T]):
-    """Reads one type from JSON, or from values that Python's `json` read; made while the module is imported."""
+    """Reads one type from JSON, or from values that Python's `json` read."""
 
-    def __init__(self, kind: type[T]) -> None:
-        self.decode = msgspec.json.Decoder(kind).decode
-        self.convert = converter(kind)
+    decode: Callable[[bytes | msgspec.Raw], T]
+    from_values: Callable[[Any], T]
 
 
-_page, _pages_listed = _Reader(_Page), _Reader(list[_Page])
-_odd_page, _odd_pages_listed = _Reader(_OddPage), _Reader(list[_OddPage])
-_result, _prediction = _Reader(_Result), _Reader(_Prediction)
+_pages_read = (
+    _Reader(msgspec.json.Decoder(_Page).decode, converter(_OddPage)),
+    _Reader(msgspec.json.Decoder(list[_Page]).decode, converter(list[_OddPage])),
+)
+"""Of a file with one page, and of a file with a list of them."""
+_result = _Reader(msgspec.json.Decoder(_Result).decode, converter(_Result))
+_prediction = _Reader(msgspec.json.Decoder(_Prediction).decode, converter(_Prediction))
 
 
 def _file(file: Path, raw: bytes) -> Any:
     """One page, or a list of them."""
-    several = raw.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"["
+    reader: _Reader[Any] = _pages_read[raw.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"["]
     try:
-        return _pages_listed.decode(raw) if several else _page.decode(raw)
+        return reader.decode(raw)
     except msgspec.ValidationError as error:
         raise _refused(file, error) from None
     except msgspec.DecodeError as error:
         try:
-            content = json.loads(raw)
-            return _odd_pages_listed.convert(content) if several else _odd_page.convert(content)
+            return reader.from_values(json.loads(raw))
         except (ValueError, RecursionError):
             raise _refused(file, error) from None
 
@@ -202,7 +206,7 @@ def _row(file: Path, row: msgspec.Raw | dict[str, Any], reader: _Reader[T]) -> t
     """What is served of a row, and what is read of it."""
     try:
         if isinstance(row, dict):
-            return json.dumps(row).encode(), reader.convert(row)
+            return json.dumps(row).encode(), reader.from_values(row)
         return bytes(row), reader.decode(row)
     except msgspec.MsgspecError as error:
         raise _refused(file, error) from None
