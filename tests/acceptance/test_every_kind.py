@@ -87,7 +87,13 @@ async def _scrape(folder: Path) -> dict[int, Figures]:
             for project in studio.projects.values()
         ]
         path = folder / "monitor.yaml"
-        content = {"studio": {"url": url}, "schedule": {"every": "1s"}, "stale_after": "10m", "http": {"listen": "127.0.0.1:0"}, "projects": entries}
+        content = {
+            "studio": {"url": url},
+            "schedule": {"every": "1s"},
+            "stale_after": "10m",
+            "http": {"listen": "127.0.0.1:0"},
+            "projects": entries,
+        }
         path.write_text(yaml.safe_dump(content), encoding="utf-8")
         async with App(path) as app, aiohttp.ClientSession() as session, asyncio.timeout(240):
             while len([shot for shot in app.board.snapshots.values() if shot.evaluation]) < len(entries):
