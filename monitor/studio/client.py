@@ -33,6 +33,8 @@ TRICKLE_BYTES, TRICKLE_SECONDS = 1024, 10.0
 """A body of which less than so much comes in so long is given up: one byte a second would hold a slot for the whole timeout."""
 ON_LOOP_LIMIT = 2 * 2**20
 """Bodies beyond this are decoded in a thread: 1 MB takes some 3 ms."""
+DECODED_AT_ONCE = 2
+"""Such bodies; reading one field by field takes some times its size."""
 LONGEST_WAIT = 300.0
 """Seconds a pull waits because Studio said so (Retry-After); beyond it the pull fails at once and later ones until then."""
 LONGEST_MEANT = 86400.0
@@ -137,6 +139,7 @@ class Client:
         self._budget = Budget(in_flight, in_flight_per_key)
         self.in_flight_per_key = self._budget.per_key
         self._backoff = backoff
+        self._decoding = asyncio.Semaphore(DECODED_AT_ONCE)
         self._proxy = proxy
         # The budget bounds the connections: waiting in the connector's own queue would count against a request's timeout.
         self._session = aiohttp.ClientSession(
@@ -306,12 +309,12 @@ class Client:
             _raise_for_refusal(body, where)
             raise _Retryable(
                 "not_documented", InvalidReply(f"{where}: the reply is not of the documented shape: {quoted(error)}")
-            ) from error
+            ) from _alone(error)
         except msgspec.DecodeError as error:
             if "truncated" in str(error):
-                raise _Retryable("truncated", Unreachable(f"{where}: the reply broke off")) from error
+                raise _Retryable("truncated", Unreachable(f"{where}: the reply broke off")) from _alone(error)
             what = f"{where}: the reply is not JSON ({quoted(response.content_type)}); is studio.url the address of the API?"
-            raise _Retryable("not_json", InvalidReply(what)) from error
+            raise _Retryable("not_json", InvalidReply(what)) from _alone(error)
         if not reply.success:
             raise _refusal(reply.error or "", where)
         return reply
@@ -322,7 +325,8 @@ class Client:
             with suppress(*MALFORMED):
                 return decoder.decode(body)
         unknown: Counter[str] = Counter()
-        reply = await asyncio.to_thread(decode, decoder, body, unknown)
+        async with self._decoding:
+            reply = await asyncio.to_thread(decode, decoder, body, unknown)
         for name, count in unknown.items():
             self.observer.unknown(name, count)
         return reply
@@ -391,6 +395,12 @@ class Client:
 
 class _Observed:
     code = "error"
+
+
+def _alone(error: Exception) -> Exception:
+    """The error without its traceback and what came before it, whose frames hold copies of a body."""
+    error.__context__ = error.__cause__ = None
+    return error.with_traceback(None)
 
 
 _reply = msgspec.json.Decoder(Reply)

@@ -466,11 +466,11 @@ async def trial(
     studio = Studio(fleet(number, samples), clock=clock.time, latency=LATENCY)
     studio.requests = deque(maxlen=1000)
     of = Fleet(studio, clock, seed, share, only)
-    look = max(1, min(25, rounds // 4))
+    look = max(1, min(10, rounds // 4))
     with watched(of):
         async with service(of, folder) as (app, outputs):
             await asyncio.sleep(3 * EVERY)
-            since, targets = clock.time(), set(app._roster.watches)
+            since, targets, told = clock.time(), set(app._roster.watches), 0
             for each in range(1, rounds + 1):
                 of.next_round(storm=bool(storm) and each % storm == 0)
                 await asyncio.sleep(EVERY)
@@ -479,6 +479,8 @@ async def trial(
                     of.report.usage[each] = usage()
                     of.report.problems += await outputs.leaks(app, of.rng.choice(sorted(targets)))
                     print(f"round {each}: {dict(of.report.pulls)}, {len(of.report.problems)} problems", file=sys.stderr, flush=True)
+                    print("\n".join(of.report.problems[told:]), file=sys.stderr, flush=True)
+                    told = len(of.report.problems)
                     await asyncio.to_thread(outputs.log.write_bytes, b"")  # what was searched
             until = clock.time()
             of.judge_time(fires(app, since, until), until)

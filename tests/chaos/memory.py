@@ -83,7 +83,7 @@ def high_water(pid: int) -> int:
     return int(re.findall(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)[0]) * 1024
 
 
-async def peak(case: str, number: int, folder: Path, within: float = 240.0) -> int:
+async def peak(case: str, number: int, folder: Path, within: float = 600.0) -> int:
     """Bytes of the service's largest resident memory while it watches so many projects of that case.
 
     Raises:

@@ -176,7 +176,7 @@ async def test_a_silent_attempt_gives_its_slot_up(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize(("failures", "ends"), [(1, True), (3, True), (4, False), (5, True)])
 async def test_those_that_fail_take_turns(failures: int, ends: bool, monkeypatch: pytest.MonkeyPatch):
-    """Of those that share a slot none keeps it for long while others wait, but now and then: what has become slow must work again."""
+    """Of those that share a slot none keeps it for long while others wait, but now and then: what is slow may work."""
     monkeypatch.setattr(module, "PATIENCE", 0.05)
     budget = Budget(4, 2)
     budget.attempted("waits", worked=False)
