@@ -16,13 +16,15 @@ from monitor.evaluate.coco import Matches, average_precision, mean_average_preci
 from monitor.evaluate.detection import _counts, _f1, box_matches
 from monitor.evaluate.pairing import Index
 from monitor.evaluate.regression import tolerance_verdicts
-from monitor.results import CORRECT, UNCERTAIN, UNSCORED, Boxes, Coded, FloatArray, IntArray, ResultSet, lean
+from monitor.results import CORRECT, UNCERTAIN, UNSCORED, Boxes, Coded, FloatArray, ResultSet, lean
 
 Weights = npt.NDArray[np.uint8]
 
 _ROWS_AT_ONCE, _COLUMNS_AT_ONCE = 4096, 64
 _GROUPS, _FEWEST_GROUPS = 10_000, 1000
 _CELLS = 4_000_000
+_DENSE_CELLS = 50_000_000
+"""A table of units and columns beyond is kept by its few cells that are not 0: many samples of many classes."""
 
 
 class Pool(Protocol):
@@ -80,7 +82,7 @@ class Sums:
     @property
     def most_groups(self) -> int:
         """So many that their sums stay small, and never so few that a p-value would notice."""
-        return min(_GROUPS, max(_FEWEST_GROUPS, _CELLS // int(self.columns.shape[1])))
+        return _groups_of(int(self.columns.shape[1]))
 
     def merge(self, group: Index, groups: int) -> Sums:
         """The pool of the groups' sums."""
@@ -89,6 +91,51 @@ class Sums:
             for column, values in enumerate(self.columns[:, first : first + _COLUMNS_AT_ONCE].T.copy(), first):
                 merged[:, column] = np.bincount(group, values, groups)
         return replace(self, columns=merged, verdicts=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SparseSums:
+    """`Sums` of units that each add to few of many columns.
+
+    Attributes:
+        unit, column: intp[k], where each unit adds; a pair may occur several times.
+        units, width: How many units and columns there are.
+        of: float64[b] of float64[b, width], the figure of the sums.
+    """
+
+    unit: Index
+    column: Index
+    units: int
+    width: int
+    of: Callable[[FloatArray], FloatArray]
+
+    def figure(self, weights: Weights) -> FloatArray:
+        """The figure of the weighted sums, some weightings at a time."""
+        at_once = max(1, _CELLS // self.width)
+        return np.concatenate([self.of(self._totals(weights[first : first + at_once])) for first in range(0, len(weights), at_once)])
+
+    def _totals(self, weights: Weights) -> FloatArray:
+        return np.array([np.bincount(self.column, row[self.unit], self.width) for row in weights])
+
+    def take(self, units: Index) -> SparseSums:
+        """The pool of these units."""
+        place = np.full(self.units, -1)
+        place[units] = np.arange(len(units))
+        kept = place[self.unit] >= 0
+        return replace(self, unit=place[self.unit[kept]], column=self.column[kept], units=len(units))
+
+    @property
+    def most_groups(self) -> int:
+        """As of `Sums`: the same units are then re-sampled the same way."""
+        return _groups_of(self.width)
+
+    def merge(self, group: Index, groups: int) -> SparseSums:
+        """The pool of the groups' sums."""
+        return replace(self, unit=group[self.unit], units=groups)
+
+
+def _groups_of(columns: int) -> int:
+    return min(_GROUPS, max(_FEWEST_GROUPS, _CELLS // columns))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -150,24 +197,35 @@ def has_classes(run: ResultSet) -> bool:
     return any(run.labels[code] != UNCERTAIN for code in np.unique(run.label[_labelled(run)]))
 
 
-def macro_f1(runs: Sequence[ResultSet]) -> Sums:
+def macro_f1(runs: Sequence[ResultSet]) -> Sums | SparseSums:
     """Mean F1 over the classes with support among scored windows; `uncertain` is no class. The runs share one table of labels."""
     labelled = [_labelled(run) for run in runs]
     occurring = np.unique(np.concatenate([run.label[windows] for run, windows in zip(runs, labelled, strict=True)]))
     classes = [code for code in occurring.tolist() if runs[0].labels[code] != UNCERTAIN]
     place = np.full(len(runs[0].labels) + 1, -1)
     place[classes] = np.arange(len(classes))
+    counted = [_counted(run, windows, place) for run, windows in zip(runs, labelled, strict=True)]
+    if 3 * len(classes) * sum(run.samples for run in runs) > _DENSE_CELLS:
+        return _sparse(counted, [run.samples for run in runs], len(classes))
     blocks = []
-    for run, windows in zip(runs, labelled, strict=True):
-        unit, truth, guess = run.sample[windows].astype(np.intp), place[run.label[windows]], place[run.prediction[windows]]
-
-        def count(of: Index, wanted: npt.NDArray[np.bool_], unit: Index = unit, samples: int = run.samples) -> IntArray:
-            cells = np.bincount(unit[wanted] * len(classes) + of[wanted], minlength=samples * len(classes))
-            return lean(cells).reshape(samples, len(classes))
-
-        hit = (truth >= 0) & (truth == guess)
-        blocks.append(np.concatenate([count(truth, hit), count(truth, truth >= 0), count(guess, guess >= 0)], axis=1))
+    for run, parts in zip(runs, counted, strict=True):
+        cells = (np.bincount(unit * len(classes) + of, minlength=run.samples * len(classes)) for unit, of in parts)
+        blocks.append(np.concatenate([lean(counts).reshape(run.samples, len(classes)) for counts in cells], axis=1))
     return Sums(np.concatenate(blocks), _mean_over_classes)
+
+
+def _counted(run: ResultSet, windows: npt.NDArray[np.bool_], place: Index) -> list[tuple[Index, Index]]:
+    """Sample and class of each hit, of each window with a class as label, and of each with one as prediction."""
+    unit, truth, guess = run.sample[windows].astype(np.intp), place[run.label[windows]], place[run.prediction[windows]]
+    wanted = ((truth, (truth >= 0) & (truth == guess)), (truth, truth >= 0), (guess, guess >= 0))
+    return [(unit[which], of[which]) for of, which in wanted]
+
+
+def _sparse(counted: Sequence[Sequence[tuple[Index, Index]]], samples: Sequence[int], classes: int) -> SparseSums:
+    first = np.cumsum([0, *samples])
+    unit = np.concatenate([unit + start for parts, start in zip(counted, first, strict=False) for unit, _ in parts])
+    column = np.concatenate([of + part * classes for parts in counted for part, (_, of) in enumerate(parts)])
+    return SparseSums(unit, column, int(first[-1]), 3 * classes, _mean_over_classes)
 
 
 def mean_image_f1(runs: Sequence[ResultSet]) -> Sums:

@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from scipy import stats
 from strategies import population, simulated
 
+from monitor.evaluate import pools
 from monitor.evaluate.change import changes
 from monitor.evaluate.pools import Sums, box_map
 from monitor.evaluate.renaming import in_one_table
 from monitor.evaluate.resampling import RESAMPLINGS, STOP, hypergeometric, mcnemar, subset_test, swap_test
-from monitor.results import UNCERTAIN, UNSCORED, WRONG, FloatArray
+from monitor.results import CORRECT, UNCERTAIN, UNSCORED, WRONG, FloatArray, ResultSet
 
 
 @given(st.integers(0, 400), st.integers(0, 400))
@@ -399,3 +400,42 @@ def test_memory_stays_bounded() -> None:
 
     assert all(change.pvalues.keys() == {"total", "model", "added", "removed"} for change in found)
     assert peak < 100e6
+
+
+# Many classes.
+
+
+def many_classes(classes: int, every: int, samples: int) -> ResultSet:
+    """Samples of so many classes in turn, every so many of them predicted as the next class."""
+    run: Run = {}
+    for number in range(samples):
+        label, found = (f"L{place % classes:05}" for place in (number, number + (number % every == 0)))
+        run[number] = [Window(label, found, CORRECT if label == found else WRONG)]
+    return columns(run, classes=("L00000", "L00001"))
+
+
+@pytest.mark.parametrize("removed", [0, 40])
+def test_many_classes_as_few(monkeypatch: pytest.MonkeyPatch, removed: int) -> None:
+    """Sums kept by their cells that are not 0 give the same causes and p-values as a whole table, to the last digit."""
+    before, after = many_classes(7, 5, 300), many_classes(7, 3, 300 - removed)
+
+    whole = by_metric(before, after, 1)
+    monkeypatch.setattr(pools, "_DENSE_CELLS", 0)
+    sparse = by_metric(before, after, 1)
+
+    assert isinstance(pools.macro_f1((before, before)), pools.SparseSums)
+    assert whole == sparse
+    assert sparse["mean_f1"].pvalues["model"] < 1
+
+
+def test_a_class_per_sample() -> None:
+    """A comparison of two runs in which every sample has a label of its own takes megabytes, not samples times classes."""
+    before, after = many_classes(12_000, 5, 12_000), many_classes(12_000, 3, 12_000)
+
+    tracemalloc.start()
+    found = by_metric(before, after, 1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert peak < 300_000_000
+    assert found["mean_f1"].causes["added"] == 0
