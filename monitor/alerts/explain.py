@@ -49,9 +49,10 @@ def verdict(rule: Rule, subject: Subject, found: Verdict) -> Words:
     return Words(f"{_first_upper(headline)}: {subject.name}.", _joined([*_sentences(rule, found), more]), _details(rule, found))
 
 
-def recovered(rule: Rule, subject: Subject, found: Verdict) -> Words:
-    """A result set with which the alert resolves."""
-    back = _first_upper(f"{_about(rule, found)} is back inside")
+def recovered(rule: Rule, subject: Subject, found: Verdict, *, rebased: bool = False) -> Words:
+    """A result set with which the alert resolves; `rebased`: compared with another baseline, which nobody may call better."""
+    inside = "is inside, compared with another baseline than before" if rebased else "is back inside"
+    back = _first_upper(f"{_about(rule, found)} {inside}")
     return Words(f"{back}: {subject.name}.", _joined([back, *_sentences(rule, found)]), _details(rule, found))
 
 

@@ -204,6 +204,7 @@ def step(state: AlertState | None, rule: Rule, subject: Subject, verdict: Verdic
     if evidence == state.judged:
         return _after(told, _mature(state, rule, now))
     another = state.judged is None or evidence.fingerprint != state.judged.fingerprint
+    rebased = state.judged is not None and evidence.baseline != state.judged.baseline
     state = replace(state, judged=evidence)
     match verdict.answer:
         case Answer.NOT_APPLICABLE:
@@ -211,7 +212,7 @@ def step(state: AlertState | None, rule: Rule, subject: Subject, verdict: Verdic
         case Answer.NO:
             state = _cleared(state)
             if verdict.recovered or state.phase is not Phase.FIRING:
-                return _after(told, _over(state, now, explain.recovered(rule, subject, verdict)))
+                return _after(told, _over(state, now, explain.recovered(rule, subject, verdict, rebased=rebased)))
             return _after(told, Step(_explained(state, rule, explain.verdict(rule, subject, verdict))))
         case Answer.YES | Answer.POINT:
             points = state.points + another

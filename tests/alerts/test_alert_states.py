@@ -98,6 +98,21 @@ def test_another_baseline_is_judged_anew_but_counts_once():
     assert Phase.FIRING == judged(judged(pending, "a", 2.0, 0.06), "b", 2.0, 0.06).phase
 
 
+def test_another_baseline_is_no_recovery():
+    """An alert that resolves because another baseline was pinned says so, instead of calling the figure better."""
+    fell = Rule("Fell", Drop("accuracy", 0.03, None))
+
+    def judged(state: AlertState | None, baseline: float, by: float) -> AlertState:
+        verdict = judge(fell, classifier(0.9 - by), compared(change("accuracy", 0.9, {"model": -by})))
+        return step(state, fell, SUBJECT, verdict, Evidence(f"{by}", baseline), 100.0).state
+
+    firing = judged(None, 1.0, 0.05)
+
+    assert Phase.FIRING == firing.phase
+    assert "Accuracy is back inside" in judged(firing, 1.0, 0.0).annotations["summary"]
+    assert "Accuracy is inside, compared with another baseline than before" in judged(firing, 2.0, 0.0).annotations["summary"]
+
+
 def test_duration_goes_on_by_the_clock():
     """A duration in `for` goes on between pulls and with the same result set, and ends only while the last pull was good."""
     patient = replace(LOW, for_seconds=600.0)
