@@ -131,12 +131,11 @@ def own_figures(chain: Chain) -> tuple[dict[tuple[str, str, str], float], dict[t
                 assert ground is not None
                 key = (str(project.id), str(impulse.id), variant.name)
                 scored = [window for sample in ground.samples for window in sample.windows if window.correct is not None]
+                if scored and project.name != "bottle-attributes":  # of mapped labels no window is scored
+                    accuracy[key] = sum(1 for window in scored if window.correct) / len(scored)
                 if project.name in ("gesture-wristband", "keyword-spotting", "vibration-press-line"):
                     truth, predicted = [window.label for window in scored], [window.prediction for window in scored]
-                    accuracy[key] = sum(window.correct for window in scored if window.correct) / len(scored)
                     mean_f1[key] = f1_score(truth, predicted, labels=sorted(set(truth)), average="macro", zero_division=0)
-                elif project.name == "tank-level":
-                    accuracy[key] = sum(1 for window in scored if window.correct) / len(scored)
                 elif project.name == "parts-counter":
                     matches = [window.fomo for sample in ground.samples for window in sample.windows if window.fomo is not None]
                     mean_f1[key] = sum(map(image_f1, matches)) / len(matches)
