@@ -203,7 +203,8 @@ class Budget:
     def _next(self) -> tuple[str, _Key] | None:
         """The key whose turn it is, of those that are ready and waited for; None without any.
 
-        It is the one that has had slots for the fewest whole seconds, and of equal ones the one whose last turn is longest ago.
+        It is the one that has had slots for the fewest whole seconds, and of equal ones the one whose last turn is longest ago. Those that
+        fail go by turn alone: what hung for a minute and is well again would wait behind all that fail at once.
         """
         now = time.monotonic()
         failing = sum(len(known.slots) for known in self._keys.values() if known.works is False)
@@ -215,7 +216,12 @@ class Budget:
             return bool(known.works) or unproven < max(1, self._slots - 1)
 
         waiting = [(key, known) for key, known in self._keys.items() if ready(known)]
-        return min(waiting, key=lambda each: (int(each[1].used_by(now)), each[1].turn, each[1].waiting[0][0]), default=None)
+
+        def turn(each: tuple[str, _Key]) -> tuple[int, int, int]:
+            known = each[1]
+            return 0 if known.works is False else int(known.used_by(now)), known.turn, known.waiting[0][0]
+
+        return min(waiting, key=turn, default=None)
 
     def _press(self) -> None:
         """Ask the attempts that take too long for their slots, if others need them; look again when the next one does."""

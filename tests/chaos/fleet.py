@@ -52,6 +52,8 @@ WELL_FOR = 2
 """Rounds for which a project must have been well, before a pull's interval, to count as healthy: a Retry-After lasts as long as one."""
 SETTLED = 50
 """Rounds after which memory and descriptors are to stay as they are."""
+RECOVERY = 20
+"""Rounds within which every target is to be pulled again once all are well: a key that hung waits for its turn, and for its Retry-After."""
 IN_FLIGHT, PER_KEY = 4, 2
 LATENCY = 0.05
 """Seconds each request takes."""
@@ -93,6 +95,7 @@ class Report:
         compared: How many had figures that were compared with the truth.
         healthy, on_time: Intervals of healthy targets, and those with a pull that ended in time.
         steady, steady_on_time: Those of projects that never fall sick.
+        recovered: Rounds after which all targets were pulled once all were well.
         most_in_flight, most_per_key: Requests of the client at one time.
         usage: Resident memory (MB), descriptors, tasks, threads and objects after each round that was looked at.
     """
@@ -104,6 +107,7 @@ class Report:
     on_time: int = 0
     steady: int = 0
     steady_on_time: int = 0
+    recovered: int = 0
     most_in_flight: int = 0
     most_per_key: int = 0
     usage: dict[int, tuple[float, int, int, int, int]] = field(default_factory=dict)
@@ -120,6 +124,7 @@ class Report:
             f"pulls: {dict(sorted(self.pulls.items()))}; {self.compared} compared with the truth",
             f"healthy: {self.on_time} of {self.healthy} on time ({share:.2%}); of those that never fall sick "
             f"{self.steady_on_time} of {self.steady} ({steady:.2%})",
+            f"all targets pulled {self.recovered} rounds after all were well",
             f"requests in flight: {self.most_in_flight} at most, {self.most_per_key} for one key",
             usage,
             f"{len(self.problems)} problems",
@@ -253,6 +258,10 @@ class Fleet:
             true = self.versions.of(pull.target)
             values = ", ".join(f"{name} {found.get(name)} for {true.get(name)}" for name in sorted(wrong[0]))
             report.problems.append(f"{pull.target} ({', '.join(sick) or 'healthy'}): {values}")
+
+    def not_pulled(self, targets: set[str], since: float) -> list[str]:
+        """The targets without a good pull that ended since then."""
+        return sorted(target for target in targets if not self.ends[target] or self.ends[target][-1] < since)
 
     def judge_time(self, fires: dict[str, list[float]], until: float) -> None:
         """Count the intervals of healthy targets, and those in which a pull ended."""
@@ -486,11 +495,10 @@ async def trial(
             of.judge_time(fires(app, since, until), until)
             of.all_well()
             healed = clock.time()
-            await asyncio.sleep((WELL_FOR + 2) * EVERY)
-            for target in sorted(targets):
-                last = of.last.get(target)
-                if last is None or last.ended < healed or last.state is not PullState.OK:
-                    of.report.problems.append(f"{target} is not pulled although all is well: {last}")
+            while (late := of.not_pulled(targets, healed)) and of.report.recovered < RECOVERY:
+                await asyncio.sleep(EVERY)
+                of.report.recovered += 1
+            of.report.problems += [f"{target} is not pulled although all is well: {of.last.get(target)}" for target in late]
             of.report.problems += [f"{state} is no state" for state in of.report.pulls if state not in {str(each) for each in PullState}]
     if of.report.most_in_flight > IN_FLIGHT or of.report.most_per_key > PER_KEY:
         of.report.problems.append("more requests in flight than allowed")

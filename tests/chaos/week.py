@@ -180,7 +180,7 @@ async def trial(clock: warp.Clock, folder: Path, days: float, every: float, star
                 readings = max(8, round(2 * days))
                 part = days * DAY / readings
                 for number in range(1, readings + 1):
-                    start = clock.monotonic()
+                    began_part = clock.monotonic()
                     project = found[number % len(makes)]
                     project.retrain((-0.6, 0.0)[number % 2])
                     fault = studio.fail(Status(503), project=found[(number + 1) % len(makes)].id, times=None)
@@ -193,7 +193,7 @@ async def trial(clock: warp.Clock, folder: Path, days: float, every: float, star
                         await asyncio.sleep(abs(step) / 2 + 30)
                         clock.step(-step)  # a clock that was wrong, and is right again
                         await asyncio.sleep(abs(step) / 2 + every + 30)
-                    await asyncio.sleep(max(0.0, start + part - clock.monotonic()))
+                    await asyncio.sleep(max(0.0, began_part + part - clock.monotonic()))
                     day = clock.monotonic() / DAY
                     report.usage[day], report.rows[day] = usage(), await rows(folder / "impulse-monitor.db")
                     report.timers[day] = len(asyncio.get_running_loop()._scheduled)  # type: ignore[attr-defined]
