@@ -17,6 +17,7 @@ from monitor import scheduler as module
 from monitor.config import Schedule
 from monitor.scheduler import CRON_SPREAD, Grid, Scheduler, first_delay, trigger
 from monitor.targets import TargetKey
+from tests.chaos import warp
 
 moments = st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1)).map(lambda moment: moment.replace(tzinfo=UTC))
 
@@ -110,19 +111,26 @@ def test_first_run_comes_soon(every: str, expected: float) -> None:
     assert expected == first_delay(Schedule(every=every), 0.5)
 
 
-async def test_runs_on_the_grid(running: Scheduler) -> None:
-    """A job runs at once when told so, then at each grid point."""
-    times: list[float] = []
+def test_runs_on_the_grid() -> None:
+    """A job runs at once when told so, then at each grid point: in scheduled time, to the millisecond."""
 
-    async def run() -> None:
-        times.append(time.time())
+    async def main(clock: warp.Clock) -> list[float]:
+        times: list[float] = []
+        scheduler = Scheduler(Counted())
+        scheduler.start()
 
-    running.add("job", Grid(0.2, 0.05), run, delay=0.0)
-    while len(times) < 4:
-        await asyncio.sleep(0.01)
+        async def run() -> None:
+            times.append(clock.time())
 
-    later = [(moment - 0.05) % 0.2 for moment in times[1:]]
-    assert all(phase < 0.1 for phase in later)
+        scheduler.add("job", Grid(20, 5), run, delay=1.0)
+        while len(times) < 4:
+            await asyncio.sleep(1)
+        await scheduler.stop(0)
+        return times
+
+    times = warp.run(main)
+    assert warp.START + 1 == pytest.approx(times[0], abs=0.01)
+    assert [5, 5, 5] == pytest.approx([moment % 20 for moment in times[1:]], abs=0.01)
 
 
 async def test_no_overlap(running: Scheduler, counted: Counted) -> None:
@@ -137,7 +145,9 @@ async def test_no_overlap(running: Scheduler, counted: Counted) -> None:
         at_once -= 1
 
     running.add("slow", Grid(0.1, 0.0), run, delay=0.0)
-    await asyncio.sleep(1.3)
+    async with asyncio.timeout(120):
+        while counted.reasons.count("overlap") < 3:
+            await asyncio.sleep(0.01)
 
     assert 1 == most
     assert counted.reasons.count("overlap") >= 3
@@ -172,7 +182,10 @@ async def test_late_run_is_not_dropped(running: Scheduler, counted: Counted) -> 
 
     running.add("job", Grid(3600, 0.0), run, delay=0.2)
     time.sleep(2.5)  # the stall
-    await asyncio.sleep(0.3)
+    async with asyncio.timeout(120):
+        while not ran:
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)  # for what there should not be
 
     assert 1 == ran
     assert [] == counted.reasons
