@@ -7,6 +7,7 @@ slow and obvious way. What is not in the answer must not be exported.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import json
 import math
@@ -249,7 +250,12 @@ class Expected:
 
     def add(self, name: str, value: float | None, /, **labels: str) -> None:
         if value is not None:
-            self.series[name, tuple(sorted(labels.items()))] = float(value)
+            self.series[name, tuple(sorted((label, _cut(text)) for label, text in labels.items()))] = float(value)
+
+
+def _cut(name: str) -> str:
+    """A name as series have it: of more than 256 characters the first 247, an ellipsis, and 8 digits of its sha256."""
+    return name if len(name) <= 256 else f"{name[:247]}…{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def expected(
