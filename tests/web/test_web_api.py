@@ -48,7 +48,7 @@ async def test_targets(service: Service) -> None:
     """A target comes with identity, times, figures with intervals, and the baseline; one not yet pulled with nothing but its identity."""
     service.content["http"]["external_url"] = "https://monitor.example.com/edge"
     service.content["projects"][0]["labels"] = {"team": "edge"}
-    await start(service, ONE)
+    await start(service, ONE, alone=True)
     found = await data(service, "targets")
     pulled, waiting = found["targets"]
     shown = service.app.board.snapshots[ONE]
@@ -92,7 +92,7 @@ async def test_failed_pull_keeps_figures(service: Service) -> None:
 
 async def test_runs(service: Service) -> None:
     """Runs come newest first, failed ones included, with all figures; a limit takes the newest."""
-    await start(service, ONE)
+    await start(service, ONE, alone=True)
     await pull(service, ONE, step=1)
     service.studio.fail(Refuse(REFUSED), "result/page", 101, times=None)
     await pull(service, ONE)
