@@ -285,7 +285,7 @@ def test_store_that_cannot_be_used(config: Path) -> None:
         result = run(*arguments, "--config", str(config))
 
         assert (1, "") == (result.returncode, result.stdout)
-        assert "is not a SQLite database, or is damaged; restore a copy" in result.stderr
+        assert "is not a SQLite database, or is damaged; move the file away to go on with an empty store" in result.stderr
         assert "Traceback" not in result.stderr
 
 

@@ -194,16 +194,25 @@ def test_probes_with_tls_and_password(podman: Podman, image: str, tmp_path: Path
     how = {"webConfig": {"secret": "web", "scheme": "HTTPS", "basicAuth": {"secret": "scraper"}}}
     manifests = Chart.load(ROOT / "deploy" / "helm" / "impulse-monitor").render(how, name="rel", namespace="ns")
     (pod,) = [yaml.safe_load(text)["spec"]["template"]["spec"] for path, text in manifests.items() if path.endswith("/deployment.yaml")]
-    probes = [pod["containers"][0][name]["exec"]["command"] for name in ("startupProbe", "livenessProbe", "readinessProbe")]
+    (main, *_) = pod["containers"]
+    ports = {port["name"]: port["containerPort"] for port in main["ports"]}
+    probes = [main[name]["httpGet"] for name in ("startupProbe", "livenessProbe", "readinessProbe")]
+    urls = [f"http://127.0.0.1:{ports.get(probe['port'], probe['port'])}{probe['path']}" for probe in probes]
+    (config,) = [yaml.safe_load(text)["data"] for path, text in manifests.items() if path.endswith("/configmap.yaml")]
+    health = yaml.safe_load(config["monitor.yaml"])["http"]["health_listen"]
     check = podman.inspect(IMAGE, "image")["Healthcheck"]["Test"][1:]
-    url = {"IMPULSE_MONITOR_HEALTH_URL": "https://127.0.0.1:9890/-/healthy"}
-    with deployed(podman, tmp_path, http={"listen": ":9890", "web_config_file": "web-config.yml"}) as (container, port):
+    urls.append("https://127.0.0.1:9890/-/healthy")
+    http = {"listen": ":9890", "web_config_file": "web-config.yml", "health_listen": health}
+    with deployed(podman, tmp_path, http=http) as (
+        container,
+        port,
+    ):
         end = time.monotonic() + 60
         while "service.started" not in container.logs():
             assert time.monotonic() < end and container.state()["Running"], container.logs()[-4000:]
             time.sleep(0.1)
 
-        assert [0] * 4 == [container.run(*command, environment=url).returncode for command in (check, *probes)]
+        assert [0] * 4 == [container.run(*check, environment={"IMPULSE_MONITOR_HEALTH_URL": url}).returncode for url in urls]
         assert 1 == container.run(*check).returncode
         assert "" == scrape(port)
 

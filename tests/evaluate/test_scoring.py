@@ -226,10 +226,10 @@ def test_documents_of_the_release_before_can_be_read() -> None:
     """An evaluation that was stored before an accuracy by verdict was known has none, and its images pass by their score."""
     results = judged((BlockKind.FOMO,), [CORRECT, WRONG])
     document = json.loads(dump_evaluation(evaluate(results, SETTINGS, None)))
-    del document["studio"]
-    del document["detection"]["passing_by_score"]
+    del document["content"]["studio"]
+    del document["content"]["detection"]["passing_by_score"]
 
-    found = load_evaluation(json.dumps(document))
+    found = load_evaluation(json.dumps(document["content"]))
 
     assert found.studio is None
     assert found.detection is not None
