@@ -1,8 +1,6 @@
 """A small version of `python -m tests.benchmarks drift alarms`: quiet targets, looked at many times."""
 
-import importlib.util
-import sys
-from pathlib import Path
+import importlib
 from types import ModuleType
 
 import numpy as np
@@ -14,13 +12,7 @@ TARGETS, LOOKS = 40, 40
 @pytest.fixture(scope="module")
 def simulation() -> ModuleType:
     """The benchmark."""
-    spec = importlib.util.spec_from_file_location("drift_simulation", Path(__file__).parents[1] / "benchmarks" / "drift.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module("tests.benchmarks.drift")
 
 
 def test_quiet_targets_alarm_no_oftener_than_promised(simulation: ModuleType) -> None:

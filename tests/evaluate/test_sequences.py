@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
+import importlib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
@@ -136,13 +134,7 @@ def test_what_is_certain_is_not_left_out() -> None:
 @pytest.fixture(scope="module")
 def benchmark() -> ModuleType:
     """`python -m tests.benchmarks causes`."""
-    spec = importlib.util.spec_from_file_location("causes_benchmark", Path(__file__).parents[1] / "benchmarks" / "causes.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module("tests.benchmarks.causes")
 
 
 def test_alarms_name_the_cause(benchmark: ModuleType) -> None:
