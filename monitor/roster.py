@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import msgspec
@@ -14,6 +14,7 @@ from apscheduler.triggers.base import BaseTrigger
 from monitor.alerts.rules import Subject
 from monitor.alerts.states import Pulse
 from monitor.config import Config, ProjectConfig
+from monitor.converting import converter
 from monitor.discovery import Discovery, as_discovery, discover
 from monitor.errors import PullState, StudioError, quoted
 from monitor.judge import Watched
@@ -21,18 +22,51 @@ from monitor.pipeline import Pipeline, Watch, studio_project
 from monitor.scheduler import Grid, Scheduler, first_delay, trigger
 from monitor.sharding import Shard
 from monitor.snapshots import Board, ProjectStatus, Snapshot
-from monitor.store import Envelope, State, Store, StoreError
+from monitor.store import Envelope, State, Store, StoreError, StoreTooNew
 from monitor.studio.client import Client
-from monitor.targets import TargetKey
+from monitor.targets import Target, TargetKey
 
 REDISCOVER = 30.0
 """Seconds before a failed discovery is tried again; doubles up to the project's interval."""
 
-_DISCOVERY = "discovery"  # kind of state in the store
+_DISCOVERY, _COURSE = "discovery", "course"  # kinds of state in the store
 _ENVELOPE = Envelope("impulse-monitor discovery", 1)
+_COURSE_ENVELOPE = Envelope("impulse-monitor course", 1)
 _PROJECT = "project-"  # before the number of a project that alerts are about
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How an entry's discoveries went, and since when its targets are watched, over restarts: what alerts about failures count from.
+
+    Attributes:
+        since: Unix seconds of the last good discovery, or of the first that failed in a row.
+        failing: Whether the last one failed.
+        targets: Unix seconds since when each target that the last good one found is watched, by id.
+    """
+
+    since: float
+    failing: bool = False
+    targets: Mapping[str, float] = field(default_factory=dict)
+
+    def found(self, targets: Iterable[Target], known: Mapping[str, float], now: float) -> Course:
+        """After a good discovery; `known` says since when targets are watched that this course does not know."""
+        began = {**known, **self.targets}
+        return Course(now, failing=False, targets={target.key.id: began.get(target.key.id, now) for target in targets})
+
+    def failed(self, now: float) -> Course:
+        """After a discovery that failed: they may be far apart, so that failures count from the first one on."""
+        return self if self.failing else replace(self, since=now, failing=True)
+
+    def resuming(self, before: Course) -> Course:
+        """As it is where `before` went before it."""
+        targets = {target_id: min(began, before.targets.get(target_id, began)) for target_id, began in self.targets.items()}
+        return replace(self, since=before.since if before.failing and self.failing else self.since, targets=targets)
+
+
+_as_course = converter(Course)
 
 
 @dataclass(slots=True)
@@ -44,7 +78,10 @@ class Entry:
         state: How its last discovery ended; None until one has.
         found: What the last good one found, perhaps before a restart.
         failures: How many have failed since.
-        since: Unix seconds of the last good one, or of when the entry was first seen.
+        seen: Unix seconds since when this process has the entry.
+        course: How its discoveries went, over restarts.
+        kept: What the store has of that, as far as is known.
+        recalled: Whether the store was asked what it has.
         error: What the last one failed with, in a sentence; empty where it did not.
         watches: Of its targets that are this shard's, by id; made of `basis`.
         basis: The configuration, the entry and the discovery that the watches were made of.
@@ -54,7 +91,10 @@ class Entry:
     state: PullState | None = None
     found: Discovery | None = None
     failures: int = 0
-    since: float = 0.0
+    seen: float = 0.0
+    course: Course = Course(0.0)
+    kept: Course | None = None
+    recalled: bool = False
     error: str = ""
     watches: dict[str, Watch] = field(default_factory=dict)
     basis: tuple[object, ...] = ()
@@ -100,7 +140,8 @@ class Roster:
         self._scheduled: set[str] = set()
         self.watches: dict[str, Watch] = {}
         self._projects: dict[int | None, list[Entry]] = {}
-        self._began: dict[str, float] = {}
+        self._began: dict[str, float] = {}  # over restarts
+        self._resumed: dict[str, float] = {}  # in this process
         self._config: Config
 
     @property
@@ -117,7 +158,8 @@ class Roster:
         """Diff the entries by name: add, keep, remove; new and changed ones are asked for at once, with `rediscover` all of them."""
         self._config = config
         before = self._entries
-        wanted = {entry.name: entry for entry in (Entry(project, since=self._clock()) for project in config.projects)}
+        now = self._clock()
+        wanted = {entry.name: entry for entry in (Entry(project, seen=now, course=Course(now)) for project in config.projects)}
         for name in before.keys() - wanted.keys():
             self._scheduler.remove(name)
         changed = []
@@ -133,6 +175,7 @@ class Roster:
         for entry in wanted.values():
             if self._shard.owns(_project_key(entry.project.id)):
                 self._projects.setdefault(entry.project.id, []).append(entry)
+        await self._forget(before.keys() - wanted.keys())
         await self.recall()
         self._reconcile()
         for name in changed:
@@ -140,9 +183,12 @@ class Roster:
             self._scheduler.add(name, Grid(every, random.Random(name).random() * every), partial(self._discover, name), delay=0.0)
 
     async def recall(self) -> None:
-        """Take up what was known before a restart of entries that nothing is known of: their targets, and the figures of these."""
+        """Take up what was known before a restart: how discoveries went, and targets and figures of entries that nothing is known of."""
         for name, entry in list(self._entries.items()):
-            if entry.found is not None or self._store.problem is not None:
+            if self._store.problem is not None:
+                break
+            await self._recall_course(name, entry)
+            if entry.found is not None:
                 continue
             try:
                 state = await self._store.state(_DISCOVERY, "", name)
@@ -154,6 +200,25 @@ class Roster:
                 await self._restore(entry, found)
                 entry.found = entry.found or found  # a discovery may have ended meanwhile
         self._reconcile()
+
+    async def _recall_course(self, name: str, entry: Entry) -> None:
+        """Let an entry's course go on from the one that the store has."""
+        if entry.recalled:
+            return
+        try:
+            state = await self._store.state(_COURSE, "", name)
+            before = _as_course(_COURSE_ENVELOPE.open(msgspec.json.decode(state.value))) if state else None
+        except StoreTooNew as error:  # it stays for the version that wrote it
+            log.warning("discovery.course_not_recalled", project_id=entry.project.id, error=str(error))
+            return
+        except StoreError:
+            return  # the store's trouble is told where it is watched
+        except ValueError as error:
+            log.warning("discovery.course_not_recalled", project_id=entry.project.id, error=str(error))
+            before = None
+        entry.recalled = True
+        if before is not None:
+            entry.kept, entry.course = before, before if entry.state is None else entry.course.resuming(before)
 
     def subjects(self) -> list[str]:
         """The ids of all that alerts can be about: the targets, and the projects that are this shard's."""
@@ -168,9 +233,9 @@ class Roster:
         """
         external_url = self._config.http.external_url
         if (watch := self.watches.get(subject_id)) is not None:
-            began, interval = self._began[subject_id], watch.schedule.interval
-            shown = snapshot or self._board.snapshots.get(subject_id)
-            pulse = Pulse(shown.state, began, interval, shown.last_success, shown.error) if shown else Pulse(None, began, interval)
+            pulse = Pulse(None, self._began[subject_id], watch.schedule.interval, resumed=self._resumed[subject_id])
+            if (shown := snapshot or self._board.snapshots.get(subject_id)) is not None:
+                pulse = replace(pulse, state=shown.state, last_success=shown.last_success, error=shown.error)
             return Watched(Subject.target(watch.target, external_url), pulse)
         if (entries := self._projects.get(_project_number(subject_id))) is None:
             return None
@@ -179,7 +244,8 @@ class Roster:
         interval = self._config.schedule_of(entry.project).interval
         if entry.state is PullState.OK:  # the next one is due by the clock of discovery; one that failed is tried sooner
             interval = max(interval, self._config.studio.discover)
-        pulse = Pulse(entry.state, entry.since, interval, entry.since, entry.error, expires)
+        since = entry.course.since
+        pulse = Pulse(entry.state, since, interval, since, entry.error, expires, resumed=entry.seen)
         return Watched(Subject.project(entry.project.id, entry.project.labels, external_url), pulse)
 
     def mine(self, subject_id: str) -> bool:
@@ -231,8 +297,8 @@ class Roster:
             await self._restore(entry, found)
             entry.found, entry.state = found, PullState.OK
             entry.failures, entry.error = 0, ""
+            entry.course = entry.course.found(found.targets, self._began, self._clock())
             log.info("discovery.finished", targets=len(found.targets), **log_fields)
-            await self._keep(name, found)
         except StudioError as error:
             entry.state, entry.error = error.state, str(error)
             (log.error if before is not error.state else log.info)(
@@ -241,21 +307,39 @@ class Roster:
         except Exception as error:
             entry.state, entry.error = PullState.INVALID, quoted(repr(error))
             log.exception("discovery.crashed", error=repr(error), **log_fields)
-        if entry.state is PullState.OK or entry.failures == 0:
-            entry.since = self._clock()  # discoveries may be far apart: a failure counts from the first one on
         if entry.state is not PullState.OK:
+            entry.course = entry.course.failed(self._clock())
             self._discover_again(name, entry)
+        await self._keep(name, entry)
         if entry.project is not project or self._client() is not client:
             self._scheduler.soon(name, delay=1.0)  # a reload came in between: what it asked for was skipped as an overlap
         self._reconcile()
 
-    async def _keep(self, name: str, found: Discovery) -> None:
-        """Remember what was found, so that a restart knows its targets before Studio answers."""
+    async def _keep(self, name: str, entry: Entry) -> None:
+        """Remember what was found and how discoveries went, so that a restart knows both before Studio answers."""
+        await self._recall_course(name, entry)
+        if entry.course == entry.kept or self._entries.get(name) is not entry:
+            return
+        course = entry.course
         try:
             async with self._store.transaction() as tx:
-                await tx.put_state(State(_DISCOVERY, "", name, msgspec.json.encode(_ENVELOPE.seal(found))))
+                if entry.found is not None and entry.state is PullState.OK:
+                    await tx.put_state(State(_DISCOVERY, "", name, msgspec.json.encode(_ENVELOPE.seal(entry.found))))
+                if entry.recalled:
+                    await tx.put_state(State(_COURSE, "", name, msgspec.json.encode(_COURSE_ENVELOPE.seal(course))))
         except StoreError as error:
             log.debug("discovery.not_kept", error=str(error))  # the store's trouble is told where it is watched
+        else:
+            entry.kept = course
+
+    async def _forget(self, names: Iterable[str]) -> None:
+        """Forget how the discoveries of entries went that were removed: one that comes back begins anew."""
+        try:
+            for name in names:
+                async with self._store.transaction() as tx:
+                    await tx.delete_state(_COURSE, "", name)
+        except StoreError as error:
+            log.debug("discovery.not_forgotten", error=str(error))
 
     def _discover_again(self, name: str, entry: Entry) -> None:
         """A refused key waits for the project's next turn; anything else is tried sooner, at a growing distance."""
@@ -267,10 +351,14 @@ class Roster:
     def _reconcile(self) -> None:
         """Make watches, jobs and what is shown agree with what the entries' discoveries found; failed ones keep what was known."""
         wanted: dict[str, Watch] = {}
+        began: dict[str, float] = {}
         pulled: set[str] = set()
+        now = self._clock()
         for entry in self._entries.values():
             for target_id, watch in self._watches_of(entry).items():
                 wanted.setdefault(target_id, watch)
+                known = (began.get(target_id, now), self._began.get(target_id, now), entry.course.targets.get(target_id, now))
+                began[target_id] = min(known)
                 if entry.state is not None:  # discovery runs before the first pull, however it ends
                     pulled.add(target_id)
         for target_id in self._board.watched.keys() - wanted.keys():
@@ -280,12 +368,13 @@ class Roster:
             self._scheduler.remove(target_id)
         self._scheduled &= wanted.keys()
         before, self.watches = self.watches, wanted
-        self._began = {target_id: self._began.get(target_id, self._clock()) for target_id in wanted}
+        self._began = began
+        self._resumed = {target_id: self._resumed.get(target_id, now) for target_id in wanted}
         changed = [target_id for target_id, watch in wanted.items() if before.get(target_id) is not watch]
         for target_id in changed:
-            watch, known = wanted[target_id], before.get(target_id)
+            watch, was = wanted[target_id], before.get(target_id)
             self._board.watch(watch.target, watch.stale_after)
-            if target_id in self._scheduled and known and (known.project != watch.project or known.schedule != watch.schedule):
+            if target_id in self._scheduled and was and (was.project != watch.project or was.schedule != watch.schedule):
                 self._scheduler.reschedule(target_id, *_times(watch))
         for target_id in pulled - self._scheduled:
             fires, delay = _times(wanted[target_id])

@@ -99,11 +99,12 @@ class Pulse:
 
     Attributes:
         state: How the last one ended; None before the first has.
-        began: Unix seconds since when it is watched.
+        began: Unix seconds since when it is watched, over restarts.
         interval: Seconds between two.
         last_success: Unix seconds of the last good one; None before the first.
         error: What the last one failed with, in a sentence; empty where it did not.
         key_expires: Unix seconds when the project's API key expires; None where it does not, or Studio does not say.
+        resumed: Unix seconds since when it is watched without a break, as a restart is one; None where that is `began`.
     """
 
     state: PullState | None
@@ -112,6 +113,7 @@ class Pulse:
     last_success: float | None = None
     error: str = ""
     key_expires: float | None = None
+    resumed: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,9 +388,10 @@ def _holds(rule: Rule, pulse: Pulse, now: float, phase: Phase) -> bool | None:
     match rule.condition:
         case PullFailing(intervals=intervals):
             if pulse.state in (None, PullState.OK):
-                # Nothing failed; but a pull that never ends is no good one. Counted from when it is watched: a service that was down is
-                # not the target's failure.
-                late = now - max(pulse.began, pulse.last_success or pulse.began) >= max(intervals * pulse.interval, ENDLESS)
+                # Nothing failed; but a pull that never ends is no good one. Counted from the start: a service that was down is not the
+                # target's failure.
+                resumed = pulse.began if pulse.resumed is None else pulse.resumed
+                late = now - max(resumed, pulse.last_success or resumed) >= max(intervals * pulse.interval, ENDLESS)
                 return late or (None if pulse.state is None else False)
             late = now - (pulse.began if pulse.last_success is None else pulse.last_success) >= intervals * pulse.interval
             if late and pulse.state is not PullState.NO_RESULTS:

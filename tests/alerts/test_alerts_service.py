@@ -18,11 +18,12 @@ from service import Service
 
 from monitor import judge
 from monitor.alerts.states import AlertState, Phase
+from monitor.app import App
 from monitor.errors import PullState
 from monitor.memory import pin
 from monitor.roster import Roster
 from monitor.simulator import Studio, projects, serve
-from monitor.simulator.faults import Refuse, Status
+from monitor.simulator.faults import Delay, Refuse, Status
 from monitor.store import Store
 
 GESTURES, PUMP = "101-1-int8-testing", "104-1-int8-testing"
@@ -201,6 +202,68 @@ async def test_project_whose_discovery_fails(service: Service) -> None:
     service.write()
     assert await service.app.reload()
     await reaches(service, Phase.RESOLVED, FAILING, "project-101")
+
+
+async def fails_later(service: Service, subject: str, seconds: float) -> bool:
+    """Whether what fails since then is said to fail by a service that is started as much later, and stopped again."""
+    service.app = App(service.path, clock=lambda: time.time() + seconds)
+    await service.app.start()
+    roster = service.app._roster
+    if subject == GESTURES:
+        await service.until(lambda: roster.soon(subject))
+    await service.until(lambda: (found := roster.watched(subject)) is not None and found.pulse.state is PullState.AUTH)
+    await asyncio.sleep(1.0)  # some looks at the clock
+    await service.app.stop()
+    found = state(service, FAILING, subject)
+    return found is not None and found.phase is Phase.FIRING
+
+
+@pytest.mark.parametrize(("key", "subject"), [("", GESTURES), ("ei_wrong", "project-101")])
+async def test_failures_count_over_restarts(service: Service, key: str, subject: str) -> None:
+    """What never had a good pull, or discovery, is said to fail three intervals after it was first watched, restarts or not."""
+    project = service.content["projects"][0]
+    service.content |= {"schedule": {"every": "1h"}, "projects": [{**project, "api_key": key or project["api_key"]}]}
+    service.write()
+    service.studio.fail(Status(403), "result/page", 101, times=None)
+
+    assert [False, False, False, True] == [await fails_later(service, subject, hours * 3600) for hours in (0, 1, 2.5, 3.1)]
+
+
+async def test_what_comes_back_counts_anew(service: Service) -> None:
+    """A project that was taken out of the configuration and comes back later is not said to fail since before."""
+    project = {**service.content["projects"][0], "api_key": "ei_wrong"}
+    service.content |= {"schedule": {"every": "1h"}, "projects": [project]}
+    service.write()
+    assert not await fails_later(service, "project-101", 0)
+    service.app = App(service.path)
+    await service.app.start()
+    service.content["projects"] = []
+    service.write()
+    assert await service.app.reload()
+    await service.app.stop()
+    service.content["projects"] = [project]
+    service.write()
+
+    assert not await fails_later(service, "project-101", 4 * 3600)
+
+
+async def test_downtime_is_no_endless_pull(service: Service) -> None:
+    """A target that was pulled well before the service was down for days does not fail before a pull did."""
+    service.content["schedule"] = {"every": "1h"}
+    service.write()
+    await service.app.start()
+    await service.pulled(GESTURES)
+    await service.app.stop()
+    service.studio.fail(Delay(3600.0), "result/page", 101, times=None)
+    service.content["stale_after"] = "30d"
+    service.write()
+    service.app = App(service.path, clock=lambda: time.time() + 5 * 86400)
+    await service.app.start()
+    await service.until(lambda: GESTURES in service.app.board.snapshots and service.app._roster.soon(GESTURES))
+    await asyncio.sleep(1.0)  # some looks at the clock
+
+    assert (state(service, FAILING) or AlertState(FAILING, GESTURES, "")).phase is Phase.INACTIVE
+    service.studio.heal()
 
 
 async def test_key_that_expires(service: Service) -> None:

@@ -20,10 +20,11 @@ from monitor.alerts.states import AlertState, Transition
 from monitor.discovery import Discovery
 from monitor.evaluate.comparison import Comparison
 from monitor.evaluate.figures import Evaluation
+from monitor.roster import Course
 from monitor.store import documents
 
 FROZEN = sorted((Path(__file__).parent / "fixtures").glob("fields-*.json"))
-STORED = (Evaluation, Comparison, documents._Memory, documents._Sealed, AlertState, Transition, Discovery)
+STORED = (Evaluation, Comparison, documents._Memory, documents._Sealed, AlertState, Transition, Discovery, Course)
 """What is written as a document; whatever their fields hold is stored with them."""
 
 Fields = dict[str, dict[str, bool]]
