@@ -89,6 +89,7 @@ class App:
         self._read = ""
         self._loaded: Loaded
         self._client: Client
+        self._memory: Memory
         self._pipeline: Pipeline
         self._store: Store
         self._roster: Roster
@@ -125,12 +126,12 @@ class App:
         async with AsyncExitStack() as stack:
             workers = ThreadPoolExecutor(1, "evaluate")
             self._on_stop(stack, "workers", lambda: asyncio.to_thread(workers.shutdown, cancel_futures=True))
-            self._store = Store(self.config.store.get_secret_value())
+            self._store = Store(self.config.store.get_secret_value(), clock=self._clock)
             self._on_stop(stack, "store", self._store.close)
             # Each of these calls the others only once all of them are there.
             self._dispatcher = Dispatcher(self._store, (), self.metrics, lambda: self._judge.active(), clock=self._clock, shard=self._shard)
             self._judge = Judge(self._store, self.board, lambda: self._roster, lambda: self._dispatcher.wake(), self._clock)
-            memory = Memory(self._store, workers, self._judge)
+            self._memory = memory = Memory(self._store, workers, self._judge)
             self._pipeline = Pipeline(self.board, self.metrics, workers, self._clock, memory)
             self._roster = Roster(
                 self.scheduler,
@@ -272,7 +273,8 @@ class App:
     def _troubles(self) -> tuple[Trouble, ...]:
         certificate = self._security.protection.certificate
         return troubles(
-            store=self._store.problem,
+            store=(self._store.problem, self._store.failing_since),
+            unrecorded=(self._memory.unrecorded, self._memory.unrecorded_since),
             failing=self._dispatcher.failing,
             certificate=certificate.expires if certificate else None,
             web_config=self._security.rejection,

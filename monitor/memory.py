@@ -108,6 +108,8 @@ class Memory:
         self._pinned_run: dict[str, int | None] = {}
         self.unrecorded: StoreError | None = None
         """Why the last run could not be written; None once one was."""
+        self.unrecorded_since: float | None = None
+        """Unix seconds since when none could."""
         self._lost: set[str] = set()  # targets whose last good run was not written: what the store knows is older than what is shown
         self._current: set[str] = set()  # targets whose last good run is known to be of today's formulas
         self._outdated: set[str] = set()  # targets whose shown comparison was made by other formulas than today's
@@ -243,12 +245,14 @@ class Memory:
                 snapshot = replace(snapshot, comparison=compared.comparison)
                 _log_notes(before, snapshot)
             await self._write(policy, known, snapshot, found, compared, started)
-            self.unrecorded = None
+            self.unrecorded = self.unrecorded_since = None
             if found is not None:
                 self._lost.discard(target_id)
                 self._outdated.discard(target_id)
         except StoreError as error:
             self.unrecorded = error
+            if self.unrecorded_since is None:
+                self.unrecorded_since = snapshot.last_pull
             log.warning("run.not_remembered", target=target_id, error=str(error))
         return snapshot
 

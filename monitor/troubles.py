@@ -60,9 +60,14 @@ class Trouble:
     receiver: str | None = None
 
 
+StoreTrouble = tuple[StoreError | None, float | None]
+"""Why something of the store does not work, and Unix seconds since when; None and None where it does."""
+
+
 def troubles(
     *,
-    store: StoreError | None,
+    store: StoreTrouble,
+    unrecorded: StoreTrouble = (None, None),
     failing: Iterable[Failing],
     certificate: float | None,
     web_config: Rejection | None,
@@ -73,7 +78,8 @@ def troubles(
     """What is the matter, the worst first.
 
     Args:
-        store: Why the store cannot be used; None while it can.
+        store: Why the store cannot be used.
+        unrecorded: Why the last run could not be written, although the store can be used.
         failing: The receivers that do not get their messages.
         certificate: Unix seconds when the service's own certificate expires; None without TLS.
         web_config: Why the web configuration was rejected; None where it was not.
@@ -82,7 +88,7 @@ def troubles(
         now: Unix seconds.
     """
     found = [
-        *_of_store(store),
+        *_of_store(store, unrecorded),
         *map(_of_receiver, failing),
         *_of_certificate(certificate, now),
         *_of_file("web_config", "The web configuration was rejected: users, TLS and headers stay as they were", web_config),
@@ -95,11 +101,16 @@ def troubles(
     return tuple(sorted(found, key=lambda trouble: trouble.severity == "warning"))
 
 
-def _of_store(problem: StoreError | None) -> Iterator[Trouble]:
+def _of_store(store: StoreTrouble, unrecorded: StoreTrouble) -> Iterator[Trouble]:
+    title = "The store cannot be used: no comparison, no history, no new baseline, no alert"
+    advice = "Pulls go on and figures are exported; the rest goes on once the store can be used again."
+    problem, since = store
+    if problem is None:
+        title = "The last run could not be recorded: it is not in the history, and no alert was judged by it"
+        advice = "Mend what it says; the next run is recorded once the store takes it."
+        problem, since = unrecorded
     if problem is not None:
-        title = "The store cannot be used: no comparison, no history, no new baseline, no alert"
-        advice = "Pulls go on and figures are exported; the rest goes on once the store can be used again."
-        yield Trouble("store", "error", title, (quoted(problem, LONGEST_ERROR),), advice)
+        yield Trouble("store", "error", title, (quoted(problem, LONGEST_ERROR),), advice, since)
 
 
 def _of_receiver(failing: Failing) -> Trouble:

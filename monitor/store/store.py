@@ -68,15 +68,17 @@ class Store(Queries):
         url: `sqlite:///PATH` or `postgresql://user@host/database`.
         lock_timeout: Seconds that a statement waits for a lock that another program holds.
         timeout: Seconds after which a statement that gives no answer is given up.
+        clock: Unix seconds.
 
     Attributes:
         began: Whether the last `open` found nothing, and began an empty store.
+        failing_since: Unix seconds since when it has a `problem`; None where it has none.
     """
 
-    def __init__(self, url: str, *, lock_timeout: float = 5.0, timeout: float = 60.0) -> None:
+    def __init__(self, url: str, *, lock_timeout: float = 5.0, timeout: float = 60.0, clock: Callable[[], float] = time.time) -> None:
         self._url = engine.parse(url)
         self._where = engine.describe(self._url)
-        self._timeout = timeout
+        self._timeout, self._clock = timeout, clock
         try:
             self._engine = engine.new_engine(self._url, lock_timeout, verify=self._verify_file)
         except Exception as error:
@@ -91,6 +93,7 @@ class Store(Queries):
         self._worker = ThreadPoolExecutor(1, "store")  # for what takes long: the default threads answer scrapes
         self._unopened: StoreError | None = StoreUnavailable(f"store {self._where} is not open yet; the log says why if it stays so")
         self._problem: StoreError | None = self._unopened
+        self.failing_since: float | None = clock()
         self._damaged: StoreCorrupt | None = None
         self._examine_at = 0.0  # monotonic
 
@@ -121,7 +124,8 @@ class Store(Queries):
             self._unopened = error
             raise
         except Exception as error:
-            self._unopened = self._problem = StoreError(f"store {self._where} cannot be opened ({quoted(repr(error))}); please report this")
+            self._unopened = StoreError(f"store {self._where} cannot be opened ({quoted(repr(error))}); please report this")
+            self._fails(self._unopened)
             raise self._unopened from error
         self._unopened = None
         await self._probe()
@@ -226,6 +230,7 @@ class Store(Queries):
                 found = (await self._execute(link, text("PRAGMA quick_check(1)"))).scalar_one()
             if found == "ok":
                 self._damaged = None
+                self._works()
         finally:
             now = time.monotonic()
             self._examine_at = now + max(EXAMINE, 10 * (now - began))
@@ -261,6 +266,7 @@ class Store(Queries):
             await self._verify()  # what is written to a deleted file is lost
             await self._ask(link, link.connection.commit())
             self._problem = None
+            self._works()
 
     async def prune(self, before: float) -> int:
         """Delete runs that finished before a time, result sets and figures that no run has any more, and the states of deleted runs.
@@ -371,17 +377,27 @@ class Store(Queries):
             async with asyncio.timeout(self._timeout if bounded else None):
                 return await step
         except StoreError as error:
-            self._problem = error
+            self._fails(error)
             raise
         except Exception as error:
             found = explain(error, self._where)
             if found is None:
                 raise
             if not isinstance(found, StoreRefused):
-                self._problem = found
+                self._fails(found)
             if self._sqlite and isinstance(found, StoreCorrupt):
                 self._damaged = found
             raise found from error
+
+    def _fails(self, error: StoreError) -> None:
+        if self.failing_since is None:
+            self.failing_since = self._clock()
+        self._problem = error
+
+    def _works(self) -> None:
+        """Note that something went well, after which there may be no problem any more."""
+        if self.problem is None:
+            self.failing_since = None
 
     async def _in_worker(self, function: Callable[..., T], *args: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._worker, function, *args)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import datetime
 import json
+import sqlite3
 import ssl
+import time
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,7 @@ from monitor.simulator import Studio, projects, serve
 from monitor.web import security
 
 SECRET = "T0K3N-of-the-hook"
+TARGET = "101-1-int8-testing"
 
 
 @pytest.fixture
@@ -186,15 +190,64 @@ async def test_apprise_url_that_is_none(service: Service, tmp_path: Path) -> Non
 
 
 async def test_store_that_is_gone(service: Service, tmp_path: Path) -> None:
-    """A store that cannot be used is the first of all."""
-    (tmp_path / "impulse-monitor.db").write_bytes(b"no database" * 1000)
+    """A store that cannot be used is the first of all, says since when, and no more once it can be used."""
+    path = tmp_path / "impulse-monitor.db"
+    path.write_bytes(b"no database" * 1000)
     service.write()
+    before = time.time()
     await service.app.start()
     data = await status(service)
 
     assert ["store", "nobody_told"] == [problem["kind"] for problem in data["problems"]]
     assert "is not a SQLite database" in data["problems"][0]["details"][0]
     assert (False, True) == (data["ready"], "is not a SQLite database" in data["unready"])
+    since = datetime.datetime.fromisoformat(data["problems"][0]["since"])
+    assert before - 1 <= since.timestamp() <= time.time()
+    assert "since" in (await service.get("/"))[1]
+    assert not await service.app._store.check()
+    assert data["problems"][0]["since"] == (await status(service))["problems"][0]["since"]
+    path.unlink()
+    await becomes(service, "nobody_told")
+
+
+async def test_store_that_goes_later(service: Service, tmp_path: Path) -> None:
+    """A store that was lost while the service runs says since when that is, not since when the service runs."""
+    service.app = App(service.path, clock=lambda: time.time() + ahead)
+    ahead = 0.0
+    service.write()
+    await service.app.start()
+    await becomes(service, "nobody_told")
+    ahead = 86400.0
+    (tmp_path / "impulse-monitor.db").unlink()
+    assert not await service.app._store.check()
+    problem = (await status(service))["problems"][0]
+
+    assert "store" == problem["kind"]
+    assert 86000 < datetime.datetime.fromisoformat(problem["since"]).timestamp() - time.time() <= 86400
+
+
+async def test_run_that_is_not_recorded(service: Service, tmp_path: Path) -> None:
+    """A run that a store which can be used does not take is the matter, since that run, until one is recorded."""
+    service.write()
+    await service.app.start()
+    await becomes(service, "nobody_told")
+    await service.pulled(TARGET)
+    path = tmp_path / "impulse-monitor.db"
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TRIGGER full BEFORE INSERT ON run BEGIN SELECT RAISE(ABORT, 'no more'); END")
+        database.commit()
+    before = service.app.board.snapshots[TARGET].last_pull
+    service.app._roster.soon(TARGET)
+    await service.until(lambda: service.app.board.snapshots[TARGET].last_pull > before)
+    problem = (await status(service))["problems"][0]
+
+    assert ("store", True) == (problem["kind"], "could not be recorded" in problem["title"])
+    assert datetime.datetime.fromisoformat(problem["since"]).timestamp() > before - 1
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("DROP TRIGGER full")
+        database.commit()
+    service.app._roster.soon(TARGET)
+    await becomes(service, "nobody_told")
 
 
 async def test_certificate_that_expires(service: Service, tmp_path: Path) -> None:
