@@ -8,16 +8,19 @@ import os
 import resource
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
+import aiohttp
 import pytest
+import trustme
 from aiohttp import web
 
 from monitor.web import connections
@@ -161,6 +164,137 @@ async def test_head_has_a_time_limit(sent: bytes, monkeypatch: pytest.MonkeyPatc
         async with asyncio.timeout(60):
             await reader.read()
         writer.close()
+
+
+BIG = 8 * 2**20
+
+
+def slow_readers(port: int, count: int, tls: ssl.SSLContext | None) -> list[socket.socket]:
+    """Clients that ask for much and read nothing yet, through small windows."""
+    clients = []
+    for _ in range(count):
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(("127.0.0.1", port))
+        client.settimeout(30)
+        client = tls.wrap_socket(client, server_hostname="127.0.0.1") if tls else client
+        client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        clients.append(client)
+    return clients
+
+
+def read_slowly(client: socket.socket, seconds: float) -> int:
+    """Read by the byte for some time, then what there is still; how many bytes came."""
+    end, got = time.monotonic() + seconds, 0
+    with suppress(ConnectionError, ssl.SSLError):
+        while more := len(client.recv(1 if (slow := time.monotonic() < end) else 2**16)):
+            got += more
+            time.sleep(0.05 if slow else 0.0)
+    return got
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def runner(request: pytest.FixtureRequest) -> Iterator[asyncio.Runner]:
+    """One on each loop that the service runs on."""
+    factory = None if request.param == "asyncio" else pytest.importorskip("uvloop").new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        yield runner
+
+
+@pytest.fixture(params=["http", "https"])
+def contexts(request: pytest.FixtureRequest) -> tuple[ssl.SSLContext | None, ssl.SSLContext | None]:
+    """What the server and the client use for TLS."""
+    if request.param == "http":
+        return None, None
+    server, client, authority = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context(), trustme.CA()
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+    authority.configure_trust(client)
+    return server, client
+
+
+def big() -> web.Application:
+    """Answers with a body of its own each time, of `BIG` bytes."""
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body=bytes(BIG))
+
+    app = web.Application()
+    app.router.add_get("/", answer)
+    return app
+
+
+@asynccontextmanager
+async def serving(tls: ssl.SSLContext | None, most: int | None = None) -> AsyncIterator[tuple[Listener, int]]:
+    """A listener of `big`, and its port."""
+    listener = Listener(big(), most)
+    address = await listener.start("127.0.0.1", 0, tls)
+    try:
+        yield listener, int(address.rpartition(":")[2])
+    finally:
+        await listener.stop()
+
+
+def test_slow_readers_are_cut_off(
+    runner: asyncio.Runner, contexts: tuple[ssl.SSLContext | None, ssl.SSLContext | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who reads a response by the byte is cut off when its time is up; until then its connection holds a small part of it."""
+    monkeypatch.setattr(connections, "SENDING_AT_MOST", 2.0)
+    server, client = contexts
+
+    async def main() -> None:
+        async with serving(server) as (listener, port):
+            reader, *_ = await asyncio.to_thread(slow_readers, port, 1, client)
+            async with asyncio.timeout(60):
+                while not listener._sending:
+                    await asyncio.sleep(0.01)
+            assert max(each.transport.get_write_buffer_size() for each in listener._sending) < BIG / 4
+            assert await asyncio.to_thread(read_slowly, reader, 6.0) < BIG / 2
+            assert not listener._sending
+            reader.close()
+
+    runner.run(main())
+
+
+def test_slow_readers_hold_little_together(
+    runner: asyncio.Runner, contexts: tuple[ssl.SSLContext | None, ssl.SSLContext | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where clients hold more than may be held, those that read longest are cut off; a quick one gets all of its response."""
+    monkeypatch.setattr(connections, "HELD_AT_MOST", 3 * BIG)
+    server, client = contexts
+
+    async def main() -> None:
+        async with serving(server) as (listener, port):
+            readers = await asyncio.to_thread(slow_readers, port, 8, client)
+            async with asyncio.timeout(60):
+                while len({id(each.body) for each in listener._sending}) > 3 or len(listener._sending) < 3:
+                    await asyncio.sleep(0.01)
+            url = f"http{'s' * bool(server)}://127.0.0.1:{port}/"
+            async with aiohttp.ClientSession() as session, session.get(url, ssl=client or True) as reply:
+                assert len(await reply.read()) == BIG
+            for reader in readers:
+                reader.close()
+
+    runner.run(main())
+
+
+def test_slow_readers_make_room(runner: asyncio.Runner) -> None:
+    """Connections that are read slowly are cut off for new ones, the slowest first."""
+
+    async def main() -> None:
+        async with serving(None, 3) as (listener, port):
+            readers = []
+            for number in range(3):
+                readers += await asyncio.to_thread(slow_readers, port, 1, None)
+                async with asyncio.timeout(60):
+                    while len(listener._sending) <= number:
+                        await asyncio.sleep(0.01)
+            async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/") as reply:
+                assert len(await reply.read()) == BIG
+            assert await asyncio.to_thread(read_slowly, readers[0], 0.0) < BIG / 2
+            for reader in readers:
+                reader.close()
+
+    runner.run(main())
 
 
 def test_files_are_raised() -> None:
