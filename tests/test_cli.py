@@ -13,9 +13,11 @@ import sys
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import trustme
 import yaml
 
 ROOT = Path(__file__).parent.parent
@@ -276,6 +278,39 @@ def test_web_configuration_and_shards(config: Path, tmp_path: Path) -> None:
     assert "there is no shard 3 of 3" in shard.stderr
     assert f"{tmp_path / 'web.yml'}:1: basic_auth_users.alice" in named.stderr
     assert f"{tmp_path / 'web.yml'}:1: basic_auth_users.alice" in checked.stdout
+
+
+def test_check_takes_the_web_configuration_of_run(config: Path, tmp_path: Path) -> None:
+    """What `run` would refuse of the file that `--web.config.file` names, `check` says; one that protects nothing is a warning."""
+    web, other = tmp_path / "web.yml", tmp_path / "other.yml"
+    authority = trustme.CA()
+    for name in ("one", "two"):
+        issued = authority.issue_cert("localhost")
+        issued.cert_chain_pems[0].write_to_path(str(tmp_path / f"{name}.crt"))
+        issued.private_key_pem.write_to_path(str(tmp_path / f"{name}.key"))
+    expired = authority.issue_cert("localhost", not_before=datetime(2020, 1, 1, tzinfo=UTC), not_after=datetime(2020, 2, 1, tzinfo=UTC))
+    expired.cert_chain_pems[0].write_to_path(str(tmp_path / "old.crt"))
+    expired.private_key_pem.write_to_path(str(tmp_path / "old.key"))
+    said = {}
+    for pair in ("one one", "one two", "old old"):
+        certificate, key = pair.split()
+        web.write_text(f"tls_server_config: {{cert_file: {certificate}.crt, key_file: {key}.key}}\n", encoding="utf-8")
+        said[pair] = run("check", "--config", str(config), "--web.config.file", str(web))
+    for name, text in (("empty", ""), ("cut off", "basic_auth_users: {alice: '$2y$10$X0h1")):
+        web.write_text(text, encoding="utf-8")
+        said[name] = run("check", "--config", str(config), "--web.config.file", str(web))
+    said["none"] = run("check", "--config", str(config), "--web.config.file", str(other))
+
+    wrong = {
+        "one two": "is not the key of",
+        "old old": "expired at 2020-02-01",
+        "cut off": "web.yml:1",
+        "none": "No such file",
+    }
+    assert {name: int(name in wrong) for name in said} == {name: result.returncode for name, result in said.items()}
+    assert [] == [name for name, text in wrong.items() if text not in said[name].stdout]
+    assert f"{web}:1: names neither users nor TLS" in said["empty"].stdout
+    assert str(web) not in said["one one"].stdout
 
 
 def test_store_that_cannot_be_used(config: Path) -> None:

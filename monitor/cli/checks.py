@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 from pydantic import SecretStr
 
-from monitor.config import Loaded, Problem
+from monitor.config import ConfigError, Loaded, Problem
 from monitor.config.values import read_secret
 
 
@@ -29,6 +30,31 @@ def apprise_problems(loaded: Loaded) -> Iterator[Problem]:
             message = str(error)
         if message:
             yield loaded.problem(("notify", index, "apprise", key), message)
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What is wrong with a file, and what may be."""
+
+    problems: Sequence[Problem] = ()
+    warnings: Sequence[Problem] = ()
+
+
+def web_config_findings(path: Path, now: float) -> Findings:
+    """What `run` would refuse of a web configuration, a certificate that expired by `now` (Unix seconds), and what may not be meant."""
+    from monitor.web import web_config
+
+    try:
+        protection = web_config.load(path)
+    except ConfigError as error:
+        return Findings(error.problems)
+    certificate = protection.certificate
+    if certificate is not None and (problem := certificate.expiry(now)) is not None:
+        return Findings([problem]) if certificate.expires <= now else Findings(warnings=[problem])
+    if not protection.users and protection.tls is None:
+        message = "names neither users nor TLS: everyone is let in; write basic_auth_users or tls_server_config"
+        return Findings(warnings=[Problem(path, 1, "", message)])
+    return Findings()
 
 
 async def check_store(loaded: Loaded) -> bool:

@@ -44,6 +44,11 @@ config_option = click.option(
 )
 
 
+web_config_option = click.option(
+    "--web.config.file", "web_config", type=click.Path(path_type=Path), help="TLS and basic auth, in exporter-toolkit's format."
+)
+
+
 def log_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--log.level` and `--log.format`."""
     command = click.option("--log.format", "log_format", type=click.Choice(logs.FORMATS), default="auto", show_default=True)(command)

@@ -18,7 +18,7 @@ import click
 import yaml
 
 from monitor import logs
-from monitor.cli.common import config_option, log_options, run_loop, version_option
+from monitor.cli.common import config_option, log_options, run_loop, version_option, web_config_option
 from monitor.config import ConfigError
 
 DEMO_INTERVAL = "5s"
@@ -26,7 +26,7 @@ DEMO_INTERVAL = "5s"
 
 @click.command()
 @config_option
-@click.option("--web.config.file", "web_config", type=click.Path(path_type=Path), help="TLS and basic auth, in exporter-toolkit's format.")
+@web_config_option
 @click.option("--shard.index", "shard_index", type=int, default=0, show_default=True, help="Which shard this is, from 0.")
 @click.option("--shard.total", "shard_total", type=int, default=1, show_default=True, help="How many shards there are.")
 @log_options

@@ -15,8 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from monitor import logs
 from monitor.cli import checks
-from monitor.cli.common import config_option, format_option, load_config, run_loop, version_option, with_store
-from monitor.config import ConfigError, Loaded
+from monitor.cli.common import config_option, format_option, load_config, run_loop, version_option, web_config_option, with_store
+from monitor.config import Loaded
 
 if TYPE_CHECKING:
     from monitor.store import Store
@@ -24,24 +24,18 @@ if TYPE_CHECKING:
 
 @click.command()
 @config_option
+@web_config_option
 @click.option("--online", is_flag=True, help="Also ask Studio about each key, whether the store can be used, and whether receivers answer.")
 @version_option
-def check(config: Path, online: bool) -> None:
+def check(config: Path, web_config: Path | None, online: bool) -> None:
     """Validate the configuration: every problem on a line of its own. Nothing is sent to receivers."""
-    from monitor.web import web_config
-
     logs.configure("error")
     loaded = load_config(config)
     warnings, problems = list(loaded.warnings), [*loaded.unreadable, *checks.apprise_problems(loaded)]
-    if (web_config_file := loaded.config.http.web_config_file) is not None:
-        now = time.time()
-        try:
-            certificate = web_config.load(web_config_file).certificate
-        except ConfigError as error:
-            problems += error.problems
-        else:
-            if certificate is not None and (problem := certificate.expiry(now)) is not None:
-                (problems if certificate.expires <= now else warnings).append(problem)
+    if (path := web_config or loaded.config.http.web_config_file) is not None:
+        found = checks.web_config_findings(path, time.time())
+        problems += found.problems
+        warnings += found.warnings
     for warning in warnings:
         click.echo(f"{warning} (warning)")
     for problem in problems:
