@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -203,6 +203,7 @@ class ResultSet:
     fomo: FomoCounts | None = None
     left_out: Mapping[str, int] = field(default_factory=dict)
     label_map: bool = False
+    _fingerprint: str | None = field(default=None, init=False, repr=False)  # once computed: columns never change
 
     @property
     def samples(self) -> int:
@@ -221,8 +222,13 @@ class ResultSet:
     def fingerprint(self) -> str:
         """sha256 over what a verdict could depend on, with scores to 1e-9; `EXEMPT` lists what is not part of it, and why.
 
-        Equal fingerprints: nothing new is known.
+        Equal fingerprints: nothing new is known. Computed once.
         """
+        if self._fingerprint is None:
+            object.__setattr__(self, "_fingerprint", self._digest())
+        return cast("str", self._fingerprint)
+
+    def _digest(self) -> str:
         digest = hashlib.sha256(f"{FINGERPRINT_VERSION}".encode())
         for name, value in _content(self, ""):
             digest.update(f"\n{name} ".encode())
@@ -243,7 +249,7 @@ def lean(values: npt.NDArray[np.integer]) -> IntArray:
 def _content(value: Any, name: str) -> Iterator[tuple[str, bytes]]:
     """Every part of a result set that is not exempt, by name, as bytes that are the same for the same content."""
     if is_dataclass(value):
-        for each in fields(value):
+        for each in (each for each in fields(value) if each.init):
             path = f"{name}.{each.name}" if name else each.name
             if path not in EXEMPT:
                 yield from _content(getattr(value, each.name), path)

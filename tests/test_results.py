@@ -47,7 +47,7 @@ def result_set() -> ResultSet:
 def changes(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     """For each column within `value` its name, and `value` with that column changed."""
     if dataclasses.is_dataclass(value):
-        for field in dataclasses.fields(value):
+        for field in (field for field in dataclasses.fields(value) if field.init):
             path = f"{name}.{field.name}" if name else field.name
             for inner, changed in changes(getattr(value, field.name), path):
                 yield inner, dataclasses.replace(value, **{field.name: changed})  # type: ignore[type-var]
@@ -78,6 +78,15 @@ def test_every_column_is_part_of_the_fingerprint_or_exempt(name: str, changed: R
     exempt = any(name == listed or name.startswith(f"{listed}.") for listed in EXEMPT)
 
     assert exempt == (changed.fingerprint() == result_set().fingerprint())
+
+
+def test_fingerprint_is_computed_once() -> None:
+    """Whoever asks for the fingerprint of a set again gets the one that was computed; a changed copy has one of its own."""
+    results = result_set()
+
+    assert results.fingerprint() is results.fingerprint()
+    assert results.fingerprint() == result_set().fingerprint()
+    assert results.fingerprint() != dataclasses.replace(results, label_map=False).fingerprint()
 
 
 def test_exempt_columns_exist() -> None:
