@@ -1,10 +1,10 @@
 """A week of scheduled time, with a wall clock that steps and a change to winter time: what grows, and what is pulled when.
 
 `python -m tests.chaos week [--days 7] [--every 900] [--pace 6]`; exit code 0 where every target was pulled at each of its times, nothing
-grew from the first day to the last, and the store's tables have the rows they should. Six targets of four kinds of model on intervals, and three on
-crontabs in Europe/Berlin; the models are trained now and then, and a project is sick now and then. Each day the wall clock steps: forward
-and back, by seconds and by hours. What the service looks at every few seconds (the clock, the store, the configuration, alerts that go by
-the clock) is most of the work of a week, and is looked at `--pace` times as seldom; 1 leaves it as it is.
+grew from the first day to the last, and the store's tables have the rows they should. Six targets of four kinds of model on intervals, and
+three on crontabs in Europe/Berlin; the models are trained now and then, and a project is sick now and then. Each day the wall clock steps:
+forward and back, by seconds and by hours. What the service looks at every few seconds (the clock, the store, the configuration, alerts that
+go by the clock) is most of the work of a week, and is looked at `--pace` times as seldom; 1 leaves it as it is.
 """
 
 from __future__ import annotations
