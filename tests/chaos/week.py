@@ -1,6 +1,6 @@
 """A week of scheduled time, with a wall clock that steps and a change to winter time: what grows, and what is pulled when.
 
-`python -m tests.chaos week [--days 7] [--every 900] [--pace 6]`; exit code 0 where every target was pulled at each of its times, nothing
+`python -m tests.chaos week [--days 7] [--every 900] [--pace 12]`; exit code 0 where every target was pulled at each of its times, nothing
 grew from the first day to the last, and the store's tables have the rows they should. Six targets of four kinds of model on intervals, and
 three on crontabs in Europe/Berlin; the models are trained now and then, and a project is sick now and then. Each day the wall clock steps:
 forward and back, by seconds and by hours. What the service looks at every few seconds (the clock, the store, the configuration, alerts that
@@ -213,6 +213,7 @@ async def trial(clock: warp.Clock, folder: Path, days: float, every: float, star
                     began_part = clock.monotonic()
                     project = found[number % own]
                     project.retrain((-0.6, 0.0)[number % 2])
+                    await asyncio.sleep(part / 8)  # what is sick from the start on has no targets yet that could be pulled
                     fault = studio.fail(Status(503), project=found[(number + 1) % own].id, times=None)
                     await asyncio.sleep(part / 4)
                     studio.heal(fault)
@@ -244,7 +245,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--days", type=float, default=7)
     parser.add_argument("--every", type=float, default=900, help="seconds between two pulls")
-    parser.add_argument("--pace", type=float, default=6, help="how many times as seldom as usual the service looks at what it watches")
+    parser.add_argument("--pace", type=float, default=12, help="how many times as seldom as usual the service looks at what it watches")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         report = warp.run(lambda clock: trial(clock, Path(folder), arguments.days, arguments.every, pace=arguments.pace))
