@@ -81,6 +81,9 @@ _POSTGRESQL: dict[str, tuple[type[StoreError], str]] = {
 }
 """By SQLSTATE, else by its class (https://www.postgresql.org/docs/current/errcodes-appendix.html)."""
 
+_PGBOUNCER = {"startup parameter": (StoreUnavailable, _POOLED), "authentication failed": _POSTGRESQL["28"]}
+"""By what is said: PgBouncer gives all that it refuses by itself the SQLSTATE 08P01."""
+
 _UNREACHABLE = _POSTGRESQL["08"][1]
 
 
@@ -95,8 +98,10 @@ def explain(error: BaseException, where: str) -> StoreError | None:
     for cause in chain:
         if (code := getattr(cause, "sqlite_errorcode", None)) is not None and (known := _SQLITE.get(code & 0xFF)):
             return _error(known, where, cause)
-        if getattr(cause, "sqlstate", None) == "08P01" and "startup parameter" in str(cause):
-            return _error((StoreUnavailable, _POOLED), where, cause)
+        if getattr(cause, "sqlstate", None) == "08P01":
+            for said, known in _PGBOUNCER.items():
+                if said in str(cause):
+                    return _error(known, where, cause)
         if isinstance(state := getattr(cause, "sqlstate", None), str) and (known := _POSTGRESQL.get(state) or _POSTGRESQL.get(state[:2])):
             return _error(known, where, cause)
     for cause in chain:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import copy
+import functools
 import importlib.util
 import json
 import random
@@ -66,12 +67,19 @@ def read_page(body: bytes) -> None:
 
 
 def read_debug_info(text: bytes) -> None:
-    """What a pull makes of one image's `debugInfoJson`."""
-    page = json.loads((DATA / "fomo-unnamed.json").read_bytes())
-    for entry in _debug_infos(page):
-        entry["debugInfoJson"] = text.decode("utf-8", "replace")
-        break
-    read_page(json.dumps(page).encode())
+    """What a pull makes of one image's `debugInfoJson`, on a page with two more images."""
+    before, after = _around_debug_info()
+    read_page(before + json.dumps(text.decode("utf-8", "replace")).encode() + after)
+
+
+@functools.cache
+def _around_debug_info() -> tuple[bytes, bytes]:
+    """A page of FOMO's before and after the first image's `debugInfoJson`: written once, since an input is a tenth of it."""
+    page, mark = json.loads((DATA / "fomo-unnamed.json").read_bytes()), "what is tried"
+    page |= {"totalCount": 3, "result": page["result"][:3], "predictions": page["predictions"][:3]}
+    next(_debug_infos(page))["debugInfoJson"] = mark
+    before, after = json.dumps(page).encode().split(json.dumps(mark).encode())
+    return before, after
 
 
 def _debug_infos(value: Any) -> Any:

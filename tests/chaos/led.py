@@ -19,9 +19,18 @@ def main() -> None:
     reads, seeds = fuzz.TARGETS[target]
     warnings.simplefilter("ignore")
     corpus = Path(tempfile.mkdtemp(prefix="corpus-"))
+    longest = 0
     for place, data in enumerate(seeds()):
         (corpus / str(place)).write_bytes(data)
-    options = [f"-runs={inputs}", "-max_len=65536", "-timeout=60", "-rss_limit_mb=3000", "-verbosity=0", f"-artifact_prefix={corpus}/"]
+        longest = max(longest, 16 * len(data))
+    options = [
+        f"-runs={inputs}",
+        f"-max_len={min(longest, 65536)}",
+        "-timeout=60",
+        "-rss_limit_mb=3000",
+        "-verbosity=0",
+        f"-artifact_prefix={corpus}/",
+    ]
     atheris.Setup([sys.argv[0], *options, str(corpus)], reads)
     atheris.Fuzz()
 
