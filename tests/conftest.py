@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from monitor import logs
+from tests.clock import Clock, Loop, new_loop
 
 settings.register_profile("ci", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ci")
@@ -33,3 +35,16 @@ def program() -> Callable[[str], str]:
 def no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test has its own secrets: one's key must not be masked in what another one reads."""
     monkeypatch.setattr(logs.secrets, "_values", [])
+
+
+def pytest_asyncio_loop_factories(item: pytest.Function) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """A test that takes the clock runs in scheduled time, all others in real time."""
+    return {"scheduled": new_loop} if "clock" in item.fixturenames else {"real": asyncio.new_event_loop}
+
+
+@pytest.fixture
+async def clock() -> Clock:
+    """The clock of the test, which runs in scheduled time."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, Loop)
+    return loop.clock
