@@ -10,7 +10,7 @@ from typing import Any
 
 PATIENCE = 120.0
 """Seconds after which something is held not to happen: many times what the slowest machine needs."""
-POLL = 0.02
+POLL = 0.05
 """Seconds between two looks."""
 
 
