@@ -275,9 +275,7 @@ async def test_clock_step(running: Scheduler, clock: Clock, step: float) -> None
 
 
 @pytest.mark.parametrize("day", [datetime(2026, 10, 24, 12, tzinfo=UTC), datetime(2026, 3, 28, 12, tzinfo=UTC)], ids=["autumn", "spring"])
-async def test_cron_over_a_change_of_the_clock(
-    day: datetime, counted: Counted, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_cron_over_a_change_of_the_clock(day: datetime, counted: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two days around a change, by a clock set by hand: each job runs at each of its times, and the scheduler always comes back."""
     clock = {"now": day}
 
