@@ -38,12 +38,13 @@ def no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pytest_asyncio_loop_factories(item: pytest.Function) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """A test that takes the clock runs in scheduled time, all others in real time."""
-    return {"scheduled": new_loop} if "clock" in item.fixturenames else {"real": asyncio.new_event_loop}
+    """A test that takes the clock runs in scheduled time, all others in real time, and those that are marked so."""
+    scheduled = "clock" in item.fixturenames and not item.get_closest_marker("real_time")
+    return {"scheduled": new_loop} if scheduled else {"real": asyncio.new_event_loop}
 
 
 @pytest.fixture
 async def clock() -> Clock | None:
-    """The clock of the test, which runs in scheduled time; None for a test that is no coroutine, and so runs in none."""
+    """The clock of the test, which runs in scheduled time; None for one that does not, being no coroutine or marked."""
     loop = asyncio.get_running_loop()
     return loop.clock if isinstance(loop, Loop) else None

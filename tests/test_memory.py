@@ -18,6 +18,8 @@ from monitor.simulator import Studio, projects, serve
 from monitor.simulator.faults import Delay, Status
 from monitor.store import Run, Store
 
+pytestmark = pytest.mark.usefixtures("clock")
+
 GESTURES, PRESS, PUMP = "101-1-int8-testing", "103-1-int8-testing", "104-1-int8-testing"
 
 

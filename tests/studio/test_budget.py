@@ -11,6 +11,8 @@ import pytest
 from monitor.studio import budget as module
 from monitor.studio.budget import Budget, Hold
 
+pytestmark = pytest.mark.usefixtures("clock")
+
 
 async def served(budget: Budget, keys: list[str], seconds: float = 0.0) -> list[str]:
     """In what order these keys get a slot, each given back a moment later."""

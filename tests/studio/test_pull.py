@@ -31,6 +31,8 @@ from monitor.studio.project import StudioProject
 from monitor.studio.pull import RESTARTS, Filters, pull
 from monitor.targets import TargetKey
 
+pytestmark = pytest.mark.usefixtures("clock")
+
 PAGE = "result/page"
 KEY = TargetKey(101, 1, "int8", "testing")
 

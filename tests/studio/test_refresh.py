@@ -23,6 +23,8 @@ from monitor.studio import client as client_module
 from monitor.studio.client import Client
 from monitor.studio.project import StudioProject
 
+pytestmark = pytest.mark.usefixtures("clock")
+
 START, STATE = "start-classify-job", "job-status"
 
 

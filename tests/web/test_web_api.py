@@ -19,6 +19,8 @@ from monitor.history import when
 from monitor.simulator.faults import Delay, Refuse
 from monitor.web import views
 
+pytestmark = pytest.mark.usefixtures("clock")
+
 REFUSED = "No model testing results found, run 'startClassifyJob' first"
 
 

@@ -15,6 +15,8 @@ from web_service import start
 
 from monitor.config import ConfigError, load
 
+pytestmark = pytest.mark.usefixtures("clock")
+
 
 def certify(folder: Path) -> None:
     """Put a web configuration into the folder that wants a client's certificate and a password."""

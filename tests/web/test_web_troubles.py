@@ -23,6 +23,8 @@ from monitor.app import App
 from monitor.simulator import Studio, projects, serve
 from monitor.web import security
 
+pytestmark = pytest.mark.usefixtures("clock")
+
 SECRET = "T0K3N-of-the-hook"
 
 
