@@ -201,6 +201,12 @@ def _patched(clock: Clock) -> Iterator[None]:
         yield
 
 
+def assert_real_time() -> None:
+    """Fail where scheduled time was not ended, or not wholly."""
+    assert time.time is _TIME
+    assert time.monotonic is _MONOTONIC, "a clock was patched in scheduled time: let `clock` go on instead"
+
+
 def new_loop() -> Loop:
     """A loop for a test."""
     return Loop(Clock(settle=SETTLE))

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from monitor import logs
-from tests.clock import Clock, Loop, new_loop
+from tests.clock import Clock, Loop, assert_real_time, new_loop
 
 settings.register_profile("ci", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ci")
@@ -41,6 +41,11 @@ def pytest_asyncio_loop_factories(item: pytest.Function) -> Mapping[str, Callabl
     """A test that takes the clock runs in scheduled time, all others in real time, and those that are marked so."""
     scheduled = "clock" in item.fixturenames and not item.get_closest_marker("real_time")
     return {"scheduled": new_loop} if scheduled else {"real": asyncio.new_event_loop}
+
+
+def pytest_runtest_setup() -> None:
+    """No test begins in another one's time, as where one patched the clock that was patched already."""
+    assert_real_time()
 
 
 @pytest.fixture

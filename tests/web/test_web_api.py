@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from datetime import UTC, datetime
+import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +165,7 @@ async def test_alerts(service: Service, monkeypatch: pytest.MonkeyPatch) -> None
     assert ("gesture-wristband", "101", "warning") == tuple(alert["labels"][name] for name in ("project", "project_id", "severity"))
     assert target["figures"]["accuracy"]["value"] == alert["value"]
     assert alert["activeAt"] == alert["firedAt"]
-    assert 0 <= datetime.now(UTC).timestamp() - datetime.fromisoformat(alert["activeAt"]).timestamp() < 60
+    assert 0 <= time.time() - datetime.fromisoformat(alert["activeAt"]).timestamp() < 60
     assert "the model changed" in alert["annotations"]["description"]
     assert target["alerts"]["firing"] == 2  # accuracy and mean F1
 
