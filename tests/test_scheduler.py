@@ -20,6 +20,8 @@ from monitor.targets import TargetKey
 from tests.clock import START, Clock
 from tests.waiting import until
 
+pytestmark = pytest.mark.usefixtures("clock")
+
 moments = st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1)).map(lambda moment: moment.replace(tzinfo=UTC))
 
 
@@ -48,7 +50,7 @@ async def counted() -> Counted:
 
 
 @pytest.fixture
-async def running(clock: Clock, counted: Counted) -> AsyncIterator[Scheduler]:
+async def running(counted: Counted) -> AsyncIterator[Scheduler]:
     """A started scheduler, in scheduled time."""
     scheduler = Scheduler(counted)
     scheduler.start()
@@ -274,6 +276,7 @@ async def test_clock_step(running: Scheduler, clock: Clock, step: float) -> None
     assert ran[0] <= 1 + module.LAG_PROBE + 10
 
 
+@pytest.mark.real_time  # two days of a clock that is set by hand
 @pytest.mark.parametrize("day", [datetime(2026, 10, 24, 12, tzinfo=UTC), datetime(2026, 3, 28, 12, tzinfo=UTC)], ids=["autumn", "spring"])
 async def test_cron_over_a_change_of_the_clock(day: datetime, counted: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two days around a change, by a clock set by hand: each job runs at each of its times, and the scheduler always comes back."""

@@ -193,7 +193,7 @@ class Stack:
         while time.monotonic() < end:
             if found := holds():
                 return found
-            time.sleep(0.3)
+            time.sleep(0.2)
         raise AssertionError(f"not within {seconds} s; the stack says: {self.say()[-6000:]}")
 
 
