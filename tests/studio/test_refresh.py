@@ -253,7 +253,7 @@ async def test_a_job_is_given_up(always: Refreshing, studio: Studio, monkeypatch
     await always(INT8)
     await asyncio.sleep(20)
     looked = len(studio.calls(STATE))
-    await asyncio.sleep(60)
+    await asyncio.sleep(8 * module.POLL)
 
     assert looked == len(studio.calls(STATE))
     assert "model testing (job 1) did not end within 30 s" == await always(FLOAT32)
