@@ -169,7 +169,7 @@ def stand_in(podman: Podman, folder: Path, name: str, binary: str, data: str) ->
 def ask(url: str) -> Any:
     """The reply's JSON; None where nobody answers."""
     try:
-        with urllib.request.urlopen(url, timeout=5) as response:
+        with urllib.request.urlopen(url, timeout=60) as response:
             return json.load(response)
     except (OSError, ValueError):
         return None

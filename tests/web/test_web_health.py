@@ -96,7 +96,7 @@ async def test_address_taken(protected: Service) -> None:
     host, _, port = protected.app.address.rpartition(":")
 
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection((host, int(port)), timeout=5)
+        socket.create_connection((host, int(port)), timeout=120)
 
 
 def test_not_an_address(tmp_path: Path) -> None:
