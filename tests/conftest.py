@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from monitor import logs
+from tests.clock import Clock, Loop, assert_real_time, new_loop
 
 settings.register_profile("ci", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ci")
@@ -33,3 +35,21 @@ def program() -> Callable[[str], str]:
 def no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test has its own secrets: one's key must not be masked in what another one reads."""
     monkeypatch.setattr(logs.secrets, "_values", [])
+
+
+def pytest_asyncio_loop_factories(item: pytest.Function) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """A test that takes the clock runs in scheduled time, all others in real time, and those that are marked so."""
+    scheduled = "clock" in item.fixturenames and not item.get_closest_marker("real_time")
+    return {"scheduled": new_loop} if scheduled else {"real": asyncio.new_event_loop}
+
+
+def pytest_runtest_setup() -> None:
+    """No test begins in another one's time, as where one patched the clock that was patched already."""
+    assert_real_time()
+
+
+@pytest.fixture
+async def clock() -> Clock | None:
+    """The clock of the test, which runs in scheduled time; None for one that does not, being no coroutine or marked."""
+    loop = asyncio.get_running_loop()
+    return loop.clock if isinstance(loop, Loop) else None

@@ -21,9 +21,10 @@ from pydantic import SecretStr
 from monitor.alerts.notify import Outcome, Pace, Receiver
 from monitor.alerts.states import Transition, dump
 from monitor.store import Message, Store
+from tests.waiting import until
 
-QUICK = Pace(first_pause=0.01, longest_pause=0.03, look=0.05, resend=0.1)
-"""Everything as in earnest, a hundred times faster."""
+QUICK = Pace(first_pause=1.0, longest_pause=3.0, look=5.0, resend=10.0)
+"""Everything as in earnest, with fewer looks: for tests in scheduled time."""
 
 HANG, DROP = "hang", "drop"
 Reply = int | str | tuple[int, Mapping[str, str]]
@@ -167,9 +168,9 @@ class Counts:
 
 
 @asynccontextmanager
-async def outbox(folder: Path) -> AsyncIterator[Store]:
+async def outbox(folder: Path, lock_timeout: float = 60.0) -> AsyncIterator[Store]:
     """An empty store."""
-    async with Store(f"sqlite:///{folder}/outbox.db", lock_timeout=0.05) as store:
+    async with Store(f"sqlite:///{folder}/outbox.db", lock_timeout=lock_timeout) as store:
         yield store
 
 
@@ -180,20 +181,13 @@ async def put(store: Store, receiver: str, *transitions: Transition) -> None:
             await tx.enqueue(Message(receiver, f"{each.alertname} {each.target_id}", time.time(), dump(each)))
 
 
-async def until(holds: Callable[[], Any], seconds: float = 10.0) -> None:
-    """Wait for something to become true."""
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, "it did not happen"
-        await asyncio.sleep(0.005)
-
-
 async def drained(store: Store, *receivers: str) -> None:
     """Wait until nothing waits for these receivers."""
-    end = time.monotonic() + 10.0
-    while set(receivers) & (waiting := await store.message_counts()).keys():
-        assert time.monotonic() < end, f"still waiting: {waiting}"
-        await asyncio.sleep(0.01)
+
+    async def nothing_waits() -> bool:
+        return not set(receivers) & (await store.message_counts()).keys()
+
+    await until(nothing_waits)
 
 
 class Real:
@@ -221,20 +215,19 @@ class Real:
         with self.log.open("ab") as log:
             process = await asyncio.create_subprocess_exec(*self.command, stdout=log, stderr=log)
             try:
-                async with aiohttp.ClientSession() as session:
-                    for _ in range(200):
-                        try:
-                            async with session.get(self.url + "/-/ready") as response:
-                                if response.status == 200:
-                                    break
-                        except aiohttp.ClientError:
-                            await asyncio.sleep(0.05)
-                    else:
-                        raise AssertionError(self.log.read_text())
+                await until(lambda: self._ready(process))
                 yield
             finally:
                 process.terminate()
                 await process.wait()
+
+    async def _ready(self, process: asyncio.subprocess.Process) -> bool:
+        assert process.returncode is None, self.log.read_text()
+        try:
+            async with aiohttp.ClientSession() as session, session.get(self.url + "/-/ready") as response:
+                return response.status == 200
+        except aiohttp.ClientError:
+            return False
 
     async def alerts(self) -> list[dict[str, Any]]:
         """What it holds."""

@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from monitor.app import App
 from monitor.simulator import Studio
+from tests.waiting import PATIENCE, until
 
 TOKEN = "let-me-in-please"
 
@@ -23,7 +24,7 @@ class Service:
     def __init__(self, path: Path, studio: Studio, url: str) -> None:
         self.path, self.studio, self.url = path, studio, url
         self.content: dict[str, Any] = {
-            "studio": {"url": url, "timeout": "2s"},
+            "studio": {"url": url, "timeout": "1m"},  # long: a machine may be busy
             "schedule": {"every": "1s"},
             "stale_after": "10m",  # a machine may be busy for minutes; tests of staleness say otherwise
             "http": {"listen": "127.0.0.1:0"},
@@ -63,11 +64,9 @@ class Service:
                     found[labels.get("state") or key] = sample.value
         return found
 
-    async def until(self, holds: Callable[[], bool], within: float = 120) -> None:
-        """Wait until the app's state is as wanted, at most some seconds: many, since a machine may be busy."""
-        async with asyncio.timeout(within):
-            while not holds():
-                await asyncio.sleep(0.02)
+    async def until(self, holds: Callable[[], object], within: float = PATIENCE) -> None:
+        """Wait until the app's state is as wanted."""
+        await until(holds, within)
 
     async def pulled(self, *target_ids: str) -> None:
         """Wait until these targets, and no others, are shown with figures."""

@@ -29,6 +29,8 @@ from monitor.simulator import Studio, projects, serve
 from monitor.simulator.faults import Delay, Refuse, Status
 from monitor.store import Store
 
+pytestmark = pytest.mark.usefixtures("clock")
+
 
 @pytest.fixture
 def studio() -> Studio:

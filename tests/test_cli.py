@@ -52,7 +52,7 @@ def simulator() -> Iterator[tuple[str, dict[int, str]]]:
         yield url, keys
     finally:
         process.send_signal(signal.SIGTERM)
-        assert 0 == process.wait(10)
+        assert 0 == process.wait(120)
         stop.cancel()
         process.stdout.close()  # type: ignore[union-attr]
 
@@ -340,7 +340,7 @@ def test_run_reloads_and_stops(config: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "monitor", "run", "--config", str(config)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
-    stop = threading.Timer(40, process.kill)
+    stop = threading.Timer(280, process.kill)
     stop.start()
     try:
         assert process.stderr is not None
@@ -355,7 +355,7 @@ def test_run_reloads_and_stops(config: Path) -> None:
                 process.send_signal(signal.SIGHUP)
             if event["event"] == "config.reloaded":
                 process.send_signal(signal.SIGTERM)
-        assert 0 == process.wait(10)
+        assert 0 == process.wait(120)
     finally:
         stop.cancel()
         process.kill()
@@ -385,7 +385,7 @@ def test_demo_cleans_up(tmp_path: Path) -> None:
         cwd=tmp_path,
         env={**os.environ, "TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"},
     )
-    stop = threading.Timer(40, process.kill)
+    stop = threading.Timer(280, process.kill)
     stop.start()
     try:
         assert process.stdout is not None
@@ -394,7 +394,7 @@ def test_demo_cleans_up(tmp_path: Path) -> None:
         with urllib.request.urlopen(address, timeout=60) as response:
             assert b"impulse_monitor_build_info" in response.read()
         process.send_signal(signal.SIGINT)
-        assert 0 == process.wait(15)
+        assert 0 == process.wait(120)
     finally:
         stop.cancel()
         process.kill()

@@ -13,6 +13,8 @@ from monitor.simulator import Studio, projects, serve
 from monitor.simulator.faults import Delay, Reset, Status
 from tests.service import Service
 
+pytestmark = pytest.mark.usefixtures("clock")
+
 PAGE = "result/page"
 HEALTHY = (101, 102)
 LIMITED, SLOW, BROKEN = range(201, 221), range(301, 313), range(401, 407)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -17,6 +16,9 @@ from monitor.memory import pin, unpin
 from monitor.simulator import Studio, projects, serve
 from monitor.simulator.faults import Delay, Status
 from monitor.store import Run, Store
+from tests.clock import Clock
+
+pytestmark = pytest.mark.usefixtures("clock")
 
 GESTURES, PRESS, PUMP = "101-1-int8-testing", "103-1-int8-testing", "104-1-int8-testing"
 
@@ -175,9 +177,9 @@ async def test_an_unchanged_set_is_read_once_over_a_restart(service: Service) ->
     assert 1 + len(found) == len(readings)
 
 
-async def test_stale_figures_do_not_come_back(service: Service) -> None:
+async def test_stale_figures_do_not_come_back(service: Service, clock: Clock) -> None:
     """What is older than `stale_after` is not shown after a restart, but a result set that differs from it is a change all the same."""
-    service.content["stale_after"] = "1s"
+    service.content["stale_after"] = "5m"
     service.write()
     await service.app.start()
     await service.pulled(GESTURES)
@@ -185,7 +187,7 @@ async def test_stale_figures_do_not_come_back(service: Service) -> None:
 
     def meanwhile() -> None:
         service.studio.generated(101).retrain()
-        time.sleep(1.2)
+        clock.go_on(301)
 
     await service.restart(meanwhile)
     assert {} == service.app.board.snapshots

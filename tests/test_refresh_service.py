@@ -19,6 +19,8 @@ from monitor.errors import PullState
 from monitor.once import pull_once
 from monitor.simulator import Studio, projects, serve
 
+pytestmark = pytest.mark.usefixtures("clock")
+
 INT8, FLOAT32, OTHER = "101-1-int8-testing", "101-1-float32-testing", "103-1-int8-testing"
 START = "start-classify-job"
 

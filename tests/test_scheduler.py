@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -17,7 +17,10 @@ from monitor import scheduler as module
 from monitor.config import Schedule
 from monitor.scheduler import CRON_SPREAD, Grid, Scheduler, first_delay, trigger
 from monitor.targets import TargetKey
-from tests.chaos import warp
+from tests.clock import START, Clock
+from tests.waiting import until
+
+pytestmark = pytest.mark.usefixtures("clock")
 
 moments = st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1)).map(lambda moment: moment.replace(tzinfo=UTC))
 
@@ -47,8 +50,8 @@ async def counted() -> Counted:
 
 
 @pytest.fixture
-async def running(counted: Counted) -> Any:
-    """A started scheduler."""
+async def running(counted: Counted) -> AsyncIterator[Scheduler]:
+    """A started scheduler, in scheduled time."""
     scheduler = Scheduler(counted)
     scheduler.start()
     yield scheduler
@@ -111,26 +114,18 @@ def test_first_run_comes_soon(every: str, expected: float) -> None:
     assert expected == first_delay(Schedule(every=every), 0.5)
 
 
-def test_runs_on_the_grid() -> None:
-    """A job runs at once when told so, then at each grid point: in scheduled time, to the millisecond."""
+async def test_runs_on_the_grid(running: Scheduler, clock: Clock) -> None:
+    """A job runs at once when told so, then at each grid point, to the millisecond."""
+    times: list[float] = []
 
-    async def main(clock: warp.Clock) -> list[float]:
-        times: list[float] = []
-        scheduler = Scheduler(Counted())
-        scheduler.start()
+    async def run() -> None:
+        times.append(clock.time())
 
-        async def run() -> None:
-            times.append(clock.time())
+    running.add("job", Grid(2, 0.5), run, delay=1.0)
+    await until(lambda: len(times) == 4)
 
-        scheduler.add("job", Grid(20, 5), run, delay=1.0)
-        while len(times) < 4:
-            await asyncio.sleep(1)
-        await scheduler.stop(0)
-        return times
-
-    times = warp.run(main)
-    assert warp.START + 1 == pytest.approx(times[0], abs=0.01)
-    assert [5, 5, 5] == pytest.approx([moment % 20 for moment in times[1:]], abs=0.01)
+    assert START + 1 == pytest.approx(times[0], abs=0.01)
+    assert [0.5] * 3 == pytest.approx([moment % 2 for moment in times[1:]], abs=0.01)
 
 
 async def test_no_overlap(running: Scheduler, counted: Counted) -> None:
@@ -141,53 +136,45 @@ async def test_no_overlap(running: Scheduler, counted: Counted) -> None:
         nonlocal at_once, most
         at_once += 1
         most = max(most, at_once)
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(4.5)
         at_once -= 1
 
-    running.add("slow", Grid(0.1, 0.0), run, delay=0.0)
-    async with asyncio.timeout(120):
-        while counted.reasons.count("overlap") < 3:
-            await asyncio.sleep(0.01)
+    running.add("slow", Grid(1, 0.0), run, delay=0.0)
+    await until(lambda: counted.reasons.count("overlap") == 8)
 
     assert 1 == most
-    assert counted.reasons.count("overlap") >= 3
     assert {"overlap"} == set(counted.reasons)
 
 
-async def test_slow_job_delays_nobody(running: Scheduler) -> None:
+async def test_slow_job_delays_nobody(running: Scheduler, clock: Clock) -> None:
     """A job that hangs leaves the others their times."""
-    ran = 0
+    ran: list[float] = []
 
     async def hang() -> None:
-        await asyncio.sleep(60)
+        await asyncio.sleep(3600)
 
     async def quick() -> None:
-        nonlocal ran
-        ran += 1
+        ran.append(clock.time() % 2)
 
-    running.add("hangs", Grid(0.1, 0.0), hang, delay=0.0)
-    running.add("quick", Grid(0.1, 0.0), quick, delay=0.0)
-    async with asyncio.timeout(120):
-        while ran < 5:
-            await asyncio.sleep(0.01)
+    running.add("hangs", Grid(2, 0.0), hang, delay=0.0)
+    running.add("quick", Grid(2, 0.5), quick, delay=0.5)
+    await until(lambda: len(ran) == 5)
+
+    assert [0.5] * 5 == pytest.approx(ran, abs=0.01)
 
 
-async def test_late_run_is_not_dropped(running: Scheduler, counted: Counted) -> None:
+async def test_late_run_is_not_dropped(running: Scheduler, counted: Counted, clock: Clock) -> None:
     """After a stall of the loop the run takes place, once, instead of being dropped as a misfire."""
-    ran = 0
+    ran: list[float] = []
 
     async def run() -> None:
-        nonlocal ran
-        ran += 1
+        ran.append(clock.monotonic())
 
     running.add("job", Grid(3600, 0.0), run, delay=0.2)
-    time.sleep(2.5)  # the stall
-    async with asyncio.timeout(120):
-        while not ran:
-            await asyncio.sleep(0.01)
-    await asyncio.sleep(0.1)  # for what there should not be
+    clock.go_on(2.5)  # the stall
+    await asyncio.sleep(60)
 
-    assert 1 == ran
+    assert [2.5] == pytest.approx(ran, abs=0.01)
     assert [] == counted.reasons
 
 
@@ -200,10 +187,8 @@ async def test_crash_does_not_stop_the_job(running: Scheduler) -> None:
         ran += 1
         raise RuntimeError("broken")
 
-    running.add("broken", Grid(0.1, 0.0), run, delay=0.0)
-    async with asyncio.timeout(120):
-        while ran < 3:
-            await asyncio.sleep(0.01)
+    running.add("broken", Grid(1, 0.0), run, delay=0.0)
+    await until(lambda: ran == 3)
 
 
 async def test_removed_job_finishes_and_never_returns(running: Scheduler) -> None:
@@ -213,93 +198,87 @@ async def test_removed_job_finishes_and_never_returns(running: Scheduler) -> Non
     async def run() -> None:
         nonlocal begun, ended
         begun += 1
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(5)
         ended += 1
 
-    running.add("job", Grid(0.1, 0.0), run, delay=0.0)
-    await asyncio.sleep(0.05)
+    running.add("job", Grid(1, 0.0), run, delay=0.0)
+    await until(lambda: begun)
     running.remove("job")
     running.remove("job")
     running.soon("job")
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(60)
 
     assert (1, 1) == (begun, ended)
 
 
-async def test_stop_drains(counted: Counted) -> None:
+async def test_stop_drains(running: Scheduler, clock: Clock) -> None:
     """Stopping waits for the run in flight and begins no other."""
-    scheduler = Scheduler(counted)
-    scheduler.start()
     begun, ended = 0, 0
 
     async def run() -> None:
         nonlocal begun, ended
         begun += 1
-        await asyncio.sleep(0.4)
+        await asyncio.sleep(4)
         ended += 1
 
-    scheduler.add("job", Grid(0.1, 0.0), run, delay=0.0)
-    await asyncio.sleep(0.1)
-    await scheduler.stop(5)
+    running.add("job", Grid(1, 0.0), run, delay=0.0)
+    await until(lambda: begun)
+    await running.stop(30)
 
     assert (1, 1) == (begun, ended)
+    assert 4 == pytest.approx(clock.monotonic(), abs=0.1)
 
 
-async def test_stop_cancels_after_the_grace(counted: Counted) -> None:
+async def test_stop_cancels_after_the_grace(running: Scheduler, clock: Clock) -> None:
     """What is not done within the grace period is cancelled."""
-    scheduler = Scheduler(counted)
-    scheduler.start()
-    cancelled = False
+    begun, cancelled = asyncio.Event(), False
 
     async def run() -> None:
         nonlocal cancelled
+        begun.set()
         try:
-            await asyncio.sleep(60)
+            await asyncio.sleep(3600)
         except asyncio.CancelledError:
             cancelled = True
             raise
 
-    scheduler.add("job", Grid(3600, 0.0), run, delay=0.0)
-    await asyncio.sleep(0.1)
-    await scheduler.stop(0.1)
+    running.add("job", Grid(3600, 0.0), run, delay=0.0)
+    await begun.wait()
+    await running.stop(30)
 
     assert cancelled
+    assert 30 == pytest.approx(clock.monotonic(), abs=0.1)
 
 
-async def test_heartbeat_and_lag(running: Scheduler, counted: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_heartbeat_and_lag(running: Scheduler, counted: Counted, clock: Clock) -> None:
     """The heartbeat comes from a scheduled job; a loop that was held up shows in the lag."""
-    monkeypatch.setattr(module, "HEARTBEAT", 0.5)
-    await asyncio.sleep(0.05)
-    time.sleep(0.4)  # the stall
-    async with asyncio.timeout(120):
-        while not counted.lags:
-            await asyncio.sleep(0.05)
+    await asyncio.sleep(0.1)
+    clock.go_on(4)  # the stall
+    await until(lambda: counted.lags)
 
-    assert abs(time.time() - counted.beats[0]) < 5
-    assert max(counted.lags) > 0.1
+    assert [START, START + module.HEARTBEAT] == pytest.approx(counted.beats, abs=0.01)
+    assert 4.1 - module.LAG_PROBE == pytest.approx(max(counted.lags), abs=0.01)
 
 
 @pytest.mark.parametrize("step", [-86_400.0, 86_400.0])
-async def test_clock_step(running: Scheduler, monkeypatch: pytest.MonkeyPatch, step: float) -> None:
+async def test_clock_step(running: Scheduler, clock: Clock, step: float) -> None:
     """After the wall clock was stepped jobs are put back onto their grids, instead of stalling for the size of the step."""
-    ran = asyncio.Event()
+    ran: list[float] = []
 
     async def run() -> None:
-        ran.set()
+        ran.append(clock.monotonic())
 
-    running.add("job", Grid(1.0, 0.0), run, delay=10_000.0)  # where a step back leaves a job's next run
-    await asyncio.sleep(0.1)
-    true_time = time.time
-    monkeypatch.setattr(module.time, "time", lambda: true_time() + step)
+    running.add("job", Grid(10.0, 0.0), run, delay=10_000.0)  # where a step back leaves a job's next run
+    await asyncio.sleep(1)
+    clock.step(step)
+    await until(lambda: ran)
 
-    await asyncio.wait_for(ran.wait(), 120)
+    assert ran[0] <= 1 + module.LAG_PROBE + 10
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.real_time  # two days of a clock that is set by hand
 @pytest.mark.parametrize("day", [datetime(2026, 10, 24, 12, tzinfo=UTC), datetime(2026, 3, 28, 12, tzinfo=UTC)], ids=["autumn", "spring"])
-async def test_cron_over_a_change_of_the_clock(
-    day: datetime, running: Scheduler, counted: Counted, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_cron_over_a_change_of_the_clock(day: datetime, counted: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two days around a change, by a clock set by hand: each job runs at each of its times, and the scheduler always comes back."""
     clock = {"now": day}
 
@@ -312,6 +291,8 @@ async def test_cron_over_a_change_of_the_clock(
 
     monkeypatch.setattr(apscheduler.schedulers.base, "datetime", Clock)
     monkeypatch.setattr(module, "_now", lambda: clock["now"])
+    scheduler = Scheduler(counted)
+    scheduler.start()
     jobs = {"fixed": "30 2 * * *", "wildcard": "*/20 * * * *", "midnight": "0 0 * * *"}
     ran: dict[str, list[datetime]] = {name: [] for name in jobs}
     triggers = {}
@@ -321,15 +302,17 @@ async def test_cron_over_a_change_of_the_clock(
             ran[name].append(clock["now"])
 
         triggers[name] = trigger(Schedule(cron=cron, timezone="Europe/Berlin"), 0.5)
-        running.add(name, triggers[name], run, delay=0.0)
+        scheduler.add(name, triggers[name], run, delay=0.0)
     expected: dict[str, list[datetime]] = {name: [day] for name in jobs}
     for name, times in expected.items():
         while (following := triggers[name].get_next_fire_time(times[-1], times[-1])) <= day + timedelta(days=2):
             times.append(following)
     for moment in sorted({moment for times in expected.values() for moment in times}):
         clock["now"] = moment
-        running._scheduler.wakeup()
-        await asyncio.sleep(0.01)
+        scheduler._scheduler.wakeup()
+        due = {name: [time for time in times if time <= moment] for name, times in expected.items()}
+        await until(lambda due=due: due == ran, every=0.001)
+    await scheduler.stop(60)
 
     assert expected == ran
     assert [len(times) for times in ran.values()] == [3, 145, 3]

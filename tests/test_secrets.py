@@ -19,6 +19,8 @@ from monitor.simulator.faults import Body, Refuse, Status
 from monitor.store import Store, StoreError
 from tests.service import Service
 
+pytestmark = pytest.mark.usefixtures("clock")
+
 PAGE = "result/page"
 TARGET = "101-1-int8-testing"
 

@@ -12,6 +12,8 @@ import pytest
 from monitor.sharding import WHOLE, Shard, jump, stable_hash
 from monitor.targets import TargetKey
 
+pytestmark = pytest.mark.usefixtures("clock")
+
 KEYS = [
     TargetKey(project, impulse, variant, category)
     for project in range(1000, 2000)

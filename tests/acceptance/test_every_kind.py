@@ -22,6 +22,8 @@ from sklearn import metrics
 from monitor.app import App
 from monitor.simulator import Ground, Studio, projects, serve
 from monitor.simulator.ground import Window
+from tests.clock import SETTLE, Clock, run
+from tests.waiting import until
 
 pytestmark = pytest.mark.acceptance
 
@@ -79,7 +81,7 @@ class Figures:
         assert expected == pytest.approx(shown, abs=1e-9)
 
 
-async def _scrape(folder: Path) -> dict[int, Figures]:
+async def _scrape(clock: Clock, folder: Path) -> dict[int, Figures]:
     studio = Studio([build() for build in projects.KINDS], clock=lambda: 1_800_000_000.0)
     async with serve(studio) as url:
         entries = [
@@ -95,9 +97,8 @@ async def _scrape(folder: Path) -> dict[int, Figures]:
             "projects": entries,
         }
         path.write_text(yaml.safe_dump(content), encoding="utf-8")
-        async with App(path) as app, aiohttp.ClientSession() as session, asyncio.timeout(240):
-            while len([shot for shot in app.board.snapshots.values() if shot.evaluation]) < len(entries):
-                await asyncio.sleep(0.1)
+        async with App(path) as app, aiohttp.ClientSession() as session:
+            await until(lambda: len([shot for shot in app.board.snapshots.values() if shot.evaluation]) == len(entries))
             await asyncio.sleep(1.1)  # a rendered page is kept for a second
             async with session.get(f"http://{app.address}/metrics") as response:
                 text = await response.text()
@@ -113,7 +114,7 @@ async def _scrape(folder: Path) -> dict[int, Figures]:
 @pytest.fixture(scope="module")
 def scraped(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Figures]:
     """All targets, by project."""
-    return asyncio.run(_scrape(tmp_path_factory.mktemp("kinds")))
+    return run(lambda clock: _scrape(clock, tmp_path_factory.mktemp("kinds")), settle=SETTLE)
 
 
 def number_of(build: Any) -> int:

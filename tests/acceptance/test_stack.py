@@ -63,7 +63,7 @@ class Stack:
     def get(self, path: str, **query: str) -> Any:
         """The data of a call to Prometheus."""
         url = f"http://127.0.0.1:{self.prometheus}/api/v1/{path}?" + urllib.parse.urlencode(query)
-        with urllib.request.urlopen(url, timeout=10) as response:
+        with urllib.request.urlopen(url, timeout=120) as response:
             return json.load(response)["data"]
 
     def query(self, expression: str) -> list[dict[str, Any]]:

@@ -26,6 +26,8 @@ from monitor.simulator import Studio, projects, serve
 from monitor.simulator.faults import Delay, Refuse, Status
 from monitor.store import Store
 
+pytestmark = pytest.mark.usefixtures("clock")
+
 GESTURES, PUMP = "101-1-int8-testing", "104-1-int8-testing"
 ACCURACY, F1, DRIFT = "EdgeImpulseAccuracyRegressed", "EdgeImpulseMeanF1Regressed", "EdgeImpulseAnomalyDrift"
 FAILING, VANISHED, EXPIRING = "EdgeImpulsePullFailing", "EdgeImpulseResultsVanished", "EdgeImpulseKeyExpiring"
@@ -444,6 +446,7 @@ async def test_no_judging_without_a_store(service: Service, hook: Inbox) -> None
 
 
 @pytest.mark.acceptance
+@pytest.mark.real_time
 async def test_through_the_real_alertmanager(service: Service, hook: Inbox, tmp_path: Path, program: Callable[[str], str]) -> None:
     """A regression arrives once, with its cause, at a webhook behind the real Alertmanager, and resolves when the model recovers."""
     real = Real(program("prometheus-alertmanager"), tmp_path, hook)

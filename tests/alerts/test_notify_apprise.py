@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 import structlog
-from notify_parts import FIRING, QUICK, Counts, Inbox, drained, outbox, put, resolved, until
+from notify_parts import FIRING, QUICK, Counts, Inbox, drained, outbox, put, resolved
 
 from monitor import logs
 from monitor.alerts.notify import Dispatcher, Receiver
+from tests.waiting import until
 
 # One of Apprise's modules looks whether it is there.
-pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+pytestmark = [pytest.mark.usefixtures("clock"), pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")]
 
 
 def url(inbox: Inbox, path: str = "/hook") -> str:
@@ -125,4 +126,4 @@ def test_lazy() -> None:
     """Who has no Apprise receiver does not load the library."""
     code = "import sys, monitor.alerts.notify; sys.exit('apprise' in sys.modules or 'requests' in sys.modules)"
 
-    assert 0 == subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode
+    assert 0 == subprocess.run([sys.executable, "-c", code], timeout=240, check=False).returncode

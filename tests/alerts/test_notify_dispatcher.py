@@ -6,7 +6,6 @@ import asyncio
 import itertools
 import sqlite3
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +13,17 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from notify_parts import DROP, FIRING, HANG, QUICK, Counts, Inbox, Reply, drained, numbered, outbox, put, resolved, until
+from notify_parts import DROP, FIRING, HANG, QUICK, Counts, Inbox, Reply, drained, numbered, outbox, put, resolved
 from structlog.testing import capture_logs
 
 from monitor.alerts.notify import Dispatcher, queue_of
 from monitor.sharding import Shard
 from monitor.store import Message
+from tests import clock as scheduled
+from tests.clock import SETTLE, Clock
+from tests.waiting import until
+
+pytestmark = pytest.mark.usefixtures("clock")
 
 FAILURES: list[Reply] = [500, 503, 429, (503, {"Retry-After": "0"}), DROP, HANG]
 
@@ -45,7 +49,7 @@ def test_every_message_arrives_in_order(data: st.DataObject) -> None:
 
             def fresh() -> Dispatcher:
                 return Dispatcher(
-                    store, [inbox.webhook(str(index)) for index, inbox in enumerate(inboxes)], Counts(), pace=QUICK, timeout=0.1
+                    store, [inbox.webhook(str(index)) for index, inbox in enumerate(inboxes)], Counts(), pace=QUICK, timeout=5.0
                 )
 
             dispatcher = fresh()
@@ -61,7 +65,7 @@ def test_every_message_arrives_in_order(data: st.DataObject) -> None:
                 elif step == "up" and inboxes[which]._runner is None:
                     await inboxes[which].up()
                 elif step in ("restart", "kill"):
-                    await dispatcher.stop(0.2 if step == "restart" else 0.0)
+                    await dispatcher.stop(2.0 if step == "restart" else 0.0)
                     dispatcher = fresh()
                     await dispatcher.start()
                 elif step == "reload":
@@ -70,7 +74,7 @@ def test_every_message_arrives_in_order(data: st.DataObject) -> None:
                     (folder / "secret").write_text("secret", encoding="utf-8")
                     dispatcher.replace(receivers)
                 elif step == "wait":
-                    await asyncio.sleep(0.03)
+                    await asyncio.sleep(3.0)
             for inbox in inboxes:
                 if inbox._runner is None:
                     await inbox.up()
@@ -87,24 +91,24 @@ def test_every_message_arrives_in_order(data: st.DataObject) -> None:
             assert tried == sorted(tried, key=sent.index)  # nobody overtakes, not even with an attempt that fails
 
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(run(Path(folder)))
+        scheduled.run(lambda _: run(Path(folder)), settle=SETTLE)
 
 
-async def test_a_dead_receiver_delays_nobody(tmp_path: Path) -> None:
-    """While one receiver hangs and another is away, a third gets a hundred messages within a second or two."""
+async def test_a_dead_receiver_delays_nobody(tmp_path: Path, clock: Clock) -> None:
+    """While one receiver hangs and another is away, a third gets a hundred messages at once."""
     counts, numbers = Counts(), [numbered(number) for number in range(100)]
     async with Inbox([HANG] * 1000) as hanging, Inbox() as well, outbox(tmp_path) as store:
         receivers = [hanging.webhook("hanging"), Inbox().webhook("away"), well.webhook("well")]
         for receiver in receivers:
             await put(store, receiver.name, *numbers)
-        started = time.monotonic()
+        started = clock.monotonic()
         async with Dispatcher(store, receivers, counts, pace=QUICK):
             await drained(store, "well")
-            seconds = time.monotonic() - started
+            seconds = clock.monotonic() - started
         left = await store.message_counts()
 
     assert [each.id for each in numbers] == well.keys
-    assert seconds < 5.0
+    assert seconds < 1.0
     assert {"hanging": 100, "away": 100} == left
     assert 1 == len(hanging.requests)
 
@@ -115,7 +119,7 @@ async def test_most(tmp_path: Path) -> None:
     async with outbox(tmp_path) as store:
         await put(store, "hook", *numbers[:8])
         with capture_logs() as logs:
-            async with Dispatcher(store, [inbox.webhook()], counts, pace=replace(QUICK, most=5, longest_pause=0.5)) as dispatcher:
+            async with Dispatcher(store, [inbox.webhook()], counts, pace=replace(QUICK, most=5, longest_pause=30.0)) as dispatcher:
                 await until(lambda: counts.outcomes["hook", "failed"])
                 assert 5 == counts.lengths["hook"]
                 await put(store, "hook", *numbers[8:])
@@ -133,7 +137,7 @@ async def test_most(tmp_path: Path) -> None:
 async def test_committed_without_waking(tmp_path: Path) -> None:
     """A message that nobody announces is found by the timer."""
     async with Inbox() as inbox, outbox(tmp_path) as store, Dispatcher(store, [inbox.webhook()], Counts(), pace=QUICK):
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(QUICK.look / 2)
         await put(store, "hook", FIRING)
         await drained(store, "hook")
 
@@ -148,7 +152,7 @@ async def test_stop_lets_a_request_end(tmp_path: Path) -> None:
         await dispatcher.start()
         await until(lambda: inbox.requests)
         stopping = asyncio.create_task(dispatcher.stop(5.0))
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(1.0)
         inbox.open.set()
         await stopping
         left = await store.messages("hook")
@@ -157,24 +161,24 @@ async def test_stop_lets_a_request_end(tmp_path: Path) -> None:
     assert 1 == len(left)
 
 
-async def test_stop_does_not_wait_for_ever(tmp_path: Path) -> None:
+async def test_stop_does_not_wait_for_ever(tmp_path: Path, clock: Clock) -> None:
     """A request that outlives the grace is given up, and its message stays for the next start."""
     async with Inbox([HANG]) as inbox, outbox(tmp_path) as store:
         await put(store, "hook", FIRING)
         dispatcher = Dispatcher(store, [inbox.webhook()], Counts(), pace=QUICK)
         await dispatcher.start()
         await until(lambda: inbox.requests)
-        started = time.monotonic()
-        await dispatcher.stop(0.1)
-        seconds = time.monotonic() - started
+        started = clock.monotonic()
+        await dispatcher.stop(5.0)
+        seconds = clock.monotonic() - started
         async with Dispatcher(store, [inbox.webhook()], Counts(), pace=QUICK):
             await drained(store, "hook")
 
-    assert seconds < 2.0
+    assert 5.0 == pytest.approx(seconds, abs=0.1)
     assert [FIRING.id, FIRING.id] == [request.key for request in inbox.requests]
 
 
-async def test_stop_in_a_pause(tmp_path: Path) -> None:
+async def test_stop_in_a_pause(tmp_path: Path, clock: Clock) -> None:
     """A pause after a failure holds up no stop."""
     counts = Counts()
     async with outbox(tmp_path) as store:
@@ -182,10 +186,10 @@ async def test_stop_in_a_pause(tmp_path: Path) -> None:
         dispatcher = Dispatcher(store, [Inbox().webhook()], counts, pace=replace(QUICK, first_pause=60.0, longest_pause=60.0))
         await dispatcher.start()
         await until(lambda: counts.outcomes["hook", "failed"])
-        started = time.monotonic()
+        started = clock.monotonic()
         await dispatcher.stop(30.0)
 
-    assert time.monotonic() - started < 2.0
+    assert clock.monotonic() - started < 1.0
 
 
 async def test_reload_leaves_a_receiver_alone(tmp_path: Path) -> None:
@@ -208,7 +212,7 @@ async def test_reload_moves_a_receiver(tmp_path: Path) -> None:
         async with Dispatcher(store, [old.webhook()], Counts(), pace=QUICK) as dispatcher:
             await until(lambda: old.requests)
             dispatcher.replace([new.webhook()])
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(QUICK.look + 1.0)  # less than a request may take
             early = len(new.requests)
             old.open.set()
             await drained(store, "hook")
@@ -226,7 +230,7 @@ async def test_reload_away_and_back(tmp_path: Path) -> None:
             await until(lambda: inbox.requests)
             dispatcher.replace([])
             dispatcher.replace([inbox.webhook()])
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(QUICK.look + 1.0)  # less than a request may take
             early = len(inbox.requests)
             inbox.open.set()
             await drained(store, "hook")
@@ -255,14 +259,14 @@ async def test_forgotten_receivers(tmp_path: Path) -> None:
 async def test_store_that_cannot_be_written(tmp_path: Path) -> None:
     """While the store takes no deletion, what has arrived is not sent again, the failure is logged once, and the rest follows after it."""
     counts = Counts()
-    async with Inbox() as inbox, outbox(tmp_path) as store:
+    async with Inbox() as inbox, outbox(tmp_path, lock_timeout=0.05) as store:
         await put(store, "hook", FIRING, resolved())
         other = sqlite3.connect(f"{tmp_path}/outbox.db", isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         with capture_logs() as logs:
             async with Dispatcher(store, [inbox.webhook()], counts, pace=QUICK):
                 await until(lambda: inbox.requests)
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(3 * QUICK.look)
                 early = len(inbox.requests)
                 other.execute("ROLLBACK")
                 await drained(store, "hook")
@@ -287,7 +291,7 @@ async def test_store_that_cannot_be_read(tmp_path: Path) -> None:
                 await put(store, "hook", resolved())
                 other.execute("ALTER TABLE message RENAME TO gone")
                 await until(lambda: any(line["event"] == "notify.failing" for line in logs))
-                await asyncio.sleep(0.2)
+                await asyncio.sleep(3 * QUICK.look)
                 other.execute("ALTER TABLE gone RENAME TO message")
                 await drained(store, "hook")
         other.close()
@@ -372,15 +376,15 @@ async def test_pauses_grow(tmp_path: Path) -> None:
     """The pauses between attempts double up to a bound, each up to half shorter by chance."""
     async with Inbox([500] * 8) as inbox, outbox(tmp_path) as store:
         await put(store, "hook", FIRING)
-        async with Dispatcher(store, [inbox.webhook()], Counts(), pace=replace(QUICK, first_pause=0.05, longest_pause=0.4)):
+        async with Dispatcher(store, [inbox.webhook()], Counts(), pace=replace(QUICK, first_pause=1.0, longest_pause=8.0)):
             await drained(store, "hook")
     at = [request.at for request in inbox.requests]
     pauses = [later - earlier for earlier, later in itertools.pairwise(at)]
-    wanted = [0.05, 0.1, 0.2, 0.4, 0.4, 0.4, 0.4, 0.4]
+    wanted = [1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0, 8.0]
 
     assert len(wanted) == len(pauses)
-    assert all(longest / 2 - 0.005 <= pause <= longest + 0.3 for longest, pause in zip(wanted, pauses, strict=True)), pauses
-    assert min(pauses[3:]) < 0.38
+    assert all(longest / 2 - 0.01 <= pause <= longest + 0.01 for longest, pause in zip(wanted, pauses, strict=True)), pauses
+    assert min(pauses[3:]) < 7.6
 
 
 @pytest.mark.parametrize("payload", [b"", b"\xff", b"{}", b'{"format": 99}'])
@@ -421,7 +425,7 @@ async def test_shards_share_a_store(tmp_path: Path) -> None:
         await put(store, queue_of("other", third), numbered(4))
         async with Dispatcher(store, [inbox.webhook()], Counts(), pace=QUICK, shard=second):
             await until(lambda: inbox.keys == ["n2"])
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(3 * QUICK.look)
 
         assert inbox.keys == ["n2"]
         assert {"hook": 1, "hook@2": 1, "other@2": 1} == await store.message_counts()
@@ -433,7 +437,7 @@ async def test_names_that_look_like_a_shards_queue(tmp_path: Path, name: str) ->
     async with Inbox() as inbox, outbox(tmp_path) as store:
         await put(store, queue_of(name, Shard(0, 2)), numbered(1))
         async with Dispatcher(store, [inbox.webhook()], Counts(), pace=QUICK, shard=Shard(1, 2)):
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(3 * QUICK.look)
         assert {queue_of(name, Shard(0, 2)): 1} == await store.message_counts()
         async with Dispatcher(store, [replace(inbox.webhook(), name=name)], Counts(), pace=QUICK, shard=Shard(0, 2)):
             await until(lambda: inbox.keys == ["n1"])
@@ -445,7 +449,7 @@ async def test_messages_of_a_shard_that_is_no_more(tmp_path: Path) -> None:
         await put(store, queue_of("hook", Shard(2, 3)), numbered(1), numbered(2))
         await put(store, queue_of("gone", Shard(2, 3)), numbered(3))
         async with Dispatcher(store, [inbox.webhook()], Counts(), pace=QUICK, shard=Shard(1, 2)):
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(3 * QUICK.look)
             assert [] == inbox.requests
         async with Dispatcher(store, [inbox.webhook()], Counts(), pace=QUICK, shard=Shard(0, 2)):
             await until(lambda: inbox.keys == ["n1", "n2"])

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 import trustme
-from notify_parts import FIRING, QUICK, Counts, Inbox, drained, outbox, put, resolved, until
+from notify_parts import FIRING, QUICK, Counts, Inbox, drained, outbox, put, resolved
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from monitor.alerts.notify import Dispatcher, Receiver
+from tests.waiting import until
+
+pytestmark = pytest.mark.usefixtures("clock")
 
 PAST = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
 

@@ -169,7 +169,7 @@ def stand_in(podman: Podman, folder: Path, name: str, binary: str, data: str) ->
 def ask(url: str) -> Any:
     """The reply's JSON; None where nobody answers."""
     try:
-        with urllib.request.urlopen(url, timeout=5) as response:
+        with urllib.request.urlopen(url, timeout=60) as response:
             return json.load(response)
     except (OSError, ValueError):
         return None
@@ -193,7 +193,7 @@ class Stack:
         while time.monotonic() < end:
             if found := holds():
                 return found
-            time.sleep(0.3)
+            time.sleep(0.2)
         raise AssertionError(f"not within {seconds} s; the stack says: {self.say()[-6000:]}")
 
 

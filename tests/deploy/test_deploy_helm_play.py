@@ -65,7 +65,7 @@ class Played:
     def metrics(self) -> str:
         """The exposition; empty where nobody answers."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as response:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=60) as response:
                 return str(response.read(), "utf-8")
         except OSError:
             return ""
@@ -90,7 +90,7 @@ def played(podman: Podman, image: str, tmp_path_factory: pytest.TempPathFactory)
 
 def test_figures(played: Played) -> None:
     """The pod pulls its project by the chart's configuration, and is scraped from outside."""
-    end = time.monotonic() + 60
+    end = time.monotonic() + 240
     while not (found := re.findall(r'^edge_impulse_accuracy_ratio\{.*project_id="(\d+)".*\}', played.metrics(), re.MULTILINE)):
         assert time.monotonic() < end and played.monitor.state()["Running"], played.monitor.logs()[-4000:]
         time.sleep(0.1)

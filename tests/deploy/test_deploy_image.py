@@ -48,13 +48,13 @@ def free_port() -> int:
 def scrape(port: int) -> str:
     """The exposition, from outside the container; empty where nobody answers."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as response:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as response:
             return str(response.read(), "utf-8")
     except OSError:
         return ""
 
 
-def scrape_until(holds: Callable[[str], Any], port: int, container: Container, seconds: float = 60) -> str:
+def scrape_until(holds: Callable[[str], Any], port: int, container: Container, seconds: float = 240) -> str:
     """The first exposition of which `holds` is true; fails with the container's log."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -207,7 +207,7 @@ def test_probes_with_tls_and_password(podman: Podman, image: str, tmp_path: Path
         container,
         port,
     ):
-        end = time.monotonic() + 60
+        end = time.monotonic() + 240
         while "service.started" not in container.logs():
             assert time.monotonic() < end and container.state()["Running"], container.logs()[-4000:]
             time.sleep(0.1)

@@ -19,6 +19,8 @@ from page_shapes import KINDS, Shape, any_shape
 from prometheus_client.parser import text_string_to_metric_families
 
 from monitor.app import App
+from tests.clock import SETTLE, Clock, run
+from tests.waiting import until
 
 pytestmark = pytest.mark.acceptance
 
@@ -38,7 +40,7 @@ def spelling(place: int) -> Spelling:
     )
 
 
-async def _scrape(folder: Path) -> dict[int, Series]:
+async def _scrape(clock: Clock, folder: Path) -> dict[int, Series]:
     places = range(len(SHAPES))
     server = PageServer(
         [content(shape) for shape in SHAPES], [spelling(place) for place in places], [(1000, 7)[place % 2] for place in places]
@@ -48,9 +50,8 @@ async def _scrape(folder: Path) -> dict[int, Series]:
         path = folder / "monitor.yaml"
         document = {"studio": {"url": url}, "schedule": {"every": "1h"}, "http": {"listen": "127.0.0.1:0"}, "projects": entries}
         path.write_text(yaml.safe_dump(document), encoding="utf-8")
-        async with App(path) as app, aiohttp.ClientSession() as session, asyncio.timeout(120):
-            while len(app.board.snapshots) < len(entries):
-                await asyncio.sleep(0.1)
+        async with App(path) as app, aiohttp.ClientSession() as session:
+            await until(lambda: len(app.board.snapshots) == len(entries))
             await asyncio.sleep(1.1)  # a rendered page is kept for a second
             async with session.get(f"http://{app.address}/metrics") as response:
                 text = await response.text()
@@ -65,7 +66,7 @@ async def _scrape(folder: Path) -> dict[int, Series]:
 @pytest.fixture(scope="module")
 def scraped(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Series]:
     """The figures of each project, from one scrape."""
-    return asyncio.run(_scrape(tmp_path_factory.mktemp("pages")))
+    return run(lambda clock: _scrape(clock, tmp_path_factory.mktemp("pages")), settle=SETTLE)
 
 
 @pytest.mark.parametrize(

@@ -83,10 +83,10 @@ def test_the_command_serves_a_large_set() -> None:
             info = json.loads(process.stdout.readline())
             (project,) = info["projects"]
             url = f"{info['url']}/api/{project['id']}/classify/all/result/page?limit=20"
-            with urlopen(Request(url, headers={"x-api-key": project["api_key"]}), timeout=20) as response:
+            with urlopen(Request(url, headers={"x-api-key": project["api_key"]}), timeout=120) as response:
                 page = json.load(response)
         finally:
             process.terminate()
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=120) == 0
 
     assert (len(page["result"]), len(page["predictions"]), page["totalCount"]) == (20, 200, 30)

@@ -18,6 +18,7 @@ from monitor.store import Baseline, Message, Run, State, Store, StoreCorrupt, St
 from monitor.store import store as store_module
 from monitor.store.engine import parse
 from monitor.store.queries import Queries
+from tests.waiting import until
 
 OTHER = "7-2-float32-testing"
 
@@ -241,7 +242,7 @@ async def test_all_or_nothing(store: Store) -> None:
         async with store.transaction() as tx:
             await tx.add_run(run(1))
             reached.set()
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()
 
     async def raising() -> None:
         async with store.transaction() as tx:
@@ -370,8 +371,12 @@ async def test_pulls_get_their_turn(store: Store, monkeypatch: pytest.MonkeyPatc
     async with store.transaction() as tx:
         for finished in range(60):
             await tx.add_run(run(finished, PullState.AUTH))
+
+    async def begun() -> bool:
+        return len(await store.runs(TARGET)) < 60
+
     pruning = asyncio.create_task(store.prune(1e12))
-    await asyncio.sleep(0.01)
+    await until(begun, every=0.001)
     await add(store, run(1e13))
 
     assert not pruning.done()

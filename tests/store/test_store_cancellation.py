@@ -31,7 +31,7 @@ async def test_cancelled_at_any_moment(url: str) -> None:
     """Tasks cancelled once or several times, wherever they are, leave whole runs or none, no lock, no connection and no thread."""
     rng = random.Random(1)
     before = set(threading.enumerate())
-    async with Store(url, lock_timeout=2) as store:
+    async with Store(url, lock_timeout=120) as store:
         for _ in range(25):
             tasks = [asyncio.create_task(remember(store, str(number))) for number in range(6)]
             for _ in range(12):
@@ -53,7 +53,7 @@ async def test_cancelled_at_any_moment(url: str) -> None:
 
 async def test_cancelled_while_it_waits_for_a_lock(sqlite: str) -> None:
     """A task that is cancelled twice while another program holds the file keeps its turn until its statement has ended."""
-    async with Store(sqlite, lock_timeout=10) as store:
+    async with Store(sqlite, lock_timeout=120) as store:
         other = sqlite3.connect(Path(sqlite.removeprefix("sqlite:///")), isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         waiting = asyncio.create_task(add(store, run(1)))

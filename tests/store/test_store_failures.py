@@ -108,7 +108,7 @@ async def test_locked_file(sqlite: str, path: Path) -> None:
 
 async def test_locked_for_a_moment(sqlite: str, path: Path) -> None:
     """A lock that is released in time is waited for, without stopping the event loop."""
-    async with Store(sqlite, lock_timeout=10) as store:
+    async with Store(sqlite, lock_timeout=120) as store:
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         writing = asyncio.create_task(add(store, run(1)))
@@ -336,7 +336,7 @@ async def test_closes_without_an_answer(server: Any, database: str) -> None:
         asking = asyncio.create_task(store.runs(TARGET))
         await asyncio.sleep(0.1)
         asking.cancel()
-        await asyncio.wait_for(store.close(), 30)
+        await asyncio.wait_for(store.close(), 120)
         await asyncio.gather(asking, return_exceptions=True)
 
     assert asking.cancelled()

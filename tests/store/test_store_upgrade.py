@@ -143,7 +143,7 @@ async def running(release: str, studio: Studio, folder: Path) -> AsyncIterator[A
 async def pulled(app: App, count: int = 2) -> None:
     """Wait until each target was pulled so often."""
     moments: dict[str, set[float]] = {target: set() for target in TARGETS}
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(240):
         while any(len(found) < count for found in moments.values()):
             for target, shown in app.board.snapshots.items():
                 if shown.last_pull >= LATER and shown.error == "":
@@ -214,7 +214,7 @@ async def test_alerts_go_on_from_where_they_stood(release_sqlite: str, studio: S
         project = recorded(tmp_path, number, fewer)
         project.timeline = studio.timeline
         studio.projects[int(number)] = project
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while app.board.alerts[PENDING, pending].held == 1:
                 await asyncio.sleep(0.05)
     after = await kept(release_sqlite)

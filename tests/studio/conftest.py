@@ -55,8 +55,8 @@ def counted() -> Counted:
 
 @pytest.fixture
 async def client(url: str, counted: Counted) -> AsyncIterator[Client]:
-    """A client with short timeouts."""
-    async with Client(url, counted, timeout=0.9, backoff=0.01) as client:
+    """A client."""
+    async with Client(url, counted, timeout=60.0, backoff=0.01) as client:
         yield client
 
 

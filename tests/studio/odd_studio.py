@@ -90,5 +90,5 @@ async def served(odd: OddStudio, observer: Any) -> AsyncIterator[StudioProject]:
     """The calls of its only project."""
     app = web.Application()
     app.router.add_get("/v1/api/7/classify/all/result/page", odd.page)
-    async with TestServer(app) as server, Client(f"{server.make_url('/v1')}", observer, timeout=5, backoff=0.01) as client:
+    async with TestServer(app) as server, Client(f"{server.make_url('/v1')}", observer, timeout=120, backoff=0.01) as client:
         yield StudioProject(client, 7, "ei_x")

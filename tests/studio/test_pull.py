@@ -31,6 +31,8 @@ from monitor.studio.project import StudioProject
 from monitor.studio.pull import RESTARTS, Filters, pull
 from monitor.targets import TargetKey
 
+pytestmark = pytest.mark.usefixtures("clock")
+
 PAGE = "result/page"
 KEY = TargetKey(101, 1, "int8", "testing")
 
@@ -237,7 +239,7 @@ PASSING = [
     (Truncate(0.5), "truncated", PullState.UNREACHABLE),
     (Truncate(0.0), "truncated", PullState.UNREACHABLE),
     (Reset(), "connection", PullState.UNREACHABLE),
-    (Delay(1.2), "timeout", PullState.UNREACHABLE),
+    (Delay(120), "timeout", PullState.UNREACHABLE),
     (Body(b'{"success": true, "result": [{"sampleId"'), "truncated", PullState.UNREACHABLE),
     (Body(b"<html>hello</html>", "text/html"), "not_json", PullState.INVALID),
     (Body(b"\xff\xfe"), "not_json", PullState.INVALID),
@@ -268,7 +270,7 @@ async def test_lasting_failures_end_in_their_state(
     """What lasts ends after a bounded number of attempts, in its state."""
     monkeypatch.setattr(client_module, "ATTEMPTS", 3)
     studio.fail(action, PAGE, times=None)
-    async with Client(url, counted, timeout=0.3, backoff=0.01) as client:
+    async with Client(url, counted, timeout=60.0, backoff=0.01) as client:
         with pytest.raises(StudioError) as raised:
             await pull(StudioProject(client, 101, studio.projects[101].api_key), KEY)
 
@@ -290,13 +292,13 @@ async def test_nobody_listens(counted: Any, unused_tcp_port: int) -> None:
 async def test_retry_after_is_honoured(project: StudioProject, studio: Studio, date: bool) -> None:
     """Studio's own word on when to come back counts, as seconds or as a date, and for all requests of that key."""
     begin = time.time()
-    retry_after = email.utils.formatdate(begin + 2, usegmt=True) if date else "1"
+    retry_after = email.utils.formatdate(begin + 20, usegmt=True) if date else "20"
     studio.fail(Status(429, retry_after=retry_after), PAGE, after=1)
     await pull(project, KEY)
 
     hit = next(place for place, request in enumerate(studio.calls(PAGE)) if request.faults)
     later = [request.time for request in studio.calls(PAGE)[hit + 3 :]]  # those already under way are not called back
-    assert later[0] >= begin + 1
+    assert later[0] >= begin + 19.9
 
 
 async def test_long_retry_after_ends_the_pull(project: StudioProject, studio: Studio) -> None:
@@ -312,9 +314,9 @@ async def test_long_retry_after_ends_the_pull(project: StudioProject, studio: St
 
 async def test_pull_has_a_deadline(project: StudioProject, studio: Studio) -> None:
     """A pull that takes too long ends, whatever it is doing."""
-    studio.latency = 0.2
-    with pytest.raises(Unreachable, match=r"longer than 0\.3 s"):
-        await pull(project, KEY, deadline=0.3)
+    studio.latency = 20
+    with pytest.raises(Unreachable, match=r"longer than 30 s"):
+        await pull(project, KEY, deadline=30)
 
 
 async def test_key_is_not_sent_elsewhere(studio: Studio, url: str, counted: Any) -> None:

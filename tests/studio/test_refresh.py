@@ -22,20 +22,23 @@ from monitor.snapshots import Board
 from monitor.studio import client as client_module
 from monitor.studio.client import Client
 from monitor.studio.project import StudioProject
+from tests.waiting import until
+
+pytestmark = pytest.mark.usefixtures("clock")
 
 START, STATE = "start-classify-job", "job-status"
 
 
 @pytest.fixture(autouse=True)
 def poll(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Jobs are looked at often."""
-    monkeypatch.setattr(module, "POLL", 0.02)
+    """Jobs are looked at each second."""
+    monkeypatch.setattr(module, "POLL", 1.0)
 
 
 @pytest.fixture
 def studio() -> Studio:
-    """A project with two impulses, one of two variants, whose key may start jobs of a fifth of a second."""
-    return Studio([projects.two_impulses(role="admin")], job_seconds=0.2, validate=True)
+    """A project with two impulses, one of two variants, whose key may start jobs of some seconds."""
+    return Studio([projects.two_impulses(role="admin")], job_seconds=5.0, validate=True)
 
 
 @pytest.fixture
@@ -195,8 +198,8 @@ async def test_an_ended_job_serves_the_others_once(always: Refreshing, studio: S
 async def test_an_old_job_serves_nobody(always: Refreshing, studio: Studio) -> None:
     """A job that ended longer ago than the interval is not shared any more."""
     await always(INT8)
-    await asyncio.sleep(0.6)
-    await always(FLOAT32, every=0.5)
+    await asyncio.sleep(61)
+    await always(FLOAT32, every=60.0)
 
     assert 2 == len(studio.jobs)
 
@@ -233,10 +236,10 @@ async def test_a_failing_job(always: Refreshing, door: GeneratedProject, studio:
 
 async def test_a_job_that_hangs(always: Refreshing, studio: Studio) -> None:
     """A run waits an interval at most; the next one joins the job that still runs, and takes its results once it ends."""
-    studio.job_seconds = 0.9
+    studio.job_seconds = 70
     began = time.monotonic()
-    assert ["model testing still ran after 0.3 s"] * 2 == [await always(INT8, every=0.3), await always(FLOAT32, every=0.3)]
-    assert 0.6 <= time.monotonic() - began < 0.9
+    assert ["model testing still ran after 30 s"] * 2 == [await always(INT8, every=30.0), await always(FLOAT32, every=30.0)]
+    assert 60 == pytest.approx(time.monotonic() - began, abs=0.5)
     assert "" == await always(INT8)
     assert "" == await always(FLOAT32)
 
@@ -245,26 +248,26 @@ async def test_a_job_that_hangs(always: Refreshing, studio: Studio) -> None:
 
 async def test_a_job_is_given_up(always: Refreshing, studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     """A job that never ends is looked at for a bounded time; then it is over, and the next pull starts another."""
-    monkeypatch.setattr(module, "LONGEST", 0.3)
+    monkeypatch.setattr(module, "LONGEST", 30.0)
     studio.job_seconds = 3600
     await always(INT8)
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(20)
     looked = len(studio.calls(STATE))
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(8 * module.POLL)
 
     assert looked == len(studio.calls(STATE))
-    assert "model testing (job 1) did not end within 0.3 s" == await always(FLOAT32)
+    assert "model testing (job 1) did not end within 30 s" == await always(FLOAT32)
     await always(FLOAT32)
     assert 2 == len(studio.jobs)
 
 
 async def test_the_question_is_bounded(when_stale: Refreshing, studio: Studio) -> None:
     """A Studio that does not answer whether a job is needed holds up the pull no longer than an interval."""
-    studio.fail(Delay(0.8), "impulses-detailed", times=None)
+    studio.fail(Delay(80), "impulses-detailed", times=None)
     began = time.monotonic()
 
-    assert "whether model testing is needed was not known after 0.3 s" == await when_stale(INT8, every=0.3)
-    assert time.monotonic() - began < 0.7
+    assert "whether model testing is needed was not known after 30 s" == await when_stale(INT8, every=30.0)
+    assert 30 == pytest.approx(time.monotonic() - began, abs=0.5)
     assert not studio.jobs
 
 
@@ -300,13 +303,11 @@ async def test_stop_while_waiting(always: Refreshing, studio: Studio) -> None:
     """At the stop the waiting ends at once, no request follows, and nothing is started any more."""
     studio.job_seconds = 3600
     waiting = [asyncio.create_task(always(INT8)), asyncio.create_task(always(FLOAT32))]
-    async with asyncio.timeout(120):
-        while not studio.calls(STATE):
-            await asyncio.sleep(0.01)
-        await always.refresher.stop()
-        said = await asyncio.gather(*waiting)
+    await until(lambda: studio.calls(STATE))
+    await always.refresher.stop()
+    said = await asyncio.gather(*waiting)
     asked = len(studio.requests)
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(60)
 
     assert ["model testing was no longer waited for: the service stops"] * 2 == said
     assert "" == await always(OTHER)
@@ -317,9 +318,7 @@ async def test_a_run_that_is_cancelled_leaves_the_job(always: Refreshing, studio
     """A run that is cancelled while it waits takes the job from nobody."""
     first = asyncio.create_task(always(INT8))
     second = asyncio.create_task(always(FLOAT32))
-    async with asyncio.timeout(120):
-        while not studio.jobs:
-            await asyncio.sleep(0.01)
+    await until(lambda: studio.jobs)
     first.cancel()
     with pytest.raises(asyncio.CancelledError):
         await first
@@ -341,12 +340,10 @@ async def test_a_start_that_may_be_taken_is_not_repeated(project: StudioProject,
 
 async def test_a_start_whose_reply_does_not_come(project: StudioProject, studio: Studio) -> None:
     """A job whose start timed out runs in Studio, once."""
-    studio.fail(Delay(1.2), START)
+    studio.fail(Delay(120), START)
     with pytest.raises(Unreachable, match="no complete reply"):
         await project.start_model_testing(1, ["int8"])
-    async with asyncio.timeout(120):
-        while not studio.jobs:
-            await asyncio.sleep(0.01)
+    await until(lambda: studio.jobs)
 
     assert (1, 1) == (len(studio.jobs), len(studio.calls(START)))
 

@@ -18,6 +18,8 @@ from monitor.snapshots import Board
 from monitor.studio.client import Client
 from monitor.studio.project import StudioProject
 
+pytestmark = pytest.mark.usefixtures("clock")
+
 PAGE, ALL, START, SUMMARY = "result/page", "result", "start-classify-job", "regenerate-summary"
 
 

@@ -40,7 +40,7 @@ async def served(body: bytes) -> AsyncIterator[str]:
 
 async def pulled(body: bytes, counted: Any) -> ResultSet:
     """What a pull makes of a result set that is this page."""
-    async with served(body) as url, Client(url, counted, timeout=20, backoff=0.01) as client:
+    async with served(body) as url, Client(url, counted, timeout=120, backoff=0.01) as client:
         return await pull(StudioProject(client, 1, "ei_key"), TargetKey(1, 1, "int8", "testing"))
 
 

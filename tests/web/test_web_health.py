@@ -15,6 +15,8 @@ from web_service import start
 
 from monitor.config import ConfigError, load
 
+pytestmark = pytest.mark.usefixtures("clock")
+
 
 def certify(folder: Path) -> None:
     """Put a web configuration into the folder that wants a client's certificate and a password."""
@@ -94,7 +96,7 @@ async def test_address_taken(protected: Service) -> None:
     host, _, port = protected.app.address.rpartition(":")
 
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection((host, int(port)), timeout=5)
+        socket.create_connection((host, int(port)), timeout=120)
 
 
 def test_not_an_address(tmp_path: Path) -> None:

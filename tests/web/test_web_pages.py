@@ -26,6 +26,8 @@ from monitor.simulator import Impulse, Revision, Studio, projects, serve
 from monitor.simulator.faults import Refuse
 from monitor.simulator.kinds import Classification
 
+pytestmark = pytest.mark.usefixtures("clock")
+
 REFUSED = "No model testing results found, run 'startClassifyJob' first"
 EVIL = "<script>alert(1)</script>\"'&<img src=x onerror=alert(2)>"
 

@@ -25,6 +25,9 @@ from service import Service
 from monitor.app import App
 from monitor.simulator import Studio, projects, serve
 from monitor.web import security
+from tests.waiting import until
+
+pytestmark = pytest.mark.usefixtures("clock")
 
 SECRET = "T0K3N-of-the-hook"
 TARGET = "101-1-int8-testing"
@@ -56,16 +59,18 @@ async def kinds(service: Service) -> list[str]:
 
 async def becomes(service: Service, *wanted: str) -> None:
     """Wait until just this is the matter."""
-    async with asyncio.timeout(60):
-        while list(wanted) != await kinds(service):
-            await asyncio.sleep(0.05)
+
+    async def so() -> bool:
+        return list(wanted) == await kinds(service)
+
+    await until(so)
 
 
 async def test_nobody_is_told(service: Service) -> None:
     """Without a receiver both say that nobody is told, and how to change that; with one, and where there is no alert, they do not."""
     service.write()
     await service.app.start()
-    await service.until(lambda: service.app.ready, within=60)
+    await service.until(lambda: service.app.ready)
     (problem,) = (await status(service))["problems"]
     _, page = await service.get("/")
 
@@ -149,9 +154,11 @@ async def test_receiver_that_fails(service: Service) -> None:
     assert ("error", "on call") == (problem["severity"], problem["receiver"])
     assert f"no connection to http://127.0.0.1:{hook.port}" in problem["details"][0]
     assert problem["since"] is not None
-    async with asyncio.timeout(60):
-        while "1 message waits" not in json.dumps(await status(service)):
-            await asyncio.sleep(0.05)
+
+    async def waits() -> bool:
+        return "1 message waits" in json.dumps(await status(service))
+
+    await until(waits)
     assert "Receiver on call is not told of alerts" in page
     assert "impulse-monitor notify test" in page
     assert SECRET not in json.dumps(problem) + page
@@ -250,6 +257,7 @@ async def test_run_that_is_not_recorded(service: Service, tmp_path: Path) -> Non
     await becomes(service, "nobody_told")
 
 
+@pytest.mark.real_time  # TLS reads the real clock
 async def test_certificate_that_expires(service: Service, tmp_path: Path) -> None:
     """The own certificate's end is a metric, and a trouble when it is near; a new file changes both, plain HTTP has neither."""
     authority = trustme.CA()
@@ -265,11 +273,10 @@ async def test_certificate_that_expires(service: Service, tmp_path: Path) -> Non
         async with aiohttp.ClientSession() as session, session.get(f"{scheme}://{app.address}{path}", ssl=context) as response:
             return await response.text()
 
-    async def expiry(app: App, scheme: str = "https") -> list[float]:
-        await asyncio.sleep(1.1)  # a rendered page is kept for a second
+    async def shows(wanted: list[float], app: App, scheme: str = "https") -> bool:
         families = text_string_to_metric_families(await ask("/metrics", app, scheme))
         name = "impulse_monitor_certificate_expiry_timestamp_seconds"
-        return [sample.value for family in families for sample in family.samples if sample.name == name]
+        return wanted == [sample.value for family in families for sample in family.samples if sample.name == name]
 
     async def problems(app: App) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = json.loads(await ask("/api/v1/status", app))["data"]["problems"]
@@ -280,14 +287,14 @@ async def test_certificate_that_expires(service: Service, tmp_path: Path) -> Non
     service.content["defaults"] = "off"
     service.write()
     async with App(service.path) as plain:
-        assert [] == await expiry(plain, "http")
+        assert await shows([], plain, "http")
     service.content["http"]["web_config_file"] = "web.yml"
     service.write()
     await service.app.start()
-    assert [soon] == await expiry(service.app)
+    await until(lambda: shows([soon], service.app))
     (problem,) = await problems(service.app)
     assert ("certificate", "warning") == (problem["kind"], problem["severity"])
     later = certify(60)
     assert await service.app.reload()
-    assert [later] == await expiry(service.app)
+    await until(lambda: shows([later], service.app))
     assert [] == await problems(service.app)

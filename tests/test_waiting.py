@@ -1,0 +1,100 @@
+"""No test depends on being scheduled in time: none sleeps for a while, hoping that something has happened, or not, by its end."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+LONGEST_POLL = 0.2
+"""Seconds that a loop which waits for a condition may sleep between two looks."""
+
+EXCEPTIONS = {
+    "benchmarks/alert_kill.py:one_round": "kills a process at a moment that is drawn, and looks after what it waited for for more",
+    "benchmarks/pull.py:_measure": "measures a program for as long as it is told",
+    "benchmarks/store_kill.py:killed": "kills a process at a moment that is drawn",
+    "chaos/kills.py:one_round": "kills a process at a moment that is drawn, and looks after what it waited for for more",
+    "service.py:Service": "a rendered page is kept for a second: any later is as good",
+    "store/fixtures/make_store.py:until": "makes a fixture by hand: no test runs it",
+    "store/test_store_cancellation.py:test_cancelled_at_any_moment": "cancels at moments that are drawn",
+    "store/test_store_cancellation.py:test_cancelled_while_it_waits_for_a_lock": "the lock is held as long as it takes",
+    "store/test_store_failures.py:test_closes_without_an_answer": "the server is stopped: any later is as good",
+    "store/test_store_failures.py:test_locked_for_a_moment": "the lock is held as long as it takes",
+    "store/test_store_lock.py:test_one_at_a_time": "makes transactions overlap that must wait for each other: any longer is as good",
+    "waiting.py:until": "what others poll with",
+    "waiting.py:wait_until": "what others poll with",
+}
+"""Sleeps in real time that are meant, by file and function, each with why a busy machine does it no harm."""
+
+
+def _sleeps(tree: ast.Module) -> Iterator[tuple[str, bool, float | None, bool]]:
+    """Each sleep: the function it is in, whether that runs in scheduled time, its seconds where they are constant, and whether it is in
+    a loop of that function."""
+    scheduled = any(isinstance(node, ast.Assign) and "usefixtures" in ast.dump(node) and "'clock'" in ast.dump(node) for node in tree.body)
+
+    def walk(node: ast.AST, name: str, in_time: bool, in_loop: bool) -> Iterator[tuple[str, bool, float | None, bool]]:
+        for child in ast.iter_child_nodes(node):
+            inside = (name, in_time, in_loop or isinstance(child, ast.While))
+            if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+                takes = {argument.arg for argument in (*child.args.args, *child.args.kwonlyargs)}
+                marked = any("real_time" in ast.dump(decorator) for decorator in child.decorator_list)
+                inside = (name or child.name, (in_time or "clock" in takes) and not marked, False)
+            elif isinstance(child, ast.ClassDef):
+                inside = (name or child.name, in_time, False)
+            elif isinstance(child, ast.Call) and "sleep" in (getattr(child.func, "attr", ""), getattr(child.func, "id", "")):
+                yield name, in_time, _constant(child.args[0]), in_loop
+            yield from walk(child, *inside)
+
+    yield from walk(tree, "", scheduled, False)
+
+
+def _constant(node: ast.expr) -> float | None:
+    """The value of a number; None where it is computed."""
+    return float(node.value) if isinstance(node, ast.Constant) else None
+
+
+def offences(text: str) -> list[tuple[str, float | None]]:
+    """The sleeps in real time that neither poll nor only let others go first: the function of each, and its seconds."""
+    return [
+        (name, seconds)
+        for name, in_time, seconds, in_loop in _sleeps(ast.parse(text))
+        if not in_time and seconds != 0 and not (in_loop and seconds is not None and seconds <= LONGEST_POLL)
+    ]
+
+
+def test_nobody_sleeps() -> None:
+    """What sleeps in real time polls a condition, or is an exception with its reason; no exception is left over."""
+    found = {
+        f"{path.relative_to(TESTS)}:{name}"
+        for path in sorted(TESTS.rglob("*.py"))
+        for name, _ in offences(path.read_text(encoding="utf-8"))
+    }
+
+    assert found == EXCEPTIONS.keys()
+    assert all(EXCEPTIONS.values())
+
+
+MARK = "pytestmark = pytest.mark.usefixtures('clock')\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("async def f():\n    await asyncio.sleep(0.1)", [("f", 0.1)]),
+        ("async def f():\n    while not x:\n        await asyncio.sleep(0.5)", [("f", 0.5)]),
+        ("async def f():\n    while not x:\n        await asyncio.sleep(0.1)\n    await sleep(n)", [("f", None)]),
+        ("async def f():\n    while not x:\n        async def g():\n            await sleep(0.1)", [("f", 0.1)]),
+        ("def f():\n    time.sleep(1)", [("f", 1.0)]),
+        ("def f():\n    for _ in range(3):\n        time.sleep(0.1)", [("f", 0.1)]),
+        ("async def f(clock):\n    await asyncio.sleep(60)", []),
+        (f"{MARK}async def f():\n    await asyncio.sleep(60)", []),
+        (f"{MARK}@pytest.mark.real_time\nasync def f():\n    await asyncio.sleep(60)", [("f", 60.0)]),
+        ("async def f():\n    await asyncio.sleep(0)", []),
+    ],
+)
+def test_what_counts_as_sleeping(text: str, found: list[tuple[str, float | None]]) -> None:
+    """A pause, a long poll and a time that is not written as a number count; polls, turns and scheduled time do not."""
+    assert found == offences(text)
