@@ -205,11 +205,15 @@ class Judge:
         return not (wanted or live) and (state.ends_at or 0.0) < self._clock() - TOLD_AGAIN
 
     def show(self, states: Iterable[AlertState]) -> None:
-        """Show what the store has, and wake whoever delivers the messages."""
+        """Show what the store has, and wake whoever delivers the messages, if there are any: each receiver asks the store for its own."""
+        told = False
         for state in states:
-            _log(self._board.alerts.get((state.alertname, state.target_id)), state)
+            before = self._board.alerts.get((state.alertname, state.target_id))
+            _log(before, state)
+            told = told or state.transition != (before.transition if before else None)
             self._board.alerts[state.alertname, state.target_id] = state
-        self._wake()
+        if told:
+            self._wake()
 
     def _matching(self, subject: Subject) -> list[Rule]:
         return [rule for rule in self._rules if rule.matches(subject)]

@@ -1,7 +1,8 @@
 """Scheduled time: an event loop whose clock goes on by itself only when everything that could be done has been done.
 
 Sockets, threads and the database are real; what waits for a time does not have to. A loaded machine changes nothing about what happens
-when, except that it takes longer to find out. The wall clock can be stepped.
+when, except that it takes longer to find out. The wall clock can be stepped. Without threads, the loop itself does what the service
+gives to threads: most of the time of a long trial goes into handing over, above all on a machine that does other things too.
 
 A test that takes the fixture `clock`, or whose module says `pytestmark = pytest.mark.usefixtures("clock")`, runs in it, with its
 fixtures; other code does by `run`. All that a test waits for must be in its own process: for another program time would fly.
@@ -19,6 +20,7 @@ import types
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, tzinfo
+from functools import partial
 from typing import Any, TypeVar
 from unittest.mock import patch
 
@@ -101,16 +103,17 @@ class Loop(asyncio.SelectorEventLoop):
 
     Args:
         clock: Its time.
+        threads: Whether threads do what the service gives to threads; otherwise the loop itself does.
 
     Attributes:
         clock: The same.
     """
 
-    def __init__(self, clock: Clock) -> None:
-        self.clock = clock
+    def __init__(self, clock: Clock, *, threads: bool = True) -> None:
+        self.clock, self._threads = clock, threads
         super().__init__(_Selector(clock))
         self._patches = ExitStack()
-        self._patches.enter_context(_patched(clock))
+        self._patches.enter_context(_patched(clock, threads=threads))
 
     def close(self) -> None:
         """End the loop, and its time."""
@@ -123,9 +126,33 @@ class Loop(asyncio.SelectorEventLoop):
 
     def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
         """As ever; scheduled time stands still meanwhile."""
+        if not self._threads and _computes(func):
+            inline = self.create_future()
+            self.call_soon(_do, inline, func, *args)
+            return inline
         future = super().run_in_executor(executor, func, *args)
         _while_busy(self.clock, future)
         return future
+
+
+def _computes(function: Any) -> bool:
+    """Whether it is the service's own, and waits for nothing that the event loop would have to do meanwhile."""
+    while isinstance(function, partial):  # as `asyncio.to_thread` makes it: of a context's `run`
+        function = function.args[0] if function.func.__name__ == "run" else function.func
+    module = getattr(function, "__module__", None) or ""
+    waits = module.startswith("monitor.alerts.notify") or getattr(function, "__qualname__", "") == "Store._prepare"
+    return module.startswith("monitor.") and not waits
+
+
+def _do(future: asyncio.Future[Any], function: Callable[..., Any], *args: Any) -> Any:
+    """What a thread does, and its result, too."""
+    try:
+        result = function(*args)
+    except BaseException as error:
+        aiosqlite.core.set_exception(future, error)
+        return None
+    aiosqlite.core.set_result(future, result)
+    return result
 
 
 def _while_busy(clock: Clock, future: asyncio.Future[Any]) -> None:
@@ -140,14 +167,22 @@ def _while_busy(clock: Clock, future: asyncio.Future[Any]) -> None:
 class _Queue:
     """The queue of work for a database connection's thread; scheduled time stands still until each piece is done."""
 
-    def __init__(self, queue: Any, clock: Clock) -> None:
-        self._queue, self._clock = queue, clock
+    def __init__(self, queue: Any, clock: Clock, *, threads: bool) -> None:
+        self._queue, self._clock, self._threads = queue, clock, threads
 
-    def put_nowait(self, item: tuple[asyncio.Future[Any] | None, Callable[..., Any]]) -> None:
+    def put_nowait(self, item: tuple[asyncio.Future[Any] | None, Callable[[], Any]]) -> None:
         """Put work in."""
-        if item[0] is not None:
-            _while_busy(self._clock, item[0])
+        future, function = item
+        if future is not None and not self._threads:
+            future.get_loop().call_soon(self._do, future, function)
+            return
+        if future is not None:
+            _while_busy(self._clock, future)
         self._queue.put_nowait(item)
+
+    def _do(self, future: asyncio.Future[Any], function: Callable[[], Any]) -> None:
+        if (result := _do(future, function)) is aiosqlite.core._STOP_RUNNING_SENTINEL:
+            self._queue.put_nowait((None, lambda: result))  # its thread, which has had nothing to do, is to end
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._queue, name)
@@ -171,7 +206,7 @@ def _with(clock: Clock, value: Any) -> Any:
 
 
 @contextmanager
-def _patched(clock: Clock) -> Iterator[None]:
+def _patched(clock: Clock, *, threads: bool) -> Iterator[None]:
     """Everything that reads a clock reads this one."""
     queue = aiosqlite.core.SimpleQueue
 
@@ -195,7 +230,7 @@ def _patched(clock: Clock) -> Iterator[None]:
             (apscheduler.schedulers.base, "datetime", Now),
             (scheduler, "datetime", Now),
             (retry_after, "datetime", Now),
-            (aiosqlite.core, "SimpleQueue", lambda: _Queue(queue(), clock)),
+            (aiosqlite.core, "SimpleQueue", lambda: _Queue(queue(), clock, threads=threads)),
         ):
             stack.enter_context(patch.object(where, name, value))
         yield
@@ -212,14 +247,15 @@ def new_loop() -> Loop:
     return Loop(Clock(settle=SETTLE))
 
 
-def run(main: Callable[[Clock], Coroutine[Any, Any, T]], settle: float = 0.0) -> T:
+def run(main: Callable[[Clock], Coroutine[Any, Any, T]], settle: float = 0.0, *, threads: bool = True) -> T:
     """Run a coroutine in scheduled time.
 
     Args:
         main: Is given the clock.
         settle: Real seconds that the loop looks for what may still come by a socket before time goes on.
+        threads: Whether threads do what the service gives to threads; otherwise the loop itself does.
     """
-    loop = Loop(Clock(settle=settle))
+    loop = Loop(Clock(settle=settle), threads=threads)
     try:
         return loop.run_until_complete(main(loop.clock))
     finally:

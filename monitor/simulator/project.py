@@ -26,7 +26,6 @@ DAY = 86400.0
 _CATEGORIES = ("training", "testing", "post-processing", "validation")
 _VALIDATION_IDS = 700_000
 """Validation samples are numbered from here on, within a project's million; the others take turns from 0 on."""
-_KEPT_MODELS = 12
 T = TypeVar("T")
 
 
@@ -68,6 +67,7 @@ class Project(ABC):
         job_succeeds: How model-testing jobs end.
         timeline: Set by the `Studio` the project is put into.
         fresh_media: Whether signed URLs differ from reply to reply, as the real ones do.
+        kept_models: Of how many trained variants the samples are kept once they were made.
     """
 
     def __init__(
@@ -93,6 +93,7 @@ class Project(ABC):
         self.api: Api = api
         self.job_succeeds = True
         self.fresh_media = True
+        self.kept_models = 12
         self.timeline = timeline or Timeline()
 
     def impulse(self, impulse_id: int | None) -> Impulse | None:
@@ -319,7 +320,7 @@ class GeneratedProject(Project):
         key = (impulse.id, variant.name, category, model, revision.training, trained, revision.shift, revision.renamings, self.api)
         kept = self._rendered.setdefault(key, {})
         self._rendered.move_to_end(key)
-        while len(self._rendered) > _KEPT_MODELS:
+        while len(self._rendered) > self.kept_models:
             self._rendered.popitem(last=False)
 
         def rendered(number: int) -> Record:

@@ -12,7 +12,7 @@ import struct
 import zlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import msgspec
@@ -41,7 +41,7 @@ _ROUTES = {
     "regenerate-summary": ("POST", _PROJECT + r"/impulse/{impulse:\d+}/regenerate-model-testing-summary"),
     "job-status": ("GET", _PROJECT + r"/jobs/{job:\d+}/status"),
 }
-_BLANKS = b" " * 2**16
+_BLANKS, _ZIPPED_BLANKS = b" " * 2**16, b" " * 2**20  # of what is zipped a piece on the wire is a thousandth
 _SMALLEST_ZIPPED = 1000  # bytes; below it gzip costs more than it saves
 
 
@@ -251,20 +251,27 @@ async def _stream(request: web.Request, size: int | None, *, zipped: bool) -> we
     """Send so many blanks, or blanks without end, until the client has gone."""
     response = web.StreamResponse()
     response.content_type = "application/json"
-    opening, piece = b"", _BLANKS
+    opening, piece, blanks = b"", _BLANKS, _BLANKS
     if zipped:
         response.headers["Content-Encoding"] = "gzip"
-        packer = zlib.compressobj(wbits=31)
-        opening, piece = (packer.compress(_BLANKS) + packer.flush(zlib.Z_FULL_FLUSH) for _ in range(2))  # the first with gzip's header
+        (opening, piece), blanks = _zipped_blanks(), _ZIPPED_BLANKS
     await response.prepare(request)
-    left = math.inf if size is None else size - len(_BLANKS) * zipped
+    left = math.inf if size is None else size - len(blanks) * zipped
     with contextlib.suppress(ConnectionError):  # the client has had enough
         await response.write(opening)
         while left > 0:
             await response.write(piece if zipped or left >= len(piece) else piece[: int(left)])
-            left -= len(_BLANKS)
+            left -= len(blanks)
         await response.write_eof()
     return response
+
+
+@cache
+def _zipped_blanks() -> tuple[bytes, bytes]:
+    """Blanks as gzip has them: the first piece, with its header, and any other one."""
+    packer = zlib.compressobj(wbits=31)
+    first, other = (packer.compress(_ZIPPED_BLANKS) + packer.flush(zlib.Z_FULL_FLUSH) for _ in range(2))
+    return first, other
 
 
 def _reset(request: web.Request) -> None:

@@ -33,9 +33,13 @@ class Place:
     def __init__(self, store: Store, *rules: Rule, mine: bool = True) -> None:
         self.board, self.now, self.owns = Board(), 1000.0, mine
         self.targets, self.known = {ID: TARGET}, True
-        self.judge = Judge(store, self.board, lambda: self, lambda: None, lambda: self.now)
+        self.woken = 0
+        self.judge = Judge(store, self.board, lambda: self, self.wake, lambda: self.now)
         self.store = store
         self.judge.configure(rules or (LOW,), ["hook"])
+
+    def wake(self) -> None:
+        self.woken += 1
 
     def subjects(self) -> list[str]:
         return list(self.targets)
@@ -97,6 +101,15 @@ async def test_what_comes_back_is_judged_anew(store: Store, what: str) -> None:
 
     assert Phase.FIRING is place.phase
     assert ["firing", "resolved", "firing"] == await place.told()
+
+
+async def test_a_quiet_pull_wakes_no_receiver(store: Store) -> None:
+    """Receivers look into their queues when an alert begins or ends, not at every pull of every target."""
+    place = Place(store)
+    for snapshot, woken in ((GOOD, 0), (GOOD, 0), (BAD, 1), (BAD, 1), (GOOD, 2), (GOOD, 2)):
+        place.now += 60.0
+        await place.pulled(snapshot)
+        assert woken == place.woken
 
 
 @pytest.mark.parametrize("how", ["pull", "tick"])

@@ -50,11 +50,18 @@ EVERY = 60.0
 """Seconds of a round."""
 WELL_FOR = 2
 """Rounds for which a project must have been well, before a pull's interval, to count as healthy: a Retry-After lasts as long as one."""
+REMEMBERED = 3700.0
+"""Seconds after which it does not matter any more from what a project suffered: longer than any pull takes."""
+RETENTION = 7200.0
+"""Seconds for which runs are kept: the store's size, too, is to settle."""
+PIECE = 2**22
+"""Bytes of a file that are searched at once."""
 SETTLED = 50
 """Rounds after which memory and descriptors are to stay as they are."""
 RECOVERY = 20
 """Rounds within which every target is to be pulled again once all are well: a key that hung waits for its turn, and for its Retry-After."""
 IN_FLIGHT, PER_KEY = 4, 2
+SLICES = ("metadata.site",)
 LATENCY = 0.05
 """Seconds each request takes."""
 
@@ -71,6 +78,7 @@ def fleet(number: int, samples: int) -> list[GeneratedProject]:
         found.append(build(1000 + place, name, sizes={"testing": size}, impulses=tuple(impulses), seed=seed))
     for project in found:
         project.fresh_media = False  # else the simulator is most of the work
+        project.kept_models = len(project.impulses) * len(project.impulses[0].variants)  # else it is most of the memory, too
     return found
 
 
@@ -111,6 +119,15 @@ class Report:
     most_in_flight: int = 0
     most_per_key: int = 0
     usage: dict[int, tuple[float, int, int, int, int]] = field(default_factory=dict)
+
+    def line(self, number: int, before: Counter[str]) -> str:
+        """A round in a line, and the pulls since another one."""
+        mb, fds, tasks, threads, objects = self.usage[number]
+        share = self.on_time / self.healthy if self.healthy else math.nan
+        return (
+            f"round {number}: {mb:.0f} MB, {fds} descriptors, {tasks} tasks, {threads} threads, {objects} objects; "
+            f"{share:.2%} of {self.healthy} on time; {self.compared} compared; {len(self.problems)} problems; {dict(self.pulls - before)}"
+        )
 
     def __str__(self) -> str:
         share, steady = (
@@ -210,6 +227,12 @@ class Fleet:
         sick = self.sick.pop(number)
         sickness.heal(self.studio, sick)
         self._spans[number].append((self._since.pop(number), self.clock.time(), sick.name))
+        self._cut_back(self.studio.generated(number))
+
+    def _cut_back(self, project: GeneratedProject) -> None:
+        """Take out the oldest samples of a test set that has grown: after a thousand rounds it would be another trial."""
+        if (more := project.size() - project.sizes["testing"]) > 0 and (ground := project.ground()) is not None:
+            project.remove(*[sample.id for sample in ground.samples[:more]])
 
     def next_round(self, storm: bool) -> None:
         """Some get well, as many others fall sick, some change their results or their model; in a storm all that are sick change."""
@@ -264,7 +287,7 @@ class Fleet:
         return sorted(target for target in targets if not self.ends[target] or self.ends[target][-1] < since)
 
     def judge_time(self, fires: dict[str, list[float]], until: float) -> None:
-        """Count the intervals of healthy targets, and those in which a pull ended."""
+        """Count the intervals of healthy targets, and those in which a pull ended; what no later interval depends on is forgotten."""
         for target, times in fires.items():
             number = int(target.split("-")[0])
             ends = deque(self.ends[target])
@@ -278,6 +301,9 @@ class Fleet:
                 self.report.on_time += in_time
                 self.report.steady += number in self.steady
                 self.report.steady_on_time += in_time and number in self.steady
+            self.ends[target] = [end for end in self.ends[target] if end >= until - 2 * EVERY]
+        for number, spans in self._spans.items():
+            self._spans[number] = [span for span in spans if span[1] >= until - REMEMBERED]
 
 
 @contextmanager
@@ -343,7 +369,9 @@ class Outputs:
         (folder / "web.yml").write_text(yaml.safe_dump({"basic_auth_users": {"reader": secrets["basic auth hash"]}}), encoding="utf-8")
         entries = []
         for place, project in enumerate(studio.projects.values()):
-            entry: dict[str, Any] = {"id": project.id, "slices": ["metadata.site"]}
+            entry: dict[str, Any] = {"id": project.id}
+            if place % 2:  # without them figures are computed only where something changed
+                entry["slices"] = list(SLICES)
             if place % 2:
                 (folder / f"key-{project.id}").write_text(f"{project.api_key}\n", encoding="utf-8")
                 entry["api_key_file"] = f"key-{project.id}"
@@ -359,6 +387,7 @@ class Outputs:
                 "requests_in_flight_per_key": PER_KEY,
             },
             "schedule": {"every": f"{EVERY:.0f}s"},
+            "retention": f"{RETENTION:.0f}s",
             "http": {"listen": "127.0.0.1:0", "web_config_file": "web.yml", "admin_token_file": "admin token"},
             "projects": entries,
             "notify": [
@@ -377,7 +406,7 @@ class Outputs:
 
     async def leaks(self, app: App, target: str) -> list[str]:
         """Which secrets are in what the service shows, logs, keeps or tells, and where."""
-        said: dict[str, bytes] = {"what receivers were told": bytes(self.told), "the log": await asyncio.to_thread(self.log.read_bytes)}
+        said: dict[str, bytes] = {"what receivers were told": bytes(self.told)}
         paths = ("/", "/metrics", "/-/ready", f"/targets/{target}", "/nowhere")
         api = ("targets", "alerts", f"targets/{target}", f"targets/{target}/runs")
         authorization = {"Authorization": "Basic " + base64.b64encode(f"reader:{self.password}".encode()).decode()}
@@ -387,16 +416,24 @@ class Outputs:
                     said[path] = await response.read()
                     if response.status in (401, 403):
                         raise AssertionError(f"{path}: {response.status}")
-        for file in self.folder.glob("*.db*"):
-            said[f"the store ({file.name})"] = await asyncio.to_thread(file.read_bytes)
         self.told.clear()
-        return [
-            f"{name} is in {where}"
-            for where, text in said.items()
-            for name, secret in self.secrets.items()
-            for written in {secret.encode(), base64.b64encode(secret.encode())}
-            if written in text
-        ]
+        found = [f"{name} is in {where}" for where, text in said.items() for name in self._in(text)]
+        for where, file in {"the log": self.log, **{f"the store ({file.name})": file for file in self.folder.glob("*.db*")}}.items():
+            found += [f"{name} is in {where}" for name in await asyncio.to_thread(self._in_file, file)]
+        return found
+
+    def _in(self, text: bytes) -> set[str]:
+        """Which secrets are in a text."""
+        return {name for name, secret in self.secrets.items() if secret.encode() in text or base64.b64encode(secret.encode()) in text}
+
+    def _in_file(self, file: Path) -> set[str]:
+        """Which secrets are in a file: piece by piece, else the memory that is measured would be that of this search."""
+        found, end = set(), b""
+        with file.open("rb") as stream:
+            while piece := stream.read(PIECE):
+                found |= self._in(end + piece)
+                end = piece[-1000:]
+        return found
 
 
 @asynccontextmanager
@@ -404,7 +441,7 @@ async def service(of: Fleet, folder: Path) -> AsyncIterator[tuple[App, Outputs]]
     """The service that watches the fleet, with everything it says on record at debug level."""
     outputs = Outputs(folder, of.studio)
     async with AsyncExitStack() as stack:
-        stream = stack.enter_context(outputs.log.open("w", encoding="utf-8"))
+        stream = stack.enter_context(outputs.log.open("a", encoding="utf-8"))
         logs.configure("debug", "json", stream)
         receivers = web.Application()
         receivers.router.add_post("/{path:.*}", outputs.take)
@@ -465,7 +502,7 @@ async def trial(
     rounds: int,
     *,
     number: int = 60,
-    samples: int = 40,
+    samples: int = 24,
     share: float = 0.6,
     storm: int = 0,
     only: tuple[str, ...] = (),
@@ -479,7 +516,7 @@ async def trial(
     with watched(of):
         async with service(of, folder) as (app, outputs):
             await asyncio.sleep(3 * EVERY)
-            since, targets, told = clock.time(), set(app._roster.watches), 0
+            judged, targets, told, counted = clock.time(), set(app._roster.watches), 0, Counter[str]()
             for each in range(1, rounds + 1):
                 of.next_round(storm=bool(storm) and each % storm == 0)
                 await asyncio.sleep(EVERY)
@@ -487,12 +524,12 @@ async def trial(
                 if each % look == 0:
                     of.report.usage[each] = usage()
                     of.report.problems += await outputs.leaks(app, of.rng.choice(sorted(targets)))
-                    print(f"round {each}: {dict(of.report.pulls)}, {len(of.report.problems)} problems", file=sys.stderr, flush=True)
-                    print("\n".join(of.report.problems[told:]), file=sys.stderr, flush=True)
-                    told = len(of.report.problems)
-                    await asyncio.to_thread(outputs.log.write_bytes, b"")  # what was searched
-            until = clock.time()
-            of.judge_time(fires(app, since, until), until)
+                    await asyncio.to_thread(os.truncate, outputs.log, 0)  # what was searched
+                    of.judge_time(fires(app, judged, clock.time()), clock.time())
+                    judged = clock.time() - EVERY
+                    print("\n".join([of.report.line(each, counted), *of.report.problems[told:]]), file=sys.stderr, flush=True)
+                    told, counted = len(of.report.problems), of.report.pulls.copy()
+            of.judge_time(fires(app, judged, clock.time()), clock.time())
             of.all_well()
             healed = clock.time()
             while (late := of.not_pulled(targets, healed)) and of.report.recovered < RECOVERY:
@@ -518,6 +555,7 @@ def main() -> int:
     parser.add_argument("--projects", type=int, default=60)
     parser.add_argument("--storm", type=int, default=0, help="every so many rounds all sick projects change at once")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="a sickness; may be given several times")
+    parser.add_argument("--threads", action="store_true", help="leave to threads what the service does in threads: takes twice as long")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, contextlib.suppress(KeyboardInterrupt):
@@ -530,7 +568,8 @@ def main() -> int:
                 storm=arguments.storm,
                 only=tuple(arguments.only),
                 seed=arguments.seed,
-            )
+            ),
+            threads=arguments.threads,
         )
         print(report)
         return int(bool(report.problems))

@@ -49,15 +49,15 @@ def _own(project: Project) -> dict[str, list[tuple[Action, str | None, int, int 
         "key-in-refusal": [(Refuse(f"the key {key} may not\r\n do this"), PAGE, 0, None)],
         "key-in-status": [(Status(500, f"key={key} " * 500), PAGE, 0, None)],
         "key-in-html": [(Body(f"<html>{key}</html>".encode(), f"text/{key}"), None, 0, None)],
-        "swap-in-small-pages": [(_page_of(20), PAGE, 0, None), (FAULTS["swap"].make(), PAGE, 1, 1)],
-        "growing-in-small-pages": [(_page_of(20), PAGE, 0, None), (FAULTS["growing-while-paging"].make(), PAGE, 0, 6)],
+        "swap-in-small-pages": [(_page_of(7), PAGE, 0, None), (FAULTS["swap"].make(), PAGE, 1, 1)],
+        "growing-in-small-pages": [(_page_of(7), PAGE, 0, None), (FAULTS["growing-while-paging"].make(), PAGE, 0, 6)],
         "one-in-three-reset": [(Reset(), PAGE, number, 1) for number in range(0, 60, 3)],
         "one-in-two-truncated": [(Truncate(0.9), None, number, 1) for number in range(0, 60, 2)],
         "hangs": [(Delay(100_000.0), None, 0, None)],
         "slower-than-the-timeout": [(Delay(70.0), PAGE, 0, None)],
         "list-instead-of-page": [(Edit(lambda page: [page]), PAGE, 0, None)],
         "not-found": [(Status(404), None, 0, None)],
-        "all-side-types-in-small-pages": [(_page_of(20), PAGE, 0, None), (edits.side_types(), PAGE, 0, None)],
+        "all-side-types-in-small-pages": [(_page_of(7), PAGE, 0, None), (edits.side_types(), PAGE, 0, None)],
     }
 
 

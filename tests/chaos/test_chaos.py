@@ -63,7 +63,7 @@ def test_a_wrong_figure_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("monitor.logs.Secrets.mask", lambda self, text: text)
     report = warp.run(lambda clock: fleet.trial(clock, tmp_path, 1, number=3, only=("key-in-refusal",)))
 
-    assert any("samples 40.03" in problem for problem in report.problems)
+    assert any("samples 24.02" in problem for problem in report.problems)
     assert any("key of" in problem and "is in the log" in problem for problem in report.problems)
 
 

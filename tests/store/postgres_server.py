@@ -106,7 +106,7 @@ async def pooling(server: Server, program: Callable[[str], str], settings: Seque
             *as_user, binary, "-q", str(folder / "pgbouncer.ini"), cwd="/", stderr=subprocess.DEVNULL
         )
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(120):
                 while not (folder / ".s.PGSQL.6432").exists():
                     await asyncio.sleep(0.02)
             yield f"{folder}&port=6432"
