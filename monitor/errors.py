@@ -20,7 +20,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from monitor.logs import secrets
-from monitor.names import brief
+from monitor.text import brief
 
 LONGEST_QUOTE, LONGEST_ERROR = 200, 600
 """Characters of another program's text that an error quotes, and of an error as a whole."""

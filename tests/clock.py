@@ -28,7 +28,8 @@ import aiohttp.connector
 import aiosqlite.core
 import apscheduler.schedulers.base
 
-from monitor import retry_after, scheduler
+from monitor.engine import local as scheduler
+from monitor.net import retry_after
 
 T = TypeVar("T")
 
@@ -140,7 +141,7 @@ def _computes(function: Any) -> bool:
     while isinstance(function, partial):  # as `asyncio.to_thread` makes it: of a context's `run`
         function = function.args[0] if function.func.__name__ == "run" else function.func
     module = getattr(function, "__module__", None) or ""
-    waits = module.startswith("monitor.alerts.notify") or getattr(function, "__qualname__", "") == "Store._prepare"
+    waits = module.startswith("monitor.notify") or getattr(function, "__qualname__", "") == "Store._prepare"
     return module.startswith("monitor.") and not waits
 
 

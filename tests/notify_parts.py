@@ -18,8 +18,8 @@ import aiohttp
 from aiohttp import web
 from pydantic import SecretStr
 
-from monitor.alerts.notify import Outcome, Pace, Receiver
 from monitor.alerts.states import Transition, dump
+from monitor.notify import Outcome, Pace, Receiver
 from monitor.store import Message, Store
 from tests.waiting import until
 

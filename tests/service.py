@@ -11,7 +11,7 @@ import aiohttp
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from monitor.app import App
+from monitor.service.app import App
 from monitor.simulator import Studio
 from tests.waiting import PATIENCE, until
 

@@ -19,12 +19,13 @@ import yaml
 from service import TOKEN, Service
 from structlog.testing import capture_logs
 
-from monitor import app as module
-from monitor import caretaker, logs
-from monitor.app import App
+from monitor import logs
 from monitor.config import ConfigError
+from monitor.engine.sharding import Shard
 from monitor.errors import PullState
-from monitor.sharding import Shard
+from monitor.service import app as module
+from monitor.service import store_upkeep as caretaker
+from monitor.service.app import App
 from monitor.simulator import Studio, projects, serve
 from monitor.simulator.faults import Delay, Refuse, Status
 from monitor.store import Store
@@ -275,7 +276,7 @@ async def test_rotated_key_file(service: Service, tmp_path: Path) -> None:
 
 async def test_bug_of_ours_is_invalid_and_stops_nothing(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """An unexpected error in one target's figures shows as `invalid`; the others go on."""
-    from monitor import pipeline
+    from monitor.pipeline import run as pipeline
 
     true_evaluate = pipeline.evaluate
 
@@ -325,7 +326,7 @@ async def test_invalid_configuration_starts_nothing(service: Service) -> None:
 
 async def test_quiet_target_costs_no_computing(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """A result set that did not change is not evaluated again, and is no change."""
-    from monitor import pipeline
+    from monitor.pipeline import run as pipeline
 
     evaluated = []
     true_evaluate = pipeline.evaluate

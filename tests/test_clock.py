@@ -11,8 +11,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from monitor import retry_after
-from monitor.alerts.notify import Dispatcher
+from monitor.net import retry_after
+from monitor.notify import Dispatcher
 from monitor.simulator import Studio, projects, serve
 from monitor.store import Store
 from tests.clock import START, Clock

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from service import Service
 
-from monitor import caretaker
 from monitor.errors import PullState
-from monitor.history import baseline_statuses
-from monitor.memory import pin, unpin
+from monitor.pipeline.record import pin, unpin
+from monitor.service import store_upkeep as caretaker
 from monitor.simulator import Studio, projects, serve
 from monitor.simulator.faults import Delay, Status
 from monitor.store import Run, Store
+from monitor.views.history import baseline_statuses
 from tests.clock import Clock
 
 pytestmark = pytest.mark.usefixtures("clock")
@@ -332,7 +332,7 @@ async def test_drift_is_exported_and_goes_on_after_a_restart(service: Service) -
 
 async def test_no_verdict_twice_on_the_same_result_set(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """An unchanged result set is not compared again: no p-value is taken anew."""
-    from monitor import memory
+    from monitor.pipeline import record as memory
 
     compared = []
     true_compare = memory.compare
@@ -413,7 +413,7 @@ async def test_damaged_baseline(service: Service) -> None:
 
 async def test_bug_in_the_comparison_costs_only_the_comparison(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """An unexpected error while comparing is said, and neither the figures nor the record are lost."""
-    from monitor import memory
+    from monitor.pipeline import record as memory
 
     def broken(*arguments):
         raise ZeroDivisionError

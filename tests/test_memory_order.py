@@ -12,13 +12,13 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from monitor import memory
 from monitor.config import BaselineConfig
 from monitor.errors import PullState
-from monitor.evaluate import EvaluationSettings, evaluate
-from monitor.memory import Found, Memory, Policy
+from monitor.figures import EvaluationSettings, evaluate
+from monitor.live.snapshots import Snapshot
+from monitor.pipeline import record as memory
+from monitor.pipeline.record import Found, Memory, Policy
 from monitor.results import UNSCORED, Block, BlockKind, Coded, ResultSet
-from monitor.snapshots import Snapshot
 from monitor.store import Store, StoreUnavailable, Transaction
 from monitor.store.engine import parse
 from monitor.targets import Target, TargetKey

@@ -7,9 +7,9 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.names import LONGEST_NAME, shown
 from monitor.simulator import Studio, projects, serve
 from monitor.simulator.kinds import Classification
+from monitor.text import LONGEST_NAME, shown
 from tests.service import Service
 
 LONG = "n" * 100_000

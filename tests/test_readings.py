@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from monitor.readings import block_as_now, carried_over, same_content, without_repeats
+from monitor.compare.carry_over import block_as_now, carried_over, same_content, without_repeats
 from monitor.results import UNSCORED, Block, BlockKind, Boxes, Coded, Confidences, FomoCounts, Points, ResultSet
 
 CLASSES = ("idle", "wave")

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 from service import Service
 
-from monitor import app as app_module
-from monitor import logs, refresh
+from monitor import logs
+from monitor.cli.once import pull_once
 from monitor.config import load
 from monitor.errors import PullState
-from monitor.once import pull_once
+from monitor.service import app as app_module
 from monitor.simulator import Studio, projects, serve
+from monitor.studio import model_testing as refresh
 
 pytestmark = pytest.mark.usefixtures("clock")
 

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor import scheduler as module
 from monitor.config import Schedule
-from monitor.scheduler import CRON_SPREAD, Grid, Scheduler, first_delay, trigger
+from monitor.engine import local as module
+from monitor.engine.local import CRON_SPREAD, Grid, Scheduler, first_delay, trigger
 from monitor.targets import TargetKey
 from tests.clock import START, Clock
 from tests.waiting import until

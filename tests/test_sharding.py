@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from monitor.sharding import WHOLE, Shard, jump, stable_hash
+from monitor.engine.sharding import WHOLE, Shard, jump, stable_hash
 from monitor.targets import TargetKey
 
 pytestmark = pytest.mark.usefixtures("clock")
@@ -104,7 +104,7 @@ def test_golden_owners() -> None:
 def test_same_in_every_process() -> None:
     """Another process with another hash seed finds the same owners."""
     script = (
-        "import json;from monitor.sharding import Shard;from monitor.targets import TargetKey;"
+        "import json;from monitor.engine.sharding import Shard;from monitor.targets import TargetKey;"
         "print([i for i in range(100) if Shard(2, 7).owns(TargetKey(i, 1, 'int8', 'testing'))])"
     )
     expected = [number for number in range(100) if Shard(2, 7).owns(TargetKey(number, 1, "int8", "testing"))]

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from monitor import wording
+from monitor.alerts import wording
 from monitor.alerts.rules import Above, AnomalyDrift, Below, Drop, KeyExpiring, PullFailing, ResultsVanished, Rise, Rule, Subject
 from monitor.alerts.verdicts import Answer, Verdict
+from monitor.compare.change import LABELS, MAP, THRESHOLDS, Change
+from monitor.compare.drift import Drift
+from monitor.compare.martingale import ALARM
 from monitor.errors import PullState
-from monitor.evaluate.change import LABELS, MAP, THRESHOLDS, Change
-from monitor.evaluate.drift import Drift
-from monitor.evaluate.figures import Interval
-from monitor.evaluate.martingale import ALARM
+from monitor.figures.evaluation import Interval
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from monitor.evaluate.change import ACCURACY, MAP, MEAN_F1
+from monitor.compare.change import ACCURACY, MAP, MEAN_F1
 from monitor.targets import Target
 
 DAY = 86_400.0

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from monitor.alerts.rules import BOUNDED, TESTED, Above, AnomalyDrift, Below, Drop, Rise, Rule
-from monitor.evaluate.change import MAP, Change
-from monitor.evaluate.comparison import BaselineFigures, Comparison
-from monitor.evaluate.drift import Drift
-from monitor.evaluate.figures import Evaluation, Interval
-from monitor.evaluate.headline import Headline, headlines
-from monitor.evaluate.martingale import ALARM
+from monitor.compare.change import MAP, Change
+from monitor.compare.comparison import BaselineFigures, Comparison
+from monitor.compare.drift import Drift
+from monitor.compare.martingale import ALARM
+from monitor.figures.evaluation import Evaluation, Interval
+from monitor.figures.headline import Headline, headlines
 
 SMALLEST_RECOVERY = 0.005
 """How far back inside a figure must be to resolve, unless the rule says so or its own noise is larger."""

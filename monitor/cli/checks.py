@@ -19,7 +19,7 @@ def apprise_problems(loaded: Loaded) -> Iterator[Problem]:
     for index, entry in enumerate(loaded.config.notify):
         if entry.apprise is None:
             continue
-        from monitor.alerts.notify.apprise import UNKNOWN, usable
+        from monitor.notify.apprise import UNKNOWN, usable
 
         place = entry.to.address
         key, prefix = ("url_file", "names a file whose URL ") if isinstance(place, Path) else ("url", "")
@@ -72,9 +72,9 @@ async def check_store(loaded: Loaded) -> bool:
 
 async def check_receivers(loaded: Loaded) -> bool:
     """Ask each receiver's host without telling it anything, print a line each, answer whether all that can be asked answer."""
-    from monitor.alerts.notify import Receiver, receivers_of, trial
-    from monitor.alerts.notify.errors import NotifyError
-    from monitor.alerts.notify.http import new_session
+    from monitor.notify import Receiver, receivers_of, trial
+    from monitor.notify.errors import NotifyError
+    from monitor.notify.http import new_session
 
     async def line(receiver: Receiver) -> tuple[bool, str]:
         try:

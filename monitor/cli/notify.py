@@ -15,7 +15,7 @@ from monitor import logs
 from monitor.cli.common import config_option, load_config, run_loop, version_option
 
 if TYPE_CHECKING:
-    from monitor.alerts.notify import Receiver
+    from monitor.notify import Receiver
 
 
 @click.group()
@@ -30,7 +30,7 @@ def notify() -> None:
 @version_option
 def send_test(config: Path, receiver: str | None) -> None:
     """Send a test message to RECEIVER, or to each of them, and say what came of it. Needs no running service, and no store."""
-    from monitor.alerts.notify import receivers_of
+    from monitor.notify import receivers_of
 
     logs.configure("error")
     known = {each.name: each for each in receivers_of(load_config(config).config)}
@@ -46,9 +46,9 @@ def send_test(config: Path, receiver: str | None) -> None:
 
 
 async def _send(receivers: list[Receiver]) -> int:
-    from monitor.alerts.notify import trial
-    from monitor.alerts.notify.errors import NotifyError
-    from monitor.alerts.notify.http import new_session
+    from monitor.notify import trial
+    from monitor.notify.errors import NotifyError
+    from monitor.notify.http import new_session
 
     async def line(receiver: Receiver) -> tuple[bool, str]:
         try:

@@ -16,7 +16,7 @@ from monitor.cli.common import config_option, load_config, print_table, version_
 @version_option
 def rules(config: Path) -> None:
     """Print the configured alerts as a Prometheus rule file, for those who prefer Prometheus to judge."""
-    from monitor.alerts.export import rule_file
+    from monitor.alerts.rule_file import rule_file
 
     logs.configure("error")
     loaded = load_config(config).config

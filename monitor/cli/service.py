@@ -33,7 +33,7 @@ DEMO_INTERVAL = "5s"
 @version_option
 def run(config: Path, web_config: Path | None, shard_index: int, shard_total: int, log_level: str, log_format: str) -> None:
     """Run the service: pull on schedule, serve the metrics, raise alerts."""
-    from monitor.sharding import Shard
+    from monitor.engine.sharding import Shard
 
     try:
         shard = Shard(shard_index, shard_total)
@@ -45,7 +45,7 @@ def run(config: Path, web_config: Path | None, shard_index: int, shard_total: in
 
 async def _serve(config: Path, started: Callable[[str], None] = lambda address: None, **options: Any) -> int:
     """The service until SIGTERM or SIGINT; SIGHUP reloads. Exit code 1 where it cannot start."""
-    from monitor.app import App
+    from monitor.service.app import App
     from monitor.store import StoreError
     from monitor.web.connections import raise_files
 

@@ -40,7 +40,7 @@ def history(config: Path, target: str | None, since: float, limit: int, style: s
 
 
 async def _history(store: Store, target: str | None, since: float, limit: int, style: str) -> int:
-    from monitor import history
+    from monitor.views import history
 
     known = await store.target_ids()
     if target is not None and target not in known:
@@ -74,7 +74,7 @@ def show(config: Path, target: str | None, style: str) -> None:
 
 
 async def _show_baselines(store: Store, target: str | None, style: str) -> int:
-    from monitor import history
+    from monitor.views import history
 
     statuses = await history.baseline_statuses(store, target)
     if style == "json":
@@ -99,9 +99,9 @@ def pin(config: Path, target: str, number: int | None) -> None:
 
 
 async def _pin(store: Store, target: str, number: int | None) -> int:
-    from monitor.history import wanted_run
-    from monitor.memory import pin
-    from monitor.report import when
+    from monitor.pipeline.record import pin
+    from monitor.views.history import wanted_run
+    from monitor.views.report import when
 
     try:
         run = await wanted_run(store, target, number)
@@ -124,7 +124,7 @@ def clear(config: Path, target: str) -> None:
 
 
 async def _clear(store: Store, target: str) -> int:
-    from monitor.memory import unpin
+    from monitor.pipeline.record import unpin
 
     if not await unpin(store, target):
         click.echo(f"target {target} has no pinned baseline", err=True)
@@ -144,8 +144,8 @@ def alerts(config: Path, style: str) -> None:
 
 
 async def _alerts(store: Store, style: str) -> int:
-    from monitor import history
-    from monitor.judge import stored
+    from monitor.pipeline.alerting import stored
+    from monitor.views import history
 
     states = await stored(store)
     if style == "json":

@@ -54,10 +54,10 @@ async def _check_online(loaded: Loaded) -> bool:
 
 async def _check_keys(loaded: Loaded) -> bool:
     """Ask Studio about each project's key, print a line each, answer whether all work."""
-    from monitor.discovery import discover
+    from monitor.cli.once import Silent
     from monitor.errors import StudioError
-    from monitor.once import Silent
-    from monitor.pipeline import new_client, studio_project
+    from monitor.pipeline.run import new_client, studio_project
+    from monitor.studio.discovery import discover
 
     good = True
     async with new_client(loaded.config, Silent()) as client:
@@ -93,9 +93,9 @@ def pull(config: Path, project_id: int | None, impulse_id: int | None, style: st
 
 
 async def _pull(loaded: Loaded, project_id: int | None, impulse_id: int | None, style: str, store: Store | None = None) -> int:
-    from monitor import report
+    from monitor.cli.once import pull_once
     from monitor.errors import PullState
-    from monitor.once import pull_once
+    from monitor.views import report
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     errors = Console(stderr=True)

@@ -6,10 +6,7 @@
 from monitor.config.alerting import AlertConfig, NotifyConfig
 from monitor.config.filters import FilterConfig, FiltersCombinator, MetadataFilter, NoMetadata
 from monitor.config.loading import Loaded, fingerprint, load
-from monitor.config.problems import ConfigError, Problem
-from monitor.config.schedules import StaleAfter, cron_trigger
-from monitor.config.schema import schema
-from monitor.config.shapes import (
+from monitor.config.models import (
     BaselineConfig,
     Config,
     HttpConfig,
@@ -18,6 +15,9 @@ from monitor.config.shapes import (
     Schedule,
     StudioConfig,
 )
+from monitor.config.problems import ConfigError, Problem
+from monitor.config.schedules import StaleAfter, cron_trigger
+from monitor.config.schema import schema
 from monitor.config.values import Address
 
 __all__ = [

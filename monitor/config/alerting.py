@@ -14,7 +14,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Sec
 from pydantic_core import InitErrorDetails
 
 from monitor.alerts.rules import SMALLEST_RESAMPLED, TESTED, Above, AnomalyDrift, Below, Condition, Drop, Rise, Rule, Severity, built_in
-from monitor.config.shape import Shape, broken
+from monitor.compare.change import ACCURACY
+from monitor.config.base import Shape, broken
 from monitor.config.values import (
     LABEL_NAME,
     CertificateFile,
@@ -26,8 +27,7 @@ from monitor.config.values import (
     parse_duration,
     receiver_url,
 )
-from monitor.evaluate.change import ACCURACY
-from monitor.evaluate.headline import METRICS, Metric
+from monitor.figures.headline import METRICS, Metric
 
 CONDITIONS = ("drop", "rise", "above", "below")
 _NEVER_EMPTY = (*CONDITIONS, "metric", "for", "significance", "recover")

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Discriminator, Field, PlainValidator, Tag, 
 from pydantic_core import InitErrorDetails
 
 from monitor.config.alerting import NotNegative, Number
-from monitor.config.shape import Shape, broken
+from monitor.config.base import Shape, broken
 from monitor.config.values import Count, Text, Unique
 
 _DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})?)?$"

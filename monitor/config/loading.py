@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from monitor.config.alerting import SUBJECT_LABELS
+from monitor.config.base import Shape
 from monitor.config.document import Document, Loc, read
+from monitor.config.models import Config, IncludedFile, ProjectConfig, Schedule, TargetSelection
 from monitor.config.problems import ConfigError, Problem
-from monitor.config.shape import Shape
-from monitor.config.shapes import Config, IncludedFile, ProjectConfig, Schedule, TargetSelection
 from monitor.config.values import Files
 
 S = TypeVar("S", bound=Shape)

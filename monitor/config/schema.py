@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from monitor.config.shapes import Config
+from monitor.config.models import Config
 
 _FROM_ENVIRONMENT = "FromEnvironment"
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from monitor.evaluate.figures import LEFT_OUT as LEFT_OUT_REASONS
+from monitor.figures.evaluation import LEFT_OUT as LEFT_OUT_REASONS
 
 TARGET_LABELS = ("project", "project_id", "impulse", "impulse_id", "variant", "category")
 """What every series of a target carries; the names are Studio's and may change, the ids, variant and category are identity."""

@@ -12,16 +12,16 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
 from monitor.alerts.states import Phase
+from monitor.compare.comparison import Comparison
 from monitor.errors import PullState
-from monitor.evaluate.comparison import Comparison
-from monitor.evaluate.figures import Anomaly, Calibration, Detection, Evaluation, Interval, Quality, Regression
-from monitor.evaluate.headline import headlines
 from monitor.exposition import catalogue as m
 from monitor.exposition.catalogue import Metric, Scope
-from monitor.names import shown
+from monitor.figures.evaluation import Anomaly, Calibration, Detection, Evaluation, Interval, Quality, Regression
+from monitor.figures.headline import headlines
+from monitor.live.snapshots import Board, ProjectStatus, Snapshot
 from monitor.results import Block
-from monitor.snapshots import Board, ProjectStatus, Snapshot
 from monitor.targets import Target
+from monitor.text import shown
 
 Reading = tuple[Metric, float | None, tuple[str, ...]]
 """A metric, its value (None: absent) and the values of its own labels."""

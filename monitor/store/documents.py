@@ -12,12 +12,12 @@ from typing import Any, TypeAlias
 import msgspec
 import numpy as np
 
-from monitor.converting import converter
-from monitor.evaluate.comparison import Comparison
-from monitor.evaluate.drift import Decision, DriftMemory
-from monitor.evaluate.figures import FIGURES_VERSION, Evaluation
-from monitor.evaluate.martingale import MartingaleState
+from monitor.compare.comparison import Comparison
+from monitor.compare.drift import Decision, DriftMemory
+from monitor.compare.martingale import MartingaleState
+from monitor.figures.evaluation import FIGURES_VERSION, Evaluation
 from monitor.results import Block
+from monitor.store.converting import converter
 from monitor.store.envelope import Envelope
 
 Json: TypeAlias = "Mapping[str, Json] | Sequence[Json] | str | int | float | bool | None"

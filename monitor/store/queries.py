@@ -12,10 +12,10 @@ from typing import Any
 import structlog
 from sqlalchemy import Row, Select, func, select
 
+from monitor.compare.comparison import Comparison
+from monitor.compare.drift import DriftMemory
 from monitor.errors import PullState
-from monitor.evaluate.comparison import Comparison
-from monitor.evaluate.drift import DriftMemory
-from monitor.evaluate.figures import Evaluation
+from monitor.figures.evaluation import Evaluation
 from monitor.results import ResultSet
 from monitor.store import documents, schema
 from monitor.store.errors import StoreCorrupt, StoreError, StoreTooNew

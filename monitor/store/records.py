@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from monitor.compare.comparison import Comparison
 from monitor.errors import PullState
-from monitor.evaluate.comparison import Comparison
-from monitor.evaluate.figures import FIGURES_VERSION, Evaluation
+from monitor.figures.evaluation import FIGURES_VERSION, Evaluation
 from monitor.results import FINGERPRINT_VERSION, ResultSet
 from monitor.store.errors import StoreError
 

@@ -18,9 +18,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from monitor.compare.drift import DriftMemory
 from monitor.errors import PullState, quoted
-from monitor.evaluate.drift import DriftMemory
-from monitor.evaluate.figures import Evaluation
+from monitor.figures.evaluation import Evaluation
 from monitor.results import FINGERPRINT_VERSION, ResultSet
 from monitor.store import columns, documents, engine, schema
 from monitor.store.errors import StoreCorrupt, StoreError, StoreRefused, StoreUnavailable, explain

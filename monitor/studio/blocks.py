@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import TypeVar
 
-from monitor.names import shown
 from monitor.results import Block, BlockKind
 from monitor.studio import wire
+from monitor.text import shown
 
 T = TypeVar("T")
 

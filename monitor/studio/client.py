@@ -18,11 +18,11 @@ import msgspec
 import stamina
 
 from monitor.errors import AuthError, InvalidReply, NoResults, NotFound, StudioError, Unreachable, quoted
-from monitor.retry_after import retry_after
+from monitor.net.retry_after import retry_after
+from monitor.net.tls import not_trusted
 from monitor.studio.budget import Budget, Hold, Slot
 from monitor.studio.decoding import MALFORMED, decode
 from monitor.studio.wire import Reply
-from monitor.tls import not_trusted
 
 T = TypeVar("T", bound=Reply)
 

@@ -8,12 +8,12 @@ from typing import TypeVar
 import msgspec
 
 from monitor.errors import InvalidReply, NoResults, StudioError
-from monitor.names import shown
 from monitor.results import Block, BlockKind
 from monitor.studio import wire
 from monitor.studio.budget import Hold
 from monitor.studio.client import LONGEST_CLOSED, Caller, Client
 from monitor.studio.dates import timestamp
+from monitor.text import shown
 
 T = TypeVar("T", bound=wire.Reply)
 

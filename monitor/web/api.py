@@ -21,15 +21,15 @@ from aiohttp.typedefs import Handler
 from monitor.alerts.rules import Subject
 from monitor.alerts.states import AlertState, Phase
 from monitor.config.values import parse_duration
-from monitor.evaluate.headline import headlines
-from monitor.history import BaselineStatus, baselines_as_json, run_as_json, wanted_run
-from monitor.memory import PINNED, pin, unpin
-from monitor.report import comparison_as_json, moment, plain
-from monitor.snapshots import ProjectStatus, Snapshot
+from monitor.figures.headline import headlines
+from monitor.live.snapshots import ProjectStatus, Snapshot
+from monitor.pipeline.record import PINNED, pin, unpin
 from monitor.store import StoreError
 from monitor.targets import Target
-from monitor.troubles import Trouble
-from monitor.web import views
+from monitor.views import status as views
+from monitor.views.history import BaselineStatus, baselines_as_json, run_as_json, wanted_run
+from monitor.views.report import comparison_as_json, moment, plain
+from monitor.views.troubles import Trouble
 from monitor.web.security import takes_bearer
 from monitor.web.service import Service
 

@@ -17,15 +17,17 @@ from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from monitor import __version__, report, wording
+from monitor import __version__
+from monitor.alerts import wording
 from monitor.alerts.states import Phase
-from monitor.evaluate.anomaly import threshold
-from monitor.evaluate.martingale import ALARM
-from monitor.names import shown
-from monitor.snapshots import Snapshot
+from monitor.compare.martingale import ALARM
+from monitor.figures.anomaly import threshold
+from monitor.live.snapshots import Snapshot
 from monitor.store import Run, StoreError
 from monitor.targets import Target
-from monitor.web import charts, views
+from monitor.text import shown
+from monitor.views import charts, report
+from monitor.views import status as views
 from monitor.web.service import Service
 
 RUNS_SHOWN = 50

@@ -12,9 +12,9 @@ from aiohttp import hdrs, web
 from pydantic import SecretStr
 
 from monitor.config import ConfigError
-from monitor.snapshots import Board
+from monitor.live.snapshots import Board
 from monitor.store import Store
-from monitor.troubles import Trouble
+from monitor.views.troubles import Trouble
 
 Render = Callable[[str, str], Awaitable[tuple[bytes, Mapping[str, str]]]]
 

@@ -18,11 +18,11 @@ from typing import Annotated, Any, Literal, NoReturn
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr, ValidationError, ValidationInfo
 
+from monitor.config.base import Shape
 from monitor.config.document import Document, read
 from monitor.config.problems import ConfigError, Problem
-from monitor.config.shape import Shape
 from monitor.config.values import CertificateFile, Files
-from monitor.tls import expiry_text, first_expiry
+from monitor.net.tls import expiry_text, first_expiry
 
 _VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
 _CLIENTS = {

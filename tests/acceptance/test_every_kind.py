@@ -19,7 +19,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from sklearn import metrics
 
-from monitor.app import App
+from monitor.service.app import App
 from monitor.simulator import Ground, Studio, projects, serve
 from monitor.simulator.ground import Window
 from tests.clock import SETTLE, Clock, run

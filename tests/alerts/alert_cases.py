@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from monitor.alerts.rules import Subject
-from monitor.evaluate.change import Change
-from monitor.evaluate.comparison import BaselineFigures, Comparison
-from monitor.evaluate.distances import Distances
-from monitor.evaluate.drift import Drift
-from monitor.evaluate.figures import Anomaly, Detection, Evaluation, Interval, Quality, Regression
+from monitor.compare.change import Change
+from monitor.compare.comparison import BaselineFigures, Comparison
+from monitor.compare.distances import Distances
+from monitor.compare.drift import Drift
+from monitor.figures.evaluation import Anomaly, Detection, Evaluation, Interval, Quality, Regression
 from monitor.results import Block, BlockKind
 from monitor.targets import Target, TargetKey
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from monitor.alerts.export import Watched, rule_file
+from monitor.alerts.rule_file import Watched, rule_file
 from monitor.alerts.rules import Above, AnomalyDrift, Below, Drop, KeyExpiring, PullFailing, Rise, Rule, built_in
 from monitor.exposition.catalogue import METRICS
 

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from alert_cases import TARGET, classifier
 
-from monitor import judge as judge_module
 from monitor.alerts.rules import Below, PullFailing, Rule, Subject
 from monitor.alerts.states import Phase, Pulse, load_transition
-from monitor.caretaker import Caretaker
 from monitor.errors import PullState
-from monitor.judge import Judge, Watched
-from monitor.snapshots import Board, Snapshot
+from monitor.live.snapshots import Board, Snapshot
+from monitor.pipeline import alerting as judge_module
+from monitor.pipeline.alerting import Judge, Watched
+from monitor.service.store_upkeep import Caretaker
 from monitor.store import Store, StoreUnavailable, Transaction
 
 LOW = Rule("AccuracyLow", Below("accuracy", 0.8), recover=0.02)
@@ -213,7 +213,7 @@ async def test_recall_that_fails_is_tried_again(store: Store, monkeypatch: pytes
         def store(self, up: bool) -> None:
             pass
 
-    monkeypatch.setattr("monitor.caretaker.CHECK", 0.01)
+    monkeypatch.setattr("monitor.service.store_upkeep.CHECK", 0.01)
     caretaker = Caretaker(store, Counts(), lambda: 0.0, opened)
     await caretaker.open()
     assert place.phase is None

@@ -10,13 +10,13 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.alerts.notify.alertmanager import as_alert
-from monitor.alerts.notify.apprise import texts
-from monitor.alerts.notify.chat import harmless
 from monitor.alerts.rules import PullFailing, Rule, Subject, built_in
 from monitor.alerts.states import Pulse, Transition, tick
 from monitor.config import load
 from monitor.errors import PullState
+from monitor.notify.alertmanager import as_alert
+from monitor.notify.apprise import texts
+from monitor.notify.chat import harmless
 from monitor.targets import Target, TargetKey
 
 ROOT = Path(__file__).parent.parent.parent

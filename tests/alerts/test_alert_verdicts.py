@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from monitor.alerts.rules import Above, AnomalyDrift, Below, Drop, Rise, Rule, Subject, built_in
 from monitor.alerts.verdicts import Answer, Verdict, judge
-from monitor.evaluate.comparison import Comparison
+from monitor.compare.comparison import Comparison
 
 THOUSANDTHS = st.integers(0, 1000)
 PARTS = st.integers(-60, 60)

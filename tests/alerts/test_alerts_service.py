@@ -16,12 +16,12 @@ import pytest
 from notify_parts import Inbox, Real
 from service import Service
 
-from monitor import judge
 from monitor.alerts.states import AlertState, Phase
-from monitor.app import App
 from monitor.errors import PullState
-from monitor.memory import pin
-from monitor.roster import Roster
+from monitor.live.watchlist import Roster
+from monitor.pipeline import alerting as judge
+from monitor.pipeline.record import pin
+from monitor.service.app import App
 from monitor.simulator import Studio, projects, serve
 from monitor.simulator.faults import Delay, Refuse, Status
 from monitor.store import Store

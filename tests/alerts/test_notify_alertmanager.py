@@ -15,8 +15,8 @@ from notify_parts import DROP, FIRING, HANG, QUICK, Counts, Inbox, drained, numb
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from monitor.alerts.notify import Dispatcher, Receiver
 from monitor.alerts.states import Transition
+from monitor.notify import Dispatcher, Receiver
 from tests.waiting import until
 
 pytestmark = pytest.mark.usefixtures("clock")

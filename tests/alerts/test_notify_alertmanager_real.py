@@ -12,8 +12,8 @@ import pytest
 from notify_parts import Counts, Inbox, Real, drained, numbered, outbox, put, resolved
 from pydantic import SecretStr
 
-from monitor.alerts.notify import Dispatcher, Pace, Receiver
 from monitor.alerts.states import Transition
+from monitor.notify import Dispatcher, Pace, Receiver
 from monitor.store import Store
 from tests.waiting import until
 

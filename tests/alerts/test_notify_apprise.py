@@ -14,7 +14,7 @@ import structlog
 from notify_parts import FIRING, QUICK, Counts, Inbox, drained, outbox, put, resolved
 
 from monitor import logs
-from monitor.alerts.notify import Dispatcher, Receiver
+from monitor.notify import Dispatcher, Receiver
 from tests.waiting import until
 
 # One of Apprise's modules looks whether it is there.
@@ -124,6 +124,6 @@ async def test_nothing_of_the_url_is_logged(tmp_path: Path) -> None:
 
 def test_lazy() -> None:
     """Who has no Apprise receiver does not load the library."""
-    code = "import sys, monitor.alerts.notify; sys.exit('apprise' in sys.modules or 'requests' in sys.modules)"
+    code = "import sys, monitor.notify; sys.exit('apprise' in sys.modules or 'requests' in sys.modules)"
 
     assert 0 == subprocess.run([sys.executable, "-c", code], timeout=240, check=False).returncode

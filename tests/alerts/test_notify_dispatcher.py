@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from notify_parts import DROP, FIRING, HANG, QUICK, Counts, Inbox, Reply, drained, numbered, outbox, put, resolved
 from structlog.testing import capture_logs
 
-from monitor.alerts.notify import Dispatcher, queue_of
-from monitor.sharding import Shard
+from monitor.engine.sharding import Shard
+from monitor.notify import Dispatcher, queue_of
 from monitor.store import Message
 from tests import clock as scheduled
 from tests.clock import SETTLE, Clock

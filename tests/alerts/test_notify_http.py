@@ -12,7 +12,7 @@ from notify_parts import FIRING, QUICK, Counts, Inbox, drained, outbox, put, res
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from monitor.alerts.notify import Dispatcher, Receiver
+from monitor.notify import Dispatcher, Receiver
 from tests.waiting import until
 
 pytestmark = pytest.mark.usefixtures("clock")

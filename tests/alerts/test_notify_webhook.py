@@ -19,7 +19,7 @@ from notify_parts import DROP, FIRING, HANG, QUICK, Counts, Inbox, drained, outb
 from pydantic import SecretStr
 
 from monitor import logs
-from monitor.alerts.notify import Dispatcher, Receiver, address
+from monitor.notify import Dispatcher, Receiver, address
 from tests.clock import START
 from tests.waiting import until
 

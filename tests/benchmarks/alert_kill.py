@@ -27,7 +27,7 @@ import yaml
 from aiohttp import web
 
 from monitor.alerts.states import Phase
-from monitor.judge import stored
+from monitor.pipeline.alerting import stored
 from monitor.simulator import Studio, projects, serve
 from monitor.store import Store
 

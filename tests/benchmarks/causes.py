@@ -30,8 +30,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "evaluate"))
 from sequence_verdicts import alarm
 from sequences import ANOMALY, World, add, classifier, relabel, remove, rename, retrain, tighten, turn_over
 
-from monitor.evaluate.conclusion import Kind, conclude
-from monitor.evaluate.intervals import SMALLEST_SAMPLES
+from monitor.compare.conclusion import Kind, conclude
+from monitor.figures.intervals import SMALLEST_SAMPLES
 
 ACCURACY = 0.9
 SIZES = (0.04, 0.06, 0.1)

@@ -15,8 +15,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "evaluate"))
 
 from strategies import population, simulated
 
-from monitor.evaluate.figures import Interval
-from monitor.evaluate.quality import quality
+from monitor.figures.classification import quality
+from monitor.figures.evaluation import Interval
 
 POPULATIONS = {"balanced": np.full(4, 0.25), "a class at 6 %": np.array([0.06, 0.24, 0.3, 0.4])}
 

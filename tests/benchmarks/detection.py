@@ -59,7 +59,7 @@ def monitor_with_interval(images: int) -> Callable[[], dict[str, float]]:
 
 
 def _monitor(images: int, seed: int | None) -> Callable[[], dict[str, float]]:
-    from monitor.evaluate.detection import detection
+    from monitor.figures.detection import detection
     from monitor.results import Block, BlockKind, Boxes, Coded, ResultSet
 
     truth, found = scene(images)

@@ -24,9 +24,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import kolmogorov
 
-from monitor.evaluate.distances import distances, gate_open, insufficient
-from monitor.evaluate.martingale import ALARM, MartingaleState, advance, start
-from monitor.evaluate.permutation import paired_pvalue, two_sample_pvalue
+from monitor.compare.distances import distances, gate_open, insufficient
+from monitor.compare.martingale import ALARM, MartingaleState, advance, start
+from monitor.compare.permutation import paired_pvalue, two_sample_pvalue
 
 NEW = 20  # samples per look
 LEVEL = 0.01

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from monitor.evaluate.anomaly import anomaly
-from monitor.evaluate.detection import detection
-from monitor.evaluate.quality import quality
-from monitor.evaluate.regression import regression
+from monitor.figures.anomaly import anomaly
+from monitor.figures.classification import quality
+from monitor.figures.detection import detection
+from monitor.figures.regression import regression
 from monitor.results import CORRECT, WRONG, Block, BlockKind, Boxes, Coded, ResultSet, lean
 
 SAMPLES, WINDOWS, CLASSES, BOXES = 5000, 10, 20, 50_000

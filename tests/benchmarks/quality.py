@@ -20,8 +20,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "evaluate"))
 
 from strategies import CLASSIFIER, population, simulated
 
-from monitor.evaluate.calibration import calibration
-from monitor.evaluate.quality import quality
+from monitor.figures.calibration import calibration
+from monitor.figures.classification import quality
 from monitor.results import Confidences, ResultSet
 
 CLASSES = 20

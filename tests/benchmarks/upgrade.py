@@ -29,10 +29,10 @@ from store_sets import TARGET
 
 from monitor.config import BaselineConfig
 from monitor.errors import PullState
-from monitor.evaluate import EvaluationSettings, evaluate
-from monitor.memory import Found, Memory, Policy
+from monitor.figures import EvaluationSettings, evaluate
+from monitor.live.snapshots import Snapshot
+from monitor.pipeline.record import Found, Memory, Policy
 from monitor.results import Block, BlockKind, Coded, Confidences, ResultSet
-from monitor.snapshots import Snapshot
 from monitor.store import Store
 from monitor.store.engine import parse
 from monitor.store.schema import VERSION_TABLE

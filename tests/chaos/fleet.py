@@ -34,13 +34,13 @@ import yaml
 from aiohttp import web
 
 from monitor import logs
-from monitor.app import App
+from monitor.engine.local import Grid
 from monitor.errors import PullState
-from monitor.pipeline import Pipeline, Watch
-from monitor.scheduler import Grid
+from monitor.live.snapshots import Snapshot
+from monitor.pipeline.run import Pipeline, Watch
+from monitor.service.app import App
 from monitor.simulator import Studio, projects, serve
 from monitor.simulator.project import FLOAT32, INT8, GeneratedProject, Impulse
-from monitor.snapshots import Snapshot
 from monitor.studio.client import Client
 from tests.chaos import sickness, truth, warp
 from tests.chaos.sickness import Sick

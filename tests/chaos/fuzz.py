@@ -30,7 +30,7 @@ import yaml
 
 from monitor import config
 from monitor.config import ConfigError
-from monitor.evaluate import EvaluationSettings, evaluate
+from monitor.figures import EvaluationSettings, evaluate
 from monitor.simulator import Studio, projects, replies
 from monitor.studio import wire
 from monitor.studio.columns import ColumnBuilder, SetChanged

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from monitor.evaluate.figures import Evaluation
-from monitor.evaluate.headline import headlines
+from monitor.figures.evaluation import Evaluation
+from monitor.figures.headline import headlines
 from monitor.simulator import Ground
 
 Figures = Mapping[str, float]

@@ -25,14 +25,18 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 import yaml
 
-from monitor import app, caretaker, judge, logs, scheduler
-from monitor.app import App
-from monitor.caretaker import PRUNE
-from monitor.pipeline import Pipeline, Watch
+from monitor import logs
+from monitor.engine import local as scheduler
+from monitor.live.snapshots import Snapshot
+from monitor.pipeline import alerting as judge
+from monitor.pipeline.run import Pipeline, Watch
+from monitor.service import app
+from monitor.service import store_upkeep as caretaker
+from monitor.service.app import App
+from monitor.service.store_upkeep import PRUNE
 from monitor.simulator import Studio, projects, serve
 from monitor.simulator.faults import Status
 from monitor.simulator.project import FLOAT32, INT8, Impulse
-from monitor.snapshots import Snapshot
 from monitor.store import Store, schema
 from tests.chaos import warp
 from tests.chaos.fleet import usage

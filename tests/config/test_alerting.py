@@ -9,11 +9,11 @@ import pytest
 import trustme
 import yaml
 
-from monitor.alerts.export import Watched
-from monitor.alerts.notify import receivers_of
+from monitor.alerts.rule_file import Watched
 from monitor.alerts.rules import Above, AnomalyDrift, Below, Drop, Rise, built_in
 from monitor.config.alerting import Metric
-from monitor.evaluate.headline import METRICS
+from monitor.figures.headline import METRICS
+from monitor.notify import receivers_of
 
 BUILT_IN = {rule.name: rule for rule in built_in()}
 OWN = "alerts:\n  - alert: Own\n    metric: accuracy\n"  # three lines, to go on with four blanks

@@ -15,7 +15,7 @@ from pycocotools.cocoeval import COCOeval
 from sklearn.metrics import f1_score
 from strategies import CLASSIFIER
 
-from monitor.evaluate.change import Change, changes
+from monitor.compare.change import Change, changes
 from monitor.results import (
     CORRECT,
     UNCERTAIN,

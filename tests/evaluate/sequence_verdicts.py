@@ -7,12 +7,12 @@ from sequences import World
 
 from monitor.alerts.rules import Drop, Rule, Subject
 from monitor.alerts.verdicts import Answer, Verdict, judge
-from monitor.evaluate.change import ACCURACY
-from monitor.evaluate.comparison import BaselineFigures, compare
-from monitor.evaluate.drift import Side
-from monitor.evaluate.figures import Evaluation
-from monitor.evaluate.quality import quality
-from monitor.evaluate.regression import regression
+from monitor.compare.change import ACCURACY
+from monitor.compare.comparison import BaselineFigures, compare
+from monitor.compare.drift import Side
+from monitor.figures.classification import quality
+from monitor.figures.evaluation import Evaluation
+from monitor.figures.regression import regression
 from monitor.results import ResultSet
 from monitor.targets import Target, TargetKey
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import precision_recall_fscore_support, roc_auc_score
 
-from monitor.evaluate.anomaly import anomaly
-from monitor.evaluate.figures import Anomaly
+from monitor.figures.anomaly import anomaly
+from monitor.figures.evaluation import Anomaly
 from monitor.results import Block, BlockKind, Coded, ResultSet
 
 KMEANS = Block(7, "anomaly", BlockKind.ANOMALY, "K-means", {"min_anomaly_score": 0.3})

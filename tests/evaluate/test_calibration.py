@@ -12,8 +12,8 @@ from hypothesis import given
 from sklearn.metrics import brier_score_loss, log_loss
 from strategies import CLASSIFIER, confident, result_set
 
-from monitor.evaluate.calibration import calibration
-from monitor.evaluate.figures import Calibration
+from monitor.figures.calibration import calibration
+from monitor.figures.evaluation import Calibration
 from monitor.results import CORRECT, UNSCORED, WRONG, Block, BlockKind, Confidences, ResultSet
 
 

@@ -14,10 +14,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from strategies import CLASSIFIER
 
-from monitor.evaluate.change import CAUSES, Change, ThresholdChange, changes
-from monitor.evaluate.detection import detection
-from monitor.evaluate.quality import quality
-from monitor.evaluate.regression import regression
+from monitor.compare.change import CAUSES, Change, ThresholdChange, changes
+from monitor.figures.classification import quality
+from monitor.figures.detection import detection
+from monitor.figures.regression import regression
 from monitor.results import CORRECT, UNCERTAIN, UNSCORED, WRONG, Block, BlockKind, Confidences, FomoCounts, Points, ResultSet
 
 close = partial(pytest.approx, rel=0, abs=1e-12)

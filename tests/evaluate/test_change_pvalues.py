@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from scipy import stats
 from strategies import population, simulated
 
-from monitor.evaluate import pools
-from monitor.evaluate.change import changes
-from monitor.evaluate.pools import Sums, box_map
-from monitor.evaluate.renaming import in_one_table
-from monitor.evaluate.resampling import RESAMPLINGS, STOP, hypergeometric, mcnemar, subset_test, swap_test
+from monitor.compare import resamplable as pools
+from monitor.compare.change import changes
+from monitor.compare.renaming import in_one_table
+from monitor.compare.resamplable import Sums, box_map
+from monitor.compare.resampling import RESAMPLINGS, STOP, hypergeometric, mcnemar, subset_test, swap_test
 from monitor.results import CORRECT, UNCERTAIN, UNSCORED, WRONG, FloatArray, ResultSet
 
 

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from monitor.evaluate.comparison import BaselineFigures, Comparison, compare
-from monitor.evaluate.drift import DriftMemory, Side
+from monitor.compare.comparison import BaselineFigures, Comparison, compare
+from monitor.compare.drift import DriftMemory, Side
 from monitor.results import CORRECT, WRONG, Block, BlockKind, Coded, ResultSet
 
 CLASSIFIER = Block(3, "keras", BlockKind.CLASSIFICATION, "Classifier", {"min_score": 0.6})

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import CLASSIFIER, result_set
 
-from monitor.evaluate.change import ADDED, LABELS, MODEL, REMOVED, THRESHOLDS, TOTAL, Change
-from monitor.evaluate.conclusion import BELIEVED, Conclusion, Kind, conclude
+from monitor.compare.change import ADDED, LABELS, MODEL, REMOVED, THRESHOLDS, TOTAL, Change
+from monitor.compare.conclusion import BELIEVED, Conclusion, Kind, conclude
 from monitor.results import UNCERTAIN, Confidences, ResultSet
 
 PARTS = (MODEL, LABELS, THRESHOLDS, ADDED, REMOVED)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from monitor.evaluate.coco import MAX_DETECTIONS, ImageBoxes, average_precision, match, mean_average_precision
-from monitor.evaluate.detection import box_matches, detection
+from monitor.figures.coco import MAX_DETECTIONS, ImageBoxes, average_precision, match, mean_average_precision
+from monitor.figures.detection import box_matches, detection
 from monitor.results import Block, BlockKind, Boxes, Coded, ResultSet
 
 CLASSES = ("ant", "bee", "cat", "dog")

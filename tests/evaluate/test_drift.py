@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import ks_2samp, kstest, wasserstein_distance
 
-from monitor.evaluate.distances import Distances, distances, gate_open, insufficient, prediction_drift
-from monitor.evaluate.drift import Drift, DriftMemory, Side, drift, per_sample
-from monitor.evaluate.martingale import ALARM, advance, start
-from monitor.evaluate.permutation import paired_pvalue, two_sample_pvalue
+from monitor.compare.distances import Distances, distances, gate_open, insufficient, prediction_drift
+from monitor.compare.drift import Drift, DriftMemory, Side, drift, per_sample
+from monitor.compare.martingale import ALARM, advance, start
+from monitor.compare.permutation import paired_pvalue, two_sample_pvalue
 from monitor.results import UNCERTAIN, UNSCORED, Block, BlockKind, Coded, ResultSet
 
 KMEANS = Block(7, "anomaly", BlockKind.ANOMALY, "K-means", {"min_anomaly_score": 1.0})

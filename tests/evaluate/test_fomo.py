@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.evaluate.detection import detection
-from monitor.evaluate.figures import Detection
+from monitor.figures.detection import detection
+from monitor.figures.evaluation import Detection
 from monitor.results import Block, BlockKind, Boxes, Coded, FomoCounts, Points, ResultSet
 
 NOTHING = (-1, -1, -1)

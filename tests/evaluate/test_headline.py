@@ -2,8 +2,8 @@
 
 import pytest
 
-from monitor.evaluate.figures import Anomaly, Calibration, Detection, Evaluation, Interval, Quality, Regression, StudioVerdict
-from monitor.evaluate.headline import METRICS, Headline, headlines
+from monitor.figures.evaluation import Anomaly, Calibration, Detection, Evaluation, Interval, Quality, Regression, StudioVerdict
+from monitor.figures.headline import METRICS, Headline, headlines
 from monitor.results import Block, BlockKind
 
 BOUNDS = Interval(0.1, 0.9)

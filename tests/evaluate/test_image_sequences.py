@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from image_sequences import OPERATIONS, causes, gallery
 
-from monitor.evaluate.change import MAP, MEAN_F1, changes
+from monitor.compare.change import MAP, MEAN_F1, changes
 from monitor.results import BlockKind
 
 ROUNDING = 1e-12

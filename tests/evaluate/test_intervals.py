@@ -13,9 +13,9 @@ from scipy.stats import binomtest
 from sklearn.metrics import f1_score
 from strategies import population, simulated
 
-from monitor.evaluate.figures import Interval
-from monitor.evaluate.intervals import bootstrap_mean, mean_f1, share
-from monitor.evaluate.quality import quality
+from monitor.figures.classification import quality
+from monitor.figures.evaluation import Interval
+from monitor.figures.intervals import bootstrap_mean, mean_f1, share
 
 clusters = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)).filter(any), min_size=30, max_size=60)
 """Hits and misses of each sample, at least one window."""

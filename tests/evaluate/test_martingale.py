@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kstest
 
-from monitor.evaluate.martingale import ALARM, JUMPING_RATES, MartingaleState, advance, start
+from monitor.compare.martingale import ALARM, JUMPING_RATES, MartingaleState, advance, start
 
 DAY = np.timedelta64(1, "D")
 TIES = np.array([0.0, 0.5, 1.0])
@@ -162,7 +162,7 @@ def test_bytes_that_are_no_state_are_refused(damaged: bytes | None) -> None:
 
 def test_bytes_of_a_newer_version_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """A state of a newer format is named as such instead of being misread."""
-    monkeypatch.setattr("monitor.evaluate.martingale._VERSION", 2)
+    monkeypatch.setattr("monitor.compare.martingale._VERSION", 2)
     newer = start(np.arange(3), np.zeros(3), 1).to_bytes()
     monkeypatch.undo()
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support, recall_score
 from strategies import CLASSIFIER, classified, population, result_set, simulated
 
-from monitor.evaluate.figures import ClassFigures, Quality
-from monitor.evaluate.quality import quality
+from monitor.figures.classification import quality
+from monitor.figures.evaluation import ClassFigures, Quality
 from monitor.results import CORRECT, UNSCORED, WRONG, Block, BlockKind, ResultSet
 
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
 
-from monitor.evaluate.figures import Regression
-from monitor.evaluate.regression import regression
+from monitor.figures.evaluation import Regression
+from monitor.figures.regression import regression
 from monitor.results import CORRECT, UNSCORED, WRONG, Block, BlockKind, Coded, ResultSet
 
 

@@ -13,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import result_set
 
-from monitor.evaluate import EvaluationSettings, evaluate
-from monitor.evaluate.figures import LEFT_OUT, Evaluation
-from monitor.evaluate.headline import Headline, headlines
+from monitor.alerts.wording import LEFT_OUT as WORDS
+from monitor.figures import EvaluationSettings, evaluate
+from monitor.figures.evaluation import LEFT_OUT, Evaluation
+from monitor.figures.headline import Headline, headlines
 from monitor.results import CORRECT, UNSCORED, WRONG, Block, BlockKind, Boxes, FomoCounts, Points, ResultSet
 from monitor.store.documents import dump_evaluation, load_evaluation
 from monitor.studio import wire
 from monitor.studio.columns import ColumnBuilder
-from monitor.wording import LEFT_OUT as WORDS
 
 SETTINGS = EvaluationSettings()
 ELSEWHERE = sorted(set(BlockKind) - {BlockKind.CLASSIFICATION, BlockKind.REGRESSION})

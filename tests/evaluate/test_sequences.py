@@ -15,8 +15,8 @@ from sequence_verdicts import RULE, SUBJECT, verdict
 from sequences import OPERATIONS, World, classifier, regression, relabel_and_learn
 
 from monitor.alerts import explain
-from monitor.evaluate.change import ACCURACY, CAUSES, Change, changes
-from monitor.evaluate.conclusion import Kind, conclude
+from monitor.compare.change import ACCURACY, CAUSES, Change, changes
+from monitor.compare.conclusion import Kind, conclude
 
 Make = Callable[[np.random.Generator], World]
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import classified, names, result_set
 
-from monitor.evaluate.figures import Slice
-from monitor.evaluate.slices import slices
+from monitor.figures.evaluation import Slice
+from monitor.figures.slices import slices
 from monitor.results import CORRECT, UNSCORED, WRONG, Block, BlockKind, Coded, ResultSet
 
 SIX = result_set(

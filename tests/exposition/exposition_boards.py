@@ -6,12 +6,13 @@ from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.exposition import generate_latest
 
 from monitor.alerts.states import AlertState, Phase
+from monitor.compare.change import Change
+from monitor.compare.comparison import BaselineFigures, Comparison
+from monitor.compare.distances import Distances
+from monitor.compare.drift import Drift
 from monitor.errors import PullState
-from monitor.evaluate.change import Change
-from monitor.evaluate.comparison import BaselineFigures, Comparison
-from monitor.evaluate.distances import Distances
-from monitor.evaluate.drift import Drift
-from monitor.evaluate.figures import (
+from monitor.exposition import ServiceMetrics, SnapshotCollector
+from monitor.figures.evaluation import (
     Anomaly,
     Calibration,
     ClassFigures,
@@ -23,9 +24,8 @@ from monitor.evaluate.figures import (
     Slice,
     StudioVerdict,
 )
-from monitor.exposition import ServiceMetrics, SnapshotCollector
+from monitor.live.snapshots import Board, ProjectStatus, Snapshot
 from monitor.results import Block, BlockKind
-from monitor.snapshots import Board, ProjectStatus, Snapshot
 from monitor.targets import Target, TargetKey
 
 NOW = 1_760_000_000.0

@@ -10,7 +10,7 @@ from monitor import __version__
 from monitor.errors import PullState
 from monitor.exposition import METRICS, ServiceMetrics
 from monitor.exposition.catalogue import MetricType, Scope
-from monitor.snapshots import Board
+from monitor.live.snapshots import Board
 
 
 @pytest.fixture

@@ -30,11 +30,11 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from monitor.errors import PullState
-from monitor.evaluate.figures import Anomaly, Calibration, Detection, Evaluation, Interval, Quality, Regression
 from monitor.exposition import METRICS
 from monitor.exposition.catalogue import Scope
+from monitor.figures.evaluation import Anomaly, Calibration, Detection, Evaluation, Interval, Quality, Regression
+from monitor.live.snapshots import Board, ProjectStatus
 from monitor.results import Block, BlockKind
-from monitor.snapshots import Board, ProjectStatus
 
 TARGET_LABELS = ("project", "project_id", "impulse", "impulse_id", "variant", "category")
 FIGURES = {metric.name for metric in METRICS if metric.scope is Scope.FIGURES}

@@ -14,10 +14,10 @@ from page_shapes import as_read
 from prometheus_client.samples import Sample
 
 from monitor.errors import PullState
-from monitor.evaluate import EvaluationSettings, evaluate
 from monitor.exposition.collector import SnapshotCollector
+from monitor.figures import EvaluationSettings, evaluate
+from monitor.live.snapshots import Board, Snapshot
 from monitor.results import ResultSet
-from monitor.snapshots import Board, Snapshot
 from monitor.studio import decoding, wire
 from monitor.studio.columns import ColumnBuilder, SetChanged
 from monitor.targets import Target, TargetKey

@@ -18,7 +18,7 @@ from page_server import KEY, PageServer, served
 from page_shapes import KINDS, Shape, any_shape
 from prometheus_client.parser import text_string_to_metric_families
 
-from monitor.app import App
+from monitor.service.app import App
 from tests.clock import SETTLE, Clock, run
 from tests.waiting import until
 

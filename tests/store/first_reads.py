@@ -17,9 +17,9 @@ from typing import Any
 import msgspec
 
 from monitor.alerts.states import load_state, load_transition
-from monitor.discovery import as_discovery
 from monitor.simulator.shape import validate
 from monitor.store.documents import load_comparison, load_evaluation, load_memory
+from monitor.studio.discovery import as_discovery
 
 READ: dict[str, Callable[[Any], object]] = {
     "page": lambda body: validate("result/page", body),

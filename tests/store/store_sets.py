@@ -9,12 +9,13 @@ import numpy.typing as npt
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from monitor.compare.change import Change, ThresholdChange
+from monitor.compare.comparison import BaselineFigures, Comparison
+from monitor.compare.distances import Distances
+from monitor.compare.drift import Decision, Drift, DriftMemory
+from monitor.compare.martingale import advance, start
 from monitor.errors import PullState
-from monitor.evaluate.change import Change, ThresholdChange
-from monitor.evaluate.comparison import BaselineFigures, Comparison
-from monitor.evaluate.distances import Distances
-from monitor.evaluate.drift import Decision, Drift, DriftMemory
-from monitor.evaluate.figures import (
+from monitor.figures.evaluation import (
     Anomaly,
     Calibration,
     ClassFigures,
@@ -26,7 +27,6 @@ from monitor.evaluate.figures import (
     Slice,
     StudioVerdict,
 )
-from monitor.evaluate.martingale import advance, start
 from monitor.results import Block, BlockKind, Boxes, Coded, Confidences, FomoCounts, Points, ResultSet
 from monitor.store import Run, Store
 

@@ -14,9 +14,9 @@ import pytest
 from store_sets import COMPARISON, EVALUATION, drift_memory
 
 from monitor.alerts.states import AlertState, Phase, Transition, dump
-from monitor.converting import converter
-from monitor.discovery import Discovery, as_discovery
+from monitor.store.converting import converter
 from monitor.store.documents import dump_comparison, dump_evaluation, dump_memory
+from monitor.studio.discovery import Discovery, as_discovery
 from monitor.targets import Target, TargetKey
 
 TESTS = Path(__file__).parents[1]

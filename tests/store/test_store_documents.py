@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from store_sets import COMPARISON, EVALUATION
 
-from monitor.evaluate.change import Change
-from monitor.evaluate.comparison import BaselineFigures, Comparison
-from monitor.evaluate.distances import Distances
-from monitor.evaluate.figures import FIGURES_VERSION, Evaluation, Regression
+from monitor.compare.change import Change
+from monitor.compare.comparison import BaselineFigures, Comparison
+from monitor.compare.distances import Distances
+from monitor.figures.evaluation import FIGURES_VERSION, Evaluation, Regression
 from monitor.store import Envelope, StoreTooNew
 from monitor.store.documents import dump, dump_comparison, dump_evaluation, figures_version, load_comparison, load_evaluation
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from store_sets import TARGET, drift_memory, told
 from structlog.testing import capture_logs
 
-from monitor.evaluate.drift import DriftMemory
-from monitor.evaluate.martingale import advance
+from monitor.compare.drift import DriftMemory
+from monitor.compare.martingale import advance
 from monitor.store import State, Store
 from monitor.store.documents import dump_memory, load_memory
 

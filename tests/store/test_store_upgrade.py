@@ -23,10 +23,10 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from monitor.alerts.states import AlertState, Phase
-from monitor.app import App
-from monitor.evaluate.comparison import Comparison
-from monitor.evaluate.headline import headlines
-from monitor.judge import stored
+from monitor.compare.comparison import Comparison
+from monitor.figures.headline import headlines
+from monitor.pipeline.alerting import stored
+from monitor.service.app import App
 from monitor.simulator import Studio, load_recorded, serve
 from monitor.simulator.recorded import RecordedProject
 from monitor.store import Message, Run, Store
@@ -236,7 +236,7 @@ def _texts_are_read(patch: pytest.MonkeyPatch) -> None:
     import hashlib
     from dataclasses import replace
 
-    from monitor import pipeline
+    from monitor.pipeline import run as pipeline
     from monitor.results import ResultSet
 
     formula, pull = ResultSet.fingerprint, pipeline.pull
@@ -256,9 +256,10 @@ def _figures_by_other_formulas(patch: pytest.MonkeyPatch) -> None:
     """All shares are computed otherwise."""
     from dataclasses import replace
 
-    from monitor import memory, pipeline
-    from monitor.evaluate import evaluate
-    from monitor.evaluate.figures import Evaluation
+    from monitor.figures import evaluate
+    from monitor.figures.evaluation import Evaluation
+    from monitor.pipeline import record as memory
+    from monitor.pipeline import run as pipeline
 
     def halved(*arguments: Any) -> Evaluation:
         found = evaluate(*arguments)
@@ -316,7 +317,7 @@ async def test_two_at_once(release: str, studio: Studio, tmp_path: Path) -> None
 _KILLED = """
 import asyncio, os, signal, sys, time
 from pathlib import Path
-from monitor.app import App
+from monitor.service.app import App
 from monitor.store import Transaction
 
 began, left, brought_up = time.time(), [int(sys.argv[2])], Transaction.bring_up

@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 
 from monitor.alerts.states import AlertState, Transition
-from monitor.discovery import Discovery
-from monitor.evaluate.comparison import Comparison
-from monitor.evaluate.figures import Evaluation
-from monitor.roster import Course
+from monitor.compare.comparison import Comparison
+from monitor.figures.evaluation import Evaluation
+from monitor.live.watchlist import Course
 from monitor.store import documents
+from monitor.studio.discovery import Discovery
 
 FROZEN = sorted((Path(__file__).parent / "fixtures").glob("fields-*.json"))
 STORED = (Evaluation, Comparison, documents._Memory, documents._Sealed, AlertState, Transition, Discovery, Course)

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from monitor.config import ProjectConfig
-from monitor.discovery import discover
 from monitor.errors import AuthError, InvalidReply, NotFound
-from monitor.names import shown
 from monitor.simulator import Studio, projects
 from monitor.simulator.faults import Body, Edit, Status
 from monitor.studio.client import Client
+from monitor.studio.discovery import discover
 from monitor.studio.project import StudioProject
 from monitor.studio.pull import pull
 from monitor.targets import TargetKey
+from monitor.text import shown
 
 EXPIRES = 2_000_000_000.0
 

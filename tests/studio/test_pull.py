@@ -16,17 +16,17 @@ from aiohttp.test_utils import TestServer
 from prometheus_client import CollectorRegistry
 
 from monitor.config import Config, FilterConfig
-from monitor.discovery import discover
 from monitor.errors import AuthError, Inconsistent, InvalidReply, MonitorError, NoResults, NotFound, PullState, StudioError, Unreachable
 from monitor.exposition.service import ServiceMetrics
-from monitor.pipeline import Pipeline, Watch
+from monitor.live.snapshots import Board
+from monitor.pipeline.run import Pipeline, Watch
 from monitor.results import BlockKind
 from monitor.simulator import Studio, projects
 from monitor.simulator.faults import Body, Change, Delay, Edit, Elsewhere, Empty, Limit, NoTotal, Refuse, Reset, Status, Truncate
-from monitor.snapshots import Board
 from monitor.studio import client as client_module
 from monitor.studio import pull as pull_module
 from monitor.studio.client import Client
+from monitor.studio.discovery import discover
 from monitor.studio.project import StudioProject
 from monitor.studio.pull import RESTARTS, Filters, pull
 from monitor.targets import TargetKey

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from monitor import refresh as module
 from monitor.config import Config
-from monitor.discovery import discover
-from monitor.pipeline import Watch
-from monitor.refresh import Refresher
+from monitor.live.snapshots import Board
+from monitor.pipeline.run import Watch
 from monitor.simulator import GeneratedProject, Studio, projects
 from monitor.simulator.faults import Body, Edit, Refuse, Reset, Status
-from monitor.snapshots import Board
+from monitor.studio import model_testing as module
 from monitor.studio.client import Client
+from monitor.studio.discovery import discover
+from monitor.studio.model_testing import Refresher
 from monitor.studio.project import StudioProject
 
 pytestmark = pytest.mark.usefixtures("clock")

@@ -16,9 +16,9 @@ from service import TOKEN, Service
 from web_service import ONE, THREE, pull, start
 
 from monitor.errors import PullState
-from monitor.history import when
 from monitor.simulator.faults import Delay, Refuse
-from monitor.web import views
+from monitor.views import status as views
+from monitor.views.history import when
 
 pytestmark = pytest.mark.usefixtures("clock")
 

@@ -22,7 +22,7 @@ from notify_parts import Inbox, free_port
 from prometheus_client.parser import text_string_to_metric_families
 from service import Service
 
-from monitor.app import App
+from monitor.service.app import App
 from monitor.simulator import Studio, projects, serve
 from monitor.web import security
 from tests.waiting import until

@@ -1,7 +1,0 @@
-"""Telling others: from the store's outbox to Alertmanager, webhooks, chat and mail. At least once, in order, apart from the pulls."""
-
-from monitor.alerts.notify.dispatcher import Dispatcher
-from monitor.alerts.notify.receivers import Receiver, address, queue_of, receivers_of
-from monitor.alerts.notify.worker import Failing, Observer, Outcome, Pace
-
-__all__ = ["Dispatcher", "Failing", "Observer", "Outcome", "Pace", "Receiver", "address", "queue_of", "receivers_of"]

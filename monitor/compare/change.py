@@ -1,0 +1,296 @@
+"""What changed between two runs, and why: another model, other labels, other thresholds, samples added or removed.
+
+The baseline's figure is turned into the current one in five steps, each of which changes one thing. What a step moves
+the figure by is what its cause is worth, so that the causes add up to the whole change:
+
+1. `removed`: only the samples that both runs share
+2. `labels`: those judged by the current labels, still with the baseline's predictions
+3. `thresholds`: the same model's predictions under the current thresholds
+4. `model`: the current predictions
+5. `added`: all samples of the current run
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import count
+
+import numpy as np
+
+from monitor.compare.pairing import Index, pair
+from monitor.compare.renaming import in_one_table
+from monitor.compare.resamplable import Images, Pool, Sums
+from monitor.compare.resampling import STOP, hypergeometric, mcnemar, subset_test, swap_test
+from monitor.compare.steps import ACCURACY, LABELS, MAP, MEAN_F1, THRESHOLDS, Family, Runs, Steps, families
+from monitor.compare.thresholds import ThresholdChange, threshold_changes
+from monitor.figures.intervals import SMALLEST_SAMPLES
+from monitor.results import ResultSet
+
+__all__ = [
+    "ACCURACY",
+    "ADDED",
+    "CAUSES",
+    "LABELS",
+    "MAP",
+    "MEAN_F1",
+    "MODEL",
+    "REMOVED",
+    "THRESHOLDS",
+    "TOTAL",
+    "Change",
+    "ThresholdChange",
+    "changes",
+]
+
+TOTAL, MODEL, ADDED, REMOVED = "total", "model", "added", "removed"
+CAUSES = (TOTAL, MODEL, LABELS, THRESHOLDS, ADDED, REMOVED)
+
+_ROUNDING = 1e-14  # a figure of the same windows, summed in another order, differs by less: no cause
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One figure in two runs.
+
+    Attributes:
+        metric: `accuracy`, `mean_f1` or `map`.
+        baseline, current: Its values over all samples of each run.
+        causes: `total` and the part of it that is due to `model`, `labels`, `thresholds`, `added` and `removed`; absent
+            where not defined. Changes stored by earlier versions have no `thresholds`.
+        pvalues: Of `total`, `model`, `added` and `removed`: how likely a change at least as large is by sampling alone;
+            absent where not tested.
+        shared, added, removed: How many samples are in both runs, only in the current one, only in the baseline. A sample
+            whose windows do not pair is both added and removed.
+        thresholds: What else changed with the model.
+        kind: What the figure is computed from: `classes`, `tolerance`, `verdicts` (Studio's own), `centroids` or `boxes`.
+        undivided: Causes (`labels`, `thresholds`) that changed something and cannot be told from the model, which holds them.
+        dropped: Shared windows that the baseline has a verdict on, and would have none under the current labels: the step
+            of the labels is then over other windows.
+        renamed: Old and new names of classes that were renamed, which is no change of labels.
+        retrained: Whether the two runs are outputs of different models; None where nobody knows.
+    """
+
+    metric: str
+    baseline: float
+    current: float
+    causes: Mapping[str, float]
+    pvalues: Mapping[str, float] = field(default_factory=dict)
+    shared: int = 0
+    added: int = 0
+    removed: int = 0
+    thresholds: tuple[ThresholdChange, ...] = ()
+    kind: str = ""
+    undivided: tuple[str, ...] = ()
+    dropped: int = 0
+    renamed: tuple[tuple[str, str], ...] = ()
+    retrained: bool | None = None
+
+    @property
+    def judged_change(self) -> float | None:
+        """What a rule about a drop or rise compares with its margin.
+
+        The total; for mAP what changed on the shared images, because the figure of a whole set moves with its size.
+        """
+        if self.metric != MAP:
+            return self.causes.get(TOTAL)
+        if not {MODEL, LABELS} <= self.causes.keys():
+            return None
+        return self.causes[MODEL] + self.causes[LABELS] + self.causes.get(THRESHOLDS, 0.0)
+
+    @property
+    def judged_pvalue(self) -> float | None:
+        """The p-value that belongs to `judged_change`."""
+        return self.pvalues.get(MODEL if self.metric == MAP else TOTAL)
+
+    @property
+    def exact_change(self) -> float | None:
+        """The part of `judged_change` that no sampling noise can explain: what labels and thresholds did.
+
+        None where that is not known, where windows dropped out of the step, and where the model did the opposite, so
+        that the part depends on the order of the steps. Of verdicts that only Studio can give, what labels do is never
+        known: what thresholds do is, as long as no label changed.
+        """
+        known = [self.causes[cause] for cause in (LABELS, THRESHOLDS) if cause in self.causes]
+        if not known or LABELS in self.undivided or self.dropped:
+            return None
+        exact = sum(known)
+        return None if exact * self.causes.get(MODEL, 0.0) < 0 else exact
+
+
+def changes(
+    baseline: ResultSet, current: ResultSet, seed: int | None, trained: tuple[float | None, float | None] = (None, None)
+) -> tuple[Change, ...]:
+    """Every figure that both runs have, its change, what that is due to, and how likely it is to be noise.
+
+    A classifier has accuracy and mean F1, a detector of boxes mAP at 0.50:0.95, FOMO the mean F1 over images, a
+    regression as accuracy the share within tolerance, and any other model the share that Studio calls correct.
+
+    Args:
+        baseline, current: The runs.
+        seed: Of the re-samplings, not negative; None leaves the p-values out.
+        trained: When the model of either was trained, Unix seconds; None where unknown.
+    """
+    same = baseline is current or baseline.fingerprint() == current.fingerprint()
+    thresholds = threshold_changes(baseline, current)
+    baseline, current = in_one_table(baseline, current)
+    runs = Runs(baseline, current, pair(baseline, current), trained)
+    retrained = False if same else runs.retrained
+    samples = (runs.pairing.samples, current.samples - runs.pairing.samples, baseline.samples - runs.pairing.samples)
+    found: dict[str, Change] = {}
+    for family in families(baseline, current):
+        steps = Steps() if same else family.steps(runs)
+        for metric, views in _views(family, runs, steps):
+            before, after = views.figure(views.baseline), views.figure(views.current)
+            if metric in found or math.isnan(before) or math.isnan(after):
+                continue
+            causes = dict.fromkeys(CAUSES, 0.0) if same else _causes(views, before, after)
+            pvalues = {} if same or seed is None else _pvalues(views, causes, seed)
+            found[metric] = Change(
+                metric,
+                before,
+                after,
+                causes,
+                pvalues,
+                *samples,
+                thresholds,
+                kind=family.name,
+                undivided=steps.undivided,
+                dropped=int(steps.dropped.sum()),
+                renamed=steps.renamed,
+                retrained=retrained,
+            )
+    return tuple(found.values())
+
+
+def _views(family: Family, runs: Runs, steps: Steps) -> Iterator[tuple[str, _Views]]:
+    """Each metric of a family, and the samples of all runs that its figures are taken of."""
+    between = [run for run in (steps.relabelled, steps.rethresholded) if run is not None]
+    for metric, pool in family.metrics.items():
+        if (units := pool((runs.baseline, runs.current, *between))) is not None:
+            yield metric, _Views(units, runs, steps)
+
+
+class _Views:
+    """A pool of the baseline's samples, the current ones, and the shared ones as they are between the two.
+
+    Attributes:
+        baseline, current: The units of each run.
+        baseline_shared, relabelled, rethresholded, current_shared: Those of the shared samples from one step to the next,
+            one of each per sample.
+        baseline_removed, current_added: Those of either run that are not shared.
+        comparable: bool[s], the shared samples of which no window lost its verdict on the way.
+        absent: Causes that cannot be told from the model.
+    """
+
+    def __init__(self, pool: Pool, runs: Runs, steps: Steps) -> None:
+        pairing = runs.pairing
+        self.pool = pool
+        self.absent = steps.absent
+        self.baseline: Index = np.arange(runs.baseline.samples)
+        self.current: Index = len(self.baseline) + np.arange(runs.current.samples)
+        self.baseline_shared = self.baseline[pairing.baseline_sample]
+        self.current_shared = self.current[pairing.current_sample]
+        self.baseline_removed = np.setdiff1d(self.baseline, self.baseline_shared, assume_unique=True)
+        self.current_added = np.setdiff1d(self.current, self.current_shared, assume_unique=True)
+        between: Index = len(self.baseline) + len(self.current) + np.arange(pairing.samples)
+        self.relabelled = self.baseline_shared
+        if steps.relabelled is not None:
+            self.relabelled, between = between, between + pairing.samples
+        self.rethresholded = self.relabelled
+        if steps.rethresholded is not None:
+            self.rethresholded = between
+        elif steps.only_thresholds:
+            self.rethresholded = self.current_shared
+        self.comparable = np.ones(pairing.samples, np.bool_)
+        if len(steps.dropped):
+            self.comparable[pairing.sample[steps.dropped]] = False
+
+    @property
+    def shared(self) -> int:
+        """How many samples are shared."""
+        return len(self.baseline_shared)
+
+    def figure(self, units: Index) -> float:
+        """The figure of these units, NaN where it does not exist."""
+        weights = np.zeros((1, self.pool.units), np.uint8)
+        weights[0, units] = 1
+        return float(self.pool.figure(weights)[0])
+
+
+def _causes(views: _Views, before: float, after: float) -> dict[str, float]:
+    if views.shared < SMALLEST_SAMPLES:
+        return {TOTAL: after - before}
+    steps = (views.baseline_shared, views.relabelled, views.rethresholded, views.current_shared)
+    shared_before, relabelled, rethresholded, shared_after = map(views.figure, steps)
+    found = {
+        TOTAL: after - before,
+        MODEL: shared_after - rethresholded,
+        LABELS: relabelled - shared_before,
+        THRESHOLDS: rethresholded - relabelled,
+        ADDED: after - shared_after,
+        REMOVED: shared_before - before,
+    }
+    known = {cause: change for cause, change in found.items() if cause not in views.absent and not math.isnan(change)}
+    return {cause: change if abs(change) > _ROUNDING else 0.0 for cause, change in known.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Test:
+    """A cause's test: the change that it is about, and its p-value."""
+
+    change: float
+    pvalue: float
+
+
+def _pvalues(views: _Views, causes: Mapping[str, float], seed: int) -> dict[str, float]:
+    """The tests of model, added and removed, and what they say about the total; too few shared samples: a test of the total itself."""
+    stop = STOP if isinstance(views.pool, Images) else None
+    generators = (np.random.default_rng([seed, test]) for test in count())
+    if views.shared < SMALLEST_SAMPLES:
+        pool = views.pool.take(np.concatenate([views.baseline, views.current]))
+        return {TOTAL: subset_test(pool, len(views.baseline), next(generators), stop, against_rest=True)}
+    found: dict[str, _Test] = {}
+    model, added, removed = next(generators), next(generators), next(generators)
+    if MODEL in causes and (test := _model_test(views, causes[MODEL], model, stop)) is not None:
+        found[MODEL] = test
+    if ADDED in causes and len(views.current_added):
+        found[ADDED] = _Test(causes[ADDED], _subset_pvalue(views, views.current_shared, views.current_added, added, stop))
+    if REMOVED in causes and len(views.baseline_removed):
+        found[REMOVED] = _Test(causes[REMOVED], _subset_pvalue(views, views.baseline_shared, views.baseline_removed, removed, stop))
+    pvalues = {cause: test.pvalue for cause, test in found.items()}
+    if found:
+        # Which test has the total's sign is known only afterwards: each that could have had it is paid for.
+        taken = sum(test.change != 0 for test in found.values())
+        fitting = [test.pvalue for test in found.values() if test.change * causes[TOTAL] > 0]
+        pvalues[TOTAL] = min([1.0, *(p * taken for p in fitting)])
+    return pvalues
+
+
+def _model_test(views: _Views, change: float, rng: np.random.Generator, stop: int | None) -> _Test | None:
+    """Whether the outputs differ, on the shared samples that both can be judged on; None where there are none."""
+    current, before = views.current_shared, views.rethresholded
+    if not views.comparable.all():
+        current, before = current[views.comparable], before[views.comparable]
+        change = views.figure(current) - views.figure(before) if len(current) else math.nan
+        if math.isnan(change):
+            return None
+        change = change if abs(change) > _ROUNDING else 0.0
+    if np.array_equal(current, before):
+        return _Test(change, 1.0)
+    if isinstance(views.pool, Sums) and views.pool.verdicts:
+        (right, scored), (right_before, scored_before) = views.pool.columns[current].T, views.pool.columns[before].T
+        if scored.max(initial=0) <= 1 and np.array_equal(scored, scored_before):
+            return _Test(change, mcnemar(int((right > right_before).sum()), int((right < right_before).sum())))
+    return _Test(change, swap_test(views.pool.take(np.concatenate([current, before])), rng, stop))
+
+
+def _subset_pvalue(views: _Views, shared: Index, others: Index, rng: np.random.Generator, stop: int | None) -> float:
+    """Whether a run's other samples differ from the shared ones by more than chance."""
+    if isinstance(views.pool, Sums) and views.pool.verdicts:
+        drawn_columns, shared_columns = views.pool.columns[others], views.pool.columns[shared]
+        if max(drawn_columns[:, 1].max(), shared_columns[:, 1].max()) <= 1:
+            (hits, drawn), (other_hits, rest) = drawn_columns.sum(axis=0).tolist(), shared_columns.sum(axis=0).tolist()
+            return hypergeometric(hits, drawn, hits + other_hits, drawn + rest)
+    return subset_test(views.pool.take(np.concatenate([shared, others])), len(shared), rng, stop, against_rest=False)

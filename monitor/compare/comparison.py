@@ -1,0 +1,143 @@
+"""A run held against its baseline: what changed and why, how far scores drifted, and what cannot be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from monitor.compare.change import Change, changes
+from monitor.compare.distances import prediction_drift
+from monitor.compare.drift import Drift, DriftMemory, Side, drift
+from monitor.figures.anomaly import KINDS
+from monitor.figures.evaluation import Evaluation
+from monitor.figures.headline import headlines
+from monitor.results import Block
+from monitor.text import brief
+
+Memories = Mapping[int, DriftMemory]
+"""By the id of an anomaly block."""
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineFigures:
+    """What is shown of a baseline.
+
+    Attributes:
+        mode: `pinned`, `previous` or `rolling`.
+        timestamp: When its run finished, Unix seconds; tells a target's runs apart.
+        fingerprint: Of its result set.
+        values: Its headline figures by name.
+        trained: Unix seconds of its model's training; None where unknown.
+    """
+
+    mode: str
+    timestamp: float
+    fingerprint: str
+    values: Mapping[str, float] = field(default_factory=dict)
+    trained: float | None = None
+
+    @classmethod
+    def of(cls, mode: str, timestamp: float, fingerprint: str, evaluation: Evaluation, trained: float | None) -> BaselineFigures:
+        """Those of a run."""
+        return cls(mode, timestamp, fingerprint, {name: figure.value for name, figure in headlines(evaluation).items()}, trained)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A run against its baseline.
+
+    Attributes:
+        baseline: What it is compared with.
+        changes: Each figure that both runs have.
+        drifts: One per anomaly block of the current run.
+        predictions: Drift of the mix of predicted classes (`psi`, `js`); empty where it does not apply.
+        notes: Sentences about what happened to the model since the baseline, and what can therefore not be compared.
+        broken: Whether it could not be made: that a change is absent then says nothing.
+    """
+
+    baseline: BaselineFigures
+    changes: tuple[Change, ...] = ()
+    drifts: tuple[Drift, ...] = ()
+    predictions: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    broken: bool = False
+
+    def change(self, metric: str) -> Change | None:
+        """The change of a figure; None where it has none."""
+        return next((change for change in self.changes if change.metric == metric), None)
+
+
+def compare(
+    baseline: Side, current: Side, pinned: Side, shown: BaselineFigures, memories: Memories, seed: int
+) -> tuple[Comparison, dict[int, DriftMemory]]:
+    """Compare two runs of a target. Takes up to some seconds for large sets: call it in a worker thread.
+
+    Args:
+        baseline: The run to compare with.
+        current: The run of now.
+        pinned: The pinned baseline, which may be another run than `baseline`: new samples' scores are compared with it.
+        shown: What is shown of the baseline.
+        memories: What the comparison before this one remembered, by block.
+        seed: Of every re-sampling; 0 to 2**64 - 1.
+
+    Returns:
+        The comparison, and what to remember for the next one.
+    """
+    drifts, kept = [], {}
+    for block in current.results.blocks:
+        if block.kind in KINDS and block.id in current.results.anomaly:
+            found, kept[block.id] = drift(baseline, current, pinned, block, memories.get(block.id), seed)
+            drifts.append(found)
+    return Comparison(
+        baseline=shown,
+        changes=changes(baseline.results, current.results, seed, (baseline.trained, current.trained)),
+        drifts=tuple(drifts),
+        predictions=prediction_drift(baseline.results, current.results),
+        notes=tuple(_notes(baseline, current)),
+    ), kept
+
+
+def _notes(baseline: Side, current: Side) -> list[str]:
+    """What happened to the model between the two runs, a sentence each."""
+    notes = []
+    if None not in (baseline.trained, current.trained) and baseline.trained != current.trained:
+        notes.append("the model was trained again since the baseline")
+    before = {block.id: block for block in baseline.results.blocks}
+    after = {block.id: block for block in current.results.blocks}
+    for block in before.values():
+        if block.id not in after:
+            compared = _in_its_place(block, after) or "what it gave is not compared"
+            notes.append(f"block {_name(block)} of the baseline no longer exists: {compared}")
+    for block in after.values():
+        then = before.get(block.id)
+        if then is None:
+            compared = _in_its_place(block, before) or "what it gives is not compared"
+            notes.append(f"block {_name(block)} is not in the baseline: {compared}")
+            continue
+        notes += _threshold_notes(then, block)
+    return notes
+
+
+def _threshold_notes(then: Block, block: Block) -> Iterator[str]:
+    """The block's thresholds that changed, came or went: numbers, then texts."""
+    for before, after in ((then.thresholds, block.thresholds), (then.texts, block.texts)):
+        for key in sorted(before.keys() | after.keys()):
+            old, new = before.get(key), after.get(key)
+            if old != new:
+                yield f"threshold {brief(key)} of block {_name(block)} was {_threshold(old)} and is {_threshold(new)}"
+
+
+def _in_its_place(block: Block, others: Mapping[int, Block]) -> str:
+    """What is compared although a run lacks the block: figures are of the whole impulse, only anomaly scores are of a block."""
+    same = [other for other in others.values() if other.kind is block.kind and block.kind not in KINDS]
+    return f"the figures are compared with those of block {_name(same[0])}" if same else ""
+
+
+def _name(block: Block) -> str:
+    return f"{block.name} ({block.id})" if block.name else str(block.id)
+
+
+def _threshold(value: float | str | None) -> str:
+    if value is None:
+        return "not set"
+    return brief(value) if isinstance(value, str) else f"{value:g}"

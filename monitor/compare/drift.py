@@ -1,0 +1,222 @@
+"""Drift of an anomaly block's scores against the baseline: distances, tests and evidence put together.
+
+The unit is the sample: windows of one sample are not independent, and a test on windows raises false alarms in most
+quiet cases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from monitor.compare.distances import Distances, distances, gate_open, insufficient
+from monitor.compare.martingale import Ids, MartingaleState, advance, start
+from monitor.compare.permutation import paired_pvalue, two_sample_pvalue
+from monitor.figures.anomaly import threshold
+from monitor.results import Block, FloatArray, ResultSet
+
+_SAME_SCORE = 1e-9  # as the fingerprint has it
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Side:
+    """A run as one side of a comparison.
+
+    Attributes:
+        finished: Unix seconds; tells a target's runs apart.
+        results: Its result set.
+        trained: Unix seconds of its model's training; None where unknown.
+    """
+
+    finished: float
+    results: ResultSet
+    trained: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The paired test of one model against a baseline, which is taken once: looking again would be another chance to be wrong.
+
+    Attributes:
+        baseline: `Side.finished` of the baseline.
+        pvalue, gate: What the test said, and whether the difference matters.
+    """
+
+    baseline: float
+    pvalue: float
+    gate: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DriftMemory:
+    """What the next comparison of a block depends on. Never changed: `drift` makes another.
+
+    Attributes:
+        pinned: `Side.finished` of the pinned baseline that this began under: pinning another one begins anew.
+        since: `Side.finished` of the run whose scores are the reference: the pinned baseline, or the model's first run.
+        block: The block as it was then; its type and thresholds are part of what a model is.
+        trained: Unix seconds of the training that was last known of this model.
+        evidence: The martingale.
+        decision: The paired test, once it was taken.
+    """
+
+    pinned: float
+    since: float
+    block: Block
+    trained: float | None
+    evidence: MartingaleState
+    decision: Decision | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """One anomaly block's scores against the baseline.
+
+    Causes: `total`, all current samples against all of the baseline; `model`, the samples both runs share, scored by
+    either; `data`, the new samples against the reference of the evidence, all scored by the current model.
+
+    Attributes:
+        block: The block, as it is in the current run.
+        distances: By cause, absent where one side has no sample; all 0 for `data` while nothing new was counted.
+        pvalues: Of `total` and `model`; absent with too few samples, and where the scores are the same. That of `model`
+            is of the one test per model and baseline.
+        gates: By cause, whether the difference matters (`gate_open`) and there are samples enough to say so; of `model` at that test.
+        insufficient: Whether `total` has too few samples for a verdict.
+        reference, current, shared, added: Samples with a score: the baseline's, the current run's, in both, counted by the evidence.
+        evidence: log10 of the test martingale over the new samples; `martingale.ALARM` and more is drift, if the gate of `data` is open.
+        since: When the run finished whose scores the new ones are compared with, Unix seconds: the pinned baseline, or
+            the first run of the current model.
+    """
+
+    block: Block
+    distances: Mapping[str, Distances]
+    pvalues: Mapping[str, float]
+    gates: Mapping[str, bool]
+    insufficient: bool
+    reference: int
+    current: int
+    shared: int
+    added: int
+    evidence: float
+    since: float
+
+
+def drift(baseline: Side, current: Side, pinned: Side, block: Block, memory: DriftMemory | None, seed: int) -> tuple[Drift, DriftMemory]:
+    """Compare one anomaly block of two runs, and let the evidence advance over the new samples.
+
+    Args:
+        baseline: The run to compare with.
+        current: The run of now; may be the baseline itself.
+        pinned: The pinned baseline, whose scores new samples are compared with as long as its model is the current one.
+        block: The block in the current run; its threshold holds for both.
+        memory: Of the run before; None where there was none.
+        seed: Of the re-sampling, and of a new reference's tie breaks, 0 to 2**64 - 1.
+
+    Returns:
+        The drift, and the memory for the next run.
+    """
+    limit = threshold(block)
+    reference_id, reference = per_sample(baseline.results, block.id)
+    current_id, scores = per_sample(current.results, block.id)
+    _, left, right = np.intersect1d(reference_id, current_id, assume_unique=True, return_indices=True)
+    before, after = reference[left], scores[right]
+
+    if memory is None or memory.pinned != pinned.finished or not _goes_on(memory, current, block, current_id, scores):
+        memory = _begun(pinned, current, block, current_id, scores, seed)
+    evidence = advance(memory.evidence, current_id, scores, _added(current.results, current_id))
+
+    pairs = {"total": (reference, scores), "model": (before, after), "data": (evidence.reference, evidence.counted)}
+    found = {cause: distances(*pair, limit) for cause, pair in pairs.items() if len(pair[0]) and len(pair[1])}
+    if not len(evidence.counted):
+        found["data"] = Distances(0.0, 0.0, 0.0, 0.0, 0.0)
+    sufficient = {cause: not insufficient(len(pair[0]), len(pair[1])) for cause, pair in pairs.items()}
+    gates = {cause: sufficient[cause] and gate_open(distance) for cause, distance in found.items()}
+    pvalues = {}
+    if sufficient["total"] and not _same(reference_id, reference, current_id, scores):
+        pvalues["total"] = two_sample_pvalue(reference, scores, limit, seed)
+    decision = memory.decision if memory.decision and memory.decision.baseline == baseline.finished else None
+    if decision is None and sufficient["model"] and not np.array_equal(before, after):
+        decision = Decision(baseline.finished, paired_pvalue(before, after, limit, seed), gates["model"])
+    if decision is not None:
+        pvalues["model"], gates["model"] = decision.pvalue, decision.gate
+    return Drift(
+        block=block,
+        distances=found,
+        pvalues=pvalues,
+        gates=gates,
+        insufficient=not sufficient["total"],
+        reference=len(reference),
+        current=len(scores),
+        shared=len(before),
+        added=len(evidence.counted),
+        evidence=evidence.evidence,
+        since=memory.since,
+    ), replace(memory, evidence=evidence, decision=decision, trained=current.trained or memory.trained)
+
+
+def _begun(pinned: Side, current: Side, block: Block, current_id: Ids, scores: FloatArray, seed: int) -> DriftMemory:
+    """A memory without new samples: of the pinned baseline's scores, if the current model gave them, else of the current run's."""
+    pinned_id, pinned_scores = per_sample(pinned.results, block.id)
+    then = next((known for known in pinned.results.blocks if known.id == block.id), None)
+    trained = (pinned.trained, current.trained)
+    if then is not None and len(pinned_id) and _one_model((then, block), trained, (pinned_id, pinned_scores), (current_id, scores)):
+        return DriftMemory(pinned.finished, pinned.finished, block, current.trained, start(pinned_id, pinned_scores, seed))
+    return DriftMemory(pinned.finished, current.finished, block, current.trained, start(current_id, scores, seed))
+
+
+def _goes_on(memory: DriftMemory, current: Side, block: Block, current_id: Ids, scores: FloatArray) -> bool:
+    """Whether the model is the one that the memory began with."""
+    if not len(scores):
+        return True  # nothing says otherwise
+    state = memory.evidence
+    known_id = np.concatenate([state.reference_id, state.counted_id])
+    known = np.concatenate([state.reference, state.counted])
+    return _one_model((memory.block, block), (memory.trained, current.trained), (known_id, known), (current_id, scores))
+
+
+def _one_model(
+    blocks: tuple[Block, Block],
+    trained: tuple[float | None, float | None],
+    first: tuple[Ids, FloatArray],
+    second: tuple[Ids, FloatArray],
+) -> bool:
+    """Whether one model gave both sets of (ids, scores): same kind of block and thresholds, and most shared samples scored alike.
+
+    What a model says of samples that both know is better proof than the date of a training, which is that of the whole
+    impulse and may be hidden from the key. The date counts where no sample is shared. Single samples may be scored
+    otherwise because they were edited.
+    """
+    if blocks[0].type != blocks[1].type or blocks[0].thresholds != blocks[1].thresholds:
+        return False
+    _, left, right = np.intersect1d(first[0], second[0], assume_unique=True, return_indices=True)
+    if not len(left):
+        return None in trained or trained[0] == trained[1]
+    return float(np.mean(np.abs(first[1][left] - second[1][right]) > _SAME_SCORE)) <= 0.5
+
+
+def per_sample(results: ResultSet, block_id: int) -> tuple[Ids, FloatArray]:
+    """Each sample's score: the largest of its windows' finite scores.
+
+    Returns:
+        int64[k], ascending ids, and float64[k]; samples without a finite score are left out, all of them where the run
+        has no such block.
+    """
+    scores = results.anomaly.get(block_id)
+    if scores is None:
+        return np.empty(0, np.int64), np.empty(0)
+    finite = np.isfinite(scores)
+    sample, scores = results.sample[finite], scores[finite]
+    first = np.flatnonzero(np.diff(sample, prepend=-1))
+    largest: FloatArray = np.maximum.reduceat(scores, first) if len(first) else np.empty(0)
+    return results.sample_id[sample[first]], largest
+
+
+def _added(results: ResultSet, sample_id: Ids) -> npt.NDArray[np.datetime64]:
+    return results.added[np.searchsorted(results.sample_id, sample_id)]
+
+
+def _same(first_id: Ids, first: FloatArray, second_id: Ids, second: FloatArray) -> bool:
+    return np.array_equal(first_id, second_id) and np.array_equal(first, second)

@@ -1,0 +1,324 @@
+"""Figures under any weighting of samples: what a change, its causes and their tests are all computed from.
+
+A *pool* holds units: samples, each judged by one set of labels. A unit of weight w counts as if it were there w times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from monitor.compare.pairing import Index
+from monitor.figures.coco import Matches, average_precision, mean_average_precision
+from monitor.figures.detection import _counts, _f1, box_matches
+from monitor.figures.regression import tolerance_verdicts
+from monitor.results import CORRECT, UNCERTAIN, UNSCORED, Boxes, Coded, FloatArray, ResultSet, lean
+
+Weights = npt.NDArray[np.uint8]
+
+_ROWS_AT_ONCE, _COLUMNS_AT_ONCE = 4096, 64
+_GROUPS, _FEWEST_GROUPS = 10_000, 1000
+_CELLS = 4_000_000
+_DENSE_CELLS = 50_000_000
+"""A table of units and columns beyond is kept by its few cells that are not 0: many samples of many classes."""
+
+
+class Pool(Protocol):
+    """Units of which a figure can be taken."""
+
+    @property
+    def units(self) -> int:
+        """How many there are."""
+
+    def figure(self, weights: Weights) -> FloatArray:
+        """float64[b] for uint8[b, units], b weightings; NaN where the figure does not exist."""
+
+    def take(self, units: Index) -> Pool:
+        """The pool of these units (distinct), in this order."""
+
+    @property
+    def most_groups(self) -> int:
+        """Into how many groups units should be merged before they are re-sampled, if there are more."""
+
+    def merge(self, group: Index, groups: int) -> Pool:
+        """The pool in which units of one group (intp[units], 0..groups - 1) are one; a group may be empty."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sums:
+    """A figure of sums over units.
+
+    Attributes:
+        columns: int or float64[units, d], what each unit adds.
+        of: float64[b] of float64[b, d], the figure of the sums.
+        verdicts: Whether the columns are correct and scored windows.
+    """
+
+    columns: npt.NDArray[np.number]
+    of: Callable[[FloatArray], FloatArray]
+    verdicts: bool = False
+
+    @property
+    def units(self) -> int:
+        """How many there are."""
+        return len(self.columns)
+
+    def figure(self, weights: Weights) -> FloatArray:
+        """The figure of the weighted sums, some rows at a time so that the columns may stay in a small type."""
+        totals = np.zeros((len(weights), self.columns.shape[1]))
+        for first in range(0, self.units, _ROWS_AT_ONCE):
+            rows = slice(first, first + _ROWS_AT_ONCE)
+            totals += weights[:, rows].astype(np.float64) @ self.columns[rows].astype(np.float64, copy=False)
+        return self.of(totals)
+
+    def take(self, units: Index) -> Sums:
+        """The pool of these units."""
+        return replace(self, columns=self.columns[units])
+
+    @property
+    def most_groups(self) -> int:
+        """So many that their sums stay small, and never so few that a p-value would notice."""
+        return _groups_of(int(self.columns.shape[1]))
+
+    def merge(self, group: Index, groups: int) -> Sums:
+        """The pool of the groups' sums."""
+        merged = np.empty((groups, self.columns.shape[1]))
+        for first in range(0, merged.shape[1], _COLUMNS_AT_ONCE):
+            for column, values in enumerate(self.columns[:, first : first + _COLUMNS_AT_ONCE].T.copy(), first):
+                merged[:, column] = np.bincount(group, values, groups)
+        return replace(self, columns=merged, verdicts=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SparseSums:
+    """`Sums` of units that each add to few of many columns.
+
+    Attributes:
+        unit, column: intp[k], where each unit adds; a pair may occur several times.
+        units, width: How many units and columns there are.
+        of: float64[b] of float64[b, width], the figure of the sums.
+    """
+
+    unit: Index
+    column: Index
+    units: int
+    width: int
+    of: Callable[[FloatArray], FloatArray]
+
+    def figure(self, weights: Weights) -> FloatArray:
+        """The figure of the weighted sums, some weightings at a time."""
+        at_once = max(1, _CELLS // self.width)
+        return np.concatenate([self.of(self._totals(weights[first : first + at_once])) for first in range(0, len(weights), at_once)])
+
+    def _totals(self, weights: Weights) -> FloatArray:
+        return np.array([np.bincount(self.column, row[self.unit], self.width) for row in weights])
+
+    def take(self, units: Index) -> SparseSums:
+        """The pool of these units."""
+        place = np.full(self.units, -1)
+        place[units] = np.arange(len(units))
+        kept = place[self.unit] >= 0
+        return replace(self, unit=place[self.unit[kept]], column=self.column[kept], units=len(units))
+
+    @property
+    def most_groups(self) -> int:
+        """As of `Sums`: the same units are then re-sampled the same way."""
+        return _groups_of(self.width)
+
+    def merge(self, group: Index, groups: int) -> SparseSums:
+        """The pool of the groups' sums."""
+        return replace(self, unit=group[self.unit], units=groups)
+
+
+def _groups_of(columns: int) -> int:
+    return min(_GROUPS, max(_FEWEST_GROUPS, _CELLS // columns))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Images:
+    """COCO mAP at 0.50:0.95; `unit` (intp[images]) says whose each of the matches' images is."""
+
+    matches: Matches
+    unit: Index
+    units: int
+
+    def figure(self, weights: Weights) -> FloatArray:
+        """The mAP with every image as often as its unit's weight says."""
+        return mean_average_precision(average_precision(self.matches, weights[:, self.unit]))
+
+    def take(self, units: Index) -> Images:
+        """The pool of these units: the others' boxes are dropped, the matches stay."""
+        place = np.full(self.units, -1)
+        place[units] = np.arange(len(units))
+        kept = place[self.unit] >= 0
+        image = (np.cumsum(kept) - 1).astype(np.int32)
+        matches = self.matches
+        detection, truth = kept[matches.image], kept[matches.truth_image]
+        return Images(
+            replace(
+                matches,
+                images=int(kept.sum()),
+                image=image[matches.image[detection]],
+                hits=matches.hits[:, detection],
+                ends=np.append(0, np.cumsum(detection))[matches.ends],
+                truth_image=image[matches.truth_image[truth]],
+                truth_ends=np.append(0, np.cumsum(truth))[matches.truth_ends],
+            ),
+            place[self.unit[kept]],
+            len(units),
+        )
+
+    @property
+    def most_groups(self) -> int:
+        """A bound for the table of weights."""
+        return _GROUPS
+
+    def merge(self, group: Index, groups: int) -> Images:
+        """The pool of the groups' images."""
+        return Images(self.matches, group[self.unit], groups)
+
+
+def accuracy(runs: Sequence[ResultSet]) -> Sums:
+    """Correct / scored windows of classifiers; the runs' samples one after the other."""
+    return _verdicts(runs, [run.correct for run in runs])
+
+
+def within_tolerance(runs: Sequence[ResultSet]) -> Sums:
+    """Share of a regression's windows within its tolerance; without a tolerance the share that Studio calls correct."""
+    return _verdicts(runs, [tolerance_verdicts(run) for run in runs])
+
+
+def has_classes(run: ResultSet) -> bool:
+    """Whether a scored window is of a class, without which a classifier has no figures."""
+    return any(run.labels[code] != UNCERTAIN for code in np.unique(run.label[_labelled(run)]))
+
+
+def macro_f1(runs: Sequence[ResultSet]) -> Sums | SparseSums:
+    """Mean F1 over the classes with support among scored windows; `uncertain` is no class. The runs share one table of labels."""
+    labelled = [_labelled(run) for run in runs]
+    occurring = np.unique(np.concatenate([run.label[windows] for run, windows in zip(runs, labelled, strict=True)]))
+    classes = [code for code in occurring.tolist() if runs[0].labels[code] != UNCERTAIN]
+    place = np.full(len(runs[0].labels) + 1, -1)
+    place[classes] = np.arange(len(classes))
+    counted = [_counted(run, windows, place) for run, windows in zip(runs, labelled, strict=True)]
+    if 3 * len(classes) * sum(run.samples for run in runs) > _DENSE_CELLS:
+        return _sparse(counted, [run.samples for run in runs], len(classes))
+    blocks = []
+    for run, parts in zip(runs, counted, strict=True):
+        cells = (np.bincount(unit * len(classes) + of, minlength=run.samples * len(classes)) for unit, of in parts)
+        blocks.append(np.concatenate([lean(counts).reshape(run.samples, len(classes)) for counts in cells], axis=1))
+    return Sums(np.concatenate(blocks), _mean_over_classes)
+
+
+def _counted(run: ResultSet, windows: npt.NDArray[np.bool_], place: Index) -> list[tuple[Index, Index]]:
+    """Sample and class of each hit, of each window with a class as label, and of each with one as prediction."""
+    unit, truth, guess = run.sample[windows].astype(np.intp), place[run.label[windows]], place[run.prediction[windows]]
+    wanted = ((truth, (truth >= 0) & (truth == guess)), (truth, truth >= 0), (guess, guess >= 0))
+    return [(unit[which], of[which]) for of, which in wanted]
+
+
+def _sparse(counted: Sequence[Sequence[tuple[Index, Index]]], samples: Sequence[int], classes: int) -> SparseSums:
+    first = np.cumsum([0, *samples])
+    unit = np.concatenate([unit + start for parts, start in zip(counted, first, strict=False) for unit, _ in parts])
+    column = np.concatenate([of + part * classes for parts in counted for part, (_, of) in enumerate(parts)])
+    return SparseSums(unit, column, int(first[-1]), 3 * classes, _mean_over_classes)
+
+
+def mean_image_f1(runs: Sequence[ResultSet]) -> Sums:
+    """Mean over images of FOMO's F1."""
+    columns = []
+    for run in runs:
+        f1 = image_scores(run)
+        known = ~np.isnan(f1)
+        sample = run.sample[known]
+        columns.append(np.column_stack([np.bincount(sample, f1[known], run.samples), np.bincount(sample, minlength=run.samples)]))
+    return Sums(np.concatenate(columns), _ratio)
+
+
+def image_scores(run: ResultSet) -> FloatArray:
+    """float64[m], FOMO's F1 of each image: from its counts, else the reported one, else NaN."""
+    counts = _counts(run.fomo, run.windows)
+    reported = np.full(run.windows, np.nan) if run.reported_f1 is None else run.reported_f1
+    f1: FloatArray = np.where(counts[0] >= 0, _f1(*counts), reported)
+    return f1
+
+
+def box_map(runs: Sequence[ResultSet]) -> Images | None:
+    """COCO mAP of boxes; None where a run has none. The runs share one table of labels."""
+    stacked = _stacked(runs)
+    if (matched := box_matches(stacked)) is None:
+        return None
+    matches, windows = matched
+    return Images(matches, stacked.sample[windows].astype(np.intp), stacked.samples)
+
+
+def _labelled(run: ResultSet) -> npt.NDArray[np.bool_]:
+    """bool[m], the scored windows with a label."""
+    labelled: npt.NDArray[np.bool_] = (run.correct != UNSCORED) & (run.label >= 0)
+    return labelled
+
+
+def _verdicts(runs: Sequence[ResultSet], verdicts: Sequence[npt.NDArray[np.integer]]) -> Sums:
+    columns = []
+    for run, verdict in zip(runs, verdicts, strict=True):
+        counted = (run.sample[verdict == CORRECT], run.sample[verdict != UNSCORED])
+        columns.append(np.column_stack([np.bincount(sample, minlength=run.samples) for sample in counted]))
+    return Sums(lean(np.concatenate(columns)), _ratio, verdicts=True)
+
+
+def _ratio(totals: FloatArray) -> FloatArray:
+    """First column / second."""
+    ratio: FloatArray = np.divide(totals[:, 0], totals[:, 1], out=np.full(len(totals), np.nan), where=totals[:, 1] > 0)
+    return ratio
+
+
+def _mean_over_classes(totals: FloatArray) -> FloatArray:
+    """Macro F1 over the classes with support, of hits, support and predictions by class."""
+    hits, support, predicted = np.split(totals, 3, axis=1)
+    f1 = np.divide(2 * hits, support + predicted, out=np.zeros_like(hits), where=support > 0)
+    present = np.count_nonzero(support, axis=1)
+    mean: FloatArray = np.divide(f1.sum(axis=1), present, out=np.full(len(totals), np.nan), where=present > 0)
+    return mean
+
+
+def _stacked(runs: Sequence[ResultSet]) -> ResultSet:
+    """Samples, windows and boxes of several runs as one run, one after the other; no other column is known in it."""
+    first_sample = np.cumsum([0, *(run.samples for run in runs)])
+    first_window = np.cumsum([0, *(run.windows for run in runs)])
+    samples, windows = int(first_sample[-1]), int(first_window[-1])
+    unknown = np.full(windows, -1, np.int8)
+    sizes = [np.zeros((run.samples, 2), np.int64) if run.image_size is None else run.image_size for run in runs]
+    return ResultSet(
+        blocks=runs[0].blocks,
+        labels=runs[0].labels,
+        sample_id=np.arange(samples),
+        added=np.full(samples, "NaT", "datetime64[ms]"),
+        device=Coded(np.full(samples, -1, np.int8), ()),
+        sample=np.concatenate([run.sample + first for run, first in zip(runs, first_sample, strict=False)]),
+        start_ms=unknown,
+        end_ms=unknown,
+        label=unknown,
+        prediction=unknown,
+        correct=unknown,
+        image_size=np.concatenate(sizes),
+        truth=_joined([run.truth for run in runs], first_sample),
+        detections=_joined([run.detections for run in runs], first_window),
+    )
+
+
+def _joined(parts: Sequence[Boxes | None], first: Index) -> Boxes | None:
+    """Boxes of several runs, their owners renumbered."""
+    known = [boxes for boxes in parts if boxes is not None]
+    if len(known) < len(parts):
+        return None
+    scores = [boxes.score for boxes in known if boxes.score is not None]
+    return Boxes(
+        owner=np.concatenate([boxes.owner + start for boxes, start in zip(known, first, strict=False)]),
+        label=np.concatenate([boxes.label for boxes in known]),
+        xywh=np.concatenate([boxes.xywh for boxes in known]),
+        score=np.concatenate(scores) if len(scores) == len(known) else None,
+    )

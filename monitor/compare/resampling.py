@@ -1,0 +1,151 @@
+"""P-values of a change, with the sample as the unit: exact where a closed form exists, by re-sampling elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from monitor.compare.pairing import Index
+from monitor.compare.resamplable import Pool, Weights
+from monitor.results import FloatArray
+
+RESAMPLINGS = 999
+STOP = 20
+"""Exceedances after which a sequential test ends."""
+
+_CELLS_AT_ONCE = 1 << 22
+_FEWEST_PER_SIDE = 100  # groups, where units are merged: what is left over is then under 1 % of its side
+_SEQUENTIAL = 64  # re-samplings between two looks at the number of exceedances
+_SLACK = 1e-12  # sums in another order differ by this much; it must not tell equal statistics apart
+
+
+def mcnemar(gained: int, lost: int) -> float:
+    """Mid-p McNemar test of paired verdicts (Fagerland, Lydersen & Laake, BMC Med. Res. Methodol. 13:91, 2013).
+
+    Args:
+        gained, lost: Pairs that only the one and only the other run has right.
+    """
+    n = gained + lost
+    if n == 0:
+        return 1.0
+    k = np.arange(n)
+    mass = _masses(np.log((n - k) / (k + 1)))
+    least = min(gained, lost)
+    if gained == lost:
+        return float(1 - mass[least] / 2)
+    return float(2 * mass[:least].sum() + mass[least])
+
+
+def hypergeometric(hits: int, drawn: int, all_hits: int, total: int) -> float:
+    """Two-sided mid-p value (twice the smaller tail) of `hits` among `drawn` of `total` units of which `all_hits` are hits."""
+    least, most = max(0, drawn - (total - all_hits)), min(drawn, all_hits)
+    k = np.arange(least, most, dtype=np.float64)
+    mass = _masses(np.log((all_hits - k) * (drawn - k) / ((k + 1) * (total - all_hits - drawn + k + 1))))
+    place = hits - least
+    lower, upper = mass[:place].sum() + mass[place] / 2, mass[place + 1 :].sum() + mass[place] / 2
+    return float(min(1.0, 2 * min(lower, upper)))
+
+
+def swap_test(pool: Pool, rng: np.random.Generator, stop: int | None) -> float:
+    """Whether two runs differ, by swapping their outputs sample by sample (sign flip).
+
+    Very many samples are first dealt at random into groups that swap together: these swaps are a subgroup of all, so
+    that the test is as exact, at a cost that no longer grows.
+
+    Args:
+        pool: The units of the one run, then those of the other, pair by pair.
+        rng: Of the groups and the swaps.
+        stop: As in `_pvalue`.
+    """
+    pairs = pool.units // 2
+    groups = min(pairs, pool.most_groups)
+    group = rng.permutation(pairs) % groups
+    pool = pool.merge(np.concatenate([group, groups + group]), 2 * groups)
+
+    def difference(swap: Weights) -> FloatArray:
+        weights = np.concatenate([1 - swap, swap], axis=1)
+        difference: FloatArray = pool.figure(weights) - pool.figure(1 - weights)
+        return difference
+
+    observed = difference(np.zeros((1, groups), np.uint8))
+    return _pvalue(observed[0], lambda size: difference(rng.integers(0, 2, (size, groups), np.uint8)), pool.units, stop)
+
+
+def subset_test(pool: Pool, first: int, rng: np.random.Generator, stop: int | None, *, against_rest: bool) -> float:
+    """Whether the first units differ from the others, by permuting which units these are.
+
+    Very many units are first dealt at random into groups of one size, those on either side apart; the few that are left
+    stay on their side. Permuting such groups is a subgroup of all permutations: the test is as exact.
+
+    Args:
+        pool: The units.
+        first: How many are the first.
+        rng: Of the groups and the permutations.
+        stop: As in `_pvalue`.
+        against_rest: Compare the figure of the other units with that of the first; otherwise that of all units.
+    """
+    rest = pool.units - first
+    size = max(1, min(pool.units // pool.most_groups, first // _FEWEST_PER_SIDE, rest // _FEWEST_PER_SIDE))
+    here, there = first // size, rest // size
+    movable = here + there
+    group = np.concatenate([_dealt(first, here, size, rng, left=movable), _dealt(rest, there, size, rng, left=movable + 1 - here) + here])
+    pool = pool.merge(group, movable + 2)
+    whole = pool.figure(np.ones((1, pool.units), np.uint8))
+
+    def difference(chosen: Weights) -> FloatArray:
+        difference: FloatArray = (pool.figure(1 - chosen) if against_rest else whole) - pool.figure(chosen)
+        return difference
+
+    def draw(size: int) -> FloatArray:
+        chosen = np.zeros((size, pool.units), np.uint8)
+        chosen[:, movable] = 1
+        for row in chosen:
+            row[rng.choice(movable, here, replace=False, shuffle=False)] = 1
+        return difference(chosen)
+
+    observed = np.zeros((1, pool.units), np.uint8)
+    observed[0, :here] = observed[0, movable] = 1
+    return _pvalue(difference(observed)[0], draw, pool.units, stop)
+
+
+def _dealt(units: int, groups: int, size: int, rng: np.random.Generator, left: int) -> Index:
+    """Random groups of one size, 0..groups - 1, and the group `left` for what does not fill one."""
+    place = rng.permutation(units)
+    return np.where(place < groups * size, place // size, left)
+
+
+def _pvalue(observed: float, draw: Callable[[int], FloatArray], units: int, stop: int | None) -> float:
+    """(1 + exceedances) / (1 + re-samplings), two-sided.
+
+    Args:
+        observed: The statistic.
+        draw: Gives as many re-sampled statistics as asked for; NaN (the figure does not exist) counts as an exceedance.
+        units: Of the pool: how much a re-sampling holds.
+        stop: End at so many exceedances, with p = exceedances / re-samplings until then (Besag & Clifford, Biometrika
+            78:301, 1991); None: never.
+    """
+    if abs(observed) < _SLACK:
+        return 1.0  # nothing is smaller
+    size = max(1, min(RESAMPLINGS, _CELLS_AT_ONCE // units, _SEQUENTIAL if stop else RESAMPLINGS))
+    exceeded = done = 0
+    while done < RESAMPLINGS:
+        statistics = draw(min(size, RESAMPLINGS - done))
+        beyond = ~(np.abs(statistics) < abs(observed) - _SLACK)
+        if stop and exceeded + beyond.sum() >= stop:
+            return float(stop / (done + np.flatnonzero(beyond)[stop - exceeded - 1] + 1))
+        exceeded += int(beyond.sum())
+        done += len(statistics)
+    return (1 + exceeded) / (1 + RESAMPLINGS)
+
+
+def _masses(log_ratio: FloatArray) -> FloatArray:
+    """Probability masses float64[k + 1] of a log-concave distribution, from the logs of the ratio of each to the one before.
+
+    Summed outwards from the mode: there rounding is smallest, and that is where the mass is.
+    """
+    mode = int((log_ratio > 0).sum())
+    logs = np.concatenate([-np.cumsum(log_ratio[:mode][::-1])[::-1], [0.0], np.cumsum(log_ratio[mode:])])
+    mass: FloatArray = np.exp(logs)
+    mass /= mass.sum()
+    return mass

@@ -1,0 +1,74 @@
+"""What a result set says about its model. Pure: columns in, figures out; nothing here waits, and nothing knows where columns come from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from monitor.figures.anomaly import anomaly
+from monitor.figures.calibration import calibration
+from monitor.figures.classification import quality
+from monitor.figures.detection import detection
+from monitor.figures.evaluation import Evaluation
+from monitor.figures.regression import regression
+from monitor.figures.scoring import accuracy_verdicts, studio_verdict
+from monitor.figures.slices import slices
+from monitor.results import UNSCORED, ResultSet
+
+_METADATA = "metadata."
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationSettings:
+    """What an evaluation needs to know beyond the result set.
+
+    Attributes:
+        slices: `metadata.<key>` or `device_name`.
+        slice_values: How many values of a slice are kept.
+        anomaly_labels, no_anomaly_labels: The project's labels that are ground truth for anomaly blocks.
+    """
+
+    slices: tuple[str, ...] = ()
+    slice_values: int = 20
+    anomaly_labels: frozenset[str] = frozenset()
+    no_anomaly_labels: frozenset[str] = frozenset()
+
+    @property
+    def metadata_keys(self) -> tuple[str, ...]:
+        """The keys of samples' metadata that the slices need."""
+        return tuple(key.removeprefix(_METADATA) for key in self.slices if key.startswith(_METADATA))
+
+
+def evaluate(results: ResultSet, settings: EvaluationSettings, seed: int | None) -> Evaluation:
+    """All figures that apply to a result set.
+
+    Args:
+        results: The columns.
+        settings: Slices and anomaly labels.
+        seed: Of the bootstraps: the same seed and set give the same bounds. None leaves all intervals out.
+    """
+    verdicts = accuracy_verdicts(results)
+    classified = quality(results, seed)
+    calibrated, calibration_left = calibration(results)
+    detected, detection_left = detection(results, seed)
+    regressed, regression_left = regression(results, seed)
+    anomalies, anomaly_left = anomaly(results, seed, settings.anomaly_labels, settings.no_anomaly_labels)
+    sliced, cut = slices(results, settings.slices, settings.slice_values)
+    judged = classified is not None or (regressed is not None and regressed.within_tolerance is not None)
+    left_out = Counter(results.left_out)
+    for found in (calibration_left, detection_left, regression_left, anomaly_left, {"slice_cap": cut}):
+        left_out.update(found)
+    return Evaluation(
+        samples=results.samples,
+        windows=results.windows,
+        unscored=int((verdicts == UNSCORED).sum()),
+        blocks=results.blocks,
+        quality=classified,
+        calibration=calibrated,
+        detection=detected,
+        regression=regressed,
+        anomalies=anomalies,
+        slices=sliced,
+        left_out={reason: count for reason, count in sorted(left_out.items()) if count},
+        studio=None if judged else studio_verdict(verdicts, results.sample, seed),
+    )

@@ -1,0 +1,123 @@
+"""Figures of anomaly blocks: how scores are distributed, how many are flagged, and whether the flags are right.
+
+Higher is worse in every block; scores have no scale that two blocks share, and may be negative.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import numpy.typing as npt
+
+from monitor.figures.evaluation import Anomaly
+from monitor.figures.intervals import share
+from monitor.results import Block, BlockKind, FloatArray, IntArray, ResultSet
+
+THRESHOLD = "min_anomaly_score"
+"""Studio's key of the score above which a window is an anomaly."""
+
+QUANTILES = ("0.5", "0.9", "0.99")
+
+_ANOMALY, _NO_ANOMALY = "anomaly", "no anomaly"
+KINDS = frozenset({BlockKind.ANOMALY, BlockKind.VISUAL_ANOMALY})
+"""The kinds of block that score anomalies."""
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+def anomaly(
+    results: ResultSet,
+    seed: int | None,
+    anomaly_labels: frozenset[str] = frozenset(),
+    no_anomaly_labels: frozenset[str] = frozenset(),
+) -> tuple[tuple[Anomaly, ...], dict[str, int]]:
+    """Figures of every anomaly block that scored a window, and what they could not use.
+
+    Counted are windows that a block did not score (`no_score`) and scores that are not finite (`non_finite_score`).
+
+    Args:
+        results: The columns.
+        seed: None leaves the intervals out; they need no random numbers.
+        anomaly_labels, no_anomaly_labels: The project's labels that are ground truth (Studio's `anomalyLabelsConfig`).
+
+    Returns:
+        Figures in the order of the blocks, equal to scikit-learn's with `zero_division=0` where there is ground truth.
+    """
+    found, left_out = [], Counter[str]()
+    truth = _ground_truth(results, anomaly_labels, no_anomaly_labels)
+    for block in results.blocks:
+        if block.kind not in KINDS:
+            continue
+        scores = results.anomaly.get(block.id, np.full(results.windows, np.nan))
+        finite = np.isfinite(scores)
+        left_out["no_score"] += int(np.isnan(scores).sum())
+        left_out["non_finite_score"] += int(np.isinf(scores).sum())
+        if finite.any():
+            found.append(_figures(block, scores[finite], truth[finite], results.sample[finite], bounded=seed is not None))
+    return tuple(found), {reason: count for reason, count in left_out.items() if count}
+
+
+def threshold(block: Block) -> float | None:
+    """The score above which the block flags a window: `min_anomaly_score`, else its only numeric threshold, else None."""
+    if THRESHOLD in block.thresholds:
+        return block.thresholds[THRESHOLD]
+    values = list(block.thresholds.values())
+    return values[0] if len(values) == 1 else None
+
+
+def _figures(block: Block, scores: FloatArray, truth: npt.NDArray[np.int8], sample: IntArray, *, bounded: bool) -> Anomaly:
+    """Figures of one block over its windows with a finite score; there is at least one.
+
+    Args:
+        block: The block.
+        scores: float64[k].
+        truth: int8[k], 1 anomaly, 0 no anomaly, -1 unknown.
+        sample: int[k].
+        bounded: Whether an interval is wanted.
+    """
+    flags = None if (limit := threshold(block)) is None else scores > limit
+    known = truth >= 0
+    precision, recall, f1 = (None, None, None) if flags is None or not known.any() else _verdicts(flags[known], truth[known] == 1)
+    quantiles = np.quantile(scores, [float(name) for name in QUANTILES])
+    return Anomaly(
+        block=block,
+        mean=float(scores.mean()),
+        stddev=float(scores.std(ddof=1)) if len(scores) > 1 else None,
+        quantiles=dict(zip(QUANTILES, quantiles.tolist(), strict=True)),
+        flagged=None if flags is None else float(flags.mean()),
+        auroc=_auroc(scores[truth == 1], scores[truth == 0]),
+        precision=precision,
+        recall=recall,
+        f1=f1,
+        flagged_interval=share(flags, sample) if flags is not None and bounded else None,
+    )
+
+
+def _ground_truth(results: ResultSet, anomaly_labels: frozenset[str], no_anomaly_labels: frozenset[str]) -> npt.NDArray[np.int8]:
+    """int8[m]: 1 anomaly, 0 no anomaly, -1 unknown. Studio's expected outcome, else the configured labels, else the label's own words.
+
+    A label that is configured as both says nothing.
+    """
+    meaning = {_ANOMALY: 1, _NO_ANOMALY: 0} | dict.fromkeys(anomaly_labels, 1) | dict.fromkeys(no_anomaly_labels, 0)
+    meaning |= dict.fromkeys(anomaly_labels & no_anomaly_labels, -1)
+    by_code = np.array([*(meaning.get(label, -1) for label in results.labels), -1], np.int8)  # the last one, at -1: no label
+    by_label = by_code[results.label]
+    if results.expected_anomaly is None:
+        return by_label
+    return np.where(results.expected_anomaly >= 0, results.expected_anomaly, by_label)
+
+
+def _verdicts(flagged: BoolArray, truth: BoolArray) -> tuple[float, float, float]:
+    """Precision, recall and F1 of the flags; 0 for 0/0."""
+    hits, positives, actual = int((flagged & truth).sum()), int(flagged.sum()), int(truth.sum())
+    return hits / max(positives, 1), hits / max(actual, 1), 2 * hits / max(positives + actual, 1)
+
+
+def _auroc(positive: FloatArray, negative: FloatArray) -> float | None:
+    """The chance that an anomaly scores above a normal window, ties at half (Mann and Whitney, 1947); None without either."""
+    if not len(positive) or not len(negative):
+        return None
+    positive, negative = np.sort(positive), np.sort(negative)
+    below, not_above = np.searchsorted(negative, positive), np.searchsorted(negative, positive, side="right")
+    return (int(below.sum()) + int(not_above.sum())) / (2 * len(positive) * len(negative))

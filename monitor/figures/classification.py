@@ -1,0 +1,136 @@
+"""Figures of classifiers: accuracy, F1, and the confusion they come from.
+
+Accuracy counts Studio's own verdicts; precision, recall and F1 come from labels and predictions. All of them take one
+pass over the windows: a count per (label, prediction, verdict), of which everything else is a small sum.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import numpy.typing as npt
+
+from monitor.figures.evaluation import ClassFigures, Interval, Quality
+from monitor.figures.intervals import mean_f1, share
+from monitor.results import CORRECT, UNCERTAIN, UNSCORED, BlockKind, FloatArray, IntArray, ResultSet, lean
+
+_LARGEST_TABLE = 2**20  # cells (8 MB) up to which a table is counted whole
+
+
+def quality(results: ResultSet, seed: int | None) -> Quality | None:
+    """Figures over the scored windows of a classifier, equal to scikit-learn's with `labels=classes, zero_division=0`.
+
+    Classes are the labels that occur among scored windows, sorted. `uncertain` is never one: windows labelled so count
+    like those of any truth that is no class, as false positives of what was predicted. A scored window without a label
+    counts for `accuracy` and `uncertain` (Studio judged it), not in any figure by class.
+
+    Args:
+        results: The columns.
+        seed: Of the bootstrap, not negative; None leaves both intervals out.
+
+    Returns:
+        The figures; None where no block classifies, where the project maps labels (its predictions have no documented
+        score), and where no scored window has a label that is a class.
+    """
+    if BlockKind.CLASSIFICATION not in results.kinds() or results.label_map:
+        return None
+    label, prediction, verdict, windows = _cells(results)
+    scored = verdict != UNSCORED
+    label, prediction, verdict, windows = label[scored], prediction[scored], verdict[scored], windows[scored]
+    names = results.labels
+    classes = np.array([code for code in np.unique(label) if code >= 0 and names[code] != UNCERTAIN], np.intp)
+    if not classes.size:
+        return None
+
+    position = _positions(classes, len(names))
+    labelled = label >= 0
+    truth, guess, count = position[label[labelled]], position[prediction[labelled]], windows[labelled]
+    hits = _totals(truth, count, len(classes), where=truth == guess)
+    support = _totals(truth, count, len(classes))
+    predicted = _totals(guess, count, len(classes))
+    precision, recall, f1 = _ratio(hits, predicted), _ratio(hits, support), _ratio(2 * hits, support + predicted)
+
+    total = int(windows.sum())
+    # A prediction without a code has no name, and so no cell.
+    of_class = (position[label] >= 0) & (prediction >= 0)
+    uncertain = np.array([name == UNCERTAIN for name in names] + [False])
+    accuracy_interval, mean_f1_interval = (None, None) if seed is None else _intervals(results, position, len(classes), seed)
+    return Quality(
+        accuracy=int(windows[verdict == CORRECT].sum()) / total,
+        balanced_accuracy=float(recall.mean()),
+        mean_f1=float(f1.mean()),
+        f1={
+            "macro": float(f1.mean()),
+            "weighted": float(np.average(f1, weights=support)),
+            "micro": float(2 * hits.sum() / (support.sum() + predicted.sum())),
+        },
+        uncertain=int(windows[uncertain[prediction]].sum()) / total,
+        classes={
+            names[code]: ClassFigures(float(precision[k]), float(recall[k]), float(f1[k]), int(support[k]))
+            for k, code in enumerate(classes.tolist())
+        },
+        confusion=_confusion(names, label[of_class], prediction[of_class], windows[of_class]),
+        accuracy_interval=accuracy_interval,
+        mean_f1_interval=mean_f1_interval,
+    )
+
+
+def _cells(results: ResultSet) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """The distinct (label, prediction, verdict) of all windows, as codes, and the windows of each."""
+    width = len(results.labels) + 1
+    cells = width * width * 3
+    # In the smallest type that holds a cell's number: the arithmetic is bound by memory.
+    dtype = np.min_scalar_type(-cells)
+    cell = results.label.astype(dtype)
+    cell += 1
+    cell *= width
+    cell += results.prediction
+    cell += 1
+    cell *= 3
+    cell += results.correct
+    cell += 1
+    if cells <= _LARGEST_TABLE:
+        table = np.bincount(cell, minlength=cells)
+        found = np.flatnonzero(table)
+        windows = table[found]
+    else:
+        found, windows = np.unique(cell, return_counts=True)
+    rest, verdict = np.divmod(found.astype(np.intp), 3)
+    label, prediction = np.divmod(rest, width)
+    return label - 1, prediction - 1, verdict - 1, windows
+
+
+def _positions(classes: npt.NDArray[np.intp], labels: int) -> IntArray:
+    """int[labels + 1]: each label code's place among the classes, -1 for other labels and (the last entry) for no label."""
+    position = np.full(labels + 1, -1)
+    position[classes] = np.arange(len(classes))
+    return lean(position)
+
+
+def _totals(place: IntArray, count: IntArray, classes: int, where: npt.NDArray[np.bool_] | None = None) -> FloatArray:
+    """float64[classes]: windows by class place, whole numbers; places of -1 belong to no class."""
+    wanted = place >= 0 if where is None else where & (place >= 0)
+    return np.bincount(place[wanted], count[wanted], classes).astype(np.float64)
+
+
+def _ratio(part: FloatArray, whole: FloatArray) -> FloatArray:
+    """`part / whole` with 0 for 0/0."""
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+
+
+def _confusion(names: tuple[str, ...], label: IntArray, prediction: IntArray, windows: IntArray) -> dict[tuple[str, str], int]:
+    """Windows by (label, prediction)."""
+    confusion: Counter[tuple[str, str]] = Counter()  # Studio's verdicts may differ within a cell: it then comes more than once
+    for true, predicted, count in zip(label.tolist(), prediction.tolist(), windows.tolist(), strict=True):
+        confusion[names[true], names[predicted]] += count
+    return dict(confusion)
+
+
+def _intervals(results: ResultSet, position: IntArray, classes: int, seed: int) -> tuple[Interval | None, Interval | None]:
+    """Bounds of the accuracy and of the mean F1."""
+    scored = results.correct != UNSCORED
+    accuracy = share(results.correct[scored] == CORRECT, results.sample[scored])
+    labelled = scored & (results.label >= 0)
+    label, prediction = position[results.label[labelled]], position[results.prediction[labelled]]
+    return accuracy, mean_f1(label, prediction, results.sample[labelled], classes, seed)

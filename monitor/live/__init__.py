@@ -1,0 +1,1 @@
+"""What is known right now of all that is watched."""

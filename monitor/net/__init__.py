@@ -1,0 +1,1 @@
+"""What every part that speaks HTTP or TLS needs: `Retry-After`, certificates."""

@@ -1,0 +1,86 @@
+"""Alertmanager's API v2."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import aiohttp
+
+from monitor.alerts.states import Transition
+from monitor.notify.chat import harmless
+from monitor.notify.errors import Rejected
+from monitor.notify.http import post
+from monitor.notify.notifier import Clock, Resent, moment
+from monitor.notify.receivers import Receiver, read
+
+FIRING_FOR = 240.0
+"""Seconds that a firing alert stays one without being sent again: four times the pause between, as Prometheus does."""
+RESOLVED_FOR = 900.0
+"""Seconds that a resolved alert is sent again, for an Alertmanager that was away when it resolved."""
+BATCH = 64
+"""Alerts in one request, as Prometheus does."""
+
+
+class Alertmanager:
+    """Sends alerts to one Alertmanager; each replica of a cluster is a receiver of its own."""
+
+    def __init__(self, receiver: Receiver, session: aiohttp.ClientSession, clock: Clock) -> None:
+        self._receiver, self._session, self._clock = receiver, session, clock
+
+    async def send(self, transition: Transition) -> None:
+        """Deliver one alert, alone: one that Alertmanager does not take would have the others of its request refused with it."""
+        await self._post([transition])
+
+    async def resend(self, alerts: Iterable[Transition]) -> Resent:
+        """Deliver what is firing, and what has resolved lately."""
+        heard = self._clock() - RESOLVED_FOR
+        current = [each for each in alerts if each.status == "firing" or (each.ends_at or 0.0) >= heard]
+        refused: list[tuple[Transition, Rejected]] = []
+        for start in range(0, len(current), BATCH):
+            batch = current[start : start + BATCH]
+            try:
+                await self._post(batch)
+            except Rejected as error:
+                refused += [(batch[0], error)] if len(batch) == 1 else await self._one_by_one(batch)
+        return Resent(len(current) - len(refused), refused)
+
+    async def _one_by_one(self, alerts: Sequence[Transition]) -> list[tuple[Transition, Rejected]]:
+        refused = []
+        for each in alerts:
+            try:
+                await self._post([each])
+            except Rejected as error:
+                refused.append((each, error))
+        return refused
+
+    async def _post(self, alerts: Sequence[Transition]) -> None:
+        url = await read(self._receiver.url, f"URL of {self._receiver.name}")
+        now = self._clock()
+        body = json.dumps([as_alert(each, now) for each in alerts], ensure_ascii=False).encode()
+        await post(self._session, self._receiver, url.rstrip("/") + "/api/v2/alerts", body)
+
+
+def as_alert(transition: Transition, now: float) -> dict[str, Any]:
+    """An alert as Alertmanager's API v2 wants it.
+
+    Args:
+        transition: What happened.
+        now: Unix seconds: a firing alert ends some time after it unless it is sent again.
+    """
+    ends_at = now + FIRING_FOR if transition.status == "firing" or transition.ends_at is None else transition.ends_at
+    alert: dict[str, Any] = {
+        "labels": {name: value for name, value in transition.labels.items() if value},
+        "annotations": _annotations(transition),
+        "startsAt": moment(transition.starts_at),
+        "endsAt": moment(max(ends_at, transition.starts_at)),  # a clock may have been set back; an alert that ends first is refused
+    }
+    if transition.generator_url:
+        alert["generatorURL"] = transition.generator_url
+    return alert
+
+
+def _annotations(transition: Transition) -> dict[str, str]:
+    """What Alertmanager hands on to chats as it is: texts that hold Studio's names are made harmless, addresses stay."""
+    return {name: text if name.endswith("_url") else harmless(text) for name, text in transition.annotations.items()}

@@ -1,0 +1,174 @@
+"""`Dispatcher`: a worker for each receiver, and order among them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Self
+
+import aiohttp
+import structlog
+
+from monitor.engine.sharding import WHOLE, Shard
+from monitor.notify.alertmanager import Alertmanager
+from monitor.notify.apprise import Apprise
+from monitor.notify.http import TIMEOUT, new_session
+from monitor.notify.notifier import Clock, Notifier
+from monitor.notify.receivers import Kind, Receiver, owner_of, queue_of
+from monitor.notify.webhook import Webhook
+from monitor.notify.worker import Active, Failing, Observer, Pace, Worker
+from monitor.store import Store, StoreError
+
+log = structlog.get_logger()
+
+NOTIFIERS: dict[Kind, Callable[[Receiver, aiohttp.ClientSession, Clock], Notifier]] = {
+    "alertmanager": Alertmanager,
+    "webhook": Webhook,
+    "apprise": Apprise,
+}
+
+_SWEEP = 60.0
+"""Seconds between looks for messages that nobody is to get."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    receiver: Receiver
+    worker: Worker
+    task: asyncio.Task[None]
+
+
+class Dispatcher:
+    """Sends the messages in the store's outbox, apart from whoever puts them there. No receiver waits for another.
+
+    Use it as an asynchronous context, or call `start` and `stop`.
+
+    Args:
+        store: Its outbox has messages by `queue_of` the receivers, with `dump(transition)` as payload.
+        receivers: Who is told. Names are unique.
+        observer: Counts.
+        active: What is firing and what has resolved lately (older ones do no harm), for Alertmanager. It must not be behind the store when
+            `wake` is called: a worker that has delivered an end would take the alert for firing again.
+        pace: When.
+        timeout: Seconds for one HTTP request.
+        clock: Unix seconds.
+        shard: Which of the processes that may share the store this is.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        receivers: Iterable[Receiver],
+        observer: Observer,
+        active: Active = tuple,
+        *,
+        pace: Pace | None = None,
+        timeout: float = TIMEOUT,
+        clock: Clock = time.time,
+        shard: Shard = WHOLE,
+    ) -> None:
+        self._store, self._observer, self._active, self._clock, self._shard = store, observer, active, clock, shard
+        self._pace, self._timeout = pace or Pace(), timeout
+        self._first = tuple(receivers)
+        self._session: aiohttp.ClientSession | None = None
+        self._jobs: dict[str, _Job] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+        self._sweeper: asyncio.Task[None] | None = None
+        self._swept = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.stop(0.0)
+
+    async def start(self) -> None:
+        """Begin; messages of before are sent at once."""
+        self._session = new_session(self._timeout)
+        self.replace(self._first)
+        self._sweeper = asyncio.create_task(self._sweep(), name="notify.sweep")
+
+    async def stop(self, grace: float) -> None:
+        """End. Requests in flight have `grace` seconds to end in; what has not arrived by then is sent after the next start."""
+        for job in self._jobs.values():
+            job.worker.stop()
+        tasks = {job.task for job in self._jobs.values()} | self._ending
+        if tasks:
+            await asyncio.wait(tasks, timeout=grace)
+        if self._sweeper is not None:
+            tasks.add(self._sweeper)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._jobs.clear()
+        if self._session is not None:
+            await self._session.close()
+
+    @property
+    def failing(self) -> tuple[Failing, ...]:
+        """The receivers that do not get their messages, as far as the last attempts tell."""
+        return tuple(failing for job in self._jobs.values() if (failing := job.worker.failing) is not None)
+
+    def wake(self) -> None:
+        """Messages were committed."""
+        for job in self._jobs.values():
+            job.worker.wake()
+
+    def replace(self, receivers: Iterable[Receiver]) -> None:
+        """Tell these from now on. One that is as before goes on undisturbed; one of the same name inherits the queue; the messages of
+        others are deleted."""
+        assert self._session is not None, "start() first"
+        wanted = {receiver.name: receiver for receiver in receivers}
+        left = {name: job for name, job in self._jobs.items() if wanted.get(name) != job.receiver}
+        for job in left.values():
+            job.worker.stop()
+            self._ending.add(job.task)
+            job.task.add_done_callback(self._ending.discard)
+        for name, receiver in wanted.items():
+            if name in left or name not in self._jobs:
+                notifier = NOTIFIERS[receiver.kind](receiver, self._session, self._clock)
+                queue = queue_of(name, self._shard)
+                worker = Worker(name, queue, notifier, self._store, self._observer, self._active, self._pace, self._clock)
+                task_name = f"notify.{name}"
+                before = {task for task in self._ending if task.get_name() == task_name}
+                self._jobs[name] = _Job(receiver, worker, asyncio.create_task(worker.run(before), name=task_name))
+        for name in left.keys() - wanted.keys():
+            del self._jobs[name]
+        self._swept.set()
+
+    async def _sweep(self) -> None:
+        """Delete the messages of receivers that are no longer configured: at first, after each `replace`, and every so often."""
+        while True:
+            self._swept.clear()
+            try:
+                for queue, waiting in (await self._store.message_counts()).items():
+                    receiver, index = owner_of(queue)
+                    orphan = index >= self._shard.total and self._shard.index == 0  # of a shard that there no longer is
+                    if receiver not in self._jobs and (orphan or index == self._shard.index):
+                        await self._forget(receiver, queue, waiting)
+                    elif orphan:
+                        await self._adopt(receiver, queue)
+            except StoreError as error:  # each worker says so as well; the next look comes
+                log.debug("notify.sweep_failed", error=str(error))
+            try:
+                async with asyncio.timeout(_SWEEP):
+                    await self._swept.wait()
+            except TimeoutError:
+                pass
+
+    async def _forget(self, receiver: str, queue: str, waiting: int) -> None:
+        async with self._store.transaction() as tx:
+            if receiver in self._jobs:  # a reload brought it back in the meantime
+                return
+            await tx.trim_messages(queue, 0)
+        self._observer.queue_length(receiver, 0)
+        log.warning("notify.forgotten", receiver=receiver, messages=waiting, why="it is no longer in notify")
+
+    async def _adopt(self, receiver: str, queue: str) -> None:
+        async with self._store.transaction() as tx:
+            await tx.move_messages(queue, queue_of(receiver, self._shard))
+        log.info("notify.adopted", receiver=receiver, queue=queue)
+        self._jobs[receiver].worker.wake()

@@ -1,0 +1,499 @@
+"""`Memory`: what a run means beside those before it: compare, judge, and write all of it in one transaction.
+
+A store that cannot be used costs the comparison and the record, never the figures: the run is shown all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from concurrent.futures import Executor
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import structlog
+
+from monitor.compare.carry_over import block_as_now, carried_over, same_content
+from monitor.compare.comparison import BaselineFigures, Comparison, compare
+from monitor.compare.drift import DriftMemory, Side
+from monitor.config import BaselineConfig
+from monitor.errors import PullState
+from monitor.figures import EvaluationSettings, evaluate
+from monitor.figures.evaluation import FIGURES_VERSION, Evaluation
+from monitor.live.snapshots import Snapshot
+from monitor.pipeline.alerting import Judge, refer
+from monitor.results import FINGERPRINT_VERSION, ResultSet
+from monitor.store import Baseline, Run, Store, StoreCorrupt, StoreError, StoreTooNew, Transaction, Versions
+from monitor.targets import Target
+
+PINNED = "pinned"
+FIRST_RUN = "first run here: nothing to compare with"
+CLEARED = "the first good run since the baseline was cleared"
+OTHER_FILTERS = "the first good run with these filters"
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a good pull found.
+
+    Attributes:
+        results: The columns.
+        fingerprint: Of them.
+        evaluation: The figures.
+        trained: Unix seconds of the model's training; None where the key may not read it.
+        impulse_stale: Whether the data set changed since features were generated; None where unknown.
+    """
+
+    results: ResultSet
+    fingerprint: str
+    evaluation: Evaluation
+    trained: float | None
+    impulse_stale: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How a target's baseline is chosen.
+
+    Attributes:
+        baseline: Mode and age.
+        selection: Which samples are taken, as `FilterConfig.text` says it; runs with another selection are no baseline.
+        settings: With which the figures of a baseline are computed anew where other formulas made them.
+    """
+
+    baseline: BaselineConfig
+    selection: str = ""
+    settings: EvaluationSettings = field(default_factory=EvaluationSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """A comparison, and what it changes in the store.
+
+    Attributes:
+        comparison: None where there is nothing to compare with.
+        baseline: The run it is with; None where it is the current one, or none.
+        pinned: The number of the pinned run it was made under; None where the current run becomes the pinned one.
+        memories: To be kept for the next comparison; None where nothing advanced.
+        first: Whether the store has no good run of the target yet.
+    """
+
+    comparison: Comparison | None = None
+    baseline: Run | None = None
+    pinned: int | None = None
+    memories: dict[int, DriftMemory] | None = None
+    first: bool = False
+
+
+def seed_of(target_id: str, fingerprint: str) -> int:
+    """The seed of every re-sampling about a result set, 0 to 2**64 - 1: the same set gives the same bounds and p-values, always."""
+    return int.from_bytes(hashlib.sha256(f"{target_id} {fingerprint}".encode()).digest()[:8], "big")
+
+
+class Memory:
+    """Compares and remembers the runs of targets.
+
+    Args:
+        store: Open, or to be opened later.
+        workers: Threads for computing.
+        judge: Judges each run, and remembers what came of it in the run's own transaction; None judges nothing.
+    """
+
+    def __init__(self, store: Store, workers: Executor, judge: Judge | None = None) -> None:
+        self.store, self._workers, self._judge = store, workers, judge
+        self._pinned_run: dict[str, int | None] = {}
+        self.unrecorded: StoreError | None = None
+        """Why the last run could not be written; None once one was."""
+        self.unrecorded_since: float | None = None
+        """Unix seconds since when none could."""
+        self._lost: set[str] = set()  # targets whose last good run was not written: what the store knows is older than what is shown
+        self._current: set[str] = set()  # targets whose last good run is known to be of today's formulas
+        self._outdated: set[str] = set()  # targets whose shown comparison was made by other formulas than today's
+
+    async def recall(self, target: Target, stale_after: float) -> Snapshot | None:
+        """What the store knows of a target's last runs; None where it knows none, or cannot be asked.
+
+        The figures are those of the last good run; the last attempt may be a later, failed one.
+        """
+        if self.store.problem is not None:
+            return None
+        try:
+            last = await self.store.runs(target.key.id, limit=1)
+            good = await self.store.last_good(target.key.id)
+        except StoreError as error:
+            log.warning("run.not_recalled", target=target.key.id, error=str(error))
+            return None
+        if not last:
+            return None
+        shown = Snapshot(target, stale_after, last[0].state, last[0].finished, error=last[0].error)
+        if good is None:
+            return shown
+        if good.unreadable is not None:
+            log.warning("run.figures_unreadable", target=target.key.id, error=str(good.unreadable))
+        if good.versions.comparison != FIGURES_VERSION:
+            self._outdated.add(target.key.id)
+        return replace(
+            shown,
+            last_success=good.finished,
+            last_change=good.last_change,
+            fingerprint=good.fingerprint,
+            evaluation=good.evaluation,
+            comparison=good.comparison,
+            trained=good.trained,
+            impulse_stale=good.impulse_stale,
+        )
+
+    async def bring_up(self, policy: Policy, before: Snapshot, found: Found) -> Snapshot:
+        """Make a target's last good run one of today's formulas, if others made it; never raises for the store's sake.
+
+        What Studio says unchanged is then no new result set, whatever became of the formulas and of what is read.
+
+        Args:
+            policy: How the baseline is chosen.
+            before: What was known before the run.
+            found: What the pull found.
+
+        Returns:
+            What was known before, under the fingerprint of today.
+        """
+        target_id = before.target.key.id
+        if target_id in self._current or self.store.problem is not None:
+            return before
+        try:
+            last = await self.store.last_good(target_id)
+            after = await self._brought_up(policy, last, found) if last is not None else None
+        except (StoreCorrupt, StoreTooNew) as error:
+            log.warning("run.not_brought_up", target=target_id, error=str(error))
+            if self.store.problem is None:
+                self._current.add(target_id)  # no other attempt can read what is damaged
+            return before
+        except StoreError as error:
+            log.warning("run.not_brought_up", target=target_id, error=str(error))
+            return before
+        self._current.add(target_id)
+        if last is None or after is None or last.finished < (before.last_success or 0.0):
+            return before
+        return replace(before, fingerprint=after.fingerprint)  # also where another process has brought it up since it was read
+
+    async def _brought_up(self, policy: Policy, run: Run, found: Found) -> Run:
+        """A good run of the store as today's formulas have it, in the store too; itself where they made it.
+
+        Raises:
+            StoreCorrupt, StoreTooNew: Its result set cannot be read, or be computed with.
+        """
+        if run.versions.comparable or run.id is None or run.fingerprint is None:
+            return run
+        stored = (await self._side(run)).results
+        try:
+            results, fingerprint, evaluation = await self._in_worker(_computed_anew, run, stored, found, policy.settings)
+        except Exception as error:  # a bug, or content that no formula expected, must cost no pull
+            log.exception("run.not_brought_up", target=run.target_id, run=run.id)
+            raise StoreCorrupt(f"the figures of run {run.id} of {run.target_id} cannot be computed anew ({error!r})") from error
+        packed = await self.store.pack(run.target_id, results, fingerprint)
+        moved = []
+        async with self._judge.lock(run.target_id) if self._judge else nullcontext():
+            async with self.store.transaction() as tx:
+                if await tx.bring_up(run, packed, evaluation):
+                    moved = await refer(tx, run.target_id, run.fingerprint, fingerprint)
+                    await self._bring_up_memories(tx, run.target_id, found.results)
+            if self._judge:
+                self._judge.show(moved)
+        log.info("run.brought_up", target=run.target_id, run=run.id, unchanged=fingerprint == found.fingerprint)
+        versions = replace(Versions(), comparison=run.versions.comparison)
+        return replace(run, fingerprint=fingerprint, evaluation=evaluation, versions=versions, unreadable=None)
+
+    async def _bring_up_memories(self, tx: Transaction, target_id: str, read: ResultSet) -> None:
+        """Let what drift remembers of blocks say what another version did not read of them: else each would count as another model."""
+        memories = await tx.drift_memories(target_id)
+        now = {number: replace(memory, block=block_as_now(memory.block, read.blocks)) for number, memory in memories.items()}
+        await tx.replace_drift_memories(
+            target_id, {number: memory for number, memory in now.items() if memory.block != memories[number].block}
+        )
+
+    async def remember(self, policy: Policy, before: Snapshot, snapshot: Snapshot, found: Found | None, started: float) -> Snapshot:
+        """Compare a run with its baseline and write it; never raises for the store's sake.
+
+        Args:
+            policy: How the baseline is chosen.
+            before: What was known before the run.
+            snapshot: What is known after it.
+            found: What the pull found; None where it failed.
+            started: Unix seconds.
+
+        Returns:
+            The snapshot, with the comparison.
+        """
+        kept = before.comparison if before.fingerprint == snapshot.fingerprint else None
+        snapshot = replace(snapshot, comparison=kept)
+        target_id, known = snapshot.target.key.id, before.fingerprint
+        lost = target_id in self._lost
+        away = self.store.problem is not None
+        if found is not None and not (away and known == found.fingerprint):  # an unchanged one is no loss
+            self._lost.add(target_id)  # until it is written
+        if away:  # whoever looks after it tries it again: no pull waits for what is known to fail
+            return snapshot
+        compared = _Compared()
+        try:
+            if found is not None:
+                if lost:
+                    known, snapshot = await self._caught_up(known, snapshot)
+                compared = await self._compare(policy, before, snapshot, found, lost)
+                snapshot = replace(snapshot, comparison=compared.comparison)
+                _log_notes(before, snapshot)
+            await self._write(policy, known, snapshot, found, compared, started)
+            self.unrecorded = self.unrecorded_since = None
+            if found is not None:
+                self._lost.discard(target_id)
+                self._outdated.discard(target_id)
+        except StoreError as error:
+            self.unrecorded = error
+            if self.unrecorded_since is None:
+                self.unrecorded_since = snapshot.last_pull
+            log.warning("run.not_remembered", target=target_id, error=str(error))
+        return snapshot
+
+    async def _caught_up(self, known: str | None, snapshot: Snapshot) -> tuple[str | None, Snapshot]:
+        """The fingerprint that the store knew last, and the snapshot with the last change that either knows of."""
+        last = await self.store.last_good(snapshot.target.key.id)
+        if last is None:
+            return None, snapshot
+        changed = snapshot.last_pull if last.fingerprint != snapshot.fingerprint else last.last_change
+        return last.fingerprint, replace(snapshot, last_change=snapshot.last_change or changed)
+
+    async def _compare(self, policy: Policy, before: Snapshot, snapshot: Snapshot, found: Found, lost: bool) -> _Compared:
+        """The comparison of a good run; the one before where nothing it depends on has changed, and the store has what it led to."""
+        target_id, finished = snapshot.target.key.id, snapshot.last_pull
+        try:
+            pinned = await self._pinned(target_id, policy, found)
+            baseline = await self._baseline(target_id, policy, pinned, found, finished)
+        except (StoreCorrupt, StoreTooNew) as error:
+            if self.store.problem is not None:
+                raise
+            return _unreadable(policy.baseline.mode, before, finished, error)  # not the store as a whole: the figures of one run
+        own = policy.baseline.mode == PINNED and pinned is None  # the current run is the baseline
+        first = pinned is None and await self.store.last_selection(target_id) is None
+        if baseline is None and not own:
+            return _Compared(pinned=pinned.id if pinned else None, first=first)
+        mode = policy.baseline.mode
+        evaluation = found.evaluation if baseline is None else baseline.evaluation
+        assert evaluation is not None  # good runs have one
+        shown = (
+            BaselineFigures.of(mode, finished, found.fingerprint, evaluation, found.trained)
+            if baseline is None
+            else BaselineFigures.of(mode, baseline.finished, baseline.fingerprint or "", evaluation, baseline.trained)
+        )
+        number = pinned.id if pinned else None
+        same_pinned = mode == PINNED or self._pinned_run.get(target_id) == number
+        known = before.comparison
+        outdated = target_id in self._outdated
+        anew = lost or outdated or (known is not None and known.broken and target_id not in self._pinned_run)  # another version may mend it
+        self._pinned_run[target_id] = number
+        same_run = before.fingerprint == found.fingerprint and before.trained == found.trained
+        if known and known.baseline == shown and same_run and same_pinned and not anew:
+            return _Compared(known, baseline, number)
+        current = Side(finished, found.results, found.trained)
+        try:
+            against = current if baseline is None else await self._side(baseline)
+            reference = current if pinned is None else against if baseline and number == baseline.id else await self._side(pinned)
+        except (StoreCorrupt, StoreTooNew) as error:  # not the store as a whole: one result set in it
+            return _Compared(
+                Comparison(shown, notes=(f"the baseline cannot be read, pin another run: {error}",), broken=True), baseline, number
+            )
+        memories = await self.store.drift_memories(target_id)
+        seed = seed_of(target_id, found.fingerprint)
+        try:
+            comparison, kept = await self._in_worker(compare, against, current, reference, shown, memories, seed)
+        except Exception:  # a bug in the comparison must cost neither figures nor record
+            log.exception("comparison.crashed", target=target_id)
+            return _Compared(Comparison(shown, notes=("the comparison failed, see the log",), broken=True), baseline, number)
+        if first:
+            comparison = replace(comparison, notes=(*comparison.notes, FIRST_RUN))
+        return _Compared(comparison, baseline, number, kept, first)
+
+    async def _pinned(self, target_id: str, policy: Policy, found: Found) -> Run | None:
+        """The pinned run, unless it was made with other filters."""
+        row = await self.store.baseline(target_id, PINNED)
+        run = await self.store.run(row.run_id) if row else None
+        return await self._usable(policy, run, found) if run is not None and run.selection == policy.selection else None
+
+    async def _baseline(self, target_id: str, policy: Policy, pinned: Run | None, found: Found, now: float) -> Run | None:
+        match policy.baseline.mode:
+            case "previous":
+                return await self._usable(policy, await self.store.previous(target_id, found.fingerprint, policy.selection), found)
+            case "rolling":
+                return await self._usable(policy, await self._rolling(target_id, policy, now), found)
+            case _:
+                return pinned
+
+    async def _usable(self, policy: Policy, run: Run | None, found: Found) -> Run | None:
+        """A run that today's formulas can be compared with.
+
+        Raises:
+            StoreCorrupt, StoreTooNew: Its figures or its result set cannot be read.
+        """
+        if run is None:
+            return None
+        if run.evaluation is None:
+            raise run.unreadable or StoreCorrupt(f"run {run.id} of {run.target_id} has no figures")
+        return await self._brought_up(policy, run, found)
+
+    async def _rolling(self, target_id: str, policy: Policy, now: float) -> Run | None:
+        """The newest run of some age; the one compared with so far as long as that says the same.
+
+        Otherwise each pull would compare with another run, and take what is judged once per baseline once more.
+        """
+        newest = await self.store.newest_before(target_id, now - (policy.baseline.age or 0.0), policy.selection)
+        row = await self.store.baseline(target_id, policy.baseline.mode)
+        known = await self.store.run(row.run_id) if row is not None else None
+        if newest is None or known is None or known.finished > newest.finished:
+            return newest
+        same = (known.fingerprint, known.trained, known.selection) == (newest.fingerprint, newest.trained, newest.selection)
+        return known if same else newest
+
+    async def _side(self, run: Run) -> Side:
+        """A stored run as one side of a comparison.
+
+        Raises:
+            StoreCorrupt, StoreTooNew: Its result set cannot be read.
+        """
+        results = await self.store.results(run.id) if run.id is not None else None
+        if results is None:
+            raise StoreCorrupt(f"the result set of run {run.id} of {run.target_id} is gone")
+        return Side(run.finished, results, run.trained)
+
+    def forget(self, target_id: str) -> None:
+        """Drop what is kept in memory about a target."""
+        self._pinned_run.pop(target_id, None)
+        self._current.discard(target_id)
+
+    async def _write(
+        self, policy: Policy, known: str | None, snapshot: Snapshot, found: Found | None, compared: _Compared, started: float
+    ) -> None:
+        """All that a run leaves behind, in one transaction; `known` is the fingerprint of the good run before."""
+        target_id = snapshot.target.key.id
+        packed = await self.store.pack(target_id, found.results, found.fingerprint) if found else None
+        run = Run(
+            target_id=target_id,
+            started=started,
+            finished=snapshot.last_pull,
+            state=snapshot.state,
+            error=snapshot.error,
+            selection=policy.selection,
+        )
+        if found is not None:
+            run = replace(
+                run,
+                fingerprint=found.fingerprint,
+                changed=known not in (None, found.fingerprint),
+                last_change=snapshot.last_change,
+                trained=found.trained,
+                impulse_stale=found.impulse_stale,
+                evaluation=found.evaluation,
+                comparison=compared.comparison,
+            )
+        async with self._judge.lock(target_id) if self._judge else nullcontext():
+            async with self.store.transaction() as tx:
+                number = await tx.add_run(run, packed)
+                if found is not None:
+                    await self._keep(tx, policy, run, number, compared)
+                states = await self._judge.judge(tx, snapshot) if self._judge else []
+            if self._judge:
+                self._judge.show(states)
+
+    async def _keep(self, tx: Transaction, policy: Policy, run: Run, number: int, compared: _Compared) -> None:
+        """Baselines and what drift remembers; nothing that another program has overtaken while this was computed."""
+        rows = {row.mode: row for row in await tx.baselines(run.target_id)}
+        pinned = rows.get(PINNED)
+        for mode in rows.keys() - {PINNED, policy.baseline.mode}:  # of a mode that is no longer wanted
+            await tx.clear_baseline(run.target_id, mode)
+        if compared.pinned is None:
+            if pinned is not None and await tx.selection(pinned.run_id) == policy.selection:
+                return  # someone pinned a run meanwhile: what was compared is of no use to the next comparison
+            why = FIRST_RUN if compared.first else CLEARED if pinned is None else OTHER_FILTERS
+            await tx.set_baseline(Baseline(run.target_id, PINNED, number, run.finished, why))
+        elif pinned is None or pinned.run_id != compared.pinned:
+            return
+        if policy.baseline.mode != PINNED:
+            await self._protect(tx, policy.baseline.mode, run, compared.baseline)
+        if compared.memories is not None:
+            await tx.put_drift_memories(run.target_id, compared.memories)
+
+    async def _protect(self, tx: Transaction, mode: str, run: Run, baseline: Run | None) -> None:
+        """Note the run that the mode chose, so that retention keeps it."""
+        if baseline is None or baseline.id is None:
+            await tx.clear_baseline(run.target_id, mode)
+            return
+        known = await tx.baseline(run.target_id, mode)
+        if known is None or known.run_id != baseline.id:
+            await tx.set_baseline(Baseline(run.target_id, mode, baseline.id, run.finished, f"chosen by mode {mode}"))
+
+    async def _in_worker(self, function: Callable[..., Any], *args: object) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._workers, function, *args)
+
+
+def _unreadable(mode: str, before: Snapshot, now: float, error: StoreError) -> _Compared:
+    """A comparison that says that the baseline's figures cannot be read."""
+    known = before.comparison
+    shown = known.baseline if known is not None and known.baseline.mode == mode else BaselineFigures(mode, now, "")
+    return _Compared(Comparison(shown, notes=(f"the baseline cannot be read, pin another run: {error}",), broken=True))
+
+
+def _computed_anew(run: Run, stored: ResultSet, found: Found, settings: EvaluationSettings) -> tuple[ResultSet, str, Evaluation]:
+    """A run's result set as this version reads its content, its fingerprint and its figures: what was found, where that is the content."""
+    results, fingerprint = stored, run.fingerprint
+    if run.versions.results != FINGERPRINT_VERSION:
+        if same_content(stored, found.results):
+            return found.results, found.fingerprint, found.evaluation
+        results = carried_over(stored, found.results)
+        fingerprint = results.fingerprint()
+    assert fingerprint is not None  # it has a result set
+    return results, fingerprint, evaluate(results, settings, seed_of(run.target_id, fingerprint))
+
+
+async def pin(store: Store, run: Run, why: str, now: float) -> None:
+    """Make a good run the target's pinned baseline; drift begins anew from it.
+
+    Args:
+        store: Open.
+        run: From the store.
+        why: Who or what wanted it, in a sentence.
+        now: Unix seconds.
+
+    Raises:
+        ValueError: It is no good run, and has no result set to compare with; or its filters were others than those of the
+            target's last good run, whose next run would pin itself in its place.
+        StoreError: The store does not take it.
+    """
+    if run.state is not PullState.OK or run.id is None:
+        raise ValueError(f"run {run.id} of {run.target_id} ended as {run.state}: only a good run can be a baseline")
+    async with store.transaction() as tx:
+        if await tx.last_selection(run.target_id) != run.selection:
+            raise ValueError(
+                f"run {run.id} of {run.target_id} took other samples than the last good run, because `filters` has changed since: "
+                "the two are not comparable; pin a run that was made with the present filters"
+            )
+        await tx.set_baseline(Baseline(run.target_id, PINNED, run.id, now, why))
+        await tx.clear_drift_memories(run.target_id)
+
+
+async def unpin(store: Store, target_id: str) -> bool:
+    """Forget the target's pinned baseline, so that its next good run becomes it; answers whether there was one.
+
+    Raises:
+        StoreError: The store does not take it.
+    """
+    async with store.transaction() as tx:
+        await tx.clear_drift_memories(target_id)
+        return await tx.clear_baseline(target_id, PINNED)
+
+
+def _log_notes(before: Snapshot, snapshot: Snapshot) -> None:
+    """What changed about the model is logged once, when it is first seen."""
+    known = set(before.comparison.notes if before.comparison else ())
+    for note in snapshot.comparison.notes if snapshot.comparison else ():
+        if note not in known and note != FIRST_RUN:
+            log.warning("comparison.note", target=snapshot.target.key.id, note=note)

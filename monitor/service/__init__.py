@@ -1,0 +1,1 @@
+"""The process: start, stop, reload; readiness; upkeep of the store."""

@@ -1,0 +1,60 @@
+"""Discovery: which targets a configured project has right now, by asking Studio."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from monitor.config import ProjectConfig
+from monitor.store.converting import converter
+from monitor.studio.dates import timestamp
+from monitor.studio.project import StudioProject
+from monitor.targets import Target, TargetKey
+from monitor.text import shown
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """What one discovery found.
+
+    Attributes:
+        targets: By impulse, then variant.
+        key_expires: Unix time when the key stops working; None where it does not, or Studio does not say.
+        anomaly_labels, no_anomaly_labels: Which labels mean an anomaly in this project, and which do not.
+    """
+
+    targets: tuple[Target, ...]
+    key_expires: float | None = None
+    anomaly_labels: frozenset[str] = frozenset()
+    no_anomaly_labels: frozenset[str] = frozenset()
+
+
+as_discovery = converter(Discovery)
+"""A discovery from plain values, as its JSON holds them; a `ValueError` where they are none."""
+
+
+async def discover(studio: StudioProject, project: ProjectConfig) -> Discovery:
+    """Look up a project's names, impulses and variants.
+
+    Impulses and variants that the configuration names are targets also where Studio does not list them: their pulls then say what is wrong.
+
+    Raises:
+        StudioError: The impulses, or an impulse's variants where `enabled` ones are wanted, cannot be had.
+    """
+    names = await studio.impulses()
+    wanted = sorted(names) if project.impulses == "all" else project.impulses
+    info = await studio.optional_info()
+    name = shown((info.project.name if info and info.project else None) or str(project.id))
+    targets = []
+    for impulse in wanted:
+        variants = await studio.enabled_variants(impulse) if project.variants == "enabled" else project.variants
+        for variant in variants:
+            key = TargetKey(project.id, impulse, variant, project.category)
+            targets.append(Target(key, name, names.get(impulse, str(impulse)), project.labels))
+    key_info = await studio.optional_key_info()
+    labels = info.anomaly_labels_config if info else None
+    return Discovery(
+        tuple(targets),
+        timestamp(key_info.expires) if key_info else None,
+        frozenset((labels.anomaly_labels if labels else None) or ()),
+        frozenset((labels.no_anomaly_labels if labels else None) or ()),
+    )

@@ -1,0 +1,1 @@
+"""What people and programs are shown, without HTTP and without a terminal."""

@@ -1,0 +1,126 @@
+"""Where the lines and bars of the small charts are; the templates draw them as SVG. Pure, in units of the drawing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from monitor.compare.change import ADDED, LABELS, MODEL, REMOVED, THRESHOLDS, TOTAL, Change
+from monitor.figures.headline import headlines
+from monitor.store import Run
+
+BAR_WIDTH = 600.0
+SPARK_WIDTH, SPARK_HEIGHT, SPARK_MARGIN = 260.0, 48.0, 4.0
+
+_FLAT = 0.01  # of the value: the least height of a sparkline's range, so that noise in the last digit is no mountain
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One cause's part of a bar, from `x` on, `width` wide, worth `value`."""
+
+    cause: str
+    x: float
+    width: float
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """Causes of a change, stacked: those that add to the figure right of `zero`, the others left of it; `total` marks their sum."""
+
+    segments: tuple[Segment, ...]
+    zero: float
+    total: float
+
+
+def change_bar(change: Change) -> Bar | None:
+    """The causes as a stacked bar; None where they are not known, or all 0."""
+    parts = {cause: change.causes[cause] for cause in (MODEL, LABELS, THRESHOLDS, ADDED, REMOVED) if change.causes.get(cause)}
+    size = sum(map(abs, parts.values()))
+    if not size:
+        return None
+    zero = -sum(value for value in parts.values() if value < 0) / size * BAR_WIDTH
+    left = right = zero
+    segments = []
+    for cause, value in parts.items():
+        width = abs(value) / size * BAR_WIDTH
+        if value < 0:
+            left -= width
+        segments.append(Segment(cause, left if value < 0 else right, width, value))
+        if value > 0:
+            right += width
+    return Bar(tuple(segments), zero, zero + change.causes.get(TOTAL, sum(parts.values())) / size * BAR_WIDTH)
+
+
+@dataclass(frozen=True, slots=True)
+class Spark:
+    """A figure over a target's runs.
+
+    Attributes:
+        metric: Which.
+        points: (x, y) of the good runs, oldest first; x goes by time.
+        failed: x of the runs without a figure.
+        baseline: y of the baseline's figure; None where there is none, or where it lies outside.
+        first, last, lowest, highest: The figure's values.
+    """
+
+    metric: str
+    points: tuple[tuple[float, float], ...]
+    failed: tuple[float, ...]
+    baseline: float | None
+    first: float
+    last: float
+    lowest: float
+    highest: float
+
+    @property
+    def path(self) -> str:
+        """The points as SVG has them."""
+        return " ".join(f"{x:.1f},{y:.1f}" for x, y in self.points)
+
+
+def sparks(runs: Sequence[Run], metrics: Iterable[str], baseline: dict[str, float]) -> list[Spark]:
+    """A sparkline per figure that at least one of the runs has.
+
+    Args:
+        runs: Oldest first.
+        metrics: Names of headline figures.
+        baseline: The baseline's headline figures by name.
+    """
+    known = [headlines(run.evaluation) if run.evaluation else {} for run in runs]
+    times = [run.finished for run in runs]
+    begin = min(times, default=0.0)
+    length = max(times, default=0.0) - begin
+
+    def x(at: float) -> float:
+        inner = SPARK_WIDTH - 2 * SPARK_MARGIN
+        return SPARK_MARGIN + ((at - begin) / length * inner if length else inner)
+
+    found = []
+    for metric in metrics:
+        values = [(at, figures[metric].value) for at, figures in zip(times, known, strict=True) if metric in figures]
+        if not values:
+            continue
+        failed = tuple(x(run.finished) for run, figures in zip(runs, known, strict=True) if not figures)
+        numbers = [value for _, value in values]
+        within = [*numbers, baseline[metric]] if metric in baseline else numbers
+        middle = (max(within) + min(within)) / 2
+        half = max(max(within) - min(within), abs(middle) * _FLAT) / 2 or 0.5
+
+        def y(value: float, middle: float = middle, half: float = half) -> float:
+            return SPARK_HEIGHT / 2 - (value - middle) / half * (SPARK_HEIGHT / 2 - SPARK_MARGIN)
+
+        found.append(
+            Spark(
+                metric,
+                tuple((x(at), y(value)) for at, value in values),
+                failed,
+                y(baseline[metric]) if metric in baseline else None,
+                numbers[0],
+                numbers[-1],
+                min(numbers),
+                max(numbers),
+            )
+        )
+    return found

@@ -1,0 +1,80 @@
+"""Figures for people and programs, outside Prometheus: what `impulse-monitor pull` prints."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.table import Table
+
+from monitor.cli.once import Outcome
+from monitor.compare.comparison import Comparison
+from monitor.figures.headline import headlines
+
+
+def as_json(outcome: Outcome) -> dict[str, Any]:
+    """One outcome as JSON values; figures that do not apply are null or absent."""
+    row: dict[str, Any] = {"name": outcome.name, "state": str(outcome.state)}
+    if outcome.error:
+        row["error"] = outcome.error
+    if snapshot := outcome.snapshot:
+        row["target"] = {"id": snapshot.target.key.id, **snapshot.target.key._asdict()}
+        if snapshot.evaluation:
+            row["fingerprint"] = snapshot.fingerprint
+            row["evaluation"] = plain(snapshot.evaluation)
+        if snapshot.comparison:
+            row["comparison"] = comparison_as_json(snapshot.comparison)
+    return row
+
+
+def plain(value: Any) -> Any:
+    """JSON values: dataclasses as objects; mappings with several keys as lists of rows; floats that are no number as null."""
+    if dataclasses.is_dataclass(value):
+        return {item.name: plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        if any(isinstance(key, tuple) for key in value):
+            return [{"key": list(key), "value": plain(item)} for key, item in value.items()]
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def comparison_as_json(comparison: Comparison | None) -> dict[str, Any] | None:
+    """A comparison as JSON values, its times as texts."""
+    if comparison is None:
+        return None
+    row: dict[str, Any] = plain(comparison)
+    row["baseline"] |= {"timestamp": moment(comparison.baseline.timestamp), "trained": moment(comparison.baseline.trained)}
+    for shown, drift in zip(row["drifts"], comparison.drifts, strict=True):
+        shown["since"] = moment(drift.since)
+    return row
+
+
+def moment(seconds: float | None) -> str | None:
+    """Unix seconds as ISO 8601 in UTC, to the second; None for what is no time that a calendar has."""
+    try:
+        return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (OverflowError, ValueError, OSError):
+        return None
+
+
+def when(seconds: float | None) -> str:
+    """The same for a table, where nothing is empty."""
+    return moment(seconds) or ""
+
+
+def as_table(outcomes: Iterable[Outcome]) -> Table:
+    """One row per outcome."""
+    table = Table("target", "state", "samples", "windows", "figures")
+    for outcome in outcomes:
+        evaluation = outcome.snapshot.evaluation if outcome.snapshot else None
+        if evaluation is None:
+            table.add_row(outcome.name, str(outcome.state), "", "", "")
+            continue
+        figures = "  ".join(f"{name} {figure.value:.4g}" for name, figure in headlines(evaluation).items())
+        table.add_row(outcome.name, str(outcome.state), str(evaluation.samples), str(evaluation.windows), figures)
+    return table

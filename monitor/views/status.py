@@ -1,0 +1,273 @@
+"""What the pages show, worked out from the board: which target is worst, what moved, which classes fit. Pure; no markup here."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from urllib.parse import quote
+
+from monitor.alerts.states import AlertState, Phase
+from monitor.alerts.wording import LOWER_IS_BETTER, OWN_UNIT
+from monitor.compare.change import Change
+from monitor.errors import PullState
+from monitor.figures.evaluation import ClassFigures, Evaluation, Interval
+from monitor.figures.headline import headlines
+from monitor.live.snapshots import Board, ProjectStatus, Snapshot
+from monitor.targets import Target
+
+GLANCE = ("accuracy", "mean_f1", "map", "mae", "anomaly_flagged", "anomaly_auroc")
+"""Headline figures on the status page; the others are on the target's."""
+
+BELIEVED = 0.01
+"""p-value up to which a change is shown as one."""
+
+RESOLVED_SHOWN = 86_400.0
+"""Seconds for which a resolved alert is still shown."""
+
+_SEVERITIES = ("critical", "warning", "info")
+_PHASES = (Phase.FIRING, Phase.PENDING, Phase.RESOLVED)
+_LEVELS = 10  # of the heat table
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One headline figure and how it moved since the baseline.
+
+    Attributes:
+        metric: Its name.
+        value: It.
+        interval: Its 95 % interval, where there is one.
+        block: The anomaly block it is of; empty for figures of the whole target.
+        baseline: The baseline's; None where it has none.
+        moved: The change that counts: of mAP that on the images both runs share. None without a baseline.
+        pvalue: Of that change; None where it was not tested.
+        exact: Whether most of it comes from changed labels and thresholds, which no chance explains.
+    """
+
+    metric: str
+    value: float
+    interval: Interval | None
+    block: str
+    baseline: float | None = None
+    moved: float | None = None
+    pvalue: float | None = None
+    exact: bool = False
+
+    @property
+    def worse(self) -> float:
+        """How many points it got worse by, as a share; 0 where it did not, or is in a unit of its own."""
+        if self.moved is None or self.metric in OWN_UNIT:
+            return 0.0
+        return max(self.moved if self.metric in LOWER_IS_BETTER else -self.moved, 0.0)
+
+    @property
+    def direction(self) -> str:
+        """`worse` or `better` where the change is believed, `unclear` where it may be chance, else `same`."""
+        if not self.moved:
+            return "same"
+        if not self.exact and (self.pvalue is None or self.pvalue > BELIEVED):
+            return "unclear"
+        return "worse" if (self.moved > 0) == (self.metric in LOWER_IS_BETTER) else "better"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One target at a glance.
+
+    Attributes:
+        target: Which.
+        path: Of its page, relative to the status page.
+        snapshot: What is known; None before the first pull.
+        figures: The headline figures, those of `GLANCE`.
+        alerts: Those that fire or are pending, worst first.
+        stale: Whether the figures are too old to be exported.
+    """
+
+    target: Target
+    path: str
+    snapshot: Snapshot | None
+    figures: tuple[Figure, ...]
+    alerts: tuple[AlertState, ...]
+    stale: bool
+
+    @property
+    def firing(self) -> bool:
+        """Whether an alert of it fires."""
+        return any(alert.phase is Phase.FIRING for alert in self.alerts)
+
+    @property
+    def failing(self) -> bool:
+        """Whether its last pull failed."""
+        return self.snapshot is not None and self.snapshot.state is not PullState.OK
+
+    @property
+    def badness(self) -> tuple[int, bool, float]:
+        """Sorts the worst first: firing alerts by severity, then failing pulls, then the biggest drop."""
+        worst = min((_severity(alert) for alert in self.alerts if alert.phase is Phase.FIRING), default=len(_SEVERITIES))
+        return worst, not self.failing, -max((figure.worse for figure in self.figures), default=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The status page.
+
+    Attributes:
+        rows: The targets, worst first.
+        alerts: All that fire or are pending, and those resolved of late; worst first.
+        troubled: Projects whose last discovery failed.
+        asked: How many projects were asked for their targets, however that ended.
+        projects: How many there are.
+    """
+
+    rows: tuple[Row, ...]
+    alerts: tuple[AlertState, ...]
+    troubled: tuple[ProjectStatus, ...]
+    asked: int
+    projects: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClassRow:
+    """One class: its figures as far as they apply, and its average precision."""
+
+    name: str
+    figures: ClassFigures | None
+    ap: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One count of a confusion matrix; `level` (0..10) says how large a share of the true class it is."""
+
+    windows: int
+    level: int
+    hit: bool
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Confusion:
+    """A confusion matrix, as far as it is shown.
+
+    Attributes:
+        predictions: Heads of the columns.
+        rows: Per true class its cells, and what was predicted beyond the columns.
+        cut: Classes and predictions that are not shown.
+    """
+
+    predictions: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[Cell, ...], int], ...]
+    cut: int
+
+
+def target_path(target_id: str) -> str:
+    """The path of a target's page, relative to the status page."""
+    return f"targets/{quote(target_id, safe='')}"
+
+
+def overview(board: Board, now: float) -> Overview:
+    """What the status page shows at `now` (Unix seconds)."""
+    snapshots, watched, alerts = board.snapshots.copy(), board.watched.copy(), shown_alerts(board, now)
+    of: dict[str, list[AlertState]] = {}
+    for alert in alerts:
+        if alert.phase is not Phase.RESOLVED:
+            of.setdefault(alert.target_id, []).append(alert)
+    rows = [row(target, snapshots.get(name), tuple(of.get(name, ())), now) for name, target in watched.items()]
+    statuses = board.projects.copy().values()
+    return Overview(
+        rows=tuple(sorted(rows, key=lambda each: (each.badness, each.target.project.casefold(), each.target.key))),
+        alerts=alerts,
+        troubled=tuple(status for status in statuses if status.state not in (None, PullState.OK)),
+        asked=sum(status.state is not None for status in statuses),
+        projects=len(statuses),
+    )
+
+
+def row(target: Target, snapshot: Snapshot | None, alerts: tuple[AlertState, ...], now: float) -> Row:
+    """One target at `now` (Unix seconds)."""
+    found = tuple(figure for figure in figures(snapshot) if figure.metric in GLANCE)
+    stale = snapshot is not None and snapshot.evaluation is not None and not snapshot.fresh(now)
+    return Row(target, target_path(target.key.id), snapshot, found, alerts, stale)
+
+
+def figures(snapshot: Snapshot | None) -> tuple[Figure, ...]:
+    """The headline figures of a target; none before its first good pull."""
+    if snapshot is None or snapshot.evaluation is None:
+        return ()
+    comparison = snapshot.comparison
+    found = []
+    for metric, headline in headlines(snapshot.evaluation).items():
+        before = comparison.baseline.values.get(metric) if comparison else None
+        figure = Figure(metric, headline.value, headline.interval, headline.block, before)
+        found.append(_moved(figure, comparison.change(metric) if comparison else None))
+    return tuple(found)
+
+
+def _moved(figure: Figure, change: Change | None) -> Figure:
+    if change is None:
+        return figure if figure.baseline is None else replace(figure, moved=figure.value - figure.baseline)
+    moved, part = change.judged_change, change.exact_change
+    exact = moved is not None and part is not None and part * moved > 0 and abs(part) >= abs(moved) / 2
+    return replace(figure, moved=moved, pvalue=change.judged_pvalue, exact=exact)
+
+
+def shown_alerts(board: Board, now: float, target_id: str | None = None) -> tuple[AlertState, ...]:
+    """The alerts that fire or are pending, and those resolved of late; of one target or of all, worst first, then newest."""
+    found = [alert for alert in board.alerts.copy().values() if _is_shown(alert, now) and target_id in (None, alert.target_id)]
+    return tuple(sorted(found, key=lambda alert: (_PHASES.index(alert.phase), _severity(alert), -(began(alert) or 0.0), alert.target_id)))
+
+
+def began(alert: AlertState) -> float | None:
+    """Unix seconds when what is shown of an alert began: its being pending, or its firing where that is forgotten."""
+    return alert.starts_at if alert.since is None else alert.since
+
+
+def _is_shown(alert: AlertState, now: float) -> bool:
+    if alert.phase is Phase.RESOLVED:
+        return alert.ends_at is not None and now - alert.ends_at <= RESOLVED_SHOWN
+    return alert.phase in (Phase.FIRING, Phase.PENDING)
+
+
+def _severity(alert: AlertState) -> int:
+    return _SEVERITIES.index(alert.severity) if alert.severity in _SEVERITIES else len(_SEVERITIES)
+
+
+def class_rows(evaluation: Evaluation, limit: int) -> tuple[tuple[ClassRow, ...], int]:
+    """The classes with most windows, sorted by name, at most `limit`; and how many more there are."""
+    known: Mapping[str, ClassFigures] = evaluation.quality.classes if evaluation.quality else {}
+    ap: Mapping[str, float] = evaluation.detection.class_ap if evaluation.detection else {}
+    support = dict.fromkeys(ap, 0) | {name: each.windows for name, each in known.items()}
+    rows = tuple(ClassRow(name, known.get(name), ap.get(name)) for name in _largest(support, limit))
+    return rows, len(support) - len(rows)
+
+
+def confusion(evaluation: Evaluation, limit: int) -> Confusion | None:
+    """The confusion matrix of the `limit` largest classes; None where there is none."""
+    quality = evaluation.quality
+    if quality is None or not quality.confusion:
+        return None
+    outside: Counter[str] = Counter()
+    for (_, predicted), windows in quality.confusion.items():
+        if predicted not in quality.classes:
+            outside[predicted] += windows
+    classes = _largest({name: each.windows for name, each in quality.classes.items()}, limit)
+    predictions = (*classes, *_largest(outside, limit))
+    totals: Counter[str] = Counter()
+    for (name, _), windows in quality.confusion.items():
+        totals[name] += windows
+    rows = []
+    for name in classes:
+        cells = tuple(_cell(quality.confusion.get((name, predicted), 0), totals[name], name == predicted) for predicted in predictions)
+        rows.append((name, cells, totals[name] - sum(cell.windows for cell in cells)))
+    return Confusion(predictions, tuple(rows), len(quality.classes) + len(outside) - len(predictions))
+
+
+def _cell(windows: int, total: int, hit: bool) -> Cell:
+    share = windows / total if total else 0.0
+    return Cell(windows, min(int(share * _LEVELS) + 1, _LEVELS) if windows else 0, hit, share)
+
+
+def _largest(counts: Mapping[str, int], limit: int) -> Iterable[str]:
+    """The names with the `limit` largest counts (of equal ones the first by name), sorted by name."""
+    return sorted(sorted(counts, key=lambda name: (-counts[name], name))[:limit])

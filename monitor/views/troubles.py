@@ -1,0 +1,141 @@
+"""`Trouble`: what is the matter with the service itself, for the status page and the API. Pure; the sentences say what to do."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from monitor.errors import LONGEST_ERROR, quoted
+from monitor.net.tls import expiry_text
+from monitor.notify import Failing
+from monitor.store import StoreError
+
+PROBLEMS_SHOWN = 20
+"""Problems of a rejected file that are shown; the log, and `impulse-monitor check`, have all."""
+
+Kind = Literal["store", "receiver", "certificate", "web_config", "config", "nobody_told"]
+"""A closed set: programs tell troubles apart by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A file that was read again and could not be taken over, so that what was read before still holds.
+
+    Attributes:
+        problems: Why, each with its path and line.
+        since: Unix seconds when it was first rejected in a row.
+    """
+
+    problems: tuple[str, ...]
+    since: float
+
+    @classmethod
+    def of(cls, problems: Iterable[object], now: float, before: Rejection | None) -> Rejection:
+        """One more, after `before` where the file was rejected already."""
+        return cls(tuple(quoted(problem, LONGEST_ERROR) for problem in problems), before.since if before else now)
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One thing that is the matter.
+
+    Attributes:
+        kind: What with.
+        severity: `error` where something does not work, `warning` where it may not be meant.
+        title: What, in a few words.
+        details: Why, a line each, without secrets.
+        advice: What to do, in a sentence.
+        since: Unix seconds; None where that is not known.
+        receiver: Name of the receiver that it is about; None where it is about none.
+    """
+
+    kind: Kind
+    severity: Literal["error", "warning"]
+    title: str
+    details: tuple[str, ...]
+    advice: str
+    since: float | None = None
+    receiver: str | None = None
+
+
+StoreTrouble = tuple[StoreError | None, float | None]
+"""Why something of the store does not work, and Unix seconds since when; None and None where it does."""
+
+
+def troubles(
+    *,
+    store: StoreTrouble,
+    unrecorded: StoreTrouble = (None, None),
+    failing: Iterable[Failing],
+    certificate: float | None,
+    web_config: Rejection | None,
+    config: Rejection | None,
+    nobody_told: bool,
+    now: float,
+) -> tuple[Trouble, ...]:
+    """What is the matter, the worst first.
+
+    Args:
+        store: Why the store cannot be used.
+        unrecorded: Why the last run could not be written, although the store can be used.
+        failing: The receivers that do not get their messages.
+        certificate: Unix seconds when the service's own certificate expires; None without TLS.
+        web_config: Why the web configuration was rejected; None where it was not.
+        config: The same of the configuration.
+        nobody_told: Whether there are alerts, and nobody to tell.
+        now: Unix seconds.
+    """
+    found = [
+        *_of_store(store, unrecorded),
+        *map(_of_receiver, failing),
+        *_of_certificate(certificate, now),
+        *_of_file("web_config", "The web configuration was rejected: users, TLS and headers stay as they were", web_config),
+        *_of_file("config", "The configuration was rejected: the one before is running", config),
+    ]
+    if nobody_told:
+        details = ("No receiver is configured: alerts are shown here and exported, and that is all.",)
+        advice = "Write one below notify in the configuration, such as `- alertmanager: {url: http://127.0.0.1:9093}`."
+        found.append(Trouble("nobody_told", "warning", "Nobody is told of alerts", details, advice))
+    return tuple(sorted(found, key=lambda trouble: trouble.severity == "warning"))
+
+
+def _of_store(store: StoreTrouble, unrecorded: StoreTrouble) -> Iterator[Trouble]:
+    title = "The store cannot be used: no comparison, no history, no new baseline, no alert"
+    advice = "Pulls go on and figures are exported; the rest goes on once the store can be used again."
+    problem, since = store
+    if problem is None:
+        title = "The last run could not be recorded: it is not in the history, and no alert was judged by it"
+        advice = "Mend what it says; the next run is recorded once the store takes it."
+        problem, since = unrecorded
+    if problem is not None:
+        yield Trouble("store", "error", title, (quoted(problem, LONGEST_ERROR),), advice, since)
+
+
+def _of_receiver(failing: Failing) -> Trouble:
+    details = [failing.why]
+    if failing.waiting:
+        details.append(f"{failing.waiting} {'message waits' if failing.waiting == 1 else 'messages wait'}, and will be sent by itself.")
+    advice = f"Mend what it says, and try it with `impulse-monitor notify test {shlex.quote(failing.receiver)}`."
+    return Trouble(
+        "receiver", "error", f"Receiver {failing.receiver} is not told of alerts", tuple(details), advice, failing.since, failing.receiver
+    )
+
+
+def _of_certificate(expires: float | None, now: float) -> Iterator[Trouble]:
+    if expires is not None and (text := expiry_text(expires, now)):
+        expired = expires <= now
+        title = "The service's own certificate has expired" if expired else "The service's own certificate expires soon"
+        advice = "The files are looked at every few seconds: no restart is needed."
+        since = expires if expired else None
+        yield Trouble("certificate", "error" if expired else "warning", title, (f"It {text}.",), advice, since)
+
+
+def _of_file(kind: Kind, title: str, rejection: Rejection | None) -> Iterator[Trouble]:
+    if rejection is not None:
+        details = rejection.problems[:PROBLEMS_SHOWN]
+        if more := len(rejection.problems) - len(details):
+            details = (*details, f"and {more} more")
+        advice = "Mend these lines; the file is read again when it changes, and at SIGHUP."
+        yield Trouble(kind, "error", title, details, advice, rejection.since)
