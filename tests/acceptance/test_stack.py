@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_prometheus import free_port, process, until
+
+from tests.acceptance.test_prometheus import free_port, process, until
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "deploy"))
 
-from dashboard_queries import all_queries  # noqa: E402
+from tests.deploy.dashboard_queries import all_queries  # noqa: E402
 
 pytestmark = pytest.mark.acceptance
 

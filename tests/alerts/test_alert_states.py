@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from alert_cases import SUBJECT, change, classifier, compared
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -16,6 +15,7 @@ from monitor.alerts.rules import Below, Condition, Drop, KeyExpiring, PullFailin
 from monitor.alerts.states import AlertState, Evidence, Phase, Pulse, Step, Transition, dump, end, load_state, load_transition, step, tick
 from monitor.alerts.verdicts import judge
 from monitor.errors import PullState
+from tests.alerts.alert_cases import SUBJECT, change, classifier, compared
 
 RUNS = {
     "yes": classifier(0.70, (0.65, 0.75)),

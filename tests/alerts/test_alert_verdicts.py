@@ -6,13 +6,13 @@ import math
 from dataclasses import replace
 
 import pytest
-from alert_cases import CAUSES, TARGET, anomalies, change, classifier, compared, detector, drifted, regression
 from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.alerts.rules import Above, AnomalyDrift, Below, Drop, Rise, Rule, Subject, built_in
 from monitor.alerts.verdicts import Answer, Verdict, judge
 from monitor.compare.comparison import Comparison
+from tests.alerts.alert_cases import CAUSES, TARGET, anomalies, change, classifier, compared, detector, drifted, regression
 
 THOUSANDTHS = st.integers(0, 1000)
 PARTS = st.integers(-60, 60)

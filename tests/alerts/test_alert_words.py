@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from alert_cases import BLOCK, SUBJECT, anomalies, change, classifier, compared, detector, drifted, regression
 
 from monitor.alerts import explain
 from monitor.alerts.rules import Above, AnomalyDrift, Below, Condition, Drop, KeyExpiring, Rise, Rule, Subject, built_in
@@ -13,6 +12,7 @@ from monitor.alerts.verdicts import judge
 from monitor.compare.comparison import Comparison
 from monitor.errors import PullState
 from monitor.figures.evaluation import Evaluation
+from tests.alerts.alert_cases import BLOCK, SUBJECT, anomalies, change, classifier, compared, detector, drifted, regression
 
 BASELINE = " The baseline (pinned) is of 2026-09-21 14:13 UTC."
 MARGIN = " The rule fires for a drop of more than 3.0 points with p ≤ 0.01, and resolves 0.5 points back inside."

@@ -27,11 +27,10 @@ from scipy.stats import binomtest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "evaluate"))
 
-from sequence_verdicts import alarm
-from sequences import ANOMALY, World, add, classifier, relabel, remove, rename, retrain, tighten, turn_over
-
 from monitor.compare.conclusion import Kind, conclude
 from monitor.figures.intervals import SMALLEST_SAMPLES
+from tests.compare.sequence_verdicts import alarm
+from tests.compare.sequences import ANOMALY, World, add, classifier, relabel, remove, rename, retrain, tighten, turn_over
 
 ACCURACY = 0.9
 SIZES = (0.04, 0.06, 0.1)

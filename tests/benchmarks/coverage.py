@@ -13,10 +13,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "evaluate"))
 
-from strategies import population, simulated
-
 from monitor.figures.classification import quality
 from monitor.figures.evaluation import Interval
+from tests.figures.strategies import population, simulated
 
 POPULATIONS = {"balanced": np.full(4, 0.25), "a class at 6 %": np.array([0.06, 0.24, 0.3, 0.4])}
 

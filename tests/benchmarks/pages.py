@@ -17,11 +17,11 @@ from hypothesis import HealthCheck, Phase, settings
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "pages"))
 
-from page_checks import check
-from page_content import content
-from page_replies import Spelling
-from page_shapes import KINDS, Shape
-from page_strategies import shapes, spellings
+from tests.pages.page_checks import check
+from tests.pages.page_content import content
+from tests.pages.page_replies import Spelling
+from tests.pages.page_shapes import KINDS, Shape
+from tests.pages.page_strategies import shapes, spellings
 
 
 class Tally:

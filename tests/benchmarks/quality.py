@@ -18,11 +18,10 @@ from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_f
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "evaluate"))
 
-from strategies import CLASSIFIER, population, simulated
-
 from monitor.figures.calibration import calibration
 from monitor.figures.classification import quality
 from monitor.results import Confidences, ResultSet
+from tests.figures.strategies import CLASSIFIER, population, simulated
 
 CLASSES = 20
 

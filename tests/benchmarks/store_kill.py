@@ -20,9 +20,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "store"))
 
-from store_sets import EVALUATION, TARGET, result_set, run
-
 from monitor.store import Message, Store
+from tests.store.store_sets import EVALUATION, TARGET, result_set, run
 
 OPENING = "opening"
 LONGEST = 0.8

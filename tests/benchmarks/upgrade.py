@@ -25,8 +25,6 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 sys.path.append(str(Path(__file__).parents[1] / "store"))
 
-from store_sets import TARGET
-
 from monitor.config import BaselineConfig
 from monitor.errors import PullState
 from monitor.figures import EvaluationSettings, evaluate
@@ -37,6 +35,7 @@ from monitor.store import Store
 from monitor.store.engine import parse
 from monitor.store.schema import VERSION_TABLE
 from monitor.targets import Target, TargetKey
+from tests.store.store_sets import TARGET
 
 LABELS = ("five", "four", "one", "three", "two")
 

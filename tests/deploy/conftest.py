@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from deploy_podman import Podman, from_name
-from helm_chart import CHART
 from helm_python import Chart
+
+from tests.deploy.deploy_podman import Podman, from_name
+from tests.deploy.helm_chart import CHART
 
 
 @pytest.fixture(scope="session")

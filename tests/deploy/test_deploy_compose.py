@@ -23,10 +23,10 @@ from typing import Any
 
 import pytest
 import yaml
-from deploy_podman import IMAGE, ROOT, Podman, from_name
 
 from monitor.config import Config, load
 from monitor.simulator import demo_studio
+from tests.deploy.deploy_podman import IMAGE, ROOT, Podman, from_name
 
 DEPLOY = ROOT / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))

@@ -14,8 +14,19 @@ from typing import Any
 
 import promql_parser
 import pytest
-from dashboard_queries import DASHBOARDS, OF_PROMETHEUS, all_queries, catalogued_series, load, names, nodes, panels, series_names
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
+
+from tests.deploy.dashboard_queries import (
+    DASHBOARDS,
+    OF_PROMETHEUS,
+    all_queries,
+    catalogued_series,
+    load,
+    names,
+    nodes,
+    panels,
+    series_names,
+)
 
 with warnings.catch_warnings():
     # It recommends the format's second version, which Grafana reads from files only since 12.

@@ -13,11 +13,25 @@ from pathlib import Path
 import helm_python
 import pytest
 import yaml
-from helm_chart import CHART, OPERATOR, ROOT, Object, Values, config_map, container, of_kind, only, pod, render, validate, workload
 from helm_python import Chart, HelmError
 
 from monitor import __version__
 from monitor.config import load
+from tests.deploy.helm_chart import (
+    CHART,
+    OPERATOR,
+    ROOT,
+    Object,
+    Values,
+    config_map,
+    container,
+    of_kind,
+    only,
+    pod,
+    render,
+    validate,
+    workload,
+)
 
 PROJECTS: Values = {
     "config": {"projects": [{"id": 1234567, "api_key_file": "/run/secrets/edge-impulse/key"}]},

@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
-from helm_chart import Values, config_map, container, documented, of_kind, only, render, validate
 from helm_python import Chart, HelmError
+
+from tests.deploy.helm_chart import Values, config_map, container, documented, of_kind, only, render, validate
 
 STUDIO = "203.0.113.9"
 """Somewhere on the internet."""

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 import yaml
-from deploy_podman import IMAGE, ROOT, Container, Podman
 from helm_python import Chart
 
 from monitor.simulator import demo_studio
+from tests.deploy.deploy_podman import IMAGE, ROOT, Container, Podman
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(900)]
 

@@ -9,8 +9,9 @@ from typing import Any
 import helm_python
 import pytest
 import yaml
-from helm_chart import CHART, Object, Values, config_map, container, documented, of_kind, pod, render, validate, workload
 from helm_python import Chart
+
+from tests.deploy.helm_chart import CHART, Object, Values, config_map, container, documented, of_kind, pod, render, validate, workload
 
 Parent = Callable[..., Chart]
 NAME = "impulse-monitor"

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 import yaml
-from helm_chart import Object, Values, config_map, container, of_kind, only, pod, render, validate, workload
 from helm_python import Chart, HelmError
+
+from tests.deploy.helm_chart import Object, Values, config_map, container, of_kind, only, pod, render, validate, workload
 
 Look = Callable[[list[Object]], Any]
 

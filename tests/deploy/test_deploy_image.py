@@ -19,13 +19,13 @@ import bcrypt
 import pytest
 import trustme
 import yaml
-from deploy_podman import IMAGE, ROOT, Container, Podman, from_name
 from helm_python import Chart
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from monitor import __version__
 from monitor.simulator import demo_studio
+from tests.deploy.deploy_podman import IMAGE, ROOT, Container, Podman, from_name
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(900)]  # the first run on a machine makes the base and the image
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from deploy_podman import HARDENED, ROOT
-from helm_chart import container, render
 from helm_python import Chart
+
+from tests.deploy.deploy_podman import HARDENED, ROOT
+from tests.deploy.helm_chart import container, render
 
 COMPOSE = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text(encoding="utf-8"))["services"]
 UNITS = {"m": 20, "M": 20, "Mi": 20, "MiB": 20, "g": 30, "G": 30, "Gi": 30, "GiB": 30}

@@ -11,7 +11,8 @@ from typing import Any
 import promql_parser
 import pytest
 import yaml
-from dashboard_queries import catalogued_series, load, names, panels, series_names
+
+from tests.deploy.dashboard_queries import catalogued_series, load, names, panels, series_names
 
 ROOT = Path(__file__).resolve().parents[2]
 PROMETHEUS = ROOT / "deploy" / "prometheus"

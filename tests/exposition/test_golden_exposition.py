@@ -6,14 +6,14 @@ import shutil
 import subprocess
 
 import pytest
-from exposition_boards import NOW, full, series, text, used_service
-from exposition_golden import FOLDER, agree
 from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.exposition import generate_latest as openmetrics
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from monitor.exposition import METRICS, SnapshotCollector, service
+from tests.exposition.exposition_boards import NOW, full, series, text, used_service
+from tests.exposition.exposition_golden import FOLDER, agree
 
 GOLDEN = FOLDER / "golden.prom"
 

@@ -3,10 +3,9 @@
 import json
 import re
 
-from exposition_golden import DOCS, FOLDER, agree
-
 from monitor.exposition import METRICS, describe
 from monitor.exposition.catalogue import TARGET_LABELS, MetricType, Scope
+from tests.exposition.exposition_golden import DOCS, FOLDER, agree
 
 SECTIONS = {
     Scope.PROJECT: "From the end of a configured project's first discovery on, whether or not a target is known.",

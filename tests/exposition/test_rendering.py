@@ -6,12 +6,12 @@ import threading
 from collections.abc import Iterable, Iterator
 
 import pytest
-from exposition_boards import NOW, board, classifier, full, registry, snapshot, target, text
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 
 from monitor.exposition import Renderer, SnapshotCollector
+from tests.exposition.exposition_boards import NOW, board, classifier, full, registry, snapshot, target, text
 
 OPENMETRICS = (
     "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"

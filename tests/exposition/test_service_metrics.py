@@ -3,7 +3,6 @@
 import platform
 
 import pytest
-from exposition_boards import NOW, registry, series
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from monitor import __version__
@@ -11,6 +10,7 @@ from monitor.errors import PullState
 from monitor.exposition import METRICS, ServiceMetrics
 from monitor.exposition.catalogue import MetricType, Scope
 from monitor.live.snapshots import Board
+from tests.exposition.exposition_boards import NOW, registry, series
 
 
 @pytest.fixture

@@ -4,7 +4,19 @@ import math
 from dataclasses import replace
 
 import pytest
-from exposition_boards import (
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.openmetrics.exposition import generate_latest as openmetrics
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from monitor.errors import PullState
+from monitor.exposition import METRICS
+from monitor.exposition.catalogue import Scope
+from monitor.figures.evaluation import Anomaly, Calibration, Detection, Evaluation, Interval, Quality, Regression
+from monitor.live.snapshots import Board, ProjectStatus
+from monitor.results import Block, BlockKind
+from tests.exposition.exposition_boards import (
     NOW,
     STALE_AFTER,
     board,
@@ -23,18 +35,6 @@ from exposition_boards import (
     target,
     text,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-from prometheus_client.openmetrics.exposition import generate_latest as openmetrics
-from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
-from prometheus_client.parser import text_string_to_metric_families as parse_text
-
-from monitor.errors import PullState
-from monitor.exposition import METRICS
-from monitor.exposition.catalogue import Scope
-from monitor.figures.evaluation import Anomaly, Calibration, Detection, Evaluation, Interval, Quality, Regression
-from monitor.live.snapshots import Board, ProjectStatus
-from monitor.results import Block, BlockKind
 
 TARGET_LABELS = ("project", "project_id", "impulse", "impulse_id", "variant", "category")
 FIGURES = {metric.name for metric in METRICS if metric.scope is Scope.FIGURES}

@@ -7,10 +7,6 @@ from collections.abc import Iterable
 
 import msgspec
 import numpy as np
-from page_content import Content, changed
-from page_oracle import Series, compare, expected
-from page_replies import Spelling
-from page_shapes import as_read
 from prometheus_client.samples import Sample
 
 from monitor.errors import PullState
@@ -21,6 +17,10 @@ from monitor.results import ResultSet
 from monitor.studio import decoding, wire
 from monitor.studio.columns import ColumnBuilder, SetChanged
 from monitor.targets import Target, TargetKey
+from tests.pages.page_content import Content, changed
+from tests.pages.page_oracle import Series, compare, expected
+from tests.pages.page_replies import Spelling
+from tests.pages.page_shapes import as_read
 
 SLICES = ("metadata.site", "device_name")
 TARGET_LABELS = {"project", "project_id", "impulse", "impulse_id", "variant", "category"}

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from page_shapes import BOX_LAYERS, CLASSIFIERS, DETECTORS, OPAQUE, Shape
+
+from tests.pages.page_shapes import BOX_LAYERS, CLASSIFIERS, DETECTORS, OPAQUE, Shape
 
 Json = dict[str, Any]
 

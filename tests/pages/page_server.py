@@ -9,8 +9,9 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from aiohttp import web
-from page_content import Content
-from page_replies import Spelling
+
+from tests.pages.page_content import Content
+from tests.pages.page_replies import Spelling
 
 KEY = "ei_0123456789"
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from hypothesis import strategies as st
-from page_replies import Spelling
-from page_shapes import BOX_LAYERS, GIANT, KINDS, NAMES, Shape, as_read
+
+from tests.pages.page_replies import Spelling
+from tests.pages.page_shapes import BOX_LAYERS, GIANT, KINDS, NAMES, Shape, as_read
 
 
 def _names(limit: int) -> st.SearchStrategy[tuple[str, ...]]:

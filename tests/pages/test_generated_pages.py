@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given, settings
-from page_checks import check
-from page_content import content
-from page_replies import Spelling
-from page_shapes import KINDS, Shape
-from page_strategies import shapes, spellings
+
+from tests.pages.page_checks import check
+from tests.pages.page_content import content
+from tests.pages.page_replies import Spelling
+from tests.pages.page_shapes import KINDS, Shape
+from tests.pages.page_strategies import shapes, spellings
 
 CASES = 20
 """Of each kind; `python -m tests.benchmarks pages` compares thousands."""

@@ -10,16 +10,16 @@ from pathlib import Path
 import aiohttp
 import pytest
 import yaml
-from page_checks import SLICES, figures
-from page_content import content
-from page_oracle import Series, compare, expected
-from page_replies import Spelling
-from page_server import KEY, PageServer, served
-from page_shapes import KINDS, Shape, any_shape
 from prometheus_client.parser import text_string_to_metric_families
 
 from monitor.service.app import App
 from tests.clock import SETTLE, Clock, run
+from tests.pages.page_checks import SLICES, figures
+from tests.pages.page_content import content
+from tests.pages.page_oracle import Series, compare, expected
+from tests.pages.page_replies import Spelling
+from tests.pages.page_server import KEY, PageServer, served
+from tests.pages.page_shapes import KINDS, Shape, any_shape
 from tests.waiting import until
 
 pytestmark = pytest.mark.acceptance

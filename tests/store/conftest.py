@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
-from postgres_server import DATABASE, Server, pooling, running
 
 from monitor.store import Store
+from tests.store.postgres_server import DATABASE, Server, pooling, running
 
 
 @pytest.fixture(scope="session")

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from store_sets import COMPARISON, EVALUATION, drift_memory
 
 from monitor.alerts.states import AlertState, Phase, Transition, dump
 from monitor.store.converting import converter
 from monitor.store.documents import dump_comparison, dump_evaluation, dump_memory
 from monitor.studio.discovery import Discovery, as_discovery
 from monitor.targets import Target, TargetKey
+from tests.store.store_sets import COMPARISON, EVALUATION, drift_memory
 
 TESTS = Path(__file__).parents[1]
 PACKAGE = TESTS.parent / "monitor"

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
-from store_sets import COMPARISON, EVALUATION, TARGET, add, drift_memory, result_set, run, told
 
 from monitor.errors import PullState
 from monitor.store import Baseline, Message, Run, State, Store, StoreCorrupt, StoreRefused, columns, documents
 from monitor.store import store as store_module
 from monitor.store.engine import parse
 from monitor.store.queries import Queries
+from tests.store.store_sets import COMPARISON, EVALUATION, TARGET, add, drift_memory, result_set, run, told
 from tests.waiting import until
 
 OTHER = "7-2-float32-testing"

@@ -10,9 +10,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from store_sets import TARGET, add, drift_memory, run
 
 from monitor.store import Baseline, Message, State, Store, StoreRefused, StoreUnavailable
+from tests.store.store_sets import TARGET, add, drift_memory, run
 
 MEMORY = drift_memory(30)
 

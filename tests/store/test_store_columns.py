@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from store_sets import result_set, result_sets
 
 from monitor.results import ResultSet
 from monitor.store import StoreCorrupt, StoreTooNew
 from monitor.store.columns import decode, encode
+from tests.store.store_sets import result_set, result_sets
 
 
 def plain(value: Any) -> Any:

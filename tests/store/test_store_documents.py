@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from store_sets import COMPARISON, EVALUATION
 
 from monitor.compare.change import Change
 from monitor.compare.comparison import BaselineFigures, Comparison
@@ -16,6 +15,7 @@ from monitor.compare.distances import Distances
 from monitor.figures.evaluation import FIGURES_VERSION, Evaluation, Regression
 from monitor.store import Envelope, StoreTooNew
 from monitor.store.documents import dump, dump_comparison, dump_evaluation, figures_version, load_comparison, load_evaluation
+from tests.store.store_sets import COMPARISON, EVALUATION
 
 
 def test_round_trip() -> None:

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from store_sets import TARGET, drift_memory, told
 from structlog.testing import capture_logs
 
 from monitor.compare.drift import DriftMemory
 from monitor.compare.martingale import advance
 from monitor.store import State, Store
 from monitor.store.documents import dump_memory, load_memory
+from tests.store.store_sets import TARGET, drift_memory, told
 
 OTHER = "7-2-float32-testing"
 MEMORY = drift_memory()

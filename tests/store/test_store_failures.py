@@ -19,10 +19,10 @@ from typing import Any
 
 import asyncpg
 import pytest
-from store_sets import TARGET, add, result_set, run
 
 from monitor.store import Message, Store, StoreCorrupt, StoreError, StoreUnavailable, errors
 from monitor.store.engine import new_engine, parse
+from tests.store.store_sets import TARGET, add, result_set, run
 
 NOBODY = 65534
 

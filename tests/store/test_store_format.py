@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from store_sets import COMPARISON, EVALUATION, TARGET, add, result_set, run
 
 from monitor.errors import PullState
 from monitor.results import Block, BlockKind, Boxes, Coded, Confidences, FomoCounts, Points, ResultSet
 from monitor.store import Store
 from monitor.store.columns import encode
 from monitor.store.schema import VERSION_TABLE, metadata
+from tests.store.store_sets import COMPARISON, EVALUATION, TARGET, add, result_set, run
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "store-format.md").read_text()
 SAMPLES = 10_000

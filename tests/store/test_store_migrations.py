@@ -10,11 +10,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
-from store_sets import TARGET, add, run
 
 from monitor.store import Store, StoreTooNew
 from monitor.store.engine import parse
 from monitor.store.schema import VERSION_TABLE, metadata
+from tests.store.store_sets import TARGET, add, run
 
 
 async def test_migrations_lead_to_the_tables(url: str, store: Store) -> None:

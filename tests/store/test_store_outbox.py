@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from store_sets import TARGET, run
 
 from monitor.store import Message, Store
+from tests.store.store_sets import TARGET, run
 
 
 def message(created: float, receiver: str = "chat", subject: str = "Dropped 7-1") -> Message:

@@ -7,9 +7,9 @@ from typing import Any
 
 import asyncpg
 import pytest
-from store_sets import TARGET, add, drift_memory, result_set, run
 
 from monitor.store import Message, Store, StoreError, StoreUnavailable
+from tests.store.store_sets import TARGET, add, drift_memory, result_set, run
 
 
 def url(pooler: str, database: str, options: str = "") -> str:

@@ -10,10 +10,10 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
-from store_sets import TARGET, add, result_set, run
 
 from monitor.store import Store, StoreCorrupt, StoreError, StoreUnavailable
 from monitor.store import store as module
+from tests.store.store_sets import TARGET, add, result_set, run
 from tests.waiting import until
 
 

@@ -23,10 +23,10 @@ import pytest
 import trustme
 import yaml
 from aiohttp import web
-from postgres_server import DATABASE, Server, pooling, running
 
 from monitor.simulator import Studio, projects, serve
 from monitor.simulator.faults import Refuse, Status
+from tests.store.postgres_server import DATABASE, Server, pooling, running
 
 WATCHER = "watcher"
 PASSWORD = "pw/of the@store%7e"

@@ -6,12 +6,12 @@ import random
 from typing import Any
 
 import pytest
-from odd_studio import KEY, OddStudio, served
 
 from monitor.errors import Inconsistent, InvalidReply, NoResults
 from monitor.results import ResultSet
 from monitor.studio import pull as pull_module
 from monitor.studio.pull import pull
+from tests.studio.odd_studio import KEY, OddStudio, served
 
 
 @pytest.fixture(autouse=True)

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from service import Service
 
 from monitor.simulator import Studio, projects, serve
 from monitor.simulator.scenarios import regressing
+from tests.service_process import Service
 
 
 @pytest.fixture

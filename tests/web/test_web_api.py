@@ -12,13 +12,13 @@ from typing import Any
 
 import aiohttp
 import pytest
-from service import TOKEN, Service
-from web_service import ONE, THREE, pull, start
 
 from monitor.errors import PullState
 from monitor.simulator.faults import Delay, Refuse
 from monitor.views import status as views
 from monitor.views.history import when
+from tests.service_process import TOKEN, Service
+from tests.web.web_service import ONE, THREE, pull, start
 
 pytestmark = pytest.mark.usefixtures("clock")
 

@@ -10,10 +10,10 @@ import aiohttp
 import bcrypt
 import pytest
 import trustme
-from service import Service
-from web_service import start
 
 from monitor.config import ConfigError, load
+from tests.service_process import Service
+from tests.web.web_service import start
 
 pytestmark = pytest.mark.usefixtures("clock")
 

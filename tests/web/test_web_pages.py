@@ -18,13 +18,13 @@ from urllib.parse import urljoin
 
 import aiohttp
 import pytest
-from service import Service
-from web_service import ONE, THREE, pull, start
 
 from monitor.results import UNCERTAIN
 from monitor.simulator import Impulse, Revision, Studio, projects, serve
 from monitor.simulator.faults import Refuse
 from monitor.simulator.kinds import Classification
+from tests.service_process import Service
+from tests.web.web_service import ONE, THREE, pull, start
 
 pytestmark = pytest.mark.usefixtures("clock")
 

@@ -18,13 +18,13 @@ import bcrypt
 import pytest
 import trustme
 import yaml
-from notify_parts import Inbox, free_port
 from prometheus_client.parser import text_string_to_metric_families
-from service import Service
 
 from monitor.service.app import App
 from monitor.simulator import Studio, projects, serve
 from monitor.web import security
+from tests.notify.notify_parts import Inbox, free_port
+from tests.service_process import Service
 from tests.waiting import until
 
 pytestmark = pytest.mark.usefixtures("clock")

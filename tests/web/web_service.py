@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service import Service
+from tests.service_process import Service
 
 ONE, THREE = "101-1-int8-testing", "103-1-int8-testing"
 

@@ -1,0 +1,245 @@
+"""`Judge` on a real store: what is shown and told follows what was written, whoever wrote it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from monitor.alerts.rules import Below, PullFailing, Rule, Subject
+from monitor.alerts.states import Phase, Pulse, load_transition
+from monitor.errors import PullState
+from monitor.live.snapshots import Board, Snapshot
+from monitor.pipeline import alerting as judge_module
+from monitor.pipeline.alerting import Judge, Watched
+from monitor.service.store_upkeep import Caretaker
+from monitor.store import Store, StoreUnavailable, Transaction
+from tests.alerts.alert_cases import TARGET, classifier
+
+LOW = Rule("AccuracyLow", Below("accuracy", 0.8), recover=0.02)
+FAILING = Rule("Failing", PullFailing())
+ID = TARGET.key.id
+BAD = Snapshot(TARGET, 900.0, PullState.OK, 100.0, 100.0, fingerprint="bad", evaluation=classifier(0.7, (0.65, 0.75)))
+GOOD = replace(BAD, fingerprint="good", evaluation=classifier(0.9, (0.88, 0.92)))
+
+
+class Place:
+    """One process: what it watches, and its judge on a store that others may share."""
+
+    def __init__(self, store: Store, *rules: Rule, mine: bool = True) -> None:
+        self.board, self.now, self.owns = Board(), 1000.0, mine
+        self.targets, self.known = {ID: TARGET}, True
+        self.woken = 0
+        self.judge = Judge(store, self.board, lambda: self, self.wake, lambda: self.now)
+        self.store = store
+        self.judge.configure(rules or (LOW,), ["hook"])
+
+    def wake(self) -> None:
+        self.woken += 1
+
+    def subjects(self) -> list[str]:
+        return list(self.targets)
+
+    def mine(self, subject_id: str) -> bool:
+        return self.owns
+
+    def gone(self, subject_id: str) -> bool:
+        return self.owns and self.known
+
+    def watched(self, subject_id: str, snapshot: Snapshot | None = None) -> Watched | None:
+        shown = snapshot or self.board.snapshots.get(subject_id)
+        if (target := self.targets.get(subject_id)) is None:
+            return None
+        return Watched(Subject.target(target), Pulse(shown.state if shown else None, 0.0, 60.0, shown.last_success if shown else None))
+
+    async def pulled(self, snapshot: Snapshot) -> None:
+        """As `Memory` does it."""
+        async with self.judge.lock(ID):
+            async with self.store.transaction() as tx:
+                states = await self.judge.judge(tx, snapshot)
+            self.judge.show(states)
+        self.board.snapshots[ID] = snapshot
+
+    @property
+    def phase(self) -> Phase | None:
+        """Where the alert stands, as shown."""
+        state = self.board.alerts.get((LOW.name, ID))
+        return state.phase if state else None
+
+    async def told(self) -> list[str]:
+        """The statuses in the outbox."""
+        return [load_transition(message.payload).status for message in await self.store.messages("hook")]
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    """An open, empty store."""
+    async with Store(f"sqlite:///{tmp_path}/alerts.db") as store:
+        yield store
+
+
+@pytest.mark.parametrize("what", ["rule", "target"])
+async def test_what_comes_back_is_judged_anew(store: Store, what: str) -> None:
+    """A rule or target that was removed and comes back soon fires again, although the result set is the same as before."""
+    place = Place(store)
+    await place.pulled(BAD)
+    if what == "rule":
+        place.judge.configure((), ["hook"])
+    else:
+        place.targets = {}
+    await place.judge.tick()
+    assert Phase.RESOLVED is place.phase
+    place.judge.configure((LOW,), ["hook"])
+    place.targets = {ID: TARGET}
+    place.now += 60.0
+    await place.pulled(BAD)
+    await place.pulled(BAD)
+
+    assert Phase.FIRING is place.phase
+    assert ["firing", "resolved", "firing"] == await place.told()
+
+
+async def test_a_quiet_pull_wakes_no_receiver(store: Store) -> None:
+    """Receivers look into their queues when an alert begins or ends, not at every pull of every target."""
+    place = Place(store)
+    for snapshot, woken in ((GOOD, 0), (GOOD, 0), (BAD, 1), (BAD, 1), (GOOD, 2), (GOOD, 2)):
+        place.now += 60.0
+        await place.pulled(snapshot)
+        assert woken == place.woken
+
+
+@pytest.mark.parametrize("how", ["pull", "tick"])
+async def test_shows_what_another_process_wrote(store: Store, how: str) -> None:
+    """What another process wrote, or this one without hearing that it was committed, is shown after the next look, and told once."""
+    patient = replace(LOW, for_seconds=60.0)
+    here, there = Place(store, patient), Place(store, patient)
+    await here.pulled(BAD)
+    await there.judge.recall()
+    there.board.snapshots[ID] = BAD
+    here.now = there.now = 1060.0
+    await here.judge.tick()
+    assert (Phase.FIRING, Phase.PENDING) == (here.phase, there.phase)
+    await (there.pulled(BAD) if how == "pull" else there.judge.tick())
+
+    assert here.board.alerts == there.board.alerts
+    assert here.judge.active() == there.judge.active()
+    assert ["firing"] == await there.told()
+
+
+async def test_shows_no_state_that_the_store_has_not(store: Store) -> None:
+    """A state that another process deleted is no longer shown once it would be moved on."""
+    here, there = Place(store), Place(store)
+    await here.pulled(BAD)
+    await there.judge.recall()
+    here.targets = {}
+    await here.judge.tick()
+    here.now += 2000.0
+    await here.judge.tick()
+    assert [] == await store.states("alert")
+    there.targets = {}
+    await there.judge.tick()
+
+    assert {} == there.board.alerts
+    assert ["firing", "resolved"] == await there.told()
+
+
+async def test_other_shards_speak_for_theirs(store: Store) -> None:
+    """On a store that shards share, each shows and sends again its own alerts only: it would not hear how the others go on."""
+    here, there = Place(store), Place(store, mine=False)
+    await here.pulled(BAD)
+    there.targets = {}
+    await there.judge.recall()
+
+    assert ({}, []) == (there.board.alerts, there.judge.active())
+    await there.judge.tick()
+    assert ["firing"] == await there.told()
+
+
+async def test_reload_during_a_look(store: Store) -> None:
+    """A target that a reload takes away in the middle of a look, until its project was asked again, keeps its alert."""
+    place = Place(store)
+    await place.pulled(BAD)
+    place.targets, place.known = {}, False
+    place.subjects = lambda: [ID]  # type: ignore[method-assign]  # as it was when the look began
+    await place.judge.tick()
+
+    assert (Phase.FIRING, ["firing"]) == (place.phase, await place.told())
+
+
+async def test_bug_in_one_rule(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rule whose judging crashes costs neither the transaction of the run nor the other rules."""
+    place = Place(store, replace(LOW, name="Broken"), LOW)
+    whole = judge_module.judge
+
+    def crash(rule: Rule, *args: Any) -> Any:
+        if rule.name == "Broken":
+            raise RuntimeError("a bug")
+        return whole(rule, *args)
+
+    monkeypatch.setattr(judge_module, "judge", crash)
+    await place.pulled(BAD)
+
+    assert (Phase.FIRING, ["firing"]) == (place.phase, await place.told())
+
+
+async def test_looking_writes_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While nothing changes a look at the clock opens no transaction, whatever the alerts' phases."""
+    place = Place(store, LOW, FAILING, replace(LOW, name="Patient", for_seconds=1e6))
+    await place.pulled(BAD)
+    place.board.snapshots[ID] = replace(BAD, state=PullState.AUTH)
+    await place.judge.tick()
+    assert {Phase.FIRING, Phase.PENDING} == {state.phase for state in place.board.alerts.values()}
+    monkeypatch.setattr(Store, "transaction", lambda _self: pytest.fail("a transaction"))
+    for _ in range(3):
+        place.now += 1.0
+        await place.judge.tick()
+
+
+async def test_recall_that_fails_is_tried_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Alerts that could not be read when the store was opened are shown as soon as they can be, not only when they change."""
+    await Place(store).pulled(BAD)
+    place, failures = Place(store), [StoreUnavailable("a lock")]
+
+    async def opened() -> None:
+        if failures:
+            raise failures.pop()
+        await place.judge.recall()
+
+    class Counts:
+        def store(self, up: bool) -> None:
+            pass
+
+    monkeypatch.setattr("monitor.service.store_upkeep.CHECK", 0.01)
+    caretaker = Caretaker(store, Counts(), lambda: 0.0, opened)
+    await caretaker.open()
+    assert place.phase is None
+    watching = asyncio.create_task(caretaker.watch())
+    async with asyncio.timeout(120):
+        while place.phase is None:
+            await asyncio.sleep(0.01)
+    watching.cancel()
+
+    assert Phase.FIRING is place.phase
+
+
+async def test_store_that_takes_no_transition(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A transition that could not be written is neither shown nor told; it comes with the next pull, once."""
+    place = Place(store)
+    whole = Transaction.enqueue
+
+    async def fail(*_: Any) -> int:
+        raise StoreUnavailable("full")
+
+    monkeypatch.setattr(Transaction, "enqueue", fail)
+    with pytest.raises(StoreUnavailable):
+        await place.pulled(BAD)
+    assert (None, []) == (place.phase, await place.told())
+    monkeypatch.setattr(Transaction, "enqueue", whole)
+    await place.pulled(BAD)
+    await place.pulled(GOOD)
+
+    assert (Phase.RESOLVED, ["firing", "resolved"]) == (place.phase, await place.told())

@@ -1,0 +1,141 @@
+"""No secret, and no body of a reply, gets out by way of an error's text."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import structlog
+import yaml
+from structlog.testing import capture_logs
+
+from monitor.config import ConfigError, load
+from monitor.errors import LONGEST_ERROR, LONGEST_QUOTE, InvalidReply, quoted
+from monitor.logs import configure, secrets
+from monitor.simulator import Studio, projects, serve
+from monitor.simulator.faults import Body, Refuse, Status
+from monitor.store import Store, StoreError
+from tests.service_process import Service
+
+pytestmark = pytest.mark.usefixtures("clock")
+
+PAGE = "result/page"
+TARGET = "101-1-int8-testing"
+
+
+@pytest.fixture
+async def service(tmp_path: Path) -> AsyncIterator[Service]:
+    """A service with one project, not started."""
+    studio = Studio([projects.classification(101, sizes={"testing": 20})])
+    async with serve(studio) as url:
+        running = Service(tmp_path / "monitor.yaml", studio, url)
+        running.write()
+        try:
+            yield running
+        finally:
+            await running.app.stop()
+
+
+def test_quotes_are_short_plain_and_masked():
+    """What another program said is one printable line of bounded length, without a secret in it, wherever the cut falls."""
+    secrets.add("ei_quoted_secret")
+    text = "a\r\nb\t\x1b[31mred\x00 " + "ei_quoted_secret " * 100
+
+    assert quoted(text).startswith("a b [31mred *** ***")
+    assert LONGEST_QUOTE == len(quoted(text))
+    for place in range(190, 201):
+        assert "ei_qu" not in quoted("x" * place + "ei_quoted_secret")
+    assert LONGEST_ERROR == len(str(InvalidReply("long " * 1000)))
+
+
+@pytest.mark.parametrize("status", [200, 400, 500])
+async def test_a_key_in_an_error_text_gets_nowhere(service: Service, status: int):
+    """A server that repeats the key, and much else, in its error: neither pages, API, metrics, store nor log show it."""
+    key = service.studio.projects[101].api_key
+    text = f"the key {key} is bad\n" + "body " * 8000
+    service.studio.fail(Refuse(text) if status == 200 else Status(status, text), PAGE, times=None)
+    with capture_logs(processors=[secrets_untouched]) as lines:
+        await service.app.start()
+        await service.until(lambda: TARGET in service.app.board.snapshots and bool(service.app.board.snapshots[TARGET].error), within=120)
+        pages = [await service.get(path) for path in ("/", f"/targets/{TARGET}", "/api/v1/targets", "/api/v1/alerts", "/metrics")]
+        runs = await service.get(f"/api/v1/targets/{TARGET}/runs")
+        await service.app.stop()
+    database = b"".join(path.read_bytes() for path in service.path.parent.glob("*.db*"))
+
+    said = "".join(body for _, body in [*pages, runs]) + repr(lines) + database.decode("latin-1")
+    assert key not in said
+    assert "body body body " * 20 not in said
+    error = service.app.board.snapshots[TARGET].error
+    assert "\n" not in error
+    assert ("***" in error) == (status == 200 or status == 400)
+
+
+def secrets_untouched(logger: object, name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Leave the event as it was logged: what is asked is whether its fields need a mask at all."""
+    return event
+
+
+async def test_a_body_that_is_no_http_is_not_shown(service: Service, unused_tcp_port: int):
+    """What an HTTP parser says of a foreign protocol, or of HTML, quotes no more than a line of it."""
+    service.studio.fail(Body(b"<html>" + b"secret text " * 3000, "text/html" + "; x=y" * 5000), PAGE, times=None)
+    await service.app.start()
+    await service.until(lambda: TARGET in service.app.board.snapshots and bool(service.app.board.snapshots[TARGET].error), within=120)
+
+    error = service.app.board.snapshots[TARGET].error
+    assert len(error) <= LONGEST_ERROR
+    assert "secret text" not in error
+
+
+@pytest.mark.parametrize(
+    ("section", "value"),
+    [
+        ("store", "postgresql://monitor:pa@ss-word-9@db.example.com/monitor"),
+        ("studio", {"proxy": "http://user:pa@ss-word-9@proxy.example.com:3128"}),
+        ("notify", [{"webhook": {"url": "https://user:pa@ss-word-9@hooks.example.com/x"}}]),
+    ],
+)
+def test_an_at_sign_in_a_password_is_refused(tmp_path: Path, section: str, value: object):
+    """A password whose @ is not escaped would have its rest shown as a host: it is refused, and nothing of it repeated."""
+    path = tmp_path / "monitor.yaml"
+    path.write_text(yaml.safe_dump({section: value}))
+
+    with pytest.raises(ConfigError, match="%40") as raised:
+        load(path)
+    assert "word-9" not in str(raised.value)
+    if section == "store":
+        with pytest.raises(StoreError, match="%40") as refused:
+            Store(str(value))
+        assert "word-9" not in str(refused.value)
+
+
+def test_passwords_in_urls_are_secrets(tmp_path: Path):
+    """The password of a store or a proxy is masked from the moment it was read, as it is written and as it is sent."""
+    path = tmp_path / "monitor.yaml"
+    path.write_text(
+        yaml.safe_dump(
+            {"store": "postgresql://monitor:p%40ss-word-7@db/monitor", "studio": {"proxy": "http://me:proxy-word-7@proxy.example.com"}}
+        )
+    )
+    load(path)
+
+    assert "*** *** ***" == secrets.mask("p%40ss-word-7 p@ss-word-7 proxy-word-7")
+
+
+async def test_debug_logs_hold_no_statement_parameters(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    """At level debug, what goes into the database does not go into the log."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    configure("debug", "json")
+    try:
+        store = Store(f"sqlite:///{tmp_path / 'store.db'}")
+        await store.open()
+        await store.state("discovery", "", "a-parameter-of-a-statement")
+        await store.close()
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        structlog.reset_defaults()
+
+    assert "a-parameter-of-a-statement" not in capfd.readouterr().err
