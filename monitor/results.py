@@ -70,19 +70,19 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Coded:
+class Categorical:
     """A column of texts: `codes` index `table` (sorted); -1 where there is none."""
 
     codes: IntArray
     table: tuple[str, ...]
 
     @classmethod
-    def encode(cls, texts: Iterable[str | None]) -> Coded:
+    def encode(cls, texts: Iterable[str | None]) -> Categorical:
         """Codes for `texts`, with a table of the distinct ones in sorted order."""
         texts = list(texts)
         table = tuple(sorted({text for text in texts if text is not None}))
         index = {text: code for code, text in enumerate(table)}
-        return cls(lean(np.array([-1 if text is None else index[text] for text in texts], np.int64)), table)
+        return cls(shrink_dtype(np.array([-1 if text is None else index[text] for text in texts], np.int64)), table)
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -184,7 +184,7 @@ class ResultSet:
     labels: tuple[str, ...]
     sample_id: npt.NDArray[np.int64]
     added: npt.NDArray[np.datetime64]
-    device: Coded
+    device: Categorical
     sample: IntArray
     start_ms: npt.NDArray[np.number]
     end_ms: npt.NDArray[np.number]
@@ -194,7 +194,7 @@ class ResultSet:
     confidences: Mapping[int, Confidences] = field(default_factory=dict)
     anomaly: Mapping[int, FloatArray] = field(default_factory=dict)
     expected_anomaly: npt.NDArray[np.int8] | None = None
-    metadata: Mapping[str, Coded] = field(default_factory=dict)
+    metadata: Mapping[str, Categorical] = field(default_factory=dict)
     image_size: IntArray | None = None
     truth: Boxes | None = None
     detections: Boxes | None = None
@@ -240,7 +240,7 @@ class ResultSet:
         return _nbytes(self)
 
 
-def lean(values: npt.NDArray[np.integer]) -> IntArray:
+def shrink_dtype(values: npt.NDArray[np.integer]) -> IntArray:
     """`values` in the smallest signed integer type that holds them."""
     low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
     return values.astype(np.promote_types(np.min_scalar_type(min(low, -1)), np.min_scalar_type(-high - 1)), copy=False)

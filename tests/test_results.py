@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from monitor.results import EXEMPT, Block, BlockKind, Boxes, Coded, Confidences, FomoCounts, Points, ResultSet
+from monitor.results import EXEMPT, Block, BlockKind, Boxes, Categorical, Confidences, FomoCounts, Points, ResultSet
 
 
 def result_set() -> ResultSet:
@@ -22,7 +22,7 @@ def result_set() -> ResultSet:
         labels=("a", "b"),
         sample_id=np.array([1, 2]),
         added=np.array(["2026-01-02", "2026-01-03"], "datetime64[ms]"),
-        device=Coded(ones, ("x", "y")),
+        device=Categorical(ones, ("x", "y")),
         sample=np.array([0, 1]),
         start_ms=np.array([0, 5]),
         end_ms=np.array([0.5, 5]),
@@ -32,7 +32,7 @@ def result_set() -> ResultSet:
         confidences={3: Confidences(("a", "b"), np.full((2, 2), 0.5))},
         anomaly={4: np.full(2, 0.5)},
         expected_anomaly=ones,
-        metadata={"site": Coded(ones, ("x", "y"))},
+        metadata={"site": Categorical(ones, ("x", "y"))},
         image_size=np.ones((2, 2), np.int8),
         truth=boxes,
         detections=boxes,

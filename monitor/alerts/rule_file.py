@@ -58,7 +58,7 @@ _WHO_OR_PROJECT = f"{{{{ if $labels.impulse_id }}}}{_WHO}{{{{ else }}}}Project {
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class WatchedProject:
     """One project's entry in the configuration, as far as its rules depend on it.
 
     Attributes:
@@ -74,7 +74,7 @@ class Watched:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-def rule_file(rules: Iterable[Rule], watched: Sequence[Watched], discover: float) -> str:
+def rule_file(rules: Iterable[Rule], watched: Sequence[WatchedProject], discover: float) -> str:
     """The rules as the YAML text of a rule file with one group.
 
     Args:
@@ -98,7 +98,7 @@ def _rule(rule: Rule, expression: str) -> dict[str, Any]:
     return written
 
 
-def _expression(rule: Rule, watched: Sequence[Watched], discover: float) -> str:
+def _expression(rule: Rule, watched: Sequence[WatchedProject], discover: float) -> str:
     """The condition in PromQL; empty where the rule is for nobody."""
     match rule.condition:
         case Above(metric=metric, threshold=threshold):
@@ -169,7 +169,7 @@ def _drift(rule: Rule, drifted: AnomalyDrift) -> str:
     )
 
 
-def _failing(rule: Rule, intervals: int, watched: Sequence[Watched], discover: float) -> str:
+def _failing(rule: Rule, intervals: int, watched: Sequence[WatchedProject], discover: float) -> str:
     """Targets by how often they are pulled, then projects."""
     arms = []
     longest: dict[tuple[str, int], float] = {}
@@ -211,7 +211,7 @@ def _of_labels(rule: Rule, expression: str) -> str:
     return f"(\n{inner}\n)\nand on ({', '.join(_IDENTITY)})\n{_last('edge_impulse_target_info', own)}"
 
 
-def _projects(rule: Rule, watched: Sequence[Watched]) -> list[str] | None:
+def _projects(rule: Rule, watched: Sequence[WatchedProject]) -> list[str] | None:
     """What a project's series must match; None where no project does."""
     if not rule.match:
         return []

@@ -94,7 +94,7 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
-class Pulse:
+class PullHealth:
     """How the pulls of a target, or the discoveries of a project, go.
 
     Attributes:
@@ -224,7 +224,7 @@ def step(state: AlertState | None, rule: Rule, subject: Subject, verdict: Verdic
             return _after(told, _mature(_explained(state, rule, explain.verdict(rule, subject, verdict)), rule, now))
 
 
-def tick(state: AlertState | None, rule: Rule, subject: Subject, pulse: Pulse, now: float) -> Step:
+def tick(state: AlertState | None, rule: Rule, subject: Subject, pulse: PullHealth, now: float) -> Step:
     """Move an alert by the clock and the state of the pulls. To be called every so often, and after each pull and discovery.
 
     Of a rule that is judged by result sets, only a duration in `for` goes on, and it ends only while the last pull was
@@ -383,7 +383,7 @@ def _telling(state: AlertState) -> Step:
     return Step(state, (transition,))
 
 
-def _holds(rule: Rule, pulse: Pulse, now: float, phase: Phase) -> bool | None:
+def _holds(rule: Rule, pulse: PullHealth, now: float, phase: Phase) -> bool | None:
     """Whether the condition of a rule by the clock holds; None where that cannot be said, and everything stays as it is."""
     match rule.condition:
         case PullFailing(intervals=intervals):

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from monitor.config import Config
 from monitor.errors import PullState, StudioError
 from monitor.live.snapshots import Board, Snapshot
-from monitor.pipeline.record import Memory
+from monitor.pipeline.record import RunRecorder
 from monitor.pipeline.run import Pipeline, Watch, new_client, studio_project
 from monitor.store import Store
 from monitor.studio.discovery import discover
 from monitor.studio.pull import Progress
 
 
-class Silent:
+class NoMetrics:
     """Counts nothing: the observer of commands that export no metrics."""
 
     def request(self, call: str, code: str, seconds: float) -> None:
@@ -63,10 +63,10 @@ async def pull_once(
     """
     outcomes = []
     with ThreadPoolExecutor(1, "evaluate") as workers:
-        async with new_client(config, Silent()) as client:
+        async with new_client(config, NoMetrics()) as client:
             board = Board()
-            memory = Memory(store, workers) if store else None
-            pipeline = Pipeline(board, Silent(), workers, time.time, memory)
+            memory = RunRecorder(store, workers) if store else None
+            pipeline = Pipeline(board, NoMetrics(), workers, time.time, memory)
             for project in config.projects:
                 if project_id not in (None, project.id):
                     continue

@@ -54,13 +54,13 @@ async def _check_online(loaded: Loaded) -> bool:
 
 async def _check_keys(loaded: Loaded) -> bool:
     """Ask Studio about each project's key, print a line each, answer whether all work."""
-    from monitor.cli.once import Silent
+    from monitor.cli.once import NoMetrics
     from monitor.errors import StudioError
     from monitor.pipeline.run import new_client, studio_project
     from monitor.studio.discovery import discover
 
     good = True
-    async with new_client(loaded.config, Silent()) as client:
+    async with new_client(loaded.config, NoMetrics()) as client:
         for project in loaded.config.projects:
             try:
                 studio = await studio_project(client, project)

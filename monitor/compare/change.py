@@ -21,7 +21,7 @@ import numpy as np
 
 from monitor.compare.pairing import Index, pair
 from monitor.compare.renaming import in_one_table
-from monitor.compare.resamplable import Images, Pool, Sums
+from monitor.compare.resamplable import MapStatistic, Resamplable, SumStatistic
 from monitor.compare.resampling import STOP, hypergeometric, mcnemar, subset_test, swap_test
 from monitor.compare.steps import ACCURACY, LABELS, MAP, MEAN_F1, THRESHOLDS, Family, Runs, Steps, families
 from monitor.compare.thresholds import ThresholdChange, threshold_changes
@@ -184,7 +184,7 @@ class _Views:
         absent: Causes that cannot be told from the model.
     """
 
-    def __init__(self, pool: Pool, runs: Runs, steps: Steps) -> None:
+    def __init__(self, pool: Resamplable, runs: Runs, steps: Steps) -> None:
         pairing = runs.pairing
         self.pool = pool
         self.absent = steps.absent
@@ -246,7 +246,7 @@ class _Test:
 
 def _pvalues(views: _Views, causes: Mapping[str, float], seed: int) -> dict[str, float]:
     """The tests of model, added and removed, and what they say about the total; too few shared samples: a test of the total itself."""
-    stop = STOP if isinstance(views.pool, Images) else None
+    stop = STOP if isinstance(views.pool, MapStatistic) else None
     generators = (np.random.default_rng([seed, test]) for test in count())
     if views.shared < SMALLEST_SAMPLES:
         pool = views.pool.take(np.concatenate([views.baseline, views.current]))
@@ -279,7 +279,7 @@ def _model_test(views: _Views, change: float, rng: np.random.Generator, stop: in
         change = change if abs(change) > _ROUNDING else 0.0
     if np.array_equal(current, before):
         return _Test(change, 1.0)
-    if isinstance(views.pool, Sums) and views.pool.verdicts:
+    if isinstance(views.pool, SumStatistic) and views.pool.verdicts:
         (right, scored), (right_before, scored_before) = views.pool.columns[current].T, views.pool.columns[before].T
         if scored.max(initial=0) <= 1 and np.array_equal(scored, scored_before):
             return _Test(change, mcnemar(int((right > right_before).sum()), int((right < right_before).sum())))
@@ -288,7 +288,7 @@ def _model_test(views: _Views, change: float, rng: np.random.Generator, stop: in
 
 def _subset_pvalue(views: _Views, shared: Index, others: Index, rng: np.random.Generator, stop: int | None) -> float:
     """Whether a run's other samples differ from the shared ones by more than chance."""
-    if isinstance(views.pool, Sums) and views.pool.verdicts:
+    if isinstance(views.pool, SumStatistic) and views.pool.verdicts:
         drawn_columns, shared_columns = views.pool.columns[others], views.pool.columns[shared]
         if max(drawn_columns[:, 1].max(), shared_columns[:, 1].max()) <= 1:
             (hits, drawn), (other_hits, rest) = drawn_columns.sum(axis=0).tolist(), shared_columns.sum(axis=0).tolist()

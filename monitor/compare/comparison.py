@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 
 from monitor.compare.change import Change, changes
 from monitor.compare.distances import prediction_drift
-from monitor.compare.drift import Drift, DriftMemory, Side, drift
+from monitor.compare.drift import ComparedRun, Drift, DriftState, drift
 from monitor.figures.anomaly import KINDS
 from monitor.figures.evaluation import Evaluation
 from monitor.figures.headline import headlines
 from monitor.results import Block
 from monitor.text import brief
 
-Memories = Mapping[int, DriftMemory]
+Memories = Mapping[int, DriftState]
 """By the id of an anomaly block."""
 
 
@@ -68,8 +68,8 @@ class Comparison:
 
 
 def compare(
-    baseline: Side, current: Side, pinned: Side, shown: BaselineFigures, memories: Memories, seed: int
-) -> tuple[Comparison, dict[int, DriftMemory]]:
+    baseline: ComparedRun, current: ComparedRun, pinned: ComparedRun, shown: BaselineFigures, memories: Memories, seed: int
+) -> tuple[Comparison, dict[int, DriftState]]:
     """Compare two runs of a target. Takes up to some seconds for large sets: call it in a worker thread.
 
     Args:
@@ -97,7 +97,7 @@ def compare(
     ), kept
 
 
-def _notes(baseline: Side, current: Side) -> list[str]:
+def _notes(baseline: ComparedRun, current: ComparedRun) -> list[str]:
     """What happened to the model between the two runs, a sentence each."""
     notes = []
     if None not in (baseline.trained, current.trained) and baseline.trained != current.trained:

@@ -22,7 +22,7 @@ _SAME_SCORE = 1e-9  # as the fingerprint has it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Side:
+class ComparedRun:
     """A run as one side of a comparison.
 
     Attributes:
@@ -41,7 +41,7 @@ class Decision:
     """The paired test of one model against a baseline, which is taken once: looking again would be another chance to be wrong.
 
     Attributes:
-        baseline: `Side.finished` of the baseline.
+        baseline: `ComparedRun.finished` of the baseline.
         pvalue, gate: What the test said, and whether the difference matters.
     """
 
@@ -51,12 +51,12 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class DriftMemory:
+class DriftState:
     """What the next comparison of a block depends on. Never changed: `drift` makes another.
 
     Attributes:
-        pinned: `Side.finished` of the pinned baseline that this began under: pinning another one begins anew.
-        since: `Side.finished` of the run whose scores are the reference: the pinned baseline, or the model's first run.
+        pinned: `ComparedRun.finished` of the pinned baseline that this began under: pinning another one begins anew.
+        since: `ComparedRun.finished` of the run whose scores are the reference: the pinned baseline, or the model's first run.
         block: The block as it was then; its type and thresholds are part of what a model is.
         trained: Unix seconds of the training that was last known of this model.
         evidence: The martingale.
@@ -104,7 +104,7 @@ class Drift:
     since: float
 
 
-def drift(baseline: Side, current: Side, pinned: Side, block: Block, memory: DriftMemory | None, seed: int) -> tuple[Drift, DriftMemory]:
+def drift(baseline: ComparedRun, current: ComparedRun, pinned: ComparedRun, block: Block, memory: DriftState | None, seed: int) -> tuple[Drift, DriftState]:
     """Compare one anomaly block of two runs, and let the evidence advance over the new samples.
 
     Args:
@@ -157,17 +157,17 @@ def drift(baseline: Side, current: Side, pinned: Side, block: Block, memory: Dri
     ), replace(memory, evidence=evidence, decision=decision, trained=current.trained or memory.trained)
 
 
-def _begun(pinned: Side, current: Side, block: Block, current_id: Ids, scores: FloatArray, seed: int) -> DriftMemory:
+def _begun(pinned: ComparedRun, current: ComparedRun, block: Block, current_id: Ids, scores: FloatArray, seed: int) -> DriftState:
     """A memory without new samples: of the pinned baseline's scores, if the current model gave them, else of the current run's."""
     pinned_id, pinned_scores = per_sample(pinned.results, block.id)
     then = next((known for known in pinned.results.blocks if known.id == block.id), None)
     trained = (pinned.trained, current.trained)
     if then is not None and len(pinned_id) and _one_model((then, block), trained, (pinned_id, pinned_scores), (current_id, scores)):
-        return DriftMemory(pinned.finished, pinned.finished, block, current.trained, start(pinned_id, pinned_scores, seed))
-    return DriftMemory(pinned.finished, current.finished, block, current.trained, start(current_id, scores, seed))
+        return DriftState(pinned.finished, pinned.finished, block, current.trained, start(pinned_id, pinned_scores, seed))
+    return DriftState(pinned.finished, current.finished, block, current.trained, start(current_id, scores, seed))
 
 
-def _goes_on(memory: DriftMemory, current: Side, block: Block, current_id: Ids, scores: FloatArray) -> bool:
+def _goes_on(memory: DriftState, current: ComparedRun, block: Block, current_id: Ids, scores: FloatArray) -> bool:
     """Whether the model is the one that the memory began with."""
     if not len(scores):
         return True  # nothing says otherwise

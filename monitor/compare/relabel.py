@@ -12,7 +12,19 @@ from monitor.compare.renaming import ANOMALY, of_owners, rows_of_owners
 from monitor.figures.anomaly import KINDS
 from monitor.figures.detection import _counts, _without_truth
 from monitor.figures.regression import _number, _tolerance
-from monitor.results import CORRECT, UNSCORED, WRONG, BlockKind, Coded, FloatArray, FomoCounts, IntArray, Points, ResultSet, lean
+from monitor.results import (
+    CORRECT,
+    UNSCORED,
+    WRONG,
+    BlockKind,
+    Categorical,
+    FloatArray,
+    FomoCounts,
+    IntArray,
+    Points,
+    ResultSet,
+    shrink_dtype,
+)
 
 FOMO_DISTANCE = 0.2
 """Where a run does not say within what distance a FOMO prediction matches: Studio's own value."""
@@ -67,8 +79,8 @@ def judged(baseline: ResultSet, current: ResultSet, pairing: Pairing, known: Boo
         labels=baseline.labels,
         sample_id=current.sample_id[pairing.current_sample],
         added=current.added[pairing.current_sample],
-        device=Coded(current.device.codes[pairing.current_sample], current.device.table),
-        sample=lean(pairing.sample),
+        device=Categorical(current.device.codes[pairing.current_sample], current.device.table),
+        sample=shrink_dtype(pairing.sample),
         start_ms=current.start_ms[after],
         end_ms=current.end_ms[after],
         label=label,

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from monitor.compare.pairing import Index, Pairing, equal_groups
-from monitor.results import UNCERTAIN, Boxes, FomoCounts, IntArray, Points, ResultSet, lean
+from monitor.results import UNCERTAIN, Boxes, FomoCounts, IntArray, Points, ResultSet, shrink_dtype
 
 ANOMALY = "anomaly"
 """What an impulse predicts for a window that its anomaly block flags."""
@@ -33,13 +33,13 @@ def recoded(run: ResultSet, table: tuple[str, ...], place: Index) -> ResultSet:
     """The run with its labels coded by another table; `place` (intp[labels + 1], the last one for -1) are the new codes."""
 
     def boxes(known: Boxes | None) -> Boxes | None:
-        return None if known is None else replace(known, label=lean(place[known.label]))
+        return None if known is None else replace(known, label=shrink_dtype(place[known.label]))
 
     return replace(
         run,
         labels=table,
-        label=lean(place[run.label]),
-        prediction=lean(place[run.prediction]),
+        label=shrink_dtype(place[run.label]),
+        prediction=shrink_dtype(place[run.prediction]),
         truth=boxes(run.truth),
         detections=boxes(run.detections),
     )
@@ -153,7 +153,7 @@ def _renumbered(fomo: FomoCounts, place: Mapping[int, int]) -> FomoCounts:
     new = np.array([place[number] for number in old.tolist()], np.int64)
 
     def points(known: Points) -> Points:
-        return replace(known, label=lean(new[np.searchsorted(old, known.label)])) if len(known.label) else known
+        return replace(known, label=shrink_dtype(new[np.searchsorted(old, known.label)])) if len(known.label) else known
 
     return replace(fomo, truth=points(fomo.truth), predicted=points(fomo.predicted))
 

@@ -16,7 +16,7 @@ from monitor.compare.pairing import Index
 from monitor.figures.coco import Matches, average_precision, mean_average_precision
 from monitor.figures.detection import _counts, _f1, box_matches
 from monitor.figures.regression import tolerance_verdicts
-from monitor.results import CORRECT, UNCERTAIN, UNSCORED, Boxes, Coded, FloatArray, ResultSet, lean
+from monitor.results import CORRECT, UNCERTAIN, UNSCORED, Boxes, Categorical, FloatArray, ResultSet, shrink_dtype
 
 Weights = npt.NDArray[np.uint8]
 
@@ -27,7 +27,7 @@ _DENSE_CELLS = 50_000_000
 """A table of units and columns beyond is kept by its few cells that are not 0: many samples of many classes."""
 
 
-class Pool(Protocol):
+class Resamplable(Protocol):
     """Units of which a figure can be taken."""
 
     @property
@@ -37,19 +37,19 @@ class Pool(Protocol):
     def figure(self, weights: Weights) -> FloatArray:
         """float64[b] for uint8[b, units], b weightings; NaN where the figure does not exist."""
 
-    def take(self, units: Index) -> Pool:
+    def take(self, units: Index) -> Resamplable:
         """The pool of these units (distinct), in this order."""
 
     @property
     def most_groups(self) -> int:
         """Into how many groups units should be merged before they are re-sampled, if there are more."""
 
-    def merge(self, group: Index, groups: int) -> Pool:
+    def merge(self, group: Index, groups: int) -> Resamplable:
         """The pool in which units of one group (intp[units], 0..groups - 1) are one; a group may be empty."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sums:
+class SumStatistic:
     """A figure of sums over units.
 
     Attributes:
@@ -75,7 +75,7 @@ class Sums:
             totals += weights[:, rows].astype(np.float64) @ self.columns[rows].astype(np.float64, copy=False)
         return self.of(totals)
 
-    def take(self, units: Index) -> Sums:
+    def take(self, units: Index) -> SumStatistic:
         """The pool of these units."""
         return replace(self, columns=self.columns[units])
 
@@ -84,7 +84,7 @@ class Sums:
         """So many that their sums stay small, and never so few that a p-value would notice."""
         return _groups_of(int(self.columns.shape[1]))
 
-    def merge(self, group: Index, groups: int) -> Sums:
+    def merge(self, group: Index, groups: int) -> SumStatistic:
         """The pool of the groups' sums."""
         merged = np.empty((groups, self.columns.shape[1]))
         for first in range(0, merged.shape[1], _COLUMNS_AT_ONCE):
@@ -94,8 +94,8 @@ class Sums:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SparseSums:
-    """`Sums` of units that each add to few of many columns.
+class SparseSumStatistic:
+    """`SumStatistic` of units that each add to few of many columns.
 
     Attributes:
         unit, column: intp[k], where each unit adds; a pair may occur several times.
@@ -117,7 +117,7 @@ class SparseSums:
     def _totals(self, weights: Weights) -> FloatArray:
         return np.array([np.bincount(self.column, row[self.unit], self.width) for row in weights])
 
-    def take(self, units: Index) -> SparseSums:
+    def take(self, units: Index) -> SparseSumStatistic:
         """The pool of these units."""
         place = np.full(self.units, -1)
         place[units] = np.arange(len(units))
@@ -126,10 +126,10 @@ class SparseSums:
 
     @property
     def most_groups(self) -> int:
-        """As of `Sums`: the same units are then re-sampled the same way."""
+        """As of `SumStatistic`: the same units are then re-sampled the same way."""
         return _groups_of(self.width)
 
-    def merge(self, group: Index, groups: int) -> SparseSums:
+    def merge(self, group: Index, groups: int) -> SparseSumStatistic:
         """The pool of the groups' sums."""
         return replace(self, unit=group[self.unit], units=groups)
 
@@ -139,7 +139,7 @@ def _groups_of(columns: int) -> int:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Images:
+class MapStatistic:
     """COCO mAP at 0.50:0.95; `unit` (intp[images]) says whose each of the matches' images is."""
 
     matches: Matches
@@ -150,7 +150,7 @@ class Images:
         """The mAP with every image as often as its unit's weight says."""
         return mean_average_precision(average_precision(self.matches, weights[:, self.unit]))
 
-    def take(self, units: Index) -> Images:
+    def take(self, units: Index) -> MapStatistic:
         """The pool of these units: the others' boxes are dropped, the matches stay."""
         place = np.full(self.units, -1)
         place[units] = np.arange(len(units))
@@ -158,7 +158,7 @@ class Images:
         image = (np.cumsum(kept) - 1).astype(np.int32)
         matches = self.matches
         detection, truth = kept[matches.image], kept[matches.truth_image]
-        return Images(
+        return MapStatistic(
             replace(
                 matches,
                 images=int(kept.sum()),
@@ -177,17 +177,17 @@ class Images:
         """A bound for the table of weights."""
         return _GROUPS
 
-    def merge(self, group: Index, groups: int) -> Images:
+    def merge(self, group: Index, groups: int) -> MapStatistic:
         """The pool of the groups' images."""
-        return Images(self.matches, group[self.unit], groups)
+        return MapStatistic(self.matches, group[self.unit], groups)
 
 
-def accuracy(runs: Sequence[ResultSet]) -> Sums:
+def accuracy(runs: Sequence[ResultSet]) -> SumStatistic:
     """Correct / scored windows of classifiers; the runs' samples one after the other."""
     return _verdicts(runs, [run.correct for run in runs])
 
 
-def within_tolerance(runs: Sequence[ResultSet]) -> Sums:
+def within_tolerance(runs: Sequence[ResultSet]) -> SumStatistic:
     """Share of a regression's windows within its tolerance; without a tolerance the share that Studio calls correct."""
     return _verdicts(runs, [tolerance_verdicts(run) for run in runs])
 
@@ -197,7 +197,7 @@ def has_classes(run: ResultSet) -> bool:
     return any(run.labels[code] != UNCERTAIN for code in np.unique(run.label[_labelled(run)]))
 
 
-def macro_f1(runs: Sequence[ResultSet]) -> Sums | SparseSums:
+def macro_f1(runs: Sequence[ResultSet]) -> SumStatistic | SparseSumStatistic:
     """Mean F1 over the classes with support among scored windows; `uncertain` is no class. The runs share one table of labels."""
     labelled = [_labelled(run) for run in runs]
     occurring = np.unique(np.concatenate([run.label[windows] for run, windows in zip(runs, labelled, strict=True)]))
@@ -210,8 +210,8 @@ def macro_f1(runs: Sequence[ResultSet]) -> Sums | SparseSums:
     blocks = []
     for run, parts in zip(runs, counted, strict=True):
         cells = (np.bincount(unit * len(classes) + of, minlength=run.samples * len(classes)) for unit, of in parts)
-        blocks.append(np.concatenate([lean(counts).reshape(run.samples, len(classes)) for counts in cells], axis=1))
-    return Sums(np.concatenate(blocks), _mean_over_classes)
+        blocks.append(np.concatenate([shrink_dtype(counts).reshape(run.samples, len(classes)) for counts in cells], axis=1))
+    return SumStatistic(np.concatenate(blocks), _mean_over_classes)
 
 
 def _counted(run: ResultSet, windows: npt.NDArray[np.bool_], place: Index) -> list[tuple[Index, Index]]:
@@ -221,14 +221,14 @@ def _counted(run: ResultSet, windows: npt.NDArray[np.bool_], place: Index) -> li
     return [(unit[which], of[which]) for of, which in wanted]
 
 
-def _sparse(counted: Sequence[Sequence[tuple[Index, Index]]], samples: Sequence[int], classes: int) -> SparseSums:
+def _sparse(counted: Sequence[Sequence[tuple[Index, Index]]], samples: Sequence[int], classes: int) -> SparseSumStatistic:
     first = np.cumsum([0, *samples])
     unit = np.concatenate([unit + start for parts, start in zip(counted, first, strict=False) for unit, _ in parts])
     column = np.concatenate([of + part * classes for parts in counted for part, (_, of) in enumerate(parts)])
-    return SparseSums(unit, column, int(first[-1]), 3 * classes, _mean_over_classes)
+    return SparseSumStatistic(unit, column, int(first[-1]), 3 * classes, _mean_over_classes)
 
 
-def mean_image_f1(runs: Sequence[ResultSet]) -> Sums:
+def mean_image_f1(runs: Sequence[ResultSet]) -> SumStatistic:
     """Mean over images of FOMO's F1."""
     columns = []
     for run in runs:
@@ -236,7 +236,7 @@ def mean_image_f1(runs: Sequence[ResultSet]) -> Sums:
         known = ~np.isnan(f1)
         sample = run.sample[known]
         columns.append(np.column_stack([np.bincount(sample, f1[known], run.samples), np.bincount(sample, minlength=run.samples)]))
-    return Sums(np.concatenate(columns), _ratio)
+    return SumStatistic(np.concatenate(columns), _ratio)
 
 
 def image_scores(run: ResultSet) -> FloatArray:
@@ -247,13 +247,13 @@ def image_scores(run: ResultSet) -> FloatArray:
     return f1
 
 
-def box_map(runs: Sequence[ResultSet]) -> Images | None:
+def box_map(runs: Sequence[ResultSet]) -> MapStatistic | None:
     """COCO mAP of boxes; None where a run has none. The runs share one table of labels."""
     stacked = _stacked(runs)
     if (matched := box_matches(stacked)) is None:
         return None
     matches, windows = matched
-    return Images(matches, stacked.sample[windows].astype(np.intp), stacked.samples)
+    return MapStatistic(matches, stacked.sample[windows].astype(np.intp), stacked.samples)
 
 
 def _labelled(run: ResultSet) -> npt.NDArray[np.bool_]:
@@ -262,12 +262,12 @@ def _labelled(run: ResultSet) -> npt.NDArray[np.bool_]:
     return labelled
 
 
-def _verdicts(runs: Sequence[ResultSet], verdicts: Sequence[npt.NDArray[np.integer]]) -> Sums:
+def _verdicts(runs: Sequence[ResultSet], verdicts: Sequence[npt.NDArray[np.integer]]) -> SumStatistic:
     columns = []
     for run, verdict in zip(runs, verdicts, strict=True):
         counted = (run.sample[verdict == CORRECT], run.sample[verdict != UNSCORED])
         columns.append(np.column_stack([np.bincount(sample, minlength=run.samples) for sample in counted]))
-    return Sums(lean(np.concatenate(columns)), _ratio, verdicts=True)
+    return SumStatistic(shrink_dtype(np.concatenate(columns)), _ratio, verdicts=True)
 
 
 def _ratio(totals: FloatArray) -> FloatArray:
@@ -297,7 +297,7 @@ def _stacked(runs: Sequence[ResultSet]) -> ResultSet:
         labels=runs[0].labels,
         sample_id=np.arange(samples),
         added=np.full(samples, "NaT", "datetime64[ms]"),
-        device=Coded(np.full(samples, -1, np.int8), ()),
+        device=Categorical(np.full(samples, -1, np.int8), ()),
         sample=np.concatenate([run.sample + first for run, first in zip(runs, first_sample, strict=False)]),
         start_ms=unknown,
         end_ms=unknown,

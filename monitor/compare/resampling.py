@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from monitor.compare.pairing import Index
-from monitor.compare.resamplable import Pool, Weights
+from monitor.compare.resamplable import Resamplable, Weights
 from monitor.results import FloatArray
 
 RESAMPLINGS = 999
@@ -47,7 +47,7 @@ def hypergeometric(hits: int, drawn: int, all_hits: int, total: int) -> float:
     return float(min(1.0, 2 * min(lower, upper)))
 
 
-def swap_test(pool: Pool, rng: np.random.Generator, stop: int | None) -> float:
+def swap_test(pool: Resamplable, rng: np.random.Generator, stop: int | None) -> float:
     """Whether two runs differ, by swapping their outputs sample by sample (sign flip).
 
     Very many samples are first dealt at random into groups that swap together: these swaps are a subgroup of all, so
@@ -72,7 +72,7 @@ def swap_test(pool: Pool, rng: np.random.Generator, stop: int | None) -> float:
     return _pvalue(observed[0], lambda size: difference(rng.integers(0, 2, (size, groups), np.uint8)), pool.units, stop)
 
 
-def subset_test(pool: Pool, first: int, rng: np.random.Generator, stop: int | None, *, against_rest: bool) -> float:
+def subset_test(pool: Resamplable, first: int, rng: np.random.Generator, stop: int | None, *, against_rest: bool) -> float:
     """Whether the first units differ from the others, by permuting which units these are.
 
     Very many units are first dealt at random into groups of one size, those on either side apart; the few that are left

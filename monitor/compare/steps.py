@@ -13,7 +13,7 @@ from monitor.compare import resamplable as pools
 from monitor.compare.pairing import Pairing
 from monitor.compare.relabel import judged, known_labels, same_boxes
 from monitor.compare.renaming import in_numbers_of, renamed_boxes, renamed_labels, with_names_of
-from monitor.compare.resamplable import Pool
+from monitor.compare.resamplable import Resamplable
 from monitor.compare.thresholds import same_outputs, threshold_changes, under_thresholds_of
 from monitor.figures.regression import tolerance_verdicts
 from monitor.results import UNSCORED, BlockKind, ResultSet
@@ -22,7 +22,7 @@ ACCURACY, MEAN_F1, MAP = "accuracy", "mean_f1", "map"
 LABELS, THRESHOLDS = "labels", "thresholds"
 
 BoolArray = npt.NDArray[np.bool_]
-MakePool = Callable[[Sequence[ResultSet]], Pool | None]
+MakePool = Callable[[Sequence[ResultSet]], Resamplable | None]
 
 
 @dataclass(frozen=True, eq=False)

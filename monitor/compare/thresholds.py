@@ -12,7 +12,20 @@ from monitor.compare.pairing import Index, Pairing, equal_groups
 from monitor.compare.renaming import ANOMALY, of_owners
 from monitor.figures.anomaly import KINDS, THRESHOLD
 from monitor.figures.anomaly import threshold as anomaly_threshold
-from monitor.results import CORRECT, UNCERTAIN, UNSCORED, WRONG, Block, BlockKind, Boxes, Confidences, FloatArray, IntArray, ResultSet, lean
+from monitor.results import (
+    CORRECT,
+    UNCERTAIN,
+    UNSCORED,
+    WRONG,
+    Block,
+    BlockKind,
+    Boxes,
+    Confidences,
+    FloatArray,
+    IntArray,
+    ResultSet,
+    shrink_dtype,
+)
 
 MIN_SCORE = "min_score"
 """Studio's key of the confidence or score below which nothing is predicted."""
@@ -206,7 +219,7 @@ def _predicted_anew(baseline: ResultSet, current: ResultSet, pairing: Pairing) -
     moved = prediction != baseline.prediction
     verdict = np.where(prediction == baseline.label, CORRECT, WRONG)
     correct = np.where(moved & (baseline.correct != UNSCORED), verdict, baseline.correct).astype(np.int8)
-    return replace(baseline, prediction=lean(prediction), correct=correct)
+    return replace(baseline, prediction=shrink_dtype(prediction), correct=correct)
 
 
 _RULES = ("anomaly first", "anomaly unless uncertain", "classes only")

@@ -15,7 +15,7 @@ from pydantic_core import InitErrorDetails
 
 from monitor.alerts.rules import SMALLEST_RESAMPLED, TESTED, Above, AnomalyDrift, Below, Condition, Drop, Rise, Rule, Severity, built_in
 from monitor.compare.change import ACCURACY
-from monitor.config.base import Shape, broken
+from monitor.config.base import ConfigModel, broken
 from monitor.config.values import (
     LABEL_NAME,
     CertificateFile,
@@ -43,20 +43,20 @@ _WRITTEN = ("summary", "description")  # annotations that the monitor writes
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class HoldFor:
     """How long a condition must hold: in so many distinct result sets, or for so many seconds."""
 
     results: int = 0
     seconds: float = 0.0
 
 
-def _parse_patience(value: object) -> Patience:
-    if isinstance(value, Patience):
+def _parse_patience(value: object) -> HoldFor:
+    if isinstance(value, HoldFor):
         return value
     if isinstance(value, str) and (match := _PULLS.fullmatch(value)):
-        return Patience(results=int(match[1]))
+        return HoldFor(results=int(match[1]))
     try:
-        return Patience(seconds=parse_duration(value))
+        return HoldFor(seconds=parse_duration(value))
     except ValueError:
         raise ValueError("write `N pulls`, such as `2 pulls`, or a duration such as 1h") from None
 
@@ -103,7 +103,7 @@ Number = Annotated[float, BeforeValidator(_number)]
 NotNegative = Annotated[Number, AfterValidator(_not_negative), WithJsonSchema({"type": "number", "minimum": 0})]
 _patience_text = {"type": "string", "pattern": r"^[1-9][0-9]{0,5}\s+pulls?$"}
 _duration = {"type": "string", "pattern": "^[0-9]+[a-z]"}
-For = Annotated[Patience, PlainValidator(_parse_patience), WithJsonSchema({"anyOf": [_patience_text, _duration, {"const": 0}]})]
+For = Annotated[HoldFor, PlainValidator(_parse_patience), WithJsonSchema({"anyOf": [_patience_text, _duration, {"const": 0}]})]
 Significance = Annotated[
     float | Literal["off"],
     PlainValidator(_significance),
@@ -128,7 +128,7 @@ Patterns = Annotated[
 ]
 
 
-class AlertConfig(Shape):
+class AlertConfig(ConfigModel):
     """One alert: an own one, or a built-in one that is replaced (by a condition), changed (without one) or switched off."""
 
     alert: AlertName
@@ -145,7 +145,7 @@ class AlertConfig(Shape):
     """Fires when the figure is below this, with its whole interval."""
     significance: Significance | None = None
     """Of `drop` and `rise`: the largest p-value to believe in; 0.01 unless written; off for the margin alone."""
-    patience: For | None = Field(None, alias="for")
+    hold_for: For | None = Field(None, alias="for")
     """How long it stays pending: `N pulls` (distinct result sets, the first included), or a duration."""
     recover: NotNegative | None = None
     """How far back inside the figure must be to resolve; unless written half its standard error, and 0.005 at least."""
@@ -202,8 +202,8 @@ class AlertConfig(Shape):
             annotations=base.annotations if self.annotations is None else self.annotations,
             match=base.match if self.match is None else self.match,
             recover=base.recover if self.recover is None else self.recover,
-            for_results=base.for_results if self.patience is None else self.patience.results,
-            for_seconds=base.for_seconds if self.patience is None else self.patience.seconds,
+            for_results=base.for_results if self.hold_for is None else self.hold_for.results,
+            for_seconds=base.for_seconds if self.hold_for is None else self.hold_for.seconds,
         )
         if condition is not None or self.significance is None:
             return rule
@@ -259,7 +259,7 @@ def _broken_override(name: str, data: Mapping[Any, Any]) -> Iterator[InitErrorDe
     if "recover" in data:
         yield broken(("recover",), "means nothing for this alert; remove it")
     if rule.by_clock:
-        if isinstance(patience := data.get("for"), str) and _PULLS.fullmatch(patience):
+        if isinstance(hold_for := data.get("for"), str) and _PULLS.fullmatch(hold_for):
             yield broken(("for",), "counts result sets, which this alert does not look at; write a duration such as 1h")
         if "significance" in data:
             yield broken(("significance",), "means nothing for this alert; remove it")
@@ -326,7 +326,7 @@ ReceiverUrl = Annotated[SecretStr, AfterValidator(receiver_url), WithJsonSchema(
 AppriseUrl = Annotated[SecretStr, AfterValidator(apprise_url), WithJsonSchema({"type": "string", "minLength": 1})]
 
 
-class _Receiver(Shape):
+class _Receiver(ConfigModel):
     """Where messages go."""
 
     exactly_one = ("url", "url_file")
@@ -384,7 +384,7 @@ class AppriseConfig(_Receiver):
     """Its Apprise URL, such as mailto://..."""
 
 
-class NotifyConfig(Shape):
+class NotifyConfig(ConfigModel):
     """Someone to be told of alerts: an Alertmanager, a webhook, or a service that Apprise knows."""
 
     exactly_one = ("alertmanager", "webhook", "apprise")

@@ -1,4 +1,4 @@
-"""`Shape`: a mapping in the operator's file, which explains everything that is wrong with it at once.
+"""`ConfigModel`: a mapping in the operator's file, which explains everything that is wrong with it at once.
 
 The models are immutable and equal by value, so a reload can compare the old with the new. Every attribute's docstring is
 also its description in the JSON schema.
@@ -19,7 +19,7 @@ def default(value: Any) -> Any:
     return Field(value, validate_default=True)
 
 
-class Shape(BaseModel):
+class ConfigModel(BaseModel):
     """A mapping in the file. Reports all that is wrong with it at once, in sentences that repeat no value."""
 
     model_config = ConfigDict(
@@ -76,11 +76,11 @@ class Shape(BaseModel):
 
 
 def broken(loc: tuple[int | str, ...], message: str) -> InitErrorDetails:
-    """An error at a place inside the shape, for `Shape._broken_rules`."""
+    """An error at a place inside the shape, for `ConfigModel._broken_rules`."""
     return InitErrorDetails(type=PydanticCustomError("configuration", message), loc=loc, input=None)
 
 
-def _message(shape: type[Shape], error: ErrorDetails) -> str:
+def _message(shape: type[ConfigModel], error: ErrorDetails) -> str:
     """What is wrong and what to write instead, in place of pydantic's words; never repeats the input."""
     kind, context = error["type"], error.get("ctx", {})
     if kind == "missing":
@@ -112,7 +112,7 @@ def _message(shape: type[Shape], error: ErrorDetails) -> str:
     return sentences.get(kind, error["msg"])
 
 
-def _unknown(shape: type[Shape], key: str) -> str:
+def _unknown(shape: type[ConfigModel], key: str) -> str:
     known = [field.alias or name for name, field in shape.model_fields.items()]
     near = difflib.get_close_matches(key, known, n=1)
     return f"unknown key; did you mean {near[0]}?" if near else f"unknown key; write one of: {', '.join(known)}"

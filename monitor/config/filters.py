@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Discriminator, Field, PlainValidator, Tag, 
 from pydantic_core import InitErrorDetails
 
 from monitor.config.alerting import NotNegative, Number
-from monitor.config.base import Shape, broken
+from monitor.config.base import ConfigModel, broken
 from monitor.config.values import Count, Text, Unique
 
 _DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})?)?$"
@@ -39,7 +39,7 @@ Date = Annotated[str, PlainValidator(parse_date), WithJsonSchema({"type": "strin
 _RANGES: dict[str, Callable[[Any], Any]] = {"date": parse_date, "id": float, "label": float, "length": float, "frequency": float}
 
 
-class MetadataFilter(Shape):
+class MetadataFilter(ConfigModel):
     """One condition on the samples' metadata."""
 
     key: Text
@@ -50,14 +50,14 @@ class MetadataFilter(Shape):
     """The values; none means every value of the key."""
 
 
-class NoMetadata(Shape):
+class NoMetadata(ConfigModel):
     """What becomes of samples without any metadata."""
 
     no_metadata: bool
     """true takes them as well; false, as without this entry, leaves them out."""
 
 
-class FiltersCombinator(Shape):
+class FiltersCombinator(ConfigModel):
     """How the conditions are combined."""
 
     filters_combinator: Literal["and", "or"]
@@ -72,7 +72,7 @@ def _kind(value: object) -> str:
     return "one condition"
 
 
-def _options_once(items: tuple[Shape, ...]) -> tuple[Shape, ...]:
+def _options_once(items: tuple[ConfigModel, ...]) -> tuple[ConfigModel, ...]:
     for option, name in ((NoMetadata, "no_metadata"), (FiltersCombinator, "filters_combinator")):
         if sum(isinstance(item, option) for item in items) > 1:
             raise ValueError(f"has {name} more than once; keep one of them")
@@ -90,7 +90,7 @@ MetadataItem = Annotated[
 ]
 
 
-class FilterConfig(Shape):
+class FilterConfig(ConfigModel):
     """Which samples count: those that pass all of these. Changing it starts a new baseline."""
 
     data_type: Literal["image", "audio"] | None = None

@@ -14,13 +14,13 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from monitor.config.alerting import SUBJECT_LABELS
-from monitor.config.base import Shape
+from monitor.config.base import ConfigModel
 from monitor.config.document import Document, Loc, read
 from monitor.config.models import Config, IncludedFile, ProjectConfig, Schedule, TargetSelection
 from monitor.config.problems import ConfigError, Problem
 from monitor.config.values import Files
 
-S = TypeVar("S", bound=Shape)
+S = TypeVar("S", bound=ConfigModel)
 
 _SHORT = 60.0  # seconds; below this an interval is allowed but rarely meant
 

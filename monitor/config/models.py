@@ -10,10 +10,10 @@ from pydantic import Discriminator, Field, SecretStr, Tag
 from pydantic_core import InitErrorDetails
 
 from monitor import __version__
-from monitor.alerts.rule_file import Watched
+from monitor.alerts.rule_file import WatchedProject
 from monitor.alerts.rules import Rule
 from monitor.config.alerting import BUILT_IN, AlertConfig, NotifyConfig, called, repeated, rules
-from monitor.config.base import Shape, broken, default
+from monitor.config.base import ConfigModel, broken, default
 from monitor.config.filters import FilterConfig
 from monitor.config.problems import ConfigError, Problem
 from monitor.config.schedules import longest_gap
@@ -52,7 +52,7 @@ RUNBOOKS = f"https://github.com/impulse-monitor/impulse-monitor/blob/v{__version
 Variant = Literal["int8", "float32", "akida"]
 
 
-class Schedule(Shape):
+class Schedule(ConfigModel):
     """When to pull: `every` so often, or by a `cron` expression."""
 
     exactly_one = ("every", "cron")
@@ -74,7 +74,7 @@ class Schedule(Shape):
         return longest_gap(self.cron)
 
 
-class StudioConfig(Shape):
+class StudioConfig(ConfigModel):
     """How Edge Impulse Studio is reached."""
 
     url: HttpUrl = "https://studio.edgeimpulse.com/v1"
@@ -93,7 +93,7 @@ class StudioConfig(Shape):
     """Certificates (PEM) of a private authority to trust instead of the system's."""
 
 
-class LimitsConfig(Shape):
+class LimitsConfig(ConfigModel):
     """How many series one target may have."""
 
     classes: Count = 30
@@ -102,7 +102,7 @@ class LimitsConfig(Shape):
     """Values per slice that are exported."""
 
 
-class BaselineConfig(Shape):
+class BaselineConfig(ConfigModel):
     """Which run each target is compared with."""
 
     mode: Literal["pinned", "previous", "rolling"] = "pinned"
@@ -127,7 +127,7 @@ class BaselineConfig(Shape):
             yield broken(("age",), "means nothing but for mode rolling; remove it, or write `mode: rolling`")
 
 
-class HttpConfig(Shape):
+class HttpConfig(ConfigModel):
     """The service's own endpoints."""
 
     listen: Listen = default("127.0.0.1:9890")
@@ -157,7 +157,7 @@ class HttpConfig(Shape):
             raise ConfigError([Problem(self.admin_token_file, 1, "", f"the file of http.admin_token_file {error}")]) from None
 
 
-class TargetSelection(Shape):
+class TargetSelection(ConfigModel):
     """Which targets an entry stands for."""
 
     id: Positive
@@ -221,14 +221,14 @@ class ProjectConfig(TargetSelection):
             raise AuthError(f"project {self.id}: the API key file {self.api_key_file} {error}") from None
 
 
-class IncludedFile(Shape):
+class IncludedFile(ConfigModel):
     """A file named by `include`."""
 
     projects: tuple[ProjectConfig, ...] = ()
     """More projects."""
 
 
-class Config(Shape):
+class Config(ConfigModel):
     """Configuration of Impulse Monitor."""
 
     studio: StudioConfig = default({})
@@ -284,9 +284,9 @@ class Config(Shape):
         base = self.http.runbook_url or RUNBOOKS
         return tuple(replace(rule, runbook=f"{base}/{rule.name}.md") if rule.name in BUILT_IN else rule for rule in found)
 
-    def watched(self) -> tuple[Watched, ...]:
+    def watched(self) -> tuple[WatchedProject, ...]:
         """The projects, as a rule file for Prometheus needs to know them."""
-        return tuple(Watched(each.id, each.category, self.schedule_of(each).interval, each.labels) for each in self.projects)
+        return tuple(WatchedProject(each.id, each.category, self.schedule_of(each).interval, each.labels) for each in self.projects)
 
     def schedule_of(self, project: ProjectConfig) -> Schedule:
         """The project's own schedule, else the general one."""

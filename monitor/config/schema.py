@@ -32,17 +32,17 @@ def _lean(node: Any) -> Any:
         return [_lean(each) for each in node]
     if not isinstance(node, dict):
         return node
-    lean: dict[str, Any] = {}
+    shrink_dtype: dict[str, Any] = {}
     for key, value in node.items():
         if key == "properties":  # names that are not keywords
-            lean[key] = {name: _lean(each) for name, each in value.items()}
+            shrink_dtype[key] = {name: _lean(each) for name, each in value.items()}
         elif key in ("propertyNames", "default"):
-            lean[key] = value
+            shrink_dtype[key] = value
         elif key not in ("title", "discriminator"):
-            lean[key] = _lean(value)
-    if lean.get("default", ...) is None:
-        del lean["default"]
-    if "const" in lean or "enum" in lean or "pattern" in lean or lean.get("type") in ("integer", "number"):
-        notes = {key: lean.pop(key) for key in ("description", "default") if key in lean}
-        return {**notes, "anyOf": [lean, {"$ref": f"#/$defs/{_FROM_ENVIRONMENT}"}]}
-    return lean
+            shrink_dtype[key] = _lean(value)
+    if shrink_dtype.get("default", ...) is None:
+        del shrink_dtype["default"]
+    if "const" in shrink_dtype or "enum" in shrink_dtype or "pattern" in shrink_dtype or shrink_dtype.get("type") in ("integer", "number"):
+        notes = {key: shrink_dtype.pop(key) for key in ("description", "default") if key in shrink_dtype}
+        return {**notes, "anyOf": [shrink_dtype, {"$ref": f"#/$defs/{_FROM_ENVIRONMENT}"}]}
+    return shrink_dtype

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from monitor.figures.evaluation import ClassFigures, Interval, Quality
 from monitor.figures.intervals import mean_f1, share
-from monitor.results import CORRECT, UNCERTAIN, UNSCORED, BlockKind, FloatArray, IntArray, ResultSet, lean
+from monitor.results import CORRECT, UNCERTAIN, UNSCORED, BlockKind, FloatArray, IntArray, ResultSet, shrink_dtype
 
 _LARGEST_TABLE = 2**20  # cells (8 MB) up to which a table is counted whole
 
@@ -105,7 +105,7 @@ def _positions(classes: npt.NDArray[np.intp], labels: int) -> IntArray:
     """int[labels + 1]: each label code's place among the classes, -1 for other labels and (the last entry) for no label."""
     position = np.full(labels + 1, -1)
     position[classes] = np.arange(len(classes))
-    return lean(position)
+    return shrink_dtype(position)
 
 
 def _totals(place: IntArray, count: IntArray, classes: int, where: npt.NDArray[np.bool_] | None = None) -> FloatArray:

@@ -8,7 +8,7 @@ import numpy as np
 
 from monitor.figures.evaluation import Slice
 from monitor.figures.scoring import accuracy_verdicts
-from monitor.results import CORRECT, UNSCORED, Coded, ResultSet
+from monitor.results import CORRECT, UNSCORED, Categorical, ResultSet
 
 DEVICE_NAME = "device_name"
 METADATA = "metadata."
@@ -53,7 +53,7 @@ def slices(results: ResultSet, keys: Sequence[str], limit: int) -> tuple[Mapping
     return found, cut
 
 
-def _column(results: ResultSet, key: str) -> Coded | None:
+def _column(results: ResultSet, key: str) -> Categorical | None:
     if key == DEVICE_NAME:
         return results.device
     if key.startswith(METADATA):

@@ -1,4 +1,4 @@
-"""`Roster`: which targets are watched right now, and how; found by asking Studio, kept in agreement with the configuration."""
+"""`Watchlist`: which targets are watched right now, and how; found by asking Studio, kept in agreement with the configuration."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import structlog
 from apscheduler.triggers.base import BaseTrigger
 
 from monitor.alerts.rules import Subject
-from monitor.alerts.states import Pulse
+from monitor.alerts.states import PullHealth
 from monitor.config import Config, ProjectConfig
 from monitor.engine.local import Grid, Scheduler, first_delay, trigger
 from monitor.engine.sharding import Shard
 from monitor.errors import PullState, StudioError, quoted
 from monitor.live.snapshots import Board, ProjectStatus, Snapshot
-from monitor.pipeline.alerting import Watched
+from monitor.pipeline.alerting import AlertSubject
 from monitor.pipeline.run import Pipeline, Watch, studio_project
 from monitor.store import Envelope, State, Store, StoreError, StoreTooNew
 from monitor.store.converting import converter
@@ -106,7 +106,7 @@ class Entry:
         return f"discovery {project.id} {project.category} {project.impulses} {project.variants}"
 
 
-class Roster:
+class Watchlist:
     """The entries of the configuration, their targets, and the jobs that discover and pull them.
 
     Args:
@@ -224,7 +224,7 @@ class Roster:
         """The ids of all that alerts can be about: the targets, and the projects that are this shard's."""
         return [*self.watches, *(f"{_PROJECT}{number}" for number in self._projects)]
 
-    def watched(self, subject_id: str, snapshot: Snapshot | None = None) -> Watched | None:
+    def watched(self, subject_id: str, snapshot: Snapshot | None = None) -> AlertSubject | None:
         """A target or project with how its pulls or discoveries go; None where it is not watched.
 
         Args:
@@ -233,10 +233,10 @@ class Roster:
         """
         external_url = self._config.http.external_url
         if (watch := self.watches.get(subject_id)) is not None:
-            pulse = Pulse(None, self._began[subject_id], watch.schedule.interval, resumed=self._resumed[subject_id])
+            pulse = PullHealth(None, self._began[subject_id], watch.schedule.interval, resumed=self._resumed[subject_id])
             if (shown := snapshot or self._board.snapshots.get(subject_id)) is not None:
                 pulse = replace(pulse, state=shown.state, last_success=shown.last_success, error=shown.error)
-            return Watched(Subject.target(watch.target, external_url), pulse)
+            return AlertSubject(Subject.target(watch.target, external_url), pulse)
         if (entries := self._projects.get(_project_number(subject_id))) is None:
             return None
         entry = _worst(entries)
@@ -245,8 +245,8 @@ class Roster:
         if entry.state is PullState.OK:  # the next one is due by the clock of discovery; one that failed is tried sooner
             interval = max(interval, self._config.studio.discover)
         since = entry.course.since
-        pulse = Pulse(entry.state, since, interval, since, entry.error, expires, resumed=entry.seen)
-        return Watched(Subject.project(entry.project.id, entry.project.labels, external_url), pulse)
+        pulse = PullHealth(entry.state, since, interval, since, entry.error, expires, resumed=entry.seen)
+        return AlertSubject(Subject.project(entry.project.id, entry.project.labels, external_url), pulse)
 
     def mine(self, subject_id: str) -> bool:
         """Whether a target or a project is this shard's; what is neither is the first one's."""

@@ -2,6 +2,6 @@
 
 from monitor.notify.dispatcher import Dispatcher
 from monitor.notify.receivers import Receiver, address, queue_of, receivers_of
-from monitor.notify.worker import Failing, Observer, Outcome, Pace
+from monitor.notify.worker import FailingReceiver, Observer, Outcome, RetryPolicy
 
-__all__ = ["Dispatcher", "Failing", "Observer", "Outcome", "Pace", "Receiver", "address", "queue_of", "receivers_of"]
+__all__ = ["Dispatcher", "FailingReceiver", "Observer", "Outcome", "Receiver", "RetryPolicy", "address", "queue_of", "receivers_of"]

@@ -18,7 +18,7 @@ from monitor.notify.http import TIMEOUT, new_session
 from monitor.notify.notifier import Clock, Notifier
 from monitor.notify.receivers import Kind, Receiver, owner_of, queue_of
 from monitor.notify.webhook import Webhook
-from monitor.notify.worker import Active, Failing, Observer, Pace, Worker
+from monitor.notify.worker import Active, FailingReceiver, Observer, RetryPolicy, Worker
 from monitor.store import Store, StoreError
 
 log = structlog.get_logger()
@@ -64,13 +64,13 @@ class Dispatcher:
         observer: Observer,
         active: Active = tuple,
         *,
-        pace: Pace | None = None,
+        pace: RetryPolicy | None = None,
         timeout: float = TIMEOUT,
         clock: Clock = time.time,
         shard: Shard = WHOLE,
     ) -> None:
         self._store, self._observer, self._active, self._clock, self._shard = store, observer, active, clock, shard
-        self._pace, self._timeout = pace or Pace(), timeout
+        self._pace, self._timeout = pace or RetryPolicy(), timeout
         self._first = tuple(receivers)
         self._session: aiohttp.ClientSession | None = None
         self._jobs: dict[str, _Job] = {}
@@ -108,7 +108,7 @@ class Dispatcher:
             await self._session.close()
 
     @property
-    def failing(self) -> tuple[Failing, ...]:
+    def failing(self) -> tuple[FailingReceiver, ...]:
         """The receivers that do not get their messages, as far as the last attempts tell."""
         return tuple(failing for job in self._jobs.values() if (failing := job.worker.failing) is not None)
 

@@ -34,7 +34,7 @@ class Observer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Failing:
+class FailingReceiver:
     """A receiver that does not get its messages.
 
     Attributes:
@@ -51,7 +51,7 @@ class Failing:
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class RetryPolicy:
     """When things are done, and how much is kept. All in seconds, but `most`.
 
     Attributes:
@@ -86,7 +86,7 @@ class Worker:
     """
 
     def __init__(
-        self, name: str, queue: str, notifier: Notifier, store: Store, observer: Observer, active: Active, pace: Pace, clock: Clock
+        self, name: str, queue: str, notifier: Notifier, store: Store, observer: Observer, active: Active, pace: RetryPolicy, clock: Clock
     ) -> None:
         self._name, self._queue, self._notifier = name, queue, notifier
         self._store, self._observer, self._active, self._pace = store, observer, active, pace
@@ -103,10 +103,10 @@ class Worker:
         self._unchecked = isinstance(notifier, Checkable)
 
     @property
-    def failing(self) -> Failing | None:
+    def failing(self) -> FailingReceiver | None:
         """What keeps the receiver from being told; None while nothing is known to. The store's failures are not the receiver's."""
         for since, why in self._troubles.values():
-            return Failing(self._name, since, why, self._waiting)
+            return FailingReceiver(self._name, since, why, self._waiting)
         return None
 
     def wake(self) -> None:

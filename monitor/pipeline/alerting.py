@@ -1,4 +1,4 @@
-"""`Judge`: what the rules say of each target and project, kept in the store with the messages that follow from it.
+"""`AlertEvaluator`: what the rules say of each target and project, kept in the store with the messages that follow from it.
 
 Result sets are judged in the transaction of their run; the clock is looked at every few seconds. A transition and its
 messages are written together, so that a restart neither forgets nor repeats one; what is shown and sent again follows
@@ -17,7 +17,7 @@ from typing import Protocol
 import structlog
 
 from monitor.alerts.rules import AnomalyDrift, Drop, Rise, Rule, Subject
-from monitor.alerts.states import AlertState, Evidence, Phase, Pulse, Step, Transition, dump, end, load_state, step, tick
+from monitor.alerts.states import AlertState, Evidence, Phase, PullHealth, Step, Transition, dump, end, load_state, step, tick
 from monitor.alerts.verdicts import judge
 from monitor.errors import PullState
 from monitor.live.snapshots import Board, Snapshot
@@ -25,7 +25,7 @@ from monitor.store import Message, Queries, State, Store, StoreError, Transactio
 
 TICK = 5.0
 """Seconds between two looks at the clock."""
-TOLD_AGAIN = 900.0
+RESEND_RESOLVED_FOR = 900.0
 """Seconds for which a resolved alert is still told to whoever wants its alerts again, and remembered after its target has gone."""
 
 _ALERT = "alert"  # kind of state in the store
@@ -34,7 +34,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class AlertSubject:
     """One target or project that alerts can be about.
 
     Attributes:
@@ -43,7 +43,7 @@ class Watched:
     """
 
     subject: Subject
-    pulse: Pulse
+    pulse: PullHealth
 
 
 class Around(Protocol):
@@ -52,7 +52,7 @@ class Around(Protocol):
     def subjects(self) -> Iterable[str]:
         """The ids of all subjects."""
 
-    def watched(self, subject_id: str, snapshot: Snapshot | None = None) -> Watched | None:
+    def watched(self, subject_id: str, snapshot: Snapshot | None = None) -> AlertSubject | None:
         """One of them; with a snapshot that is not shown yet, as it will be then. None where it is not watched."""
 
     def mine(self, subject_id: str) -> bool:
@@ -63,7 +63,7 @@ class Around(Protocol):
         another process watches it."""
 
 
-class Judge:
+class AlertEvaluator:
     """Judges by the rules, and remembers what came of it.
 
     Args:
@@ -103,7 +103,7 @@ class Judge:
     def active(self) -> list[Transition]:
         """What whoever wants all alerts is told: those that fire, and those that resolved of late."""
         now = self._clock()
-        found = [state.transition for state in self._board.alerts.values() if not (state.ends_at and state.ends_at < now - TOLD_AGAIN)]
+        found = [state.transition for state in self._board.alerts.values() if not (state.ends_at and state.ends_at < now - RESEND_RESOLVED_FOR)]
         return [transition for transition in found if transition is not None]
 
     def lock(self, subject_id: str) -> AbstractAsyncContextManager[None]:
@@ -202,7 +202,7 @@ class Judge:
         watched = self._around().watched(state.target_id)
         wanted = watched is not None and any(rule.name == state.alertname for rule in self._matching(watched.subject))
         live = state.phase in (Phase.PENDING, Phase.FIRING)
-        return not (wanted or live) and (state.ends_at or 0.0) < self._clock() - TOLD_AGAIN
+        return not (wanted or live) and (state.ends_at or 0.0) < self._clock() - RESEND_RESOLVED_FOR
 
     def show(self, states: Iterable[AlertState]) -> None:
         """Show what the store has, and wake whoever delivers the messages, if there are any: each receiver asks the store for its own."""
@@ -246,7 +246,7 @@ async def refer(tx: Transaction, subject_id: str, before: str, after: str) -> li
         before, after: The fingerprints.
 
     Returns:
-        The states that this changed; to be handed to `Judge.show` once they are on the disk.
+        The states that this changed; to be handed to `AlertEvaluator.show` once they are on the disk.
     """
     found = []
     for state in (await _locked(tx, subject_id)).values():
@@ -280,7 +280,7 @@ async def stored(store: Queries, subject_id: str | None = None) -> list[AlertSta
     return [state for state in found if state is not None]
 
 
-def _tried(state: AlertState | None, rule: Rule, watched: Watched, judged: Snapshot | None, now: float) -> Step | None:
+def _tried(state: AlertState | None, rule: Rule, watched: AlertSubject, judged: Snapshot | None, now: float) -> Step | None:
     """As `_advanced`; None where a bug is met, which must cost neither the record of the run nor the other rules."""
     try:
         return _advanced(state, rule, watched, judged, now)
@@ -289,7 +289,7 @@ def _tried(state: AlertState | None, rule: Rule, watched: Watched, judged: Snaps
         return None
 
 
-def _advanced(state: AlertState | None, rule: Rule, watched: Watched, judged: Snapshot | None, now: float) -> Step:
+def _advanced(state: AlertState | None, rule: Rule, watched: AlertSubject, judged: Snapshot | None, now: float) -> Step:
     """An alert after a verdict on a snapshot's result set, if one is to be taken, and after a look at the clock."""
     told: tuple[Transition, ...] = ()
     if judged is not None and judged.evaluation is not None:
@@ -330,7 +330,7 @@ def _read(stored: State) -> AlertState | None:
         return None
 
 
-async def watch(judge: Judge) -> None:
+async def watch(judge: AlertEvaluator) -> None:
     """Look at the clock every few seconds until cancelled; a store that fails is tried again at the next look."""
     while True:
         await asyncio.sleep(TICK)

@@ -1,4 +1,4 @@
-"""`Memory`: what a run means beside those before it: compare, judge, and write all of it in one transaction.
+"""`RunRecorder`: what a run means beside those before it: compare, judge, and write all of it in one transaction.
 
 A store that cannot be used costs the comparison and the record, never the figures: the run is shown all the same.
 """
@@ -17,13 +17,13 @@ import structlog
 
 from monitor.compare.carry_over import block_as_now, carried_over, same_content
 from monitor.compare.comparison import BaselineFigures, Comparison, compare
-from monitor.compare.drift import DriftMemory, Side
+from monitor.compare.drift import ComparedRun, DriftState
 from monitor.config import BaselineConfig
 from monitor.errors import PullState
 from monitor.figures import EvaluationSettings, evaluate
 from monitor.figures.evaluation import FIGURES_VERSION, Evaluation
 from monitor.live.snapshots import Snapshot
-from monitor.pipeline.alerting import Judge, refer
+from monitor.pipeline.alerting import AlertEvaluator, refer
 from monitor.results import FINGERPRINT_VERSION, ResultSet
 from monitor.store import Baseline, Run, Store, StoreCorrupt, StoreError, StoreTooNew, Transaction, Versions
 from monitor.targets import Target
@@ -85,7 +85,7 @@ class _Compared:
     comparison: Comparison | None = None
     baseline: Run | None = None
     pinned: int | None = None
-    memories: dict[int, DriftMemory] | None = None
+    memories: dict[int, DriftState] | None = None
     first: bool = False
 
 
@@ -94,7 +94,7 @@ def seed_of(target_id: str, fingerprint: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{target_id} {fingerprint}".encode()).digest()[:8], "big")
 
 
-class Memory:
+class RunRecorder:
     """Compares and remembers the runs of targets.
 
     Args:
@@ -103,7 +103,7 @@ class Memory:
         judge: Judges each run, and remembers what came of it in the run's own transaction; None judges nothing.
     """
 
-    def __init__(self, store: Store, workers: Executor, judge: Judge | None = None) -> None:
+    def __init__(self, store: Store, workers: Executor, judge: AlertEvaluator | None = None) -> None:
         self.store, self._workers, self._judge = store, workers, judge
         self._pinned_run: dict[str, int | None] = {}
         self.unrecorded: StoreError | None = None
@@ -208,9 +208,9 @@ class Memory:
 
     async def _bring_up_memories(self, tx: Transaction, target_id: str, read: ResultSet) -> None:
         """Let what drift remembers of blocks say what another version did not read of them: else each would count as another model."""
-        memories = await tx.drift_memories(target_id)
+        memories = await tx.drift_states(target_id)
         now = {number: replace(memory, block=block_as_now(memory.block, read.blocks)) for number, memory in memories.items()}
-        await tx.replace_drift_memories(
+        await tx.replace_drift_states(
             target_id, {number: memory for number, memory in now.items() if memory.block != memories[number].block}
         )
 
@@ -295,7 +295,7 @@ class Memory:
         same_run = before.fingerprint == found.fingerprint and before.trained == found.trained
         if known and known.baseline == shown and same_run and same_pinned and not anew:
             return _Compared(known, baseline, number)
-        current = Side(finished, found.results, found.trained)
+        current = ComparedRun(finished, found.results, found.trained)
         try:
             against = current if baseline is None else await self._side(baseline)
             reference = current if pinned is None else against if baseline and number == baseline.id else await self._side(pinned)
@@ -303,7 +303,7 @@ class Memory:
             return _Compared(
                 Comparison(shown, notes=(f"the baseline cannot be read, pin another run: {error}",), broken=True), baseline, number
             )
-        memories = await self.store.drift_memories(target_id)
+        memories = await self.store.drift_states(target_id)
         seed = seed_of(target_id, found.fingerprint)
         try:
             comparison, kept = await self._in_worker(compare, against, current, reference, shown, memories, seed)
@@ -354,7 +354,7 @@ class Memory:
         same = (known.fingerprint, known.trained, known.selection) == (newest.fingerprint, newest.trained, newest.selection)
         return known if same else newest
 
-    async def _side(self, run: Run) -> Side:
+    async def _side(self, run: Run) -> ComparedRun:
         """A stored run as one side of a comparison.
 
         Raises:
@@ -363,7 +363,7 @@ class Memory:
         results = await self.store.results(run.id) if run.id is not None else None
         if results is None:
             raise StoreCorrupt(f"the result set of run {run.id} of {run.target_id} is gone")
-        return Side(run.finished, results, run.trained)
+        return ComparedRun(run.finished, results, run.trained)
 
     def forget(self, target_id: str) -> None:
         """Drop what is kept in memory about a target."""
@@ -420,7 +420,7 @@ class Memory:
         if policy.baseline.mode != PINNED:
             await self._protect(tx, policy.baseline.mode, run, compared.baseline)
         if compared.memories is not None:
-            await tx.put_drift_memories(run.target_id, compared.memories)
+            await tx.put_drift_states(run.target_id, compared.memories)
 
     async def _protect(self, tx: Transaction, mode: str, run: Run, baseline: Run | None) -> None:
         """Note the run that the mode chose, so that retention keeps it."""
@@ -477,7 +477,7 @@ async def pin(store: Store, run: Run, why: str, now: float) -> None:
                 "the two are not comparable; pin a run that was made with the present filters"
             )
         await tx.set_baseline(Baseline(run.target_id, PINNED, run.id, now, why))
-        await tx.clear_drift_memories(run.target_id)
+        await tx.clear_drift_states(run.target_id)
 
 
 async def unpin(store: Store, target_id: str) -> bool:
@@ -487,7 +487,7 @@ async def unpin(store: Store, target_id: str) -> bool:
         StoreError: The store does not take it.
     """
     async with store.transaction() as tx:
-        await tx.clear_drift_memories(target_id)
+        await tx.clear_drift_states(target_id)
         return await tx.clear_baseline(target_id, PINNED)
 
 

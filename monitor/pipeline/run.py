@@ -18,7 +18,7 @@ from monitor.figures.evaluation import Evaluation
 from monitor.figures.headline import headlines
 from monitor.live.snapshots import Board, Snapshot
 from monitor.logs import secrets
-from monitor.pipeline.record import Found, Memory, Policy, seed_of
+from monitor.pipeline.record import Found, Policy, RunRecorder, seed_of
 from monitor.results import ResultSet
 from monitor.studio import client as studio_client
 from monitor.studio.budget import Hold
@@ -128,7 +128,7 @@ class Pipeline:
         observer: Observer,
         workers: Executor,
         clock: Callable[[], float] = time.time,
-        memory: Memory | None = None,
+        memory: RunRecorder | None = None,
     ) -> None:
         self._board, self._observer, self._workers, self._clock, self._memory = board, observer, workers, clock, memory
         self._evaluated: dict[str, tuple[object, Evaluation]] = {}

@@ -25,17 +25,17 @@ from monitor.engine.local import Grid, Scheduler
 from monitor.engine.sharding import WHOLE, Shard
 from monitor.exposition import Renderer, ServiceMetrics, SnapshotCollector
 from monitor.live.snapshots import Board, Snapshot
-from monitor.live.watchlist import Roster
+from monitor.live.watchlist import Watchlist
 from monitor.notify import Dispatcher, queue_of, receivers_of
-from monitor.pipeline.alerting import Judge
+from monitor.pipeline.alerting import AlertEvaluator
 from monitor.pipeline.alerting import watch as watch_clock
-from monitor.pipeline.record import Memory
+from monitor.pipeline.record import RunRecorder
 from monitor.pipeline.run import Pipeline, Watch, new_client
-from monitor.service.store_upkeep import PRUNE, Caretaker
+from monitor.service.store_upkeep import PRUNE, StoreUpkeep
 from monitor.store import Store
 from monitor.studio.budget import Budget, Hold
 from monitor.studio.client import Client
-from monitor.studio.model_testing import Refresher
+from monitor.studio.model_testing import ModelTesting
 from monitor.views.troubles import Rejection, Trouble, troubles
 from monitor.web import routes
 from monitor.web.connections import Listener
@@ -76,7 +76,7 @@ class App:
         self.registry = CollectorRegistry()
         self.metrics = ServiceMetrics(self.registry, (shard.index, shard.total))
         self.scheduler = Scheduler(self.metrics)
-        self._refresher = Refresher(self.board)
+        self._refresher = ModelTesting(self.board)
         self.address = self.health_address = ""
         self._reloading = asyncio.Lock()
         self._pulls = Budget(PULLS_IN_FLIGHT, PULLS_PER_PROJECT)
@@ -89,11 +89,11 @@ class App:
         self._read = ""
         self._loaded: Loaded
         self._client: Client
-        self._memory: Memory
+        self._memory: RunRecorder
         self._pipeline: Pipeline
         self._store: Store
-        self._roster: Roster
-        self._judge: Judge
+        self._roster: Watchlist
+        self._judge: AlertEvaluator
         self._dispatcher: Dispatcher
         self._security: Security
 
@@ -130,10 +130,10 @@ class App:
             self._on_stop(stack, "store", self._store.close)
             # Each of these calls the others only once all of them are there.
             self._dispatcher = Dispatcher(self._store, (), self.metrics, lambda: self._judge.active(), clock=self._clock, shard=self._shard)
-            self._judge = Judge(self._store, self.board, lambda: self._roster, lambda: self._dispatcher.wake(), self._clock)
-            self._memory = memory = Memory(self._store, workers, self._judge)
+            self._judge = AlertEvaluator(self._store, self.board, lambda: self._roster, lambda: self._dispatcher.wake(), self._clock)
+            self._memory = memory = RunRecorder(self._store, workers, self._judge)
             self._pipeline = Pipeline(self.board, self.metrics, workers, self._clock, memory)
-            self._roster = Roster(
+            self._roster = Watchlist(
                 self.scheduler,
                 self.board,
                 self._pipeline,
@@ -144,7 +144,7 @@ class App:
                 self._clock,
                 self._shard,
             )
-            caretaker = Caretaker(self._store, self.metrics, self._clock, self._store_opened, lambda: memory.unrecorded)
+            caretaker = StoreUpkeep(self._store, self.metrics, self._clock, self._store_opened, lambda: memory.unrecorded)
             self._client = new_client(self.config, self.metrics, self._shard.total)
             self._on_stop(stack, "studio", lambda: self._client.close())
             await self._serve(stack)

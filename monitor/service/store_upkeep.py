@@ -1,4 +1,4 @@
-"""`Caretaker`: opens the store, sees whether it can be used, and forgets what is old."""
+"""`StoreUpkeep`: opens the store, sees whether it can be used, and forgets what is old."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Observer(Protocol):
     def store(self, up: bool) -> None: ...  # noqa: D102
 
 
-class Caretaker:
+class StoreUpkeep:
     """Looks after a store while the service runs. Its failures stop nothing else.
 
     Args:

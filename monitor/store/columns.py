@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from monitor.results import Block, BlockKind, Boxes, Coded, Confidences, FomoCounts, Points, ResultSet
+from monitor.results import Block, BlockKind, Boxes, Categorical, Confidences, FomoCounts, Points, ResultSet
 from monitor.store.documents import dump
 from monitor.store.errors import StoreCorrupt, StoreTooNew
 
@@ -142,12 +142,12 @@ def _result_set(manifest: Mapping[str, Any], columns: Mapping[str, Array]) -> Re
         blocks=tuple(map(_block, manifest["blocks"])),
         labels=tuple(tables["labels"]),
         added=columns["added"].view("datetime64[ms]"),
-        device=Coded(columns["device"], tuple(tables["device"])),
+        device=Categorical(columns["device"], tuple(tables["device"])),
         confidences={
             int(block): Confidences(tuple(classes), columns[f"confidences/{block}"]) for block, classes in tables["confidences"].items()
         },
         anomaly={int(name.partition("/")[2]): column for name, column in columns.items() if name.startswith("anomaly/")},
-        metadata={item["key"]: Coded(columns[f"metadata/{place}"], tuple(item["table"])) for place, item in enumerate(tables["metadata"])},
+        metadata={item["key"]: Categorical(columns[f"metadata/{place}"], tuple(item["table"])) for place, item in enumerate(tables["metadata"])},
         truth=_boxes(columns, "truth"),
         detections=_boxes(columns, "detections"),
         fomo=_fomo(columns),

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from monitor.compare.comparison import Comparison
-from monitor.compare.drift import Decision, DriftMemory
+from monitor.compare.drift import Decision, DriftState
 from monitor.compare.martingale import MartingaleState
 from monitor.figures.evaluation import FIGURES_VERSION, Evaluation
 from monitor.results import Block
@@ -101,7 +101,7 @@ def figures_version(text: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Memory:
-    """A `DriftMemory` as it is stored, with the evidence's own bytes."""
+    """A `DriftState` as it is stored, with the evidence's own bytes."""
 
     pinned: float
     since: float
@@ -126,15 +126,15 @@ _sealed = converter(_Sealed)
 _memory = msgspec.msgpack.Decoder(_Memory)
 
 
-def dump_memory(memory: DriftMemory) -> bytes:
-    """A memory of drift in MessagePack; `load_memory` gives an equal one, to the last bit. Takes some 10 ms for 500,000 samples."""
+def dump_drift_state(memory: DriftState) -> bytes:
+    """A memory of drift in MessagePack; `load_drift_state` gives an equal one, to the last bit. Takes some 10 ms for 500,000 samples."""
     stored = _Memory(memory.pinned, memory.since, memory.block, memory.trained, memory.evidence.to_bytes(), memory.decision)
     content = msgspec.msgpack.encode(stored, enc_hook=_plain)
     return msgspec.msgpack.encode(_Sealed(MEMORY_VERSION, zlib.crc32(content), content))
 
 
-def load_memory(data: bytes) -> DriftMemory:
-    """The memory that `dump_memory` wrote.
+def load_drift_state(data: bytes) -> DriftState:
+    """The memory that `dump_drift_state` wrote.
 
     Raises:
         ValueError: The bytes are no such memory, or a newer version of the service wrote them.
@@ -148,7 +148,7 @@ def load_memory(data: bytes) -> DriftMemory:
                 raise ValueError("its checksum does not fit")
             stored = _memory.decode(sealed.content)
             evidence = MartingaleState.from_bytes(stored.evidence)
-            return DriftMemory(stored.pinned, stored.since, stored.block, stored.trained, evidence, stored.decision)
+            return DriftState(stored.pinned, stored.since, stored.block, stored.trained, evidence, stored.decision)
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"a stored drift memory cannot be read ({error}); its evidence starts anew") from error
     raise ValueError(

@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy import Row, Select, func, select
 
 from monitor.compare.comparison import Comparison
-from monitor.compare.drift import DriftMemory
+from monitor.compare.drift import DriftState
 from monitor.errors import PullState
 from monitor.figures.evaluation import Evaluation
 from monitor.results import ResultSet
@@ -121,7 +121,7 @@ class Queries(ABC):
         statement = _STATES.filter_by(**wanted).order_by(schema.state.c.key, schema.state.c.target_id)
         return [State(**row._mapping) for row in await self._fetch(statement)]
 
-    async def drift_memories(self, target_id: str) -> dict[int, DriftMemory]:
+    async def drift_states(self, target_id: str) -> dict[int, DriftState]:
         """What the target's drift remembers, by block.
 
         A memory that is damaged, or of a newer version, is left out and logged: its evidence begins anew, instead of
@@ -212,11 +212,11 @@ def _figures(row: Row[Any]) -> _Figures:
     return _Figures(**documented, versions=Versions(**versions), unreadable=unreadable)
 
 
-def _memories(target_id: str, states: Sequence[State]) -> dict[int, DriftMemory]:
+def _memories(target_id: str, states: Sequence[State]) -> dict[int, DriftState]:
     memories = {}
     for state in states:
         try:
-            memories[int(state.key)] = documents.load_memory(state.value)
+            memories[int(state.key)] = documents.load_drift_state(state.value)
         except ValueError as error:
             log.warning("store.drift_memory_unreadable", target=target_id, block=state.key, error=str(error))
     return memories

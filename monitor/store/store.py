@@ -18,7 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from monitor.compare.drift import DriftMemory
+from monitor.compare.drift import DriftState
 from monitor.errors import PullState, quoted
 from monitor.figures.evaluation import Evaluation
 from monitor.results import FINGERPRINT_VERSION, ResultSet
@@ -505,17 +505,17 @@ class Transaction(Queries):
         """Delete a state; answers whether there was one."""
         return await self._remove(schema.state, kind=kind, target_id=target_id, key=key)
 
-    async def put_drift_memories(self, target_id: str, memories: Mapping[int, DriftMemory]) -> None:
+    async def put_drift_states(self, target_id: str, memories: Mapping[int, DriftState]) -> None:
         """Make these, by block, all that the target's drift remembers."""
         await self._execute(_drift_states(target_id).where(schema.state.c.key.not_in(list(map(str, memories)))))
-        await self.replace_drift_memories(target_id, memories)
+        await self.replace_drift_states(target_id, memories)
 
-    async def replace_drift_memories(self, target_id: str, memories: Mapping[int, DriftMemory]) -> None:
+    async def replace_drift_states(self, target_id: str, memories: Mapping[int, DriftState]) -> None:
         """Write these, by block, in place of those of the same blocks; others stay."""
         for key, value in (await asyncio.to_thread(_dumped, memories)).items():
             await self.put_state(State(DRIFT, target_id, key, value))
 
-    async def clear_drift_memories(self, target_id: str) -> bool:
+    async def clear_drift_states(self, target_id: str) -> bool:
         """Let the target's evidence begin anew; answers whether there was any."""
         return (await self._execute(_drift_states(target_id))).rowcount > 0
 
@@ -636,6 +636,6 @@ def _texts(run: Run) -> dict[str, str | None]:
     }
 
 
-def _dumped(memories: Mapping[int, DriftMemory]) -> dict[str, bytes]:
+def _dumped(memories: Mapping[int, DriftState]) -> dict[str, bytes]:
     """By key of its state; in the order of the blocks, so that two programs wait for each other's rows in one order."""
-    return {str(block): documents.dump_memory(memory) for block, memory in sorted(memories.items())}
+    return {str(block): documents.dump_drift_state(memory) for block, memory in sorted(memories.items())}

@@ -61,11 +61,11 @@ class Refused(InvalidReply):
 
 
 class _Retryable(Exception):
-    """One attempt failed in a way that may pass. `error` is what it becomes when attempts run out; `untaken`: Studio did nothing for it."""
+    """One attempt failed in a way that may pass. `error` is what it becomes when attempts run out; `not_processed`: Studio did nothing for it."""
 
-    def __init__(self, reason: str, error: StudioError, delay: float | None = None, *, untaken: bool = False) -> None:
+    def __init__(self, reason: str, error: StudioError, delay: float | None = None, *, not_processed: bool = False) -> None:
         super().__init__(str(error))
-        self.reason, self.error, self.delay, self.untaken = reason, error, delay, untaken
+        self.reason, self.error, self.delay, self.not_processed = reason, error, delay, not_processed
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +209,7 @@ class Client:
         reasons: list[str] = []
 
         def on(error: Exception) -> bool | float:
-            if not isinstance(error, _Retryable) or (request.method == "POST" and not error.untaken):
+            if not isinstance(error, _Retryable) or (request.method == "POST" and not error.not_processed):
                 return False
             if error.delay is not None and error.delay > LONGEST_WAIT:
                 return False
@@ -284,13 +284,13 @@ class Client:
             except aiohttp.ClientConnectorCertificateError as error:
                 observed.code = "error"
                 what = f"{where}: {not_trusted(self.url, error, 'studio.ca_file')}"
-                raise _Retryable("connection", Unreachable(what), untaken=True) from error
+                raise _Retryable("connection", Unreachable(what), not_processed=True) from error
             except (aiohttp.ClientError, OSError) as error:
                 observed.code = "error"
                 reason = f"{type(error).__name__}: {quoted(error)}"
                 what = f"{where}: no connection to {self.url} ({reason}); check the network, studio.url and studio.proxy"
                 unsent = isinstance(error, aiohttp.ClientConnectorError)
-                raise _Retryable("connection", Unreachable(what), untaken=unsent) from error
+                raise _Retryable("connection", Unreachable(what), not_processed=unsent) from error
         self.observer.received(len(body))
         try:
             return await self._reply(response, body, request, decoder), len(body)
@@ -365,7 +365,7 @@ class Client:
             what = f"{where}: Studio answered {status}" + (
                 "; it limits requests: pull less often or lower studio.requests_in_flight" if rate_limited else ""
             )
-            raise _Retryable("rate_limited" if rate_limited else "server_error", Unreachable(what), delay, untaken=rate_limited)
+            raise _Retryable("rate_limited" if rate_limited else "server_error", Unreachable(what), delay, not_processed=rate_limited)
         if status < 400:
             raise InvalidReply(
                 f"{where}: Studio redirected (HTTP {status}); the key is not sent elsewhere: put the final address into studio.url"

@@ -25,13 +25,13 @@ from monitor.results import (
     WRONG,
     Block,
     BlockKind,
-    Coded,
+    Categorical,
     Confidences,
     FloatArray,
     FomoCounts,
     IntArray,
     ResultSet,
-    lean,
+    shrink_dtype,
 )
 from monitor.studio import decoding, wire
 from monitor.studio.blocks import BlockNotes, Listed
@@ -318,7 +318,7 @@ class ColumnBuilder:
             added=ints(self._added)[order].view("datetime64[ms]"),
             device=_coded(self._device, self._devices, order),
             metadata={key: _coded(codes, texts, order) for key, (codes, texts) in self._metadata.items()},
-            sample=lean(join.sample),
+            sample=shrink_dtype(join.sample),
             start_ms=_milliseconds(floats(windows.start)[join.order]),
             end_ms=_milliseconds(floats(windows.end)[join.order]),
             label=ints(windows.label)[join.order],
@@ -382,7 +382,7 @@ class ColumnBuilder:
         images[:, 1] = np.where(np.isnan(images[:, 1]), floats(self._windows.f1)[join.order], images[:, 1])
         sent = any(notes.debug_info for notes in self._blocks.values())
         return {
-            "image_size": lean(floats(self._sizes).reshape(-1, 2)[samples.order].astype(np.int64)),
+            "image_size": shrink_dtype(floats(self._sizes).reshape(-1, 2)[samples.order].astype(np.int64)),
             "truth": truth,
             "detections": detections if self._windows.sends_boxes else None,
             "reported_map": images[:, 0].copy(),
@@ -395,7 +395,7 @@ class ColumnBuilder:
         counts = np.where(np.isnan(images[:, 2:5]), -1, images[:, 2:5]).astype(np.int64)
         silent = (counts[:, 0] < 0) & (images[:, 6] == 0)
         counts[silent & (images[:, 1] == 1) & (boxes == 0)] = 0  # an empty image without a detection: f1 = 1, and nothing to match
-        true_positives, false_positives, false_negatives = map(lean, counts.T)
+        true_positives, false_positives, false_negatives = map(shrink_dtype, counts.T)
         truth, predicted = (points.columns(rows) for points in self._points.values())
         return FomoCounts(true_positives, false_positives, false_negatives, images[:, 5].copy(), truth, predicted)
 
@@ -414,9 +414,9 @@ class ColumnBuilder:
         table, places = self._labels.sorted(result.label, result.prediction, *(found.label for found in boxes.values()))
         return {
             "labels": table,
-            "label": lean(places[result.label]),
-            "prediction": lean(places[result.prediction]),
-            **{name: replace(found, label=lean(places[found.label])) for name, found in boxes.items()},
+            "label": shrink_dtype(places[result.label]),
+            "prediction": shrink_dtype(places[result.prediction]),
+            **{name: replace(found, label=shrink_dtype(places[found.label])) for name, found in boxes.items()},
         }
 
 
@@ -511,10 +511,10 @@ def _says_something(raw: msgspec.Raw) -> bool:
         return True
 
 
-def _coded(codes: array[int], texts: Codes, order: IntArray) -> Coded:
+def _coded(codes: array[int], texts: Codes, order: IntArray) -> Categorical:
     column = ints(codes)[order]
     table, places = texts.sorted(column)
-    return Coded(lean(places[column]), table)
+    return Categorical(shrink_dtype(places[column]), table)
 
 
 def _milliseconds(column: FloatArray) -> npt.NDArray[np.number]:
@@ -522,7 +522,7 @@ def _milliseconds(column: FloatArray) -> npt.NDArray[np.number]:
     if np.any(np.abs(column) >= _WHOLE_FLOATS):
         return column
     whole = column.astype(np.int64)
-    return lean(whole) if np.array_equal(whole, column) else column
+    return shrink_dtype(whole) if np.array_equal(whole, column) else column
 
 
 def _decisive(block: Block, scores: FloatArray) -> FloatArray:

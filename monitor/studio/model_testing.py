@@ -1,4 +1,4 @@
-"""`Refresher`: model-testing jobs in Studio, started before pulls where a project's `refresh` asks for them.
+"""`ModelTesting`: model-testing jobs in Studio, started before pulls where a project's `refresh` asks for them.
 
 A job tests all watched variants of one impulse in one category, so that its targets share it: one that is due while a job runs
 waits for that one, and a job that has ended serves each of the others once, for an interval. Where results are missing only
@@ -50,7 +50,7 @@ class _Job:
         return target_id not in self.served and time.monotonic() - self.ended <= interval
 
 
-class Refresher:
+class ModelTesting:
     """Starts jobs, waits for them, shares them.
 
     Args:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from monitor.results import Boxes, FloatArray, IntArray, Points, lean
+from monitor.results import Boxes, FloatArray, IntArray, Points, shrink_dtype
 from monitor.studio import wire
 
 MOST_CLASSES = 4096
@@ -251,7 +251,7 @@ class BoxRows:
         kept = np.flatnonzero(belongs & whole)
         order = kept[np.argsort(owner[kept], kind="stable")]
         xywh, score = np.ascontiguousarray(numbers[order, :4]), numbers[order, 4].copy() if scored else None
-        boxes = Boxes(lean(owner[order]), ints(self.label)[order], xywh, score)
+        boxes = Boxes(shrink_dtype(owner[order]), ints(self.label)[order], xywh, score)
         return boxes, int((belongs & ~whole).sum())
 
 
@@ -281,7 +281,7 @@ class PointRows:
         kept = np.flatnonzero(window >= 0)
         order = kept[np.argsort(window[kept], kind="stable")]
         xy = np.ascontiguousarray(floats(self.xy).reshape(-1, 2)[order])
-        return Points(lean(window[order]), lean(ints(self.label)[order]), xy)
+        return Points(shrink_dtype(window[order]), shrink_dtype(ints(self.label)[order]), xy)
 
 
 class WindowRows:

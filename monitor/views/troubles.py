@@ -9,7 +9,7 @@ from typing import Literal
 
 from monitor.errors import LONGEST_ERROR, quoted
 from monitor.net.tls import expiry_text
-from monitor.notify import Failing
+from monitor.notify import FailingReceiver
 from monitor.store import StoreError
 
 PROBLEMS_SHOWN = 20
@@ -68,7 +68,7 @@ def troubles(
     *,
     store: StoreTrouble,
     unrecorded: StoreTrouble = (None, None),
-    failing: Iterable[Failing],
+    failing: Iterable[FailingReceiver],
     certificate: float | None,
     web_config: Rejection | None,
     config: Rejection | None,
@@ -113,7 +113,7 @@ def _of_store(store: StoreTrouble, unrecorded: StoreTrouble) -> Iterator[Trouble
         yield Trouble("store", "error", title, (quoted(problem, LONGEST_ERROR),), advice, since)
 
 
-def _of_receiver(failing: Failing) -> Trouble:
+def _of_receiver(failing: FailingReceiver) -> Trouble:
     details = [failing.why]
     if failing.waiting:
         details.append(f"{failing.waiting} {'message waits' if failing.waiting == 1 else 'messages wait'}, and will be sent by itself.")

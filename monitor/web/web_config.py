@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, NoReturn
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr, ValidationError, ValidationInfo
 
-from monitor.config.base import Shape
+from monitor.config.base import ConfigModel
 from monitor.config.document import Document, read
 from monitor.config.problems import ConfigError, Problem
 from monitor.config.values import CertificateFile, Files
@@ -137,7 +137,7 @@ Flag = Annotated[bool, BeforeValidator(_flag)]
 # Shapes
 
 
-class TlsConfig(Shape):
+class TlsConfig(ConfigModel):
     """How the endpoint speaks TLS."""
 
     cert_file: CertificateFile
@@ -170,7 +170,7 @@ class TlsConfig(Shape):
     """Refused."""
 
 
-class HttpServerConfig(Shape):
+class HttpServerConfig(ConfigModel):
     """How the endpoint speaks HTTP."""
 
     http2: Annotated[Flag, AfterValidator(_http2)] = False
@@ -179,7 +179,7 @@ class HttpServerConfig(Shape):
     """Headers for every response; blank ones are left out."""
 
 
-class WebConfig(Shape):
+class WebConfig(ConfigModel):
     """exporter-toolkit's file."""
 
     tls_server_config: Annotated[TlsConfig | None, _nothing_as(None)] = None

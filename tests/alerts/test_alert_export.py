@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from monitor.alerts.rule_file import Watched, rule_file
+from monitor.alerts.rule_file import WatchedProject, rule_file
 from monitor.alerts.rules import Above, AnomalyDrift, Below, Drop, KeyExpiring, PullFailing, Rise, Rule, built_in
 from monitor.exposition.catalogue import METRICS
 
@@ -22,9 +22,9 @@ Program = Callable[[str], str]
 Firing = Mapping[str, Iterable[Mapping[str, str]]]
 
 WATCHED = (
-    Watched(1, "testing", 900.0, {"team": "edge"}),
-    Watched(2, "testing", 900.0),
-    Watched(3, "training", 3600.0, {"team": "cloud"}),
+    WatchedProject(1, "testing", 900.0, {"team": "edge"}),
+    WatchedProject(2, "testing", 900.0),
+    WatchedProject(3, "training", 3600.0, {"team": "cloud"}),
 )
 TARGET = {"project": "vib", "project_id": "1", "impulse": "c", "impulse_id": "2", "variant": "int8", "category": "testing"}
 BLOCK = {"block_id": "7", "block": "K-means"}
@@ -84,7 +84,7 @@ def pulls(up: str, success: str | None, no_results: str = "0x300", **labels: str
     return found if success is None else [*found, series("edge_impulse_last_success_timestamp_seconds", success, **labels)]
 
 
-def written(rules: Iterable[Rule], watched: tuple[Watched, ...] = WATCHED) -> dict[str, Any]:
+def written(rules: Iterable[Rule], watched: tuple[WatchedProject, ...] = WATCHED) -> dict[str, Any]:
     """The exported rules by their name."""
     (group,) = yaml.safe_load(rule_file(rules, watched, 3600.0))["groups"]
     return {rule["alert"]: rule for rule in group["rules"]}
@@ -445,7 +445,7 @@ def test_projects_by_their_own_labels():
 
 def test_longest_interval_of_a_project():
     """A project with several schedules in one category is held to the longest: Prometheus cannot tell its targets apart."""
-    text = written([Rule("Own", PullFailing(2))], (Watched(1, "testing", 60.0), Watched(1, "testing", 300.0)))["Own"]["expr"]
+    text = written([Rule("Own", PullFailing(2))], (WatchedProject(1, "testing", 60.0), WatchedProject(1, "testing", 300.0)))["Own"]["expr"]
 
     assert ">= 600\n" in text
     assert ">= 120\n" not in text

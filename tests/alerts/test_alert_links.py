@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.alerts.rules import PullFailing, Rule, Subject, built_in
-from monitor.alerts.states import Pulse, Transition, tick
+from monitor.alerts.states import PullHealth, Transition, tick
 from monitor.config import load
 from monitor.errors import PullState
 from monitor.notify.alertmanager import as_alert
@@ -33,7 +33,7 @@ def config(tmp_path: Path, **content: object):
 def fired(rule: Rule, name: str = "pump", variant: str = "int8", external_url: str | None = None) -> Transition:
     """The transition of a rule about failing pulls that begins to fire."""
     subject = Subject.target(Target(TargetKey(1, 2, variant, "testing"), name, "impulse"), external_url)
-    step = tick(None, rule, subject, Pulse(PullState.AUTH, 0.0, 60.0, 0.0, f"said {name}"), 9000.0)
+    step = tick(None, rule, subject, PullHealth(PullState.AUTH, 0.0, 60.0, 0.0, f"said {name}"), 9000.0)
     return step.transitions[0]
 
 

@@ -12,7 +12,20 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from monitor.alerts.rules import Below, Condition, Drop, KeyExpiring, PullFailing, ResultsVanished, Rule, Subject, built_in
-from monitor.alerts.states import AlertState, Evidence, Phase, Pulse, Step, Transition, dump, end, load_state, load_transition, step, tick
+from monitor.alerts.states import (
+    AlertState,
+    Evidence,
+    Phase,
+    PullHealth,
+    Step,
+    Transition,
+    dump,
+    end,
+    load_state,
+    load_transition,
+    step,
+    tick,
+)
 from monitor.alerts.verdicts import judge
 from monitor.errors import PullState
 from tests.alerts.alert_cases import SUBJECT, change, classifier, compared
@@ -27,7 +40,7 @@ RUNS = {
 """Runs by what `LOW` says about them; `near` is above the threshold, but not by enough to resolve."""
 
 LOW = Rule("AccuracyLow", Below("accuracy", 0.8), recover=0.02)
-GOOD = Pulse(PullState.OK, began=0.0, interval=60.0, last_success=0.0)
+GOOD = PullHealth(PullState.OK, began=0.0, interval=60.0, last_success=0.0)
 BAD = replace(GOOD, state=PullState.UNREACHABLE, error="Studio did not answer")
 
 
@@ -308,7 +321,7 @@ FAILING, VANISHED, EXPIRING = (
 )
 
 
-def ticked(of: Rule, *pulses: tuple[float, Pulse], subject: Subject = SUBJECT) -> list[str]:
+def ticked(of: Rule, *pulses: tuple[float, PullHealth], subject: Subject = SUBJECT) -> list[str]:
     """What is told in the course of these pulses, by `<time> <status>`."""
     state, found = None, []
     for now, pulse in pulses:
@@ -330,7 +343,7 @@ def test_pull_failing():
 
 def test_pull_failing_without_any_good_pull():
     """Counting begins when watching begins, also where no pull has ever ended."""
-    first = Pulse(None, began=1000.0, interval=60.0)
+    first = PullHealth(None, began=1000.0, interval=60.0)
     bad = replace(first, state=PullState.UNREACHABLE)
 
     assert [] == ticked(FAILING, (1179.0, first), (1179.0, bad))
@@ -342,7 +355,7 @@ def test_pull_failing_without_any_good_pull():
 
 def test_pull_failing_where_a_pull_does_not_end():
     """A good pull that is followed by none fires too; a service that was down itself is not the target's failure."""
-    hung = Pulse(PullState.OK, began=1000.0, interval=60.0, last_success=2000.0)
+    hung = PullHealth(PullState.OK, began=1000.0, interval=60.0, last_success=2000.0)
     restarted = replace(hung, began=5000.0)
 
     assert ["2180 firing"] == ticked(FAILING, (2179.0, hung), (2180.0, hung))
@@ -369,7 +382,7 @@ def test_pending_pull_failing_is_cleared_by_an_answer():
 
 def test_restart_keeps_a_failing_pull():
     """A firing alert survives that the first pull after a restart has not ended yet, and that counting starts again."""
-    new = Pulse(None, began=9050.0, interval=60.0)
+    new = PullHealth(None, began=9050.0, interval=60.0)
 
     assert ["9000 firing"] == ticked(FAILING, (9000.0, BAD), (9050.0, new), (9060.0, replace(new, state=PullState.AUTH)))
 
@@ -397,7 +410,7 @@ def test_key_expiring():
     day = 86_400.0
     project = Subject.project(1)
 
-    def pulse(expires: float | None, state: PullState = PullState.OK) -> Pulse:
+    def pulse(expires: float | None, state: PullState = PullState.OK) -> PullHealth:
         return replace(GOOD, key_expires=expires, state=state)
 
     near, far = pulse(100 * day), pulse(400 * day)
@@ -423,7 +436,7 @@ class Account:
     told: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, condition: Condition, history: list[tuple[float, Pulse]]) -> Account:
+    def of(cls, condition: Condition, history: list[tuple[float, PullHealth]]) -> Account:
         account = cls()
         began: float | None = None
         for now, pulse in history:
@@ -457,7 +470,7 @@ def test_clock_against_an_account(events, succeeded, of):
     for outcome, seconds in events:
         now += seconds
         last = now if outcome is PullState.OK else last
-        history.append((now, Pulse(outcome, began=0.0, interval=60.0, last_success=last)))
+        history.append((now, PullHealth(outcome, began=0.0, interval=60.0, last_success=last)))
         taken = tick(state, of, SUBJECT, history[-1][1], now)
         state = load_state(dump(taken.state))
         found += [f"{now:g} {status}" for status in told(taken)]

@@ -60,7 +60,7 @@ def monitor_with_interval(images: int) -> Callable[[], dict[str, float]]:
 
 def _monitor(images: int, seed: int | None) -> Callable[[], dict[str, float]]:
     from monitor.figures.detection import detection
-    from monitor.results import Block, BlockKind, Boxes, Coded, ResultSet
+    from monitor.results import Block, BlockKind, Boxes, Categorical, ResultSet
 
     truth, found = scene(images)
     results = ResultSet(
@@ -68,7 +68,7 @@ def _monitor(images: int, seed: int | None) -> Callable[[], dict[str, float]]:
         labels=tuple(f"class {code:02}" for code in range(CLASSES)),
         sample_id=np.arange(images),
         added=np.full(images, "NaT", "datetime64[ms]"),
-        device=Coded.encode([None] * images),
+        device=Categorical.encode([None] * images),
         sample=np.arange(images),
         start_ms=np.full(images, -1),
         end_ms=np.full(images, -1),

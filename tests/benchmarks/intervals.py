@@ -12,7 +12,7 @@ from monitor.figures.anomaly import anomaly
 from monitor.figures.classification import quality
 from monitor.figures.detection import detection
 from monitor.figures.regression import regression
-from monitor.results import CORRECT, WRONG, Block, BlockKind, Boxes, Coded, ResultSet, lean
+from monitor.results import CORRECT, WRONG, Block, BlockKind, Boxes, Categorical, ResultSet, shrink_dtype
 
 SAMPLES, WINDOWS, CLASSES, BOXES = 5000, 10, 20, 50_000
 
@@ -24,12 +24,12 @@ def _base(kind: BlockKind, windows: int, labels: tuple[str, ...], label: Any, pr
         labels=labels,
         sample_id=np.arange(SAMPLES),
         added=np.full(SAMPLES, np.datetime64("NaT"), "datetime64[ms]"),
-        device=Coded(np.zeros(SAMPLES, np.int8), ("d",)),
-        sample=lean(np.repeat(np.arange(SAMPLES), windows)),
+        device=Categorical(np.zeros(SAMPLES, np.int8), ("d",)),
+        sample=shrink_dtype(np.repeat(np.arange(SAMPLES), windows)),
         start_ms=np.tile(np.arange(windows), SAMPLES),
         end_ms=np.tile(np.arange(windows) + 1, SAMPLES),
-        label=lean(label),
-        prediction=lean(prediction),
+        label=shrink_dtype(label),
+        prediction=shrink_dtype(prediction),
         correct=np.where(label == prediction, CORRECT, WRONG).astype(np.int8),
         **{name: value(total) if callable(value) else value for name, value in columns.items()},
     )
@@ -54,9 +54,9 @@ def _cases() -> dict[str, Callable[[int | None], object]]:
     owner = np.sort(rng.integers(0, SAMPLES, BOXES))
     kind, corner = rng.integers(0, 10, BOXES), rng.random((BOXES, 2)) * 0.8
     size = 0.05 + rng.random((BOXES, 2)) * 0.15
-    truth = Boxes(lean(owner), lean(kind), np.hstack([corner, size]) * 320)
+    truth = Boxes(shrink_dtype(owner), shrink_dtype(kind), np.hstack([corner, size]) * 320)
     moved = np.hstack([corner + rng.normal(0, 0.01, (BOXES, 2)), size])
-    found = Boxes(lean(owner), lean(kind), moved, rng.random(BOXES))
+    found = Boxes(shrink_dtype(owner), shrink_dtype(kind), moved, rng.random(BOXES))
     zero = np.zeros(SAMPLES, np.int64)
     detected = _base(
         BlockKind.DETECTION,

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "pages"))
 from tests.pages.page_checks import check
 from tests.pages.page_content import content
 from tests.pages.page_replies import Spelling
-from tests.pages.page_shapes import KINDS, Shape
+from tests.pages.page_shapes import KINDS, ConfigModel
 from tests.pages.page_strategies import shapes, spellings
 
 
@@ -42,7 +42,7 @@ def compare(kind: str, cases: int, seed: int) -> Tally:
         max_examples=cases, deadline=None, database=None, phases=[Phase.generate, Phase.shrink], suppress_health_check=list(HealthCheck)
     )
     @hypothesis.given(shapes((kind,)), spellings)
-    def holds(shape: Shape, spelling: Spelling) -> None:
+    def holds(shape: ConfigModel, spelling: Spelling) -> None:
         figures, largest = check(content(shape), spelling)
         tally.cases += 1
         tally.figures += figures

@@ -29,8 +29,8 @@ from monitor.config import BaselineConfig
 from monitor.errors import PullState
 from monitor.figures import EvaluationSettings, evaluate
 from monitor.live.snapshots import Snapshot
-from monitor.pipeline.record import Found, Memory, Policy
-from monitor.results import Block, BlockKind, Coded, Confidences, ResultSet
+from monitor.pipeline.record import Found, Policy, RunRecorder
+from monitor.results import Block, BlockKind, Categorical, Confidences, ResultSet
 from monitor.store import Store
 from monitor.store.engine import parse
 from monitor.store.schema import VERSION_TABLE
@@ -52,7 +52,7 @@ def classifier(samples: int, windows: int, seed: int) -> ResultSet:
         labels=LABELS,
         sample_id=np.arange(samples) + 1000,
         added=np.full(samples, np.datetime64("2026-01-02", "ms")),
-        device=Coded.encode(["one"] * samples),
+        device=Categorical.encode(["one"] * samples),
         sample=np.arange(samples, dtype=np.int32).repeat(windows),
         start_ms=np.tile(np.arange(windows) * 500, samples),
         end_ms=np.tile(np.arange(windows) * 500 + 1000, samples),
@@ -105,13 +105,13 @@ async def measure(url: str, samples: int, windows: int) -> None:
     shown = Snapshot(target, 60.0, PullState.OK, 0.0)
     with ThreadPoolExecutor(1) as workers:
 
-        async def pull(memory: Memory, before: Snapshot, what: Found, now: float) -> Snapshot:
+        async def pull(memory: RunRecorder, before: Snapshot, what: Found, now: float) -> Snapshot:
             before = await memory.bring_up(policy, before, what)
             after = replace(before, last_pull=now, last_success=now, fingerprint=what.fingerprint, evaluation=what.evaluation)
             return await memory.remember(policy, before, after, what, now)
 
         async with Store(url) as store:
-            memory = Memory(store, workers)
+            memory = RunRecorder(store, workers)
             for now, what in enumerate((first, second)):
                 shown = await pull(memory, shown, what, float(now))
             size = len((await store.pack("another", second.results, second.fingerprint)).data or b"")
@@ -120,7 +120,7 @@ async def measure(url: str, samples: int, windows: int) -> None:
         began = time.perf_counter()
         async with Store(url) as store:
             print(f"opened in {time.perf_counter() - began:.2f} s")
-            memory = Memory(store, workers)
+            memory = RunRecorder(store, workers)
             recalled = await memory.recall(target, 60.0)
             assert recalled is not None
             for what in ("first pull after the upgrade", "the next one"):

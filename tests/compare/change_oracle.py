@@ -23,7 +23,7 @@ from monitor.results import (
     Block,
     BlockKind,
     Boxes,
-    Coded,
+    Categorical,
     Confidences,
     FomoCounts,
     Points,
@@ -58,7 +58,7 @@ class Window:
 
 Run = Mapping[int, Sequence[Window]]
 Figure = Callable[[Sequence[Window]], float | None]
-Judge = Callable[[Window, Window], Window]
+AlertEvaluator = Callable[[Window, Window], Window]
 
 
 def classified(label: str | None, prediction: str, start: int = 0) -> Window:
@@ -73,7 +73,7 @@ def columns(run: Run, block: Block = CLASSIFIER, classes: Sequence[str] = ()) ->
     windows = [window for _, window in rows]
     names = [name for window in windows for name in (window.label, window.prediction)]
     names += [box[0] for window in windows for box in (*window.truth, *(box for box, _ in window.detections))]
-    coded = Coded.encode(names)
+    coded = Categorical.encode(names)
     code = {name: place for place, name in enumerate(coded.table)}
     boxed = block.kind in (BlockKind.DETECTION, BlockKind.FOMO)
     truth = [(place, box) for place, window in rows for box in window.truth]
@@ -85,7 +85,7 @@ def columns(run: Run, block: Block = CLASSIFIER, classes: Sequence[str] = ()) ->
         labels=coded.table,
         sample_id=np.array(ids, np.int64),
         added=np.full(len(ids), "NaT", "datetime64[ms]"),
-        device=Coded.encode([None] * len(ids)),
+        device=Categorical.encode([None] * len(ids)),
         sample=np.array([place for place, _ in rows], np.int64),
         start_ms=starts,
         end_ms=starts + 1000,
@@ -113,7 +113,7 @@ def columns(run: Run, block: Block = CLASSIFIER, classes: Sequence[str] = ()) ->
     )
 
 
-def causes(baseline: Run, current: Run, figure: Figure, judge: Judge, under: Run | None = None) -> dict[str, float]:
+def causes(baseline: Run, current: Run, figure: Figure, judge: AlertEvaluator, under: Run | None = None) -> dict[str, float]:
     """The change of a figure and its causes, absent where a figure does not exist; empty where a whole run has none.
 
     `judge` gives the baseline's window under the current label; `under` are such ones under the current thresholds too.
@@ -179,7 +179,7 @@ def mean_f1(windows: Sequence[Window]) -> float | None:
     return float(f1_score(labels, predictions, labels=classes, average="macro", zero_division=0))
 
 
-def by_class(baseline: Run, classes: Sequence[str], *, anomaly_block: bool = False) -> Judge:
+def by_class(baseline: Run, classes: Sequence[str], *, anomaly_block: bool = False) -> AlertEvaluator:
     """How a classifier's run with these confidences is judged under another label: if it knows that label."""
     known = {*classes, *(["anomaly"] if anomaly_block else [])}
     known |= {window.label for windows in baseline.values() for window in windows if window.correct != UNSCORED} - {None}

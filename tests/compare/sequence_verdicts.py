@@ -8,7 +8,7 @@ from monitor.alerts.rules import Drop, Rule, Subject
 from monitor.alerts.verdicts import Answer, Verdict, judge
 from monitor.compare.change import ACCURACY
 from monitor.compare.comparison import BaselineFigures, compare
-from monitor.compare.drift import Side
+from monitor.compare.drift import ComparedRun
 from monitor.figures.classification import quality
 from monitor.figures.evaluation import Evaluation
 from monitor.figures.regression import regression
@@ -30,7 +30,7 @@ def evaluated(results: ResultSet) -> Evaluation:
 
 def verdict(before: World, after: World, seed: int) -> Verdict:
     """What the default rule says."""
-    return _judged(Side(1.0, before.results(), before.trained), Side(2.0, after.results(), after.trained), seed)
+    return _judged(ComparedRun(1.0, before.results(), before.trained), ComparedRun(2.0, after.results(), after.trained), seed)
 
 
 def alarm(before: World, after: World, seed: int) -> Verdict | None:
@@ -41,6 +41,6 @@ def alarm(before: World, after: World, seed: int) -> Verdict | None:
     return found if found.answer is Answer.YES else None
 
 
-def _judged(old: Side, new: Side, seed: int) -> Verdict:
+def _judged(old: ComparedRun, new: ComparedRun, seed: int) -> Verdict:
     comparison, _ = compare(old, new, old, BASELINE, {}, seed)
     return judge(RULE, evaluated(new.results), comparison)

@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from monitor.results import CORRECT, UNCERTAIN, UNSCORED, WRONG, Block, BlockKind, Coded, Confidences, ResultSet, lean
+from monitor.results import CORRECT, UNCERTAIN, UNSCORED, WRONG, Block, BlockKind, Categorical, Confidences, ResultSet, shrink_dtype
 from monitor.studio import wire
 from monitor.studio.columns import ColumnBuilder
 
@@ -93,17 +93,17 @@ class World(ABC):
     def results(self) -> ResultSet:
         """The result set, straight."""
         samples, windows = self.labels.shape
-        texts = Coded.encode([*self.labels.ravel(), *self.predictions(self.thresholds).ravel()])
+        texts = Categorical.encode([*self.labels.ravel(), *self.predictions(self.thresholds).ravel()])
         right = self.right.ravel()
         start = np.tile(np.arange(windows) * SECOND_MS, samples)
         return ResultSet(
             labels=texts.table,
             sample_id=self.ids,
             added=np.full(samples, "NaT", "datetime64[ms]"),
-            device=Coded.encode([None] * samples),
-            sample=lean(np.repeat(np.arange(samples), windows)),
-            start_ms=lean(start),
-            end_ms=lean(start + SECOND_MS),
+            device=Categorical.encode([None] * samples),
+            sample=shrink_dtype(np.repeat(np.arange(samples), windows)),
+            start_ms=shrink_dtype(start),
+            end_ms=shrink_dtype(start + SECOND_MS),
             label=texts.codes[: samples * windows],
             prediction=texts.codes[samples * windows :],
             correct=np.where(np.isnan(right), UNSCORED, np.where(right == 1, CORRECT, WRONG)).astype(np.int8),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from monitor.compare.carry_over import block_as_now, carried_over, same_content, without_repeats
-from monitor.results import UNSCORED, Block, BlockKind, Boxes, Coded, Confidences, FomoCounts, Points, ResultSet
+from monitor.results import UNSCORED, Block, BlockKind, Boxes, Categorical, Confidences, FomoCounts, Points, ResultSet
 
 CLASSES = ("idle", "wave")
 
@@ -28,7 +28,7 @@ def read(samples: int = 20) -> ResultSet:
         labels=CLASSES,
         sample_id=np.arange(samples) + 100,
         added=np.full(samples, np.datetime64("NaT"), "datetime64[ms]"),
-        device=Coded.encode([None] * samples),
+        device=Categorical.encode([None] * samples),
         sample=np.arange(samples).repeat(2),
         start_ms=np.tile([0, 500], samples),
         end_ms=np.tile([1000, 1500], samples),

@@ -16,7 +16,7 @@ from scipy import stats
 from monitor.compare import resamplable as pools
 from monitor.compare.change import changes
 from monitor.compare.renaming import in_one_table
-from monitor.compare.resamplable import Sums, box_map
+from monitor.compare.resamplable import SumStatistic, box_map
 from monitor.compare.resampling import RESAMPLINGS, STOP, hypergeometric, mcnemar, subset_test, swap_test
 from monitor.results import CORRECT, UNCERTAIN, UNSCORED, WRONG, FloatArray, ResultSet
 from tests.compare import change_oracle as oracle
@@ -181,7 +181,7 @@ def test_swaps_agree_with_all_of_them(metric: str, figure: oracle.Figure) -> Non
 def test_permutations_agree_with_all_of_them(against_rest: bool) -> None:
     """The re-sampled p-value of a split is that of all ways to choose the first samples."""
     values = np.array([[4.0, 1.0, 3.0, 1.0, 0.0, 2.0, 0.0, 2.0, 1.0, 9.0], [4.0, 1.0, 4.0, 1.0, 9.0, 2.0, 1.0, 3.0, 2.0, 9.0]]).T
-    ratio = Sums(values, lambda totals: totals[:, 0] / totals[:, 1])
+    ratio = SumStatistic(values, lambda totals: totals[:, 0] / totals[:, 1])
 
     def difference(first: tuple[int, ...]) -> float:
         rest = [unit for unit in range(10) if unit not in first] if against_rest else list(range(10))
@@ -197,9 +197,9 @@ def test_permutations_agree_with_all_of_them(against_rest: bool) -> None:
     assert abs(found - exact) < 4 * np.sqrt(exact * (1 - exact) / RESAMPLINGS) + 1 / RESAMPLINGS
 
 
-def mean_of(values: FloatArray) -> Sums:
+def mean_of(values: FloatArray) -> SumStatistic:
     """A pool whose figure is the mean of its units' values."""
-    return Sums(np.column_stack([values, np.ones(len(values))]), lambda totals: totals[:, 0] / totals[:, 1])
+    return SumStatistic(np.column_stack([values, np.ones(len(values))]), lambda totals: totals[:, 0] / totals[:, 1])
 
 
 def test_very_many_pairs_swap_in_groups() -> None:
@@ -234,7 +234,7 @@ def test_very_many_units_are_permuted_in_groups(first: int, against_rest: bool) 
 
 def test_equal_statistics_count() -> None:
     """Where every swap gives a statistic as large, p is 1, however early the test stops."""
-    one = Sums(np.repeat([[1.0], [0.0]], [1, 79], axis=0), lambda totals: totals[:, 0])
+    one = SumStatistic(np.repeat([[1.0], [0.0]], [1, 79], axis=0), lambda totals: totals[:, 0])
 
     assert swap_test(one, np.random.default_rng(1), None) == swap_test(one, np.random.default_rng(1), STOP) == 1.0
 
@@ -248,8 +248,8 @@ def test_sequential_test_stops_early() -> None:
         asked[which] += len(totals)
         return totals[:, 0]
 
-    quiet = Sums(noise, partial(first_column, "quiet"))
-    loud = Sums(noise + np.repeat([[1.0], [0.0]], 100, axis=0), partial(first_column, "loud"))
+    quiet = SumStatistic(noise, partial(first_column, "quiet"))
+    loud = SumStatistic(noise + np.repeat([[1.0], [0.0]], 100, axis=0), partial(first_column, "loud"))
 
     early = swap_test(quiet, np.random.default_rng(1), STOP)
     asked_early = asked["quiet"]
@@ -423,7 +423,7 @@ def test_many_classes_as_few(monkeypatch: pytest.MonkeyPatch, removed: int) -> N
     monkeypatch.setattr(pools, "_DENSE_CELLS", 0)
     sparse = by_metric(before, after, 1)
 
-    assert isinstance(pools.macro_f1((before, before)), pools.SparseSums)
+    assert isinstance(pools.macro_f1((before, before)), pools.SparseSumStatistic)
     assert whole == sparse
     assert sparse["mean_f1"].pvalues["model"] < 1
 

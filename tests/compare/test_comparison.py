@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from monitor.compare.comparison import BaselineFigures, Comparison, compare
-from monitor.compare.drift import DriftMemory, Side
-from monitor.results import CORRECT, WRONG, Block, BlockKind, Coded, ResultSet
+from monitor.compare.drift import ComparedRun, DriftState
+from monitor.results import CORRECT, WRONG, Block, BlockKind, Categorical, ResultSet
 
 CLASSIFIER = Block(3, "keras", BlockKind.CLASSIFICATION, "Classifier", {"min_score": 0.6})
 KMEANS = Block(7, "anomaly", BlockKind.ANOMALY, "K-means", {"min_anomaly_score": 1.0})
@@ -16,14 +16,14 @@ SHOWN = BaselineFigures("pinned", 100.0, "abc", {"accuracy": 0.9})
 
 def run(count: int = 200, wrong: int = 20, seed: int = 1, blocks: tuple[Block, ...] = (CLASSIFIER, KMEANS)) -> ResultSet:
     """A classifier with an anomaly block beside it, one window per sample, the first ones wrong."""
-    labels = Coded.encode(["a", "b"] * (count // 2))
+    labels = Categorical.encode(["a", "b"] * (count // 2))
     correct = np.where(np.arange(count) < wrong, WRONG, CORRECT).astype(np.int8)
     return ResultSet(
         blocks=blocks,
         labels=labels.table,
         sample_id=np.arange(count),
         added=np.full(count, np.datetime64("NaT"), "datetime64[ms]"),
-        device=Coded.encode([None] * count),
+        device=Categorical.encode([None] * count),
         sample=np.arange(count),
         start_ms=np.zeros(count, np.int8),
         end_ms=np.ones(count, np.int8),
@@ -36,10 +36,10 @@ def run(count: int = 200, wrong: int = 20, seed: int = 1, blocks: tuple[Block, .
 
 def against(
     baseline: ResultSet, current: ResultSet, trained: tuple[float | None, float | None] = (None, None)
-) -> tuple[Comparison, dict[int, DriftMemory]]:
+) -> tuple[Comparison, dict[int, DriftState]]:
     """The comparison with a pinned baseline."""
-    first = Side(100.0, baseline, trained[0])
-    return compare(first, Side(200.0, current, trained[1]), first, SHOWN, {}, 1)
+    first = ComparedRun(100.0, baseline, trained[0])
+    return compare(first, ComparedRun(200.0, current, trained[1]), first, SHOWN, {}, 1)
 
 
 def test_parts() -> None:
@@ -65,11 +65,11 @@ def test_blocks_without_scores_have_no_drift() -> None:
 
 def test_memories_are_handed_on() -> None:
     """What an earlier comparison remembered is where the next one goes on."""
-    first = Side(100.0, run())
+    first = ComparedRun(100.0, run())
     more = run(260)
-    _, memories = compare(first, Side(200.0, more), first, SHOWN, {}, 1)
+    _, memories = compare(first, ComparedRun(200.0, more), first, SHOWN, {}, 1)
 
-    again, _ = compare(first, Side(300.0, more), first, SHOWN, memories, 2)
+    again, _ = compare(first, ComparedRun(300.0, more), first, SHOWN, memories, 2)
 
     assert again.drifts[0].added == 60
     assert memories[7].evidence.evidence == again.drifts[0].evidence

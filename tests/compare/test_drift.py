@@ -14,10 +14,10 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import ks_2samp, kstest, wasserstein_distance
 
 from monitor.compare.distances import Distances, distances, gate_open, insufficient, prediction_drift
-from monitor.compare.drift import Drift, DriftMemory, Side, drift, per_sample
+from monitor.compare.drift import ComparedRun, Drift, DriftState, drift, per_sample
 from monitor.compare.martingale import ALARM, advance, start
 from monitor.compare.permutation import paired_pvalue, two_sample_pvalue
-from monitor.results import UNCERTAIN, UNSCORED, Block, BlockKind, Coded, ResultSet
+from monitor.results import UNCERTAIN, UNSCORED, Block, BlockKind, Categorical, ResultSet
 
 KMEANS = Block(7, "anomaly", BlockKind.ANOMALY, "K-means", {"min_anomaly_score": 1.0})
 CLASSIFIER = Block(3, "keras", BlockKind.CLASSIFICATION, "Classifier", {"min_score": 0.6})
@@ -35,13 +35,13 @@ def run(
 ) -> ResultSet:
     """A result set with one window per sample unless told, each with an anomaly score."""
     windows = len(scores)
-    texts = Coded.encode(predictions or [None] * windows)
+    texts = Categorical.encode(predictions or [None] * windows)
     return ResultSet(
         blocks=blocks,
         labels=texts.table,
         sample_id=np.asarray(sample_id, np.int64),
         added=np.full(len(sample_id), np.datetime64("NaT"), "datetime64[ms]") if added is None else added,
-        device=Coded.encode([None] * len(sample_id)),
+        device=Categorical.encode([None] * len(sample_id)),
         sample=np.arange(windows) if sample is None else np.array(sample, np.int8),
         start_ms=np.zeros(windows, np.int32),
         end_ms=np.full(windows, 1000, np.int32),
@@ -53,7 +53,7 @@ def run(
 
 
 BASELINE, CURRENT = 100.0, 200.0
-Compared = tuple[Drift, DriftMemory]
+Compared = tuple[Drift, DriftState]
 
 
 def compare(
@@ -66,7 +66,7 @@ def compare(
     seed: int = 1,
 ) -> Compared:
     """The block's drift against a pinned baseline, going on from an earlier comparison, and what is remembered."""
-    first, now = Side(BASELINE, baseline, trained[0]), Side(CURRENT, current, trained[1])
+    first, now = ComparedRun(BASELINE, baseline, trained[0]), ComparedRun(CURRENT, current, trained[1])
     return drift(first, now, first, block, before[1] if before else None, seed)
 
 
@@ -523,7 +523,7 @@ def test_pinning_another_baseline_begins_the_evidence_anew() -> None:
     baseline = quiet(200)
     grown = joined(baseline, run(np.arange(1000, 1060), np.random.default_rng(2).normal(size=60) + 1.5))
     _, memory = compare(baseline, grown)
-    first, now, pinned = Side(BASELINE, baseline), Side(CURRENT, grown), Side(150.0, grown)
+    first, now, pinned = ComparedRun(BASELINE, baseline), ComparedRun(CURRENT, grown), ComparedRun(150.0, grown)
 
     found, _ = drift(first, now, pinned, KMEANS, memory, 1)
 
@@ -537,7 +537,7 @@ def test_the_reference_is_the_pinned_baseline_whatever_the_comparison_is_with() 
     previous = joined(pinned, quiet(30, 1000, 2))
     current = joined(previous, quiet(20, 2000, 3))
 
-    found, memory = drift(Side(150.0, previous), Side(CURRENT, current), Side(BASELINE, pinned), KMEANS, None, 1)
+    found, memory = drift(ComparedRun(150.0, previous), ComparedRun(CURRENT, current), ComparedRun(BASELINE, pinned), KMEANS, None, 1)
 
     assert (found.reference, found.shared, found.added, found.since) == (230, 230, 50, BASELINE)
     assert memory.evidence.reference_id.tolist() == pinned.sample_id.tolist()

@@ -9,7 +9,7 @@ import pytest
 import trustme
 import yaml
 
-from monitor.alerts.rule_file import Watched
+from monitor.alerts.rule_file import WatchedProject
 from monitor.alerts.rules import Above, AnomalyDrift, Below, Drop, Rise, built_in
 from monitor.config.alerting import Metric
 from monitor.figures.headline import METRICS
@@ -360,7 +360,7 @@ def test_projects_of_a_rule_file(folder):
           - {id: 2, api_key: k, category: training, schedule: {cron: "0 * * * *"}}
         """
 
-    assert (Watched(1, "testing", 600.0, {"team": "edge"}), Watched(2, "training", 3600.0)) == folder.load(text).config.watched()
+    assert (WatchedProject(1, "testing", 600.0, {"team": "edge"}), WatchedProject(2, "training", 3600.0)) == folder.load(text).config.watched()
 
 
 def test_web_config_file(folder):

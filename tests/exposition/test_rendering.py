@@ -121,14 +121,14 @@ async def test_many_series_are_collected_and_encoded_off_the_loop() -> None:
     """Some 10,000 series of real snapshots are walked in a worker thread, gzip included, while a ticker ticks."""
     threads, ticks = set(), 0
 
-    class Watched(SnapshotCollector):
+    class AlertSubject(SnapshotCollector):
         def collect(self) -> Iterable[Metric]:
             threads.add(threading.get_ident())
             return super().collect()
 
     many = board(*(snapshot(target(impulse_id=number), classifier()) for number in range(180)))
     made = CollectorRegistry()
-    made.register(Watched(many, clock=lambda: NOW))
+    made.register(AlertSubject(many, clock=lambda: NOW))
     scrape = asyncio.create_task(Renderer(made).render(OPENMETRICS, "gzip"))
     while not scrape.done():
         ticks += 1

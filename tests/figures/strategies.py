@@ -16,10 +16,10 @@ from monitor.results import (
     WRONG,
     Block,
     BlockKind,
-    Coded,
+    Categorical,
     Confidences,
     ResultSet,
-    lean,
+    shrink_dtype,
 )
 
 CLASSIFIER = Block(3, "keras", BlockKind.CLASSIFICATION, "Classifier", {"min_score": 0.6})
@@ -38,7 +38,7 @@ def result_set(
     metadata: Mapping[str, Sequence[str | None]] | None = None,
 ) -> ResultSet:
     """A result set of these windows; by default one per sample, each judged by whether its prediction is its label."""
-    both = Coded.encode([*labels, *predictions])
+    both = Categorical.encode([*labels, *predictions])
     windows = len(labels)
     if correct is None:
         correct = [CORRECT if label == prediction else WRONG for label, prediction in zip(labels, predictions, strict=True)]
@@ -51,15 +51,15 @@ def result_set(
         labels=both.table,
         sample_id=np.arange(1, samples + 1),
         added=np.full(samples, np.datetime64("NaT"), "datetime64[ms]"),
-        device=Coded.encode(device if device is not None else [None] * samples),
-        sample=lean(np.array(sample, np.int64)),
+        device=Categorical.encode(device if device is not None else [None] * samples),
+        sample=shrink_dtype(np.array(sample, np.int64)),
         start_ms=np.zeros(windows, np.int32),
         end_ms=np.full(windows, 1000, np.int32),
         label=both.codes[:windows],
         prediction=both.codes[windows:],
         correct=np.array(correct, np.int8),
         confidences=confidences or {},
-        metadata={key: Coded.encode(values) for key, values in (metadata or {}).items()},
+        metadata={key: Categorical.encode(values) for key, values in (metadata or {}).items()},
     )
 
 
@@ -119,12 +119,12 @@ def simulated(
         labels=tuple(f"class {k:03}" for k in range(classes)),
         sample_id=np.arange(1, samples + 1),
         added=np.full(samples, np.datetime64("NaT"), "datetime64[ms]"),
-        device=Coded(np.full(samples, -1, np.int8), ()),
-        sample=lean(np.arange(samples).repeat(windows)),
+        device=Categorical(np.full(samples, -1, np.int8), ()),
+        sample=shrink_dtype(np.arange(samples).repeat(windows)),
         start_ms=np.zeros(samples * windows, np.int32),
         end_ms=np.full(samples * windows, 1000, np.int32),
-        label=lean(label),
-        prediction=lean(prediction),
+        label=shrink_dtype(label),
+        prediction=shrink_dtype(prediction),
         correct=(label == prediction).astype(np.int8),
     )
 

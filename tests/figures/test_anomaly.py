@@ -11,7 +11,7 @@ from sklearn.metrics import precision_recall_fscore_support, roc_auc_score
 
 from monitor.figures.anomaly import anomaly
 from monitor.figures.evaluation import Anomaly
-from monitor.results import Block, BlockKind, Coded, ResultSet
+from monitor.results import Block, BlockKind, Categorical, ResultSet
 
 KMEANS = Block(7, "anomaly", BlockKind.ANOMALY, "K-means", {"min_anomaly_score": 0.3})
 
@@ -26,14 +26,14 @@ def result_set(
     """Windows with one score each; one sample each unless told."""
     windows = len(scores)
     owners = np.arange(windows) if sample is None else np.array(sample)
-    texts = Coded.encode(labels or [None] * windows)
+    texts = Categorical.encode(labels or [None] * windows)
     samples = int(owners.max(initial=-1)) + 1
     return ResultSet(
         blocks=(block,),
         labels=texts.table,
         sample_id=np.arange(samples),
         added=np.full(samples, "NaT", "datetime64[ms]"),
-        device=Coded.encode([None] * samples),
+        device=Categorical.encode([None] * samples),
         sample=owners,
         start_ms=np.zeros(windows, np.int64),
         end_ms=np.zeros(windows, np.int64),

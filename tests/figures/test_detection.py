@@ -14,7 +14,7 @@ from pycocotools.cocoeval import COCOeval
 
 from monitor.figures.coco import MAX_DETECTIONS, ImageBoxes, average_precision, match, mean_average_precision
 from monitor.figures.detection import box_matches, detection
-from monitor.results import Block, BlockKind, Boxes, Coded, ResultSet
+from monitor.results import Block, BlockKind, Boxes, Categorical, ResultSet
 
 CLASSES = ("ant", "bee", "cat", "dog")
 SIDE = (64, 48)
@@ -32,7 +32,7 @@ def result_set(truth: list[Box], detections: list[tuple[Box, float]], images: in
         labels=CLASSES,
         sample_id=np.arange(100, 100 + images),
         added=np.full(images, "NaT", "datetime64[ms]"),
-        device=Coded.encode([None] * images),
+        device=Categorical.encode([None] * images),
         sample=np.arange(images, dtype=np.int32),
         start_ms=np.full(images, -1),
         end_ms=np.full(images, -1),

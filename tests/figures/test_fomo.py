@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from monitor.figures.detection import detection
 from monitor.figures.evaluation import Detection
-from monitor.results import Block, BlockKind, Boxes, Coded, FomoCounts, Points, ResultSet
+from monitor.results import Block, BlockKind, Boxes, Categorical, FomoCounts, Points, ResultSet
 
 NOTHING = (-1, -1, -1)
 
@@ -25,7 +25,7 @@ def result_set(counts: list[tuple[int, int, int]], f1: list[float | None] | None
         labels=("cup", "lamp"),
         sample_id=np.arange(images),
         added=np.full(images, "NaT", "datetime64[ms]"),
-        device=Coded.encode([None] * images),
+        device=Categorical.encode([None] * images),
         sample=np.arange(images, dtype=np.int32),
         start_ms=np.full(images, -1),
         end_ms=np.full(images, -1),

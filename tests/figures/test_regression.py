@@ -13,7 +13,7 @@ from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
 
 from monitor.figures.evaluation import Regression
 from monitor.figures.regression import regression
-from monitor.results import CORRECT, UNSCORED, WRONG, Block, BlockKind, Coded, ResultSet
+from monitor.results import CORRECT, UNSCORED, WRONG, Block, BlockKind, Categorical, ResultSet
 
 
 def result_set(
@@ -25,7 +25,7 @@ def result_set(
     """Windows by (label, prediction); one sample each unless told."""
     windows = len(pairs)
     owners = np.arange(windows) if sample is None else np.array(sample)
-    texts = Coded.encode([text for pair in pairs for text in pair])
+    texts = Categorical.encode([text for pair in pairs for text in pair])
     codes = texts.codes.reshape(-1, 2)
     samples = int(owners.max(initial=-1)) + 1
     return ResultSet(
@@ -33,7 +33,7 @@ def result_set(
         labels=texts.table,
         sample_id=np.arange(samples),
         added=np.full(samples, "NaT", "datetime64[ms]"),
-        device=Coded.encode([None] * samples),
+        device=Categorical.encode([None] * samples),
         sample=owners,
         start_ms=np.zeros(windows, np.int64),
         end_ms=np.zeros(windows, np.int64),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from monitor.figures.evaluation import Slice
 from monitor.figures.slices import slices
-from monitor.results import CORRECT, UNSCORED, WRONG, Block, BlockKind, Coded, ResultSet
+from monitor.results import CORRECT, UNSCORED, WRONG, Block, BlockKind, Categorical, ResultSet
 from tests.figures.strategies import classified, names, result_set
 
 SIX = result_set(
@@ -63,7 +63,7 @@ def test_equal_values_stay_in_the_order_of_texts() -> None:
 def test_equals_counting(results: ResultSet, data: st.DataObject, limit: int) -> None:
     """Every slice is what counting window by window gives, and what is cut is not larger than what is kept."""
     values = data.draw(st.lists(st.none() | names, min_size=results.samples, max_size=results.samples))
-    results = replace(results, metadata={"key": Coded.encode(values)})
+    results = replace(results, metadata={"key": Categorical.encode(values)})
     verdicts: dict[str, list[bool]] = defaultdict(list)
     for sample, correct in zip(results.sample, results.correct, strict=True):
         value = values[sample]

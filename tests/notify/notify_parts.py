@@ -19,11 +19,11 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from monitor.alerts.states import Transition, dump
-from monitor.notify import Outcome, Pace, Receiver
+from monitor.notify import Outcome, Receiver, RetryPolicy
 from monitor.store import Message, Store
 from tests.waiting import until
 
-QUICK = Pace(first_pause=1.0, longest_pause=3.0, look=5.0, resend=10.0)
+QUICK = RetryPolicy(first_pause=1.0, longest_pause=3.0, look=5.0, resend=10.0)
 """Everything as in earnest, with fewer looks: for tests in scheduled time."""
 
 HANG, DROP = "hang", "drop"

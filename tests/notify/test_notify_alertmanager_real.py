@@ -12,12 +12,12 @@ import pytest
 from pydantic import SecretStr
 
 from monitor.alerts.states import Transition
-from monitor.notify import Dispatcher, Pace, Receiver
+from monitor.notify import Dispatcher, Receiver, RetryPolicy
 from monitor.store import Store
 from tests.notify.notify_parts import Counts, Inbox, Real, drained, numbered, outbox, put, resolved
 from tests.waiting import until
 
-PACE = Pace(first_pause=0.01, longest_pause=0.03, look=0.05, resend=0.2)
+PACE = RetryPolicy(first_pause=0.01, longest_pause=0.03, look=0.05, resend=0.2)
 """Often, so that much happens in little time."""
 
 

@@ -1,4 +1,4 @@
-"""`Judge` on a real store: what is shown and told follows what was written, whoever wrote it."""
+"""`AlertEvaluator` on a real store: what is shown and told follows what was written, whoever wrote it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from monitor.alerts.rules import Below, PullFailing, Rule, Subject
-from monitor.alerts.states import Phase, Pulse, load_transition
+from monitor.alerts.states import Phase, PullHealth, load_transition
 from monitor.errors import PullState
 from monitor.live.snapshots import Board, Snapshot
 from monitor.pipeline import alerting as judge_module
-from monitor.pipeline.alerting import Judge, Watched
-from monitor.service.store_upkeep import Caretaker
+from monitor.pipeline.alerting import AlertEvaluator, AlertSubject
+from monitor.service.store_upkeep import StoreUpkeep
 from monitor.store import Store, StoreUnavailable, Transaction
 from tests.alerts.alert_cases import TARGET, classifier
 
@@ -34,7 +34,7 @@ class Place:
         self.board, self.now, self.owns = Board(), 1000.0, mine
         self.targets, self.known = {ID: TARGET}, True
         self.woken = 0
-        self.judge = Judge(store, self.board, lambda: self, self.wake, lambda: self.now)
+        self.judge = AlertEvaluator(store, self.board, lambda: self, self.wake, lambda: self.now)
         self.store = store
         self.judge.configure(rules or (LOW,), ["hook"])
 
@@ -50,14 +50,14 @@ class Place:
     def gone(self, subject_id: str) -> bool:
         return self.owns and self.known
 
-    def watched(self, subject_id: str, snapshot: Snapshot | None = None) -> Watched | None:
+    def watched(self, subject_id: str, snapshot: Snapshot | None = None) -> AlertSubject | None:
         shown = snapshot or self.board.snapshots.get(subject_id)
         if (target := self.targets.get(subject_id)) is None:
             return None
-        return Watched(Subject.target(target), Pulse(shown.state if shown else None, 0.0, 60.0, shown.last_success if shown else None))
+        return AlertSubject(Subject.target(target), PullHealth(shown.state if shown else None, 0.0, 60.0, shown.last_success if shown else None))
 
     async def pulled(self, snapshot: Snapshot) -> None:
-        """As `Memory` does it."""
+        """As `RunRecorder` does it."""
         async with self.judge.lock(ID):
             async with self.store.transaction() as tx:
                 states = await self.judge.judge(tx, snapshot)
@@ -214,7 +214,7 @@ async def test_recall_that_fails_is_tried_again(store: Store, monkeypatch: pytes
             pass
 
     monkeypatch.setattr("monitor.service.store_upkeep.CHECK", 0.01)
-    caretaker = Caretaker(store, Counts(), lambda: 0.0, opened)
+    caretaker = StoreUpkeep(store, Counts(), lambda: 0.0, opened)
     await caretaker.open()
     assert place.phase is None
     watching = asyncio.create_task(caretaker.watch())

@@ -1,4 +1,4 @@
-"""What `Memory` makes of runs whose order of events is the test's: ages, stores that fail in between, damaged figures."""
+"""What `RunRecorder` makes of runs whose order of events is the test's: ages, stores that fail in between, damaged figures."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from monitor.errors import PullState
 from monitor.figures import EvaluationSettings, evaluate
 from monitor.live.snapshots import Snapshot
 from monitor.pipeline import record as memory
-from monitor.pipeline.record import Found, Memory, Policy
-from monitor.results import UNSCORED, Block, BlockKind, Coded, ResultSet
+from monitor.pipeline.record import Found, Policy, RunRecorder
+from monitor.results import UNSCORED, Block, BlockKind, Categorical, ResultSet
 from monitor.store import Store, StoreUnavailable, Transaction
 from monitor.store.engine import parse
 from monitor.targets import Target, TargetKey
@@ -35,7 +35,7 @@ def scored(samples: int, shift: float = 0.0) -> ResultSet:
         labels=(),
         sample_id=np.arange(samples),
         added=np.full(samples, np.datetime64("NaT"), "datetime64[ms]"),
-        device=Coded.encode([None] * samples),
+        device=Categorical.encode([None] * samples),
         sample=np.arange(samples),
         start_ms=np.zeros(samples, np.int8),
         end_ms=np.ones(samples, np.int8),
@@ -55,7 +55,7 @@ class Runs:
 
     def start(self) -> None:
         """Begin as a process does that knows nothing."""
-        self._memory = Memory(self.store, self._workers)
+        self._memory = RunRecorder(self.store, self._workers)
         self.shown = Snapshot(Target(TargetKey.parse(TARGET), "pump", "rpm"), 60.0, PullState.OK, 0.0)
 
     async def pull(self, now: float, results: ResultSet) -> Snapshot:
@@ -149,7 +149,7 @@ async def test_what_could_not_be_written_is_compared_again(
         full.setattr(Transaction, "add_run", refuse)
         refused = await runs.pull(1.0, scored(240, shift=0.5))
     again = await runs.pull(2.0, scored(240, shift=0.5))
-    memories = await store.drift_memories(TARGET)
+    memories = await store.drift_states(TARGET)
 
     assert len(await store.runs(TARGET)) == 2
     assert again.comparison is not None

@@ -16,7 +16,7 @@ import pytest
 
 from monitor.alerts.states import AlertState, Phase
 from monitor.errors import PullState
-from monitor.live.watchlist import Roster
+from monitor.live.watchlist import Watchlist
 from monitor.pipeline import alerting as judge
 from monitor.pipeline.record import pin
 from monitor.service.app import App
@@ -305,14 +305,14 @@ async def test_target_that_was_found_but_is_not_watched_yet(service: Service, ho
     await service.pulled(GESTURES)
     service.studio.generated(101).edit(quality=-1.5)
     firing = await reaches(service, Phase.FIRING)
-    keep, slow = Roster._keep, asyncio.Event()
+    keep, slow = Watchlist._keep, asyncio.Event()
 
     async def slowly(*args: Any) -> None:
         slow.set()
         await asyncio.sleep(1.0)  # five looks at the clock
         await keep(*args)
 
-    monkeypatch.setattr(Roster, "_keep", slowly)
+    monkeypatch.setattr(Watchlist, "_keep", slowly)
     service.content["projects"] = [service.entry(101, labels={"team": "edge"}, impulses=[1])]  # another entry, of which nothing is known
     service.write()
     assert await service.app.reload()

@@ -18,14 +18,14 @@ import msgspec
 
 from monitor.alerts.states import load_state, load_transition
 from monitor.simulator.shape import validate
-from monitor.store.documents import load_comparison, load_evaluation, load_memory
+from monitor.store.documents import load_comparison, load_drift_state, load_evaluation
 from monitor.studio.discovery import as_discovery
 
 READ: dict[str, Callable[[Any], object]] = {
     "page": lambda body: validate("result/page", body),
     "evaluation": load_evaluation,
     "comparison": load_comparison,
-    "memory": load_memory,
+    "memory": load_drift_state,
     "state": load_state,
     "transition": load_transition,
     "discovery": lambda data: as_discovery(msgspec.json.decode(data)),

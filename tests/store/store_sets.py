@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as arrays
 from monitor.compare.change import Change, ThresholdChange
 from monitor.compare.comparison import BaselineFigures, Comparison
 from monitor.compare.distances import Distances
-from monitor.compare.drift import Decision, Drift, DriftMemory
+from monitor.compare.drift import Decision, Drift, DriftState
 from monitor.compare.martingale import advance, start
 from monitor.errors import PullState
 from monitor.figures.evaluation import (
@@ -27,7 +27,7 @@ from monitor.figures.evaluation import (
     Slice,
     StudioVerdict,
 )
-from monitor.results import Block, BlockKind, Boxes, Coded, Confidences, FomoCounts, Points, ResultSet
+from monitor.results import Block, BlockKind, Boxes, Categorical, Confidences, FomoCounts, Points, ResultSet
 from monitor.store import Run, Store
 
 TARGET = "7-1-int8-testing"
@@ -47,8 +47,8 @@ def _optional(draw: st.DrawFn, shape: int | tuple[int, ...], dtype: npt.DTypeLik
     return _column(draw, shape, dtype) if draw(st.booleans()) else None
 
 
-def _coded(draw: st.DrawFn, length: int) -> Coded:
-    return Coded(_column(draw, length), tuple(draw(st.lists(_texts, max_size=3, unique=True))))
+def _coded(draw: st.DrawFn, length: int) -> Categorical:
+    return Categorical(_column(draw, length), tuple(draw(st.lists(_texts, max_size=3, unique=True))))
 
 
 @st.composite
@@ -114,7 +114,7 @@ def result_set(samples: int = 50, seed: int = 0) -> ResultSet:
         labels=("idle", "snake", "updown", "wave"),
         sample_id=np.arange(samples) + 1000,
         added=np.full(samples, np.datetime64("2026-01-02T03:04:05.006", "ms")),
-        device=Coded.encode(["one", None] * (samples // 2)),
+        device=Categorical.encode(["one", None] * (samples // 2)),
         sample=np.arange(samples, dtype=np.int32).repeat(3),
         start_ms=np.tile(np.array([0, 500, 1000], np.int16), samples),
         end_ms=np.tile(np.array([1000, 1500, 2000], np.int16), samples),
@@ -193,16 +193,16 @@ COMPARISON = Comparison(
 DECISION = Decision(100.5, 0.001, True)
 
 
-def drift_memory(samples: int = 200, seed: int = 0, decision: Decision | None = DECISION) -> DriftMemory:
+def drift_state(samples: int = 200, seed: int = 0, decision: Decision | None = DECISION) -> DriftState:
     """What drift remembers after some new samples; another seed, other scores."""
     rng = np.random.default_rng(seed)
     begun = start(np.arange(samples), rng.normal(size=samples), 2**64 - 1)
     new = np.arange(samples, samples + 20)
     evidence = advance(begun, new, rng.normal(size=20), np.full(20, np.datetime64("NaT", "ms")))
-    return DriftMemory(100.5, 200.25, _BLOCK, None, evidence, decision)
+    return DriftState(100.5, 200.25, _BLOCK, None, evidence, decision)
 
 
-def told(memory: DriftMemory) -> tuple[object, ...]:
+def told(memory: DriftState) -> tuple[object, ...]:
     """A memory as values that can be compared."""
     return memory.pinned, memory.since, memory.block, memory.trained, memory.evidence.to_bytes(), memory.decision
 

@@ -14,10 +14,10 @@ import pytest
 
 from monitor.alerts.states import AlertState, Phase, Transition, dump
 from monitor.store.converting import converter
-from monitor.store.documents import dump_comparison, dump_evaluation, dump_memory
+from monitor.store.documents import dump_comparison, dump_drift_state, dump_evaluation
 from monitor.studio.discovery import Discovery, as_discovery
 from monitor.targets import Target, TargetKey
-from tests.store.store_sets import COMPARISON, EVALUATION, drift_memory
+from tests.store.store_sets import COMPARISON, EVALUATION, drift_state
 
 TESTS = Path(__file__).parents[1]
 PACKAGE = TESTS.parent / "monitor"
@@ -32,7 +32,7 @@ def test_first_reads_at_once(tmp_path: Path) -> None:
         "page": (TESTS / "data" / "studio-api-page.json").read_bytes(),
         "evaluation": dump_evaluation(EVALUATION),
         "comparison": dump_comparison(COMPARISON),
-        "memory": dump_memory(drift_memory()),
+        "memory": dump_drift_state(drift_state()),
         "state": dump(AlertState("AccuracyDropped", "7-1-int8-testing", "digest", Phase.FIRING)),
         "transition": dump(transition),
         "discovery": msgspec.json.encode(FOUND),

@@ -17,7 +17,7 @@ from monitor.store import Baseline, Message, Run, State, Store, StoreCorrupt, St
 from monitor.store import store as store_module
 from monitor.store.engine import parse
 from monitor.store.queries import Queries
-from tests.store.store_sets import COMPARISON, EVALUATION, TARGET, add, drift_memory, result_set, run, told
+from tests.store.store_sets import COMPARISON, EVALUATION, TARGET, add, drift_state, result_set, run, told
 from tests.waiting import until
 
 OTHER = "7-2-float32-testing"
@@ -78,7 +78,7 @@ async def test_empty(store: Store) -> None:
     assert await store.runs(TARGET) == []
     assert await store.previous(TARGET, "", "") is None
     assert await store.newest_before(TARGET, 1e12, "") is None
-    assert await store.drift_memories(TARGET) == {}
+    assert await store.drift_states(TARGET) == {}
     assert await store.messages("chat") == []
     assert await store.message_counts() == {}
     assert await store.baseline(TARGET, "pinned") is None
@@ -248,7 +248,7 @@ async def test_all_or_nothing(store: Store) -> None:
         async with store.transaction() as tx:
             await tx.add_run(run(1))
             await tx.put_state(State("alert", TARGET, "A", b""))
-            await tx.put_drift_memories(TARGET, {5: drift_memory()})
+            await tx.put_drift_states(TARGET, {5: drift_state()})
             await tx.enqueue(Message("chat", "A", 1.0, b""))
             raise ZeroDivisionError
 
@@ -262,7 +262,7 @@ async def test_all_or_nothing(store: Store) -> None:
     await add(store, run(2))
     assert [found.finished for found in await store.runs(TARGET)] == [2]
     assert await store.states("alert") == []
-    assert await store.drift_memories(TARGET) == {}
+    assert await store.drift_states(TARGET) == {}
     assert await store.message_counts() == {}
     assert store.healthy
 
@@ -288,7 +288,7 @@ async def test_everything_of_a_run_at_once(store: Store) -> None:
         for turn in range(3):
             async with store.transaction() as tx:
                 await tx.add_run(replace(run(turn, target_id=target_id), comparison=COMPARISON))
-                await tx.put_drift_memories(target_id, {turn: drift_memory(50, seed=number)})
+                await tx.put_drift_states(target_id, {turn: drift_state(50, seed=number)})
                 await tx.enqueue(Message("chat", target_id, float(turn), b""))
 
     await asyncio.gather(*map(target, range(20)))
@@ -296,8 +296,8 @@ async def test_everything_of_a_run_at_once(store: Store) -> None:
     waiting = await store.messages("chat")
     assert [[message.created for message in waiting if message.subject == str(number)] for number in range(20)] == [[0, 1, 2]] * 20
     for number in range(20):
-        kept = await store.drift_memories(str(number))
-        assert {2: told(drift_memory(50, seed=number))} == {block: told(memory) for block, memory in kept.items()}
+        kept = await store.drift_states(str(number))
+        assert {2: told(drift_state(50, seed=number))} == {block: told(memory) for block, memory in kept.items()}
 
 
 QUESTIONS: list[Callable[[Queries], Awaitable[object]]] = [
@@ -307,7 +307,7 @@ QUESTIONS: list[Callable[[Queries], Awaitable[object]]] = [
     lambda of: of.target_ids(),
     lambda of: of.baseline(TARGET, "pinned"),
     lambda of: of.states("alert"),
-    lambda of: of.drift_memories(TARGET),
+    lambda of: of.drift_states(TARGET),
     lambda of: of.messages("chat"),
     lambda of: of.message_counts(),
 ]
@@ -319,7 +319,7 @@ async def test_sees_its_own_writes(store: Store) -> None:
         number = await tx.add_run(replace(run(10), comparison=COMPARISON, selection="few"))
         await tx.set_baseline(Baseline(TARGET, "pinned", number, 1.0, ""))
         await tx.put_state(State("alert", TARGET, "A", b"1"))
-        await tx.put_drift_memories(TARGET, {5: drift_memory()})
+        await tx.put_drift_states(TARGET, {5: drift_state()})
         await tx.enqueue(Message("chat", "a", 1.0, b"{}"))
         seen, unseen = [bool(await ask(tx)) for ask in QUESTIONS], [bool(await ask(store)) for ask in QUESTIONS]
 
@@ -451,10 +451,10 @@ async def test_off_the_loop(store: Store, monkeypatch: pytest.MonkeyPatch) -> No
         watched(documents, name)
     number = await add(store, replace(run(), evaluation=EVALUATION, comparison=COMPARISON), result_set())
     async with store.transaction() as tx:
-        await tx.put_drift_memories(TARGET, {5: drift_memory()})
+        await tx.put_drift_states(TARGET, {5: drift_state()})
     await store.results(number)
     await store.runs(TARGET)
-    await store.drift_memories(TARGET)
+    await store.drift_states(TARGET)
 
     assert threads.keys() == {"encode", "decode", *texts}
     assert threading.main_thread() not in threads.values()

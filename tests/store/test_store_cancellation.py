@@ -12,19 +12,19 @@ from pathlib import Path
 import pytest
 
 from monitor.store import Baseline, Message, State, Store, StoreRefused, StoreUnavailable
-from tests.store.store_sets import TARGET, add, drift_memory, run
+from tests.store.store_sets import TARGET, add, drift_state, run
 
-MEMORY = drift_memory(30)
+MEMORY = drift_state(30)
 
 
 async def remember(store: Store, target_id: str) -> None:
     """Everything that a pull does with the store."""
     async with store.transaction() as tx:
         await tx.add_run(run(1, target_id=target_id))
-        await tx.put_drift_memories(target_id, {1: MEMORY})
+        await tx.put_drift_states(target_id, {1: MEMORY})
         await tx.enqueue(Message("chat", target_id, 1.0, b""))
     await store.runs(target_id)
-    await store.drift_memories(target_id)
+    await store.drift_states(target_id)
 
 
 async def test_cancelled_at_any_moment(url: str) -> None:

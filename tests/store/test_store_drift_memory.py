@@ -9,35 +9,35 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from monitor.compare.drift import DriftMemory
+from monitor.compare.drift import DriftState
 from monitor.compare.martingale import advance
 from monitor.store import State, Store
-from monitor.store.documents import dump_memory, load_memory
-from tests.store.store_sets import TARGET, drift_memory, told
+from monitor.store.documents import dump_drift_state, load_drift_state
+from tests.store.store_sets import TARGET, drift_state, told
 
 OTHER = "7-2-float32-testing"
-MEMORY = drift_memory()
-DUMPED = dump_memory(MEMORY)
+MEMORY = drift_state()
+DUMPED = dump_drift_state(MEMORY)
 
 
-def all_told(memories: dict[int, DriftMemory]) -> dict[int, object]:
+def all_told(memories: dict[int, DriftState]) -> dict[int, object]:
     """Memories as values that can be compared."""
     return {block: told(memory) for block, memory in memories.items()}
 
 
-@pytest.mark.parametrize("memory", [MEMORY, drift_memory(decision=None), drift_memory(0)], ids=["full", "undecided", "no reference"])
-def test_round_trip(memory: DriftMemory) -> None:
+@pytest.mark.parametrize("memory", [MEMORY, drift_state(decision=None), drift_state(0)], ids=["full", "undecided", "no reference"])
+def test_round_trip(memory: DriftState) -> None:
     """A memory comes back to the last bit, and the same memory gives the same bytes."""
-    again = load_memory(dump_memory(memory))
+    again = load_drift_state(dump_drift_state(memory))
 
     assert told(memory) == told(again)
-    assert dump_memory(memory) == dump_memory(again)
+    assert dump_drift_state(memory) == dump_drift_state(again)
 
 
 def test_evidence_goes_on() -> None:
     """Evidence that was stored bets as it would have without that."""
     new, scores, undated = np.arange(300, 330), np.linspace(-1, 4, 30), np.full(30, np.datetime64("NaT", "ms"))
-    first, second = (advance(memory.evidence, new, scores, undated) for memory in (MEMORY, load_memory(DUMPED)))
+    first, second = (advance(memory.evidence, new, scores, undated) for memory in (MEMORY, load_drift_state(DUMPED)))
 
     assert first.evidence == second.evidence != MEMORY.evidence.evidence
 
@@ -48,7 +48,7 @@ def test_damaged_bytes(place: int, difference: int, cut: bool) -> None:
     """Bytes that were changed or cut off are refused, or did not matter; never another memory."""
     data = DUMPED[:place] if cut else DUMPED[:place] + bytes([DUMPED[place] ^ difference]) + DUMPED[place + 1 :]
     try:
-        again = load_memory(data)
+        again = load_drift_state(data)
     except ValueError:
         return
 
@@ -59,25 +59,25 @@ def test_damaged_bytes(place: int, difference: int, cut: bool) -> None:
 def test_no_memory(document: object) -> None:
     """Anything else is refused with what happens next."""
     with pytest.raises(ValueError, match=r"drift memory cannot be read .*; its evidence starts anew"):
-        load_memory(msgspec.msgpack.encode(document))
+        load_drift_state(msgspec.msgpack.encode(document))
 
 
 def test_newer_memory() -> None:
     """A newer version's memory is refused with what to do, whatever else is in it."""
     with pytest.raises(ValueError, match=r"drift memory has format 2, this version reads 1; run the version that wrote it"):
-        load_memory(msgspec.msgpack.encode({"format": 2, "other": "things"}))
+        load_drift_state(msgspec.msgpack.encode({"format": 2, "other": "things"}))
 
 
 async def test_kept_by_target(url: str) -> None:
     """Each target has the memories that it was given last, after a restart too; blocks that are gone are deleted."""
     async with Store(url) as store, store.transaction() as tx:
-        await tx.put_drift_memories(TARGET, {5: drift_memory(seed=1), 12: drift_memory(seed=2)})
-        await tx.put_drift_memories(OTHER, {5: drift_memory(seed=3)})
-        await tx.put_drift_memories(TARGET, {7: drift_memory(seed=4), 12: drift_memory(seed=5)})
+        await tx.put_drift_states(TARGET, {5: drift_state(seed=1), 12: drift_state(seed=2)})
+        await tx.put_drift_states(OTHER, {5: drift_state(seed=3)})
+        await tx.put_drift_states(TARGET, {7: drift_state(seed=4), 12: drift_state(seed=5)})
 
     async with Store(url) as store:
-        assert all_told({7: drift_memory(seed=4), 12: drift_memory(seed=5)}) == all_told(await store.drift_memories(TARGET))
-        assert all_told({5: drift_memory(seed=3)}) == all_told(await store.drift_memories(OTHER))
+        assert all_told({7: drift_state(seed=4), 12: drift_state(seed=5)}) == all_told(await store.drift_states(TARGET))
+        assert all_told({5: drift_state(seed=3)}) == all_told(await store.drift_states(OTHER))
         assert [state.key for state in await store.states("drift", TARGET)] == ["12", "7"]
 
 
@@ -85,36 +85,36 @@ async def test_cleared(store: Store) -> None:
     """Cleared, a target remembers nothing; other targets and other states stay."""
     async with store.transaction() as tx:
         for target_id in (TARGET, OTHER):
-            await tx.put_drift_memories(target_id, {5: MEMORY})
+            await tx.put_drift_states(target_id, {5: MEMORY})
         await tx.put_state(State("alert", TARGET, "5", b""))
-        assert await tx.clear_drift_memories(TARGET)
-        assert not await tx.clear_drift_memories(TARGET)
+        assert await tx.clear_drift_states(TARGET)
+        assert not await tx.clear_drift_states(TARGET)
 
-    assert await store.drift_memories(TARGET) == {}
-    assert len(await store.drift_memories(OTHER)) == len(await store.states("alert")) == 1
+    assert await store.drift_states(TARGET) == {}
+    assert len(await store.drift_states(OTHER)) == len(await store.states("alert")) == 1
 
 
 async def test_nothing_to_remember(store: Store) -> None:
     """A target without anomaly blocks loses what it remembered of them."""
     async with store.transaction() as tx:
-        await tx.put_drift_memories(TARGET, {5: MEMORY})
-        await tx.put_drift_memories(TARGET, {})
+        await tx.put_drift_states(TARGET, {5: MEMORY})
+        await tx.put_drift_states(TARGET, {})
 
-    assert await store.drift_memories(TARGET) == {}
+    assert await store.drift_states(TARGET) == {}
 
 
 async def test_unreadable(store: Store) -> None:
     """A damaged memory, one of a newer version and one of no block are left out and logged; the others are there."""
     bad = {"5": DUMPED[:-1], "6": msgspec.msgpack.encode({"format": 2}), "seven": DUMPED}
     async with store.transaction() as tx:
-        await tx.put_drift_memories(TARGET, {8: MEMORY})
+        await tx.put_drift_states(TARGET, {8: MEMORY})
         for key, value in bad.items():
             await tx.put_state(State("drift", TARGET, key, value))
     with capture_logs() as logs:
-        kept = await store.drift_memories(TARGET)
+        kept = await store.drift_states(TARGET)
 
     assert all_told({8: MEMORY}) == all_told(kept)
     assert [("store.drift_memory_unreadable", TARGET, key) for key in bad] == [(log["event"], log["target"], log["block"]) for log in logs]
     async with store.transaction() as tx:
-        await tx.put_drift_memories(TARGET, kept)
+        await tx.put_drift_states(TARGET, kept)
     assert [state.key for state in await store.states("drift", TARGET)] == ["8"]

@@ -134,7 +134,7 @@ async def test_not_a_database(sqlite: str, path: Path, content: bytes) -> None:
 
 @pytest.mark.parametrize(
     "ask",
-    [lambda store: store.runs(TARGET), lambda store: store.messages("chat"), lambda store: store.drift_memories(TARGET)],
+    [lambda store: store.runs(TARGET), lambda store: store.messages("chat"), lambda store: store.drift_states(TARGET)],
     ids=["runs", "messages", "memories"],
 )
 async def test_damaged_file(sqlite: str, path: Path, ask: Callable[[Store], Awaitable[object]]) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from monitor.errors import PullState
-from monitor.results import Block, BlockKind, Boxes, Coded, Confidences, FomoCounts, Points, ResultSet
+from monitor.results import Block, BlockKind, Boxes, Categorical, Confidences, FomoCounts, Points, ResultSet
 from monitor.store import Store
 from monitor.store.columns import encode
 from monitor.store.schema import VERSION_TABLE, metadata
@@ -101,7 +101,7 @@ def everything() -> ResultSet:
         blocks=(*images.blocks, *windows.blocks),
         confidences={3: Confidences(windows.confidences[3].classes, np.zeros((10, 5)))},
         anomaly={9: np.zeros(10)},
-        metadata={"site": Coded.encode(["lab"] * 10)},
+        metadata={"site": Categorical.encode(["lab"] * 10)},
         expected_anomaly=np.zeros(10, np.int8),
         fomo=FomoCounts(counts, counts, counts, np.zeros(10), points, points),
     )
@@ -112,7 +112,7 @@ def frame(samples: int, rng: np.random.Generator) -> dict[str, Any]:
     return {
         "sample_id": 100_000 + np.cumsum(rng.integers(1, 5, samples)),
         "added": np.datetime64("2026-01-02T03:04:05.006", "ms") + np.cumsum(rng.integers(1, 60_000, samples)).astype("timedelta64[ms]"),
-        "device": Coded.encode([("one", "two", "three")[number] for number in rng.integers(0, 3, samples)]),
+        "device": Categorical.encode([("one", "two", "three")[number] for number in rng.integers(0, 3, samples)]),
     }
 
 

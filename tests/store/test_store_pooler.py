@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from monitor.store import Message, Store, StoreError, StoreUnavailable
-from tests.store.store_sets import TARGET, add, drift_memory, result_set, run
+from tests.store.store_sets import TARGET, add, drift_state, result_set, run
 
 
 def url(pooler: str, database: str, options: str = "") -> str:
@@ -23,11 +23,11 @@ async def work(store: Store, first: int) -> None:
         await add(store, run(number), result_set(seed=number % 3))
         async with store.transaction() as tx:
             await tx.lock("a name")
-            await tx.put_drift_memories(TARGET, {5: drift_memory(seed=number)})
+            await tx.put_drift_states(TARGET, {5: drift_state(seed=number)})
             await tx.enqueue(Message("chat", "A", float(number), b"x"))
         await store.runs(TARGET, limit=3)
         await store.last_good(TARGET)
-        await store.drift_memories(TARGET)
+        await store.drift_states(TARGET)
 
 
 async def test_without_prepared_statements(server: Any, database: str, pooler: str) -> None:

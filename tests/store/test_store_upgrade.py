@@ -106,7 +106,7 @@ async def kept(url: str) -> Kept:
             {
                 target: {
                     block: (memory.evidence.evidence, len(memory.evidence.counted), memory.since)
-                    for block, memory in (await store.drift_memories(target)).items()
+                    for block, memory in (await store.drift_states(target)).items()
                 }
                 for target in TARGETS
             },
@@ -290,7 +290,7 @@ async def test_whatever_formula_changes(
     if change is _texts_are_read:
         async with Store(release_sqlite) as store:
             assert {"max"} == {
-                memory.block.texts["method"] for target in TARGETS for memory in (await store.drift_memories(target)).values()
+                memory.block.texts["method"] for target in TARGETS for memory in (await store.drift_states(target)).values()
             }
     if change is _figures_by_other_formulas:
         old, new = (next(run for run in one.runs[TARGETS[0]] if run.id == one.pinned[TARGETS[0]][0]) for one in (before, after))

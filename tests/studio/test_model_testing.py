@@ -20,7 +20,7 @@ from monitor.studio import client as client_module
 from monitor.studio import model_testing as module
 from monitor.studio.client import Client
 from monitor.studio.discovery import discover
-from monitor.studio.model_testing import Refresher
+from monitor.studio.model_testing import ModelTesting
 from monitor.studio.project import StudioProject
 from tests.waiting import until
 
@@ -58,7 +58,7 @@ class Refreshing:
 
     def __init__(self, client: Client, watches: dict[str, Watch]) -> None:
         self.board = Board(watched={target_id: watch.target for target_id, watch in watches.items()})
-        self.refresher = Refresher(self.board)
+        self.refresher = ModelTesting(self.board)
         self.client, self.watches = client, watches
 
     async def __call__(self, target: str, every: float | None = None) -> str:

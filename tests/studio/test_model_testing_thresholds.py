@@ -15,7 +15,7 @@ from monitor.simulator.faults import Body, Edit, Refuse, Reset, Status
 from monitor.studio import model_testing as module
 from monitor.studio.client import Client
 from monitor.studio.discovery import discover
-from monitor.studio.model_testing import Refresher
+from monitor.studio.model_testing import ModelTesting
 from monitor.studio.project import StudioProject
 
 pytestmark = pytest.mark.usefixtures("clock")
@@ -49,7 +49,7 @@ async def refreshed(
     config = Config.model_validate({"schedule": {"every": "20s"}, "projects": [entry]})
     found = await discover(StudioProject(client, 111, door.api_key), config.projects[0])
     watches = {target.key.id: Watch.of(config, config.projects[0], target, found) for target in found.targets}
-    refresher = Refresher(Board(watched={target_id: watch.target for target_id, watch in watches.items()}))
+    refresher = ModelTesting(Board(watched={target_id: watch.target for target_id, watch in watches.items()}))
     return [await refresher.before(watches[f"111-1-int8-{category}"], client) for _ in range(times)]
 
 
@@ -149,7 +149,7 @@ async def test_a_job_is_shared_within_its_category(client: Client, door: Generat
     for entry in config.projects:
         found = await discover(StudioProject(client, 111, door.api_key), entry)
         watches += [Watch.of(config, entry, target, found) for target in found.targets]
-    refresher = Refresher(Board(watched={watch.target.key.id: watch.target for watch in watches}))
+    refresher = ModelTesting(Board(watched={watch.target.key.id: watch.target for watch in watches}))
     assert ["", ""] == [await refresher.before(watch, client) for watch in watches]
 
     assert [("testing", ("int8",)), ("training", ("float32",))] == [(job.category, job.variants) for job in studio.jobs.values()]
