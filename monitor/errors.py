@@ -43,7 +43,9 @@ class MonitorError(Exception):
 
 
 class StudioError(MonitorError):
-    """A call to Studio that gave no usable answer. Its text is one line without secrets: it goes to pages, alerts and the store."""
+    """A call to Studio that gave no usable answer. Its text is one line without secrets: it goes to pages, alerts and
+    the store.
+    """
 
     state = PullState.INVALID
 
@@ -88,6 +90,8 @@ class InvalidReply(StudioError):
 
 
 def quoted(text: object, at_most: int = LONGEST_QUOTE) -> str:
-    """Another program's text as it may be shown: secrets masked, printable, on one line, not longer than `at_most` characters."""
+    """Another program's text as it may be shown: secrets masked, printable, on one line, not longer than `at_most`
+    characters.
+    """
     printable = "".join(each if each.isprintable() else " " for each in secrets.mask(str(text)))
     return brief(" ".join(printable.split()), at_most)

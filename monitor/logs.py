@@ -21,13 +21,17 @@ _NO_LOCALS = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
 
 
 class Secrets:
-    """Values that must not appear in any text that leaves the process. Errors mask them where they arise, the log once more at its end."""
+    """Values that must not appear in any text that leaves the process. Errors mask them where they arise, the log once
+    more at its end.
+    """
 
     def __init__(self) -> None:
         self._values: list[str] = []
 
     def add(self, value: str) -> None:
-        """Mask `value` from now on. Shorter ones than `SHORTEST_SECRET` stay as they are: masked in every word, they would only be told."""
+        """Mask `value` from now on. Shorter ones than `SHORTEST_SECRET` stay as they are: masked in every word, they
+        would only be told.
+        """
         if len(value) >= SHORTEST_SECRET and value not in self._values:
             # The longest first: of a secret that holds another one nothing must be left either.
             self._values = sorted([*self._values, value], key=len, reverse=True)
@@ -65,11 +69,17 @@ def configure(level: str = "info", style: str = "auto", stream: TextIO | None = 
     ]
     renderers: list[Processor]
     if style == "json" or (style == "auto" and not terminal):
-        renderers = [structlog.processors.ExceptionRenderer(_NO_LOCALS), structlog.processors.JSONRenderer(ensure_ascii=False)]
+        renderers = [
+            structlog.processors.ExceptionRenderer(_NO_LOCALS),
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ]
     elif terminal:
         renderers = [structlog.dev.ConsoleRenderer(colors=True, exception_formatter=structlog.dev.plain_traceback)]
     else:
-        renderers = [structlog.processors.format_exc_info, structlog.processors.LogfmtRenderer(key_order=["ts", "level", "event"])]
+        renderers = [
+            structlog.processors.format_exc_info,
+            structlog.processors.LogfmtRenderer(key_order=["ts", "level", "event"]),
+        ]
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -80,9 +90,11 @@ def configure(level: str = "info", style: str = "auto", stream: TextIO | None = 
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for library in ("aiosqlite", "alembic", "asyncpg", "sqlalchemy"):  # whose debug lines hold statements with their parameters
+    # whose debug lines hold statements with their parameters
+    for library in ("aiosqlite", "alembic", "asyncpg", "sqlalchemy"):
         logging.getLogger(library).setLevel(logging.WARNING)
-    logging.getLogger("apscheduler").setLevel(logging.ERROR)  # what it skips is logged, and counted, by the scheduler's own listener
+    # what it skips is logged, and counted, by the scheduler's own listener
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

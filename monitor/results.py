@@ -23,7 +23,8 @@ FloatArray = npt.NDArray[np.float64]
 
 FINGERPRINT_VERSION = 2
 """Of what a reply of Studio is read as, and of the formula of its fingerprint. Raised, once per release, where the same
-reply gives other columns or another fingerprint: what is stored is then brought up before anything is compared with it."""
+reply gives other columns or another fingerprint: what is stored is then brought up before anything is compared with
+it."""
 
 UNCERTAIN = "uncertain"
 """Studio's prediction for a window whose best confidence is below the block's `min_score`."""
@@ -124,7 +125,8 @@ class Boxes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Points:
-    """FOMO's centroids, as shares (0..1) of the image: `owner[k]` the window (ascending), `label[k]` Studio's class number.
+    """FOMO's centroids, as shares (0..1) of the image: `owner[k]` the window (ascending), `label[k]` Studio's class
+    number.
 
     What could not be read of one is NaN, or -1 as class.
     """
@@ -141,7 +143,9 @@ class Points:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FomoCounts:
-    """What FOMO's own matching found per window (int64[m]; all -1 where its report is missing or cannot be read), and what it matched."""
+    """What FOMO's own matching found per window (int64[m]; all -1 where its report is missing or cannot be read), and
+    what it matched.
+    """
 
     true_positives: IntArray
     false_positives: IntArray
@@ -172,11 +176,12 @@ class ResultSet:
             Visual anomaly: the score that Studio decides on, each image's maximum or, by the block's texts, its mean.
         expected_anomaly: int8[m], 1 anomaly, 0 no anomaly, -1 no ground truth (Studio's `expectedAnomalyOutcome`).
         truth: The labelled boxes.
-        detections: The predicted ones; None where the server is too old to send any, which is not the same as none found.
+        detections: The predicted ones; None where the server is too old to send any, which is not the same as none
+            found.
         reported_map, reported_f1: float64[m], Studio's own score of the image; NaN where absent.
         fomo: FOMO's matching; None for other models, and where no image came with debug information.
-        left_out: How much of the reply no column could hold, by reason: `unparsable` boxes and rows, `unknown_block`s, and windows
-            whose confidences have `too_many_classes`.
+        left_out: How much of the reply no column could hold, by reason: `unparsable` boxes and rows, `unknown_block`s,
+            and windows whose confidences have `too_many_classes`.
         label_map: Whether the project maps labels, so that predictions have no documented score.
     """
 
@@ -220,7 +225,8 @@ class ResultSet:
         return frozenset(block.kind for block in self.blocks)
 
     def fingerprint(self) -> str:
-        """sha256 over what a verdict could depend on, with scores to 1e-9; `EXEMPT` lists what is not part of it, and why.
+        """sha256 over what a verdict could depend on, with scores to 1e-9; `EXEMPT` lists what is not part of it, and
+        why.
 
         Equal fingerprints: nothing new is known. Computed once.
         """
@@ -258,7 +264,9 @@ def _content(value: Any, name: str) -> Iterator[tuple[str, bytes]]:
     elif isinstance(value, tuple) and value and is_dataclass(value[0]):
         for item in value:
             yield from _content(item, name)
-    elif isinstance(value, Mapping) and any(isinstance(item, np.ndarray) or is_dataclass(item) for item in value.values()):
+    elif isinstance(value, Mapping) and any(
+        isinstance(item, np.ndarray) or is_dataclass(item) for item in value.values()
+    ):
         for key, item in sorted(value.items()):
             yield from _content(item, f"{name}[{key}]")
     else:

@@ -33,7 +33,10 @@ class TargetKey(NamedTuple):
         """
         match = _ID.fullmatch(text)
         if match is None:
-            raise ValueError(f"{text!r} is not the id of a target; write PROJECT-IMPULSE-VARIANT-CATEGORY, such as 12345-1-int8-testing")
+            raise ValueError(
+                f"{text!r} is not the id of a target; write PROJECT-IMPULSE-VARIANT-CATEGORY, such as "
+                "12345-1-int8-testing"
+            )
         return cls(int(match[1]), int(match[2]), match[3], match[4])
 
     def spread(self) -> float:

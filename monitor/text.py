@@ -1,4 +1,6 @@
-"""Names that others chose, no longer than series, pages and sentences can bear: a name of a megabyte would be in every one of them."""
+"""Names that others chose, no longer than series, pages and sentences can bear: a name of a megabyte would be in every
+one of them.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ _DIGEST = 8
 
 
 def shown(name: str) -> str:
-    """The name, if it is not longer than `LONGEST_NAME`; else its beginning, an ellipsis and a digest, so that no two names become one.
+    """The name, if it is not longer than `LONGEST_NAME`; else its beginning, an ellipsis and a digest, so that no two
+    names become one.
 
     What was cut stays as it is when it is cut again.
     """

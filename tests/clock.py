@@ -1,11 +1,13 @@
 """Scheduled time: an event loop whose clock goes on by itself only when everything that could be done has been done.
 
-Sockets, threads and the database are real; what waits for a time does not have to. A loaded machine changes nothing about what happens
-when, except that it takes longer to find out. The wall clock can be stepped. Without threads, the loop itself does what the service
-gives to threads: most of the time of a long trial goes into handing over, above all on a machine that does other things too.
+Sockets, threads and the database are real; what waits for a time does not have to. A loaded machine changes nothing
+about what happens when, except that it takes longer to find out. The wall clock can be stepped. Without threads, the
+loop itself does what the service gives to threads: most of the time of a long trial goes into handing over, above all
+on a machine that does other things too.
 
-A test that takes the fixture `clock`, or whose module says `pytestmark = pytest.mark.usefixtures("clock")`, runs in it, with its
-fixtures; other code does by `run`. All that a test waits for must be in its own process: for another program time would fly.
+A test that takes the fixture `clock`, or whose module says `pytestmark = pytest.mark.usefixtures("clock")`, runs in it,
+with its fixtures; other code does by `run`. All that a test waits for must be in its own process: for another program
+time would fly.
 """
 
 from __future__ import annotations
@@ -38,7 +40,9 @@ START = datetime.fromisoformat("2026-10-21T12:00:00+00:00").timestamp()
 _ALL_DONE = 0.05
 """Seconds between two looks at the sockets while a thread works."""
 SETTLE = 0.001
-"""Real seconds for which nothing must have come by any socket before a test's time goes on: loopback delivers at once, or nearly so."""
+"""Real seconds for which nothing must have come by any socket before a test's time goes on: loopback delivers at once,
+or nearly so.
+"""
 _TIME, _MONOTONIC = time.time, time.monotonic
 
 

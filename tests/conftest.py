@@ -19,7 +19,9 @@ settings.load_profile("ci")
 
 @pytest.fixture(scope="session")
 def program() -> Callable[[str], str]:
-    """Path of an installed program by its name; without it the test is skipped by that name, and fails where CI promises it."""
+    """Path of an installed program by its name; without it the test is skipped by that name, and fails where CI
+    promises it.
+    """
 
     def path(name: str) -> str:
         if found := shutil.which(name):

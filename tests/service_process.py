@@ -42,13 +42,19 @@ class Service:
 
     async def get(self, path: str, **options: Any) -> tuple[int, str]:
         """Status and text of a GET."""
-        async with aiohttp.ClientSession() as session, session.get(f"http://{self.app.address}{path}", **options) as response:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"http://{self.app.address}{path}", **options) as response,
+        ):
             return response.status, await response.text()
 
     async def post(self, path: str, token: str | None = TOKEN) -> int:
         """Status of a POST."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        async with aiohttp.ClientSession() as session, session.post(f"http://{self.app.address}{path}", headers=headers) as response:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(f"http://{self.app.address}{path}", headers=headers) as response,
+        ):
             return response.status
 
     async def series(self, name: str) -> dict[str, float]:
@@ -60,7 +66,9 @@ class Service:
             for sample in family.samples:
                 if sample.name == name and sample.value and sample.labels.get("state") != "ok":
                     labels = sample.labels
-                    key = "-".join(labels[part] for part in ("project_id", "impulse_id", "variant", "category") if part in labels)
+                    key = "-".join(
+                        labels[part] for part in ("project_id", "impulse_id", "variant", "category") if part in labels
+                    )
                     found[labels.get("state") or key] = sample.value
         return found
 
@@ -71,7 +79,9 @@ class Service:
     async def pulled(self, *target_ids: str) -> None:
         """Wait until these targets, and no others, are shown with figures."""
         snapshots = self.app.board.snapshots
-        await self.until(lambda: set(snapshots) == set(target_ids) and all(shot.evaluation for shot in snapshots.values()))
+        await self.until(
+            lambda: set(snapshots) == set(target_ids) and all(shot.evaluation for shot in snapshots.values())
+        )
 
     async def restart(self, between: Callable[[], object] = lambda: None) -> None:
         """Stop the service, do something, and start another one on the same files."""

@@ -36,7 +36,9 @@ async def test_no_time_passes_while_there_is_work(clock: Clock, tmp_path: Path) 
     async with Store(f"sqlite:///{tmp_path}/a.db") as store, serve(studio) as url, aiohttp.ClientSession() as session:
         async with asyncio.timeout(0.001):
             assert {} == await store.message_counts()
-            async with session.get(f"{url}/api/101/impulses", headers={"x-api-key": studio.projects[101].api_key}) as response:
+            async with session.get(
+                f"{url}/api/101/impulses", headers={"x-api-key": studio.projects[101].api_key}
+            ) as response:
                 assert 200 == response.status
 
     assert 0 == clock.monotonic()

@@ -68,11 +68,19 @@ def test_every_command_is_described() -> None:
     missing, known = [], set(OF_ALL)
     for name, command in commands(main):
         first, _, last = name.partition(" ")
-        described = [row for row in rows if re.search(rf"`impulse-monitor {first}\b", row) and re.search(rf"\b{last or first}\b", row)]
+        described = [
+            row
+            for row in rows
+            if re.search(rf"`impulse-monitor {first}\b", row) and re.search(rf"\b{last or first}\b", row)
+        ]
         missing += [] if described else [name]
         for option in (option for parameter in command.params for option in parameter.opts if option.startswith("--")):
             known.add(option)
-            if option not in OF_ALL and not (described and option in described[0]) and f"`{option}`" not in text.rpartition("|\n")[2]:
+            if (
+                option not in OF_ALL
+                and not (described and option in described[0])
+                and f"`{option}`" not in text.rpartition("|\n")[2]
+            ):
                 missing.append(f"{name} {option}")
 
     assert ([], set()) == (missing, set(re.findall(r"--[a-z][a-z.-]*", text)) - known)

@@ -51,7 +51,9 @@ def written(stream: io.StringIO, style: str = "auto", level: str = "info") -> st
     return stream.getvalue()
 
 
-@pytest.mark.parametrize(("stream", "style"), [(io.StringIO, "auto"), (io.StringIO, "json"), (io.StringIO, "logfmt"), (Terminal, "auto")])
+@pytest.mark.parametrize(
+    ("stream", "style"), [(io.StringIO, "auto"), (io.StringIO, "json"), (io.StringIO, "logfmt"), (Terminal, "auto")]
+)
 def test_secrets_and_bodies_stay_out(stream: type[io.StringIO], style: str) -> None:
     """A key is masked wherever it got into, and local variables are not shown, in every format."""
     text = written(stream(), style)

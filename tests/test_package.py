@@ -29,7 +29,9 @@ NAME = f"impulse_monitor-{__version__}"
 
 def files(*folders: str) -> set[str]:
     """Every file below folders of the project, but for what Python leaves there."""
-    found = {path.relative_to(ROOT).as_posix() for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()}
+    found = {
+        path.relative_to(ROOT).as_posix() for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()
+    }
     return {path for path in found if "__pycache__" not in path}
 
 

@@ -61,7 +61,13 @@ def changes(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
             yield name, {f"{key}9" if isinstance(key, str) else key + 9: item}
     elif isinstance(value, np.ndarray):
         changed = value.copy()
-        changed.flat[0] = value.flat[0] + np.timedelta64(1, "ms") if value.dtype.kind == "M" else 0.25 if value.dtype.kind == "f" else 7
+        changed.flat[0] = (
+            value.flat[0] + np.timedelta64(1, "ms")
+            if value.dtype.kind == "M"
+            else 0.25
+            if value.dtype.kind == "f"
+            else 7
+        )
         yield name, changed
     elif isinstance(value, BlockKind):
         yield name, BlockKind.REGRESSION
@@ -81,7 +87,9 @@ def test_every_column_is_part_of_the_fingerprint_or_exempt(name: str, changed: R
 
 
 def test_fingerprint_is_computed_once() -> None:
-    """Whoever asks for the fingerprint of a set again gets the one that was computed; a changed copy has one of its own."""
+    """Whoever asks for the fingerprint of a set again gets the one that was computed; a changed copy has one of its
+    own.
+    """
     results = result_set()
 
     assert results.fingerprint() is results.fingerprint()
@@ -98,7 +106,9 @@ def test_exempt_columns_exist() -> None:
 
 
 def test_scores_count_to_their_ninth_decimal() -> None:
-    """Noise beyond the ninth decimal, the sign of zero, and how wide a column is are no content; large scores are compared as well."""
+    """Noise beyond the ninth decimal, the sign of zero, and how wide a column is are no content; large scores are
+    compared as well.
+    """
 
     def of(*scores: float, dtype: str = "int64") -> str:
         return dataclasses.replace(result_set(), anomaly={4: np.array(scores)}, label=np.ones(2, dtype)).fingerprint()

@@ -1,4 +1,6 @@
-"""No test depends on being scheduled in time: none sleeps for a while, hoping that something has happened, or not, by its end."""
+"""No test depends on being scheduled in time: none sleeps for a while, hoping that something has happened, or not, by
+its end.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +15,20 @@ LONGEST_POLL = 0.2
 """Seconds that a loop which waits for a condition may sleep between two looks."""
 
 EXCEPTIONS = {
-    "benchmarks/alert_kill.py:one_round": "kills a process at a moment that is drawn, and looks after what it waited for for more",
+    "benchmarks/alert_kill.py:one_round": "kills a process at a moment that is drawn, and looks after what it waited "
+    "for for more",
     "benchmarks/pull.py:_measure": "measures a program for as long as it is told",
     "benchmarks/store_kill.py:killed": "kills a process at a moment that is drawn",
-    "chaos/kills.py:one_round": "kills a process at a moment that is drawn, and looks after what it waited for for more",
+    "chaos/kills.py:one_round": "kills a process at a moment that is drawn, and looks after what it waited for for "
+    "more",
     "service.py:Service": "a rendered page is kept for a second: any later is as good",
     "store/fixtures/make_store.py:until": "makes a fixture by hand: no test runs it",
     "store/test_store_cancellation.py:test_cancelled_at_any_moment": "cancels at moments that are drawn",
     "store/test_store_cancellation.py:test_cancelled_while_it_waits_for_a_lock": "the lock is held as long as it takes",
     "store/test_store_failures.py:test_closes_without_an_answer": "the server is stopped: any later is as good",
     "store/test_store_failures.py:test_locked_for_a_moment": "the lock is held as long as it takes",
-    "store/test_store_lock.py:test_one_at_a_time": "makes transactions overlap that must wait for each other: any longer is as good",
+    "store/test_store_lock.py:test_one_at_a_time": "makes transactions overlap that must wait for each other: any "
+    "longer is as good",
     "waiting.py:until": "what others poll with",
     "waiting.py:wait_until": "what others poll with",
 }
@@ -31,9 +36,12 @@ EXCEPTIONS = {
 
 
 def _sleeps(tree: ast.Module) -> Iterator[tuple[str, bool, float | None, bool]]:
-    """Each sleep: the function it is in, whether that runs in scheduled time, its seconds where they are constant, and whether it is in
-    a loop of that function."""
-    scheduled = any(isinstance(node, ast.Assign) and "usefixtures" in ast.dump(node) and "'clock'" in ast.dump(node) for node in tree.body)
+    """Each sleep: the function it is in, whether that runs in scheduled time, its seconds where they are constant, and
+    whether it is in a loop of that function."""
+    scheduled = any(
+        isinstance(node, ast.Assign) and "usefixtures" in ast.dump(node) and "'clock'" in ast.dump(node)
+        for node in tree.body
+    )
 
     def walk(node: ast.AST, name: str, in_time: bool, in_loop: bool) -> Iterator[tuple[str, bool, float | None, bool]]:
         for child in ast.iter_child_nodes(node):
@@ -44,7 +52,10 @@ def _sleeps(tree: ast.Module) -> Iterator[tuple[str, bool, float | None, bool]]:
                 inside = (name or child.name, (in_time or "clock" in takes) and not marked, False)
             elif isinstance(child, ast.ClassDef):
                 inside = (name or child.name, in_time, False)
-            elif isinstance(child, ast.Call) and "sleep" in (getattr(child.func, "attr", ""), getattr(child.func, "id", "")):
+            elif isinstance(child, ast.Call) and "sleep" in (
+                getattr(child.func, "attr", ""),
+                getattr(child.func, "id", ""),
+            ):
                 yield name, in_time, _constant(child.args[0]), in_loop
             yield from walk(child, *inside)
 

@@ -1,4 +1,6 @@
-"""Waiting until something is so: tests wait for what they need, for as long as a busy machine may take, never for a time."""
+"""Waiting until something is so: tests wait for what they need, for as long as a busy machine may take, never for a
+time.
+"""
 
 from __future__ import annotations
 

@@ -9,7 +9,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 from monitor.alerts import wording
-from monitor.alerts.rules import Above, AnomalyDrift, Below, Drop, KeyExpiring, PullFailing, ResultsVanished, Rise, Rule, Subject
+from monitor.alerts.rules import (
+    Above,
+    AnomalyDrift,
+    Below,
+    Drop,
+    KeyExpiring,
+    PullFailing,
+    ResultsVanished,
+    Rise,
+    Rule,
+    Subject,
+)
 from monitor.alerts.verdicts import Answer, Verdict
 from monitor.compare.change import LABELS, MAP, THRESHOLDS, Change
 from monitor.compare.drift import Drift
@@ -46,11 +57,15 @@ def verdict(rule: Rule, subject: Subject, found: Verdict) -> Words:
         more = "The alert fires until it is back inside by that much"
     elif found.answer is Answer.POINT:
         more = "Only the figure is beyond it, not its whole interval; three such result sets in a row count as well"
-    return Words(f"{_first_upper(headline)}: {subject.name}.", _joined([*_sentences(rule, found), more]), _details(rule, found))
+    return Words(
+        f"{_first_upper(headline)}: {subject.name}.", _joined([*_sentences(rule, found), more]), _details(rule, found)
+    )
 
 
 def recovered(rule: Rule, subject: Subject, found: Verdict, *, rebased: bool = False) -> Words:
-    """A result set with which the alert resolves; `rebased`: compared with another baseline, which nobody may call better."""
+    """A result set with which the alert resolves; `rebased`: compared with another baseline, which nobody may call
+    better.
+    """
     inside = "is inside, compared with another baseline than before" if rebased else "is back inside"
     back = _first_upper(f"{_about(rule, found)} {inside}")
     return Words(f"{back}: {subject.name}.", _joined([back, *_sentences(rule, found)]), _details(rule, found))
@@ -64,10 +79,21 @@ def not_applicable(rule: Rule, subject: Subject, found: Verdict) -> Words:
 
 def ended(alertname: str, why: str, before: str) -> Words:
     """The rule or the target has gone, so that the alert resolves."""
-    return Words(f"{alertname} has ended: {why}.", _joined([f"{alertname} has ended: {why}", f"It said: {before}" if before else ""]))
+    return Words(
+        f"{alertname} has ended: {why}.",
+        _joined([f"{alertname} has ended: {why}", f"It said: {before}" if before else ""]),
+    )
 
 
-def clock(rule: Rule, subject: Subject, since: float, good: float, state: PullState | None, error: str, key_expires: float | None) -> Words:
+def clock(
+    rule: Rule,
+    subject: Subject,
+    since: float,
+    good: float,
+    state: PullState | None,
+    error: str,
+    key_expires: float | None,
+) -> Words:
     """A rule by the clock, while it is pending or fires.
 
     Args:
@@ -85,22 +111,30 @@ def clock(rule: Rule, subject: Subject, since: float, good: float, state: PullSt
             failed = f"The last one ended with state {state}" + (f": {error}" if error else "")
             if state in (None, PullState.OK):
                 failed = "The one that is under way does not end" if state else "None has ended yet"
-            description = [f"No good {pull} since {_time(good)}", failed, f"The rule fires after {intervals} intervals without one"]
+            description = [
+                f"No good {pull} since {_time(good)}",
+                failed,
+                f"The rule fires after {intervals} intervals without one",
+            ]
             details: dict[str, Any] = {"value": good, "threshold": intervals, "state": str(state) if state else None}
             return Words(f"No good {pull} for {intervals} intervals: {subject.name}.", _joined(description), details)
         case ResultsVanished():
             description = [
-                f"Studio has had no model-testing results since {_time(since)}; the last good pull was at {_time(good)}",
+                f"Studio has had no model-testing results since {_time(since)}; the last good pull was at "
+                f"{_time(good)}",
                 "Training clears them: run model testing",
                 error,
             ]
             return Words(
-                f"Model-testing results have vanished: {subject.name}.", _joined(description), {"value": good, "state": str(state)}
+                f"Model-testing results have vanished: {subject.name}.",
+                _joined(description),
+                {"value": good, "state": str(state)},
             )
         case KeyExpiring(seconds=seconds) if key_expires is not None:
             description = [
                 f"The API key of {subject.name} expires at {_time(key_expires)}; from then on every pull fails",
-                f"The rule fires {seconds / 86400:g} days before. Make a new key in Studio and put it in place of this one",
+                f"The rule fires {seconds / 86400:g} days before. Make a new key in Studio and put it in place of "
+                "this one",
             ]
             details = {"value": key_expires, "threshold": seconds}
             return Words(f"An API key is about to expire: {subject.name}.", _joined(description), details)
@@ -164,7 +198,10 @@ def _sentences(rule: Rule, found: Verdict) -> Iterator[str]:
                         "added, removed and total also hold what the size of the set does to mAP"
                     )
                 if found.exact:
-                    yield f"{_exact(found.change)} alone exceed the margin: no sampling noise, so the p-value does not matter"
+                    yield (
+                        f"{_exact(found.change)} alone exceed the margin: no sampling noise, so the p-value does "
+                        "not matter"
+                    )
             if found.interval is not None:
                 yield f"The 95 % interval is {_range(moved.metric, found.interval)}"
             direction = "drop" if isinstance(moved, Drop) else "rise"
@@ -187,7 +224,10 @@ def _moved(rule: Rule, moved: Drop | Rise, found: Verdict) -> str:
     numbers = [wording.difference(metric, total)]
     if found.pvalue is not None:
         numbers.append(f"p = {wording.pvalue(found.pvalue)}")
-    text = f"{_about(rule, found)} {wording.figure(metric, found.baseline)} → {wording.figure(metric, found.value)} ({'; '.join(numbers)})"
+    text = (
+        f"{_about(rule, found)} {wording.figure(metric, found.baseline)} → {wording.figure(metric, found.value)} "
+        f"({'; '.join(numbers)})"
+    )
     if change is None:
         return text
     causes, words = ", ".join(wording.causes(change)), wording.conclusion(change)
@@ -204,7 +244,8 @@ def _drift(drift: Drift, causes: tuple[str, ...], significance: float) -> Iterat
     name = f"{drift.block.name} ({drift.block.id})" if drift.block.name else str(drift.block.id)
     if "data" in causes:
         yield (
-            f"Block {name}: the data drifted: {drift.added} new samples score differently from the reference of {_time(drift.since)} "
+            f"Block {name}: the data drifted: {drift.added} new samples score differently from the reference of "
+            f"{_time(drift.since)} "
             f"under the same model; evidence {drift.evidence:.2f} (log10 of the odds)"
         )
         yield _distances("New samples", drift, "data")
@@ -215,9 +256,13 @@ def _drift(drift: Drift, causes: tuple[str, ...], significance: float) -> Iterat
         )
         yield _distances("Shared samples", drift, "model")
     if not causes:
-        yield f"Block {name}: no drift to believe in; evidence {drift.evidence:.2f} (log10 of the odds) from {drift.added} new samples"
+        yield (
+            f"Block {name}: no drift to believe in; evidence {drift.evidence:.2f} (log10 of the odds) from "
+            f"{drift.added} new samples"
+        )
     yield (
-        f"The rule fires at evidence {ALARM:g}, or for the same samples at p ≤ {wording.pvalue(significance)}, if the difference matters, "
+        f"The rule fires at evidence {ALARM:g}, or for the same samples at p ≤ {wording.pvalue(significance)}, if the "
+        "difference matters, "
         f"and resolves below evidence {ALARM - 1:g}, or when the difference no longer matters"
     )
 
@@ -228,7 +273,8 @@ def _distances(who: str, drift: Drift, cause: str) -> str:
         return ""
     return (
         f"{who} against the reference: KS {found.ks:.3f}, PSI {found.psi:.3f}, Wasserstein {found.wasserstein:.3f}, "
-        f"Jensen-Shannon {found.js:.3f}, share above the threshold {wording.difference('anomaly_flagged', found.exceedance)}"
+        f"Jensen-Shannon {found.js:.3f}, share above the threshold "
+        f"{wording.difference('anomaly_flagged', found.exceedance)}"
     )
 
 

@@ -1,6 +1,7 @@
 """The rules as a Prometheus rule file, for those who prefer Prometheus to judge.
 
-PromQL knows the figures but not the result sets they came from: what it cannot say is left out, and `docs/alerts.md` lists it.
+PromQL knows the figures but not the result sets they came from: what it cannot say is left out, and `docs/alerts.md`
+lists it.
 """
 
 from __future__ import annotations
@@ -54,7 +55,9 @@ _TARGET = ("project", "impulse", *_IDENTITY)
 _IN_CLASS, _ESCAPED = re.compile(r"([\]\[\\^])"), r"\\\1"
 
 _WHO = "{{ $labels.project }} / {{ $labels.impulse }} ({{ $labels.variant }}, {{ $labels.category }})"
-_WHO_OR_PROJECT = f"{{{{ if $labels.impulse_id }}}}{_WHO}{{{{ else }}}}Project {{{{ $labels.project_id }}}}{{{{ end }}}}"
+_WHO_OR_PROJECT = (
+    f"{{{{ if $labels.impulse_id }}}}{_WHO}{{{{ else }}}}Project {{{{ $labels.project_id }}}}{{{{ end }}}}"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +135,9 @@ def _figure(rule: Rule, metric: str, bound: str = "") -> str:
 
 
 def _change(rule: Rule, moved: Drop | Rise) -> str:
-    """A change of a metric with causes, of mAP on the shared images, else in total; and significant, or by exact causes alone as large."""
+    """A change of a metric with causes, of mAP on the shared images, else in total; and significant, or by exact causes
+    alone as large.
+    """
     exact = f"{LABELS}|{THRESHOLDS}"
     judged, tested = (f"{MODEL}|{exact}", MODEL) if moved.metric == MAP else (TOTAL, TOTAL)
 
@@ -146,7 +151,10 @@ def _change(rule: Rule, moved: Drop | Rise) -> str:
     if moved.significance is None:
         return found
     significant = f"{part('edge_impulse_change_pvalue', tested)} <= {moved.significance!r}"
-    alone = f"{part('edge_impulse_change_ratio', exact)} {beyond}\nand\n{part('edge_impulse_change_ratio', MODEL)} {towards}"
+    alone = (
+        f"{part('edge_impulse_change_ratio', exact)} {beyond}\nand\n{part('edge_impulse_change_ratio', MODEL)} "
+        f"{towards}"
+    )
     return f"{found}\nand (\n{significant}\nor\n{alone}\n)"
 
 
@@ -164,8 +172,10 @@ def _drift(rule: Rule, drifted: AnomalyDrift) -> str:
     model = _last("edge_impulse_anomaly_drift", base, statistic="wasserstein", cause="model")
     pvalue = _last("edge_impulse_anomaly_drift_pvalue", base, cause="model")
     return (
-        f"{_last('edge_impulse_anomaly_drift_evidence', base)} >= {ALARM!r}\nand ignoring (statistic, cause)\n{data} {wide}\n"
-        f"or\nsum without (cause) ({pvalue}) <= {drifted.significance!r}\nand ignoring (statistic, cause)\n{model} {wide}"
+        f"{_last('edge_impulse_anomaly_drift_evidence', base)} >= {ALARM!r}\nand ignoring (statistic, cause)\n{data} "
+        f"{wide}\n"
+        f"or\nsum without (cause) ({pvalue}) <= {drifted.significance!r}\nand ignoring (statistic, cause)\n{model} "
+        f"{wide}"
     )
 
 
@@ -275,10 +285,19 @@ def _words(rule: Rule) -> tuple[str, str]:
     """The summary, which is always the same, and the description as a template."""
     match rule.condition:
         case Above(metric=metric, threshold=threshold):
-            return f"{metric} is above {threshold:g}.", f"{_WHO}: {metric} is above {threshold:g}, at least {{{{ $value | humanize }}}}."
+            return (
+                f"{metric} is above {threshold:g}.",
+                f"{_WHO}: {metric} is above {threshold:g}, at least {{{{ $value | humanize }}}}.",
+            )
         case Below(metric=metric, threshold=threshold):
-            return f"{metric} is below {threshold:g}.", f"{_WHO}: {metric} is below {threshold:g}, at most {{{{ $value | humanize }}}}."
-        case Drop(metric=metric, margin=margin, significance=significance) | Rise(metric=metric, margin=margin, significance=significance):
+            return (
+                f"{metric} is below {threshold:g}.",
+                f"{_WHO}: {metric} is below {threshold:g}, at most {{{{ $value | humanize }}}}.",
+            )
+        case (
+            Drop(metric=metric, margin=margin, significance=significance)
+            | Rise(metric=metric, margin=margin, significance=significance)
+        ):
             verb = "fell" if isinstance(rule.condition, Drop) else "rose"
             believed = f" with p ≤ {significance:g}" if significance is not None else ""
             return (
@@ -299,11 +318,15 @@ def _words(rule: Rule) -> tuple[str, str]:
                 "edge_impulse_project_state say how it fails.",
             )
         case ResultsVanished():
-            return "Model-testing results have vanished.", f"{_WHO}: Studio has no model-testing results any more; run model testing."
+            return (
+                "Model-testing results have vanished.",
+                f"{_WHO}: Studio has no model-testing results any more; run model testing.",
+            )
         case KeyExpiring():
             return (
                 "An API key is about to expire.",
-                "Project {{ $labels.project_id }}: the API key expires in {{ $value | humanizeDuration }}; from then on every pull fails.",
+                "Project {{ $labels.project_id }}: the API key expires in {{ $value | humanizeDuration }}; from then "
+                "on every pull fails.",
             )
 
 

@@ -29,7 +29,9 @@ BOUNDED = frozenset({ACCURACY, MEAN_F1, MAP, "mae", "anomaly_flagged"})
 """Metrics that have an interval, where there are samples enough; any other is taken for its own interval."""
 
 SMALLEST_RESAMPLED = 0.003
-"""The smallest p-value of a total change that is tested by re-sampling (mean F1 and mAP): 1/1000, times its three tests."""
+"""The smallest p-value of a total change that is tested by re-sampling (mean F1 and mAP): 1/1000, times its three
+tests.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,9 @@ class Below:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """A metric fell by more than `margin` since the baseline, with a p-value of at most `significance` (None: whatever it is)."""
+    """A metric fell by more than `margin` since the baseline, with a p-value of at most `significance` (None: whatever
+    it is).
+    """
 
     metric: str
     margin: float
@@ -59,7 +63,9 @@ class Drop:
 
 @dataclass(frozen=True, slots=True)
 class Rise:
-    """A metric rose by more than `margin` since the baseline, with a p-value of at most `significance` (None: whatever it is)."""
+    """A metric rose by more than `margin` since the baseline, with a p-value of at most `significance` (None: whatever
+    it is).
+    """
 
     metric: str
     margin: float
@@ -68,7 +74,9 @@ class Rise:
 
 @dataclass(frozen=True, slots=True)
 class AnomalyDrift:
-    """Anomaly scores drifted: new samples' by the evidence, the same samples' by a p-value of at most `significance`."""
+    """Anomaly scores drifted: new samples' by the evidence, the same samples' by a p-value of at
+    most `significance`.
+    """
 
     significance: float = 0.01
 
@@ -126,12 +134,22 @@ class Subject:
             "variant": key.variant,
             "category": key.category,
         }
-        return cls(key.id, {**target.labels, **labels}, f"{external_url}/targets/{quote(key.id, safe='')}" if external_url else "")
+        return cls(
+            key.id,
+            {**target.labels, **labels},
+            f"{external_url}/targets/{quote(key.id, safe='')}" if external_url else "",
+        )
 
     @classmethod
-    def project(cls, project_id: int, labels: Mapping[str, str] | None = None, external_url: str | None = None) -> Subject:
+    def project(
+        cls, project_id: int, labels: Mapping[str, str] | None = None, external_url: str | None = None
+    ) -> Subject:
         """A project, with a link to the status page."""
-        return cls(f"project-{project_id}", {**(labels or {}), "project_id": str(project_id)}, f"{external_url}/" if external_url else "")
+        return cls(
+            f"project-{project_id}",
+            {**(labels or {}), "project_id": str(project_id)},
+            f"{external_url}/" if external_url else "",
+        )
 
     @property
     def name(self) -> str:
@@ -152,11 +170,14 @@ class Rule:
         severity: critical, warning or info.
         labels: Onto each of its alerts, in place of a project's label of the same name.
         annotations: Onto each of its alerts, beside `summary` and `description`.
-        match: Patterns (`*`, `?`, `[...]`) by label of the subject; all must match. An absent label matches as empty text.
-        for_results: In how many distinct result sets in a row the condition must hold, the first included; 0 and 1 are the same.
+        match: Patterns (`*`, `?`, `[...]`) by label of the subject; all must match. An absent label matches as empty
+            text.
+        for_results: In how many distinct result sets in a row the condition must hold, the first included; 0 and 1 are
+            the same.
         for_seconds: For how long it must hold.
         recover: How far back inside the threshold or margin it must be to resolve; None takes a default of the verdict.
-        runbook: Address of the page that says what to do about it; empty where there is none. Where it lies is not what the rule says.
+        runbook: Address of the page that says what to do about it; empty where there is none. Where it lies is not what
+            the rule says.
         digest: sha256 over all that the rule says: another digest is another rule, which starts anew.
     """
 
@@ -191,7 +212,13 @@ class Rule:
     def threshold(self) -> float | None:
         """The value it holds figures against, for `edge_impulse_alert_threshold`; None where there is none."""
         match self.condition:
-            case Above(threshold=value) | Below(threshold=value) | Drop(margin=value) | Rise(margin=value) | KeyExpiring(seconds=value):
+            case (
+                Above(threshold=value)
+                | Below(threshold=value)
+                | Drop(margin=value)
+                | Rise(margin=value)
+                | KeyExpiring(seconds=value)
+            ):
                 return value
             case AnomalyDrift(significance=value):
                 return value

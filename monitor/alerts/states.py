@@ -35,9 +35,12 @@ POINTS = 3
 """Distinct result sets in a row whose figure alone is beyond a threshold that count as one whose interval is."""
 
 ENDLESS = 120.0
-"""Seconds without a good pull, at least, until pulls that do not end count as failing: a short interval may only be a busy machine."""
+"""Seconds without a good pull, at least, until pulls that do not end count as failing: a short interval may only be a
+busy machine.
+"""
 
-_NEXT_START = 1e-3  # seconds; a second alert within one reading of the clock, or after it was set back, still has its own start
+# seconds; a second alert within one reading of the clock, or after it was set back, still has its own start
+_NEXT_START = 1e-3
 
 
 class Phase(StrEnum):
@@ -188,8 +191,11 @@ class Step:
     transitions: tuple[Transition, ...] = ()
 
 
-def step(state: AlertState | None, rule: Rule, subject: Subject, verdict: Verdict, evidence: Evidence, now: float) -> Step:
-    """Move an alert by a good pull. To be called for each, and where the rule or the baseline changed, with the last good result set.
+def step(
+    state: AlertState | None, rule: Rule, subject: Subject, verdict: Verdict, evidence: Evidence, now: float
+) -> Step:
+    """Move an alert by a good pull. To be called for each, and where the rule or the baseline changed, with the last
+    good result set.
 
     The same evidence as before takes no new verdict: only a duration in `for` goes on. Another baseline takes a new
     verdict, but the same result set counts once in `for: N pulls`.
@@ -225,7 +231,8 @@ def step(state: AlertState | None, rule: Rule, subject: Subject, verdict: Verdic
 
 
 def tick(state: AlertState | None, rule: Rule, subject: Subject, pulse: PullHealth, now: float) -> Step:
-    """Move an alert by the clock and the state of the pulls. To be called every so often, and after each pull and discovery.
+    """Move an alert by the clock and the state of the pulls. To be called every so often, and after each pull and
+    discovery.
 
     Of a rule that is judged by result sets, only a duration in `for` goes on, and it ends only while the last pull was
     good; where the rule's text changed nothing happens until the next `step`.
@@ -247,7 +254,15 @@ def tick(state: AlertState | None, rule: Rule, subject: Subject, pulse: PullHeal
     if not holds:
         return _after(told, _over(_cleared(state), now, explain.healthy(rule, subject, pulse.key_expires)))
     state = replace(_pending(state, rule, subject, now), held=1)
-    words = explain.clock(rule, subject, state.since or now, pulse.last_success or pulse.began, pulse.state, pulse.error, pulse.key_expires)
+    words = explain.clock(
+        rule,
+        subject,
+        state.since or now,
+        pulse.last_success or pulse.began,
+        pulse.state,
+        pulse.error,
+        pulse.key_expires,
+    )
     return _after(told, _mature(_explained(state, rule, words), rule, now))
 
 
@@ -267,7 +282,9 @@ def end(state: AlertState, now: float, why: str) -> Step:
 def dump(state: AlertState | Transition) -> bytes:
     """A state or a transition as JSON in UTF-8 with a checksum; `load` gives an equal one."""
     content = msgspec.json.encode(state)
-    return msgspec.json.encode({"format": VERSION, "crc32": zlib.crc32(content), type(state).__name__: msgspec.Raw(content)})
+    return msgspec.json.encode(
+        {"format": VERSION, "crc32": zlib.crc32(content), type(state).__name__: msgspec.Raw(content)}
+    )
 
 
 def load_state(data: bytes) -> AlertState:
@@ -306,7 +323,8 @@ def _load(data: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"a stored {name} cannot be read ({error!r}); let the alert start anew") from error
     raise ValueError(
-        f"a stored {name} has format {version}, this version reads {VERSION}; run the version that wrote it, or let the alert start anew"
+        f"a stored {name} has format {version}, this version reads {VERSION}; run the version that wrote it, or let "
+        "the alert start anew"
     )
 
 
@@ -314,7 +332,9 @@ def _fresh(rule: Rule, subject: Subject) -> AlertState:
     return AlertState(rule.name, subject.id, rule.digest)
 
 
-def _under(state: AlertState | None, rule: Rule, subject: Subject, now: float) -> tuple[AlertState, tuple[Transition, ...]]:
+def _under(
+    state: AlertState | None, rule: Rule, subject: Subject, now: float
+) -> tuple[AlertState, tuple[Transition, ...]]:
     """The state under this text of the rule; one under another text is ended first."""
     if state is None:
         return _fresh(rule, subject), ()
@@ -350,8 +370,13 @@ def _pending(state: AlertState, rule: Rule, subject: Subject, now: float) -> Ale
 def _mature(state: AlertState, rule: Rule, now: float) -> Step:
     """A pending alert whose condition has held for as long as its rule wants begins to fire."""
     if state.phase is Phase.PENDING and state.since is not None and state.since > now:
-        state = replace(state, since=now)  # the clock was set back: it waits for what its rule wants, and not for the clock as well
-    if state.phase is not Phase.PENDING or state.held < max(rule.for_results, 1) or now - (state.since or 0.0) < rule.for_seconds:
+        # the clock was set back: it waits for what its rule wants, and not for the clock as well
+        state = replace(state, since=now)
+    if (
+        state.phase is not Phase.PENDING
+        or state.held < max(rule.for_results, 1)
+        or now - (state.since or 0.0) < rule.for_seconds
+    ):
         return Step(state)
     start = now if state.starts_at is None or now > state.starts_at else state.starts_at + _NEXT_START
     return _telling(replace(state, phase=Phase.FIRING, starts_at=start))
@@ -366,7 +391,9 @@ def _over(state: AlertState, now: float, words: explain.Words) -> Step:
     others = {name: text for name, text in state.annotations.items() if name not in words.annotations}
     ends = max(now, state.starts_at)  # whatever the clock does
     annotations = {**words.annotations, **others}
-    return _telling(replace(state, phase=Phase.RESOLVED, since=None, ends_at=ends, annotations=annotations, details=words.details))
+    return _telling(
+        replace(state, phase=Phase.RESOLVED, since=None, ends_at=ends, annotations=annotations, details=words.details)
+    )
 
 
 def _fresh_of(state: AlertState) -> AlertState:
@@ -384,16 +411,20 @@ def _telling(state: AlertState) -> Step:
 
 
 def _holds(rule: Rule, pulse: PullHealth, now: float, phase: Phase) -> bool | None:
-    """Whether the condition of a rule by the clock holds; None where that cannot be said, and everything stays as it is."""
+    """Whether the condition of a rule by the clock holds; None where that cannot be said, and everything stays as it
+    is.
+    """
     match rule.condition:
         case PullFailing(intervals=intervals):
             if pulse.state in (None, PullState.OK):
-                # Nothing failed; but a pull that never ends is no good one. Counted from the start: a service that was down is not the
-                # target's failure.
+                # Nothing failed; but a pull that never ends is no good one. Counted from the start: a service that was
+                # down is not the target's failure.
                 resumed = pulse.began if pulse.resumed is None else pulse.resumed
                 late = now - max(resumed, pulse.last_success or resumed) >= max(intervals * pulse.interval, ENDLESS)
                 return late or (None if pulse.state is None else False)
-            late = now - (pulse.began if pulse.last_success is None else pulse.last_success) >= intervals * pulse.interval
+            late = (
+                now - (pulse.began if pulse.last_success is None else pulse.last_success) >= intervals * pulse.interval
+            )
             if late and pulse.state is not PullState.NO_RESULTS:
                 return True
             return None if phase is Phase.FIRING else False  # only a good pull resolves it

@@ -203,7 +203,8 @@ def _drift(rule: AnomalyDrift, comparison: Comparison) -> Verdict:
     drift, causes = comparison.drifts[worst], alarms[worst]
     return Verdict(
         Answer.YES if causes else Answer.NO,
-        not any(alarms.values()) and all(each.evidence < ALARM - 1 or not each.gates.get("data") for each in comparison.drifts),
+        not any(alarms.values())
+        and all(each.evidence < ALARM - 1 or not each.gates.get("data") for each in comparison.drifts),
         value=drift.evidence,
         threshold=ALARM,
         pvalue=drift.pvalues.get("model"),

@@ -33,8 +33,10 @@ LOWER_IS_BETTER = frozenset({"mae", "mse", "uncertain", "calibration_error", "an
 LEFT_OUT = {
     "no_dimensions": "images without their size: boxes in pixels cannot be compared",
     "non_finite_score": "anomaly scores that are NaN or infinite",
-    "unparsable": "values that cannot be read: labels that are no numbers, boxes without a label or a side, rows without a window",
-    "no_confidences": "windows without a confidence for each class, or scored although their label is none of the classes",
+    "unparsable": "values that cannot be read: labels that are no numbers, boxes without a label or a side, rows "
+    "without a window",
+    "no_confidences": "windows without a confidence for each class, or scored although their label is none of the "
+    "classes",
     "too_many_classes": "confidences of a block with more classes than can be kept",
     "unreadable_image": "images without what others report: FOMO's matching, or Studio's score",
     "no_score": "windows that an anomaly block gave no score",
@@ -179,7 +181,13 @@ _NO_CAUSE = {
 }
 _INSEPARABLE = "relabelled and trained again: the two cannot be told apart"
 _DATA = "the data"
-_NAMES_OF_CAUSES = {MODEL: "the model", LABELS: "the labels", THRESHOLDS: "the thresholds", ADDED: _DATA, REMOVED: _DATA}
+_NAMES_OF_CAUSES = {
+    MODEL: "the model",
+    LABELS: "the labels",
+    THRESHOLDS: "the thresholds",
+    ADDED: _DATA,
+    REMOVED: _DATA,
+}
 
 
 def _who(cause: str, change: Change) -> str:
@@ -205,12 +213,15 @@ def _not(found: Conclusion, change: Change) -> str:
         if change.metric == MAP:
             return "" if _matters(LABELS, found, change) else ", not the labels"
         return "" if _matters(ADDED, found, change) or _matters(REMOVED, found, change) else ", not the data"
-    # Added samples are judged by the model of now, removed ones by that of then: a new one has no part in the shared ones only.
+    # Added samples are judged by the model of now, removed ones by that of then: a new one has no part in the shared
+    # ones only.
     return "" if _matters(MODEL, found, change) or (change.retrained and ADDED in found.named) else ", not the model"
 
 
 def _matters(cause: str, found: Conclusion, change: Change) -> bool:
-    """Whether a cause moved the figure by more than noise and a trifle, be its part of the whole change ever so small."""
+    """Whether a cause moved the figure by more than noise and a trifle, be its part of the whole
+    change ever so small.
+    """
     return abs(change.causes.get(cause, 0.0)) >= _TRIFLE and cause not in found.noise
 
 

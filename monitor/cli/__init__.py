@@ -1,4 +1,6 @@
-"""The command `impulse-monitor`: what a person can type. Results go to stdout, logs to stderr; exit 1 means that the answer is no."""
+"""The command `impulse-monitor`: what a person can type. Results go to stdout, logs to stderr; exit 1 means that the
+answer is no.
+"""
 
 from __future__ import annotations
 

@@ -15,7 +15,9 @@ from monitor.config.values import read_secret
 
 
 def apprise_problems(loaded: Loaded) -> Iterator[Problem]:
-    """A problem for each Apprise URL that cannot be used; nothing is sent. Loading Apprise takes a second, where there is one."""
+    """A problem for each Apprise URL that cannot be used; nothing is sent. Loading Apprise takes a second, where there
+    is one.
+    """
     for index, entry in enumerate(loaded.config.notify):
         if entry.apprise is None:
             continue
@@ -41,7 +43,9 @@ class Findings:
 
 
 def web_config_findings(path: Path, now: float) -> Findings:
-    """What `run` would refuse of a web configuration, a certificate that expired by `now` (Unix seconds), and what may not be meant."""
+    """What `run` would refuse of a web configuration, a certificate that expired by `now` (Unix seconds), and what may
+    not be meant.
+    """
     from monitor.web import web_config
 
     try:
@@ -71,7 +75,9 @@ async def check_store(loaded: Loaded) -> bool:
 
 
 async def check_receivers(loaded: Loaded) -> bool:
-    """Ask each receiver's host without telling it anything, print a line each, answer whether all that can be asked answer."""
+    """Ask each receiver's host without telling it anything, print a line each, answer whether all that can be asked
+    answer.
+    """
     from monitor.notify import Receiver, receivers_of, trial
     from monitor.notify.errors import NotifyError
     from monitor.notify.http import new_session
@@ -81,7 +87,10 @@ async def check_receivers(loaded: Loaded) -> bool:
             said = await trial.ask(receiver, session)
         except NotifyError as error:
             return False, f"receiver {receiver.name}: {error}"
-        return True, f"receiver {receiver.name}: {'ok, ' + said if said else 'not asked; `notify test` sends it a message'}"
+        return (
+            True,
+            f"receiver {receiver.name}: {'ok, ' + said if said else 'not asked; `notify test` sends it a message'}",
+        )
 
     async with new_session() as session:
         found = await asyncio.gather(*map(line, receivers_of(loaded.config)))

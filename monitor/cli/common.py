@@ -45,14 +45,21 @@ config_option = click.option(
 
 
 web_config_option = click.option(
-    "--web.config.file", "web_config", type=click.Path(path_type=Path), help="TLS and basic auth, in exporter-toolkit's format."
+    "--web.config.file",
+    "web_config",
+    type=click.Path(path_type=Path),
+    help="TLS and basic auth, in exporter-toolkit's format.",
 )
 
 
 def log_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--log.level` and `--log.format`."""
-    command = click.option("--log.format", "log_format", type=click.Choice(logs.FORMATS), default="auto", show_default=True)(command)
-    return click.option("--log.level", "log_level", type=click.Choice(logs.LEVELS), default="info", show_default=True)(command)
+    command = click.option(
+        "--log.format", "log_format", type=click.Choice(logs.FORMATS), default="auto", show_default=True
+    )(command)
+    return click.option("--log.level", "log_level", type=click.Choice(logs.LEVELS), default="info", show_default=True)(
+        command
+    )
 
 
 def format_option(*styles: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -29,7 +29,9 @@ def notify() -> None:
 @click.argument("receiver", required=False)
 @version_option
 def send_test(config: Path, receiver: str | None) -> None:
-    """Send a test message to RECEIVER, or to each of them, and say what came of it. Needs no running service, and no store."""
+    """Send a test message to RECEIVER, or to each of them, and say what came of it. Needs no running service, and no
+    store.
+    """
     from monitor.notify import receivers_of
 
     logs.configure("error")

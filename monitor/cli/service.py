@@ -27,11 +27,15 @@ DEMO_INTERVAL = "5s"
 @click.command()
 @config_option
 @web_config_option
-@click.option("--shard.index", "shard_index", type=int, default=0, show_default=True, help="Which shard this is, from 0.")
+@click.option(
+    "--shard.index", "shard_index", type=int, default=0, show_default=True, help="Which shard this is, from 0."
+)
 @click.option("--shard.total", "shard_total", type=int, default=1, show_default=True, help="How many shards there are.")
 @log_options
 @version_option
-def run(config: Path, web_config: Path | None, shard_index: int, shard_total: int, log_level: str, log_format: str) -> None:
+def run(
+    config: Path, web_config: Path | None, shard_index: int, shard_total: int, log_level: str, log_format: str
+) -> None:
     """Run the service: pull on schedule, serve the metrics, raise alerts."""
     from monitor.engine.sharding import Shard
 
@@ -98,20 +102,36 @@ def _cause(error: OSError) -> str:
 
 
 @click.command()
-@click.option("--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="Port on 127.0.0.1; 0 takes a free one.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="Port on 127.0.0.1; 0 takes a free one."
+)
 @click.option(
     "--load",
     "recorded",
     type=click.Path(exists=True, path_type=Path),
     help="A recorded result set: one reply, a list of them, or a folder.",
 )
-@click.option("--fault", "faults", multiple=True, metavar="NAME[@PROJECT]", help="Switch a fault on, for all projects or one; repeatable.")
-@click.option("--scenario", "scenarios", multiple=True, metavar="NAME[@PROJECT]", help="What changes over time; repeatable.")
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="NAME[@PROJECT]",
+    help="Switch a fault on, for all projects or one; repeatable.",
+)
+@click.option(
+    "--scenario", "scenarios", multiple=True, metavar="NAME[@PROJECT]", help="What changes over time; repeatable."
+)
 @click.option("--list", "listing", is_flag=True, help="Print the names of faults and scenarios, and exit.")
 @log_options
 @version_option
 def simulate(
-    port: int, recorded: Path | None, faults: tuple[str, ...], scenarios: tuple[str, ...], listing: bool, log_level: str, log_format: str
+    port: int,
+    recorded: Path | None,
+    faults: tuple[str, ...],
+    scenarios: tuple[str, ...],
+    listing: bool,
+    log_level: str,
+    log_format: str,
 ) -> None:
     """Run the Studio simulator alone, to try other clients against it."""
     logs.configure(log_level, log_format)
@@ -166,7 +186,9 @@ async def _studio(
 
 
 @click.command()
-@click.option("--listen", default="127.0.0.1:9890", show_default=True, help="Address to serve on; port 0 takes a free one.")
+@click.option(
+    "--listen", default="127.0.0.1:9890", show_default=True, help="Address to serve on; port 0 takes a free one."
+)
 @click.option(
     "--directory",
     type=click.Path(file_okay=False, path_type=Path),
@@ -185,7 +207,9 @@ async def _demo(listen: str, directory: Path | None, alertmanager: str | None) -
     with contextlib.ExitStack() as stack:
         async with _studio() as (url, studio):
             try:
-                folder = directory or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="impulse-monitor-demo-")))
+                folder = directory or Path(
+                    stack.enter_context(tempfile.TemporaryDirectory(prefix="impulse-monitor-demo-"))
+                )
                 folder.mkdir(parents=True, exist_ok=True)
                 config = folder / "monitor.yaml"
                 config.write_text(_demo_config(url, listen, studio, alertmanager), encoding="utf-8")
@@ -195,7 +219,8 @@ async def _demo(listen: str, directory: Path | None, alertmanager: str | None) -
 
             def started(address: str) -> None:
                 click.echo(
-                    f"Impulse Monitor's demo: {len(studio.projects)} simulated projects, pulled every {DEMO_INTERVAL}; Ctrl-C ends it"
+                    f"Impulse Monitor's demo: {len(studio.projects)} simulated projects, pulled every "
+                    f"{DEMO_INTERVAL}; Ctrl-C ends it"
                 )
                 click.echo(f"  metrics        http://{address}/metrics")
                 click.echo(f"  overview       http://{address}/")
@@ -208,7 +233,12 @@ async def _demo(listen: str, directory: Path | None, alertmanager: str | None) -
 def _demo_config(url: str, listen: str, studio: Any, alertmanager: str | None) -> str:
     """The demo's configuration: what a person would write for these projects."""
     projects = [
-        {"id": project.id, "api_key": project.api_key, "labels": {"team": "demo"}, "slices": ["metadata.site", "device_name"]}
+        {
+            "id": project.id,
+            "api_key": project.api_key,
+            "labels": {"team": "demo"},
+            "slices": ["metadata.site", "device_name"],
+        }
         for project in studio.projects.values()
     ]
     config = {

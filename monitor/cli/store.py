@@ -29,8 +29,12 @@ def _since(_context: click.Context, _option: click.Parameter, value: str | None)
 @click.command()
 @config_option
 @click.argument("target", required=False)
-@click.option("--since", metavar="DURATION", callback=_since, help="Only runs that finished within it, such as 7d; default: all.")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="The newest so many runs of each target.")
+@click.option(
+    "--since", metavar="DURATION", callback=_since, help="Only runs that finished within it, such as 7d; default: all."
+)
+@click.option(
+    "--limit", type=click.IntRange(1), default=50, show_default=True, help="The newest so many runs of each target."
+)
 @format_option("table", "json", "csv")
 @version_option
 def history(config: Path, target: str | None, since: float, limit: int, style: str) -> None:
@@ -44,7 +48,9 @@ async def _history(store: Store, target: str | None, since: float, limit: int, s
 
     known = await store.target_ids()
     if target is not None and target not in known:
-        click.echo(f"the store has no run of target {target}; it knows the targets: {', '.join(known) or 'none'}", err=True)
+        click.echo(
+            f"the store has no run of target {target}; it knows the targets: {', '.join(known) or 'none'}", err=True
+        )
         return 1
     runs = [run for one in ([target] if target else known) for run in await store.runs(one, since, limit=limit)]
     if style == "json":

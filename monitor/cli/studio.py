@@ -15,7 +15,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from monitor import logs
 from monitor.cli import checks
-from monitor.cli.common import config_option, format_option, load_config, run_loop, version_option, web_config_option, with_store
+from monitor.cli.common import (
+    config_option,
+    format_option,
+    load_config,
+    run_loop,
+    version_option,
+    web_config_option,
+    with_store,
+)
 from monitor.config import Loaded
 
 if TYPE_CHECKING:
@@ -25,7 +33,11 @@ if TYPE_CHECKING:
 @click.command()
 @config_option
 @web_config_option
-@click.option("--online", is_flag=True, help="Also ask Studio about each key, whether the store can be used, and whether receivers answer.")
+@click.option(
+    "--online",
+    is_flag=True,
+    help="Also ask Studio about each key, whether the store can be used, and whether receivers answer.",
+)
 @version_option
 def check(config: Path, web_config: Path | None, online: bool) -> None:
     """Validate the configuration: every problem on a line of its own. Nothing is sent to receivers."""
@@ -92,7 +104,9 @@ def pull(config: Path, project_id: int | None, impulse_id: int | None, style: st
     sys.exit(run_loop(_pull(loaded, project_id, impulse_id, style)))
 
 
-async def _pull(loaded: Loaded, project_id: int | None, impulse_id: int | None, style: str, store: Store | None = None) -> int:
+async def _pull(
+    loaded: Loaded, project_id: int | None, impulse_id: int | None, style: str, store: Store | None = None
+) -> int:
     from monitor.cli.once import pull_once
     from monitor.errors import PullState
     from monitor.views import report

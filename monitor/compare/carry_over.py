@@ -1,7 +1,7 @@
 """What another version read of Studio's replies, beside what this one reads: whether both are of the same content.
 
-Pure: columns in, columns out. Needed where a stored result set is of another `FINGERPRINT_VERSION`: the two cannot be told
-apart by their fingerprints, and one may lack what the other holds.
+Pure: columns in, columns out. Needed where a stored result set is of another `FINGERPRINT_VERSION`: the two cannot be
+told apart by their fingerprints, and one may lack what the other holds.
 """
 
 from __future__ import annotations
@@ -12,7 +12,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from monitor.results import UNSCORED, Block, BlockKind, Boxes, Confidences, FloatArray, FomoCounts, IntArray, Points, ResultSet
+from monitor.results import (
+    UNSCORED,
+    Block,
+    BlockKind,
+    Boxes,
+    Confidences,
+    FloatArray,
+    FomoCounts,
+    IntArray,
+    Points,
+    ResultSet,
+)
 
 _DIGITS = 9  # to which scores are compared, as the fingerprint has it
 _ANOMALY = "anomaly"
@@ -48,9 +59,9 @@ def same_content(stored: ResultSet, read: ResultSet) -> bool:
 def carried_over(stored: ResultSet, read: ResultSet) -> ResultSet:
     """A stored set as this version would have read it, as far as that can be known.
 
-    Windows that came twice count once; a block's kind, and thresholds that were not stored, are those of the same block now; a
-    class `anomaly` that this version takes for no class of the block is none. Scores of a visual anomaly block that were maxima,
-    although Studio decides on means, are not known: nothing is compared with them.
+    Windows that came twice count once; a block's kind, and thresholds that were not stored, are those of the same block
+    now; a class `anomaly` that this version takes for no class of the block is none. Scores of a visual anomaly block
+    that were maxima, although Studio decides on means, are not known: nothing is compared with them.
 
     Args:
         stored: As another version read and stored it.
@@ -59,31 +70,43 @@ def carried_over(stored: ResultSet, read: ResultSet) -> ResultSet:
     stored = without_repeats(stored)
     known = {(block.id, block.type): block for block in read.blocks}
     blocks = tuple(_as_now(block, known.get((block.id, block.type))) for block in stored.blocks)
-    confidences = {block: _classes_as_now(found, read.confidences.get(block)) for block, found in stored.confidences.items()}
-    anomaly = {block: scores for block, scores in stored.anomaly.items() if block not in _maxima_for_means(stored, read)}
+    confidences = {
+        block: _classes_as_now(found, read.confidences.get(block)) for block, found in stored.confidences.items()
+    }
+    anomaly = {
+        block: scores for block, scores in stored.anomaly.items() if block not in _maxima_for_means(stored, read)
+    }
     return replace(stored, blocks=blocks, confidences=confidences, anomaly=anomaly)
 
 
 def block_as_now(block: Block, blocks: tuple[Block, ...]) -> Block:
-    """A stored block with what another version did not read of it, taken from the same block now; itself where there is none."""
+    """A stored block with what another version did not read of it, taken from the same block now; itself where there is
+    none.
+    """
     return _as_now(block, next((known for known in blocks if (known.id, known.type) == (block.id, block.type)), None))
 
 
 def without_repeats(results: ResultSet) -> ResultSet:
-    """The set with each window once: those of a sample that agree in bounds, which are known, and in all that was said of them."""
+    """The set with each window once: those of a sample that agree in bounds, which are known, and in all that was said
+    of them.
+    """
     suspects = _at_one_place(results)
     if not len(suspects):
         return results
     columns = [np.asarray(column[suspects], np.float64) for column in (results.sample, *_window_columns(results))]
     rows = np.column_stack([column.reshape(len(suspects), -1) for column in columns])
     rows = np.where(np.isnan(rows), np.nan, np.round(rows, _DIGITS) + 0.0)  # one bit pattern for each value
-    _, first = np.unique(np.ascontiguousarray(rows).view(f"V{rows.itemsize * rows.shape[1]}").ravel(), return_index=True)
+    _, first = np.unique(
+        np.ascontiguousarray(rows).view(f"V{rows.itemsize * rows.shape[1]}").ravel(), return_index=True
+    )
     repeats = np.delete(suspects, first)
     return _take(results, np.delete(np.arange(results.windows), repeats)) if len(repeats) else results
 
 
 def _at_one_place(results: ResultSet) -> npt.NDArray[np.intp]:
-    """The windows (ascending) that share sample and known bounds with another one: few or none, so that telling them apart costs little."""
+    """The windows (ascending) that share sample and known bounds with another one: few or none, so that telling them
+    apart costs little.
+    """
     bounds = (results.end_ms, results.start_ms, results.sample)
     order = np.lexsort(bounds)
     alike = np.logical_and.reduce([column[order][1:] == column[order][:-1] for column in bounds])
@@ -112,7 +135,9 @@ def _take(results: ResultSet, kept: npt.NDArray[np.intp]) -> ResultSet:
     return replace(
         results,
         **{name: getattr(results, name)[kept] for name in names},
-        confidences={block: Confidences(found.classes, found.values[kept]) for block, found in results.confidences.items()},
+        confidences={
+            block: Confidences(found.classes, found.values[kept]) for block, found in results.confidences.items()
+        },
         anomaly={block: scores[kept] for block, scores in results.anomaly.items()},
         detections=detections,
         fomo=fomo,
@@ -133,16 +158,22 @@ def _points(points: Points, kept: npt.NDArray[np.intp]) -> Points:
 def _as_now(block: Block, now: Block | None) -> Block:
     if now is None:
         return block
-    return replace(block, kind=now.kind, thresholds={**now.thresholds, **block.thresholds}, texts=block.texts or now.texts)
+    return replace(
+        block, kind=now.kind, thresholds={**now.thresholds, **block.thresholds}, texts=block.texts or now.texts
+    )
 
 
 def _maxima_for_means(stored: ResultSet, read: ResultSet) -> set[int]:
-    """Visual anomaly blocks whose stored scores are maxima because their aggregation method was not read: it is the mean."""
+    """Visual anomaly blocks whose stored scores are maxima because their aggregation method was not read: it is the
+    mean.
+    """
     unread = {block.id for block in stored.blocks if _AGGREGATION not in block.texts}
     return {
         block.id
         for block in read.blocks
-        if block.id in unread and block.kind is BlockKind.VISUAL_ANOMALY and block.texts.get(_AGGREGATION, "").strip().lower() == _MEAN
+        if block.id in unread
+        and block.kind is BlockKind.VISUAL_ANOMALY
+        and block.texts.get(_AGGREGATION, "").strip().lower() == _MEAN
     }
 
 
@@ -155,13 +186,19 @@ def _classes_as_now(stored: Confidences, now: Confidences | None) -> Confidences
 
 def _same_blocks(stored: ResultSet, read: ResultSet) -> bool:
     now = {block.id: block for block in read.blocks}
-    return len(now) == len(stored.blocks) and all(block.id in now and _same_block(block, now[block.id]) for block in stored.blocks)
+    return len(now) == len(stored.blocks) and all(
+        block.id in now and _same_block(block, now[block.id]) for block in stored.blocks
+    )
 
 
 def _same_block(stored: Block, read: Block) -> bool:
     """Thresholds that one of both does not hold say nothing: another version may not have read them."""
     numbers = all(read.thresholds.get(key, value) == value for key, value in stored.thresholds.items())
-    return stored.type == read.type and numbers and all(read.texts.get(key, text) == text for key, text in stored.texts.items())
+    return (
+        stored.type == read.type
+        and numbers
+        and all(read.texts.get(key, text) == text for key, text in stored.texts.items())
+    )
 
 
 def _same_windows(stored: ResultSet, read: ResultSet) -> bool:
@@ -169,7 +206,12 @@ def _same_windows(stored: ResultSet, read: ResultSet) -> bool:
         before, now = _texts(getattr(stored, name), stored.labels), _texts(getattr(read, name), read.labels)
         if not np.array_equal(before[before != ""], now[before != ""]):
             return False
-    columns: list[tuple[str, int | None]] = [("start_ms", -1), ("end_ms", -1), ("correct", UNSCORED), ("expected_anomaly", -1)]
+    columns: list[tuple[str, int | None]] = [
+        ("start_ms", -1),
+        ("end_ms", -1),
+        ("correct", UNSCORED),
+        ("expected_anomaly", -1),
+    ]
     columns += [("image_size", 0), ("reported_map", None), ("reported_f1", None)]
     return all(_agree(getattr(stored, name), getattr(read, name), unknown) for name, unknown in columns)
 
@@ -185,7 +227,9 @@ def _same_scores(stored: ResultSet, read: ResultSet) -> bool:
         if not _agree(_columns_of(before, shared), _columns_of(now, shared), None):
             return False
     others = _maxima_for_means(stored, read)
-    return all(block in others or _agree(scores, read.anomaly.get(block), None) for block, scores in stored.anomaly.items())
+    return all(
+        block in others or _agree(scores, read.anomaly.get(block), None) for block, scores in stored.anomaly.items()
+    )
 
 
 def _same_boxes(stored: ResultSet, read: ResultSet) -> bool:
@@ -207,13 +251,17 @@ def _same_fomo(stored: FomoCounts | None, read: FomoCounts | None) -> bool:
         return False
     pairs = ((stored.truth, read.truth), (stored.predicted, read.predicted))
     return all(
-        np.array_equal(before.owner, now.owner) and np.array_equal(before.label, now.label) and _agree(before.xy, now.xy, None)
+        np.array_equal(before.owner, now.owner)
+        and np.array_equal(before.label, now.label)
+        and _agree(before.xy, now.xy, None)
         for before, now in pairs
     )
 
 
 def _agree(stored: Array | None, read: Array | None, unknown: int | None) -> bool:
-    """Whether both columns say the same wherever the stored one says something: not `unknown`, and where that is None a finite number."""
+    """Whether both columns say the same wherever the stored one says something: not `unknown`, and where that is None a
+    finite number.
+    """
     if stored is None or read is None:
         return True
     if stored.shape != read.shape:

@@ -61,13 +61,15 @@ class Change:
             where not defined. Changes stored by earlier versions have no `thresholds`.
         pvalues: Of `total`, `model`, `added` and `removed`: how likely a change at least as large is by sampling alone;
             absent where not tested.
-        shared, added, removed: How many samples are in both runs, only in the current one, only in the baseline. A sample
-            whose windows do not pair is both added and removed.
+        shared, added, removed: How many samples are in both runs, only in the current one, only in the baseline. A
+            sample whose windows do not pair is both added and removed.
         thresholds: What else changed with the model.
-        kind: What the figure is computed from: `classes`, `tolerance`, `verdicts` (Studio's own), `centroids` or `boxes`.
-        undivided: Causes (`labels`, `thresholds`) that changed something and cannot be told from the model, which holds them.
-        dropped: Shared windows that the baseline has a verdict on, and would have none under the current labels: the step
-            of the labels is then over other windows.
+        kind: What the figure is computed from: `classes`, `tolerance`, `verdicts` (Studio's own), `centroids` or
+            `boxes`.
+        undivided: Causes (`labels`, `thresholds`) that changed something and cannot be told from the model, which holds
+            them.
+        dropped: Shared windows that the baseline has a verdict on, and would have none under the current labels: the
+            step of the labels is then over other windows.
         renamed: Old and new names of classes that were renamed, which is no change of labels.
         retrained: Whether the two runs are outputs of different models; None where nobody knows.
     """
@@ -177,8 +179,8 @@ class _Views:
 
     Attributes:
         baseline, current: The units of each run.
-        baseline_shared, relabelled, rethresholded, current_shared: Those of the shared samples from one step to the next,
-            one of each per sample.
+        baseline_shared, relabelled, rethresholded, current_shared: Those of the shared samples from one step to the
+            next, one of each per sample.
         baseline_removed, current_added: Those of either run that are not shared.
         comparable: bool[s], the shared samples of which no window lost its verdict on the way.
         absent: Causes that cannot be told from the model.
@@ -245,7 +247,9 @@ class _Test:
 
 
 def _pvalues(views: _Views, causes: Mapping[str, float], seed: int) -> dict[str, float]:
-    """The tests of model, added and removed, and what they say about the total; too few shared samples: a test of the total itself."""
+    """The tests of model, added and removed, and what they say about the total; too few shared samples: a test of the
+    total itself.
+    """
     stop = STOP if isinstance(views.pool, MapStatistic) else None
     generators = (np.random.default_rng([seed, test]) for test in count())
     if views.shared < SMALLEST_SAMPLES:
@@ -256,9 +260,13 @@ def _pvalues(views: _Views, causes: Mapping[str, float], seed: int) -> dict[str,
     if MODEL in causes and (test := _model_test(views, causes[MODEL], model, stop)) is not None:
         found[MODEL] = test
     if ADDED in causes and len(views.current_added):
-        found[ADDED] = _Test(causes[ADDED], _subset_pvalue(views, views.current_shared, views.current_added, added, stop))
+        found[ADDED] = _Test(
+            causes[ADDED], _subset_pvalue(views, views.current_shared, views.current_added, added, stop)
+        )
     if REMOVED in causes and len(views.baseline_removed):
-        found[REMOVED] = _Test(causes[REMOVED], _subset_pvalue(views, views.baseline_shared, views.baseline_removed, removed, stop))
+        found[REMOVED] = _Test(
+            causes[REMOVED], _subset_pvalue(views, views.baseline_shared, views.baseline_removed, removed, stop)
+        )
     pvalues = {cause: test.pvalue for cause, test in found.items()}
     if found:
         # Which test has the total's sign is known only afterwards: each that could have had it is paid for.

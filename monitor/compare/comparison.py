@@ -37,9 +37,17 @@ class BaselineFigures:
     trained: float | None = None
 
     @classmethod
-    def of(cls, mode: str, timestamp: float, fingerprint: str, evaluation: Evaluation, trained: float | None) -> BaselineFigures:
+    def of(
+        cls, mode: str, timestamp: float, fingerprint: str, evaluation: Evaluation, trained: float | None
+    ) -> BaselineFigures:
         """Those of a run."""
-        return cls(mode, timestamp, fingerprint, {name: figure.value for name, figure in headlines(evaluation).items()}, trained)
+        return cls(
+            mode,
+            timestamp,
+            fingerprint,
+            {name: figure.value for name, figure in headlines(evaluation).items()},
+            trained,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +76,12 @@ class Comparison:
 
 
 def compare(
-    baseline: ComparedRun, current: ComparedRun, pinned: ComparedRun, shown: BaselineFigures, memories: Memories, seed: int
+    baseline: ComparedRun,
+    current: ComparedRun,
+    pinned: ComparedRun,
+    shown: BaselineFigures,
+    memories: Memories,
+    seed: int,
 ) -> tuple[Comparison, dict[int, DriftState]]:
     """Compare two runs of a target. Takes up to some seconds for large sets: call it in a worker thread.
 
@@ -128,7 +141,9 @@ def _threshold_notes(then: Block, block: Block) -> Iterator[str]:
 
 
 def _in_its_place(block: Block, others: Mapping[int, Block]) -> str:
-    """What is compared although a run lacks the block: figures are of the whole impulse, only anomaly scores are of a block."""
+    """What is compared although a run lacks the block: figures are of the whole impulse, only anomaly scores are of a
+    block.
+    """
     same = [other for other in others.values() if other.kind is block.kind and block.kind not in KINDS]
     return f"the figures are compared with those of block {_name(same[0])}" if same else ""
 

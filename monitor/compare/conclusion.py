@@ -42,7 +42,8 @@ class Conclusion:
 
     Attributes:
         kind: What can be said.
-        named: The causes that are named as having moved it (`model`, `labels`, `thresholds`, `added`, `removed`), the largest first.
+        named: The causes that are named as having moved it (`model`, `labels`, `thresholds`, `added`, `removed`), the
+            largest first.
         noise: Causes that are not 0, but within noise.
         against: Causes that count and moved it the other way by more than a little.
     """
@@ -80,8 +81,12 @@ def _direction(change: Change, parts: dict[str, float]) -> float:
     return sum(parts.values()) if change.metric == MAP else change.causes.get(TOTAL, sum(parts.values()))
 
 
-def _inseparable(parts: dict[str, float], noise: tuple[str, ...], direction: float, pvalues: Mapping[str, float]) -> Conclusion:
-    """Of labels and model that go against each other; samples that came or went are named beside them only if they weigh more."""
+def _inseparable(
+    parts: dict[str, float], noise: tuple[str, ...], direction: float, pvalues: Mapping[str, float]
+) -> Conclusion:
+    """Of labels and model that go against each other; samples that came or went are named beside them only if they
+    weigh more.
+    """
     both = parts[MODEL] + parts[LABELS]
     rest = {cause: part for cause, part in parts.items() if cause not in (MODEL, LABELS, *noise)}
     towards = sum(part for part in rest.values() if part * direction > 0)
@@ -91,7 +96,9 @@ def _inseparable(parts: dict[str, float], noise: tuple[str, ...], direction: flo
     return Conclusion(Kind.INSEPARABLE, (LABELS, MODEL), tuple(cause for cause in noise if cause != MODEL), against)
 
 
-def _weighed(counted: dict[str, float], noise: tuple[str, ...], direction: float, pvalues: Mapping[str, float]) -> Conclusion:
+def _weighed(
+    counted: dict[str, float], noise: tuple[str, ...], direction: float, pvalues: Mapping[str, float]
+) -> Conclusion:
     """Of causes that count: those that came and went are weighed as one, the data."""
     direction = direction or sum(counted.values())
     towards = {cause: abs(part) for cause, part in counted.items() if part * direction > 0}

@@ -19,7 +19,9 @@ SMALLEST_REFERENCE, SMALLEST_CURRENT = 100, 30
 """Samples below which a distance says too little for a verdict."""
 
 EFFECT_WASSERSTEIN, EFFECT_EXCEEDANCE = 0.10, 0.03
-"""Differences that matter: of the distributions, in reference standard deviations; of the shares above the threshold."""
+"""Differences that matter: of the distributions, in reference standard deviations; of the shares
+above the threshold.
+"""
 
 FALLBACK_QUANTILE = 0.95
 """Stands for the threshold of a block that has none."""
@@ -109,10 +111,11 @@ def prediction_drift(baseline: ResultSet, current: ResultSet) -> Mapping[str, fl
 
 
 def _largest_gap_and_area(pooled: FloatArray, n: int) -> tuple[float, float]:
-    """The largest difference of the distribution functions, and the area between them; the first `n` scores are one side, both sorted.
+    """The largest difference of the distribution functions, and the area between them; the first `n` scores are one
+    side, both sorted.
 
-    The difference times n m is a whole number, exact up to 2**53, that the counts of either side up to a score give. Some
-    scores at a time, so that what they need stays in a core's cache.
+    The difference times n m is a whole number, exact up to 2**53, that the counts of either side up to a score give.
+    Some scores at a time, so that what they need stays in a core's cache.
     """
     total = len(pooled)
     m = total - n
@@ -148,10 +151,18 @@ def _quantiles(ascending: FloatArray, shares: FloatArray) -> FloatArray:
 
 
 def _scale(reference: FloatArray, current: FloatArray) -> float:
-    """The unit of the Wasserstein distance, of sorted scores; infinite where all are equal, and no distance is to be had."""
-    # No median absolute deviation in between: where the quartiles coincide, more than half of the scores are the median, and it is 0 too.
+    """The unit of the Wasserstein distance, of sorted scores; infinite where all are equal, and no distance is to be
+    had.
+    """
+    # No median absolute deviation in between: where the quartiles coincide, more than half of the scores are the
+    # median, and it is 0 too.
     lower, upper = _quantiles(reference, np.array([0.25, 0.75]))
-    return float(upper - lower) / _IQR_PER_SD or _stddev(reference) or _stddev(np.sort(np.concatenate([reference, current]))) or math.inf
+    return (
+        float(upper - lower) / _IQR_PER_SD
+        or _stddev(reference)
+        or _stddev(np.sort(np.concatenate([reference, current])))
+        or math.inf
+    )
 
 
 def _stddev(ascending: FloatArray) -> float:
@@ -172,7 +183,8 @@ def _shares(counts: npt.NDArray[np.number]) -> FloatArray:
 def _psi_js(p: FloatArray, q: FloatArray) -> tuple[float, float]:
     """Population stability index, and Jensen-Shannon distance in base 2, of shares that are all above 0."""
     psi = float(np.dot(q - p, np.log(q / p)))
-    # p / ((p + q)/2) as 1 + r: its logarithm stays exact for small r, or rounding errors of 1e-16 become distances of 1e-8.
+    # p / ((p + q)/2) as 1 + r: its logarithm stays exact for small r, or rounding errors of 1e-16 become distances of
+    # 1e-8.
     r = (p - q) / (p + q)
     divergence = float((p * np.log1p(r) + q * np.log1p(-r)).sum()) / (2 * math.log(2))
     return psi, math.sqrt(max(divergence, 0.0))

@@ -38,7 +38,8 @@ class ComparedRun:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The paired test of one model against a baseline, which is taken once: looking again would be another chance to be wrong.
+    """The paired test of one model against a baseline, which is taken once: looking again would be another chance to be
+    wrong.
 
     Attributes:
         baseline: `ComparedRun.finished` of the baseline.
@@ -56,7 +57,8 @@ class DriftState:
 
     Attributes:
         pinned: `ComparedRun.finished` of the pinned baseline that this began under: pinning another one begins anew.
-        since: `ComparedRun.finished` of the run whose scores are the reference: the pinned baseline, or the model's first run.
+        since: `ComparedRun.finished` of the run whose scores are the reference: the pinned baseline, or the model's
+            first run.
         block: The block as it was then; its type and thresholds are part of what a model is.
         trained: Unix seconds of the training that was last known of this model.
         evidence: The martingale.
@@ -83,10 +85,13 @@ class Drift:
         distances: By cause, absent where one side has no sample; all 0 for `data` while nothing new was counted.
         pvalues: Of `total` and `model`; absent with too few samples, and where the scores are the same. That of `model`
             is of the one test per model and baseline.
-        gates: By cause, whether the difference matters (`gate_open`) and there are samples enough to say so; of `model` at that test.
+        gates: By cause, whether the difference matters (`gate_open`) and there are samples enough to say so; of `model`
+            at that test.
         insufficient: Whether `total` has too few samples for a verdict.
-        reference, current, shared, added: Samples with a score: the baseline's, the current run's, in both, counted by the evidence.
-        evidence: log10 of the test martingale over the new samples; `martingale.ALARM` and more is drift, if the gate of `data` is open.
+        reference, current, shared, added: Samples with a score: the baseline's, the current run's, in both, counted by
+            the evidence.
+        evidence: log10 of the test martingale over the new samples; `martingale.ALARM` and more is drift, if the gate
+            of `data` is open.
         since: When the run finished whose scores the new ones are compared with, Unix seconds: the pinned baseline, or
             the first run of the current model.
     """
@@ -104,7 +109,9 @@ class Drift:
     since: float
 
 
-def drift(baseline: ComparedRun, current: ComparedRun, pinned: ComparedRun, block: Block, memory: DriftState | None, seed: int) -> tuple[Drift, DriftState]:
+def drift(
+    baseline: ComparedRun, current: ComparedRun, pinned: ComparedRun, block: Block, memory: DriftState | None, seed: int
+) -> tuple[Drift, DriftState]:
     """Compare one anomaly block of two runs, and let the evidence advance over the new samples.
 
     Args:
@@ -157,13 +164,23 @@ def drift(baseline: ComparedRun, current: ComparedRun, pinned: ComparedRun, bloc
     ), replace(memory, evidence=evidence, decision=decision, trained=current.trained or memory.trained)
 
 
-def _begun(pinned: ComparedRun, current: ComparedRun, block: Block, current_id: Ids, scores: FloatArray, seed: int) -> DriftState:
-    """A memory without new samples: of the pinned baseline's scores, if the current model gave them, else of the current run's."""
+def _begun(
+    pinned: ComparedRun, current: ComparedRun, block: Block, current_id: Ids, scores: FloatArray, seed: int
+) -> DriftState:
+    """A memory without new samples: of the pinned baseline's scores, if the current model gave them, else of the
+    current run's.
+    """
     pinned_id, pinned_scores = per_sample(pinned.results, block.id)
     then = next((known for known in pinned.results.blocks if known.id == block.id), None)
     trained = (pinned.trained, current.trained)
-    if then is not None and len(pinned_id) and _one_model((then, block), trained, (pinned_id, pinned_scores), (current_id, scores)):
-        return DriftState(pinned.finished, pinned.finished, block, current.trained, start(pinned_id, pinned_scores, seed))
+    if (
+        then is not None
+        and len(pinned_id)
+        and _one_model((then, block), trained, (pinned_id, pinned_scores), (current_id, scores))
+    ):
+        return DriftState(
+            pinned.finished, pinned.finished, block, current.trained, start(pinned_id, pinned_scores, seed)
+        )
     return DriftState(pinned.finished, current.finished, block, current.trained, start(current_id, scores, seed))
 
 
@@ -183,7 +200,8 @@ def _one_model(
     first: tuple[Ids, FloatArray],
     second: tuple[Ids, FloatArray],
 ) -> bool:
-    """Whether one model gave both sets of (ids, scores): same kind of block and thresholds, and most shared samples scored alike.
+    """Whether one model gave both sets of (ids, scores): same kind of block and thresholds, and most shared samples
+    scored alike.
 
     What a model says of samples that both know is better proof than the date of a training, which is that of the whole
     impulse and may be hidden from the key. The date counts where no sample is shared. Single samples may be scored

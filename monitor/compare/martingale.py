@@ -1,4 +1,5 @@
-"""A conformal test martingale: evidence against "the new samples' scores are like the reference's" that may be looked at every day.
+"""A conformal test martingale: evidence against "the new samples' scores are like the reference's" that may be looked
+at every day.
 
 A test repeated at each look is certain to raise a false alarm one day. This bets instead: each new sample's conformal
 p-value is uniform and independent of those before while nothing drifts, so that no betting strategy can expect to
@@ -23,7 +24,9 @@ from monitor.results import FloatArray
 Ids = npt.NDArray[np.int64]
 
 ALARM = 2.0
-"""Evidence (log10 of the capital) from which to believe in drift: reached by chance for at most 1 % of quiet references, ever."""
+"""Evidence (log10 of the capital) from which to believe in drift: reached by chance for at most 1 % of quiet
+references, ever.
+"""
 
 JUMPING_RATES = (1e-4, 1e-3, 1e-2, 1e-1)
 """How much of the capital is dealt out anew over the bets before each sample; M is the mean over the rates."""
@@ -95,7 +98,9 @@ class MartingaleState:
             if version == _VERSION:
                 return cls(**fields | {"seed": int(fields["seed"]), "peak": float(fields["peak"])})
         except (ValueError, KeyError, TypeError, EOFError, OSError, zipfile.BadZipFile) as error:
-            raise ValueError("a stored drift state cannot be read; pin the baseline again to start its evidence anew") from error
+            raise ValueError(
+                "a stored drift state cannot be read; pin the baseline again to start its evidence anew"
+            ) from error
         raise ValueError(
             f"a stored drift state has format {version}, this version reads {_VERSION}; "
             "run the version that wrote it, or pin the baseline again to start its evidence anew"
@@ -122,7 +127,9 @@ def start(reference_id: Ids, reference: FloatArray, seed: int) -> MartingaleStat
     )
 
 
-def advance(state: MartingaleState, sample_id: Ids, score: FloatArray, added: npt.NDArray[np.datetime64]) -> MartingaleState:
+def advance(
+    state: MartingaleState, sample_id: Ids, score: FloatArray, added: npt.NDArray[np.datetime64]
+) -> MartingaleState:
     """Bet on the samples that are neither in the reference nor counted before, in the order of (`added`, id).
 
     The same samples in the same order give the same state, in one call or in many. A sample that arrives late is
@@ -199,7 +206,9 @@ def _positions(ascending: FloatArray, score: FloatArray) -> tuple[npt.NDArray[np
 
 
 def _uniform(seed: int, sample_id: Ids) -> FloatArray:
-    """float64[k] in [0, 1): a fair draw for each (seed, sample), the same after a restart (SplitMix64, Steele et al. 2014)."""
+    """float64[k] in [0, 1): a fair draw for each (seed, sample), the same after a restart (SplitMix64, Steele et al.
+    2014).
+    """
     state = np.array([seed], np.uint64)
     state = _mixed(state) + sample_id.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     return (_mixed(state) >> np.uint64(11)).astype(np.float64) * 2.0**-53
@@ -212,7 +221,9 @@ def _mixed(bits: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 
 
 def _bets(pvalues: FloatArray) -> FloatArray:
-    """float64[k, bets]: what each bet pays per unit staked, densities on [0, 1]: no bet, a tilt either way, heavy tails either way."""
+    """float64[k, bets]: what each bet pays per unit staked, densities on [0, 1]: no bet, a tilt either way, heavy tails
+    either way.
+    """
     paid = [np.ones_like(pvalues), 1 + (pvalues - 0.5), 1 - (pvalues - 0.5)]
     for tail in (pvalues <= _TAIL, pvalues >= 1 - _TAIL):
         paid += [np.where(tail, density, (1 - density * _TAIL) / (1 - _TAIL)) for density in _TAIL_DENSITIES]
@@ -220,7 +231,9 @@ def _bets(pvalues: FloatArray) -> FloatArray:
 
 
 def _play(shares: FloatArray, paid: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Shares float64[rates, bets] after all samples, and float64[k, rates], the factor by which each sample multiplied a rate's capital."""
+    """Shares float64[rates, bets] after all samples, and float64[k, rates], the factor by which each sample multiplied
+    a rate's capital.
+    """
     rates = np.array(JUMPING_RATES)[:, None]
     keep, jump = 1 - rates, rates / _BETS
     gains = np.empty((len(paid), len(JUMPING_RATES)))

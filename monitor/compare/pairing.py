@@ -68,7 +68,8 @@ def equal_groups(
         groups: How many groups there are; one without rows on both sides is equal.
 
     Returns:
-        bool[groups]; and the rows of the equal groups on each side, so that row k of one is row k of the other, by group.
+        bool[groups]; and the rows of the equal groups on each side, so that row k of one is row k of the other, by
+        group.
     """
     equal = np.bincount(group_a, minlength=groups) == np.bincount(group_b, minlength=groups)
     order_a, order_b = _sorted(group_a, rows_a), _sorted(group_b, rows_b)

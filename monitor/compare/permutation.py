@@ -1,4 +1,6 @@
-"""Whether chance explains that scores differ, for one decision: p-values by permutation, at a cost that does not grow with the samples."""
+"""Whether chance explains that scores differ, for one decision: p-values by permutation, at a cost that does not grow
+with the samples.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ def two_sample_pvalue(reference: FloatArray, current: FloatArray, limit: float |
     Args:
         reference: float64[n], finite, at least one.
         current: float64[m] likewise.
-        limit: The block's threshold; None takes the 0.95 quantile of both sides together, which permutation leaves as it is.
+        limit: The block's threshold; None takes the 0.95 quantile of both sides together, which permutation leaves as
+            it is.
         seed: Not negative.
     """
     rng = np.random.default_rng(seed)
@@ -41,7 +44,8 @@ def two_sample_pvalue(reference: FloatArray, current: FloatArray, limit: float |
     observed = first if small == len(reference) else second
     below = np.concatenate([observed[None], drawn.cumsum(axis=1)])
     total = len(reference) + len(current)
-    # What separates the two sides is what separates one from both, times a constant; in whole numbers, so that ties stay ties.
+    # What separates the two sides is what separates one from both, times a constant; in whole numbers, so that ties
+    # stay ties.
     gap: FloatArray = (below * total - pooled * small).astype(np.float64)
     return _smallest_p(gap, pooled / total, knots, at_limit)
 
@@ -77,7 +81,8 @@ def paired_pvalue(before: FloatArray, after: FloatArray, limit: float | None, se
 
 
 def _knots(pooled: FloatArray, limit: float | None, most: int, rng: np.random.Generator) -> tuple[FloatArray, int]:
-    """The values to count scores between, ascending: at most `most` quantiles, all values if they are fewer, the limit and the largest.
+    """The values to count scores between, ascending: at most `most` quantiles, all values if they are fewer, the limit
+    and the largest.
 
     Returns:
         The knots, and the index of the last one that does not exceed the limit; -1 where all do.
@@ -99,7 +104,8 @@ def _knots(pooled: FloatArray, limit: float | None, most: int, rng: np.random.Ge
 def _cumulated(scores: FloatArray, knots: FloatArray) -> npt.NDArray[np.intp]:
     """How many scores are at most each knot."""
     counts = np.zeros(len(knots), np.intp)
-    for first in range(0, len(scores), _BLOCK):  # only counts are wanted: sorting what fits a cache takes half the time of sorting all
+    # only counts are wanted: sorting what fits a cache takes half the time of sorting all
+    for first in range(0, len(scores), _BLOCK):
         counts += np.searchsorted(np.sort(scores[first : first + _BLOCK]), knots, side="right")
     return counts
 
@@ -108,7 +114,8 @@ def _smallest_p(gap: FloatArray, pooled: FloatArray, knots: FloatArray, at_limit
     """Westfall and Young's p-value of the first row.
 
     Args:
-        gap: float64[1 + resamplings, knots], differences of distribution functions, up to a constant factor; first the observed one.
+        gap: float64[1 + resamplings, knots], differences of distribution functions, up to a constant factor; first the
+            observed one.
         pooled: float64[knots], the common distribution function.
         knots: float64[knots], ascending.
         at_limit: The knot at the threshold; -1 where all scores are above it.

@@ -35,7 +35,8 @@ BoolArray = npt.NDArray[np.bool_]
 
 
 def known_labels(run: ResultSet) -> BoolArray:
-    """bool[labels + 1], the labels that a classifier's windows can be scored under; the last one, of no label, never is.
+    """bool[labels + 1], the labels that a classifier's windows can be scored under; the last one, of no label, never
+    is.
 
     They are the classes of the run's confidences, every label scored in it, and `anomaly` where the impulse has an
     anomaly block.
@@ -50,7 +51,8 @@ def known_labels(run: ResultSet) -> BoolArray:
 
 
 def judged(baseline: ResultSet, current: ResultSet, pairing: Pairing, known: BoolArray | None = None) -> ResultSet:
-    """The baseline's predictions on the shared samples under the labels of the current run, judged as the baseline's run would be.
+    """The baseline's predictions on the shared samples under the labels of the current run, judged as the baseline's
+    run would be.
 
     A window whose label did not change keeps its verdict. Under a changed one a classifier's window is scored if the
     baseline's run knows that label, and correct if it was predicted; a regression's is held against the baseline's
@@ -121,7 +123,9 @@ def _with_fomo(run: ResultSet, baseline: ResultSet, current: ResultSet, pairing:
     hits, extra, missed = (column[before] for column in _counts(baseline.fomo, baseline.windows))
     listed_before, listed_after = hits >= 0, _counts(current.fomo, current.windows)[0][after] >= 0
     # Studio lists nothing for an image that is empty and was found to be.
-    empty_before, empty_after = (_without_truth(side)[window] for side, window in ((baseline, before), (current, after)))
+    empty_before, empty_after = (
+        _without_truth(side)[window] for side, window in ((baseline, before), (current, after))
+    )
     truth_listed = (listed_before | empty_before) & (listed_after | empty_after)
     predictions_listed = listed_before | (empty_before & (reported == 1))
 
@@ -132,8 +136,15 @@ def _with_fomo(run: ResultSet, baseline: ResultSet, current: ResultSet, pairing:
     kept = np.where(truth_listed, same_points | (boxes_stayed & ~empty_after), boxes_stayed)
     again = ~kept & truth_listed & predictions_listed
     distance = np.full(windows, np.nan) if baseline.fomo is None else baseline.fomo.min_distance[before]
-    fresh = _assigned(_points(baseline, "predicted", before), truth_after, np.where(np.isnan(distance), FOMO_DISTANCE, distance), again)
-    hits, extra, missed = (np.where(kept, own, np.where(again, new, -1)) for own, new in zip((hits, extra, missed), fresh, strict=True))
+    fresh = _assigned(
+        _points(baseline, "predicted", before),
+        truth_after,
+        np.where(np.isnan(distance), FOMO_DISTANCE, distance),
+        again,
+    )
+    hits, extra, missed = (
+        np.where(kept, own, np.where(again, new, -1)) for own, new in zip((hits, extra, missed), fresh, strict=True)
+    )
     fomo = FomoCounts(hits, extra, missed, distance, Points.none(), Points.none())
     return replace(run, fomo=fomo, reported_f1=np.where(kept, reported, np.nan))
 
@@ -163,7 +174,8 @@ def _points(run: ResultSet, which: str, windows: Index) -> tuple[Index, FloatArr
 def _assigned(
     predicted: tuple[Index, FloatArray], truth: tuple[Index, FloatArray], distance: FloatArray, wanted: BoolArray
 ) -> tuple[Index, Index, Index]:
-    """FOMO's matching in the wanted windows: each prediction goes to the nearest truth of its class within the window's distance.
+    """FOMO's matching in the wanted windows: each prediction goes to the nearest truth of its class within the window's
+    distance.
 
     Several predictions may share a truth.
 

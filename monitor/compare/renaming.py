@@ -30,7 +30,9 @@ def in_one_table(*runs: ResultSet) -> tuple[ResultSet, ...]:
 
 
 def recoded(run: ResultSet, table: tuple[str, ...], place: Index) -> ResultSet:
-    """The run with its labels coded by another table; `place` (intp[labels + 1], the last one for -1) are the new codes."""
+    """The run with its labels coded by another table; `place` (intp[labels + 1], the last one for -1) are the new
+    codes.
+    """
 
     def boxes(known: Boxes | None) -> Boxes | None:
         return None if known is None else replace(known, label=shrink_dtype(place[known.label]))
@@ -59,7 +61,9 @@ def with_names_of(baseline: ResultSet, renamed: Mapping[str, str]) -> ResultSet:
     return replace(run, confidences=confidences)
 
 
-def renamed_labels(baseline: ResultSet, current: ResultSet, pairing: Pairing, known: tuple[BoolArray, BoolArray]) -> dict[str, str]:
+def renamed_labels(
+    baseline: ResultSet, current: ResultSet, pairing: Pairing, known: tuple[BoolArray, BoolArray]
+) -> dict[str, str]:
     """Classes that windows are labelled with under another name, by their old names.
 
     Args:
@@ -73,19 +77,26 @@ def renamed_labels(baseline: ResultSet, current: ResultSet, pairing: Pairing, kn
 
 
 def renamed_boxes(baseline: ResultSet, current: ResultSet, pairing: Pairing) -> dict[str, str]:
-    """Classes that boxes are labelled with under another name, by their old names: of images whose boxes are where they were."""
+    """Classes that boxes are labelled with under another name, by their old names: of images whose boxes are where they
+    were.
+    """
     if baseline.truth is None or current.truth is None:
         return {}
     (own_before, before), (own_after, after) = (
         (boxes.owner.astype(np.intp), boxes)
-        for boxes in (of_owners(baseline.truth, pairing.baseline_sample), of_owners(current.truth, pairing.current_sample))
+        for boxes in (
+            of_owners(baseline.truth, pairing.baseline_sample),
+            of_owners(current.truth, pairing.current_sample),
+        )
     )
     _, rows, other = equal_groups(own_before, before.xywh, own_after, after.xywh, pairing.samples)
     anything = np.ones(len(current.labels) + 1, np.bool_)
     return _renamed(before.label[rows], after.label[other], current, (anything, anything))
 
 
-def _renamed(before: IntArray, after: IntArray, current: ResultSet, known: tuple[BoolArray, BoolArray]) -> dict[str, str]:
+def _renamed(
+    before: IntArray, after: IntArray, current: ResultSet, known: tuple[BoolArray, BoolArray]
+) -> dict[str, str]:
     """The renamed classes, of the labels int[k] that the same things have in the two runs."""
     labelled = (before >= 0) & (after >= 0)
     before, after = before[labelled].astype(np.intp), after[labelled].astype(np.intp)
@@ -96,7 +107,12 @@ def _renamed(before: IntArray, after: IntArray, current: ResultSet, known: tuple
     found = {}
     for pair, count in zip(*np.unique(before[moved] * size + after[moved], return_counts=True), strict=True):
         old, new = divmod(int(pair), size)
-        if left[old] and known[0][old] and known[1][new] and count >= _ALMOST_ALL * max(count_before[old], count_after[new]):
+        if (
+            left[old]
+            and known[0][old]
+            and known[1][new]
+            and count >= _ALMOST_ALL * max(count_before[old], count_after[new])
+        ):
             found[current.labels[old]] = current.labels[new]
     return found
 
@@ -119,7 +135,9 @@ def of_owners(boxes: Boxes, owners: Index) -> Boxes:
 
 
 def rows_of_owners(owner: IntArray, owners: Index) -> tuple[Index, Index]:
-    """Rows (of an ascending column) that belong to `owners`, one owner after the other: each row's place among them, and the row."""
+    """Rows (of an ascending column) that belong to `owners`, one owner after the other: each row's place among them,
+    and the row.
+    """
     first, end = np.searchsorted(owner, owners), np.searchsorted(owner, owners, side="right")
     count = end - first
     place = np.repeat(np.arange(len(owners)), count)
@@ -127,7 +145,8 @@ def rows_of_owners(owner: IntArray, owners: Index) -> tuple[Index, Index]:
 
 
 def in_numbers_of(baseline: ResultSet, current: ResultSet, renamed: Mapping[str, str]) -> ResultSet | None:
-    """The baseline with FOMO's class numbers as the current run has them, which was trained apart; None where that cannot be told.
+    """The baseline with FOMO's class numbers as the current run has them, which was trained apart; None where that
+    cannot be told.
 
     A number is known by the name that its centroids' labelled boxes have. A class without a number in the current run
     gets one that nothing there has.
@@ -159,10 +178,11 @@ def _renumbered(fomo: FomoCounts, place: Mapping[int, int]) -> FomoCounts:
 
 
 def _names_of_numbers(run: ResultSet) -> dict[int, str] | None:
-    """The name of every class number that a labelled centroid of a run has; None where one has no clear name, or two the same.
+    """The name of every class number that a labelled centroid of a run has; None where one has no clear name, or two
+    the same.
 
-    Images whose boxes all have one name say it outright. Others do by the box nearest to each centroid, if their size is
-    known, or by how many boxes of a name and centroids of a number they have.
+    Images whose boxes all have one name say it outright. Others do by the box nearest to each centroid, if their size
+    is known, or by how many boxes of a name and centroids of a number they have.
     """
     assert run.fomo is not None
     numbers = np.unique(run.fomo.truth.label).tolist()
@@ -179,7 +199,9 @@ def _names_of_numbers(run: ResultSet) -> dict[int, str] | None:
 
 
 def _centroids(run: ResultSet) -> tuple[IntArray, Index, Index]:
-    """Of each labelled centroid its number (as a place among the sorted numbers), and its sample; and the number of numbers."""
+    """Of each labelled centroid its number (as a place among the sorted numbers), and its sample; and the number of
+    numbers.
+    """
     assert run.fomo is not None
     numbers, place = np.unique(run.fomo.truth.label, return_inverse=True)
     return numbers, place.astype(np.intp), run.sample[run.fomo.truth.owner].astype(np.intp)
@@ -218,7 +240,9 @@ def _votes_of_the_nearest(run: ResultSet) -> IntArray:
 
 
 def _votes_of_counts(run: ResultSet) -> IntArray:
-    """int[numbers, labels], images with centroids of that number and as many boxes of that name, less those that differ."""
+    """int[numbers, labels], images with centroids of that number and as many boxes of that name, less those that
+    differ.
+    """
     assert run.truth is not None
     numbers, number, sample = _centroids(run)
     votes = np.zeros((len(numbers), len(run.labels)), np.int64)

@@ -112,7 +112,9 @@ class SparseSumStatistic:
     def figure(self, weights: Weights) -> FloatArray:
         """The figure of the weighted sums, some weightings at a time."""
         at_once = max(1, _CELLS // self.width)
-        return np.concatenate([self.of(self._totals(weights[first : first + at_once])) for first in range(0, len(weights), at_once)])
+        return np.concatenate(
+            [self.of(self._totals(weights[first : first + at_once])) for first in range(0, len(weights), at_once)]
+        )
 
     def _totals(self, weights: Weights) -> FloatArray:
         return np.array([np.bincount(self.column, row[self.unit], self.width) for row in weights])
@@ -198,7 +200,9 @@ def has_classes(run: ResultSet) -> bool:
 
 
 def macro_f1(runs: Sequence[ResultSet]) -> SumStatistic | SparseSumStatistic:
-    """Mean F1 over the classes with support among scored windows; `uncertain` is no class. The runs share one table of labels."""
+    """Mean F1 over the classes with support among scored windows; `uncertain` is no class. The runs share one table of
+    labels.
+    """
     labelled = [_labelled(run) for run in runs]
     occurring = np.unique(np.concatenate([run.label[windows] for run, windows in zip(runs, labelled, strict=True)]))
     classes = [code for code in occurring.tolist() if runs[0].labels[code] != UNCERTAIN]
@@ -210,7 +214,9 @@ def macro_f1(runs: Sequence[ResultSet]) -> SumStatistic | SparseSumStatistic:
     blocks = []
     for run, parts in zip(runs, counted, strict=True):
         cells = (np.bincount(unit * len(classes) + of, minlength=run.samples * len(classes)) for unit, of in parts)
-        blocks.append(np.concatenate([shrink_dtype(counts).reshape(run.samples, len(classes)) for counts in cells], axis=1))
+        blocks.append(
+            np.concatenate([shrink_dtype(counts).reshape(run.samples, len(classes)) for counts in cells], axis=1)
+        )
     return SumStatistic(np.concatenate(blocks), _mean_over_classes)
 
 
@@ -221,7 +227,9 @@ def _counted(run: ResultSet, windows: npt.NDArray[np.bool_], place: Index) -> li
     return [(unit[which], of[which]) for of, which in wanted]
 
 
-def _sparse(counted: Sequence[Sequence[tuple[Index, Index]]], samples: Sequence[int], classes: int) -> SparseSumStatistic:
+def _sparse(
+    counted: Sequence[Sequence[tuple[Index, Index]]], samples: Sequence[int], classes: int
+) -> SparseSumStatistic:
     first = np.cumsum([0, *samples])
     unit = np.concatenate([unit + start for parts, start in zip(counted, first, strict=False) for unit, _ in parts])
     column = np.concatenate([of + part * classes for parts in counted for part, (_, of) in enumerate(parts)])
@@ -235,7 +243,9 @@ def mean_image_f1(runs: Sequence[ResultSet]) -> SumStatistic:
         f1 = image_scores(run)
         known = ~np.isnan(f1)
         sample = run.sample[known]
-        columns.append(np.column_stack([np.bincount(sample, f1[known], run.samples), np.bincount(sample, minlength=run.samples)]))
+        columns.append(
+            np.column_stack([np.bincount(sample, f1[known], run.samples), np.bincount(sample, minlength=run.samples)])
+        )
     return SumStatistic(np.concatenate(columns), _ratio)
 
 

@@ -38,7 +38,9 @@ def mcnemar(gained: int, lost: int) -> float:
 
 
 def hypergeometric(hits: int, drawn: int, all_hits: int, total: int) -> float:
-    """Two-sided mid-p value (twice the smaller tail) of `hits` among `drawn` of `total` units of which `all_hits` are hits."""
+    """Two-sided mid-p value (twice the smaller tail) of `hits` among `drawn` of `total` units of which `all_hits` are
+    hits.
+    """
     least, most = max(0, drawn - (total - all_hits)), min(drawn, all_hits)
     k = np.arange(least, most, dtype=np.float64)
     mass = _masses(np.log((all_hits - k) * (drawn - k) / ((k + 1) * (total - all_hits - drawn + k + 1))))
@@ -72,7 +74,9 @@ def swap_test(pool: Resamplable, rng: np.random.Generator, stop: int | None) -> 
     return _pvalue(observed[0], lambda size: difference(rng.integers(0, 2, (size, groups), np.uint8)), pool.units, stop)
 
 
-def subset_test(pool: Resamplable, first: int, rng: np.random.Generator, stop: int | None, *, against_rest: bool) -> float:
+def subset_test(
+    pool: Resamplable, first: int, rng: np.random.Generator, stop: int | None, *, against_rest: bool
+) -> float:
     """Whether the first units differ from the others, by permuting which units these are.
 
     Very many units are first dealt at random into groups of one size, those on either side apart; the few that are left
@@ -89,7 +93,9 @@ def subset_test(pool: Resamplable, first: int, rng: np.random.Generator, stop: i
     size = max(1, min(pool.units // pool.most_groups, first // _FEWEST_PER_SIDE, rest // _FEWEST_PER_SIDE))
     here, there = first // size, rest // size
     movable = here + there
-    group = np.concatenate([_dealt(first, here, size, rng, left=movable), _dealt(rest, there, size, rng, left=movable + 1 - here) + here])
+    group = np.concatenate(
+        [_dealt(first, here, size, rng, left=movable), _dealt(rest, there, size, rng, left=movable + 1 - here) + here]
+    )
     pool = pool.merge(group, movable + 2)
     whole = pool.figure(np.ones((1, pool.units), np.uint8))
 
@@ -140,7 +146,8 @@ def _pvalue(observed: float, draw: Callable[[int], FloatArray], units: int, stop
 
 
 def _masses(log_ratio: FloatArray) -> FloatArray:
-    """Probability masses float64[k + 1] of a log-concave distribution, from the logs of the ratio of each to the one before.
+    """Probability masses float64[k + 1] of a log-concave distribution, from the logs of the ratio of each to the one
+    before.
 
     Summed outwards from the mode: there rounding is smallest, and that is where the mass is.
     """

@@ -1,4 +1,6 @@
-"""The steps from a baseline's outputs to the current ones: for each kind of figure the runs in between, as far as they can be made."""
+"""The steps from a baseline's outputs to the current ones: for each kind of figure the runs in between, as far as they
+can be made.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +67,9 @@ class Runs:
 
     @property
     def only_thresholds(self) -> bool:
-        """Whether nothing but thresholds can have changed the outputs: all that is above the old and the new ones is the same."""
+        """Whether nothing but thresholds can have changed the outputs: all that is above the old and the new ones is
+        the same.
+        """
         if self.same_outputs is None:
             return False
         return self.same_outputs and self.same_training is not False
@@ -76,8 +80,8 @@ class Steps:
     """The shared samples between baseline and current run.
 
     Attributes:
-        relabelled: As the baseline's outputs are under the current labels; None where they are as the baseline has them:
-            the labels did not change, or what they did is part of what the model did.
+        relabelled: As the baseline's outputs are under the current labels; None where they are as the baseline has
+            them: the labels did not change, or what they did is part of what the model did.
         rethresholded: The same outputs under the current thresholds; None where they are as in `relabelled`.
         only_thresholds: Whether what is left from there to the current run is all due to thresholds.
         absent: Causes that cannot be told from the model, which then holds them.
@@ -119,7 +123,11 @@ def families(baseline: ResultSet, current: ResultSet) -> Iterator[Family]:
 
 def _classified(baseline: ResultSet, current: ResultSet) -> bool:
     kinds = baseline.kinds() & current.kinds()
-    return BlockKind.CLASSIFICATION in kinds and _documented(baseline, current) and all(map(pools.has_classes, (baseline, current)))
+    return (
+        BlockKind.CLASSIFICATION in kinds
+        and _documented(baseline, current)
+        and all(map(pools.has_classes, (baseline, current)))
+    )
 
 
 def _regressed(baseline: ResultSet, current: ResultSet) -> bool:
@@ -139,7 +147,10 @@ def _centroids(baseline: ResultSet, current: ResultSet) -> bool:
 
 
 def _boxes(baseline: ResultSet, current: ResultSet) -> bool:
-    return BlockKind.DETECTION in baseline.kinds() & current.kinds() and BlockKind.FOMO not in baseline.kinds() | current.kinds()
+    return (
+        BlockKind.DETECTION in baseline.kinds() & current.kinds()
+        and BlockKind.FOMO not in baseline.kinds() | current.kinds()
+    )
 
 
 def _documented(baseline: ResultSet, current: ResultSet) -> bool:
@@ -210,7 +221,8 @@ def _labels_differ(runs: Runs) -> bool:
 def _rethresholded(runs: Runs, steps: Steps, kind: BlockKind, known: BoolArray | None = None) -> Steps:
     """The step of the thresholds on top of that of the labels."""
     if not runs.thresholds_changed:
-        # Outputs that did not change are of no other model: if predictions or verdicts did, a limit did that no run tells of.
+        # Outputs that did not change are of no other model: if predictions or verdicts did, a limit did that no run
+        # tells of.
         return _without(steps, THRESHOLDS) if runs.only_thresholds and _moved(runs, kind) else steps
     if runs.only_thresholds and LABELS not in steps.undivided:
         return replace(steps, only_thresholds=True)
@@ -226,7 +238,9 @@ def _without(steps: Steps, cause: str) -> Steps:
 
 
 def _moved(runs: Runs, kind: BlockKind) -> bool:
-    """Whether any shared window has another prediction; or, where figures count Studio's verdicts, another one under the same label."""
+    """Whether any shared window has another prediction; or, where figures count Studio's verdicts, another one under
+    the same label.
+    """
     baseline, current = runs.baseline, runs.current
     before, after = runs.pairing.baseline_window, runs.pairing.current_window
     moved = baseline.prediction[before] != current.prediction[after]

@@ -63,7 +63,8 @@ def paired_blocks(baseline: ResultSet, current: ResultSet) -> Iterator[tuple[Blo
 def threshold_changes(baseline: ResultSet, current: ResultSet) -> tuple[ThresholdChange, ...]:
     """The thresholds that both runs have, with other values: numbers, then texts, block by block."""
     return tuple(
-        ThresholdChange(block.name or str(block.id), key, before, after) for _, block, key, before, after in _changed(baseline, current)
+        ThresholdChange(block.name or str(block.id), key, before, after)
+        for _, block, key, before, after in _changed(baseline, current)
     )
 
 
@@ -183,7 +184,9 @@ def _is_modelled(block: Block, key: str) -> bool:
     return block.kind in KINDS and key in block.thresholds and (key == THRESHOLD or alone)
 
 
-def _fewer_boxes(baseline: ResultSet, changed: list[tuple[Block, Block, str, float | str, float | str]]) -> ResultSet | None:
+def _fewer_boxes(
+    baseline: ResultSet, changed: list[tuple[Block, Block, str, float | str, float | str]]
+) -> ResultSet | None:
     """A detector's boxes above a higher threshold; below a lower one there are none to know of."""
     found = baseline.detections
     if found is None or found.score is None:
@@ -196,11 +199,15 @@ def _fewer_boxes(baseline: ResultSet, changed: list[tuple[Block, Block, str, flo
             return None
         limit = max(limit, after)
     kept = found.score >= limit
-    return replace(baseline, detections=Boxes(found.owner[kept], found.label[kept], found.xywh[kept], found.score[kept]))
+    return replace(
+        baseline, detections=Boxes(found.owner[kept], found.label[kept], found.xywh[kept], found.score[kept])
+    )
 
 
 def _predicted_anew(baseline: ResultSet, current: ResultSet, pairing: Pairing) -> ResultSet | None:
-    """A classifier's predictions under the other thresholds, by the first rule that explains those of both runs, else the baseline's."""
+    """A classifier's predictions under the other thresholds, by the first rule that explains those of both runs, else
+    the baseline's.
+    """
     pairs = [(old, new) for old, new in paired_blocks(baseline, current)]
     explained: list[tuple[bool, int, str, Block, Block]] = []
     for old, new in pairs:
@@ -233,8 +240,12 @@ def _explains(rule: str, run: ResultSet, block: Block, windows: npt.NDArray[np.i
     return bool((made == run.prediction)[windows].all())
 
 
-def _predictions(rule: str, run: ResultSet, block: Block, min_score: float | None, limits: dict[int, float | None]) -> IntArray:
-    """int[m], codes of what a rule predicts; -1 without confidences. Of equally confident classes the run's own prediction is taken."""
+def _predictions(
+    rule: str, run: ResultSet, block: Block, min_score: float | None, limits: dict[int, float | None]
+) -> IntArray:
+    """int[m], codes of what a rule predicts; -1 without confidences. Of equally confident classes the run's own
+    prediction is taken.
+    """
     known = run.confidences[block.id]
     codes = {name: code for code, name in enumerate(run.labels)}
     scores_too = any(each.kind in KINDS for each in run.blocks)

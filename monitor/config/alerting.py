@@ -1,4 +1,6 @@
-"""The shapes of `alerts` and `notify`: what an operator writes about rules and receivers, and the rules that follow from it."""
+"""The shapes of `alerts` and `notify`: what an operator writes about rules and receivers, and the rules that follow
+from it.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,19 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, SecretStr, WithJsonSchema
 from pydantic_core import InitErrorDetails
 
-from monitor.alerts.rules import SMALLEST_RESAMPLED, TESTED, Above, AnomalyDrift, Below, Condition, Drop, Rise, Rule, Severity, built_in
+from monitor.alerts.rules import (
+    SMALLEST_RESAMPLED,
+    TESTED,
+    Above,
+    AnomalyDrift,
+    Below,
+    Condition,
+    Drop,
+    Rise,
+    Rule,
+    Severity,
+    built_in,
+)
 from monitor.compare.change import ACCURACY
 from monitor.config.base import ConfigModel, broken
 from monitor.config.values import (
@@ -103,7 +117,9 @@ Number = Annotated[float, BeforeValidator(_number)]
 NotNegative = Annotated[Number, AfterValidator(_not_negative), WithJsonSchema({"type": "number", "minimum": 0})]
 _patience_text = {"type": "string", "pattern": r"^[1-9][0-9]{0,5}\s+pulls?$"}
 _duration = {"type": "string", "pattern": "^[0-9]+[a-z]"}
-For = Annotated[HoldFor, PlainValidator(_parse_patience), WithJsonSchema({"anyOf": [_patience_text, _duration, {"const": 0}]})]
+For = Annotated[
+    HoldFor, PlainValidator(_parse_patience), WithJsonSchema({"anyOf": [_patience_text, _duration, {"const": 0}]})
+]
 Significance = Annotated[
     float | Literal["off"],
     PlainValidator(_significance),
@@ -123,13 +139,19 @@ Annotations = Annotated[
 Patterns = Annotated[
     Mapping[Annotated[str, AfterValidator(label_name)], Text],
     WithJsonSchema(
-        {"type": "object", "additionalProperties": {"type": "string", "minLength": 1}, "propertyNames": {"pattern": LABEL_NAME}}
+        {
+            "type": "object",
+            "additionalProperties": {"type": "string", "minLength": 1},
+            "propertyNames": {"pattern": LABEL_NAME},
+        }
     ),
 ]
 
 
 class AlertConfig(ConfigModel):
-    """One alert: an own one, or a built-in one that is replaced (by a condition), changed (without one) or switched off."""
+    """One alert: an own one, or a built-in one that is replaced (by a condition), changed (without one) or switched
+    off.
+    """
 
     alert: AlertName
     """Its name, in CamelCase; one of a built-in alert's changes that one."""
@@ -166,7 +188,10 @@ class AlertConfig(ConfigModel):
         super().add_rules(schema)
         for name in _NEVER_EMPTY:
             schema["properties"][name]["anyOf"].remove({"type": "null"})
-        exactly = [{"required": [name], "not": {"anyOf": [{"required": [n]} for n in CONDITIONS if n != name]}} for name in CONDITIONS]
+        exactly = [
+            {"required": [name], "not": {"anyOf": [{"required": [n]} for n in CONDITIONS if n != name]}}
+            for name in CONDITIONS
+        ]
         schema["if"] = {"anyOf": [{"required": [name]} for name in ("metric", *CONDITIONS)]}
         schema["then"] = {"required": ["metric"], "oneOf": exactly}
         schema["else"] = {"properties": {"alert": {"enum": sorted(BUILT_IN)}}}
@@ -184,7 +209,8 @@ class AlertConfig(ConfigModel):
             yield broken((written[0],), f"needs a metric; write `metric: {ACCURACY}`, or another, beside it")
         elif not written and "metric" in data:
             yield broken(
-                ("metric",), f"means nothing without {', '.join(CONDITIONS[:-1])} or {CONDITIONS[-1]}; write one of them beside it"
+                ("metric",),
+                f"means nothing without {', '.join(CONDITIONS[:-1])} or {CONDITIONS[-1]}; write one of them beside it",
             )
         elif not written and isinstance(alert := data.get("alert"), str):
             yield from _broken_override(alert, data)
@@ -209,7 +235,9 @@ class AlertConfig(ConfigModel):
             return rule
         kept = rule.condition
         if isinstance(kept, Drop):
-            return replace(rule, condition=replace(kept, significance=None if self.significance == "off" else self.significance))
+            return replace(
+                rule, condition=replace(kept, significance=None if self.significance == "off" else self.significance)
+            )
         if isinstance(kept, AnomalyDrift) and self.significance != "off":
             return replace(rule, condition=replace(kept, significance=self.significance))
         return rule
@@ -230,12 +258,16 @@ class AlertConfig(ConfigModel):
 
 
 def rules(alerts: Sequence[AlertConfig], defaults: bool) -> tuple[Rule, ...]:
-    """The rules that apply: the built-in ones unless `defaults` is off, each replaced by one of its name, then the others."""
+    """The rules that apply: the built-in ones unless `defaults` is off, each replaced by one of its name, then the
+    others.
+    """
     written = {alert.alert: alert for alert in alerts}
     names = [rule.name for rule in built_in() if defaults or rule.name in written]
     names += [name for name in written if name not in BUILT_IN]
     return tuple(
-        written[name].rule() if name in written else BUILT_IN[name] for name in names if name not in written or written[name].enabled
+        written[name].rule() if name in written else BUILT_IN[name]
+        for name in names
+        if name not in written or written[name].enabled
     )
 
 
@@ -251,7 +283,11 @@ def _broken_override(name: str, data: Mapping[Any, Any]) -> Iterator[InitErrorDe
     rule = BUILT_IN.get(name)
     if rule is None:
         if re.fullmatch(_NAME, name):
-            yield broken((), f"needs metric, and {', '.join(CONDITIONS[:-1])} or {CONDITIONS[-1]}; only a built-in alert does without them")
+            yield broken(
+                (),
+                f"needs metric, and {', '.join(CONDITIONS[:-1])} or {CONDITIONS[-1]}; only a built-in alert does "
+                "without them",
+            )
         return
     if isinstance(rule.condition, Drop):
         yield from _broken_change(rule.condition.metric, rule.condition.margin, data)
@@ -282,7 +318,9 @@ def _broken_condition(written: Sequence[str], data: Mapping[Any, Any]) -> Iterat
     ratio = metric not in _OWN_UNIT
     if bound in ("drop", "rise"):
         if size <= 0 or (ratio and size >= 1):
-            yield broken((bound,), "must be between 0 and 1: a share, 0.03 for 3 points" if ratio else "must be above 0")
+            yield broken(
+                (bound,), "must be between 0 and 1: a share, 0.03 for 3 points" if ratio else "must be above 0"
+            )
         yield from _broken_change(metric, size, data)
         return
     lowest, highest = (0, 1) if ratio else (-math.inf, 1) if metric == "r2" else (0, math.inf)
@@ -300,7 +338,10 @@ def _broken_change(metric: Any, margin: float, data: Mapping[Any, Any]) -> Itera
     except ValueError:
         recover = 0.0
     if recover >= margin > 0:
-        yield broken(("recover",), f"is not below the margin of {margin:g}, so that the alert could never resolve; write a smaller one")
+        yield broken(
+            ("recover",),
+            f"is not below the margin of {margin:g}, so that the alert could never resolve; write a smaller one",
+        )
     if metric not in TESTED:
         if data.get("significance") != "off":
             place = ("significance",) if "significance" in data else ("metric",)
@@ -322,7 +363,9 @@ def _broken_significance(data: Mapping[Any, Any], smallest: float) -> Iterator[I
         yield broken(("significance",), f"is smaller than a p-value by re-sampling can be; write {smallest:g} or more")
 
 
-ReceiverUrl = Annotated[SecretStr, AfterValidator(receiver_url), WithJsonSchema({"type": "string", "pattern": "^https?://.+$"})]
+ReceiverUrl = Annotated[
+    SecretStr, AfterValidator(receiver_url), WithJsonSchema({"type": "string", "pattern": "^https?://.+$"})
+]
 AppriseUrl = Annotated[SecretStr, AfterValidator(apprise_url), WithJsonSchema({"type": "string", "minLength": 1})]
 
 
@@ -356,7 +399,10 @@ class _HttpReceiver(_Receiver):
     def _broken_rules(cls, data: Mapping[Any, Any]) -> Iterator[InitErrorDetails]:
         yield from super()._broken_rules(data)
         if data.get("bearer_token_file") is not None and _names_a_user(data.get("url")):
-            yield broken(("bearer_token_file",), "cannot stand beside a user in the URL, both being sent as Authorization; remove one")
+            yield broken(
+                ("bearer_token_file",),
+                "cannot stand beside a user in the URL, both being sent as Authorization; remove one",
+            )
 
 
 def _names_a_user(url: object) -> bool:
@@ -397,7 +443,9 @@ class NotifyConfig(ConfigModel):
     apprise: AppriseConfig | None = None
     """Chat or mail."""
     name: Annotated[str, Field(min_length=1, max_length=100)] | None = None
-    """What the receiver is called in metrics, logs and the store; unless written its kind with host:port or the file's name."""
+    """What the receiver is called in metrics, logs and the store; unless written its kind with host:port or the file's
+    name.
+    """
 
     @property
     def kind(self) -> Literal["alertmanager", "webhook", "apprise"]:

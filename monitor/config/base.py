@@ -1,7 +1,7 @@
 """`ConfigModel`: a mapping in the operator's file, which explains everything that is wrong with it at once.
 
-The models are immutable and equal by value, so a reload can compare the old with the new. Every attribute's docstring is
-also its description in the JSON schema.
+The models are immutable and equal by value, so a reload can compare the old with the new. Every attribute's docstring
+is also its description in the JSON schema.
 """
 
 from __future__ import annotations
@@ -48,13 +48,15 @@ class ConfigModel(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _explain(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        # pydantic would check rules between keys only where every key is right by itself: too late for one complete report
+        # pydantic would check rules between keys only where every key is right by itself: too late for one complete
+        # report
         errors = list(cls._broken_rules(data)) if isinstance(data, Mapping) else []
         try:
             shape = handler(data)
         except ValidationError as error:
             for each in error.errors(include_url=False):
-                if each["type"] != "too_short" or not each["input"]:  # entries with errors of their own are not counted by pydantic
+                # entries with errors of their own are not counted by pydantic
+                if each["type"] != "too_short" or not each["input"]:
                     errors.append(broken(each["loc"], _message(cls, each)))
         if errors:
             raise ValidationError.from_exception_data(cls.__name__, errors)

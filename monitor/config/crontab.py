@@ -1,7 +1,9 @@
-"""`Crontab`: the instants at which a crontab expression fires by the clock of a time zone, over every change of that clock.
+"""`Crontab`: the instants at which a crontab expression fires by the clock of a time zone, over every change of that
+clock.
 
-APScheduler parses the fields and knows the calendar; it is asked in UTC only, where no hour is missing and none comes twice.
-From there on instants are UTC, and the local clock is a reading of them: see `docs/decisions/0008-cron-by-instants.md`.
+APScheduler parses the fields and knows the calendar; it is asked in UTC only, where no hour is missing and none comes
+twice. From there on instants are UTC, and the local clock is a reading of them: see
+`docs/decisions/0008-cron-by-instants.md`.
 """
 
 from __future__ import annotations
@@ -31,8 +33,9 @@ _SECOND = timedelta(seconds=1)
 class Crontab(BaseTrigger):  # type: ignore[misc]
     """Fires by the clock of a time zone; every firing is later than the one before.
 
-    A time that the clock skips counts at the first instant after the gap, together with all others of that gap. Of times
-    that come twice, those of an expression whose minute or hour begins with `*` count twice, all others the first time.
+    A time that the clock skips counts at the first instant after the gap, together with all others of that gap. Of
+    times that come twice, those of an expression whose minute or hour begins with `*` count twice, all others the first
+    time.
 
     Args:
         fields: Minute, hour, day of month, month, day of week as APScheduler writes them.
@@ -130,7 +133,9 @@ def _check_fields(fields: tuple[str, ...]) -> None:
         try:
             CronTrigger(**{name: text}, timezone=UTC)
         except ValueError:
-            raise ValueError(f"the {name.replace('_', ' ')} field is not valid; write for example `0 * * * *` (each hour)") from None
+            raise ValueError(
+                f"the {name.replace('_', ' ')} field is not valid; write for example `0 * * * *` (each hour)"
+            ) from None
 
 
 @lru_cache(maxsize=256)
@@ -144,7 +149,8 @@ def _days(day: str, month: str, weekday: str) -> CronTrigger:
 
 @lru_cache(maxsize=256)
 def longest_gap(fields: tuple[str, ...]) -> float:
-    """Seconds between the two firings that lie furthest apart, by the local clock (a shift of summer time is not counted).
+    """Seconds between the two firings that lie furthest apart, by the local clock (a shift of summer time is not
+    counted).
 
     The days and the times of day of a crontab expression are independent, so each is walked by itself: some hundreds of
     firings in place of half a million a year.

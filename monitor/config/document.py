@@ -1,8 +1,8 @@
 """One YAML file as plain data that remembers its lines.
 
-YAML 1.2's core schema, not PyYAML's 1.1: `off`, `no`, `1:30` and `2024-01-01` are text, as an editor's schema check sees
-them. A key written twice is a problem, where PyYAML would silently take the last. `${NAME}` is replaced in texts after
-parsing, so that a `#` or `:` in a secret means nothing to YAML.
+YAML 1.2's core schema, not PyYAML's 1.1: `off`, `no`, `1:30` and `2024-01-01` are text, as an editor's schema check
+sees them. A key written twice is a problem, where PyYAML would silently take the last. `${NAME}` is replaced in texts
+after parsing, so that a `#` or `:` in a secret means nothing to YAML.
 """
 
 from __future__ import annotations
@@ -32,7 +32,11 @@ for _tag, _pattern, _first in (
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     ("int", r"[-+]?[0-9]+", "-+0123456789"),
-    ("float", r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)", "-+.0123456789"),
+    (
+        "float",
+        r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+        "-+.0123456789",
+    ),
     ("merge", r"<<", "<"),
 ):
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_pattern})\Z"), list(_first))
@@ -57,7 +61,9 @@ class Document:
     broken: set[Loc] = field(default_factory=set)
 
     def locate(self, loc: Loc) -> Loc:
-        """The part of `loc` that exists in the file; pydantic adds the names of union members, and keys that are missing."""
+        """The part of `loc` that exists in the file; pydantic adds the names of union members, and keys that are
+        missing.
+        """
         found: Loc = ()
         for part in loc:
             if (*found, part) in self.lines:
@@ -130,7 +136,9 @@ class _Walk:
         if any(node is other for other in self._open):
             return self._broken(loc, "refers to itself; write the values out")
         if node.tag.rpartition(":")[0] != "tag:yaml.org,2002":
-            return self._broken(loc, "has a YAML tag (!...), which means nothing here; put a text that begins with ! into quotes")
+            return self._broken(
+                loc, "has a YAML tag (!...), which means nothing here; put a text that begins with ! into quotes"
+            )
         self._open.append(node)
         try:
             if isinstance(node, yaml.MappingNode):
@@ -151,7 +159,9 @@ class _Walk:
         merged: dict[str, tuple[yaml.ScalarNode, yaml.Node]] = {}
         for key, item in node.value:
             if key.tag == _MERGE:
-                merged |= {pair[0].value: pair for source in self._sources(key, item, loc) for pair in self._pairs(source, loc)}
+                merged |= {
+                    pair[0].value: pair for source in self._sources(key, item, loc) for pair in self._pairs(source, loc)
+                }
             elif not isinstance(key, yaml.ScalarNode) or key.tag != "tag:yaml.org,2002:str":
                 self._complain(key, loc, "has a key that is not text; put it into quotes")
             elif key.value in own:
@@ -172,7 +182,9 @@ class _Walk:
     def _complain(self, key: yaml.Node, loc: Loc, message: str) -> None:
         if all(key is not other for other in self._named):  # an alias brings the same node again
             self._named.append(key)
-            self._document.problems.append(Problem(self._document.path, key.start_mark.line + 1, key_name(loc), message))
+            self._document.problems.append(
+                Problem(self._document.path, key.start_mark.line + 1, key_name(loc), message)
+            )
 
     def _scalar(self, node: yaml.Node, loc: Loc) -> Any:
         text: str = node.value
@@ -197,7 +209,10 @@ class _Walk:
             if match[1] is None:
                 messages.append("holds a ${ that begins no ${NAME}; write $${ for the characters themselves")
             elif match[1] not in self._environ:
-                messages.append(f"the environment variable {match[1]} is not set; set it, or write $${{ for the characters themselves")
+                messages.append(
+                    f"the environment variable {match[1]} is not set; set it, or write $${{ for the characters "
+                    "themselves"
+                )
             return self._environ.get(match[1] or "", "")
 
         expanded = _TEMPLATE.sub(replace, text)

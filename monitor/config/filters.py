@@ -1,4 +1,6 @@
-"""`FilterConfig`: which samples count, by the query filters that Studio documents, each under its name in snake_case."""
+"""`FilterConfig`: which samples count, by the query filters that Studio documents, each under its
+name in snake_case.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ _DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})
 
 
 def parse_date(value: object) -> str:
-    """A date, or date and time, of ISO 8601 as the moment in UTC; without an offset UTC is meant, without a time midnight.
+    """A date, or date and time, of ISO 8601 as the moment in UTC; without an offset UTC is meant, without a time
+    midnight.
 
     Raises:
         ValueError: For anything else.
@@ -36,7 +39,13 @@ def parse_date(value: object) -> str:
 
 Date = Annotated[str, PlainValidator(parse_date), WithJsonSchema({"type": "string", "pattern": _DATE})]
 
-_RANGES: dict[str, Callable[[Any], Any]] = {"date": parse_date, "id": float, "label": float, "length": float, "frequency": float}
+_RANGES: dict[str, Callable[[Any], Any]] = {
+    "date": parse_date,
+    "id": float,
+    "label": float,
+    "length": float,
+    "frequency": float,
+}
 
 
 class MetadataFilter(ConfigModel):
@@ -61,7 +70,9 @@ class FiltersCombinator(ConfigModel):
     """How the conditions are combined."""
 
     filters_combinator: Literal["and", "or"]
-    """and, as without this entry: all must be met; or: any of them, and samples that have none of the keys are taken, too."""
+    """and, as without this entry: all must be met; or: any of them, and samples that have none of the keys are taken,
+    too.
+    """
 
 
 def _kind(value: object) -> str:
@@ -76,8 +87,12 @@ def _options_once(items: tuple[ConfigModel, ...]) -> tuple[ConfigModel, ...]:
     for option, name in ((NoMetadata, "no_metadata"), (FiltersCombinator, "filters_combinator")):
         if sum(isinstance(item, option) for item in items) > 1:
             raise ValueError(f"has {name} more than once; keep one of them")
-    if not any(isinstance(item, MetadataFilter) for item in items) and any(isinstance(item, FiltersCombinator) for item in items):
-        raise ValueError("has a filters_combinator and nothing to combine; write conditions such as {key: site, values: [lab]}")
+    if not any(isinstance(item, MetadataFilter) for item in items) and any(
+        isinstance(item, FiltersCombinator) for item in items
+    ):
+        raise ValueError(
+            "has a filters_combinator and nothing to combine; write conditions such as {key: site, values: [lab]}"
+        )
     return items
 
 
@@ -135,7 +150,10 @@ class FilterConfig(ConfigModel):
             except (KeyError, TypeError, ValueError):
                 continue  # absent, or wrong, which is said elsewhere
             if low >= high:
-                yield broken((f"max_{name}",), f"is not beyond min_{name}, so that no sample is left; write a larger one, or remove it")
+                yield broken(
+                    (f"max_{name}",),
+                    f"is not beyond min_{name}, so that no sample is left; write a larger one, or remove it",
+                )
 
     def text(self) -> str:
         """The same text for the same filters: runs under other ones are no baseline."""

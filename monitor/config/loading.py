@@ -33,7 +33,8 @@ class Loaded:
         config: With the included files' projects after the main file's, and every path absolute.
         warnings: What can be used but is probably not meant.
         files: The files that were read, the main one first.
-        unreadable: The files of keys, URLs and tokens that hold none. What needs one fails until it is right, the rest runs.
+        unreadable: The files of keys, URLs and tokens that hold none. What needs one fails until it is right, the rest
+            runs.
         lines: Where the values of the main file stand, for what is found out about them later.
     """
 
@@ -59,7 +60,9 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Loaded:
     try:
         main = read(path, environ)
     except OSError as error:
-        raise ConfigError([Problem(path, 1, "", f"cannot be read ({error.strerror}); name a file that exists with --config")]) from None
+        raise ConfigError(
+            [Problem(path, 1, "", f"cannot be read ({error.strerror}); name a file that exists with --config")]
+        ) from None
     report = _Report()
     documents = [main, *_read_included(main, environ, report)]
     config = _validate(Config, main, report)
@@ -137,7 +140,9 @@ def _read_included(main: Document, environ: Mapping[str, str], report: _Report) 
             report.warnings.append(main.problem(loc, "matches no file; check the pattern if there should be one"))
         for file in files:
             if os.path.abspath(file) == os.path.abspath(main.path):
-                report.problems.append(main.problem(loc, "includes this file itself; keep included files in a folder of their own"))
+                report.problems.append(
+                    main.problem(loc, "includes this file itself; keep included files in a folder of their own")
+                )
             if os.path.abspath(file) in seen:
                 continue
             seen.add(os.path.abspath(file))
@@ -157,7 +162,9 @@ def _entries(document: Document) -> Iterator[tuple[Loc, Any]]:
 
 
 def _validate(shape: type[S], document: Document, report: _Report) -> S | None:
-    """The file without its projects, which are validated one by one so that each is compared with the others if it can be."""
+    """The file without its projects, which are validated one by one so that each is compared with the others if it can
+    be.
+    """
     data = {} if document.data is None else document.data
     if isinstance(data, dict) and isinstance(data.get("projects"), list):
         data = {**data, "projects": []}
@@ -170,7 +177,9 @@ def _checked(shape: type[S], document: Document, loc: Loc, data: Any, report: _R
         return shape.model_validate(data, context=Files(folder))
     except ValidationError as error:
         places = [((*loc, *each["loc"]), each["msg"]) for each in error.errors(include_url=False, include_input=False)]
-    found = [document.problem(place, message) for place, message in places if document.locate(place) not in document.broken]
+    found = [
+        document.problem(place, message) for place, message in places if document.locate(place) not in document.broken
+    ]
     try:
         checked = shape.model_validate(data, context=Files(folder, secrets=False))
     except ValidationError:
@@ -183,7 +192,9 @@ def _checked(shape: type[S], document: Document, loc: Loc, data: Any, report: _R
 def _selection(document: Document, entry: Any) -> TargetSelection | None:
     """Which targets an entry stands for, also where the rest of it is wrong; None if that cannot be said."""
     try:
-        return TargetSelection.model_validate({name: entry[name] for name in TargetSelection.model_fields if name in entry})
+        return TargetSelection.model_validate(
+            {name: entry[name] for name in TargetSelection.model_fields if name in entry}
+        )
     except (ValidationError, TypeError):
         return None
 
@@ -193,14 +204,20 @@ def _same_targets(selections: list[tuple[Document, Loc, TargetSelection]]) -> It
         for other, place, earlier in selections[:index]:
             if selection.overlaps(earlier):
                 first = f"{other.path}:{other.lines[place]}"
-                message = f"gives the same target as the entry at {first}; keep impulses, variants or category apart, or remove one"
+                message = (
+                    f"gives the same target as the entry at {first}; keep impulses, variants or category "
+                    "apart, "
+                    "or remove one"
+                )
                 yield document.problem(loc, message)
                 break
 
 
 def _warn_schedule(document: Document, loc: Loc, schedule: Schedule | None, report: _Report) -> None:
     if schedule is not None and schedule.interval < _SHORT:
-        report.warnings.append(document.problem(loc, "is under 1m: many requests for results that change rarely; write 1m or more"))
+        report.warnings.append(
+            document.problem(loc, "is under 1m: many requests for results that change rarely; write 1m or more")
+        )
 
 
 def _warn_rest(main: Document, config: Config, report: _Report) -> None:
@@ -209,11 +226,14 @@ def _warn_rest(main: Document, config: Config, report: _Report) -> None:
         for name in alert.match or ():
             if name not in known:
                 message = (
-                    f"is a label of no project, so that the alert is for none; write one of {', '.join(SUBJECT_LABELS)}, or a project's own"
+                    "is a label of no project, so that the alert is for none; write one of "
+                    f"{', '.join(SUBJECT_LABELS)}, or a project's own"
                 )
                 report.warnings.append(main.problem(("alerts", index, "match", name), message))
     if not config.projects:
-        report.warnings.append(main.problem(("projects",), "no project is configured, so nothing is watched; write one below projects:"))
+        report.warnings.append(
+            main.problem(("projects",), "no project is configured, so nothing is watched; write one below projects:")
+        )
     if not config.notify and config.rules():
         message = "no receiver is configured, so nobody is told of alerts; write one below notify:"
         report.warnings.append(Problem(main.path, main.lines.get(("notify",), 1), "notify", message))

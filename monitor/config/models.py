@@ -106,7 +106,9 @@ class BaselineConfig(ConfigModel):
     """Which run each target is compared with."""
 
     mode: Literal["pinned", "previous", "rolling"] = "pinned"
-    """pinned: the first good run, until another is pinned; previous: the last run with other results; rolling: one at least `age` old."""
+    """pinned: the first good run, until another is pinned; previous: the last run with other results; rolling: one at
+    least `age` old.
+    """
     age: Interval | None = None
     """How old the baseline of mode `rolling` is, at least, such as 7d."""
 
@@ -133,11 +135,15 @@ class HttpConfig(ConfigModel):
     listen: Listen = default("127.0.0.1:9890")
     """HOST:PORT; [::1]:9890 for IPv6; :9890 for every interface; port 0 takes a free one."""
     health_listen: Listen | None = None
-    """HOST:PORT that answers /-/healthy and /-/ready alone, without TLS or password: for probes that cannot give one."""
+    """HOST:PORT that answers /-/healthy and /-/ready alone, without TLS or password: for probes
+    that cannot give one.
+    """
     external_url: HttpUrl | None = None
     """Under which users reach this service: for links in alerts and pages."""
     runbook_url: HttpUrl | None = None
-    """Where the pages of docs/runbooks are found, for links in alerts; without it this version's on the project's own site."""
+    """Where the pages of docs/runbooks are found, for links in alerts; without it this version's on the project's own
+    site.
+    """
     web_config_file: ReadableFile | None = None
     """File with TLS and basic authentication, in the format of Prometheus's exporter-toolkit."""
     admin_token_file: PresentSecretFile | None = None
@@ -154,7 +160,9 @@ class HttpConfig(ConfigModel):
         try:
             return read_secret(self.admin_token_file)
         except ValueError as error:
-            raise ConfigError([Problem(self.admin_token_file, 1, "", f"the file of http.admin_token_file {error}")]) from None
+            raise ConfigError(
+                [Problem(self.admin_token_file, 1, "", f"the file of http.admin_token_file {error}")]
+            ) from None
 
 
 class TargetSelection(ConfigModel):
@@ -194,7 +202,9 @@ class ProjectConfig(TargetSelection):
     api_key: Secret | None = None
     """The project's API key; a read-only one suffices. Better ${NAME} than in plain text."""
     api_key_file: SecretFile | None = None
-    """File with the API key, in place of `api_key`. Read again at each pull, so a key can be rotated without a restart."""
+    """File with the API key, in place of `api_key`. Read again at each pull, so a key can be
+    rotated without a restart.
+    """
     schedule: Schedule | None = None
     """This project's own schedule, in place of the general one."""
     labels: Labels = default({})
@@ -204,7 +214,9 @@ class ProjectConfig(TargetSelection):
     slices: Annotated[tuple[Slice, ...], Unique] = ()
     """By what quality is also given in parts: metadata.KEY or device_name."""
     refresh: Literal["never", "when_stale", "always"] = "never"
-    """Start a model-testing job before a pull: when_stale where the impulse is stale or has no results. Spends the project's compute."""
+    """Start a model-testing job before a pull: when_stale where the impulse is stale or has no results. Spends the
+    project's compute.
+    """
 
     def read_key(self) -> SecretStr:
         """The API key; from `api_key_file` as the file has it now. Blocks for the time of reading a small file.
@@ -240,7 +252,9 @@ class Config(ConfigModel):
     retention: PositiveDuration = default("90d")
     """How long runs are kept; never deletes a baseline, nor a target's last good run."""
     stale_after: Staleness = default("3 intervals")
-    """How old the last good figures may get before they are no longer exported: `N intervals` of the schedule, or a duration."""
+    """How old the last good figures may get before they are no longer exported: `N intervals` of the schedule, or a
+    duration.
+    """
     limits: LimitsConfig = default({})
     """How many series one target may have."""
     baseline: BaselineConfig = default({})
@@ -263,11 +277,18 @@ class Config(ConfigModel):
     @classmethod
     def _broken_rules(cls, data: Mapping[Any, Any]) -> Iterator[InitErrorDetails]:
         yield from super()._broken_rules(data)
-        alerts, notify = (entries if isinstance(entries := data.get(key), list | tuple) else () for key in ("alerts", "notify"))
+        alerts, notify = (
+            entries if isinstance(entries := data.get(key), list | tuple) else () for key in ("alerts", "notify")
+        )
         for index, first in repeated([each.get("alert") if isinstance(each, Mapping) else None for each in alerts]):
-            yield broken(("alerts", index, "alert"), f"is the name of entry {first + 1} too; choose another, or remove one of them")
+            yield broken(
+                ("alerts", index, "alert"),
+                f"is the name of entry {first + 1} too; choose another, or remove one of them",
+            )
         for index, first in repeated(list(map(called, notify))):
-            yield broken(("notify", index), f"is called the same as entry {first + 1}; write `name: ...` with a name of its own")
+            yield broken(
+                ("notify", index), f"is called the same as entry {first + 1}; write `name: ...` with a name of its own"
+            )
         baseline = data.get("baseline")
         try:
             age, kept = parse_duration(baseline["age"]), parse_duration(data.get("retention", "90d"))  # type: ignore[index]
@@ -275,18 +296,26 @@ class Config(ConfigModel):
             return  # wrong or absent, which is said elsewhere
         if age >= kept:
             yield broken(
-                ("baseline", "age"), "is not less than retention, so that no run gets so old; write a shorter one, or keep runs longer"
+                ("baseline", "age"),
+                "is not less than retention, so that no run gets so old; write a shorter one, or keep runs longer",
             )
 
     def rules(self) -> tuple[Rule, ...]:
-        """The alerts that apply: the built-in ones, as far as they are not replaced or off, then the others; each with its runbook."""
+        """The alerts that apply: the built-in ones, as far as they are not replaced or off, then the others; each with
+        its runbook.
+        """
         found = rules(self.alerts, self.defaults == "on")
         base = self.http.runbook_url or RUNBOOKS
-        return tuple(replace(rule, runbook=f"{base}/{rule.name}.md") if rule.name in BUILT_IN else rule for rule in found)
+        return tuple(
+            replace(rule, runbook=f"{base}/{rule.name}.md") if rule.name in BUILT_IN else rule for rule in found
+        )
 
     def watched(self) -> tuple[WatchedProject, ...]:
         """The projects, as a rule file for Prometheus needs to know them."""
-        return tuple(WatchedProject(each.id, each.category, self.schedule_of(each).interval, each.labels) for each in self.projects)
+        return tuple(
+            WatchedProject(each.id, each.category, self.schedule_of(each).interval, each.labels)
+            for each in self.projects
+        )
 
     def schedule_of(self, project: ProjectConfig) -> Schedule:
         """The project's own schedule, else the general one."""

@@ -26,7 +26,8 @@ class StaleAfter:
 
 
 def cron_trigger(expression: str, timezone: str) -> Crontab:
-    """The trigger for five crontab fields, with crontab's weekdays: 0 and 7 are Sunday (APScheduler counts from Monday).
+    """The trigger for five crontab fields, with crontab's weekdays: 0 and 7 are Sunday (APScheduler counts from
+    Monday).
 
     Raises:
         ValueError: For an expression that is not valid or never fires; the message repeats nothing of it.
@@ -49,7 +50,9 @@ def _fields(expression: str) -> tuple[str, ...]:
     """The five fields as APScheduler writes them."""
     fields = expression.lower().split()
     if len(fields) != 5:
-        raise ValueError("must have five fields: minute, hour, day of month, month, day of week; write for example `0 * * * *`")
+        raise ValueError(
+            "must have five fields: minute, hour, day of month, month, day of week; write for example `0 * * * *`"
+        )
     fields[-1] = ",".join(map(_weekdays, fields[-1].split(",")))
     return tuple(fields)
 

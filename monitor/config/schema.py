@@ -42,7 +42,12 @@ def _lean(node: Any) -> Any:
             shrink_dtype[key] = _lean(value)
     if shrink_dtype.get("default", ...) is None:
         del shrink_dtype["default"]
-    if "const" in shrink_dtype or "enum" in shrink_dtype or "pattern" in shrink_dtype or shrink_dtype.get("type") in ("integer", "number"):
+    if (
+        "const" in shrink_dtype
+        or "enum" in shrink_dtype
+        or "pattern" in shrink_dtype
+        or shrink_dtype.get("type") in ("integer", "number")
+    ):
         notes = {key: shrink_dtype.pop(key) for key in ("description", "default") if key in shrink_dtype}
         return {**notes, "anyOf": [shrink_dtype, {"$ref": f"#/$defs/{_FROM_ENVIRONMENT}"}]}
     return shrink_dtype

@@ -1,8 +1,8 @@
 """The values an operator writes, as annotated types: durations, secrets, paths, URLs, addresses, labels.
 
 Each refuses what it cannot use with a sentence that says what to write and repeats nothing of the value, which could be
-a secret. Relative paths are resolved, and files looked at, only where pydantic's validation context is a `Files`; values
-given by code are taken as they are.
+a secret. Relative paths are resolved, and files looked at, only where pydantic's validation context is a `Files`;
+values given by code are taken as they are.
 """
 
 from __future__ import annotations
@@ -24,7 +24,15 @@ from monitor.logs import secrets
 
 T = TypeVar("T")
 
-_MILLISECONDS = {"y": 31_536_000_000, "w": 604_800_000, "d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
+_MILLISECONDS = {
+    "y": 31_536_000_000,
+    "w": 604_800_000,
+    "d": 86_400_000,
+    "h": 3_600_000,
+    "m": 60_000,
+    "s": 1000,
+    "ms": 1,
+}
 _DURATION_PATTERN = "^(?=[0-9])" + "".join(f"([0-9]+{unit})?" for unit in _MILLISECONDS) + "$"
 _DURATION = re.compile("".join(f"(?:([0-9]+){unit})?" for unit in _MILLISECONDS))
 _LONGEST = 2**63 / 1e9  # seconds; Prometheus holds durations as int64 nanoseconds
@@ -49,8 +57,13 @@ def parse_duration(value: object) -> float:
         return 0.0
     match = _DURATION.fullmatch(value) if isinstance(value, str) and len(value) <= 100 else None
     if not match or not value:
-        raise ValueError("is not a duration; write a number and a unit, such as 500ms, 30s, 15m, 1h30m, 7d (also w and y)")
-    seconds = sum(int(count) * unit for count, unit in zip(match.groups(default="0"), _MILLISECONDS.values(), strict=True)) / 1000
+        raise ValueError(
+            "is not a duration; write a number and a unit, such as 500ms, 30s, 15m, 1h30m, 7d (also w and y)"
+        )
+    seconds = (
+        sum(int(count) * unit for count, unit in zip(match.groups(default="0"), _MILLISECONDS.values(), strict=True))
+        / 1000
+    )
     if seconds > _LONGEST:
         raise ValueError("is longer than 292 years; write a shorter duration")
     return seconds
@@ -123,7 +136,9 @@ def _clean(secret: str) -> str:
     if not text:
         raise ValueError("is empty; put the secret into it")
     if not (text.isascii() and text.isprintable()) or " " in text:
-        raise ValueError("holds characters that no key has (blanks, line ends or non-ASCII); put the secret alone into it")
+        raise ValueError(
+            "holds characters that no key has (blanks, line ends or non-ASCII); put the secret alone into it"
+        )
     secrets.add(text)
     return text
 
@@ -187,7 +202,9 @@ def _holds_certificates(path: Path, info: ValidationInfo) -> Path:
         except ssl.SSLError:
             raise ValueError("holds no certificate; write the path of a file with certificates in PEM form") from None
         except OSError as error:
-            raise ValueError(f"cannot be read ({error.strerror}); write the path of a file with certificates in PEM form") from None
+            raise ValueError(
+                f"cannot be read ({error.strerror}); write the path of a file with certificates in PEM form"
+            ) from None
     return path
 
 
@@ -305,8 +322,14 @@ def _check_postgresql(url: str) -> None:
 
 
 HttpUrl = Annotated[str, AfterValidator(_http_url), WithJsonSchema({"type": "string", "pattern": "^https?://[^@?#]+$"})]
-ProxyUrl = Annotated[SecretStr, AfterValidator(_proxy_url), WithJsonSchema({"type": "string", "pattern": "^https?://.+$"})]
-StoreUrl = Annotated[SecretStr, AfterValidator(_store_url), WithJsonSchema({"type": "string", "pattern": "^(sqlite:///|postgresql://).+$"})]
+ProxyUrl = Annotated[
+    SecretStr, AfterValidator(_proxy_url), WithJsonSchema({"type": "string", "pattern": "^https?://.+$"})
+]
+StoreUrl = Annotated[
+    SecretStr,
+    AfterValidator(_store_url),
+    WithJsonSchema({"type": "string", "pattern": "^(sqlite:///|postgresql://).+$"}),
+]
 """Secret, because a PostgreSQL URL may hold a password."""
 
 
@@ -323,7 +346,11 @@ class Address(NamedTuple):
 def _parse_address(value: object) -> Address:
     if isinstance(value, Address):
         return value
-    match = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9._-]*)):([0-9]{1,5})", value) if isinstance(value, str) else None
+    match = (
+        re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9._-]*)):([0-9]{1,5})", value)
+        if isinstance(value, str)
+        else None
+    )
     if match is None or int(match[3]) > 65535 or not _is_ipv6(match[1]):
         raise ValueError("write HOST:PORT, such as 127.0.0.1:9890, [::1]:9890 or :9890 for every interface")
     return Address(match[1] or match[2], int(match[3]))
@@ -381,7 +408,9 @@ def _timezone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError):  # unknown, not a plain relative path, a folder of the database
-        raise ValueError("is not a time zone; write a name of the IANA database, such as UTC or Europe/Berlin") from None
+        raise ValueError(
+            "is not a time zone; write a name of the IANA database, such as UTC or Europe/Berlin"
+        ) from None
     return name
 
 
@@ -396,7 +425,9 @@ Labels = Annotated[
         }
     ),
 ]
-Slice = Annotated[str, AfterValidator(_slice), WithJsonSchema({"type": "string", "pattern": r"^(metadata\..+|device_name)$"})]
+Slice = Annotated[
+    str, AfterValidator(_slice), WithJsonSchema({"type": "string", "pattern": r"^(metadata\..+|device_name)$"})
+]
 Crontab = Annotated[str, AfterValidator(_crontab)]
 Timezone = Annotated[str, AfterValidator(_timezone)]
 

@@ -1,4 +1,5 @@
-"""`Scheduler`: when. The one file that knows timing; of APScheduler it knows the scheduler, `config.crontab` the calendar.
+"""`Scheduler`: when. The one file that knows timing; of APScheduler it knows the scheduler, `config.crontab` the
+calendar.
 
 A job fires on a grid of its own: the multiples of its interval since 1970, shifted by an offset that a hash of its key
 gives. So jobs spread evenly, stay put over restarts, and never drift. The library's own interval trigger counts from
@@ -25,7 +26,9 @@ from monitor.config import Schedule, cron_trigger
 HEARTBEAT = 5.0
 LAG_PROBE = 0.25
 CLOCK_STEP = 3.0
-"""Seconds by which wall and monotonic clock must part before it counts as a step; daylight saving does not, the clock is UTC."""
+"""Seconds by which wall and monotonic clock must part before it counts as a step; daylight saving does not, the clock
+is UTC.
+"""
 SOONEST = 30.0
 """Seconds within which the first run of a job comes, whatever its interval."""
 CRON_SPREAD = 30.0
@@ -79,7 +82,9 @@ def trigger(schedule: Schedule, spread: float) -> BaseTrigger:
 
 
 def first_delay(schedule: Schedule, spread: float) -> float:
-    """Seconds until a job's first run: within min(interval, SOONEST), spread, so that a start does not ask for everything at once."""
+    """Seconds until a job's first run: within min(interval, SOONEST), spread, so that a start does not ask for
+    everything at once.
+    """
     return spread * min(schedule.interval, SOONEST)
 
 
@@ -95,7 +100,9 @@ class Scheduler:
         self._running: set[asyncio.Task[Any]] = set()
         self._stopping = False
         self._watcher: asyncio.Task[None] | None = None
-        self._scheduler = AsyncIOScheduler(timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1})
+        self._scheduler = AsyncIOScheduler(
+            timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
+        )
         self._scheduler.add_listener(self._on_event, EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES | EVENT_JOB_ERROR)
 
     def start(self) -> None:
@@ -105,7 +112,8 @@ class Scheduler:
         self._watcher = asyncio.create_task(self._watch())
 
     def add(self, name: str, fires: BaseTrigger, run: Run, delay: float) -> None:
-        """Add a job, or put another in its place: its first run comes in `delay` seconds, the others when the trigger says.
+        """Add a job, or put another in its place: its first run comes in `delay` seconds, the others when the trigger
+        says.
 
         Args:
             name: The job's identity.
@@ -113,7 +121,9 @@ class Scheduler:
             run: Awaited at each firing.
             delay: Seconds.
         """
-        self._scheduler.add_job(self._run, fires, args=(name, run), id=name, next_run_time=_in(delay), replace_existing=True)
+        self._scheduler.add_job(
+            self._run, fires, args=(name, run), id=name, next_run_time=_in(delay), replace_existing=True
+        )
 
     def reschedule(self, name: str, fires: BaseTrigger, delay: float) -> None:
         """Give a job another trigger; its next run comes in `delay` seconds."""
@@ -130,7 +140,9 @@ class Scheduler:
             self._scheduler.remove_job(name)
 
     async def drain(self, grace: float | None = None) -> int:
-        """Wait for the runs in flight, at most `grace` seconds (None: as long as it takes); answers how many are left."""
+        """Wait for the runs in flight, at most `grace` seconds (None: as long as it takes); answers
+        how many are left.
+        """
         if not self._running:
             return 0
         _, left = await asyncio.wait(set(self._running), timeout=grace)

@@ -31,7 +31,10 @@ class Shard:
             raise ValueError(f"there cannot be {self.total} shards; the total must be at least 1")
         if not 0 <= self.index < self.total:
             last = self.total - 1
-            raise ValueError(f"there is no shard {self.index} of {self.total}; the index must be {f'from 0 to {last}' if last else '0'}")
+            raise ValueError(
+                f"there is no shard {self.index} of {self.total}; the index must be "
+                f"{f'from 0 to {last}' if last else '0'}"
+            )
 
     def owns(self, key: TargetKey) -> bool:
         """Whether the target belongs to this shard."""

@@ -1,4 +1,6 @@
-"""Exposition: what a scrape gets. The catalogue of metrics, snapshots turned into series, the service's own metrics, the bytes."""
+"""Exposition: what a scrape gets. The catalogue of metrics, snapshots turned into series, the service's own metrics,
+the bytes.
+"""
 
 from monitor.exposition.catalogue import METRICS, Metric, Row, describe
 from monitor.exposition.collector import SnapshotCollector

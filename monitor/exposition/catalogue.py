@@ -1,4 +1,6 @@
-"""Every metric once: name, type, labels, unit and meaning. A new metric is an entry here and its reading in `collector` or `service`."""
+"""Every metric once: name, type, labels, unit and meaning. A new metric is an entry here and its reading in `collector`
+or `service`.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,9 @@ from typing import NamedTuple
 from monitor.figures.evaluation import LEFT_OUT as LEFT_OUT_REASONS
 
 TARGET_LABELS = ("project", "project_id", "impulse", "impulse_id", "variant", "category")
-"""What every series of a target carries; the names are Studio's and may change, the ids, variant and category are identity."""
+"""What every series of a target carries; the names are Studio's and may change, the ids, variant and category are
+identity.
+"""
 
 
 class MetricType(StrEnum):
@@ -30,7 +34,12 @@ class Scope(StrEnum):
     SERVICE = "service"
 
 
-_SCOPE_LABELS = {Scope.PROJECT: ("project_id",), Scope.TARGET: TARGET_LABELS, Scope.FIGURES: TARGET_LABELS, Scope.SERVICE: ()}
+_SCOPE_LABELS = {
+    Scope.PROJECT: ("project_id",),
+    Scope.TARGET: TARGET_LABELS,
+    Scope.FIGURES: TARGET_LABELS,
+    Scope.SERVICE: (),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +52,8 @@ class Metric:
         scope: What it belongs to.
         meaning: A sentence in the operator's words.
         labels: Names of the labels beyond the scope's.
-        unit: `seconds`, `ratio` (0..1), `bytes`, or what is counted; empty where the number has no unit, or the label's own.
+        unit: `seconds`, `ratio` (0..1), `bytes`, or what is counted; empty where the number has no unit, or the label's
+            own.
     """
 
     name: str
@@ -105,9 +115,13 @@ _BOUND = "{} bound of the 95 % interval of the {}, with the sample as its unit; 
 
 # A configured project, from the end of its first discovery on, whether or not a target is known.
 
-PROJECT_UP = _project("edge_impulse_project_up", "1 if the last discovery of the project's impulses and variants succeeded, else 0.")
+PROJECT_UP = _project(
+    "edge_impulse_project_up", "1 if the last discovery of the project's impulses and variants succeeded, else 0."
+)
 PROJECT_STATE = _project(
-    "edge_impulse_project_state", "How the last discovery of the project ended: 1 for that state, 0 for the others.", "state"
+    "edge_impulse_project_state",
+    "How the last discovery of the project ended: 1 for that state, 0 for the others.",
+    "state",
 )
 API_KEY_EXPIRY = _project(
     "edge_impulse_api_key_expiry_timestamp_seconds",
@@ -118,16 +132,23 @@ API_KEY_EXPIRY = _project(
 # A target, from the end of its first pull on, for as long as it is in the configuration.
 
 TARGET_INFO = _target(
-    "edge_impulse_target_info", "1, with the labels that the configuration gives the project beside the usual ones.", type=MetricType.INFO
+    "edge_impulse_target_info",
+    "1, with the labels that the configuration gives the project beside the usual ones.",
+    type=MetricType.INFO,
 )
 UP = _target(
     "edge_impulse_up",
-    "1 if the last pull gave a result set, else 0; the figures are then those of the last good pull until they are stale.",
+    "1 if the last pull gave a result set, else 0; the figures are then those of the last good pull until they are "
+    "stale.",
 )
 PULL_STATE = _target("edge_impulse_pull_state", "How the last pull ended: 1 for that state, 0 for the others.", "state")
-LAST_PULL = _target("edge_impulse_last_pull_timestamp_seconds", "Unix time when the last pull ended, good or not.", unit="seconds")
+LAST_PULL = _target(
+    "edge_impulse_last_pull_timestamp_seconds", "Unix time when the last pull ended, good or not.", unit="seconds"
+)
 LAST_SUCCESS = _target(
-    "edge_impulse_last_success_timestamp_seconds", "Unix time of the last good pull; absent before the first.", unit="seconds"
+    "edge_impulse_last_success_timestamp_seconds",
+    "Unix time of the last good pull; absent before the first.",
+    unit="seconds",
 )
 LAST_CHANGE = _target(
     "edge_impulse_last_change_timestamp_seconds",
@@ -136,7 +157,9 @@ LAST_CHANGE = _target(
 )
 
 ALERT_THRESHOLD = _target(
-    "edge_impulse_alert_threshold", "The value that an alert's rule compares the target's figure, or its change, with.", "alertname"
+    "edge_impulse_alert_threshold",
+    "The value that an alert's rule compares the target's figure, or its change, with.",
+    "alertname",
 )
 ALERTS = _target(
     "edge_impulse_alerts",
@@ -148,11 +171,20 @@ ALERTS = _target(
 
 # A target's figures, until they are older than `stale_after`. One that does not apply to the model is absent.
 
-SAMPLES = _figure("edge_impulse_samples", "Samples in the result set; a sample is one recording or image.", unit="samples")
+SAMPLES = _figure(
+    "edge_impulse_samples", "Samples in the result set; a sample is one recording or image.", unit="samples"
+)
 WINDOWS = _figure("edge_impulse_windows", "Windows in the result set; a window is one prediction.", unit="windows")
-UNSCORED_WINDOWS = _figure("edge_impulse_unscored_windows", "Windows that could not be judged; no accuracy counts them.", unit="windows")
+UNSCORED_WINDOWS = _figure(
+    "edge_impulse_unscored_windows", "Windows that could not be judged; no accuracy counts them.", unit="windows"
+)
 BLOCK_INFO = _figure(
-    "edge_impulse_block_info", "1 for each learning block of the impulse.", "block_id", "block", "type", type=MetricType.INFO
+    "edge_impulse_block_info",
+    "1 for each learning block of the impulse.",
+    "block_id",
+    "block",
+    "type",
+    type=MetricType.INFO,
 )
 BLOCK_THRESHOLD = _figure(
     "edge_impulse_block_threshold",
@@ -168,12 +200,14 @@ MODEL_TRAINED = _figure(
 )
 IMPULSE_STALE = _figure(
     "edge_impulse_impulse_stale",
-    "1 if the data set has changed since the impulse's features were generated, else 0; absent where the API key may not read it.",
+    "1 if the data set has changed since the impulse's features were generated, else 0; absent where the API key may "
+    "not read it.",
 )
 
 ACCURACY = _figure(
     "edge_impulse_accuracy_ratio",
-    "Correct windows of the scored ones: those that Studio calls correct, whatever the kind of model; for regression those within the "
+    "Correct windows of the scored ones: those that Studio calls correct, whatever the kind of model; for regression "
+    "those within the "
     "block's tolerance.",
     unit="ratio",
 )
@@ -185,22 +219,34 @@ UNCERTAIN = _figure(
     "Scored windows predicted `uncertain`: the best confidence was below the block's min_score.",
     unit="ratio",
 )
-MEAN_F1 = _figure("edge_impulse_mean_f1_ratio", "The headline F1: the mean over classes; for detectors the mean over images.", unit="ratio")
+MEAN_F1 = _figure(
+    "edge_impulse_mean_f1_ratio",
+    "The headline F1: the mean over classes; for detectors the mean over images.",
+    unit="ratio",
+)
 MEAN_F1_LOWER = _figure("edge_impulse_mean_f1_ratio_lower", _BOUND.format("Lower", "mean F1"), unit="ratio")
 MEAN_F1_UPPER = _figure("edge_impulse_mean_f1_ratio_upper", _BOUND.format("Upper", "mean F1"), unit="ratio")
 F1 = _figure(
-    "edge_impulse_f1_ratio", "F1 by how it is averaged: macro, weighted, micro, image, pooled; those that apply.", "average", unit="ratio"
+    "edge_impulse_f1_ratio",
+    "F1 by how it is averaged: macro, weighted, micro, image, pooled; those that apply.",
+    "average",
+    unit="ratio",
 )
 
 CLASS_PRECISION = _figure(
     "edge_impulse_class_precision_ratio", "Windows truly of the class of those predicted as it.", "class", unit="ratio"
 )
-CLASS_RECALL = _figure("edge_impulse_class_recall_ratio", "Windows predicted as the class of those truly of it.", "class", unit="ratio")
-CLASS_F1 = _figure("edge_impulse_class_f1_ratio", "Harmonic mean of the class's precision and recall.", "class", unit="ratio")
+CLASS_RECALL = _figure(
+    "edge_impulse_class_recall_ratio", "Windows predicted as the class of those truly of it.", "class", unit="ratio"
+)
+CLASS_F1 = _figure(
+    "edge_impulse_class_f1_ratio", "Harmonic mean of the class's precision and recall.", "class", unit="ratio"
+)
 CLASS_WINDOWS = _figure("edge_impulse_class_windows", "Scored windows truly of the class.", "class", unit="windows")
 CONFUSION = _figure(
     "edge_impulse_confusion_windows",
-    "Scored windows by true class and predicted label; cells without windows are absent, as are classes beyond the configured limit.",
+    "Scored windows by true class and predicted label; cells without windows are absent, as are classes beyond the "
+    "configured limit.",
     "class",
     "predicted",
     unit="windows",
@@ -222,13 +268,18 @@ MAP = _figure(
 )
 MAP_LOWER = _figure("edge_impulse_map_ratio_lower", _BOUND.format("Lower", "mAP at IoU 0.50:0.95"), "iou", unit="ratio")
 MAP_UPPER = _figure("edge_impulse_map_ratio_upper", _BOUND.format("Upper", "mAP at IoU 0.50:0.95"), "iou", unit="ratio")
-CLASS_AP = _figure("edge_impulse_class_ap_ratio", "COCO average precision of the class at IoU 0.50:0.95.", "class", unit="ratio")
+CLASS_AP = _figure(
+    "edge_impulse_class_ap_ratio", "COCO average precision of the class at IoU 0.50:0.95.", "class", unit="ratio"
+)
 MEAN_IMAGE_MAP = _figure(
-    "edge_impulse_mean_image_map_ratio", "Mean of Studio's own mAP of each image; not the mAP of the set. Never for FOMO.", unit="ratio"
+    "edge_impulse_mean_image_map_ratio",
+    "Mean of Studio's own mAP of each image; not the mAP of the set. Never for FOMO.",
+    unit="ratio",
 )
 IMAGES_PASSING = _figure(
     "edge_impulse_images_passing_ratio",
-    "Images that Studio calls correct: its object-detection accuracy, by the project's own limit. Where it does not say, images with a "
+    "Images that Studio calls correct: its object-detection accuracy, by the project's own limit. Where it does not "
+    "say, images with a "
     "score of at least 0.8.",
     unit="ratio",
 )
@@ -239,20 +290,33 @@ FOMO_PRECISION = _figure(
 )
 FOMO_RECALL = _figure(
     "edge_impulse_fomo_recall_ratio",
-    "Right detections of these and the objects that FOMO missed, pooled over all images; absent where one image's matching cannot be read.",
+    "Right detections of these and the objects that FOMO missed, pooled over all images; absent where one image's "
+    "matching cannot be read.",
     unit="ratio",
 )
 EMPTY_IMAGES = _figure("edge_impulse_empty_images", "Images with no object and no detection.", unit="images")
 
 MEAN_ABSOLUTE_ERROR = _figure("edge_impulse_mean_absolute_error", "Mean absolute error, in the label's own unit.")
-MEAN_SQUARED_ERROR = _figure("edge_impulse_mean_squared_error", "Mean squared error, in the square of the label's own unit.")
+MEAN_SQUARED_ERROR = _figure(
+    "edge_impulse_mean_squared_error", "Mean squared error, in the square of the label's own unit."
+)
 R2 = _figure("edge_impulse_r2", "Coefficient of determination, at most 1; absent where the labels do not vary.")
 
-ANOMALY_MEAN = _figure("edge_impulse_anomaly_score_mean", "Mean anomaly score of the windows; higher is worse.", "block_id", "block")
-ANOMALY_STDDEV = _figure("edge_impulse_anomaly_score_stddev", "Standard deviation of the windows' anomaly scores.", "block_id", "block")
-ANOMALY_QUANTILE = _figure("edge_impulse_anomaly_score_quantile", "Quantile q of the windows' anomaly scores.", "block_id", "block", "q")
+ANOMALY_MEAN = _figure(
+    "edge_impulse_anomaly_score_mean", "Mean anomaly score of the windows; higher is worse.", "block_id", "block"
+)
+ANOMALY_STDDEV = _figure(
+    "edge_impulse_anomaly_score_stddev", "Standard deviation of the windows' anomaly scores.", "block_id", "block"
+)
+ANOMALY_QUANTILE = _figure(
+    "edge_impulse_anomaly_score_quantile", "Quantile q of the windows' anomaly scores.", "block_id", "block", "q"
+)
 ANOMALY_FLAGGED = _figure(
-    "edge_impulse_anomaly_flagged_ratio", "Windows whose anomaly score is above the block's threshold.", "block_id", "block", unit="ratio"
+    "edge_impulse_anomaly_flagged_ratio",
+    "Windows whose anomaly score is above the block's threshold.",
+    "block_id",
+    "block",
+    unit="ratio",
 )
 ANOMALY_AUROC = _figure(
     "edge_impulse_anomaly_auroc_ratio",
@@ -285,7 +349,8 @@ ANOMALY_F1 = _figure(
 
 ANOMALY_DRIFT = _figure(
     "edge_impulse_anomaly_drift",
-    "How far the samples' anomaly scores are from the baseline's: ks, psi, wasserstein or js, in total, on the same samples under both "
+    "How far the samples' anomaly scores are from the baseline's: ks, psi, wasserstein or js, in total, on the same "
+    "samples under both "
     "models (model), and of new samples under one model (data); 0 is no drift.",
     "block_id",
     "block",
@@ -302,7 +367,8 @@ ANOMALY_DRIFT_PVALUE = _figure(
 )
 ANOMALY_DRIFT_EVIDENCE = _figure(
     "edge_impulse_anomaly_drift_evidence",
-    "log10 of the test martingale over the samples that came since the baseline; may be looked at as often as you like, "
+    "log10 of the test martingale over the samples that came since the baseline; may be looked at as often as you "
+    "like, "
     "2 is the default alarm.",
     "block_id",
     "block",
@@ -315,7 +381,8 @@ COMPARISON_INSUFFICIENT = _figure(
 )
 CHANGE = _figure(
     "edge_impulse_change_ratio",
-    "Change of the metric since the baseline, in total and by cause: model, labels, thresholds, added and removed samples, which add up "
+    "Change of the metric since the baseline, in total and by cause: model, labels, thresholds, added and removed "
+    "samples, which add up "
     "to the total; labels or thresholds are absent where they cannot be told from the model, which then holds them.",
     "metric",
     "cause",
@@ -323,7 +390,8 @@ CHANGE = _figure(
 )
 CHANGE_PVALUE = _figure(
     "edge_impulse_change_pvalue",
-    "How likely a change at least as large is by the choice of samples alone: in total and of model, added and removed; "
+    "How likely a change at least as large is by the choice of samples alone: in total and of model, added and "
+    "removed; "
     "absent where not tested.",
     "metric",
     "cause",
@@ -338,7 +406,9 @@ BASELINE_TIMESTAMP = _figure(
     "Unix time of the run that the comparison is made with; absent without a baseline.",
     unit="seconds",
 )
-BASELINE_VALUE = _figure("edge_impulse_baseline_value", "The metric's value in the baseline, in the metric's own unit.", "metric")
+BASELINE_VALUE = _figure(
+    "edge_impulse_baseline_value", "The metric's value in the baseline, in the metric's own unit.", "metric"
+)
 
 SLICE_ACCURACY = _figure(
     "edge_impulse_slice_accuracy_ratio",
@@ -356,7 +426,8 @@ SLICE_WINDOWS = _figure(
 )
 LEFT_OUT = _figure(
     "edge_impulse_left_out",
-    f"How many things the figures could not count or the limits cut off, by reason ({', '.join(LEFT_OUT_REASONS)}); a reason with none "
+    f"How many things the figures could not count or the limits cut off, by reason ({', '.join(LEFT_OUT_REASONS)}); a "
+    "reason with none "
     "is absent.",
     "reason",
 )
@@ -364,7 +435,11 @@ LEFT_OUT = _figure(
 # The service itself.
 
 BUILD_INFO = _service(
-    MetricType.INFO, "impulse_monitor_build_info", "1, with the versions of the monitor and of Python.", "version", "python"
+    MetricType.INFO,
+    "impulse_monitor_build_info",
+    "1, with the versions of the monitor and of Python.",
+    "version",
+    "python",
 )
 TARGETS = _service(MetricType.GAUGE, "impulse_monitor_targets", "Targets that are being watched.")
 RELOAD_SUCCESSFUL = _service(
@@ -379,7 +454,9 @@ RELOAD_SUCCESS_TIMESTAMP = _service(
     unit="seconds",
 )
 PULLS = _service(MetricType.COUNTER, "impulse_monitor_pulls_total", "Pulls that ended, by outcome.", "outcome")
-PULL_DURATION = _service(MetricType.HISTOGRAM, "impulse_monitor_pull_duration_seconds", "How long pulls took, good or not.", unit="seconds")
+PULL_DURATION = _service(
+    MetricType.HISTOGRAM, "impulse_monitor_pull_duration_seconds", "How long pulls took, good or not.", unit="seconds"
+)
 PULLS_SKIPPED = _service(
     MetricType.COUNTER,
     "impulse_monitor_pulls_skipped_total",
@@ -425,7 +502,8 @@ STORE_UP = _service(
 NOTIFICATIONS = _service(
     MetricType.COUNTER,
     "impulse_monitor_notifications_total",
-    "Attempts to notify a receiver: delivered, failed (tried again), rejected (refused for good) or dropped (too many waited).",
+    "Attempts to notify a receiver: delivered, failed (tried again), rejected (refused for good) or dropped (too many "
+    "waited).",
     "receiver",
     "outcome",
 )
@@ -438,7 +516,8 @@ NOTIFICATION_QUEUE = _service(
 CERTIFICATE_EXPIRY = _service(
     MetricType.GAUGE,
     "impulse_monitor_certificate_expiry_timestamp_seconds",
-    "Unix time when the first certificate of the chain that the service itself is served with expires; absent without TLS.",
+    "Unix time when the first certificate of the chain that the service itself is served with expires; absent without "
+    "TLS.",
     unit="seconds",
 )
 EVENT_LOOP_LAG = _service(
@@ -455,7 +534,11 @@ SCHEDULER_HEARTBEAT = _service(
 )
 
 SHARD_INFO = _service(
-    MetricType.INFO, "impulse_monitor_shard_info", "1, with the shard of the targets that this process watches.", "index", "total"
+    MetricType.INFO,
+    "impulse_monitor_shard_info",
+    "1, with the shard of the targets that this process watches.",
+    "index",
+    "total",
 )
 
 METRICS: tuple[Metric, ...] = tuple(entry for entry in list(globals().values()) if isinstance(entry, Metric))

@@ -62,7 +62,9 @@ class SnapshotCollector(Collector):
         for snapshot in self._board.snapshots.copy().values():
             labels = _target_labels(snapshot.target)
             # Prometheus takes an absent label for an empty one, so projects with different labels can share the family.
-            add([(m.TARGET_INFO, 1, ())], {name: _label(text) for name, text in snapshot.target.labels.items()} | labels)
+            add(
+                [(m.TARGET_INFO, 1, ())], {name: _label(text) for name, text in snapshot.target.labels.items()} | labels
+            )
             add(_pull(snapshot), labels)
             if snapshot.evaluation is not None and snapshot.fresh(now):
                 add(_model(snapshot), labels)
@@ -74,9 +76,15 @@ class SnapshotCollector(Collector):
             if alert.phase in (Phase.PENDING, Phase.FIRING):
                 target = watched.get(target_id)
                 project = {"project_id": target_id.removeprefix("project-")}  # of an alert that is not about a target
-                add([(m.ALERTS, 1, (name, alert.severity, alert.phase))], project if target is None else _target_labels(target))
+                add(
+                    [(m.ALERTS, 1, (name, alert.severity, alert.phase))],
+                    project if target is None else _target_labels(target),
+                )
         for target_id, target in watched.items():
-            add(((m.ALERT_THRESHOLD, value, (name,)) for name, value in thresholds.get(target_id, {}).items()), _target_labels(target))
+            add(
+                ((m.ALERT_THRESHOLD, value, (name,)) for name, value in thresholds.get(target_id, {}).items()),
+                _target_labels(target),
+            )
         return [shown for shown in families.values() if shown.samples]
 
 
@@ -87,7 +95,9 @@ def _target_labels(target: Target) -> dict[str, str]:
 
 
 def _label(text: str) -> str:
-    """`text`, bounded, without lone surrogates: one of them in one name would make the whole exposition impossible to encode."""
+    """`text`, bounded, without lone surrogates: one of them in one name would make the whole exposition impossible to
+    encode.
+    """
     return shown(text).encode("utf-8", "replace").decode("utf-8")
 
 

@@ -35,7 +35,9 @@ class Renderer:
         clock: Monotonic seconds.
     """
 
-    def __init__(self, registry: CollectorRegistry, max_age: float = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, registry: CollectorRegistry, max_age: float = 1.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._registry, self._max_age, self._clock = registry, max_age, clock
         self._lock = asyncio.Lock()
         self._kept: dict[_Format, tuple[float, bytes]] = {}
@@ -67,7 +69,9 @@ class Renderer:
         async with self._lock:
             now = self._clock()
             # What is too old goes, also in other formats: clients choose them, and must not fill the memory with them.
-            self._kept = {known: (since, body) for known, (since, body) in self._kept.items() if now - since < self._max_age}
+            self._kept = {
+                known: (since, body) for known, (since, body) in self._kept.items() if now - since < self._max_age
+            }
             if wanted in self._kept:
                 return self._kept[wanted][1]
             body = await asyncio.to_thread(self._encode, encoder, wanted.compressed)

@@ -7,7 +7,15 @@ import platform
 from collections.abc import Iterable, Mapping
 
 import prometheus_client
-from prometheus_client import CollectorRegistry, Counter, GCCollector, Histogram, Info, PlatformCollector, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    GCCollector,
+    Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+)
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
@@ -18,7 +26,16 @@ from monitor.exposition.catalogue import Metric
 from monitor.exposition.collector import family
 
 SKIP_REASONS = ("overlap", "missed")
-RETRY_REASONS = ("rate_limited", "server_error", "timeout", "connection", "truncated", "not_json", "not_documented", "changed")
+RETRY_REASONS = (
+    "rate_limited",
+    "server_error",
+    "timeout",
+    "connection",
+    "truncated",
+    "not_json",
+    "not_documented",
+    "changed",
+)
 """Why a request is sent, or a pull started, once more."""
 NOTIFICATION_OUTCOMES = ("delivered", "failed", "rejected", "dropped")
 
@@ -139,7 +156,8 @@ class _Gauges(Collector):
     """Gauges that are absent until they are set: the client library's own start at 0, a heartbeat in 1970."""
 
     def __init__(self) -> None:
-        self.values: dict[Metric, Mapping[tuple[str, ...], float]] = {}  # replaced as a whole: a scrape reads in another thread
+        # replaced as a whole: a scrape reads in another thread
+        self.values: dict[Metric, Mapping[tuple[str, ...], float]] = {}
 
     def collect(self) -> Iterable[prometheus_client.Metric]:
         values = self.values.copy()

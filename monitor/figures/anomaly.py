@@ -54,19 +54,25 @@ def anomaly(
         left_out["no_score"] += int(np.isnan(scores).sum())
         left_out["non_finite_score"] += int(np.isinf(scores).sum())
         if finite.any():
-            found.append(_figures(block, scores[finite], truth[finite], results.sample[finite], bounded=seed is not None))
+            found.append(
+                _figures(block, scores[finite], truth[finite], results.sample[finite], bounded=seed is not None)
+            )
     return tuple(found), {reason: count for reason, count in left_out.items() if count}
 
 
 def threshold(block: Block) -> float | None:
-    """The score above which the block flags a window: `min_anomaly_score`, else its only numeric threshold, else None."""
+    """The score above which the block flags a window: `min_anomaly_score`, else its only numeric
+    threshold, else None.
+    """
     if THRESHOLD in block.thresholds:
         return block.thresholds[THRESHOLD]
     values = list(block.thresholds.values())
     return values[0] if len(values) == 1 else None
 
 
-def _figures(block: Block, scores: FloatArray, truth: npt.NDArray[np.int8], sample: IntArray, *, bounded: bool) -> Anomaly:
+def _figures(
+    block: Block, scores: FloatArray, truth: npt.NDArray[np.int8], sample: IntArray, *, bounded: bool
+) -> Anomaly:
     """Figures of one block over its windows with a finite score; there is at least one.
 
     Args:
@@ -78,7 +84,9 @@ def _figures(block: Block, scores: FloatArray, truth: npt.NDArray[np.int8], samp
     """
     flags = None if (limit := threshold(block)) is None else scores > limit
     known = truth >= 0
-    precision, recall, f1 = (None, None, None) if flags is None or not known.any() else _verdicts(flags[known], truth[known] == 1)
+    precision, recall, f1 = (
+        (None, None, None) if flags is None or not known.any() else _verdicts(flags[known], truth[known] == 1)
+    )
     quantiles = np.quantile(scores, [float(name) for name in QUANTILES])
     return Anomaly(
         block=block,
@@ -94,14 +102,18 @@ def _figures(block: Block, scores: FloatArray, truth: npt.NDArray[np.int8], samp
     )
 
 
-def _ground_truth(results: ResultSet, anomaly_labels: frozenset[str], no_anomaly_labels: frozenset[str]) -> npt.NDArray[np.int8]:
-    """int8[m]: 1 anomaly, 0 no anomaly, -1 unknown. Studio's expected outcome, else the configured labels, else the label's own words.
+def _ground_truth(
+    results: ResultSet, anomaly_labels: frozenset[str], no_anomaly_labels: frozenset[str]
+) -> npt.NDArray[np.int8]:
+    """int8[m]: 1 anomaly, 0 no anomaly, -1 unknown. Studio's expected outcome, else the configured labels, else the
+    label's own words.
 
     A label that is configured as both says nothing.
     """
     meaning = {_ANOMALY: 1, _NO_ANOMALY: 0} | dict.fromkeys(anomaly_labels, 1) | dict.fromkeys(no_anomaly_labels, 0)
     meaning |= dict.fromkeys(anomaly_labels & no_anomaly_labels, -1)
-    by_code = np.array([*(meaning.get(label, -1) for label in results.labels), -1], np.int8)  # the last one, at -1: no label
+    # the last one, at -1: no label
+    by_code = np.array([*(meaning.get(label, -1) for label in results.labels), -1], np.int8)
     by_label = by_code[results.label]
     if results.expected_anomaly is None:
         return by_label
@@ -115,7 +127,9 @@ def _verdicts(flagged: BoolArray, truth: BoolArray) -> tuple[float, float, float
 
 
 def _auroc(positive: FloatArray, negative: FloatArray) -> float | None:
-    """The chance that an anomaly scores above a normal window, ties at half (Mann and Whitney, 1947); None without either."""
+    """The chance that an anomaly scores above a normal window, ties at half (Mann and Whitney, 1947); None without
+    either.
+    """
     if not len(positive) or not len(negative):
         return None
     positive, negative = np.sort(positive), np.sort(negative)

@@ -17,11 +17,13 @@ _SMALLEST = float(np.finfo(np.float64).eps)  # 2.22e-16, where scikit-learn clip
 
 
 def calibration(results: ResultSet) -> tuple[Calibration | None, dict[str, int]]:
-    """Expected calibration error, Brier score and log loss of a classifier's confidences; windows they cannot use (`no_confidences`).
+    """Expected calibration error, Brier score and log loss of a classifier's confidences; windows they cannot use
+    (`no_confidences`).
 
     A window counts where its label is a class of the block and all its confidences are there, whatever Studio's
     verdict: the largest confidence (of equal ones, that of the first class in sorted order) is judged by whether its
-    class is the label, whatever `min_score`. With several classification blocks, each one's judgement of a window counts.
+    class is the label, whatever `min_score`. With several classification blocks, each one's judgement of a window
+    counts.
 
     - Expected calibration error (Naeini et al., AAAI 2015): over 15 bins of equal width, [lo, hi) and the last closed,
       the sum of share of windows * |accuracy - mean confidence|.
@@ -29,8 +31,8 @@ def calibration(results: ResultSet) -> tuple[Calibration | None, dict[str, int]]
     - Log loss: mean of -ln p of the label's class, p clipped to [2.22e-16, 1], in nats.
 
     A window that counts for no block is left out: no block gave all its confidences, or it is scored although its label
-    is none of the classes (`anomaly`, where an anomaly block judges too). An unscored window with confidences is no loss:
-    its label is one that the model cannot know.
+    is none of the classes (`anomaly`, where an anomaly block judges too). An unscored window with confidences is no
+    loss: its label is one that the model cannot know.
 
     Returns:
         No figures where no block classifies, where the project maps labels, and where no window counts.
@@ -45,7 +47,10 @@ def calibration(results: ResultSet) -> tuple[Calibration | None, dict[str, int]]
     left_out = _left_out(results, whole, counts)
     if not any(part.any() for part in counts):
         return None, left_out
-    parts = [_judge(confidences.values[part], place[part]) for confidences, place, part in zip(judging, places, counts, strict=True)]
+    parts = [
+        _judge(confidences.values[part], place[part])
+        for confidences, place, part in zip(judging, places, counts, strict=True)
+    ]
     confidence, hit, brier, loss = (np.concatenate(column) for column in zip(*parts, strict=True))
     return Calibration(_expected_error(confidence, hit), float(brier.mean()), float(loss.mean())), left_out
 

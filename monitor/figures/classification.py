@@ -55,7 +55,9 @@ def quality(results: ResultSet, seed: int | None) -> Quality | None:
     # A prediction without a code has no name, and so no cell.
     of_class = (position[label] >= 0) & (prediction >= 0)
     uncertain = np.array([name == UNCERTAIN for name in names] + [False])
-    accuracy_interval, mean_f1_interval = (None, None) if seed is None else _intervals(results, position, len(classes), seed)
+    accuracy_interval, mean_f1_interval = (
+        (None, None) if seed is None else _intervals(results, position, len(classes), seed)
+    )
     return Quality(
         accuracy=int(windows[verdict == CORRECT].sum()) / total,
         balanced_accuracy=float(recall.mean()),
@@ -76,7 +78,9 @@ def quality(results: ResultSet, seed: int | None) -> Quality | None:
     )
 
 
-def _cells(results: ResultSet) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+def _cells(
+    results: ResultSet,
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     """The distinct (label, prediction, verdict) of all windows, as codes, and the windows of each."""
     width = len(results.labels) + 1
     cells = width * width * 3
@@ -102,7 +106,9 @@ def _cells(results: ResultSet) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int
 
 
 def _positions(classes: npt.NDArray[np.intp], labels: int) -> IntArray:
-    """int[labels + 1]: each label code's place among the classes, -1 for other labels and (the last entry) for no label."""
+    """int[labels + 1]: each label code's place among the classes, -1 for other labels and (the last entry) for no
+    label.
+    """
     position = np.full(labels + 1, -1)
     position[classes] = np.arange(len(classes))
     return shrink_dtype(position)
@@ -119,15 +125,20 @@ def _ratio(part: FloatArray, whole: FloatArray) -> FloatArray:
     return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
 
 
-def _confusion(names: tuple[str, ...], label: IntArray, prediction: IntArray, windows: IntArray) -> dict[tuple[str, str], int]:
+def _confusion(
+    names: tuple[str, ...], label: IntArray, prediction: IntArray, windows: IntArray
+) -> dict[tuple[str, str], int]:
     """Windows by (label, prediction)."""
-    confusion: Counter[tuple[str, str]] = Counter()  # Studio's verdicts may differ within a cell: it then comes more than once
+    # Studio's verdicts may differ within a cell: it then comes more than once
+    confusion: Counter[tuple[str, str]] = Counter()
     for true, predicted, count in zip(label.tolist(), prediction.tolist(), windows.tolist(), strict=True):
         confusion[names[true], names[predicted]] += count
     return dict(confusion)
 
 
-def _intervals(results: ResultSet, position: IntArray, classes: int, seed: int) -> tuple[Interval | None, Interval | None]:
+def _intervals(
+    results: ResultSet, position: IntArray, classes: int, seed: int
+) -> tuple[Interval | None, Interval | None]:
     """Bounds of the accuracy and of the mean F1."""
     scored = results.correct != UNSCORED
     accuracy = share(results.correct[scored] == CORRECT, results.sample[scored])

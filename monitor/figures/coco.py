@@ -133,12 +133,16 @@ def average_precision(matches: Matches, weights: npt.NDArray[np.integer] | None 
             weight = np.take(part[there], image, axis=1).astype(np.float64)
             seen = np.cumsum(weight, axis=1)
             for t, hit in enumerate(hits):
-                result[first + there, k, t] = _area(np.take(weight, hit, axis=1), np.take(seen, hit, axis=1), positives[there])
+                result[first + there, k, t] = _area(
+                    np.take(weight, hit, axis=1), np.take(seen, hit, axis=1), positives[there]
+                )
     return result
 
 
 def mean_average_precision(precisions: FloatArray) -> FloatArray:
-    """Mean over the classes with truth and the given thresholds: float64[b, c, t] to float64[b], NaN where no class has truth."""
+    """Mean over the classes with truth and the given thresholds: float64[b, c, t] to float64[b], NaN where no class has
+    truth.
+    """
     known = ~np.isnan(precisions)
     count = known.sum(axis=(1, 2))
     total = np.where(known, precisions, 0.0).sum(axis=(1, 2))
@@ -149,7 +153,8 @@ def mean_average_precision(precisions: FloatArray) -> FloatArray:
 def _area(weight: FloatArray, seen: FloatArray, positives: FloatArray) -> FloatArray:
     """Mean of the interpolated precision over `RECALL_POINTS`, from the hits alone.
 
-    Precision only rises at a hit, and recall too: the envelope and the points of recall it answers for are settled there.
+    Precision only rises at a hit, and recall too: the envelope and the points of recall it answers for are settled
+    there.
 
     Args:
         weight: float64[b, h], of each hit by descending score.
@@ -175,7 +180,9 @@ def _grouped(boxes: ImageBoxes, classes: Positions, images: int) -> tuple[Positi
     return key[order], index[order]
 
 
-def _overlapping(key: Positions, xywh: FloatArray, truth_key: Positions, truth_xywh: FloatArray) -> tuple[Positions, Positions, FloatArray]:
+def _overlapping(
+    key: Positions, xywh: FloatArray, truth_key: Positions, truth_xywh: FloatArray
+) -> tuple[Positions, Positions, FloatArray]:
     """All pairs of a detection and a truth box of one class and image whose IoU reaches the lowest threshold.
 
     Returns:
@@ -206,9 +213,12 @@ def _parts(counts: Positions) -> Iterator[slice]:
 
 
 def _iou(a: FloatArray, b: FloatArray) -> FloatArray:
-    """Intersection over union of boxes float64[k, 4], row by row, rounded as in pycocotools' `bbIou`; 0 where they do not meet."""
+    """Intersection over union of boxes float64[k, 4], row by row, rounded as in pycocotools' `bbIou`; 0 where they do
+    not meet.
+    """
     width, height = (
-        np.minimum(a[:, axis + 2] + a[:, axis], b[:, axis + 2] + b[:, axis]) - np.maximum(a[:, axis], b[:, axis]) for axis in (0, 1)
+        np.minimum(a[:, axis + 2] + a[:, axis], b[:, axis + 2] + b[:, axis]) - np.maximum(a[:, axis], b[:, axis])
+        for axis in (0, 1)
     )
     shared = width * height
     union = a[:, 2] * a[:, 3] + b[:, 2] * b[:, 3] - shared
@@ -217,7 +227,8 @@ def _iou(a: FloatArray, b: FloatArray) -> FloatArray:
 
 
 def _greedy(key: Positions, truths: int, detection: Positions, truth: Positions, iou: FloatArray) -> BoolArray:
-    """Give truth boxes to detections, all images, classes and thresholds at once: first every group's best detection, then its second.
+    """Give truth boxes to detections, all images, classes and thresholds at once: first every group's best detection,
+    then its second.
 
     Args:
         key: int64[d], the detection's group (class and image), ascending; within it by descending score.

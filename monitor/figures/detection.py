@@ -48,7 +48,8 @@ def box_matches(results: ResultSet) -> tuple[Matches, npt.NDArray[np.intp]] | No
     """Predicted boxes matched with labelled ones, in shares of the image.
 
     An image without dimensions is left out with all its boxes, unless it has no truth: then nothing needs scaling, and
-    its detections count as false positives. If a sample has several windows, each of them is an image with all its truth.
+    its detections count as false positives. If a sample has several windows, each of them is an image with all its
+    truth.
 
     Returns:
         The matches and int[images], the window of each of their images; None where truth or detections are not known.
@@ -70,7 +71,9 @@ def box_matches(results: ResultSet) -> tuple[Matches, npt.NDArray[np.intp]] | No
 
     kept = usable[detections.owner]
     scores = None if detections.score is None else detections.score[kept]
-    predicted = ImageBoxes(image_of_window[detections.owner[kept]], detections.label[kept], detections.xywh[kept], scores)
+    predicted = ImageBoxes(
+        image_of_window[detections.owner[kept]], detections.label[kept], detections.xywh[kept], scores
+    )
     return match(labelled, predicted, len(windows)), windows
 
 
@@ -138,12 +141,20 @@ def _fomo(results: ResultSet, seed: int | None) -> tuple[Detection, dict[str, in
     ), {"unreadable_image": unreadable}
 
 
-def _counts(fomo: FomoCounts | None, windows: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """True positives, false positives and false negatives per window, wide enough to add; -1 where nothing was reported."""
+def _counts(
+    fomo: FomoCounts | None, windows: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """True positives, false positives and false negatives per window, wide enough to add; -1 where nothing was
+    reported.
+    """
     if fomo is None:
         nothing = np.full(windows, -1, np.int64)
         return nothing, nothing, nothing
-    return fomo.true_positives.astype(np.int64), fomo.false_positives.astype(np.int64), fomo.false_negatives.astype(np.int64)
+    return (
+        fomo.true_positives.astype(np.int64),
+        fomo.false_positives.astype(np.int64),
+        fomo.false_negatives.astype(np.int64),
+    )
 
 
 def _f1(hits: npt.NDArray[np.int64], extra: npt.NDArray[np.int64], missed: npt.NDArray[np.int64]) -> FloatArray:
@@ -153,7 +164,9 @@ def _f1(hits: npt.NDArray[np.int64], extra: npt.NDArray[np.int64], missed: npt.N
     return f1
 
 
-def _image_mean(results: ResultSet, values: FloatArray | None, seed: int | None) -> tuple[float | None, Interval | None]:
+def _image_mean(
+    results: ResultSet, values: FloatArray | None, seed: int | None
+) -> tuple[float | None, Interval | None]:
     """Mean over the images that have a value, and its bounds."""
     if values is None or not (known := ~np.isnan(values)).any():
         return None, None
@@ -168,7 +181,9 @@ def _mean(values: FloatArray | None) -> float | None:
 
 
 def _passing(results: ResultSet, scores: FloatArray | None) -> tuple[float | None, bool]:
-    """Share of the images that Studio calls correct, else of those with a reported score that reach 0.8; whether it is by that score."""
+    """Share of the images that Studio calls correct, else of those with a reported score that reach 0.8; whether it is
+    by that score.
+    """
     verdict = studio_verdict(accuracy_verdicts(results), results.sample, None)
     if verdict is not None:
         return verdict.accuracy, False
@@ -218,7 +233,9 @@ def _at(iou: float) -> slice:
 
 
 def _map_interval(matches: Matches, sample: npt.NDArray[np.integer], point: float, seed: int) -> Interval | None:
-    """Point ± 1.96 standard errors over 200 bootstraps of samples; percentiles are biased for mAP. None under 30 samples."""
+    """Point ± 1.96 standard errors over 200 bootstraps of samples; percentiles are biased for mAP. None under 30
+    samples.
+    """
     _, unit = np.unique(sample, return_inverse=True)
     units = int(unit.max(initial=-1)) + 1
     if units < SMALLEST_SAMPLES:

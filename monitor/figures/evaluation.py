@@ -26,8 +26,9 @@ LEFT_OUT = (
 """All reasons for which something is left out of a figure."""
 
 FIGURES_VERSION = 2
-"""Of the formulas of all figures, comparisons and causes. Raised, once per release, where one of them gives another value
-for the same result set: what is stored of a baseline is then computed anew before anything is compared with it."""
+"""Of the formulas of all figures, comparisons and causes. Raised, once per release, where one of them gives another
+value for the same result set: what is stored of a baseline is then computed anew before anything is compared with
+it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +111,10 @@ class Detection:
         mean_f1: Mean over images of the F1, for boxes as reported; None where none is known.
         mean_f1_interval: Its bounds.
         f1: F1 by averaging (`image`, and for FOMO `pooled`).
-        precision, recall: FOMO's, pooled over all images; None, like the pooled F1, where an image's counts are not known.
-        passing: Share of the scored images that Studio calls correct; where it says so of none, of those with a score of at least 0.8.
+        precision, recall: FOMO's, pooled over all images; None, like the pooled F1, where an image's counts are not
+            known.
+        passing: Share of the scored images that Studio calls correct; where it says so of none, of those with a score
+            of at least 0.8.
         empty: Images with no object and no detection.
         passing_by_score: Whether `passing` is by that score, not by Studio's verdict.
     """
@@ -132,8 +135,8 @@ class Detection:
 
 @dataclass(frozen=True, slots=True)
 class Regression:
-    """Figures of a regression block: errors in the label's unit, R² (None where the labels do not vary), and the share within the
-    tolerance (None where the block has none).
+    """Figures of a regression block: errors in the label's unit, R² (None where the labels do not vary), and the share
+    within the tolerance (None where the block has none).
     """
 
     mean_absolute_error: float

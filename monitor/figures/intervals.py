@@ -1,4 +1,5 @@
-"""95 % intervals with the sample as the unit: windows of one sample are not independent, so that counting them as such claims too much.
+"""95 % intervals with the sample as the unit: windows of one sample are not independent, so that counting them as such
+claims too much.
 
 Shares take Wilson's interval on an effective size, everything else a bootstrap of samples. Both give nothing under
 30 samples. Bounds depend on nothing but the arguments: the same input and seed give the same bounds.
@@ -89,9 +90,9 @@ def mean_f1(label: IntArray, prediction: IntArray, sample: IntArray, classes: in
     Where every sample has one window, re-sampling samples is re-sampling the cells of the confusion matrix, and costs
     the same at any size. Otherwise each sample carries its counts of true positives, support and predictions by class;
     many samples are dealt into groups as in `bootstrap_mean`, the more classes the fewer groups (never under 1,000).
-    A class without support in a replicate is left out of that replicate's mean. The bootstrap knows no errors but those it
-    was shown: with fewer than some 10 of them the bounds are too narrow (coverage .76 to .85 at 200 samples of which 1 % err), and
-    with none they are [1, 1].
+    A class without support in a replicate is left out of that replicate's mean. The bootstrap knows no errors but those
+    it was shown: with fewer than some 10 of them the bounds are too narrow (coverage .76 to .85 at 200 samples of which
+    1 % err), and with none they are [1, 1].
 
     Args:
         label: int[m], the window's true class as 0..classes - 1; -1 for a truth that is no class.
@@ -185,7 +186,9 @@ def _resampled(columns: FloatArray, multiplicity: IntArray | None, rng: np.rando
 
 
 def _macro_f1(totals: FloatArray) -> FloatArray:
-    """float64[b]: macro F1 over the classes with support, of totals as in `_class_counts`; replicates without any are left out."""
+    """float64[b]: macro F1 over the classes with support, of totals as in `_class_counts`; replicates without any are
+    left out.
+    """
     hits, support, predicted = np.split(totals, 3, axis=1)
     f1 = np.divide(2 * hits, support + predicted, out=np.zeros_like(hits), where=support > 0)
     present = np.count_nonzero(support, axis=1)

@@ -13,15 +13,18 @@ from monitor.figures.intervals import bootstrap_mean, share
 from monitor.results import CORRECT, UNSCORED, WRONG, BlockKind, FloatArray, IntArray, ResultSet
 
 _NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
-"""A decimal as people and programs write it: `05.50`, `+3`, ` 3.5`, `.5`, `5.`, `1e-07`; no `nan`, `inf`, `1_000` or `0x10`."""
+"""A decimal as people and programs write it: `05.50`, `+3`, ` 3.5`, `.5`, `5.`, `1e-07`; no `nan`, `inf`, `1_000` or
+`0x10`.
+"""
 
 
 def regression(results: ResultSet, seed: int | None) -> tuple[Regression | None, dict[str, int]]:
-    """Figures over the windows whose label and prediction are numbers, equal to scikit-learn's; how many are not (`unparsable`).
+    """Figures over the windows whose label and prediction are numbers, equal to scikit-learn's; how many are not
+    (`unparsable`).
 
     A window without a label or without a prediction is no such window, and not counted as unparsable either. Within
-    tolerance is an error of at most the block's only numeric threshold; without one there is no such share, and Studio's
-    verdict stands in for it (see `scoring`).
+    tolerance is an error of at most the block's only numeric threshold; without one there is no such share, and
+    Studio's verdict stands in for it (see `scoring`).
 
     Args:
         results: The columns.
@@ -42,7 +45,8 @@ def regression(results: ResultSet, seed: int | None) -> tuple[Regression | None,
         return None, left_out
 
     label, sample = label[numeric], results.sample[numeric]
-    with np.errstate(over="ignore", invalid="ignore"):  # numbers near the largest float: an infinite error is the answer
+    # numbers near the largest float: an infinite error is the answer
+    with np.errstate(over="ignore", invalid="ignore"):
         error = np.abs(prediction[numeric] - label)
         mean_squared = float(np.square(error).mean())
         r2 = _r2(label, mean_squared)
@@ -59,7 +63,8 @@ def regression(results: ResultSet, seed: int | None) -> tuple[Regression | None,
 
 
 def tolerance_verdicts(results: ResultSet) -> npt.NDArray[np.int8]:
-    """int8[m], what a regression's accuracy counts: CORRECT where the error is within the tolerance, UNSCORED without two numbers.
+    """int8[m], what a regression's accuracy counts: CORRECT where the error is within the tolerance, UNSCORED without
+    two numbers.
 
     Without a tolerance (no numeric threshold, or several) they are Studio's own verdicts.
     """
@@ -72,7 +77,9 @@ def tolerance_verdicts(results: ResultSet) -> npt.NDArray[np.int8]:
 
 
 def _number(text: str) -> float:
-    """The finite number that a text spells, else NaN: the one reading of labels, predictions and what they changed to."""
+    """The finite number that a text spells, else NaN: the one reading of labels, predictions and
+    what they changed to.
+    """
     if not _NUMBER.fullmatch(text):
         return math.nan
     value = float(text)
@@ -85,7 +92,9 @@ def _unreadable(codes: IntArray, numbers: FloatArray) -> npt.NDArray[np.bool_]:
 
 
 def _r2(label: FloatArray, mean_squared_error: float) -> float | None:
-    """1 - residual / total sum of squares; None where the labels do not vary, or by more or less than a float can square."""
+    """1 - residual / total sum of squares; None where the labels do not vary, or by more or less than a float can
+    square.
+    """
     variance = float(np.square(label - label.mean()).mean())
     if label.min() == label.max() or variance == 0:
         return None
@@ -100,5 +109,7 @@ def _tolerance(results: ResultSet) -> float | None:
     """
     if BlockKind.CLASSIFICATION in results.kinds():
         return None
-    found = [value for block in results.blocks if block.kind is BlockKind.REGRESSION for value in block.thresholds.values()]
+    found = [
+        value for block in results.blocks if block.kind is BlockKind.REGRESSION for value in block.thresholds.values()
+    ]
     return found[0] if len(found) == 1 else None

@@ -39,4 +39,6 @@ def studio_verdict(verdicts: npt.NDArray[np.int8], sample: IntArray, seed: int |
     if not windows:
         return None
     hits = verdicts[scored] == CORRECT
-    return StudioVerdict(int(np.count_nonzero(hits)) / windows, windows, None if seed is None else share(hits, sample[scored]))
+    return StudioVerdict(
+        int(np.count_nonzero(hits)) / windows, windows, None if seed is None else share(hits, sample[scored])
+    )

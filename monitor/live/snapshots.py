@@ -63,7 +63,8 @@ class Board:
     """What a scrape sees: snapshots by target id, projects by id, alerts by (name, target id), and
     the thresholds of each target's alerts by name.
 
-    Written on the event loop only, one assignment at a time; readers in other threads copy a dictionary before they walk it.
+    Written on the event loop only, one assignment at a time; readers in other threads copy a dictionary before they
+    walk it.
     """
 
     snapshots: dict[str, Snapshot] = field(default_factory=dict)
@@ -73,7 +74,9 @@ class Board:
     watched: dict[str, Target] = field(default_factory=dict)
 
     def watch(self, target: Target, stale_after: float) -> None:
-        """Accept snapshots of this target from now on; one that is shown takes over changed names and settings at once."""
+        """Accept snapshots of this target from now on; one that is shown takes over changed names
+        and settings at once.
+        """
         self.watched[target.key.id] = target
         if shown := self.snapshots.get(target.key.id):
             self.snapshots[target.key.id] = replace(shown, target=target, stale_after=stale_after)

@@ -1,4 +1,6 @@
-"""`Watchlist`: which targets are watched right now, and how; found by asking Studio, kept in agreement with the configuration."""
+"""`Watchlist`: which targets are watched right now, and how; found by asking Studio, kept in agreement with the
+configuration.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,8 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """How an entry's discoveries went, and since when its targets are watched, over restarts: what alerts about failures count from.
+    """How an entry's discoveries went, and since when its targets are watched, over restarts: what alerts about
+    failures count from.
 
     Attributes:
         since: Unix seconds of the last good discovery, or of the first that failed in a row.
@@ -62,7 +65,9 @@ class Course:
 
     def resuming(self, before: Course) -> Course:
         """As it is where `before` went before it."""
-        targets = {target_id: min(began, before.targets.get(target_id, began)) for target_id, began in self.targets.items()}
+        targets = {
+            target_id: min(began, before.targets.get(target_id, began)) for target_id, began in self.targets.items()
+        }
         return replace(self, since=before.since if before.failing and self.failing else self.since, targets=targets)
 
 
@@ -114,7 +119,8 @@ class Watchlist:
         board: Is told what is watched.
         pipeline: Restores what the store knows of a target.
         store: Keeps discoveries over restarts.
-        changed: Called with the ids of the targets that are watched from now on, or otherwise than before, when some may have gone too.
+        changed: Called with the ids of the targets that are watched from now on, or otherwise than before, when some
+            may have gone too.
         pull: Pulls a watched target; answers what is shown of it.
         client: The client for Studio as it is now; a reload may replace it.
         clock: Unix seconds.
@@ -155,11 +161,15 @@ class Watchlist:
         return tuple(self._entries.values())
 
     async def apply(self, config: Config, *, rediscover: bool) -> None:
-        """Diff the entries by name: add, keep, remove; new and changed ones are asked for at once, with `rediscover` all of them."""
+        """Diff the entries by name: add, keep, remove; new and changed ones are asked for at once, with `rediscover`
+        all of them.
+        """
         self._config = config
         before = self._entries
         now = self._clock()
-        wanted = {entry.name: entry for entry in (Entry(project, seen=now, course=Course(now)) for project in config.projects)}
+        wanted = {
+            entry.name: entry for entry in (Entry(project, seen=now, course=Course(now)) for project in config.projects)
+        }
         for name in before.keys() - wanted.keys():
             self._scheduler.remove(name)
         changed = []
@@ -180,10 +190,14 @@ class Watchlist:
         self._reconcile()
         for name in changed:
             every = config.studio.discover
-            self._scheduler.add(name, Grid(every, random.Random(name).random() * every), partial(self._discover, name), delay=0.0)
+            self._scheduler.add(
+                name, Grid(every, random.Random(name).random() * every), partial(self._discover, name), delay=0.0
+            )
 
     async def recall(self) -> None:
-        """Take up what was known before a restart: how discoveries went, and targets and figures of entries that nothing is known of."""
+        """Take up what was known before a restart: how discoveries went, and targets and figures of entries that
+        nothing is known of.
+        """
         for name, entry in list(self._entries.items()):
             if self._store.problem is not None:
                 break
@@ -233,7 +247,9 @@ class Watchlist:
         """
         external_url = self._config.http.external_url
         if (watch := self.watches.get(subject_id)) is not None:
-            pulse = PullHealth(None, self._began[subject_id], watch.schedule.interval, resumed=self._resumed[subject_id])
+            pulse = PullHealth(
+                None, self._began[subject_id], watch.schedule.interval, resumed=self._resumed[subject_id]
+            )
             if (shown := snapshot or self._board.snapshots.get(subject_id)) is not None:
                 pulse = replace(pulse, state=shown.state, last_success=shown.last_success, error=shown.error)
             return AlertSubject(Subject.target(watch.target, external_url), pulse)
@@ -242,7 +258,8 @@ class Watchlist:
         entry = _worst(entries)
         expires = _first_end(entries)
         interval = self._config.schedule_of(entry.project).interval
-        if entry.state is PullState.OK:  # the next one is due by the clock of discovery; one that failed is tried sooner
+        # the next one is due by the clock of discovery; one that failed is tried sooner
+        if entry.state is PullState.OK:
             interval = max(interval, self._config.studio.discover)
         since = entry.course.since
         pulse = PullHealth(entry.state, since, interval, since, entry.error, expires, resumed=entry.seen)
@@ -258,7 +275,9 @@ class Watchlist:
             return self._shard.index == 0
 
     def gone(self, subject_id: str) -> bool:
-        """Whether something that is not watched was this shard's, and is known to have gone: its project was asked, or has gone too."""
+        """Whether something that is not watched was this shard's, and is known to have gone: its project was asked, or
+        has gone too.
+        """
         if not self.mine(subject_id):
             return False
         if (number := _project_number(subject_id)) is not None:
@@ -312,7 +331,8 @@ class Watchlist:
             self._discover_again(name, entry)
         await self._keep(name, entry)
         if entry.project is not project or self._client() is not client:
-            self._scheduler.soon(name, delay=1.0)  # a reload came in between: what it asked for was skipped as an overlap
+            # a reload came in between: what it asked for was skipped as an overlap
+            self._scheduler.soon(name, delay=1.0)
         self._reconcile()
 
     async def _keep(self, name: str, entry: Entry) -> None:
@@ -346,10 +366,14 @@ class Watchlist:
         interval = self._config.schedule_of(entry.project).interval
         entry.failures += 1
         refused = entry.state in (PullState.AUTH, PullState.NOT_FOUND)
-        self._scheduler.soon(name, interval if refused else min(interval, REDISCOVER * 2 ** min(entry.failures - 1, 10)))
+        self._scheduler.soon(
+            name, interval if refused else min(interval, REDISCOVER * 2 ** min(entry.failures - 1, 10))
+        )
 
     def _reconcile(self) -> None:
-        """Make watches, jobs and what is shown agree with what the entries' discoveries found; failed ones keep what was known."""
+        """Make watches, jobs and what is shown agree with what the entries' discoveries found; failed ones keep what
+        was known.
+        """
         wanted: dict[str, Watch] = {}
         began: dict[str, float] = {}
         pulled: set[str] = set()
@@ -357,7 +381,11 @@ class Watchlist:
         for entry in self._entries.values():
             for target_id, watch in self._watches_of(entry).items():
                 wanted.setdefault(target_id, watch)
-                known = (began.get(target_id, now), self._began.get(target_id, now), entry.course.targets.get(target_id, now))
+                known = (
+                    began.get(target_id, now),
+                    self._began.get(target_id, now),
+                    entry.course.targets.get(target_id, now),
+                )
                 began[target_id] = min(known)
                 if entry.state is not None:  # discovery runs before the first pull, however it ends
                     pulled.add(target_id)
@@ -374,7 +402,11 @@ class Watchlist:
         for target_id in changed:
             watch, was = wanted[target_id], before.get(target_id)
             self._board.watch(watch.target, watch.stale_after)
-            if target_id in self._scheduled and was and (was.project != watch.project or was.schedule != watch.schedule):
+            if (
+                target_id in self._scheduled
+                and was
+                and (was.project != watch.project or was.schedule != watch.schedule)
+            ):
                 self._scheduler.reschedule(target_id, *_times(watch))
         for target_id in pulled - self._scheduled:
             fires, delay = _times(wanted[target_id])
@@ -384,12 +416,16 @@ class Watchlist:
         self._changed(changed)
 
     def _watches_of(self, entry: Entry) -> dict[str, Watch]:
-        """The watches of an entry's targets; the same objects as long as nothing about them changed, so that a thousand cost nothing."""
+        """The watches of an entry's targets; the same objects as long as nothing about them changed, so that a thousand
+        cost nothing.
+        """
         basis = (self._config, entry.project, entry.found)
         if len(entry.basis) != len(basis) or any(was is not now for was, now in zip(entry.basis, basis, strict=True)):
             found = entry.found
             targets = [target for target in found.targets if self._shard.owns(target.key)] if found else []
-            entry.watches = {target.key.id: Watch.of(self._config, entry.project, target, found) for target in targets if found}
+            entry.watches = {
+                target.key.id: Watch.of(self._config, entry.project, target, found) for target in targets if found
+            }
             entry.basis = basis
         return entry.watches
 
@@ -399,7 +435,8 @@ class Watchlist:
         for entry in self._entries.values():
             entries.setdefault(entry.project.id, []).append(entry)
         self._board.projects = {
-            number: ProjectStatus(number, _worst(of_one).state, _first_end(of_one)) for number, of_one in entries.items()
+            number: ProjectStatus(number, _worst(of_one).state, _first_end(of_one))
+            for number, of_one in entries.items()
         }
 
     async def _pull(self, target_id: str) -> None:
@@ -434,8 +471,13 @@ def _worst(entries: Sequence[Entry]) -> Entry:
 
 
 def _first_end(entries: Iterable[Entry]) -> float | None:
-    """Unix seconds when the first of a project's keys expires: each entry may have its own; None where none is known to."""
-    return min((entry.found.key_expires for entry in entries if entry.found and entry.found.key_expires is not None), default=None)
+    """Unix seconds when the first of a project's keys expires: each entry may have its own; None where none is known
+    to.
+    """
+    return min(
+        (entry.found.key_expires for entry in entries if entry.found and entry.found.key_expires is not None),
+        default=None,
+    )
 
 
 def _project_number(subject_id: str) -> int | None:

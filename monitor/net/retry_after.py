@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 
 
 def retry_after(value: str | None) -> float | None:
-    """Seconds to wait, at least 0, from a whole number or an HTTP date (RFC 9110, 10.2.3); None without a usable one."""
+    """Seconds to wait, at least 0, from a whole number or an HTTP date (RFC 9110, 10.2.3); None
+    without a usable one.
+    """
     if value is None:
         return None
     try:

@@ -30,7 +30,9 @@ class Alertmanager:
         self._receiver, self._session, self._clock = receiver, session, clock
 
     async def send(self, transition: Transition) -> None:
-        """Deliver one alert, alone: one that Alertmanager does not take would have the others of its request refused with it."""
+        """Deliver one alert, alone: one that Alertmanager does not take would have the others of its request refused
+        with it.
+        """
         await self._post([transition])
 
     async def resend(self, alerts: Iterable[Transition]) -> Resent:
@@ -74,7 +76,8 @@ def as_alert(transition: Transition, now: float) -> dict[str, Any]:
         "labels": {name: value for name, value in transition.labels.items() if value},
         "annotations": _annotations(transition),
         "startsAt": moment(transition.starts_at),
-        "endsAt": moment(max(ends_at, transition.starts_at)),  # a clock may have been set back; an alert that ends first is refused
+        # a clock may have been set back; an alert that ends first is refused
+        "endsAt": moment(max(ends_at, transition.starts_at)),
     }
     if transition.generator_url:
         alert["generatorURL"] = transition.generator_url
@@ -82,5 +85,7 @@ def as_alert(transition: Transition, now: float) -> dict[str, Any]:
 
 
 def _annotations(transition: Transition) -> dict[str, str]:
-    """What Alertmanager hands on to chats as it is: texts that hold Studio's names are made harmless, addresses stay."""
+    """What Alertmanager hands on to chats as it is: texts that hold Studio's names are made
+    harmless, addresses stay.
+    """
     return {name: text if name.endswith("_url") else harmless(text) for name, text in transition.annotations.items()}

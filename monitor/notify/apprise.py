@@ -50,7 +50,9 @@ class Apprise:
         except TimeoutError:
             raise Retry(f"{name}: no success within {TIMEOUT:g} s") from None
         except Exception as error:  # of one of its hundred modules; the text may hold the URL
-            raise Retry(f"{name}: Apprise failed ({type(error).__name__}); try the URL by hand: apprise -vv -b test URL") from None
+            raise Retry(
+                f"{name}: Apprise failed ({type(error).__name__}); try the URL by hand: apprise -vv -b test URL"
+            ) from None
         if not arrived:
             raise Retry(f"{name}: Apprise could not deliver; try the URL by hand: apprise -vv -b test URL")
 
@@ -62,7 +64,9 @@ class Apprise:
 
 
 def usable(url: str) -> bool:
-    """Whether Apprise knows the service that the URL names, and finds the URL complete. Sends nothing; blocks as `_service` does."""
+    """Whether Apprise knows the service that the URL names, and finds the URL complete. Sends nothing; blocks as
+    `_service` does.
+    """
     return _service(url) is not None
 
 
@@ -77,14 +81,18 @@ def texts(transition: Transition) -> tuple[str, str]:
 
 
 def _service(url: str) -> Any:
-    """The service of a URL; None where Apprise does not know it. To be called in a thread: the first call loads a hundred modules."""
+    """The service of a URL; None where Apprise does not know it. To be called in a thread: the first call loads a
+    hundred modules.
+    """
     found = _library()()
     return found if found.add(url) else None
 
 
 @functools.cache
 def _library() -> Any:
-    """Apprise, with what could log a URL struck dumb: a token in it does not look like a password to these libraries."""
+    """Apprise, with what could log a URL struck dumb: a token in it does not look like a password
+    to these libraries.
+    """
     for name in ("apprise", "urllib3", "requests_oauthlib", "oauthlib"):
         logger = logging.getLogger(name)
         logger.propagate = False

@@ -1,4 +1,6 @@
-"""Alert texts as they may go to a chat: names that people give in Studio must mention nobody there, and lead nowhere."""
+"""Alert texts as they may go to a chat: names that people give in Studio must mention nobody there,
+and lead nowhere.
+"""
 
 from __future__ import annotations
 
@@ -21,5 +23,7 @@ _SPECIAL = re.compile(
 
 
 def harmless(text: str) -> str:
-    """The text without mentions, markup and links: each is broken by a space of no width, so that it still reads the same."""
+    """The text without mentions, markup and links: each is broken by a space of no width, so that it still reads the
+    same.
+    """
     return _SPECIAL.sub(lambda found: found["before"] + _BREAK, text)

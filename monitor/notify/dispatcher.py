@@ -49,8 +49,9 @@ class Dispatcher:
         store: Its outbox has messages by `queue_of` the receivers, with `dump(transition)` as payload.
         receivers: Who is told. Names are unique.
         observer: Counts.
-        active: What is firing and what has resolved lately (older ones do no harm), for Alertmanager. It must not be behind the store when
-            `wake` is called: a worker that has delivered an end would take the alert for firing again.
+        active: What is firing and what has resolved lately (older ones do no harm), for Alertmanager. It must not be
+            behind the store when `wake` is called: a worker that has delivered an end would take the alert for firing
+            again.
         pace: When.
         timeout: Seconds for one HTTP request.
         clock: Unix seconds.
@@ -92,7 +93,9 @@ class Dispatcher:
         self._sweeper = asyncio.create_task(self._sweep(), name="notify.sweep")
 
     async def stop(self, grace: float) -> None:
-        """End. Requests in flight have `grace` seconds to end in; what has not arrived by then is sent after the next start."""
+        """End. Requests in flight have `grace` seconds to end in; what has not arrived by then is sent after the next
+        start.
+        """
         for job in self._jobs.values():
             job.worker.stop()
         tasks = {job.task for job in self._jobs.values()} | self._ending
@@ -118,8 +121,8 @@ class Dispatcher:
             job.worker.wake()
 
     def replace(self, receivers: Iterable[Receiver]) -> None:
-        """Tell these from now on. One that is as before goes on undisturbed; one of the same name inherits the queue; the messages of
-        others are deleted."""
+        """Tell these from now on. One that is as before goes on undisturbed; one of the same name inherits the queue;
+        the messages of others are deleted."""
         assert self._session is not None, "start() first"
         wanted = {receiver.name: receiver for receiver in receivers}
         left = {name: job for name, job in self._jobs.items() if wanted.get(name) != job.receiver}
@@ -131,7 +134,9 @@ class Dispatcher:
             if name in left or name not in self._jobs:
                 notifier = NOTIFIERS[receiver.kind](receiver, self._session, self._clock)
                 queue = queue_of(name, self._shard)
-                worker = Worker(name, queue, notifier, self._store, self._observer, self._active, self._pace, self._clock)
+                worker = Worker(
+                    name, queue, notifier, self._store, self._observer, self._active, self._pace, self._clock
+                )
                 task_name = f"notify.{name}"
                 before = {task for task in self._ending if task.get_name() == task_name}
                 self._jobs[name] = _Job(receiver, worker, asyncio.create_task(worker.run(before), name=task_name))
@@ -140,7 +145,9 @@ class Dispatcher:
         self._swept.set()
 
     async def _sweep(self) -> None:
-        """Delete the messages of receivers that are no longer configured: at first, after each `replace`, and every so often."""
+        """Delete the messages of receivers that are no longer configured: at first, after each `replace`, and every so
+        often.
+        """
         while True:
             self._swept.clear()
             try:

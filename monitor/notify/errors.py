@@ -21,7 +21,9 @@ class NotifyError(MonitorError):
 
 
 class Retry(NotifyError):
-    """The attempt failed in a way that may pass; `delay` is for how many seconds the receiver asked to be left alone, if it did."""
+    """The attempt failed in a way that may pass; `delay` is for how many seconds the receiver asked to be left alone,
+    if it did.
+    """
 
     def __init__(self, told: str, delay: float | None = None) -> None:
         super().__init__(told)

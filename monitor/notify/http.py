@@ -33,7 +33,9 @@ def new_session(timeout: float = TIMEOUT) -> aiohttp.ClientSession:
     )
 
 
-async def post(session: aiohttp.ClientSession, receiver: Receiver, url: str, body: bytes, headers: Mapping[str, str] | None = None) -> None:
+async def post(
+    session: aiohttp.ClientSession, receiver: Receiver, url: str, body: bytes, headers: Mapping[str, str] | None = None
+) -> None:
     """Send; any 2xx is success.
 
     Args:
@@ -44,7 +46,8 @@ async def post(session: aiohttp.ClientSession, receiver: Receiver, url: str, bod
         headers: Beside the session's.
 
     Raises:
-        Retry: No connection, no reply in time, 408, 425, 429, 5xx, a redirect, or a file of the receiver that cannot be read.
+        Retry: No connection, no reply in time, 408, 425, 429, 5xx, a redirect, or a file of the receiver that cannot be
+            read.
         Rejected: Any other status.
     """
     status, wait = await request(session, receiver, "POST", url, body, headers)
@@ -75,14 +78,18 @@ async def request(
     headers = {**(headers or {}), **await _authorization(receiver, url)}
     trusted = await _trusted(receiver)
     try:
-        async with session.request(method, url, data=body, headers=headers, ssl=trusted, allow_redirects=False) as response:
+        async with session.request(
+            method, url, data=body, headers=headers, ssl=trusted, allow_redirects=False
+        ) as response:
             return response.status, retry_after(response.headers.get("Retry-After"))
     except TimeoutError:
         raise Retry(f"{shown} gave no reply within {session.timeout.total:g} s") from None
     except aiohttp.ClientConnectorCertificateError as error:
         raise Retry(not_trusted(shown, error, f"ca_file of the receiver {receiver.name}")) from None
     except (aiohttp.ClientError, OSError) as error:  # whose texts may hold the whole URL
-        raise Retry(f"no connection to {shown} ({_reason(error)}); check that it runs, and its address in notify") from None
+        raise Retry(
+            f"no connection to {shown} ({_reason(error)}); check that it runs, and its address in notify"
+        ) from None
 
 
 async def _authorization(receiver: Receiver, url: str) -> dict[str, str]:
@@ -90,7 +97,9 @@ async def _authorization(receiver: Receiver, url: str) -> dict[str, str]:
         return {}
     token = await read(receiver.bearer_token, f"bearer token of {receiver.name}")
     if not (token.isascii() and token.isprintable()) or " " in token:
-        raise Retry(f"bearer token of {receiver.name}: its file holds characters that no token has; put the token alone into it")
+        raise Retry(
+            f"bearer token of {receiver.name}: its file holds characters that no token has; put the token alone into it"
+        )
     if "@" in urlsplit(url).netloc:
         raise Retry(f"{receiver.name} has a bearer token, and a user in its URL; remove one of them")
     return {"Authorization": f"Bearer {token}"}
@@ -104,12 +113,17 @@ async def _trusted(receiver: Receiver) -> ssl.SSLContext | bool:
         return await asyncio.to_thread(ssl.create_default_context, cafile=receiver.ca_file)
     except OSError as error:  # ssl.SSLError, for a file without a certificate, is one
         why = "it holds no certificate in PEM form" if isinstance(error, ssl.SSLError) else error.strerror
-        raise Retry(f"ca_file of {receiver.name}: the file {receiver.ca_file} cannot be used ({why}); messages wait until it can") from None
+        raise Retry(
+            f"ca_file of {receiver.name}: the file {receiver.ca_file} cannot be used ({why}); messages wait until it "
+            "can"
+        ) from None
 
 
 def _advice(status: int, receiver: Receiver) -> str:
     if status in (401, 403):
-        return "; check its bearer_token_file" + (", or the user and password in its URL" if receiver.bearer_token is None else "")
+        return "; check its bearer_token_file" + (
+            ", or the user and password in its URL" if receiver.bearer_token is None else ""
+        )
     return "; check its URL" if status in (404, 405, 410) else ""
 
 

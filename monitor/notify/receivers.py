@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 Kind = Literal["alertmanager", "webhook", "apprise"]
 Secret = SecretStr | Path
-"""A value that must not be shown, or the file that holds it: files are read at each use, so that what they hold can be changed."""
+"""A value that must not be shown, or the file that holds it: files are read at each use, so that what they hold can be
+changed.
+"""
 
 _OF_SHARD = "@"
 _PORTS = {"http": 80, "https": 443}
@@ -32,8 +34,8 @@ class Receiver:
     Attributes:
         name: Unique among all receivers; it names the queue in the store, and is a label of metrics.
         kind: Which notifier sends to it.
-        url: Of the Alertmanager (its base URL), of the webhook, or for Apprise. Any part but scheme, host and port may be secret; for
-            Apprise all of it is.
+        url: Of the Alertmanager (its base URL), of the webhook, or for Apprise. Any part but scheme, host and port may
+            be secret; for Apprise all of it is.
         secret: Key of the webhook's signature; None sends unsigned.
         bearer_token: Sent as `Authorization: Bearer`; None sends none. Not for Apprise.
         ca_file: Certificates to trust instead of the system's, in PEM form; read at each use. Not for Apprise.
@@ -63,8 +65,8 @@ def receivers_of(config: Config) -> tuple[Receiver, ...]:
 
 
 def queue_of(receiver: str, shard: Shard) -> str:
-    """The receiver's queue in the store: one for each shard, since several may share a database; the first one's is named like it,
-    unless that name looks like another one's queue."""
+    """The receiver's queue in the store: one for each shard, since several may share a database; the first one's is
+    named like it, unless that name looks like another one's queue."""
     return receiver if shard.index == 0 and _OF_SHARD not in receiver else f"{receiver}{_OF_SHARD}{shard.index}"
 
 

@@ -32,7 +32,8 @@ def message(now: float) -> Transition:
         labels={"alertname": ALERT, "severity": "info"},
         annotations={
             "summary": "Test message of Impulse Monitor.",
-            "description": f"Nothing is the matter: somebody on {socket.gethostname()} tries whether notifications arrive.",
+            "description": f"Nothing is the matter: somebody on {socket.gethostname()} tries whether notifications "
+            "arrive.",
         },
         starts_at=now,
     )
@@ -66,7 +67,9 @@ async def ask(receiver: Receiver, session: aiohttp.ClientSession) -> str:
     if receiver.kind == "alertmanager":
         status, _ = await request(session, receiver, "GET", url.rstrip("/") + "/-/ready")
         if status != 200:
-            raise Rejected(f"{shown} answered {status} to /-/ready; is that the URL of an Alertmanager, and may we in?", status)
+            raise Rejected(
+                f"{shown} answered {status} to /-/ready; is that the URL of an Alertmanager, and may we in?", status
+            )
         return f"{shown} is ready"
     # Of the host alone: who knows what a request to the webhook itself would set off.
     status, _ = await request(session, receiver, "HEAD", f"{shown}/")

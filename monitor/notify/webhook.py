@@ -56,5 +56,7 @@ def payload(transition: Transition) -> dict[str, Any]:
 
 
 def signature(secret: str, timestamp: str, body: bytes) -> str:
-    """`sha256=` and the HMAC-SHA256 of "timestamp.body" in hexadecimal digits: the timestamp is signed too, so that a copy goes stale."""
+    """`sha256=` and the HMAC-SHA256 of "timestamp.body" in hexadecimal digits: the timestamp is signed too, so that a
+    copy goes stale.
+    """
     return "sha256=" + hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()

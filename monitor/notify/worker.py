@@ -86,7 +86,15 @@ class Worker:
     """
 
     def __init__(
-        self, name: str, queue: str, notifier: Notifier, store: Store, observer: Observer, active: Active, pace: RetryPolicy, clock: Clock
+        self,
+        name: str,
+        queue: str,
+        notifier: Notifier,
+        store: Store,
+        observer: Observer,
+        active: Active,
+        pace: RetryPolicy,
+        clock: Clock,
     ) -> None:
         self._name, self._queue, self._notifier = name, queue, notifier
         self._store, self._observer, self._active, self._pace = store, observer, active, pace
@@ -104,7 +112,9 @@ class Worker:
 
     @property
     def failing(self) -> FailingReceiver | None:
-        """What keeps the receiver from being told; None while nothing is known to. The store's failures are not the receiver's."""
+        """What keeps the receiver from being told; None while nothing is known to. The store's failures are not the
+        receiver's.
+        """
         for since, why in self._troubles.values():
             return FailingReceiver(self._name, since, why, self._waiting)
         return None
@@ -188,9 +198,13 @@ class Worker:
 
     async def _deliver(self) -> None:
         while not self._stopping:
-            # Before looking into the queue: if that is empty then, the receiver has heard everything that led to these alerts, and
-            # sending them again tells it nothing out of order.
-            alerts = list(self._active()) if isinstance(self._notifier, Resender) and self._time() >= self._resend_at else None
+            # Before looking into the queue: if that is empty then, the receiver has heard everything that led to these
+            # alerts, and sending them again tells it nothing out of order.
+            alerts = (
+                list(self._active())
+                if isinstance(self._notifier, Resender) and self._time() >= self._resend_at
+                else None
+            )
             messages = await self._store.messages(self._queue, BATCH)
             if not messages:
                 if alerts is not None:
@@ -233,7 +247,10 @@ class Worker:
             return "rejected"
         except Exception:  # a bug of ours that this message calls up: it must not hold up the others for ever
             log.exception("notify.crashed", **about)
-            self._blame("receiver", "the last message was given up: an error of the service, which its log has as notify.crashed")
+            self._blame(
+                "receiver",
+                "the last message was given up: an error of the service, which its log has as notify.crashed",
+            )
             return "rejected"
         log.info("notify.delivered", **about)
         self._well("receiver")
@@ -264,7 +281,13 @@ class Worker:
         for alert, why in resent.refused:
             self._observer.notification(self._name, "rejected")
             if alert.id not in self._refused:
-                log.error("notify.rejected", receiver=self._name, alert=alert.alertname, target=alert.target_id, error=str(why))
+                log.error(
+                    "notify.rejected",
+                    receiver=self._name,
+                    alert=alert.alertname,
+                    target=alert.target_id,
+                    error=str(why),
+                )
         if resent.refused:
             self._blame("receiver", f"an alert was given up: {resent.refused[-1][1]}")
         self._refused = {alert.id for alert, _ in resent.refused}
@@ -272,7 +295,9 @@ class Worker:
     def _ill(self, what: str, error: Exception, delay: float | None = None) -> None:
         """Pause, longer after each failure of a row; log the first."""
         self._failures += 1
-        pause = min(self._pace.longest_pause, self._pace.first_pause * 2 ** min(self._failures - 1, 30)) * random.uniform(0.5, 1.0)
+        pause = min(
+            self._pace.longest_pause, self._pace.first_pause * 2 ** min(self._failures - 1, 30)
+        ) * random.uniform(0.5, 1.0)
         self._not_before = self._time() + max(pause, min(delay or 0.0, self._pace.longest_wait))
         self._note(what, error)
 

@@ -1,4 +1,5 @@
-"""`AlertEvaluator`: what the rules say of each target and project, kept in the store with the messages that follow from it.
+"""`AlertEvaluator`: what the rules say of each target and project, kept in the store with the messages that follow from
+it.
 
 Result sets are judged in the transaction of their run; the clock is looked at every few seconds. A transition and its
 messages are written together, so that a restart neither forgets nor repeats one; what is shown and sent again follows
@@ -17,7 +18,19 @@ from typing import Protocol
 import structlog
 
 from monitor.alerts.rules import AnomalyDrift, Drop, Rise, Rule, Subject
-from monitor.alerts.states import AlertState, Evidence, Phase, PullHealth, Step, Transition, dump, end, load_state, step, tick
+from monitor.alerts.states import (
+    AlertState,
+    Evidence,
+    Phase,
+    PullHealth,
+    Step,
+    Transition,
+    dump,
+    end,
+    load_state,
+    step,
+    tick,
+)
 from monitor.alerts.verdicts import judge
 from monitor.errors import PullState
 from monitor.live.snapshots import Board, Snapshot
@@ -26,7 +39,9 @@ from monitor.store import Message, Queries, State, Store, StoreError, Transactio
 TICK = 5.0
 """Seconds between two looks at the clock."""
 RESEND_RESOLVED_FOR = 900.0
-"""Seconds for which a resolved alert is still told to whoever wants its alerts again, and remembered after its target has gone."""
+"""Seconds for which a resolved alert is still told to whoever wants its alerts again, and remembered after its target
+has gone.
+"""
 
 _ALERT = "alert"  # kind of state in the store
 
@@ -59,8 +74,8 @@ class Around(Protocol):
         """Whether its alerts are this process's, and not another's on the same store."""
 
     def gone(self, subject_id: str) -> bool:
-        """Whether alerts about something that is not watched are to end: not where its project could not be asked yet, nor where
-        another process watches it."""
+        """Whether alerts about something that is not watched are to end: not where its project could not be asked yet,
+        nor where another process watches it."""
 
 
 class AlertEvaluator:
@@ -75,7 +90,12 @@ class AlertEvaluator:
     """
 
     def __init__(
-        self, store: Store, board: Board, around: Callable[[], Around], wake: Callable[[], None], clock: Callable[[], float]
+        self,
+        store: Store,
+        board: Board,
+        around: Callable[[], Around],
+        wake: Callable[[], None],
+        clock: Callable[[], float],
     ) -> None:
         self._store, self._board, self._around, self._wake, self._clock = store, board, around, wake, clock
         self._rules: tuple[Rule, ...] = ()
@@ -83,7 +103,9 @@ class AlertEvaluator:
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     def configure(self, rules: Iterable[Rule], queues: Iterable[str]) -> None:
-        """Take over other rules, and other queues for the messages; what was judged by a rule that changed starts anew."""
+        """Take over other rules, and other queues for the messages; what was judged by a rule that
+        changed starts anew.
+        """
         self._rules, self._queues = tuple(rules), tuple(queues)
 
     async def recall(self) -> None:
@@ -98,16 +120,24 @@ class AlertEvaluator:
 
     def thresholds(self, subject: Subject) -> dict[str, float]:
         """The values that a subject's rules compare with, by alert."""
-        return {rule.name: rule.threshold for rule in self._rules if rule.threshold is not None and rule.matches(subject)}
+        return {
+            rule.name: rule.threshold for rule in self._rules if rule.threshold is not None and rule.matches(subject)
+        }
 
     def active(self) -> list[Transition]:
         """What whoever wants all alerts is told: those that fire, and those that resolved of late."""
         now = self._clock()
-        found = [state.transition for state in self._board.alerts.values() if not (state.ends_at and state.ends_at < now - RESEND_RESOLVED_FOR)]
+        found = [
+            state.transition
+            for state in self._board.alerts.values()
+            if not (state.ends_at and state.ends_at < now - RESEND_RESOLVED_FOR)
+        ]
         return [transition for transition in found if transition is not None]
 
     def lock(self, subject_id: str) -> AbstractAsyncContextManager[None]:
-        """To be held around a transaction that judges a subject: states are read, moved on and written without another in between."""
+        """To be held around a transaction that judges a subject: states are read, moved on and written without another
+        in between.
+        """
         return self._locks[subject_id]
 
     async def judge(self, tx: Transaction, snapshot: Snapshot) -> list[AlertState]:
@@ -118,8 +148,8 @@ class AlertEvaluator:
             snapshot: What is known after the pull.
 
         Returns:
-            All states of the target as they are then, also those that another process has moved; to be handed to `show` once
-            they are on the disk.
+            All states of the target as they are then, also those that another process has moved; to be handed to `show`
+            once they are on the disk.
         """
         watched = self._around().watched(snapshot.target.key.id, snapshot)
         if watched is None:
@@ -167,7 +197,9 @@ class AlertEvaluator:
                 for state in over:
                     await tx.delete_state(_ALERT, subject_id, state.alertname)
                 kept = [step for step in moves if step.state not in over]
-                await self._write(tx, [step.state for step in kept], [told for step in kept for told in step.transitions])
+                await self._write(
+                    tx, [step.state for step in kept], [told for step in kept for told in step.transitions]
+                )
             states |= {step.state.alertname: step.state for step in kept}
             for state in over:
                 states.pop(state.alertname, None)
@@ -205,7 +237,9 @@ class AlertEvaluator:
         return not (wanted or live) and (state.ends_at or 0.0) < self._clock() - RESEND_RESOLVED_FOR
 
     def show(self, states: Iterable[AlertState]) -> None:
-        """Show what the store has, and wake whoever delivers the messages, if there are any: each receiver asks the store for its own."""
+        """Show what the store has, and wake whoever delivers the messages, if there are any: each receiver asks the
+        store for its own.
+        """
         told = False
         for state in states:
             before = self._board.alerts.get((state.alertname, state.target_id))
@@ -223,12 +257,15 @@ class AlertEvaluator:
         for transition in told:
             content = dump(transition)
             for queue in self._queues:
-                await tx.enqueue(Message(queue, f"{transition.alertname}/{transition.target_id}", self._clock(), content))
+                await tx.enqueue(
+                    Message(queue, f"{transition.alertname}/{transition.target_id}", self._clock(), content)
+                )
 
 
 async def _locked(tx: Transaction, subject_id: str) -> dict[str, AlertState]:
     """A subject's states by name, which no other transaction moves until this one ends."""
-    await tx.lock(f"alerts of {subject_id}")  # while the number of shards changes, two processes may have the same target
+    # while the number of shards changes, two processes may have the same target
+    await tx.lock(f"alerts of {subject_id}")
     return {state.alertname: state for state in await stored(tx, subject_id)}
 
 
@@ -238,7 +275,8 @@ async def _put(tx: Transaction, states: Iterable[AlertState]) -> None:
 
 
 async def refer(tx: Transaction, subject_id: str, before: str, after: str) -> list[AlertState]:
-    """Let the verdicts on a result set be on the same one under its new fingerprint, so that it is not judged once more.
+    """Let the verdicts on a result set be on the same one under its new fingerprint, so that it is not judged once
+    more.
 
     Args:
         tx: The one in which the result set gets the other fingerprint.
@@ -280,7 +318,9 @@ async def stored(store: Queries, subject_id: str | None = None) -> list[AlertSta
     return [state for state in found if state is not None]
 
 
-def _tried(state: AlertState | None, rule: Rule, watched: AlertSubject, judged: Snapshot | None, now: float) -> Step | None:
+def _tried(
+    state: AlertState | None, rule: Rule, watched: AlertSubject, judged: Snapshot | None, now: float
+) -> Step | None:
     """As `_advanced`; None where a bug is met, which must cost neither the record of the run nor the other rules."""
     try:
         return _advanced(state, rule, watched, judged, now)
@@ -301,7 +341,9 @@ def _advanced(state: AlertState | None, rule: Rule, watched: AlertSubject, judge
 
 
 def _judged(rule: Rule, snapshot: Snapshot) -> bool:
-    """Whether a pull takes a verdict: it was good, and of what was to be compared nothing is missing that should be there."""
+    """Whether a pull takes a verdict: it was good, and of what was to be compared nothing is missing that should be
+    there.
+    """
     compares = isinstance(rule.condition, Drop | Rise | AnomalyDrift)
     broken = compares and snapshot.comparison is not None and snapshot.comparison.broken
     return not rule.by_clock and snapshot.state is PullState.OK and not broken

@@ -90,7 +90,9 @@ class _Compared:
 
 
 def seed_of(target_id: str, fingerprint: str) -> int:
-    """The seed of every re-sampling about a result set, 0 to 2**64 - 1: the same set gives the same bounds and p-values, always."""
+    """The seed of every re-sampling about a result set, 0 to 2**64 - 1: the same set gives the same bounds and
+    p-values, always.
+    """
     return int.from_bytes(hashlib.sha256(f"{target_id} {fingerprint}".encode()).digest()[:8], "big")
 
 
@@ -110,7 +112,8 @@ class RunRecorder:
         """Why the last run could not be written; None once one was."""
         self.unrecorded_since: float | None = None
         """Unix seconds since when none could."""
-        self._lost: set[str] = set()  # targets whose last good run was not written: what the store knows is older than what is shown
+        # targets whose last good run was not written: what the store knows is older than what is shown
+        self._lost: set[str] = set()
         self._current: set[str] = set()  # targets whose last good run is known to be of today's formulas
         self._outdated: set[str] = set()  # targets whose shown comparison was made by other formulas than today's
 
@@ -177,7 +180,8 @@ class RunRecorder:
         self._current.add(target_id)
         if last is None or after is None or last.finished < (before.last_success or 0.0):
             return before
-        return replace(before, fingerprint=after.fingerprint)  # also where another process has brought it up since it was read
+        # also where another process has brought it up since it was read
+        return replace(before, fingerprint=after.fingerprint)
 
     async def _brought_up(self, policy: Policy, run: Run, found: Found) -> Run:
         """A good run of the store as today's formulas have it, in the store too; itself where they made it.
@@ -189,10 +193,14 @@ class RunRecorder:
             return run
         stored = (await self._side(run)).results
         try:
-            results, fingerprint, evaluation = await self._in_worker(_computed_anew, run, stored, found, policy.settings)
+            results, fingerprint, evaluation = await self._in_worker(
+                _computed_anew, run, stored, found, policy.settings
+            )
         except Exception as error:  # a bug, or content that no formula expected, must cost no pull
             log.exception("run.not_brought_up", target=run.target_id, run=run.id)
-            raise StoreCorrupt(f"the figures of run {run.id} of {run.target_id} cannot be computed anew ({error!r})") from error
+            raise StoreCorrupt(
+                f"the figures of run {run.id} of {run.target_id} cannot be computed anew ({error!r})"
+            ) from error
         packed = await self.store.pack(run.target_id, results, fingerprint)
         moved = []
         async with self._judge.lock(run.target_id) if self._judge else nullcontext():
@@ -207,14 +215,21 @@ class RunRecorder:
         return replace(run, fingerprint=fingerprint, evaluation=evaluation, versions=versions, unreadable=None)
 
     async def _bring_up_memories(self, tx: Transaction, target_id: str, read: ResultSet) -> None:
-        """Let what drift remembers of blocks say what another version did not read of them: else each would count as another model."""
+        """Let what drift remembers of blocks say what another version did not read of them: else each would count as
+        another model.
+        """
         memories = await tx.drift_states(target_id)
-        now = {number: replace(memory, block=block_as_now(memory.block, read.blocks)) for number, memory in memories.items()}
+        now = {
+            number: replace(memory, block=block_as_now(memory.block, read.blocks))
+            for number, memory in memories.items()
+        }
         await tx.replace_drift_states(
             target_id, {number: memory for number, memory in now.items() if memory.block != memories[number].block}
         )
 
-    async def remember(self, policy: Policy, before: Snapshot, snapshot: Snapshot, found: Found | None, started: float) -> Snapshot:
+    async def remember(
+        self, policy: Policy, before: Snapshot, snapshot: Snapshot, found: Found | None, started: float
+    ) -> Snapshot:
         """Compare a run with its baseline and write it; never raises for the store's sake.
 
         Args:
@@ -264,8 +279,12 @@ class RunRecorder:
         changed = snapshot.last_pull if last.fingerprint != snapshot.fingerprint else last.last_change
         return last.fingerprint, replace(snapshot, last_change=snapshot.last_change or changed)
 
-    async def _compare(self, policy: Policy, before: Snapshot, snapshot: Snapshot, found: Found, lost: bool) -> _Compared:
-        """The comparison of a good run; the one before where nothing it depends on has changed, and the store has what it led to."""
+    async def _compare(
+        self, policy: Policy, before: Snapshot, snapshot: Snapshot, found: Found, lost: bool
+    ) -> _Compared:
+        """The comparison of a good run; the one before where nothing it depends on has changed, and the store has what
+        it led to.
+        """
         target_id, finished = snapshot.target.key.id, snapshot.last_pull
         try:
             pinned = await self._pinned(target_id, policy, found)
@@ -273,7 +292,8 @@ class RunRecorder:
         except (StoreCorrupt, StoreTooNew) as error:
             if self.store.problem is not None:
                 raise
-            return _unreadable(policy.baseline.mode, before, finished, error)  # not the store as a whole: the figures of one run
+            # not the store as a whole: the figures of one run
+            return _unreadable(policy.baseline.mode, before, finished, error)
         own = policy.baseline.mode == PINNED and pinned is None  # the current run is the baseline
         first = pinned is None and await self.store.last_selection(target_id) is None
         if baseline is None and not own:
@@ -290,7 +310,8 @@ class RunRecorder:
         same_pinned = mode == PINNED or self._pinned_run.get(target_id) == number
         known = before.comparison
         outdated = target_id in self._outdated
-        anew = lost or outdated or (known is not None and known.broken and target_id not in self._pinned_run)  # another version may mend it
+        # another version may mend it
+        anew = lost or outdated or (known is not None and known.broken and target_id not in self._pinned_run)
         self._pinned_run[target_id] = number
         same_run = before.fingerprint == found.fingerprint and before.trained == found.trained
         if known and known.baseline == shown and same_run and same_pinned and not anew:
@@ -298,10 +319,18 @@ class RunRecorder:
         current = ComparedRun(finished, found.results, found.trained)
         try:
             against = current if baseline is None else await self._side(baseline)
-            reference = current if pinned is None else against if baseline and number == baseline.id else await self._side(pinned)
+            reference = (
+                current
+                if pinned is None
+                else against
+                if baseline and number == baseline.id
+                else await self._side(pinned)
+            )
         except (StoreCorrupt, StoreTooNew) as error:  # not the store as a whole: one result set in it
             return _Compared(
-                Comparison(shown, notes=(f"the baseline cannot be read, pin another run: {error}",), broken=True), baseline, number
+                Comparison(shown, notes=(f"the baseline cannot be read, pin another run: {error}",), broken=True),
+                baseline,
+                number,
             )
         memories = await self.store.drift_states(target_id)
         seed = seed_of(target_id, found.fingerprint)
@@ -309,7 +338,9 @@ class RunRecorder:
             comparison, kept = await self._in_worker(compare, against, current, reference, shown, memories, seed)
         except Exception:  # a bug in the comparison must cost neither figures nor record
             log.exception("comparison.crashed", target=target_id)
-            return _Compared(Comparison(shown, notes=("the comparison failed, see the log",), broken=True), baseline, number)
+            return _Compared(
+                Comparison(shown, notes=("the comparison failed, see the log",), broken=True), baseline, number
+            )
         if first:
             comparison = replace(comparison, notes=(*comparison.notes, FIRST_RUN))
         return _Compared(comparison, baseline, number, kept, first)
@@ -320,10 +351,14 @@ class RunRecorder:
         run = await self.store.run(row.run_id) if row else None
         return await self._usable(policy, run, found) if run is not None and run.selection == policy.selection else None
 
-    async def _baseline(self, target_id: str, policy: Policy, pinned: Run | None, found: Found, now: float) -> Run | None:
+    async def _baseline(
+        self, target_id: str, policy: Policy, pinned: Run | None, found: Found, now: float
+    ) -> Run | None:
         match policy.baseline.mode:
             case "previous":
-                return await self._usable(policy, await self.store.previous(target_id, found.fingerprint, policy.selection), found)
+                return await self._usable(
+                    policy, await self.store.previous(target_id, found.fingerprint, policy.selection), found
+                )
             case "rolling":
                 return await self._usable(policy, await self._rolling(target_id, policy, now), found)
             case _:
@@ -351,7 +386,11 @@ class RunRecorder:
         known = await self.store.run(row.run_id) if row is not None else None
         if newest is None or known is None or known.finished > newest.finished:
             return newest
-        same = (known.fingerprint, known.trained, known.selection) == (newest.fingerprint, newest.trained, newest.selection)
+        same = (known.fingerprint, known.trained, known.selection) == (
+            newest.fingerprint,
+            newest.trained,
+            newest.selection,
+        )
         return known if same else newest
 
     async def _side(self, run: Run) -> ComparedRun:
@@ -371,7 +410,13 @@ class RunRecorder:
         self._current.discard(target_id)
 
     async def _write(
-        self, policy: Policy, known: str | None, snapshot: Snapshot, found: Found | None, compared: _Compared, started: float
+        self,
+        policy: Policy,
+        known: str | None,
+        snapshot: Snapshot,
+        found: Found | None,
+        compared: _Compared,
+        started: float,
     ) -> None:
         """All that a run leaves behind, in one transaction; `known` is the fingerprint of the good run before."""
         target_id = snapshot.target.key.id
@@ -442,8 +487,12 @@ def _unreadable(mode: str, before: Snapshot, now: float, error: StoreError) -> _
     return _Compared(Comparison(shown, notes=(f"the baseline cannot be read, pin another run: {error}",), broken=True))
 
 
-def _computed_anew(run: Run, stored: ResultSet, found: Found, settings: EvaluationSettings) -> tuple[ResultSet, str, Evaluation]:
-    """A run's result set as this version reads its content, its fingerprint and its figures: what was found, where that is the content."""
+def _computed_anew(
+    run: Run, stored: ResultSet, found: Found, settings: EvaluationSettings
+) -> tuple[ResultSet, str, Evaluation]:
+    """A run's result set as this version reads its content, its fingerprint and its figures: what was found, where that
+    is the content.
+    """
     results, fingerprint = stored, run.fingerprint
     if run.versions.results != FINGERPRINT_VERSION:
         if same_content(stored, found.results):
@@ -464,8 +513,8 @@ async def pin(store: Store, run: Run, why: str, now: float) -> None:
         now: Unix seconds.
 
     Raises:
-        ValueError: It is no good run, and has no result set to compare with; or its filters were others than those of the
-            target's last good run, whose next run would pin itself in its place.
+        ValueError: It is no good run, and has no result set to compare with; or its filters were others than those of
+            the target's last good run, whose next run would pin itself in its place.
         StoreError: The store does not take it.
     """
     if run.state is not PullState.OK or run.id is None:
@@ -473,7 +522,8 @@ async def pin(store: Store, run: Run, why: str, now: float) -> None:
     async with store.transaction() as tx:
         if await tx.last_selection(run.target_id) != run.selection:
             raise ValueError(
-                f"run {run.id} of {run.target_id} took other samples than the last good run, because `filters` has changed since: "
+                f"run {run.id} of {run.target_id} took other samples than the last good run, because `filters` has "
+                "changed since: "
                 "the two are not comparable; pin a run that was made with the present filters"
             )
         await tx.set_baseline(Baseline(run.target_id, PINNED, run.id, now, why))

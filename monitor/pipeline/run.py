@@ -1,4 +1,6 @@
-"""One run of one target: pull → evaluate → compare → remember → show. It assumes nothing about who calls it, and never raises."""
+"""One run of one target: pull → evaluate → compare → remember → show. It assumes nothing about who calls it, and never
+raises.
+"""
 
 from __future__ import annotations
 
@@ -58,9 +60,13 @@ class Watch:
     def of(cls, config: Config, project: ProjectConfig, target: Target, found: Discovery) -> Watch:
         """How the configuration wants a discovered target watched."""
         schedule = config.schedule_of(project)
-        settings = EvaluationSettings(tuple(project.slices), config.limits.slice_values, found.anomaly_labels, found.no_anomaly_labels)
+        settings = EvaluationSettings(
+            tuple(project.slices), config.limits.slice_values, found.anomaly_labels, found.no_anomaly_labels
+        )
         policy = Policy(config.baseline, project.filters.text() if project.filters else "", settings)
-        return cls(replace(target, labels=project.labels), project, schedule, config.stale_after_of(project), settings, policy)
+        return cls(
+            replace(target, labels=project.labels), project, schedule, config.stale_after_of(project), settings, policy
+        )
 
 
 class Observer(Protocol):
@@ -95,7 +101,8 @@ def new_client(config: Config, observer: studio_client.Observer, processes: int 
 async def studio_project(
     client: Client, project: ProjectConfig, interval: float = LONGEST_CLOSED, hold: Hold | None = None
 ) -> StudioProject:
-    """The project's calls, with its key as it is right now: key files are read at each use, so that keys rotate without a restart.
+    """The project's calls, with its key as it is right now: key files are read at each use, so that keys rotate without
+    a restart.
 
     Args:
         client: Sends the requests.
@@ -142,7 +149,8 @@ class Pipeline:
         refresh: str = "",
         hold: Hold | None = None,
     ) -> Snapshot:
-        """Pull a target, compute its figures, compare, remember, show; a failure keeps the last good figures and says how it failed.
+        """Pull a target, compute its figures, compare, remember, show; a failure keeps the last good figures and says
+        how it failed.
 
         Args:
             watch: The target, and how it is watched.
@@ -188,7 +196,9 @@ class Pipeline:
             shown = await self._memory.recall(watch.target, watch.stale_after)
         return shown or Snapshot(watch.target, watch.stale_after, PullState.OK, 0.0)
 
-    async def _find(self, watch: Watch, client: Client, progress: Progress, known: str | None, hold: Hold | None) -> Found:
+    async def _find(
+        self, watch: Watch, client: Client, progress: Progress, known: str | None, hold: Hold | None
+    ) -> Found:
         studio = await studio_project(client, watch.project, watch.schedule.interval, hold)
         only, keys = watch.project.filters, watch.settings.metadata_keys
         filters = Filters(**only.model_dump(mode="json", exclude_none=True)) if only else Filters()
@@ -200,13 +210,18 @@ class Pipeline:
         return Found(results, fingerprint, evaluation, trained, stale.get(watch.target.key.impulse_id))
 
     async def _evaluate(self, watch: Watch, results: ResultSet, fingerprint: str) -> Evaluation:
-        """The figures; those of before where nothing they depend on has changed, so that a quiet target costs no computing."""
+        """The figures; those of before where nothing they depend on has changed, so that a quiet target costs no
+        computing.
+        """
         target_id = watch.target.key.id
         inputs = (fingerprint, results.blocks, watch.settings)
         known = self._evaluated.get(target_id)
-        if known is not None and known[0] == inputs and not watch.settings.slices:  # slices depend on more than the fingerprint holds
+        # slices depend on more than the fingerprint holds
+        if known is not None and known[0] == inputs and not watch.settings.slices:
             return known[1]
-        evaluation: Evaluation = await self._in_worker(evaluate, results, watch.settings, seed_of(target_id, fingerprint))
+        evaluation: Evaluation = await self._in_worker(
+            evaluate, results, watch.settings, seed_of(target_id, fingerprint)
+        )
         self._evaluated[target_id] = (inputs, evaluation)
         return evaluation
 
@@ -245,7 +260,11 @@ def _log(snapshot: Snapshot, before: Snapshot, seconds: float, refresh: str) -> 
         "seconds": round(seconds, 3),
     }
     if snapshot.state is PullState.OK and (evaluation := snapshot.evaluation):
-        fields |= {"samples": evaluation.samples, "windows": evaluation.windows, "changed": snapshot.fingerprint != before.fingerprint}
+        fields |= {
+            "samples": evaluation.samples,
+            "windows": evaluation.windows,
+            "changed": snapshot.fingerprint != before.fingerprint,
+        }
         figures = headlines(evaluation)
         fields |= {name: round(figures[name].value, 4) for name in _LOGGED if name in figures}
     if snapshot.error:

@@ -45,11 +45,15 @@ from monitor.web.service import Service
 CONFIG_POLL = 5.0
 """Seconds between looks at the configuration's files; by content, since Kubernetes swaps a symlink under the name."""
 READY_WITHIN = 30.0
-"""Seconds after which the service is ready although a first discovery still tries: its failure must be there to be scraped."""
+"""Seconds after which the service is ready although a first discovery still tries: its failure must be there to be
+scraped.
+"""
 NEED_RESTART = ("http", "limits", "store")
 """Sections of the configuration that a reload does not take over."""
 PULLS_IN_FLIGHT = 16
-"""Pulls that read at once: each holds the columns read so far, so this bounds the memory; requests have their own budget."""
+"""Pulls that read at once: each holds the columns read so far, so this bounds the memory; requests have their own
+budget.
+"""
 PULLS_PER_PROJECT = 4
 """How many of them one project may have."""
 
@@ -70,7 +74,9 @@ class App:
         health_address: The same of `http.health_listen`; empty where that is not configured.
     """
 
-    def __init__(self, config: Path, clock: Callable[[], float] = time.time, shard: Shard = WHOLE, web_config: Path | None = None) -> None:
+    def __init__(
+        self, config: Path, clock: Callable[[], float] = time.time, shard: Shard = WHOLE, web_config: Path | None = None
+    ) -> None:
         self._path, self._clock, self._shard, self._web_config = config, clock, shard, web_config
         self.board = Board()
         self.registry = CollectorRegistry()
@@ -129,8 +135,12 @@ class App:
             self._store = Store(self.config.store.get_secret_value(), clock=self._clock)
             self._on_stop(stack, "store", self._store.close)
             # Each of these calls the others only once all of them are there.
-            self._dispatcher = Dispatcher(self._store, (), self.metrics, lambda: self._judge.active(), clock=self._clock, shard=self._shard)
-            self._judge = AlertEvaluator(self._store, self.board, lambda: self._roster, lambda: self._dispatcher.wake(), self._clock)
+            self._dispatcher = Dispatcher(
+                self._store, (), self.metrics, lambda: self._judge.active(), clock=self._clock, shard=self._shard
+            )
+            self._judge = AlertEvaluator(
+                self._store, self.board, lambda: self._roster, lambda: self._dispatcher.wake(), self._clock
+            )
             self._memory = memory = RunRecorder(self._store, workers, self._judge)
             self._pipeline = Pipeline(self.board, self.metrics, workers, self._clock, memory)
             self._roster = Watchlist(
@@ -144,7 +154,9 @@ class App:
                 self._clock,
                 self._shard,
             )
-            caretaker = StoreUpkeep(self._store, self.metrics, self._clock, self._store_opened, lambda: memory.unrecorded)
+            caretaker = StoreUpkeep(
+                self._store, self.metrics, self._clock, self._store_opened, lambda: memory.unrecorded
+            )
             self._client = new_client(self.config, self.metrics, self._shard.total)
             self._on_stop(stack, "studio", lambda: self._client.close())
             await self._serve(stack)
@@ -155,15 +167,25 @@ class App:
             self.scheduler.start()
             self._on_stop(stack, "scheduler", lambda: self.scheduler.stop(self.config.shutdown_grace))
             self._on_stop(stack, "waiting pulls", self._end_waiting)
-            self._on_stop(stack, "model testing", self._refresher.stop)  # before the scheduler: what waits for a job pulls, and ends
-            self.scheduler.add("retention", Grid(PRUNE, 0.0), lambda: caretaker.prune(self.config.retention), delay=PRUNE)
+            # before the scheduler: what waits for a job pulls, and ends
+            self._on_stop(stack, "model testing", self._refresher.stop)
+            self.scheduler.add(
+                "retention", Grid(PRUNE, 0.0), lambda: caretaker.prune(self.config.retention), delay=PRUNE
+            )
             await self._roster.apply(self.config, rediscover=True)
             self._applied = True
-            watches = self._watch_files(), self._security.watch(self._web_reloaded), caretaker.watch(), watch_clock(self._judge)
+            watches = (
+                self._watch_files(),
+                self._security.watch(self._web_reloaded),
+                caretaker.watch(),
+                watch_clock(self._judge),
+            )
             self._background |= set(map(asyncio.create_task, watches))
             self._on_stop(stack, "background", self._cancel_background)
             self._stack = stack.pop_all()
-        log.info("service.started", url=f"{self._security.scheme}://{self.address}/", projects=len(self.config.projects))
+        log.info(
+            "service.started", url=f"{self._security.scheme}://{self.address}/", projects=len(self.config.projects)
+        )
 
     async def stop(self) -> None:
         """Stop in the reverse order of the start; pulls in flight get `shutdown_grace`."""
@@ -199,9 +221,13 @@ class App:
         self._security.protect(app)
         self.address = await self._listen(stack, "http", app, self.config.http.listen, self._security.tls)
         if (listen := self.config.http.health_listen) is not None:
-            self.health_address = await self._listen(stack, "health", routes.health_application(lambda: self.unready), listen)
+            self.health_address = await self._listen(
+                stack, "health", routes.health_application(lambda: self.unready), listen
+            )
 
-    async def _listen(self, stack: AsyncExitStack, part: str, app: web.Application, listen: Address, tls: SSLContext | None = None) -> str:
+    async def _listen(
+        self, stack: AsyncExitStack, part: str, app: web.Application, listen: Address, tls: SSLContext | None = None
+    ) -> str:
         """Serve `app` until the stop; answers HOST:PORT."""
         listener = Listener(app)
         self._on_stop(stack, part, listener.stop)
@@ -221,8 +247,8 @@ class App:
     def unready(self) -> str:
         """What keeps the service from being ready, in a sentence; empty where nothing does.
 
-        The store must be usable, and the first round scheduled: each project was asked for its targets once, or has been
-        tried for long enough.
+        The store must be usable, and the first round scheduled: each project was asked for its targets once, or has
+        been tried for long enough.
         """
         if (problem := self._store.problem) is not None:
             return str(problem)
@@ -240,19 +266,26 @@ class App:
                 # Taken before the files are read: a change in between shows as one at the next look.
                 self._read = await asyncio.to_thread(fingerprint, self._path)
                 loaded = await asyncio.to_thread(load, self._path)
-                client = new_client(loaded.config, self.metrics, self._shard.total) if loaded.config.studio != self.config.studio else None
+                client = (
+                    new_client(loaded.config, self.metrics, self._shard.total)
+                    if loaded.config.studio != self.config.studio
+                    else None
+                )
             except (ConfigError, OSError) as error:
                 problems = error.problems if isinstance(error, ConfigError) else (error,)
                 log.error("config.rejected", problems=[str(problem) for problem in problems])
                 self._rejection = Rejection.of(problems, self._clock(), self._rejection)
                 self.metrics.reload(False, self._clock())
                 return False
-            if sections := [name for name in NEED_RESTART if getattr(loaded.config, name) != getattr(self.config, name)]:
+            if sections := [
+                name for name in NEED_RESTART if getattr(loaded.config, name) != getattr(self.config, name)
+            ]:
                 log.warning("config.restart_needed", sections=sections)
             if client is not None:
                 self._retire(self._client)
                 self._client = client
-            self._client.forget_waits()  # what Studio asked for may be about what was wrong with the configuration before
+            # what Studio asked for may be about what was wrong with the configuration before
+            self._client.forget_waits()
             rediscover, self._loaded = loaded.config.studio != self.config.studio, loaded
             _tell_unreadable(loaded)
             self._tell()
@@ -314,7 +347,8 @@ class App:
         task.add_done_callback(self._background.discard)
 
     async def _pull(self, watch: Watch) -> Snapshot:
-        refresh = await self._refresher.before(watch, self._client)  # a job takes minutes, and must hold up no other pull
+        # a job takes minutes, and must hold up no other pull
+        refresh = await self._refresher.before(watch, self._client)
         task, hold = asyncio.current_task(), Hold(self._pulls, str(watch.project.id))
         self._holds[task] = hold
         try:

@@ -43,7 +43,13 @@ class StoreUpkeep:
         opened: Callable[[], Awaitable[None]],
         unrecorded: Callable[[], StoreError | None] = lambda: None,
     ) -> None:
-        self._store, self._observer, self._clock, self._on_open, self._unrecorded = store, observer, clock, opened, unrecorded
+        self._store, self._observer, self._clock, self._on_open, self._unrecorded = (
+            store,
+            observer,
+            clock,
+            opened,
+            unrecorded,
+        )
         self._open = False
         self._was_open = False
         self._told = ""
@@ -57,7 +63,9 @@ class StoreUpkeep:
             self._note(error)
             return
         if self._store.began and self._was_open:
-            log.error("store.began_anew", store=repr(self._store), lost="history, baselines, alerts and messages of before")
+            log.error(
+                "store.began_anew", store=repr(self._store), lost="history, baselines, alerts and messages of before"
+            )
         self._open = self._was_open = True
         self._note(self._unrecorded())
 

@@ -1,4 +1,6 @@
-"""`python -m monitor.simulator`: a process of its own, for benchmarks and for trying clients; prints one line of JSON once it serves."""
+"""`python -m monitor.simulator`: a process of its own, for benchmarks and for trying clients; prints one line of JSON
+once it serves.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from monitor.simulator.projects import bulk
 
 async def _run(studio: Studio, port: int) -> None:
     async with serve(studio, port=port) as url:
-        projects = [{"id": project.id, "name": project.name, "api_key": project.api_key} for project in studio.projects.values()]
+        projects = [
+            {"id": project.id, "name": project.name, "api_key": project.api_key} for project in studio.projects.values()
+        ]
         print(json.dumps({"url": url, "projects": projects}), flush=True)
         stopped = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -27,7 +31,9 @@ def main() -> None:
     """Parse the command line and serve until told to stop."""
     parser = argparse.ArgumentParser(prog="python -m monitor.simulator", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 takes a free one")
-    parser.add_argument("--bulk", type=int, metavar="SAMPLES", help="one large project of 10 windows per sample instead of the demo's")
+    parser.add_argument(
+        "--bulk", type=int, metavar="SAMPLES", help="one large project of 10 windows per sample instead of the demo's"
+    )
     parser.add_argument("--windows", type=int, default=10, help="windows per sample of the large project")
     parser.add_argument("--latency", type=float, default=0.0, metavar="SECONDS", help="added to each request")
     parser.add_argument("--interval", type=float, default=5.0, metavar="SECONDS", help="per step of the demo")

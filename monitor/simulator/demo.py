@@ -7,12 +7,22 @@ from collections.abc import Callable
 
 from monitor.simulator import projects
 from monitor.simulator.project import DAY, Impulse
-from monitor.simulator.scenarios import cycling, growing, improving, regressing, relabelling, rethresholding, retraining, vanishing
+from monitor.simulator.scenarios import (
+    cycling,
+    growing,
+    improving,
+    regressing,
+    relabelling,
+    rethresholding,
+    retraining,
+    vanishing,
+)
 from monitor.simulator.studio import Studio
 
 
 def demo_studio(*, interval: float = 5.0, clock: Callable[[], float] = time.time) -> Studio:
-    """Ten projects with twelve targets. The first change comes after a minute at the default interval; each story repeats or ends.
+    """Ten projects with twelve targets. The first change comes after a minute at the default interval; each story
+    repeats or ends.
 
     Args:
         interval: Seconds per step of the scenarios.
@@ -31,7 +41,9 @@ def demo_studio(*, interval: float = 5.0, clock: Callable[[], float] = time.time
             ),
             projects.gmm(scenario=drifting),
             projects.visual_anomaly(sizes={"testing": 150}, scenario=retraining(every=18)),
-            projects.fomo(sizes={"testing": 180}, scenario=cycling(regressing(at=24, by=1.6, over=2, recovers_at=48), 72)),
+            projects.fomo(
+                sizes={"testing": 180}, scenario=cycling(regressing(at=24, by=1.6, over=2, recovers_at=48), 72)
+            ),
             projects.box_detector(scenario=improving(at=18, by=1.2, over=6)),
             projects.regression(scenario=rethresholding(3.5, at=30, gap=3)),
             projects.classification(windows=3, impulses=two, scenario=cycling(vanishing(at=20, steps=6), 60)),

@@ -26,8 +26,8 @@ def surrogates(*fields: str, every: int = 1) -> Edit:
     """A lone surrogate at the end of texts of every so-manieth sample.
 
     Args:
-        fields: Of the sample (`filename`, `deviceName`, `label`, `projectName`, ...); `metadata` means all its values. With
-            `label` the windows' true labels change with the sample's.
+        fields: Of the sample (`filename`, `deviceName`, `label`, `projectName`, ...); `metadata` means all its values.
+            With `label` the windows' true labels change with the sample's.
         every: 1 for all samples.
     """
     names = fields or ("filename",)
@@ -70,7 +70,8 @@ class SideType:
     Attributes:
         field: Where it stands.
         edit: Changes a page in place.
-        same: Whether the value still can only mean one thing, and so is to be read; otherwise it is to be left out and counted.
+        same: Whether the value still can only mean one thing, and so is to be read; otherwise it is to be left out and
+            counted.
         call: The call whose replies hold it.
     """
 
@@ -124,7 +125,9 @@ def _itself(reply: Json) -> Iterator[Json]:
     return iter([reply])
 
 
-def _setting(where: Callable[[Json], Iterator[Json]], name: str, change: Callable[[Any], Any]) -> Callable[[Json], None]:
+def _setting(
+    where: Callable[[Json], Iterator[Json]], name: str, change: Callable[[Any], Any]
+) -> Callable[[Json], None]:
     """Change one field of every object that `where` finds and that has it."""
 
     def edit(page: Json) -> None:
@@ -163,14 +166,21 @@ SIDE_TYPES: Mapping[str, SideType] = {
     "block-id-text": SideType("learnBlock.id", _setting(_learn_blocks, "id", str), same=True),
     "added-milliseconds": SideType("sample.added", _setting(_samples, "added", _milliseconds), same=True),
     "device-number": SideType("sample.deviceName", _setting(_samples, "deviceName", lambda _: 7), same=False),
-    "dimensions-list": SideType("sample.imageDimensions", _setting(_samples, "imageDimensions", lambda _: []), same=False),
+    "dimensions-list": SideType(
+        "sample.imageDimensions", _setting(_samples, "imageDimensions", lambda _: []), same=False
+    ),
     "box-label-number": SideType("sample.boundingBoxes[].label", _setting(_boxes, "label", lambda _: 1), same=False),
     "metadata-list": SideType("sample.metadata", _setting(_samples, "metadata", lambda _: [1, 2]), same=False),
-    "date-beyond": SideType("sample.added", _setting(_samples, "added", lambda _: "99999-01-01T00:00:00.000Z"), same=False),
+    "date-beyond": SideType(
+        "sample.added", _setting(_samples, "added", lambda _: "99999-01-01T00:00:00.000Z"), same=False
+    ),
     "threshold-beyond": SideType("thresholds[].value", _setting(_thresholds, "value", lambda _: 10**400), same=False),
     "block-id-beyond": SideType("learnBlock.id", _setting(_learn_blocks, "id", lambda _: 2**63), same=False),
     "project-name-number": SideType(
-        "project.name", _setting(lambda reply: iter([reply["project"]]), "name", lambda _: 12), same=False, call="project"
+        "project.name",
+        _setting(lambda reply: iter([reply["project"]]), "name", lambda _: 12),
+        same=False,
+        call="project",
     ),
     "nulls": SideType("null in lists", _nulls, same=True),  # the last one: the others expect objects
 }
@@ -188,7 +198,9 @@ def other_category(category: str = "training", every: int = 3) -> Edit:
 
 
 def without(*names: str) -> Edit:
-    """Optional fields are absent wherever they stand: `objectDetectionLastLayer`, `maxScore`, `thresholds`, `learnBlock`, ..."""
+    """Optional fields are absent wherever they stand: `objectDetectionLastLayer`, `maxScore`, `thresholds`,
+    `learnBlock`, ...
+    """
 
     def strip(value: Any) -> None:
         if isinstance(value, dict):

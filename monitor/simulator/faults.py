@@ -78,7 +78,9 @@ class Rewrite:
 
 @dataclass(frozen=True, slots=True)
 class Trickle:
-    """The true answer, `size` bytes of it every so many seconds, as it is on the wire (gzipped where the client takes that)."""
+    """The true answer, `size` bytes of it every so many seconds, as it is on the wire (gzipped where the client takes
+    that).
+    """
 
     seconds: float
     size: int = 1
@@ -97,7 +99,9 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """The server does not honour `limit`: it serves at most `most` samples a page, or everything from `offset` on where `most` is None."""
+    """The server does not honour `limit`: it serves at most `most` samples a page, or everything from `offset` on where
+    `most` is None.
+    """
 
     most: int | None = None
 
@@ -126,7 +130,9 @@ class NoTotal:
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """A page's predictions are those of the samples `by` places further on, around the end: each comes once, on another page."""
+    """A page's predictions are those of the samples `by` places further on, around the end: each comes once, on another
+    page.
+    """
 
     by: int = 1
 
@@ -146,7 +152,17 @@ class Empty:
     """`success: true` with an empty result set."""
 
 
-PageAction = Limit | RefuseLimit | IgnoreOffset | IgnoreCategory | NoTotal | Elsewhere | RepeatPredictions | NoPredictions | Empty
+PageAction = (
+    Limit
+    | RefuseLimit
+    | IgnoreOffset
+    | IgnoreCategory
+    | NoTotal
+    | Elsewhere
+    | RepeatPredictions
+    | NoPredictions
+    | Empty
+)
 Action = Status | Refuse | Body | Truncate | Reset | Delay | Change | Edit | Rewrite | Trickle | Stream | PageAction
 
 

@@ -36,7 +36,9 @@ Make = Callable[[Mapping[str, str], str], Test]
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One parsed query. `tests` look at a record; without any, all samples are selected and none has to be looked at."""
+    """One parsed query. `tests` look at a record; without any, all samples are selected and none
+    has to be looked at.
+    """
 
     limit: int
     offset: int

@@ -11,7 +11,9 @@ import numpy.typing as npt
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A box from its top left corner: truth in pixels without a score, detections in shares (0..1) of the image with one."""
+    """A box from its top left corner: truth in pixels without a score, detections in shares (0..1) of the image with
+    one.
+    """
 
     label: str
     x: float
@@ -88,7 +90,8 @@ class Window:
 class Sample:
     """One uploaded recording or image with its windows.
 
-    `added` is Unix time in seconds; `size` is (width, height) in pixels; `signed` says whether the upload's signature is valid.
+    `added` is Unix time in seconds; `size` is (width, height) in pixels; `signed` says whether the upload's signature
+    is valid.
     """
 
     id: int

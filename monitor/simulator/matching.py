@@ -45,16 +45,21 @@ def match_centroids(truth: Sequence[Centroid], predicted: Sequence[Centroid]) ->
 
 
 def fomo_score(match: FomoMatch) -> ImageScore:
-    """Precision, recall and F1 of one image from its matching; 1 where nothing was there and nothing found. `mAP` is a copy of F1."""
+    """Precision, recall and F1 of one image from its matching; 1 where nothing was there and nothing found. `mAP` is a
+    copy of F1.
+    """
     tp, fp, fn = len(match.assignments), len(match.unassigned_preds), len(match.unassigned_trues)
     if not tp + fp + fn:
         return ImageScore(1.0, 1.0, 1.0, 1.0)
     f1 = round(2 * tp / (2 * tp + fp + fn), 6)
-    return ImageScore(f1, f1, round(tp / (tp + fp), 6) if tp + fp else 0.0, round(tp / (tp + fn), 6) if tp + fn else 0.0)
+    return ImageScore(
+        f1, f1, round(tp / (tp + fp), 6) if tp + fp else 0.0, round(tp / (tp + fn), 6) if tp + fn else 0.0
+    )
 
 
 def image_map(truth: Sequence[Box], detections: Sequence[Box], classes: int) -> float:
-    """COCO mAP (IoU 0.50:0.05:0.95, 101 recall points) of one image, times the share of the model's classes that its truth has.
+    """COCO mAP (IoU 0.50:0.05:0.95, 101 recall points) of one image, times the share of the model's classes that its
+    truth has.
 
     Without truth: 1 if nothing was detected, else 0. Both lists in one unit.
     """

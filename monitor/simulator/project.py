@@ -1,4 +1,6 @@
-"""`Project`: what Studio holds of one project. Generated ones are a function of a revision; see `recorded` for the others."""
+"""`Project`: what Studio holds of one project. Generated ones are a function of a revision; see `recorded` for the
+others.
+"""
 
 from __future__ import annotations
 
@@ -131,7 +133,8 @@ class Project(ABC):
 
 
 class GeneratedProject(Project):
-    """A project whose content is a function of a `Revision`, which a scenario gives for each step, and of edits by hand.
+    """A project whose content is a function of a `Revision`, which a scenario gives for each step, and of edits by
+    hand.
 
     Args:
         id, name: As in Studio.
@@ -228,7 +231,9 @@ class GeneratedProject(Project):
             self.add(1)
 
     def rethreshold(self, value: float) -> None:
-        """Give the deciding threshold another value, which takes the results of all categories away until a job brings them back."""
+        """Give the deciding threshold another value, which takes the results of all categories away until a job brings
+        them back.
+        """
         self.edit(threshold=value)
         self._invalid = frozenset(self.sizes)
 
@@ -237,11 +242,15 @@ class GeneratedProject(Project):
         self._renamed |= set(ids)
 
     def rename(self, old: str, new: str, share: float = 1.0) -> None:
-        """Call a class otherwise in the labels, or a share of its samples; the model learns that name when it is trained with it."""
+        """Call a class otherwise in the labels, or a share of its samples; the model learns that name when it is
+        trained with it.
+        """
         self.edit(renamings=(*self.revision().renamings, Renaming(old, new, share)))
 
     def retrain(self, quality: float | None = None, *, learn: bool = False) -> None:
-        """Train once more, now; with another quality if given; with `learn`, on the labels and the class names of now."""
+        """Train once more, now; with another quality if given; with `learn`, on the labels and the
+        class names of now.
+        """
         self._trainings += 1
         if learn:
             now = self.revision()
@@ -251,7 +260,9 @@ class GeneratedProject(Project):
             self._edits["quality"] = quality
 
     def tested(self, category: str = "testing", *, features: bool = True) -> None:
-        """Results are there again, and stay until the next change of thresholds; features are those of the samples of now."""
+        """Results are there again, and stay until the next change of thresholds; features are those of the samples of
+        now.
+        """
         self._back[category] = self.timeline.step
         self._invalid -= {category}
         if features and category == "testing":
@@ -317,7 +328,17 @@ class GeneratedProject(Project):
         trained = self._trained(revision)
         numbers = self._numbers(category, revision)
         context = self._context(impulse, model, trained)
-        key = (impulse.id, variant.name, category, model, revision.training, trained, revision.shift, revision.renamings, self.api)
+        key = (
+            impulse.id,
+            variant.name,
+            category,
+            model,
+            revision.training,
+            trained,
+            revision.shift,
+            revision.renamings,
+            self.api,
+        )
         kept = self._rendered.setdefault(key, {})
         self._rendered.move_to_end(key)
         while len(self._rendered) > self.kept_models:
@@ -327,12 +348,18 @@ class GeneratedProject(Project):
             relabelled, learned = self._labelling(number, category, revision)
             found = kept.get((number, relabelled, learned))
             if found is None:
-                found = kept[number, relabelled, learned] = record(self._sample(number, category, revision, impulse, model), context)
-            return replace(found, result=b"", predictions=b"") if self._is_untested(number, category, revision) else found
+                found = kept[number, relabelled, learned] = record(
+                    self._sample(number, category, revision, impulse, model), context
+                )
+            return (
+                replace(found, result=b"", predictions=b"") if self._is_untested(number, category, revision) else found
+            )
 
         return _Lazy(numbers, rendered)
 
-    def ground(self, impulse_id: int | None = None, variant: str | None = None, category: str = "testing") -> Ground | None:
+    def ground(
+        self, impulse_id: int | None = None, variant: str | None = None, category: str = "testing"
+    ) -> Ground | None:
         """The result set as plain structures; None where there are no results.
 
         Raises:
@@ -356,7 +383,11 @@ class GeneratedProject(Project):
         return Context(self.id, self.name, self.owner, self.kind.data_type, self.api, blocks, trained, classes)
 
     def _model(self, revision: Revision, impulse: Impulse, variant: Variant) -> Model:
-        scale = float(np.random.default_rng([self.seed, 5, revision.training]).uniform(0.8, 1.25)) if revision.training else 1.0
+        scale = (
+            float(np.random.default_rng([self.seed, 5, revision.training]).uniform(0.8, 1.25))
+            if revision.training
+            else 1.0
+        )
         return Model(
             quality=impulse.quality + variant.quality + revision.quality,
             jitter=variant.jitter,
@@ -379,7 +410,11 @@ class GeneratedProject(Project):
         if not (revision.removed or revision.removed_ids):
             return range(count)
         fates = self._fates(1, count)
-        return [n for n in range(count) if fates[n] >= revision.removed and self._id(n, category) not in revision.removed_ids]
+        return [
+            n
+            for n in range(count)
+            if fates[n] >= revision.removed and self._id(n, category) not in revision.removed_ids
+        ]
 
     def _labelling(self, number: int, category: str, revision: Revision) -> tuple[bool, bool]:
         """Whether a sample has another label, and whether the model was trained with it."""
@@ -400,7 +435,9 @@ class GeneratedProject(Project):
         return bool(fates[number] < revision.untested) or self._id(number, category) in revision.untested_ids
 
     def _added(self, number: int, category: str) -> float:
-        """First samples came in over the two months before the last one; later ones at the step they were first asked for."""
+        """First samples came in over the two months before the last one; later ones at the step they were first asked
+        for.
+        """
         first = self.sizes[category]
         if number < first:
             return self.timeline.start - 90 * DAY + 60 * DAY * number / first

@@ -20,7 +20,9 @@ from monitor.simulator.project import FLOAT32, INT8, GeneratedProject, Impulse
 BOTH = (INT8, FLOAT32)
 
 
-def classification(id: int = 101, name: str = "gesture-wristband", *, windows: int = 1, **options: Any) -> GeneratedProject:
+def classification(
+    id: int = 101, name: str = "gesture-wristband", *, windows: int = 1, **options: Any
+) -> GeneratedProject:
     """Classification of motion, with one or several windows per sample."""
     return GeneratedProject(id, name, Classification(windows=windows), **options)
 
@@ -86,7 +88,9 @@ def visual_anomaly_by_mean(id: int = 113, name: str = "weld-seam", **options: An
 def judged_freeform(
     id: int = 114, name: str = "custom-classifier", *, block_type: str = "keras-freeform", **options: Any
 ) -> GeneratedProject:
-    """A block without documented scores (`keras-freeform`, `keras-anomaly`, `vlm`, one unheard of) whose windows Studio judges."""
+    """A block without documented scores (`keras-freeform`, `keras-anomaly`, `vlm`, one unheard of) whose windows Studio
+    judges.
+    """
     return GeneratedProject(id, name, Freeform(block_type, ("coin", "note"), skill=0.85), **options)
 
 
@@ -94,8 +98,12 @@ KINDS = (classification, keywords, kmeans, gmm, visual_anomaly, fomo, box_detect
 """A constructor per kind; all defaults differ in id and name, so that one of each makes a studio."""
 
 
-def bulk(id: int = 900, name: str = "bulk", *, samples: int = 50_000, windows: int = 10, **options: Any) -> GeneratedProject:
-    """Very many samples of several windows, to load a client; its media URLs do not change, so that serving is only joining bytes."""
+def bulk(
+    id: int = 900, name: str = "bulk", *, samples: int = 50_000, windows: int = 10, **options: Any
+) -> GeneratedProject:
+    """Very many samples of several windows, to load a client; its media URLs do not change, so that serving is only
+    joining bytes.
+    """
     project = GeneratedProject(id, name, Classification(windows=windows), sizes={"testing": samples}, **options)
     project.fresh_media = False
     return project

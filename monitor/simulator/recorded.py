@@ -78,7 +78,9 @@ class _Page(msgspec.Struct, rename="camel"):
 
 
 class _OddPage(msgspec.Struct, rename="camel"):
-    """A page that msgspec refuses although it is JSON: with a lone surrogate in a text, or a byte-order mark in front."""
+    """A page that msgspec refuses although it is JSON: with a lone surrogate in a text, or a
+    byte-order mark in front.
+    """
 
     success: bool
     result: list[dict[str, Any]] | None = None
@@ -92,7 +94,14 @@ class RecordedProject(Project):
     """
 
     def __init__(
-        self, id: int, name: str, records: Sequence[Record], blocks: tuple[Block, ...], trained: float, category: str, variant: str
+        self,
+        id: int,
+        name: str,
+        records: Sequence[Record],
+        blocks: tuple[Block, ...],
+        trained: float,
+        category: str,
+        variant: str,
     ) -> None:
         super().__init__(id, name, impulses=[Impulse(variants=(Variant(variant),))])
         self._records = tuple(sorted(records, key=lambda record: record.id))
@@ -141,7 +150,9 @@ def load_recorded(path: Path | str, *, category: str = "testing", variant: str =
         for raw in page.result or ():
             sent, result = _row(file, raw, _result)
             if result.sample_id in results:
-                raise RecordingError(f"{file}: sample {result.sample_id} was recorded twice; keep the pages of one pull only")
+                raise RecordingError(
+                    f"{file}: sample {result.sample_id} was recorded twice; keep the pages of one pull only"
+                )
             results[result.sample_id] = (sent, result)
         for raw in page.predictions or ():
             sent, prediction = _row(file, raw, _prediction)

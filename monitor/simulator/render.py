@@ -14,7 +14,9 @@ from monitor.simulator.ground import Block, Box, FomoMatch, Sample, Threshold, W
 from monitor.simulator.kinds.base import ANOMALY, NO_ANOMALY, DataType
 
 Api = Literal["older", "documented", "newer"]
-"""How much a server knows: an older one lacks `totalCount`, `thresholds` and predicted boxes; a newer one sends more fields."""
+"""How much a server knows: an older one lacks `totalCount`, `thresholds` and predicted boxes; a newer one sends more
+fields.
+"""
 
 Json = dict[str, Any]
 
@@ -28,7 +30,8 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One sample as it is served: what filters look at, its entry of `result`, and its entries of `predictions` joined by commas.
+    """One sample as it is served: what filters look at, its entry of `result`, and its entries of `predictions` joined
+    by commas.
 
     A sample without results has an empty `result`: pages leave it out.
 
@@ -155,12 +158,16 @@ def _sample(sample: Sample, context: Context) -> Json:
         "projectId": context.project_id,
         "projectOwnerName": context.owner,
         "projectName": context.project_name,
-        "projectLabelingMethod": "object_detection" if any(block.last_layer for block in context.blocks) else "single_label",
+        "projectLabelingMethod": "object_detection"
+        if any(block.last_layer for block in context.blocks)
+        else "single_label",
         "sha256Hash": digest,
         **media,
     }
     if not image:
-        body["structuredLabels"] = [{"startIndex": 0, "endIndex": max(body["valuesCount"] - 1, 0), "label": sample.label}]
+        body["structuredLabels"] = [
+            {"startIndex": 0, "endIndex": max(body["valuesCount"] - 1, 0), "label": sample.label}
+        ]
         body["structuredLabelsList"] = [sample.label]
     if sample.size is not None:
         body["imageDimensions"] = {"width": sample.size[0], "height": sample.size[1]}
@@ -175,7 +182,12 @@ _SENSORS: dict[str, tuple[tuple[str, str], ...]] = {
     "audio": (("audio", "wav"),),
     "motion": (("accX", "m/s2"), ("accY", "m/s2"), ("accZ", "m/s2")),
 }
-_MEDIA = (("thumbnailVideo", "s.jpg"), ("thumbnailVideoFull", "l.jpg"), ("videoUrl", "mp4"), ("videoUrlFull", "full.mp4"))
+_MEDIA = (
+    ("thumbnailVideo", "s.jpg"),
+    ("thumbnailVideoFull", "l.jpg"),
+    ("videoUrl", "mp4"),
+    ("videoUrlFull", "full.mp4"),
+)
 _TOKEN = hashlib.shake_256(b"session").hexdigest(262)
 
 
@@ -266,7 +278,12 @@ def _grid(window: Window) -> list[list[float]]:
 
 def _anomaly_image(window: Window) -> Json:
     mean = 0.0 if window.grid is None else round(float(window.grid.mean()), 6)
-    return {"boxes": [_scored(box) for box in window.detections], "scores": _grid(window), "meanScore": mean, "maxScore": window.anomaly}
+    return {
+        "boxes": [_scored(box) for box in window.detections],
+        "scores": _grid(window),
+        "meanScore": mean,
+        "maxScore": window.anomaly,
+    }
 
 
 def _structured(window: Window) -> Json:
@@ -306,7 +323,9 @@ def _debug_info(match: FomoMatch) -> str:
         body["y_trues"] = [{"x": x, "y": y, "label": label} for x, y, label in match.y_trues]
         body["y_preds"] = [{"x": x, "y": y, "label": label} for x, y, label in match.y_preds]
     body |= {
-        "assignments": [{"yp": p, "yt": t, "label": match.y_preds[p][2], "distance": d} for p, t, d in match.assignments],
+        "assignments": [
+            {"yp": p, "yt": t, "label": match.y_preds[p][2], "distance": d} for p, t, d in match.assignments
+        ],
         "normalised_min_distance": match.min_distance,
         "all_pairwise_distances": [list(pair) for pair in match.pairs],
         "unassigned_y_true_idxs": list(match.unassigned_trues),
@@ -316,7 +335,12 @@ def _debug_info(match: FomoMatch) -> str:
 
 
 def _prediction(sample_id: int, window: Window, context: Context) -> Json:
-    body: Json = {"sampleId": sample_id, "startMs": window.start_ms, "endMs": window.end_ms, "prediction": window.prediction}
+    body: Json = {
+        "sampleId": sample_id,
+        "startMs": window.start_ms,
+        "endMs": window.end_ms,
+        "prediction": window.prediction,
+    }
     if window.label is not None:
         body["label"] = window.label
     if window.correct is not None:

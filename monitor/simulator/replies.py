@@ -66,7 +66,9 @@ def page(studio: Studio, project: Project, query: Mapping[str, str], actions: Se
             b'{"success":true,"result":[',
             b",".join([record.result for record in shown]),
             b'],"predictions":[',
-            b",".join([record.predictions for record in _judged(selected, shown, start, actions) if record.predictions]),
+            b",".join(
+                [record.predictions for record in _judged(selected, shown, start, actions) if record.predictions]
+            ),
             b'],"totalCount":%d}' % len(selected) if counted else b"]}",
         )
     )
@@ -114,7 +116,9 @@ def _bounds(wanted: Query, total: int, actions: Sequence[Action]) -> tuple[int, 
     return start, start + limit
 
 
-def _judged(selected: Sequence[Record], shown: Sequence[Record], start: int, actions: Sequence[Action]) -> Sequence[Record]:
+def _judged(
+    selected: Sequence[Record], shown: Sequence[Record], start: int, actions: Sequence[Action]
+) -> Sequence[Record]:
     """The records whose predictions come with a page."""
     judged = shown
     for action in actions:
@@ -176,7 +180,12 @@ def model_variants(project: Project, query: Mapping[str, str]) -> bytes:
     impulse = _impulse(project, None if text is None else int(text))
     return success(
         modelVariants=[
-            {"variant": v.name, "isReferenceVariant": v.name == "float32", "isEnabled": v.enabled, "isSelected": place == 0}
+            {
+                "variant": v.name,
+                "isReferenceVariant": v.name == "float32",
+                "isEnabled": v.enabled,
+                "isSelected": place == 0,
+            }
             for place, v in enumerate(impulse.variants)
         ]
     )
@@ -247,7 +256,9 @@ def all_results(project: Project, query: Mapping[str, str], actions: Sequence[Ac
 
 
 def _accuracy(predictions: Sequence[Json]) -> Json:
-    """Studio's count of what `predictionCorrect` says, in all and per true label; the confusion counts every labelled window."""
+    """Studio's count of what `predictionCorrect` says, in all and per true label; the confusion counts every labelled
+    window.
+    """
     total = {"good": 0, "bad": 0}
     per_class: dict[str, dict[str, int]] = {}
     confusion: dict[str, dict[str, int]] = {}
@@ -261,13 +272,20 @@ def _accuracy(predictions: Sequence[Json]) -> Json:
             total[side] += 1
             per_class.setdefault(label or "", {"good": 0, "bad": 0})[side] += 1
     labels = sorted(confusion.keys() | {predicted for cells in confusion.values() for predicted in cells})
-    fields: Json = {"totalSummary": total, "summaryPerClass": per_class, "confusionMatrixValues": confusion, "allLabels": labels}
+    fields: Json = {
+        "totalSummary": total,
+        "summaryPerClass": per_class,
+        "confusionMatrixValues": confusion,
+        "allLabels": labels,
+    }
     if judged := sum(total.values()):
         fields["accuracyScore"] = total["good"] / judged
     return fields
 
 
-def start_classify_job(studio: Studio, project: Project, query: Mapping[str, str], body: bytes, actions: Sequence[Action] = ()) -> bytes:
+def start_classify_job(
+    studio: Studio, project: Project, query: Mapping[str, str], body: bytes, actions: Sequence[Action] = ()
+) -> bytes:
     """`POST jobs/classify`.
 
     Raises:
@@ -289,7 +307,8 @@ def regenerate_summary(
     """`POST impulse/{impulseId}/regenerate-model-testing-summary`.
 
     Raises:
-        Refusal: The key may not start jobs, there is no such impulse, the query is wrong, or only model testing brings results back.
+        Refusal: The key may not start jobs, there is no such impulse, the query is wrong, or only model testing brings
+            results back.
     """
     _must_be_admin(project)
     category = _parsed(query, actions).category
@@ -324,7 +343,13 @@ def job_status(studio: Studio, project: Project, job_id: int) -> bytes:
     job: Job | None = studio.jobs.get(job_id)
     if job is None or job.project is not project:
         raise Refusal(f"Cannot find job {job_id}", 404)
-    about: Json = {"id": job.id, "category": "classify", "key": "classify", "created": iso(job.created), "started": iso(job.created)}
+    about: Json = {
+        "id": job.id,
+        "category": "classify",
+        "key": "classify",
+        "created": iso(job.created),
+        "started": iso(job.created),
+    }
     if job.applied:  # not by the clock: what it brought must be there once it is said to have finished
         about |= {"finished": iso(job.ends), "finishedSuccessful": job.successful}
     return success(job=about)

@@ -1,4 +1,6 @@
-"""What changes over time: a `Scenario` says for every step which `Revision` of a project holds; a `Timeline` says which step it is."""
+"""What changes over time: a `Scenario` says for every step which `Revision` of a project holds; a `Timeline` says which
+step it is.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ class Revision:
     Attributes:
         added: Samples in the test set beyond the first ones.
         shift: How far the added samples lie from what the model was trained on, in standard deviations.
-        removed, relabelled: Share (0..1) of the test set that is gone, or has another label; larger shares contain smaller ones.
+        removed, relabelled: Share (0..1) of the test set that is gone, or has another label; larger shares contain
+            smaller ones.
         removed_ids, relabelled_ids: The same for single samples.
         training: Number of the training; another number is another draw of the training noise.
         trained_step: The step at which it took place.
@@ -29,8 +32,10 @@ class Revision:
         trained_renamings: How they were called at the last training: what the model calls its classes.
         added_classes: Classes of the last training that the first one did not have.
         results: False while Studio holds no model-testing results.
-        invalidated_step: The step at which a change of thresholds took the results away; a job, or a new summary, brings them back.
-        untested: Share (0..1) of the test set that has no results: pages count it in `totalCount` and `offset`, and leave it out.
+        invalidated_step: The step at which a change of thresholds took the results away; a job, or a new summary,
+            brings them back.
+        untested: Share (0..1) of the test set that has no results: pages count it in `totalCount` and `offset`, and
+            leave it out.
         untested_ids: The same for single samples.
     """
 
@@ -66,7 +71,8 @@ def steady() -> Scenario:
 
 
 def regressing(at: int = 12, by: float = 1.2, over: int = 4, recovers_at: int | None = None) -> Scenario:
-    """From step `at` on the model loses `by` logits in `over` trainings, one a step; at `recovers_at` a training gives it all back.
+    """From step `at` on the model loses `by` logits in `over` trainings, one a step; at `recovers_at` a training gives
+    it all back.
 
     A negative `by` is a model that gets better.
     """
@@ -75,7 +81,9 @@ def regressing(at: int = 12, by: float = 1.2, over: int = 4, recovers_at: int | 
         if recovers_at is not None and step >= recovers_at:
             return Revision(training=over + 1, trained_step=recovers_at)
         trainings = min(max(step - at + 1, 0), over)
-        return Revision(training=trainings, trained_step=at + trainings - 1 if trainings else 0, quality=-by * trainings / over)
+        return Revision(
+            training=trainings, trained_step=at + trainings - 1 if trainings else 0, quality=-by * trainings / over
+        )
 
     return revision
 
@@ -86,7 +94,9 @@ def improving(at: int = 12, by: float = 1.0, over: int = 4) -> Scenario:
 
 
 def growing(at: int = 1, per_step: int = 2, most: int = 200, shift: float = 0.0) -> Scenario:
-    """From step `at` on, `per_step` samples come in each step, up to `most`; drawn `shift` standard deviations from the others."""
+    """From step `at` on, `per_step` samples come in each step, up to `most`; drawn `shift` standard deviations from the
+    others.
+    """
     return lambda step: Revision(added=min(max(step - at + 1, 0) * per_step, most), shift=shift)
 
 
@@ -96,7 +106,9 @@ def relabelling(at: int = 12, share: float = 0.1) -> Scenario:
 
 
 def relearning(at: int = 12, share: float = 0.1, retrained: int = 12) -> Scenario:
-    """At step `at` a share of the samples gets another label; at step `retrained` the model is trained with these labels."""
+    """At step `at` a share of the samples gets another label; at step `retrained` the model is trained with these
+    labels.
+    """
 
     def revision(step: int) -> Revision:
         relabelled = share if step >= at else 0.0
@@ -144,7 +156,8 @@ def vanishing(at: int = 12, steps: int = 4) -> Scenario:
 
 
 def rethresholding(value: float, at: int = 12, gap: int | None = 1) -> Scenario:
-    """At step `at` the deciding threshold becomes `value`; as that invalidates the results, there are none for `gap` steps.
+    """At step `at` the deciding threshold becomes `value`; as that invalidates the results, there are none for `gap`
+    steps.
 
     With `gap` None there are none until someone asks Studio for a new summary or for model testing.
     """
@@ -172,7 +185,9 @@ def cycling(scenario: Scenario, period: int) -> Scenario:
         found = scenario(within)
         if turn:
             trainings = max(scenario(k).training for k in range(period)) + 1
-            return replace(found, training=found.training + turn * trainings, trained_step=found.trained_step + turn * period)
+            return replace(
+                found, training=found.training + turn * trainings, trained_step=found.trained_step + turn * period
+            )
         return found
 
     return revision

@@ -19,7 +19,20 @@ import msgspec
 from aiohttp import web
 
 from monitor.simulator import replies
-from monitor.simulator.faults import Action, Body, Change, Delay, Edit, Refuse, Reset, Rewrite, Status, Stream, Trickle, Truncate
+from monitor.simulator.faults import (
+    Action,
+    Body,
+    Change,
+    Delay,
+    Edit,
+    Refuse,
+    Reset,
+    Rewrite,
+    Status,
+    Stream,
+    Trickle,
+    Truncate,
+)
 from monitor.simulator.project import Project
 from monitor.simulator.shape import validate
 from monitor.simulator.studio import Request, Studio
@@ -87,7 +100,9 @@ class _Handler:
         owner = self._owner(key)
         state = self._key_state(key, owner, project_id)
         actions = studio.meet(call, project_id if project_id is not None else owner.id if owner else None)
-        studio.requests.append(Request(studio.now(), request.method, call, request.path, project_id, dict(request.query), state, actions))
+        studio.requests.append(
+            Request(studio.now(), request.method, call, request.path, project_id, dict(request.query), state, actions)
+        )
         with studio.in_flight(key):
             return await self._answer(request, call, owner if state == "valid" else None, state, actions)
 
@@ -131,11 +146,17 @@ class _Handler:
             body, status = await self._reply(request, call, project, key, actions), 200
         except replies.Refusal as refused:
             body, status = replies.refusal(refused.error), refused.status
-        if self._studio.validate and status == 200 and not any(isinstance(action, Edit | Rewrite) for action in actions):
+        if (
+            self._studio.validate
+            and status == 200
+            and not any(isinstance(action, Edit | Rewrite) for action in actions)
+        ):
             try:
                 validate(call, body)
             except msgspec.MsgspecError as error:
-                _log.error("the simulator's own reply to %s does not have the documented shape: %s", request.path, error)
+                _log.error(
+                    "the simulator's own reply to %s does not have the documented shape: %s", request.path, error
+                )
                 body, status = replies.refusal(f"simulator: invalid reply: {error}"), 500
         share, trickle = 1.0, None
         for action in actions:
@@ -154,7 +175,9 @@ class _Handler:
                     pass
         return await _send(request, body, status, share=share, trickle=trickle)
 
-    async def _reply(self, request: web.Request, call: str, project: Project | None, key: str, actions: Sequence[Action]) -> bytes:
+    async def _reply(
+        self, request: web.Request, call: str, project: Project | None, key: str, actions: Sequence[Action]
+    ) -> bytes:
         studio, query = self._studio, request.query
         if call == "unknown":
             raise replies.Refusal(f"Cannot find {request.method} {request.path}", 404)
@@ -223,7 +246,9 @@ async def _send(
     share: float = 1.0,
     trickle: Trickle | None = None,
 ) -> web.StreamResponse:
-    """Send a body, gzipped where the client takes it: at once, little by little, or only a share of it before the connection is closed."""
+    """Send a body, gzipped where the client takes it: at once, little by little, or only a share of it before the
+    connection is closed.
+    """
     response = web.StreamResponse(status=status, headers=headers)
     response.content_type = content_type
     if len(body) >= _SMALLEST_ZIPPED and "gzip" in request.headers.get("Accept-Encoding", ""):

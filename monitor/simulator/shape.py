@@ -284,7 +284,9 @@ class AllResults(Reply, kw_only=True):
     accuracy: Accuracy
     additional_metrics_by_learn_block: list[BlockMetrics]
     available_variants: list[Literal["int8", "float32", "akida"]]
-    no_results_because_thresholds_changed: Literal["can_regenerate_model_summary", "should_rerun_full_job"] | None = None
+    no_results_because_thresholds_changed: Literal["can_regenerate_model_summary", "should_rerun_full_job"] | None = (
+        None
+    )
 
 
 class Centroid(msgspec.Struct, forbid_unknown_fields=True):
@@ -497,5 +499,9 @@ class _Refusal(Reply, kw_only=True):
     error: str
 
 
-_head, _refusal, _debug_info = msgspec.json.Decoder(_Head), msgspec.json.Decoder(_Refusal), msgspec.json.Decoder(DebugInfo)
+_head, _refusal, _debug_info = (
+    msgspec.json.Decoder(_Head),
+    msgspec.json.Decoder(_Refusal),
+    msgspec.json.Decoder(DebugInfo),
+)
 _replies = {call: msgspec.json.Decoder(kind) for call, kind in SHAPES.items()}

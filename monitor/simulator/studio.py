@@ -129,7 +129,9 @@ class Studio:
         """Unix time in seconds by the studio's clock."""
         return self.timeline.clock()
 
-    def fail(self, action: Action, call: str | None = None, project: int | None = None, after: int = 0, times: int | None = 1) -> Fault:
+    def fail(
+        self, action: Action, call: str | None = None, project: int | None = None, after: int = 0, times: int | None = 1
+    ) -> Fault:
         """Add a fault, by default for the next matching request; see `Fault`."""
         fault = Fault(action, call, project, after, times)
         self.faults.append(fault)
@@ -172,7 +174,17 @@ class Studio:
         """Start model testing; or, in a tenth of the time, only a new summary of what it found."""
         now = self.now()
         ends = now + self.job_seconds * (0.1 if summary_only else 1.0)
-        job = Job(next(self._numbers), project, impulse_id, variants, now, ends, project.job_succeeds, category, not summary_only)
+        job = Job(
+            next(self._numbers),
+            project,
+            impulse_id,
+            variants,
+            now,
+            ends,
+            project.job_succeeds,
+            category,
+            not summary_only,
+        )
         self.jobs[job.id] = job
         return job
 

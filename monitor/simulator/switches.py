@@ -1,4 +1,6 @@
-"""Every fault and every scenario under a name, so that anyone can switch it on: `impulse-monitor simulate --fault swap@101`."""
+"""Every fault and every scenario under a name, so that anyone can switch it on: `impulse-monitor simulate --fault
+swap@101`.
+"""
 
 from __future__ import annotations
 
@@ -69,21 +71,28 @@ FAULTS: dict[str, NamedFault] = {
     "offset-ignored": NamedFault("every page is the first", faults.IgnoreOffset),
     "no-total": NamedFault("`totalCount` is absent", faults.NoTotal),
     "repeated-predictions": NamedFault("every page holds the predictions of all samples", faults.RepeatPredictions),
-    "predictions-elsewhere": NamedFault("predictions come on other pages than their samples", lambda: faults.Elsewhere(7)),
+    "predictions-elsewhere": NamedFault(
+        "predictions come on other pages than their samples", lambda: faults.Elsewhere(7)
+    ),
     "no-predictions": NamedFault("`predictions` is empty, `result` is not", faults.NoPredictions),
     "empty": NamedFault("the call succeeds without any result", faults.Empty),
-    "category-ignored": NamedFault("testing samples come, and are tested, whatever `category` says", faults.IgnoreCategory, call=None),
+    "category-ignored": NamedFault(
+        "testing samples come, and are tested, whatever `category` says", faults.IgnoreCategory, call=None
+    ),
     "other-category": NamedFault("every third sample says that it is a training sample", edits.other_category),
     # content
     "surrogates": NamedFault(
-        "a lone surrogate ends file name, device and project name", lambda: edits.surrogates("filename", "deviceName", "projectName")
+        "a lone surrogate ends file name, device and project name",
+        lambda: edits.surrogates("filename", "deviceName", "projectName"),
     ),
     "surrogate-labels": NamedFault("a lone surrogate ends every label", lambda: edits.surrogates("label")),
     "byte-order-mark": NamedFault("the body begins with a byte-order mark", edits.byte_order_mark),
     "escaped": NamedFault("every character beyond ASCII is escaped", edits.escaped),
     "nested": NamedFault("an unknown field is 5,000 lists deep", edits.nested),
     "side-types": NamedFault("all side fields have another JSON type at once", edits.side_types),
-    "no-last-layer": NamedFault("`objectDetectionLastLayer` is absent", lambda: edits.without("objectDetectionLastLayer")),
+    "no-last-layer": NamedFault(
+        "`objectDetectionLastLayer` is absent", lambda: edits.without("objectDetectionLastLayer")
+    ),
     "no-max-score": NamedFault("`maxScore` is absent", lambda: edits.without("maxScore")),
     "no-thresholds": NamedFault("`thresholds` is absent", lambda: edits.without("thresholds")),
     "no-learn-block": NamedFault("`learnBlock` is absent", lambda: edits.without("learnBlock")),
@@ -94,14 +103,19 @@ FAULTS: dict[str, NamedFault] = {
     "endless": NamedFault("bodies never end", faults.Stream),
     "huge": NamedFault("bodies have a gigabyte", lambda: faults.Stream(2**30)),
     "bomb": NamedFault(
-        "bodies have ten gigabytes, of which fourteen megabytes are on the wire", lambda: faults.Stream(10 * 2**30, zipped=True)
+        "bodies have ten gigabytes, of which fourteen megabytes are on the wire",
+        lambda: faults.Stream(10 * 2**30, zipped=True),
     ),
     "slow": NamedFault("every answer takes five seconds more", lambda: faults.Delay(5.0), call=None),
     "truncated": NamedFault("bodies end half-way", lambda: faults.Truncate(0.5)),
     "reset": NamedFault("connections are reset", faults.Reset, call=None),
-    "html": NamedFault("HTML comes with HTTP 200", lambda: faults.Body(b"<html>maintenance</html>", "text/html"), call=None),
+    "html": NamedFault(
+        "HTML comes with HTTP 200", lambda: faults.Body(b"<html>maintenance</html>", "text/html"), call=None
+    ),
     "unauthorized": NamedFault("HTTP 401", lambda: faults.Status(401), call=None),
-    "rate-limited": NamedFault("HTTP 429 with `Retry-After: 5`", lambda: faults.Status(429, retry_after="5"), call=None),
+    "rate-limited": NamedFault(
+        "HTTP 429 with `Retry-After: 5`", lambda: faults.Status(429, retry_after="5"), call=None
+    ),
     "server-error": NamedFault("HTTP 503", lambda: faults.Status(503), call=None),
     "refused": NamedFault("`success: false` with HTTP 200", lambda: faults.Refuse("Deadline exceeded")),
     **{f"side-type-{name}": _side_type(name) for name in edits.SIDE_TYPES},
@@ -123,21 +137,28 @@ def _threshold(project: GeneratedProject) -> float:
         raise ValueError(f"project {project.id} ({project.name}) has no threshold")
     first = block.thresholds[0]
     value = block.threshold(first.key)
-    return round((1 + value) / 2 if first.key == "min_score" else 0.7 * value if first.key == "max_error" else 1.3 * value, 4)
+    return round(
+        (1 + value) / 2 if first.key == "min_score" else 0.7 * value if first.key == "max_error" else 1.3 * value, 4
+    )
 
 
 SCENARIOS: dict[str, NamedScenario] = {
     "steady": NamedScenario("nothing ever changes", lambda _: scenarios.steady()),
     "regressing": NamedScenario("four trainings in a row each lose skill", lambda _: scenarios.regressing()),
     "improving": NamedScenario("four trainings in a row each gain skill", lambda _: scenarios.improving()),
-    "retraining": NamedScenario("a training every twelve steps on the same data: noise only", lambda _: scenarios.retraining()),
+    "retraining": NamedScenario(
+        "a training every twelve steps on the same data: noise only", lambda _: scenarios.retraining()
+    ),
     "growing": NamedScenario("two samples come in each step", lambda _: scenarios.growing()),
     "drifting": NamedScenario("the samples that come in are unlike the others", lambda _: scenarios.growing(shift=1.0)),
     "shrinking": NamedScenario("a fifth of the samples leaves", lambda _: scenarios.shrinking()),
     "relabelling": NamedScenario("a tenth of the samples gets another label", lambda _: scenarios.relabelling()),
-    "relearning": NamedScenario("a tenth gets another label, and the model is trained with it", lambda _: scenarios.relearning()),
+    "relearning": NamedScenario(
+        "a tenth gets another label, and the model is trained with it", lambda _: scenarios.relearning()
+    ),
     "renaming": NamedScenario(
-        "a class gets another name, which the model never learns", lambda p: scenarios.renaming(_classes(p)[-1], "renamed")
+        "a class gets another name, which the model never learns",
+        lambda p: scenarios.renaming(_classes(p)[-1], "renamed"),
     ),
     "renaming-retrained": NamedScenario(
         "a class gets another name, and the model is trained with it",
@@ -152,15 +173,21 @@ SCENARIOS: dict[str, NamedScenario] = {
         lambda p: scenarios.renaming(_classes(p)[-1], _classes(p)[0], retrained=12),
     ),
     "adding-class": NamedScenario(
-        "the model is trained with a class that comes first by name: all class numbers shift", lambda _: scenarios.adding_class("!added")
+        "the model is trained with a class that comes first by name: all class numbers shift",
+        lambda _: scenarios.adding_class("!added"),
     ),
-    "threshold": NamedScenario("the deciding threshold gets stricter", lambda p: scenarios.rethresholding(_threshold(p))),
+    "threshold": NamedScenario(
+        "the deciding threshold gets stricter", lambda p: scenarios.rethresholding(_threshold(p))
+    ),
     "threshold-invalidates": NamedScenario(
-        "the deciding threshold gets stricter; there are no results until someone asks for a new summary or for model testing",
+        "the deciding threshold gets stricter; there are no results until someone asks for a new summary or for model "
+        "testing",
         lambda p: scenarios.rethresholding(_threshold(p), gap=None),
     ),
     "vanishing": NamedScenario("there are no results for four steps", lambda _: scenarios.vanishing()),
-    "partly-tested": NamedScenario("a fifth of the samples has no results: pages come short", lambda _: scenarios.partly_tested()),
+    "partly-tested": NamedScenario(
+        "a fifth of the samples has no results: pages come short", lambda _: scenarios.partly_tested()
+    ),
 }
 """The scenarios by name; what happens once happens at step 12."""
 
@@ -180,7 +207,8 @@ def switch_scenario(studio: Studio, spec: str) -> None:
     """Give all generated projects that can have it a scenario (`renaming`), or one (`renaming@101`).
 
     Raises:
-        ValueError: No such scenario or project, or the project is a recorded one or cannot have it; the message says which there are.
+        ValueError: No such scenario or project, or the project is a recorded one or cannot have it; the message says
+            which there are.
     """
     name, wanted = _read(studio, spec, SCENARIOS)
     for project in studio.projects.values():

@@ -1,6 +1,7 @@
 """A `ResultSet` as one compressed file of columns, readable by any program that knows zip and `.npy`.
 
-`docs/store-format.md` describes the format. Lossless, to the bit and the dtype; the same result set gives the same bytes.
+`docs/store-format.md` describes the format. Lossless, to the bit and the dtype; the same result set gives the same
+bytes.
 """
 
 from __future__ import annotations
@@ -34,7 +35,17 @@ _FOMO_COLUMNS = ("true_positives", "false_positives", "false_negatives", "min_di
 _POINTS = ("truth", "predicted")
 _POINT_COLUMNS = ("owner", "label", "xy")
 
-_DAMAGES = (ValueError, LookupError, TypeError, AttributeError, EOFError, OSError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+_DAMAGES = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    OSError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 """What zipfile, json and NumPy raise on bytes that are none of theirs."""
 
 Array = npt.NDArray[Any]
@@ -69,13 +80,16 @@ def decode(data: bytes) -> ResultSet:
                 raise ValueError(f"its format is {manifest['format']!r}")
             if manifest["version"] > VERSION:
                 raise StoreTooNew(
-                    f"a stored result set has format version {manifest['version']}, this version of Impulse Monitor reads up to {VERSION}; "
+                    f"a stored result set has format version {manifest['version']}, this version of Impulse Monitor "
+                    f"reads up to {VERSION}; "
                     "run the version that wrote it, or a newer one"
                 )
             columns = {name: _read(archive, name, dtype) for name, dtype in manifest["columns"].items()}
         return _result_set(manifest, columns)
     except _DAMAGES as error:
-        raise StoreCorrupt(f"a stored result set is damaged ({error}); it is written anew when the target's results change") from error
+        raise StoreCorrupt(
+            f"a stored result set is damaged ({error}); it is written anew when the target's results change"
+        ) from error
 
 
 def _manifest(results: ResultSet) -> dict[str, Any]:
@@ -144,10 +158,16 @@ def _result_set(manifest: Mapping[str, Any], columns: Mapping[str, Array]) -> Re
         added=columns["added"].view("datetime64[ms]"),
         device=Categorical(columns["device"], tuple(tables["device"])),
         confidences={
-            int(block): Confidences(tuple(classes), columns[f"confidences/{block}"]) for block, classes in tables["confidences"].items()
+            int(block): Confidences(tuple(classes), columns[f"confidences/{block}"])
+            for block, classes in tables["confidences"].items()
         },
-        anomaly={int(name.partition("/")[2]): column for name, column in columns.items() if name.startswith("anomaly/")},
-        metadata={item["key"]: Categorical(columns[f"metadata/{place}"], tuple(item["table"])) for place, item in enumerate(tables["metadata"])},
+        anomaly={
+            int(name.partition("/")[2]): column for name, column in columns.items() if name.startswith("anomaly/")
+        },
+        metadata={
+            item["key"]: Categorical(columns[f"metadata/{place}"], tuple(item["table"]))
+            for place, item in enumerate(tables["metadata"])
+        },
         truth=_boxes(columns, "truth"),
         detections=_boxes(columns, "detections"),
         fomo=_fomo(columns),
@@ -166,7 +186,9 @@ def _block(document: Mapping[str, Any]) -> Block:
 def _boxes(columns: Mapping[str, Array], name: str) -> Boxes | None:
     if f"{name}/owner" not in columns:
         return None
-    return Boxes(columns[f"{name}/owner"], columns[f"{name}/label"], columns[f"{name}/xywh"], columns.get(f"{name}/score"))
+    return Boxes(
+        columns[f"{name}/owner"], columns[f"{name}/label"], columns[f"{name}/xywh"], columns.get(f"{name}/score")
+    )
 
 
 def _fomo(columns: Mapping[str, Array]) -> FomoCounts | None:
@@ -178,7 +200,9 @@ def _fomo(columns: Mapping[str, Array]) -> FomoCounts | None:
 
 
 def _narrowed(column: Array) -> Array:
-    """The column as float32 where that holds every bit of it: confidences of a float32 model come back at half the size."""
+    """The column as float32 where that holds every bit of it: confidences of a float32 model come back at half the
+    size.
+    """
     if column.dtype != np.float64:
         return column
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):

@@ -1,4 +1,6 @@
-"""Evaluations and comparisons as JSON texts, in the standard's JSON (no NaN, no infinities, ASCII only); memories of drift as bytes."""
+"""Evaluations and comparisons as JSON texts, in the standard's JSON (no NaN, no infinities, ASCII only); memories of
+drift as bytes.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ def dump(value: Json) -> str:
 
 
 def dump_evaluation(evaluation: Evaluation) -> str:
-    """An evaluation as JSON in its envelope: its dataclasses as objects; mappings with a pair as key as objects in objects."""
+    """An evaluation as JSON in its envelope: its dataclasses as objects; mappings with a pair as key as objects in
+    objects.
+    """
     document = msgspec.to_builtins(evaluation, enc_hook=_plain)
     document["slices"] = _nested(document["slices"])
     if document["quality"]:
@@ -127,8 +131,12 @@ _memory = msgspec.msgpack.Decoder(_Memory)
 
 
 def dump_drift_state(memory: DriftState) -> bytes:
-    """A memory of drift in MessagePack; `load_drift_state` gives an equal one, to the last bit. Takes some 10 ms for 500,000 samples."""
-    stored = _Memory(memory.pinned, memory.since, memory.block, memory.trained, memory.evidence.to_bytes(), memory.decision)
+    """A memory of drift in MessagePack; `load_drift_state` gives an equal one, to the last bit. Takes some 10 ms for
+    500,000 samples.
+    """
+    stored = _Memory(
+        memory.pinned, memory.since, memory.block, memory.trained, memory.evidence.to_bytes(), memory.decision
+    )
     content = msgspec.msgpack.encode(stored, enc_hook=_plain)
     return msgspec.msgpack.encode(_Sealed(MEMORY_VERSION, zlib.crc32(content), content))
 

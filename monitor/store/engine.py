@@ -16,7 +16,9 @@ from monitor.store.errors import StoreError
 CONNECT_TIMEOUT = 10.0
 """Seconds for PostgreSQL to accept a connection, unless `connect_timeout` says otherwise."""
 RECYCLE = 300
-"""Seconds that a connection to PostgreSQL is used: firewalls forget idle ones without a word, and only a timeout tells."""
+"""Seconds that a connection to PostgreSQL is used: firewalls forget idle ones without a word, and
+only a timeout tells.
+"""
 WAL_KEPT = 64 * 2**20
 """Bytes that SQLite's write-ahead log keeps on disk after one large result set blew it up."""
 
@@ -53,7 +55,10 @@ def parse(url: str) -> URL:
     except (ArgumentError, ValueError):
         parsed = None
     if parsed is None or parsed.drivername != "postgresql":
-        raise StoreError("the store's URL is not sqlite:///file.db nor postgresql://user@host/database; correct it in the configuration")
+        raise StoreError(
+            "the store's URL is not sqlite:///file.db nor postgresql://user@host/database; correct it in the "
+            "configuration"
+        )
     if "@" in (parsed.host or "") + (parsed.database or ""):  # the rest of a password, which must not be shown
         raise StoreError("the store's URL holds an @ in its user or password; write %40 in place of it")
     if "@" in url.partition("?")[2]:
@@ -65,13 +70,17 @@ def parse(url: str) -> URL:
     try:
         parsed.get_dialect()().create_connect_args(parsed)
     except (ArgumentError, ValueError):  # its message repeats the text
-        raise StoreError("the store's URL has hosts or ports that do not go together; write host=NAME:PORT for each") from None
+        raise StoreError(
+            "the store's URL has hosts or ports that do not go together; write host=NAME:PORT for each"
+        ) from None
     return parsed
 
 
 def _check_options(options: Mapping[str, str | tuple[str, ...]]) -> None:
     if unknown := sorted(options.keys() - _OPTIONS.keys()):
-        raise StoreError(f"the store's URL has options that are not known: {', '.join(unknown)}; write only {', '.join(_OPTIONS)}")
+        raise StoreError(
+            f"the store's URL has options that are not known: {', '.join(unknown)}; write only {', '.join(_OPTIONS)}"
+        )
     for name, value in options.items():
         pattern, meant = _OPTIONS[name]
         if not isinstance(value, str) and name != "host":
@@ -88,7 +97,9 @@ def describe(url: URL) -> str:
     return f"postgresql://{f'{url.username}@' if url.username else ''}{host}{f':{url.port}' if url.port else ''}/{url.database}"
 
 
-def new_engine(url: URL, lock_timeout: float, pool: type[Pool] | None = None, verify: Callable[[], None] = lambda: None) -> AsyncEngine:
+def new_engine(
+    url: URL, lock_timeout: float, pool: type[Pool] | None = None, verify: Callable[[], None] = lambda: None
+) -> AsyncEngine:
     """An engine for the store.
 
     JSON goes in and comes out as text: it is made and read in a worker thread, not in the event loop.
@@ -99,7 +110,12 @@ def new_engine(url: URL, lock_timeout: float, pool: type[Pool] | None = None, ve
         pool: Another kind of pool than SQLAlchemy's default.
         verify: Called before each connection to a SQLite file; none is made where it raises.
     """
-    options: dict[str, Any] = {"hide_parameters": True, "json_serializer": _as_is, "json_deserializer": _as_is, "poolclass": pool}
+    options: dict[str, Any] = {
+        "hide_parameters": True,
+        "json_serializer": _as_is,
+        "json_deserializer": _as_is,
+        "poolclass": pool,
+    }
     if url.get_backend_name() == "sqlite":
         engine = create_async_engine(url, **options)
         prepare_sqlite(engine.sync_engine, lock_timeout)
@@ -116,7 +132,11 @@ def new_engine(url: URL, lock_timeout: float, pool: type[Pool] | None = None, ve
     url = url.difference_update_query(_OURS)
     engine = create_async_engine(url, pool_pre_ping=True, pool_recycle=RECYCLE, connect_args=connect, **options)
     if pooled:
-        event.listen(engine.sync_engine, "begin", lambda connection: connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{lock}'"))
+        event.listen(
+            engine.sync_engine,
+            "begin",
+            lambda connection: connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{lock}'"),
+        )
     return engine
 
 
@@ -127,9 +147,11 @@ def _own_connection(lock_timeout: str) -> dict[str, Any]:
 
 
 def _pooled_connection() -> dict[str, Any]:
-    """How to connect to a pooler that gives each transaction another connection: nothing may be left on it for the next one.
+    """How to connect to a pooler that gives each transaction another connection: nothing may be left on it for the next
+    one.
 
-    https://www.pgbouncer.org/features.html#sql-feature-map-for-pooling-modes; a pooler refuses settings at the start, too.
+    https://www.pgbouncer.org/features.html#sql-feature-map-for-pooling-modes; a pooler refuses settings at the start,
+    too.
     """
     return {
         "server_settings": {},

@@ -1,7 +1,8 @@
 """The envelope of stored documents: which format, in which version, and the content.
 
-A document written before there were envelopes has none, and is read as version 0 of the format that was expected. Fields
-that a reader does not know are ignored: the version is raised only where an older reader would misread what is written.
+A document written before there were envelopes has none, and is read as version 0 of the format that was expected.
+Fields that a reader does not know are ignored: the version is raised only where an older reader would misread what is
+written.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ class Envelope:
             raise ValueError(f"a broken envelope of {self.format}")
         if version > self.version:
             raise StoreTooNew(
-                f"a stored document ({self.format}) has version {version}, this version of Impulse Monitor reads up to {self.version}; "
+                f"a stored document ({self.format}) has version {version}, this version of Impulse Monitor reads up "
+                f"to {self.version}; "
                 "run the version that wrote it, or a newer one"
             )
         return document["content"]

@@ -49,29 +49,53 @@ _GOES_ON = "nothing acknowledged is lost, and the store goes on by itself"
 _START_ANEW = "move the file away to go on with an empty store, or stop the service and put a copy in its place"
 
 _SQLITE: dict[int, tuple[type[StoreError], str]] = {
-    sqlite3.SQLITE_BUSY: (StoreUnavailable, "is locked by another program; end that program or wait for it, then " + _GOES_ON),
+    sqlite3.SQLITE_BUSY: (
+        StoreUnavailable,
+        "is locked by another program; end that program or wait for it, then " + _GOES_ON,
+    ),
     sqlite3.SQLITE_FULL: (StoreUnavailable, "cannot grow, the disk is full; free some space, then " + _GOES_ON),
     sqlite3.SQLITE_READONLY: (StoreUnavailable, "may not be written; let this user write the file and its folder"),
-    sqlite3.SQLITE_CANTOPEN: (StoreUnavailable, "cannot be opened or created; check that its folder exists and this user may write there"),
-    sqlite3.SQLITE_IOERR: (StoreUnavailable, "cannot be read or written, the disk reports an error; check the disk and its mount"),
+    sqlite3.SQLITE_CANTOPEN: (
+        StoreUnavailable,
+        "cannot be opened or created; check that its folder exists and this user may write there",
+    ),
+    sqlite3.SQLITE_IOERR: (
+        StoreUnavailable,
+        "cannot be read or written, the disk reports an error; check the disk and its mount",
+    ),
     sqlite3.SQLITE_CORRUPT: (StoreCorrupt, "is damaged; " + _START_ANEW),
     sqlite3.SQLITE_NOTADB: (StoreCorrupt, "is not a SQLite database, or is damaged; " + _START_ANEW),
-    sqlite3.SQLITE_TOOBIG: (StoreRefused, "cannot hold a value of this size; use PostgreSQL, or narrow the project's filters"),
+    sqlite3.SQLITE_TOOBIG: (
+        StoreRefused,
+        "cannot hold a value of this size; use PostgreSQL, or narrow the project's filters",
+    ),
     sqlite3.SQLITE_CONSTRAINT: (StoreRefused, "refused it: it refers to a run that is not in the store (any more)"),
 }
 """By primary result code (https://www.sqlite.org/rescode.html)."""
 
 _POSTGRESQL: dict[str, tuple[type[StoreError], str]] = {
     "53100": (StoreUnavailable, "cannot grow, the server's disk is full; free some space there, then " + _GOES_ON),
-    "55P03": (StoreUnavailable, "is locked by another session; see pg_locks, end that session or wait for it, then " + _GOES_ON),
+    "55P03": (
+        StoreUnavailable,
+        "is locked by another session; see pg_locks, end that session or wait for it, then " + _GOES_ON,
+    ),
     "42P05": (StoreUnavailable, _POOLED),
     "26000": (StoreUnavailable, _POOLED),
-    "3D000": (StoreUnavailable, f"does not exist; create the database, or correct `store` in the configuration {_RESTART}"),
+    "3D000": (
+        StoreUnavailable,
+        f"does not exist; create the database, or correct `store` in the configuration {_RESTART}",
+    ),
     "25006": (StoreUnavailable, f"is read-only (a standby?); name the primary server in `store` {_RESTART}"),
     "42501": (StoreUnavailable, "denies this user a right it needs; make the user the owner of the database"),
     "3F000": (StoreUnavailable, "has no schema that this user may use; make the user the owner of the database"),
-    "28": (StoreUnavailable, f"refuses this user; see the server's pg_hba.conf, or correct user and password in `store` {_RESTART}"),
-    "08": (StoreUnavailable, f"cannot be reached; check that the server runs, or correct the address in `store` {_RESTART}"),
+    "28": (
+        StoreUnavailable,
+        f"refuses this user; see the server's pg_hba.conf, or correct user and password in `store` {_RESTART}",
+    ),
+    "08": (
+        StoreUnavailable,
+        f"cannot be reached; check that the server runs, or correct the address in `store` {_RESTART}",
+    ),
     "40": (StoreUnavailable, "undid it because another session got in the way; the next run tries again"),
     "53": (StoreUnavailable, "is short of resources; see the server's log"),
     "57": (StoreUnavailable, "is stopping, starting or cancelled it; once it runs, the store goes on by itself"),
@@ -102,11 +126,15 @@ def explain(error: BaseException, where: str) -> StoreError | None:
             for said, known in _PGBOUNCER.items():
                 if said in str(cause):
                     return _error(known, where, cause)
-        if isinstance(state := getattr(cause, "sqlstate", None), str) and (known := _POSTGRESQL.get(state) or _POSTGRESQL.get(state[:2])):
+        if isinstance(state := getattr(cause, "sqlstate", None), str) and (
+            known := _POSTGRESQL.get(state) or _POSTGRESQL.get(state[:2])
+        ):
             return _error(known, where, cause)
     for cause in chain:
         if isinstance(cause, TimeoutError):
-            return StoreUnavailable(f"store {where} did not answer in time; see whether it or its disk hangs; the store goes on by itself")
+            return StoreUnavailable(
+                f"store {where} did not answer in time; see whether it or its disk hangs; the store goes on by itself"
+            )
         if isinstance(cause, OSError) or ("connection" in str(cause) and _of_asyncpg(cause)):
             return _error((StoreUnavailable, _UNREACHABLE), where, cause)
     if isinstance(error, (SQLAlchemyError, sqlite3.Error)) or _of_asyncpg(error):

@@ -69,7 +69,8 @@ def check_version(connection: Connection, where: str) -> bool:
     scripts = ScriptDirectory(str(_SCRIPTS))
     if revision is not None and revision not in {script.revision for script in scripts.walk_revisions()}:
         raise StoreTooNew(
-            f"store {where} was written by a newer version of Impulse Monitor (schema {revision}, while this version's is "
+            f"store {where} was written by a newer version of Impulse Monitor (schema {revision}, while this "
+            "version's is "
             f"{scripts.get_current_head()}); run that version or a newer one, or restore a copy from before the upgrade"
         )
     return revision == scripts.get_current_head()

@@ -1,4 +1,6 @@
-"""Whether a store can be used, found out without changing it: for `check --online`, beside a service that may be running."""
+"""Whether a store can be used, found out without changing it: for `check --online`, beside a service that may be
+running.
+"""
 
 from __future__ import annotations
 

@@ -67,7 +67,12 @@ class Queries(ABC):
 
     async def last_selection(self, target_id: str) -> str | None:
         """The selection of the target's newest good run; None where it has none."""
-        newest = select(_run.selection).where(_run.target_id == target_id, _run.state == _OK).order_by(_run.id.desc()).limit(1)
+        newest = (
+            select(_run.selection)
+            .where(_run.target_id == target_id, _run.state == _OK)
+            .order_by(_run.id.desc())
+            .limit(1)
+        )
         rows = await self._fetch(newest)
         return rows[0].selection if rows else None
 
@@ -81,11 +86,20 @@ class Queries(ABC):
 
     async def newest_before(self, target_id: str, at: float, selection: str) -> Run | None:
         """The target's newest good run of a selection that finished at `at` (Unix seconds) or before."""
-        by_time = _good(target_id, selection).where(_run.finished <= at).order_by(None).order_by(_run.finished.desc(), _run.id.desc())
+        by_time = (
+            _good(target_id, selection)
+            .where(_run.finished <= at)
+            .order_by(None)
+            .order_by(_run.finished.desc(), _run.id.desc())
+        )
         return await self._first_run(by_time)
 
-    async def runs(self, target_id: str, since: float = -math.inf, until: float = math.inf, limit: int | None = None) -> list[Run]:
-        """The target's runs that finished in [since, until) (Unix seconds), oldest first; with a limit only the newest."""
+    async def runs(
+        self, target_id: str, since: float = -math.inf, until: float = math.inf, limit: int | None = None
+    ) -> list[Run]:
+        """The target's runs that finished in [since, until) (Unix seconds), oldest first; with a
+        limit only the newest.
+        """
         statement = _RUNS.where(_run.target_id == target_id, _run.finished >= since, _run.finished < until).limit(limit)
         return await asyncio.to_thread(_runs, (await self._fetch(statement))[::-1])
 
@@ -137,7 +151,10 @@ class Queries(ABC):
     async def message_counts(self) -> dict[str, int]:
         """How many messages wait, by receiver; a receiver without any is absent."""
         receiver = schema.message.c.receiver
-        return {row.receiver: row.number for row in await self._fetch(select(receiver, func.count().label("number")).group_by(receiver))}
+        return {
+            row.receiver: row.number
+            for row in await self._fetch(select(receiver, func.count().label("number")).group_by(receiver))
+        }
 
     async def _first_run(self, statement: Select[Any]) -> Run | None:
         rows = await self._fetch(statement.limit(1))
@@ -207,7 +224,10 @@ def _figures(row: Row[Any]) -> _Figures:
         except StoreTooNew as error:
             unreadable = unreadable or error
         except ValueError as error:
-            told = f"the stored figures of run {row.id} of {row.target_id} are damaged ({error}); the next good pull makes new ones"
+            told = (
+                f"the stored figures of run {row.id} of {row.target_id} are damaged ({error}); the next good pull "
+                "makes new ones"
+            )
             unreadable = unreadable or StoreCorrupt(told)
     return _Figures(**documented, versions=Versions(**versions), unreadable=unreadable)
 

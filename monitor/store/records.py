@@ -45,7 +45,8 @@ class Run:
         impulse_stale: Whether the data set changed since features were generated; None where unknown.
         evaluation: The figures; None where the pull gave none.
         comparison: With its baseline; None where there was none.
-        selection: Which samples its filters took, in a short text; empty for all. Runs of different ones are not to be compared.
+        selection: Which samples its filters took, in a short text; empty for all. Runs of different ones are not to be
+            compared.
         error: What the pull failed with, in a sentence; empty where it did not.
         id: Given by the store; later runs have larger ones.
         versions: Given by the store; it writes what the formulas of today made.

@@ -25,7 +25,8 @@ result_set = sa.Table(
     sa.Column("target_id", sa.Text, nullable=False),
     sa.Column("fingerprint", sa.Text, nullable=False),
     sa.Column("data", sa.LargeBinary, nullable=False),
-    sa.Column("version", sa.Integer, nullable=False, server_default="1"),  # an older process beside this one does not give it
+    # an older process beside this one does not give it
+    sa.Column("version", sa.Integer, nullable=False, server_default="1"),
     sa.UniqueConstraint("target_id", "fingerprint"),
     sqlite_autoincrement=True,
 )

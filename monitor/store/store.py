@@ -45,7 +45,17 @@ _READERS = 10
 """Queries at the same time."""
 
 _RETENTION_LOCK = 0x696D7075_6C736502  # "impulse", 2: shared by those that write, exclusive for retention
-_AS_THEY_ARE = ("target_id", "started", "finished", "selection", "fingerprint", "changed", "last_change", "trained", "impulse_stale")
+_AS_THEY_ARE = (
+    "target_id",
+    "started",
+    "finished",
+    "selection",
+    "fingerprint",
+    "changed",
+    "last_change",
+    "trained",
+    "impulse_stale",
+)
 _PROBE = State("store", "", "probe", b"")
 
 
@@ -75,23 +85,30 @@ class Store(Queries):
         failing_since: Unix seconds since when it has a `problem`; None where it has none.
     """
 
-    def __init__(self, url: str, *, lock_timeout: float = 5.0, timeout: float = 60.0, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, url: str, *, lock_timeout: float = 5.0, timeout: float = 60.0, clock: Callable[[], float] = time.time
+    ) -> None:
         self._url = engine.parse(url)
         self._where = engine.describe(self._url)
         self._timeout, self._clock = timeout, clock
         try:
             self._engine = engine.new_engine(self._url, lock_timeout, verify=self._verify_file)
         except Exception as error:
-            raise StoreError(f"store {self._where} cannot be used ({quoted(error)}); correct `store` in the configuration") from None
+            raise StoreError(
+                f"store {self._where} cannot be used ({quoted(error)}); correct `store` in the configuration"
+            ) from None
         self._sqlite = self._url.get_backend_name() == "sqlite"
         self._file: OpenedFile | None = None
         self.began = False
-        # SQLite has one writer: a queue is fairer than its polling. Together no more than the pool has connections: nobody waits in there.
+        # SQLite has one writer: a queue is fairer than its polling. Together no more than the pool has connections:
+        # nobody waits in there.
         self._writing, self._reading = asyncio.Semaphore(1 if self._sqlite else 5), asyncio.Semaphore(_READERS)
         self._asking: set[asyncio.Task[Any]] = set()
         self._releasing: set[asyncio.Task[Any]] = set()
         self._worker = ThreadPoolExecutor(1, "store")  # for what takes long: the default threads answer scrapes
-        self._unopened: StoreError | None = StoreUnavailable(f"store {self._where} is not open yet; the log says why if it stays so")
+        self._unopened: StoreError | None = StoreUnavailable(
+            f"store {self._where} is not open yet; the log says why if it stays so"
+        )
         self._problem: StoreError | None = self._unopened
         self.failing_since: float | None = clock()
         self._damaged: StoreCorrupt | None = None
@@ -124,7 +141,9 @@ class Store(Queries):
             self._unopened = error
             raise
         except Exception as error:
-            self._unopened = StoreError(f"store {self._where} cannot be opened ({quoted(repr(error))}); please report this")
+            self._unopened = StoreError(
+                f"store {self._where} cannot be opened ({quoted(repr(error))}); please report this"
+            )
             self._fails(self._unopened)
             raise self._unopened from error
         self._unopened = None
@@ -155,7 +174,9 @@ class Store(Queries):
             self._file = None
 
     async def _verify(self) -> None:
-        """See that the path still leads to the SQLite file that was opened; where not, nothing is asked of the store until `open`."""
+        """See that the path still leads to the SQLite file that was opened; where not, nothing is asked of the store
+        until `open`.
+        """
         if self._file is None:
             return
         try:
@@ -199,9 +220,11 @@ class Store(Queries):
         return self.problem is None
 
     async def check(self) -> bool:
-        """Ask the database, and answer whether the store is healthy: a read while it is, a small write until it is again.
+        """Ask the database, and answer whether the store is healthy: a read while it is, a small write until it is
+        again.
 
-        A SQLite file that is no longer there is found out, and a damaged one looked through, every minute or more seldom.
+        A SQLite file that is no longer there is found out, and a damaged one looked through, every minute or more
+        seldom.
         """
         try:
             if self._unopened is None:
@@ -253,8 +276,8 @@ class Store(Queries):
         A statement that failed or was cancelled inside it undoes all of it, whoever caught the error.
 
         Raises:
-            StoreError: It could not be begun or committed; nothing of it was written. Only where the answer to the commit
-                itself did not come is that not certain.
+            StoreError: It could not be begun or committed; nothing of it was written. Only where the answer to the
+                commit itself did not come is that not certain.
         """
         async with self._connected(writes=True) as link:
             if not self._sqlite:
@@ -262,14 +285,16 @@ class Store(Queries):
             transaction = Transaction(self, link)
             yield transaction
             if transaction.failure is not None:
-                raise transaction.failure  # PostgreSQL would answer COMMIT with a silent rollback, SQLite commit the rest
+                # PostgreSQL would answer COMMIT with a silent rollback, SQLite commit the rest
+                raise transaction.failure
             await self._verify()  # what is written to a deleted file is lost
             await self._ask(link, link.connection.commit())
             self._problem = None
             self._works()
 
     async def prune(self, before: float) -> int:
-        """Delete runs that finished before a time, result sets and figures that no run has any more, and the states of deleted runs.
+        """Delete runs that finished before a time, result sets and figures that no run has any more, and the states of
+        deleted runs.
 
         Baselines and the last good run of each target stay. Works in small transactions, so that pulls get their turn.
 
@@ -281,10 +306,16 @@ class Store(Queries):
         """
         run, newer = schema.run.c, schema.run.alias().c
         ok = str(PullState.OK)
-        superseded = exists(select(newer.id).where(newer.target_id == run.target_id, newer.state == ok, newer.id > run.id))
+        superseded = exists(
+            select(newer.id).where(newer.target_id == run.target_id, newer.state == ok, newer.id > run.id)
+        )
         old = (
             select(run.id)
-            .where(run.finished < before, (run.state != ok) | superseded, ~exists().where(schema.baseline.c.run_id == run.id))
+            .where(
+                run.finished < before,
+                (run.state != ok) | superseded,
+                ~exists().where(schema.baseline.c.run_id == run.id),
+            )
             .order_by(run.finished)
         )
         deleted = await self._delete(schema.run, old, RUNS_PER_BATCH)
@@ -337,7 +368,9 @@ class Store(Queries):
             raise self._unopened
 
     async def _release(self, link: _Link, turn: asyncio.Semaphore, pool: Pool) -> None:
-        """Undo what is not committed and give the connection back; one of a pool that was replaced meanwhile is closed."""
+        """Undo what is not committed and give the connection back; one of a pool that was replaced
+        meanwhile is closed.
+        """
         try:
             if link.step is not None:
                 await asyncio.gather(link.step, return_exceptions=True)
@@ -425,10 +458,13 @@ class Transaction(Queries):
             ValueError: `run.fingerprint` is not that of `results`.
         """
         if run.fingerprint != (results.fingerprint if results else None):
-            raise ValueError(f"a run with fingerprint {run.fingerprint} and results with {results.fingerprint if results else None}")
+            raise ValueError(
+                f"a run with fingerprint {run.fingerprint} and results with {results.fingerprint if results else None}"
+            )
         row = {name: getattr(run, name) for name in _AS_THEY_ARE}
         row["state"] = str(run.state)
-        row["error"] = run.error.replace("\0", "").encode("utf-8", "replace").decode()  # what no database's text can hold
+        # what no database's text can hold
+        row["error"] = run.error.replace("\0", "").encode("utf-8", "replace").decode()
         row["result_set_id"] = await self._add_result_set(run.target_id, results) if results else None
         row["figures_id"] = await self._add_figures(run)
         number: int = (await self._execute(schema.run.insert().values(row).returning(schema.run.c.id))).scalar_one()
@@ -437,8 +473,8 @@ class Transaction(Queries):
     async def bring_up(self, run: Run, results: Packed, evaluation: Evaluation) -> bool:
         """Put what today's formulas say of a run in place of what those of another version said.
 
-        All runs of the same result set share its new columns and fingerprint; the figures become those of this run alone,
-        its comparison stays what it was.
+        All runs of the same result set share its new columns and fingerprint; the figures become those of this run
+        alone, its comparison stays what it was.
 
         Args:
             run: From the store.
@@ -450,7 +486,12 @@ class Transaction(Queries):
         """
         await self.lock(f"results of {run.target_id}")
         stored = schema.run.join(schema.result_set).outerjoin(schema.figures)
-        wanted = select(schema.run.c.result_set_id, schema.result_set.c.version, schema.run.c.fingerprint, schema.figures.c.comparison)
+        wanted = select(
+            schema.run.c.result_set_id,
+            schema.result_set.c.version,
+            schema.run.c.fingerprint,
+            schema.figures.c.comparison,
+        )
         rows = await self._fetch(wanted.select_from(stored).where(schema.run.c.id == run.id))
         if not rows or rows[0].fingerprint != run.fingerprint or rows[0].version != run.versions.results:
             return False
@@ -467,7 +508,11 @@ class Transaction(Queries):
         known = await self._known(row, {"target_id": target_id, "fingerprint": results.fingerprint})
         if known is None or known == number:
             known = number
-            content = {"fingerprint": results.fingerprint, "data": await self._data(results), "version": FINGERPRINT_VERSION}
+            content = {
+                "fingerprint": results.fingerprint,
+                "data": await self._data(results),
+                "version": FINGERPRINT_VERSION,
+            }
             await self._execute(update(row).where(row.c.id == number).values(content))
         moved = {"result_set_id": known, "fingerprint": results.fingerprint}
         await self._execute(update(run).where(run.c.result_set_id == number).values(moved))
@@ -527,7 +572,9 @@ class Transaction(Queries):
         """
         row = asdict(message)
         del row["id"]
-        number: int = (await self._execute(schema.message.insert().values(row).returning(schema.message.c.id))).scalar_one()
+        number: int = (
+            await self._execute(schema.message.insert().values(row).returning(schema.message.c.id))
+        ).scalar_one()
         return number
 
     async def delivered(self, *ids: int) -> None:
@@ -549,7 +596,9 @@ class Transaction(Queries):
         key = {"target_id": target_id, "fingerprint": results.fingerprint}
         if (known := await self._known(schema.result_set, key)) is not None:
             return known
-        return await self._add_once(schema.result_set, key, {"data": await self._data(results), "version": FINGERPRINT_VERSION})
+        return await self._add_once(
+            schema.result_set, key, {"data": await self._data(results), "version": FINGERPRINT_VERSION}
+        )
 
     async def _data(self, results: Packed) -> bytes:
         if results.data is not None:
@@ -589,7 +638,9 @@ class Transaction(Queries):
     async def _upsert(self, table: Table, row: dict[str, Any]) -> None:
         keys = {column.name for column in table.primary_key}
         values = {name: value for name, value in row.items() if name not in keys}
-        await self._execute(self._insert(table).values(row).on_conflict_do_update(index_elements=list(keys), set_=values))
+        await self._execute(
+            self._insert(table).values(row).on_conflict_do_update(index_elements=list(keys), set_=values)
+        )
 
     async def _remove(self, table: Table, **key: str) -> bool:
         return (await self._execute(delete(table).filter_by(**key))).rowcount > 0
@@ -604,7 +655,9 @@ class Transaction(Queries):
             raise
         except asyncio.CancelledError:
             where = self._store._where
-            self.failure = StoreUnavailable(f"store {where} was interrupted in a statement; nothing of the transaction was written")
+            self.failure = StoreUnavailable(
+                f"store {where} was interrupted in a statement; nothing of the transaction was written"
+            )
             raise
 
 

@@ -1,12 +1,12 @@
 """`Budget`: slots that are handed out in turn over the keys that are ready, so that no key's trouble is another's.
 
-Each key has its own limit and its own closing time (Retry-After). Whoever waits holds nothing. The turn is that of the key
-that has had slots for the shortest time of late: one whose every answer takes seconds is served as often as that leaves room
-for. A key whose last attempt failed shares a single slot with all others of its kind until one of its attempts succeeds, and
-keys of which nothing is known yet leave at least one slot to those that are known to work. An attempt that takes far longer
-than its key's last good one gives its slot up when others need it. So a host that answers nothing for a minute costs the
-others one slot, whatever number of keys it has, and seconds of the others' time when it falls silent; and a key that works
-again does not wait a minute for each one that does not.
+Each key has its own limit and its own closing time (Retry-After). Whoever waits holds nothing. The turn is that of the
+key that has had slots for the shortest time of late: one whose every answer takes seconds is served as often as that
+leaves room for. A key whose last attempt failed shares a single slot with all others of its kind until one of its
+attempts succeeds, and keys of which nothing is known yet leave at least one slot to those that are known to work. An
+attempt that takes far longer than its key's last good one gives its slot up when others need it. So a host that answers
+nothing for a minute costs the others one slot, whatever number of keys it has, and seconds of the others' time when it
+falls silent; and a key that works again does not wait a minute for each one that does not.
 """
 
 from __future__ import annotations
@@ -203,15 +203,21 @@ class Budget:
     def _next(self) -> tuple[str, _Key] | None:
         """The key whose turn it is, of those that are ready and waited for; None without any.
 
-        It is the one that has had slots for the fewest whole seconds, and of equal ones the one whose last turn is longest ago. Those that
-        fail go by turn alone: what hung for a minute and is well again would wait behind all that fail at once.
+        It is the one that has had slots for the fewest whole seconds, and of equal ones the one whose last turn is
+        longest ago. Those that fail go by turn alone: what hung for a minute and is well again would wait behind all
+        that fail at once.
         """
         now = time.monotonic()
         failing = sum(len(known.slots) for known in self._keys.values() if known.works is False)
         unproven = failing + sum(len(known.slots) for known in self._keys.values() if known.works is None)
 
         def ready(known: _Key) -> bool:
-            if not known.waiting or len(known.slots) >= self.per_key or known.closed_until > now or (known.works is False and failing):
+            if (
+                not known.waiting
+                or len(known.slots) >= self.per_key
+                or known.closed_until > now
+                or (known.works is False and failing)
+            ):
                 return False
             return bool(known.works) or unproven < max(1, self._slots - 1)
 
@@ -224,7 +230,9 @@ class Budget:
         return min(waiting, key=turn, default=None)
 
     def _press(self) -> None:
-        """Ask the attempts that take too long for their slots, if others need them; look again when the next one does."""
+        """Ask the attempts that take too long for their slots, if others need them; look again when
+        the next one does.
+        """
         if self._pressing is not None:
             self._pressing.cancel()
             self._pressing = None
@@ -250,14 +258,16 @@ class Budget:
             if known is not by and known.waiting and known.closed_until <= now and len(known.slots) < self.per_key
         ]
         full = not self._free
-        return any((full and known.works is not False) or (known.works is False and by.works is False) for known in waiting)
+        return any(
+            (full and known.works is not False) or (known.works is False and by.works is False) for known in waiting
+        )
 
 
 class Hold:
     """One key's slot of a budget, put down while its owner waits for something else.
 
-    Use as an asynchronous context manager. Several tasks of the owner may wait at once: the slot is put down by the first, and taken
-    up again for whoever goes on.
+    Use as an asynchronous context manager. Several tasks of the owner may wait at once: the slot is put down by the
+    first, and taken up again for whoever goes on.
 
     """
 

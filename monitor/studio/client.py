@@ -1,4 +1,6 @@
-"""`Client`: HTTP to Studio. Requests within a budget, retries with backoff, deadlines; every failure a `StudioError`."""
+"""`Client`: HTTP to Studio. Requests within a budget, retries with backoff, deadlines; every
+failure a `StudioError`.
+"""
 
 from __future__ import annotations
 
@@ -30,13 +32,17 @@ ATTEMPTS = 5
 BODY_LIMIT = 16 * 2**20
 """Bytes of one reply's body, unpacked; a page beyond it is asked for again in smaller pieces."""
 TRICKLE_BYTES, TRICKLE_SECONDS = 1024, 10.0
-"""A body of which less than so much comes in so long is given up: one byte a second would hold a slot for the whole timeout."""
+"""A body of which less than so much comes in so long is given up: one byte a second would hold a slot for the whole
+timeout.
+"""
 ON_LOOP_LIMIT = 2 * 2**20
 """Bodies beyond this are decoded in a thread: 1 MB takes some 3 ms."""
 DECODED_AT_ONCE = 2
 """Such bodies; reading one field by field takes some times its size."""
 LONGEST_WAIT = 300.0
-"""Seconds a pull waits because Studio said so (Retry-After); beyond it the pull fails at once and later ones until then."""
+"""Seconds a pull waits because Studio said so (Retry-After); beyond it the pull fails at once and later ones until
+then.
+"""
 LONGEST_MEANT = 86400.0
 """Seconds beyond which a Retry-After is a mistake, and the wait is that of any other failure."""
 LONGEST_CLOSED = 3600.0
@@ -57,13 +63,19 @@ class BodyTooLarge(InvalidReply):
 
 
 class Refused(InvalidReply):
-    """Studio refused the request as such, for a reason of its own words: another attempt with the same query is of no use."""
+    """Studio refused the request as such, for a reason of its own words: another attempt with the same query is of no
+    use.
+    """
 
 
 class _Retryable(Exception):
-    """One attempt failed in a way that may pass. `error` is what it becomes when attempts run out; `not_processed`: Studio did nothing for it."""
+    """One attempt failed in a way that may pass. `error` is what it becomes when attempts run out; `not_processed`:
+    Studio did nothing for it.
+    """
 
-    def __init__(self, reason: str, error: StudioError, delay: float | None = None, *, not_processed: bool = False) -> None:
+    def __init__(
+        self, reason: str, error: StudioError, delay: float | None = None, *, not_processed: bool = False
+    ) -> None:
         super().__init__(str(error))
         self.reason, self.error, self.delay, self.not_processed = reason, error, delay, not_processed
 
@@ -141,9 +153,12 @@ class Client:
         self._backoff = backoff
         self._decoding = asyncio.Semaphore(DECODED_AT_ONCE)
         self._proxy = proxy
-        # The budget bounds the connections: waiting in the connector's own queue would count against a request's timeout.
+        # The budget bounds the connections: waiting in the connector's own queue would count against a request's
+        # timeout.
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ssl=ssl.create_default_context(cafile=ca_file) if ca_file else True),
+            connector=aiohttp.TCPConnector(
+                limit=0, ssl=ssl.create_default_context(cafile=ca_file) if ca_file else True
+            ),
             timeout=aiohttp.ClientTimeout(total=timeout),
             trust_env=proxy is None,
             headers={"Accept": "application/json", "Accept-Encoding": "gzip"},
@@ -153,7 +168,9 @@ class Client:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         await self.close()
 
     async def close(self) -> None:
@@ -166,7 +183,12 @@ class Client:
         self._budget.open_all()
 
     async def get(
-        self, call: str, path: str, caller: Caller, decoder: msgspec.json.Decoder[T], query: Mapping[str, str] | None = None
+        self,
+        call: str,
+        path: str,
+        caller: Caller,
+        decoder: msgspec.json.Decoder[T],
+        query: Mapping[str, str] | None = None,
     ) -> tuple[T, int]:
         """One reply and the size of its body in bytes, after as many attempts as it takes.
 
@@ -194,7 +216,8 @@ class Client:
         *,
         body: object,
     ) -> T:
-        """One reply to a POST. An attempt that Studio may have taken is not repeated: after Unreachable it may have been.
+        """One reply to a POST. An attempt that Studio may have taken is not repeated: after Unreachable it may have
+        been.
 
         Args:
             call, path, caller, decoder, query: As for `get`.
@@ -235,11 +258,14 @@ class Client:
         return reply
 
     async def _in_turn(self, request: _Request, decoder: msgspec.json.Decoder[T]) -> tuple[T, int]:
-        """One attempt, when it is the key's turn; while that takes time, and once it has failed, the caller holds nothing."""
+        """One attempt, when it is the key's turn; while that takes time, and once it has failed, the caller holds
+        nothing.
+        """
         caller, budget = request.caller, self._budget
         if (wait := budget.closed_for(caller.key)) > LONGEST_WAIT:
             raise Unreachable(
-                f"{request.call}: Studio asked to wait another {wait:.0f} s (Retry-After); no request is sent with this key until then"
+                f"{request.call}: Studio asked to wait another {wait:.0f} s (Retry-After); no request is sent with "
+                "this key until then"
             )
         if not budget.promising(caller.key):
             caller.pause()
@@ -288,7 +314,9 @@ class Client:
             except (aiohttp.ClientError, OSError) as error:
                 observed.code = "error"
                 reason = f"{type(error).__name__}: {quoted(error)}"
-                what = f"{where}: no connection to {self.url} ({reason}); check the network, studio.url and studio.proxy"
+                what = (
+                    f"{where}: no connection to {self.url} ({reason}); check the network, studio.url and studio.proxy"
+                )
                 unsent = isinstance(error, aiohttp.ClientConnectorError)
                 raise _Retryable("connection", Unreachable(what), not_processed=unsent) from error
         self.observer.received(len(body))
@@ -299,7 +327,9 @@ class Client:
                 body.clear()  # the error's traceback holds it for as long as the error is held
             raise
 
-    async def _reply(self, response: aiohttp.ClientResponse, body: bytearray, request: _Request, decoder: msgspec.json.Decoder[T]) -> T:
+    async def _reply(
+        self, response: aiohttp.ClientResponse, body: bytearray, request: _Request, decoder: msgspec.json.Decoder[T]
+    ) -> T:
         """What a body says, if it is a good reply."""
         where = request.where
         self._raise_for_status(response, body, where, request.caller)
@@ -313,14 +343,19 @@ class Client:
         except msgspec.DecodeError as error:
             if "truncated" in str(error):
                 raise _Retryable("truncated", Unreachable(f"{where}: the reply broke off")) from _alone(error)
-            what = f"{where}: the reply is not JSON ({quoted(response.content_type)}); is studio.url the address of the API?"
+            what = (
+                f"{where}: the reply is not JSON ({quoted(response.content_type)}); is studio.url the address of "
+                "the API?"
+            )
             raise _Retryable("not_json", InvalidReply(what)) from _alone(error)
         if not reply.success:
             raise _refusal(reply.error or "", where)
         return reply
 
     async def _decode(self, decoder: msgspec.json.Decoder[T], body: bytearray) -> T:
-        """Fast and on the loop where the reply is as documented and not large; what is not takes longer, in a thread."""
+        """Fast and on the loop where the reply is as documented and not large; what is not takes
+        longer, in a thread.
+        """
         if len(body) <= ON_LOOP_LIMIT:
             with suppress(*MALFORMED):
                 return decoder.decode(body)
@@ -351,7 +386,8 @@ class Client:
             return
         if status in (401, 403):
             raise AuthError(
-                f"{where}: Studio refused the API key (HTTP {status}); check that it is this project's key, not expired, and may do this"
+                f"{where}: Studio refused the API key (HTTP {status}); check that it is this project's key, not "
+                "expired, and may do this"
             )
         if status != 429:
             _raise_for_refusal(body, where, known_only=True)
@@ -365,10 +401,13 @@ class Client:
             what = f"{where}: Studio answered {status}" + (
                 "; it limits requests: pull less often or lower studio.requests_in_flight" if rate_limited else ""
             )
-            raise _Retryable("rate_limited" if rate_limited else "server_error", Unreachable(what), delay, not_processed=rate_limited)
+            raise _Retryable(
+                "rate_limited" if rate_limited else "server_error", Unreachable(what), delay, not_processed=rate_limited
+            )
         if status < 400:
             raise InvalidReply(
-                f"{where}: Studio redirected (HTTP {status}); the key is not sent elsewhere: put the final address into studio.url"
+                f"{where}: Studio redirected (HTTP {status}); the key is not sent elsewhere: put the final address "
+                "into studio.url"
             )
         _raise_for_refusal(body, where)
         raise Refused(f"{where}: Studio answered {status}")
@@ -407,7 +446,9 @@ _reply = msgspec.json.Decoder(Reply)
 
 
 def _raise_for_refusal(body: bytearray, where: str, *, known_only: bool = False) -> None:
-    """Raise what a `success: false` means, whatever HTTP status it came with; `known_only`: only where the text is known."""
+    """Raise what a `success: false` means, whatever HTTP status it came with; `known_only`: only where the text is
+    known.
+    """
     try:
         reply = decode(_reply, body, Counter())
     except msgspec.MsgspecError:

@@ -36,7 +36,19 @@ from monitor.results import (
 from monitor.studio import decoding, wire
 from monitor.studio.blocks import BlockNotes, Listed
 from monitor.studio.dates import milliseconds
-from monitor.studio.rows import ANOMALY_KEY, BoxRows, Codes, ConfidenceRows, Entries, PointRows, Rows, WindowRows, bytes_of, floats, ints
+from monitor.studio.rows import (
+    ANOMALY_KEY,
+    BoxRows,
+    Codes,
+    ConfidenceRows,
+    Entries,
+    PointRows,
+    Rows,
+    WindowRows,
+    bytes_of,
+    floats,
+    ints,
+)
 
 T = TypeVar("T")
 
@@ -149,7 +161,9 @@ class ColumnBuilder:
         windows.end.append(-1 if row.end_ms is None else row.end_ms)
         windows.label.append(self._labels(_text(row.label)))
         windows.prediction.append(self._labels(_text(row.prediction)))
-        windows.correct.append(UNSCORED if row.prediction_correct is None else CORRECT if row.prediction_correct else WRONG)
+        windows.correct.append(
+            UNSCORED if row.prediction_correct is None else CORRECT if row.prediction_correct else WRONG
+        )
         windows.outcome.append(self._outcome_code(row.expected_anomaly_outcome))
         windows.f1.append(_nan(row.f1_score))
         if row.bounding_boxes is not None:
@@ -282,7 +296,9 @@ class ColumnBuilder:
         return found
 
     def _decode(self, decoder: msgspec.json.Decoder[T], raw: bytes | msgspec.Raw, field: str) -> T | None:
-        """None where a value cannot be read at all, else what can be read of it; the rest is counted: it must not fail the pull."""
+        """None where a value cannot be read at all, else what can be read of it; the rest is counted: it must not fail
+        the pull.
+        """
         if not raw:
             return None
         try:
@@ -302,13 +318,16 @@ class ColumnBuilder:
         """Join and sort what was added. Takes up to seconds for large sets: call it in a thread.
 
         Raises:
-            SetChanged: A sample or a window came twice with different content, or predictions name a sample that no page held.
+            SetChanged: A sample or a window came twice with different content, or predictions name a sample that no
+                page held.
         """
         blocks = self._numbered()
         kinds = {block.kind for block in blocks.values()}
         scores_anomalies = any(wire.is_anomaly_type(block.type) for block in blocks.values())
         dense = {key: rows.dense(anomaly_block=scores_anomalies) for key, rows in self._confidences.items()}
-        samples = _Samples(ints(self._ids), [*self._contents(), *(found[1].content for found in dense.values() if found)])
+        samples = _Samples(
+            ints(self._ids), [*self._contents(), *(found[1].content for found in dense.values() if found)]
+        )
         join = _Join(samples, self._windows)
         windows, order = self._windows, samples.order
         result = ResultSet(
@@ -324,20 +343,28 @@ class ColumnBuilder:
             label=ints(windows.label)[join.order],
             prediction=ints(windows.prediction)[join.order],
             correct=bytes_of(windows.correct)[join.order],
-            confidences={blocks[key].id: Confidences(found[0], join.spread(found[1])[0]) for key, found in dense.items() if found},
-            anomaly={blocks[key].id: _decisive(blocks[key], join.spread(rows)[0]) for key, rows in self._anomaly.items()},
+            confidences={
+                blocks[key].id: Confidences(found[0], join.spread(found[1])[0]) for key, found in dense.items() if found
+            },
+            anomaly={
+                blocks[key].id: _decisive(blocks[key], join.spread(rows)[0]) for key, rows in self._anomaly.items()
+            },
             expected_anomaly=self._expected(join, samples),
             label_map=self._label_map,
         )
         if kinds & {BlockKind.DETECTION, BlockKind.FOMO}:
             result = replace(result, **self._detector_columns(samples, join, fomo=BlockKind.FOMO in kinds))
         self._count(blocks, join)
-        self._left_out["too_many_classes"] = sum(join.rows_of(self._confidences[key]) for key, found in dense.items() if not found)
+        self._left_out["too_many_classes"] = sum(
+            join.rows_of(self._confidences[key]) for key, found in dense.items() if not found
+        )
         left_out = {reason: count for reason, count in sorted(self._left_out.items()) if count}
         return replace(result, left_out=left_out, **self._coded_labels(result))
 
     def _numbered(self) -> dict[int | str, Block]:
-        """The blocks by their key, in the order of their numbers; those that came without one get negative ones, by type."""
+        """The blocks by their key, in the order of their numbers; those that came without one get negative ones, by
+        type.
+        """
         nameless = sorted(key for key in self._blocks if isinstance(key, str))
         numbers: dict[int | str, int] = {key: -1 - place for place, key in enumerate(nameless)}
         numbers.update((key, key) for key in self._blocks if isinstance(key, int))
@@ -355,11 +382,15 @@ class ColumnBuilder:
     def _contents(self) -> list[Callable[[int], bytes]]:
         """For each part of a sample its content, by the sample's occurrence; confidences apart."""
         codes = [column for column, _ in self._metadata.values()]
-        columns: list[tuple[array[int] | array[float], int]] = [(column, 1) for column in (self._added, self._device, *codes)]
+        columns: list[tuple[array[int] | array[float], int]] = [
+            (column, 1) for column in (self._added, self._device, *codes)
+        ]
         columns += [(self._sample_outcome, 1), (self._sizes, 2)]
 
         def plain(occurrence: int) -> bytes:
-            return b"".join(column[width * occurrence : width * (occurrence + 1)].tobytes() for column, width in columns)
+            return b"".join(
+                column[width * occurrence : width * (occurrence + 1)].tobytes() for column, width in columns
+            )
 
         def points(rows: PointRows, occurrence: int) -> bytes:
             span = self._images.span(occurrence)
@@ -387,14 +418,17 @@ class ColumnBuilder:
             "detections": detections if self._windows.sends_boxes else None,
             "reported_map": images[:, 0].copy(),
             "reported_f1": images[:, 1].copy(),
-            "fomo": self._fomo(images, rows, np.bincount(truth.owner, minlength=len(samples.ids))[join.sample]) if fomo and sent else None,
+            "fomo": self._fomo(images, rows, np.bincount(truth.owner, minlength=len(samples.ids))[join.sample])
+            if fomo and sent
+            else None,
         }
 
     def _fomo(self, images: FloatArray, rows: IntArray, boxes: IntArray) -> FomoCounts:
         """FOMO's matching, from the columns of images, the window of each image, and the labelled boxes per window."""
         counts = np.where(np.isnan(images[:, 2:5]), -1, images[:, 2:5]).astype(np.int64)
         silent = (counts[:, 0] < 0) & (images[:, 6] == 0)
-        counts[silent & (images[:, 1] == 1) & (boxes == 0)] = 0  # an empty image without a detection: f1 = 1, and nothing to match
+        # an empty image without a detection: f1 = 1, and nothing to match
+        counts[silent & (images[:, 1] == 1) & (boxes == 0)] = 0
         true_positives, false_positives, false_negatives = map(shrink_dtype, counts.T)
         truth, predicted = (points.columns(rows) for points in self._points.values())
         return FomoCounts(true_positives, false_positives, false_negatives, images[:, 5].copy(), truth, predicted)
@@ -448,7 +482,8 @@ class _Join:
         order: For each window in final order, its place as received.
         place: For each window as received, its final place; -1 where it repeats another.
         sample: For each window in final order, its sample's index.
-        unaligned: Windows whose rows could not be assigned, because a block gave another number of windows than the predictions.
+        unaligned: Windows whose rows could not be assigned, because a block gave another number of windows than the
+            predictions.
     """
 
     def __init__(self, samples: _Samples, windows: WindowRows) -> None:
@@ -489,7 +524,9 @@ class _Join:
 
 
 def _is_label_map(page: wire.Page) -> bool:
-    """Whether the project maps labels. Servers differ in where they say so, and samples without a value for it say nothing."""
+    """Whether the project maps labels. Servers differ in where they say so, and samples without a value for it say
+    nothing.
+    """
     if _says_something(page.label_map_predictions):
         return True
     for result in page.result or ():
@@ -546,7 +583,9 @@ def _k_means_score(row: dict[str, float | None] | None) -> tuple[float]:
 
 
 def _reduced(said: float | msgspec.UnsetType | None, found: float) -> float:
-    """Studio's own reduction of the grid, else ours; infinity where it says that it is not finite, and sent no grid to look into."""
+    """Studio's own reduction of the grid, else ours; infinity where it says that it is not finite, and sent no grid to
+    look into.
+    """
     if isinstance(said, float):
         return said
     return np.inf if said is None and np.isnan(found) else found
@@ -561,5 +600,7 @@ def _nan(value: float | None) -> float:
 
 
 def _finite(value: float | None) -> float:
-    """JSON has no NaN: where Studio computed one it sends null. Kept as infinity, to be told from a score that is absent."""
+    """JSON has no NaN: where Studio computed one it sends null. Kept as infinity, to be told from a score that is
+    absent.
+    """
     return np.inf if value is None else value

@@ -9,11 +9,15 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _NUMBER = re.compile(r"\d{9,}(?:\.\d*)?", re.ASCII)  # shorter ones are ISO 8601 without dashes
 _LATEST_SECONDS = 1e11
-"""Numbers from here on are milliseconds: as seconds they would be in the year 5138, as milliseconds they are in 1973."""
+"""Numbers from here on are milliseconds: as seconds they would be in the year 5138, as milliseconds
+they are in 1973.
+"""
 
 
 def timestamp(text: str | None) -> float | None:
-    """Unix time of an ISO 8601 text, UTC unless it says otherwise, or of a number of seconds or milliseconds; None for what is no date."""
+    """Unix time of an ISO 8601 text, UTC unless it says otherwise, or of a number of seconds or milliseconds; None for
+    what is no date.
+    """
     since = _since_epoch(text)
     return None if since is None else since.total_seconds()
 

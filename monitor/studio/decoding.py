@@ -30,8 +30,11 @@ _DEEPEST = 100
 """Nesting beyond it is cut off: what Studio documents is some 10 deep, and msgspec reads some 1,000 at most."""
 
 _RAW_SURROGATE = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")  # UTF-8 knows no such bytes
-_ESCAPE = re.compile(rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL)
-# Each of them matches wherever it is tried, and a text that breaks off within a string to its end: one pass, whatever the text is.
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
+)
+# Each of them matches wherever it is tried, and a text that breaks off within a string to its end: one pass, whatever
+# the text is.
 _STRING = rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)'
 _CONSTANT = re.compile(rb'((?:[^"NI]++|' + _STRING + rb")*+)(NaN|Infinity|[NI]|\Z)", re.DOTALL)
 _BRACKET = re.compile(rb'(?:[^"\[\]{}]++|' + _STRING + rb")*+(?:([\[\]{}])|\Z)", re.DOTALL)
@@ -52,7 +55,8 @@ _raw_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def decode(decoder: msgspec.json.Decoder[T], body: bytes | bytearray, unknown: Counter[str]) -> T:
-    """What `decoder` makes of `body`, or what can be made of it field by field. Up to 100 ms for 1 MB that is not as documented.
+    """What `decoder` makes of `body`, or what can be made of it field by field. Up to 100 ms for 1 MB that is not as
+    documented.
 
     Args:
         decoder: Of a struct of `wire`, or of lists and dictionaries of such.
@@ -185,7 +189,9 @@ def _read_struct(raw: bytes | msgspec.Raw, kind: inspect.StructType, unknown: Co
                     continue
             except _Unreadable:
                 unknown[field.name] += 1
-            if (field.required and getattr(kind.cls, "essential", False)) or (sent and field.name in getattr(kind.cls, "needed", ())):
+            if (field.required and getattr(kind.cls, "essential", False)) or (
+                sent and field.name in getattr(kind.cls, "needed", ())
+            ):
                 raise msgspec.ValidationError(f"`{field.encode_name}` is missing or has the wrong type") from error
             if field.required:
                 raise _Unreadable from error
@@ -193,7 +199,9 @@ def _read_struct(raw: bytes | msgspec.Raw, kind: inspect.StructType, unknown: Co
 
 
 def _read_list(raw: bytes | msgspec.Raw, kind: inspect.Type, name: str, unknown: Counter[str]) -> Iterator[Any]:
-    """The items that can be read. One that cannot keeps its place as None where the type has that, since others are aligned with it."""
+    """The items that can be read. One that cannot keeps its place as None where the type has that, since others are
+    aligned with it.
+    """
     keeps_place = isinstance(kind, inspect.UnionType) and kind.includes_none
     for item in _parts(_raw_list, raw):
         try:
@@ -204,8 +212,12 @@ def _read_list(raw: bytes | msgspec.Raw, kind: inspect.Type, name: str, unknown:
                 yield None
 
 
-def _read_dict(raw: bytes | msgspec.Raw, kind: inspect.Type, name: str, unknown: Counter[str]) -> Iterator[tuple[str, Any]]:
-    """The members that can be read. One that cannot keeps its key where the type has None: a class without a confidence is a class."""
+def _read_dict(
+    raw: bytes | msgspec.Raw, kind: inspect.Type, name: str, unknown: Counter[str]
+) -> Iterator[tuple[str, Any]]:
+    """The members that can be read. One that cannot keeps its key where the type has None: a class without a confidence
+    is a class.
+    """
     keeps_key = isinstance(kind, inspect.UnionType) and kind.includes_none
     for key, item in _parts(_raw_object, raw).items():
         try:

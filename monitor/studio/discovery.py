@@ -35,7 +35,8 @@ as_discovery = converter(Discovery)
 async def discover(studio: StudioProject, project: ProjectConfig) -> Discovery:
     """Look up a project's names, impulses and variants.
 
-    Impulses and variants that the configuration names are targets also where Studio does not list them: their pulls then say what is wrong.
+    Impulses and variants that the configuration names are targets also where Studio does not list them: their pulls
+    then say what is wrong.
 
     Raises:
         StudioError: The impulses, or an impulse's variants where `enabled` ones are wanted, cannot be had.

@@ -1,8 +1,9 @@
 """`ModelTesting`: model-testing jobs in Studio, started before pulls where a project's `refresh` asks for them.
 
-A job tests all watched variants of one impulse in one category, so that its targets share it: one that is due while a job runs
-waits for that one, and a job that has ended serves each of the others once, for an interval. Where results are missing only
-because a threshold changed, a new summary of what was found before is tried first. A pull never fails for want of a job.
+A job tests all watched variants of one impulse in one category, so that its targets share it: one that is due while a
+job runs waits for that one, and a job that has ended serves each of the others once, for an interval. Where results are
+missing only because a threshold changed, a new summary of what was found before is tried first. A pull never fails for
+want of a job.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ from monitor.targets import TargetKey
 POLL = 5.0
 """Seconds between looks at a job."""
 LONGEST = DEADLINE
-"""Seconds after which a job is given up; a run waits no longer than its interval, so that a slow job does not become an outage."""
+"""Seconds after which a job is given up; a run waits no longer than its interval, so that a slow job does not become an
+outage.
+"""
 
 log = structlog.get_logger()
 
@@ -46,7 +49,9 @@ class _Job:
     served: set[str] = field(default_factory=set)
 
     def serves(self, target_id: str, interval: float) -> bool:
-        """Whether a target needs no job of its own: this one runs, or ended within the interval and has not served it yet."""
+        """Whether a target needs no job of its own: this one runs, or ended within the interval and has not served it
+        yet.
+        """
         return target_id not in self.served and time.monotonic() - self.ended <= interval
 
 
@@ -64,10 +69,12 @@ class ModelTesting:
         self._stopping = False
 
     async def before(self, watch: Watch, client: Client) -> str:
-        """Let a target's results be renewed, if its project wants that and they need it; never raises, and waits a bounded time.
+        """Let a target's results be renewed, if its project wants that and they need it; never raises, and waits a
+        bounded time.
 
         Returns:
-            Why the results are perhaps not new, in a sentence for the run's log line; empty where there is nothing to say.
+            Why the results are perhaps not new, in a sentence for the run's log line; empty where there is nothing to
+            say.
         """
         if watch.project.refresh == "never":
             return ""
@@ -89,7 +96,9 @@ class ModelTesting:
         if not done:
             return f"model testing still ran after {limit:g} s"
         job.served.add(watch.target.key.id)
-        return "model testing was no longer waited for: the service stops" if job.task.cancelled() else job.task.result()
+        return (
+            "model testing was no longer waited for: the service stops" if job.task.cancelled() else job.task.result()
+        )
 
     async def stop(self) -> None:
         """Wait for no job any more, and start none; those that run go on in Studio."""
@@ -141,12 +150,19 @@ class ModelTesting:
                 log.info("refresh.started", job=job_id, variants=variants, **fields)
                 successful = await _end(studio, job_id)
         except TimeoutError:
-            problem = f"model testing ({f'job {job_id}' if job_id is not None else 'its start'}) did not end within {LONGEST:g} s"
+            problem = (
+                f"model testing ({f'job {job_id}' if job_id is not None else 'its start'}) did not end within "
+                f"{LONGEST:g} s"
+            )
         except StudioError as error:
             if job_id is not None:
                 problem = f"how model testing (job {job_id}) ended is not known: {error}"
             else:
-                hint = "; only an admin's key may start it: use one, or write `refresh: never`" if isinstance(error, AuthError) else ""
+                hint = (
+                    "; only an admin's key may start it: use one, or write `refresh: never`"
+                    if isinstance(error, AuthError)
+                    else ""
+                )
                 problem = f"model testing was not started, as far as is known: {error}{hint}"
                 if studio.project_id not in self._refused:
                     self._refused.add(studio.project_id)
@@ -158,7 +174,9 @@ class ModelTesting:
             problem = "" if successful else f"model testing (job {job_id}) failed; its log is in Studio"
         if job_id is not None:
             seconds = round(time.monotonic() - began, 3)
-            log.info("refresh.finished", job=job_id, seconds=seconds, **({"error": problem} if problem else {}), **fields)
+            log.info(
+                "refresh.finished", job=job_id, seconds=seconds, **({"error": problem} if problem else {}), **fields
+            )
         return problem
 
 

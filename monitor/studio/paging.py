@@ -10,7 +10,9 @@ from monitor.errors import Inconsistent
 from monitor.studio.columns import SetChanged
 
 MOST_EMPTY = 300
-"""Pages without a sample, one after the other, after which a reading is given up: at their size, some 300,000 samples without results."""
+"""Pages without a sample, one after the other, after which a reading is given up: at their size, some 300,000 samples
+without results.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +32,9 @@ class Walk:
     """One reading's way through the offsets.
 
     A page with fewer samples than were asked for has two explanations, which servers do not tell apart: a maximum that
-    `limit` is cut down to, or samples without results that are left out. After such a page the walk goes on right behind
-    what came, which misses nothing either way. Where that brings samples once more, offsets count those that were left
-    out, and from then on the walk goes on by the limits asked for.
+    `limit` is cut down to, or samples without results that are left out. After such a page the walk goes on right
+    behind what came, which misses nothing either way. Where that brings samples once more, offsets count those that
+    were left out, and from then on the walk goes on by the limits asked for.
 
     Attributes:
         seen: Ids of the samples so far, in the order they came; the values say nothing.
@@ -61,11 +63,13 @@ class Walk:
         """The range to ask for, of at most `size` samples; None at the end."""
         if self._ended or (self.total is not None and len(self.seen) == self.total):
             return None
-        if self.total is None:  # after a repetition fewer than are known, so that a server that does not honour `limit` shows it
+        # after a repetition fewer than are known, so that a server that does not honour `limit` shows it
+        if self.total is None:
             return Span(self._offset, min(size, max(1, len(self.seen) - 1)) if self._repeated else size)
         if self._offset < self.total:
             return Span(self._offset, min(size, self.total - self._offset))
-        # a server that leaves samples out of its pages may leave them out of its total, too: then there are more offsets than it says
+        # a server that leaves samples out of its pages may leave them out of its total, too: then there are more
+        # offsets than it says
         return Span(self._offset, size) if self._short else None
 
     def add(self, span: Span, ids: Sequence[int], total: int | None) -> None:
@@ -73,7 +77,8 @@ class Walk:
 
         Raises:
             SetChanged: `totalCount` is another than before, or samples came once more at another offset.
-            Inconsistent: The server repeats itself: it seems not to honour `offset`. Or its total is far beyond what it has.
+            Inconsistent: The server repeats itself: it seems not to honour `offset`. Or its total is far beyond what it
+                has.
         """
         if not self.asked:
             self.total = total
@@ -92,7 +97,8 @@ class Walk:
             self._ended = self.total is None or span.offset >= self.total or self._empty == MOST_EMPTY
             if self._empty == MOST_EMPTY and self.seen:
                 raise Inconsistent(
-                    f"{len(self.seen)} samples came where totalCount says {self.total}, and {MOST_EMPTY} pages in a row were empty"
+                    f"{len(self.seen)} samples came where totalCount says {self.total}, and {MOST_EMPTY} pages in a "
+                    "row were empty"
                 )
         elif new < len(ids) and again:
             self.by_limit = True
@@ -101,13 +107,18 @@ class Walk:
         self._offset = self.asked if self.by_limit else span.offset + len(ids)
 
     def _repeats(self, span: Span, ids: Sequence[int]) -> None:
-        """A range that was not asked for before brought nothing new: the set's beginning, or samples that were moved behind others."""
+        """A range that was not asked for before brought nothing new: the set's beginning, or samples that were moved
+        behind others.
+        """
         self._ended = self._exceeded or (self.total is not None and span.offset >= self.total)
-        unclear = self.total is None and span.limit >= len(self.seen) > 1  # all that the server has may be less than was asked for
+        # all that the server has may be less than was asked for
+        unclear = self.total is None and span.limit >= len(self.seen) > 1
         if not self._ended and not unclear:
             if not set(ids) <= set(islice(self.seen, len(ids))):
                 raise SetChanged(f"at offset {span.offset} only samples came that had come at other offsets before")
-            raise Inconsistent(f"at offset {span.offset} only samples came that had come before: the server seems not to know `offset`")
+            raise Inconsistent(
+                f"at offset {span.offset} only samples came that had come before: the server seems not to know `offset`"
+            )
         self.by_limit = True
 
     def check(self) -> None:

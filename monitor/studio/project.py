@@ -37,8 +37,8 @@ _ANOMALY_TYPES = frozenset({"anomaly", "anomaly-gmm"})
 class StudioProject:
     """Calls about one project.
 
-    Methods named `optional_…` answer None (or nothing) where Studio refuses or does not know the call: their failure costs only
-    what they would have said.
+    Methods named `optional_…` answer None (or nothing) where Studio refuses or does not know the call: their failure
+    costs only what they would have said.
 
     Args:
         client: Sends the requests.
@@ -49,7 +49,13 @@ class StudioProject:
     """
 
     def __init__(
-        self, client: Client, project_id: int, key: str, *, closed_at_most: float = LONGEST_CLOSED, hold: Hold | None = None
+        self,
+        client: Client,
+        project_id: int,
+        key: str,
+        *,
+        closed_at_most: float = LONGEST_CLOSED,
+        hold: Hold | None = None,
     ) -> None:
         self.client, self.project_id = client, project_id
         self._caller = Caller(key, min(closed_at_most, LONGEST_CLOSED), hold)
@@ -57,10 +63,14 @@ class StudioProject:
     def __repr__(self) -> str:
         return f"StudioProject({self.project_id})"
 
-    async def _get(self, call: str, path: str, decoder: msgspec.json.Decoder[T], query: Mapping[str, str] | None = None) -> T:
+    async def _get(
+        self, call: str, path: str, decoder: msgspec.json.Decoder[T], query: Mapping[str, str] | None = None
+    ) -> T:
         return (await self.client.get(call, path, self._caller, decoder, query))[0]
 
-    async def _optional(self, call: str, path: str, decoder: msgspec.json.Decoder[T], query: Mapping[str, str] | None = None) -> T | None:
+    async def _optional(
+        self, call: str, path: str, decoder: msgspec.json.Decoder[T], query: Mapping[str, str] | None = None
+    ) -> T | None:
         try:
             return await self._get(call, path, decoder, query)
         except StudioError:
@@ -68,14 +78,17 @@ class StudioProject:
 
     async def page(self, query: Mapping[str, str]) -> tuple[wire.Page, int]:
         """One page of results and its size in bytes."""
-        return await self.client.get("result_page", f"/api/{self.project_id}/classify/all/result/page", self._caller, _page, query)
+        return await self.client.get(
+            "result_page", f"/api/{self.project_id}/classify/all/result/page", self._caller, _page, query
+        )
 
     async def has_results(self, impulse_id: int, variant: str, category: str) -> bool:
         """Whether Studio holds any model-testing result."""
         query = {"variant": variant, "impulseId": str(impulse_id), "category": category, "offset": "0"}
         try:
             page, _ = await self.page({**query, "limit": "1"})
-            if not page.predictions and (page.result or page.total_count):  # the first sample may be one without results
+            # the first sample may be one without results
+            if not page.predictions and (page.result or page.total_count):
                 page, _ = await self.page({**query, "limit": str(LOOKED_AT)})
         except NoResults:
             return False
@@ -94,13 +107,19 @@ class StudioProject:
         """Start a job that applies changed thresholds to what model testing found before; None where it needed no job.
 
         Raises:
-            StudioError: As `start_model_testing`; among them all that older servers, and impulses with object detection, answer.
+            StudioError: As `start_model_testing`; among them all that older servers, and impulses with object
+                detection, answer.
         """
         path = f"/api/{self.project_id}/impulse/{impulse_id}/regenerate-model-testing-summary"
-        return (await self.client.post("regenerate_summary", path, self._caller, _started, {"category": category}, body=None)).id
+        return (
+            await self.client.post(
+                "regenerate_summary", path, self._caller, _started, {"category": category}, body=None
+            )
+        ).id
 
     async def start_model_testing(self, impulse_id: int, variants: Sequence[str], category: str = "testing") -> int:
-        """Start a job that tests these variants of an impulse, at the expense of the project's compute; answers its number.
+        """Start a job that tests these variants of an impulse, at the expense of the project's compute; answers its
+        number.
 
         Raises:
             AuthError: The key may not start jobs.
@@ -108,7 +127,8 @@ class StudioProject:
         """
         path = f"/api/{self.project_id}/jobs/classify"
         query = {"impulseId": str(impulse_id), "category": category}
-        body = {"modelVariants": list(variants)}  # features are generated where Studio holds that for necessary: stale ones are why we ask
+        # features are generated where Studio holds that for necessary: stale ones are why we ask
+        body = {"modelVariants": list(variants)}
         reply = await self.client.post("start_model_testing", path, self._caller, _started, query, body=body)
         if reply.id is None:
             raise InvalidReply(f"start_model_testing ({path}): the reply names no job")
@@ -142,7 +162,9 @@ class StudioProject:
         """By impulse id, whether the data set changed since its features were generated; empty where unknown."""
         reply = await self._optional("impulses_detailed", f"/api/{self.project_id}/impulses-detailed", _states)
         rows = reply.impulses if reply else None
-        return {row.impulse.id: row.is_stale for row in rows or () if row.impulse is not None and row.is_stale is not None}
+        return {
+            row.impulse.id: row.is_stale for row in rows or () if row.impulse is not None and row.is_stale is not None
+        }
 
     async def optional_trained(self, blocks: tuple[Block, ...]) -> float | None:
         """Unix time of the newest training of `blocks`; None where none is known."""

@@ -1,7 +1,7 @@
 """`pull`: the pages of one target, read while Studio may change them, as one consistent `ResultSet` or an error.
 
-What a reading says is taken once two readings in a row say the same. The pull before counts as one of them, so that a set
-that did not change is read once.
+What a reading says is taken once two readings in a row say the same. The pull before counts as one of them, so that a
+set that did not change is read once.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ from monitor.studio.wire import Page
 from monitor.targets import TargetKey
 
 PAGE_BYTES = 1_000_000
-"""A page near 1 MB decodes in a few milliseconds: small enough for the event loop, large enough to make few requests."""
+"""A page near 1 MB decodes in a few milliseconds: small enough for the event loop, large enough to
+make few requests.
+"""
 FIRST_PAGE = 50
 LARGEST_PAGE = 1000
 RESTARTS = 3
@@ -46,8 +48,9 @@ log = structlog.get_logger()
 class Filters:
     """Which samples of the category count, by Studio's own filters; None or empty: all.
 
-    Lengths are in milliseconds, frequencies in hertz, dates ISO 8601; minima of ids and labels are inclusive, maxima exclusive.
-    `metadata` is a list of `{key, op, values}`, and of the options `{no_metadata}` and `{filters_combinator}`.
+    Lengths are in milliseconds, frequencies in hertz, dates ISO 8601; minima of ids and labels are inclusive, maxima
+    exclusive. `metadata` is a list of `{key, op, values}`, and of the options `{no_metadata}` and
+    `{filters_combinator}`.
     """
 
     data_type: str | None = None
@@ -68,7 +71,9 @@ class Filters:
     signature_validity: str | None = None
 
     def query(self) -> dict[str, str]:
-        """As query parameters, lists as JSON. The options of `metadata` are always sent: which ones hold without them is not documented."""
+        """As query parameters, lists as JSON. The options of `metadata` are always sent: which ones hold without them
+        is not documented.
+        """
         query = {}
         for each in fields(self):
             value = getattr(self, each.name)
@@ -114,7 +119,8 @@ async def pull(
     Args:
         studio: The project's calls.
         key: Which impulse, variant and category.
-        known: Fingerprint of the result set that the pull before took; a reading that says the same needs no second one.
+        known: Fingerprint of the result set that the pull before took; a reading that says the same needs no second
+            one.
         filters: Narrows the samples.
         metadata: Keys of the samples' metadata to keep.
         progress: Told about each page.
@@ -122,7 +128,8 @@ async def pull(
 
     Raises:
         NoResults: Studio holds no results for this target.
-        Inconsistent: No two of `2 + RESTARTS` readings in a row said the same, or the server repeats itself page by page.
+        Inconsistent: No two of `2 + RESTARTS` readings in a row said the same, or the server repeats itself page by
+            page.
         InvalidReply: Also where samples of another category came than was asked for.
         StudioError: As `Client.get`; Unreachable where the deadline passed.
     """
@@ -148,7 +155,10 @@ async def pull(
                     log.info("pull.restarted", target=key.id, reason=reason)
     except TimeoutError as error:
         raise Unreachable(f"target {key.id}: the pull took longer than {deadline:g} s") from error
-    raise Inconsistent(f"target {key.id}: no two of {2 + RESTARTS} readings in a row said the same ({reason}); nothing was taken from them")
+    raise Inconsistent(
+        f"target {key.id}: no two of {2 + RESTARTS} readings in a row said the same ({reason}); nothing was taken "
+        "from them"
+    )
 
 
 def _count(studio: StudioProject, unknown: Counter[str]) -> None:
@@ -157,11 +167,20 @@ def _count(studio: StudioProject, unknown: Counter[str]) -> None:
 
 
 class _Reading:
-    """What successive readings of one target share: the page size that fits, and whether pages hold what is asked for."""
+    """What successive readings of one target share: the page size that fits, and whether pages hold
+    what is asked for.
+    """
 
-    def __init__(self, studio: StudioProject, key: TargetKey, filters: Filters, metadata: Sequence[str], progress: Progress) -> None:
+    def __init__(
+        self, studio: StudioProject, key: TargetKey, filters: Filters, metadata: Sequence[str], progress: Progress
+    ) -> None:
         self._studio, self._category, self._metadata, self._progress = studio, key.category, metadata, progress
-        self._query = {"variant": key.variant, "impulseId": str(key.impulse_id), "category": key.category, **filters.query()}
+        self._query = {
+            "variant": key.variant,
+            "impulseId": str(key.impulse_id),
+            "category": key.category,
+            **filters.query(),
+        }
         self._size = FIRST_PAGE
         self._most = LARGEST_PAGE
         self._worked = 0  # the largest limit that was not refused
@@ -228,7 +247,9 @@ class _Reading:
             self._ask(ahead, Span(end, min(self._size, walk.total - end)))
 
     def _make_smaller(self, limit: int, error: BodyTooLarge | Refused) -> None:
-        """Ask for fewer samples at a time: samples differ in size, and some servers refuse a `limit` above their maximum."""
+        """Ask for fewer samples at a time: samples differ in size, and some servers refuse a `limit` above their
+        maximum.
+        """
         if isinstance(error, BodyTooLarge):
             if limit == 1:
                 raise InvalidReply(f"{error}, with a single sample") from error

@@ -20,7 +20,9 @@ MOST_CLASSES = 4096
 ANOMALY_KEY = "anomaly"
 
 _SPARSE = 8
-"""Confidences that would take so many times more cells than were sent are left out, too, where they are beyond `_MANY_CELLS`."""
+"""Confidences that would take so many times more cells than were sent are left out, too, where they are beyond
+`_MANY_CELLS`.
+"""
 _MANY_CELLS = 2**24
 
 
@@ -56,7 +58,9 @@ class Codes:
         return self.index.setdefault(text, len(self.index) - 1)
 
     def sorted(self, *used: IntArray) -> tuple[tuple[str, ...], npt.NDArray[np.int64]]:
-        """The sorted table of the texts that `used` holds, and for each number its place there (the last item, for -1, stays -1)."""
+        """The sorted table of the texts that `used` holds, and for each number its place there (the last item, for -1,
+        stays -1).
+        """
         texts = [text for text in self.index if text is not None]
         wanted = np.unique(np.concatenate([np.asarray(codes, np.int64) for codes in used]))
         table = tuple(sorted(texts[code] for code in wanted.tolist() if code >= 0))
@@ -116,7 +120,8 @@ class Rows(Entries):
 class ConfidenceRows(Entries):
     """Confidences of one block.
 
-    Rows with the classes of the first one are kept densely, others cell by cell: a class met late costs nothing for the rows before it.
+    Rows with the classes of the first one are kept densely, others cell by cell: a class met late costs nothing for the
+    rows before it.
     """
 
     def __init__(self) -> None:
@@ -190,7 +195,11 @@ class ConfidenceRows(Entries):
             values[np.ix_(ints(self._main_rows), columns)] = floats(self._values).reshape(-1, len(self._main))
         values[ints(self._cell_row), ints(self._cell_class)] = floats(self._cell_value)
         names = list(self._classes)
-        if anomaly_block and ANOMALY_KEY in self._classes and _sums_to_one(np.delete(values, self._classes[ANOMALY_KEY], axis=1)):
+        if (
+            anomaly_block
+            and ANOMALY_KEY in self._classes
+            and _sums_to_one(np.delete(values, self._classes[ANOMALY_KEY], axis=1))
+        ):
             names.remove(ANOMALY_KEY)
         elif len(names) > MOST_CLASSES:
             return None
@@ -215,7 +224,9 @@ def _sums_to_one(values: FloatArray) -> bool:
 
 
 class BoxRows:
-    """Boxes as they come: label code, x, y, width, height, score. What a box lacks is NaN until the end, where it is left out."""
+    """Boxes as they come: label code, x, y, width, height, score. What a box lacks is NaN until the end, where it is
+    left out.
+    """
 
     def __init__(self) -> None:
         self.owners, self.label, self.numbers = array("q"), array("q"), array("d")
@@ -231,7 +242,9 @@ class BoxRows:
         """As `Rows.content`; of the owners up to `end` where that is given."""
         span = _span(ints(self.owners), owner, owner + 1 if end is None else end)
         owners = ints(self.owners)[span] - owner
-        return b"".join((owners.tobytes(), self.label[span].tobytes(), self.numbers[5 * span.start : 5 * span.stop].tobytes()))
+        return b"".join(
+            (owners.tobytes(), self.label[span].tobytes(), self.numbers[5 * span.start : 5 * span.stop].tobytes())
+        )
 
     def forget(self, owner: int) -> None:
         """Drop the boxes of this owner and of those after it."""
@@ -239,7 +252,8 @@ class BoxRows:
         del self.owners[first:], self.label[first:], self.numbers[5 * first :]
 
     def columns(self, place: IntArray, *, scored: bool) -> tuple[Boxes, int]:
-        """The boxes in ascending order of their owner's place, those of one owner in the order they came; and how many were left out.
+        """The boxes in ascending order of their owner's place, those of one owner in the order they came; and how many
+        were left out.
 
         Args:
             place: For each owner its place in the result, -1 where it has none.
@@ -262,7 +276,9 @@ class PointRows:
         self.owners, self.label, self.xy = array("q"), array("q"), array("d")
 
     def add(self, owner: int, points: Iterable[wire.Centroid | None]) -> None:
-        """Append one image's. What one lacks is NaN, and -1 as class: it matches nothing, and the others keep their places."""
+        """Append one image's. What one lacks is NaN, and -1 as class: it matches nothing, and the others keep their
+        places.
+        """
         for point in points:
             point = point or wire.Centroid()
             self.owners.append(owner)
@@ -273,7 +289,9 @@ class PointRows:
         """Those of the images from `first` up to `end`, the same bytes for the same content."""
         span = _span(ints(self.owners), first, end)
         owners = ints(self.owners)[span] - first
-        return b"".join((owners.tobytes(), self.label[span].tobytes(), self.xy[2 * span.start : 2 * span.stop].tobytes()))
+        return b"".join(
+            (owners.tobytes(), self.label[span].tobytes(), self.xy[2 * span.start : 2 * span.stop].tobytes())
+        )
 
     def columns(self, windows: IntArray) -> Points:
         """The points in ascending order of their window; `windows` gives it for each image, -1 where there is none."""
@@ -303,7 +321,9 @@ class WindowRows:
         return self.sample, self.start, self.end, self.label, self.prediction, self.correct, self.outcome, self.f1
 
     def end_page(self, first: int) -> None:
-        """Forget what came since `first` where a page before held the same: servers repeat all predictions on every page."""
+        """Forget what came since `first` where a page before held the same: servers repeat all predictions on every
+        page.
+        """
         digest = hashlib.blake2b(self.boxes.content(first, len(self)), digest_size=16)
         for column in self._columns():
             digest.update(memoryview(column)[first:])

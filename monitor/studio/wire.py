@@ -282,7 +282,9 @@ class JobStatus(Reply):
     job: JobState | None = None
 
 
-CLASSIFIERS = frozenset({"keras", "keras-transfer-image", "keras-transfer-kws", "keras-akida", "keras-akida-transfer-image"})
+CLASSIFIERS = frozenset(
+    {"keras", "keras-transfer-image", "keras-transfer-kws", "keras-akida", "keras-akida-transfer-image"}
+)
 DETECTORS = frozenset({"keras-object-detection", "keras-akida-object-detection"})
 _OTHERS = {
     "keras-regression": BlockKind.REGRESSION,

@@ -27,7 +27,9 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """Causes of a change, stacked: those that add to the figure right of `zero`, the others left of it; `total` marks their sum."""
+    """Causes of a change, stacked: those that add to the figure right of `zero`, the others left of it; `total` marks
+    their sum.
+    """
 
     segments: tuple[Segment, ...]
     zero: float
@@ -36,7 +38,9 @@ class Bar:
 
 def change_bar(change: Change) -> Bar | None:
     """The causes as a stacked bar; None where they are not known, or all 0."""
-    parts = {cause: change.causes[cause] for cause in (MODEL, LABELS, THRESHOLDS, ADDED, REMOVED) if change.causes.get(cause)}
+    parts = {
+        cause: change.causes[cause] for cause in (MODEL, LABELS, THRESHOLDS, ADDED, REMOVED) if change.causes.get(cause)
+    }
     size = sum(map(abs, parts.values()))
     if not size:
         return None

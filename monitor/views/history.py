@@ -202,7 +202,9 @@ def alerts_as_table(states: Iterable[AlertState]) -> Table:
     for state in _noteworthy(states):
         began = state.since if state.phase is Phase.PENDING else state.starts_at
         told = state.annotations.get("description", "")
-        table.add_row(str(state.phase), state.alertname, state.target_id, state.severity, when(began), when(state.ends_at), told)
+        table.add_row(
+            str(state.phase), state.alertname, state.target_id, state.severity, when(began), when(state.ends_at), told
+        )
     return table
 
 

@@ -31,7 +31,9 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """JSON values: dataclasses as objects; mappings with several keys as lists of rows; floats that are no number as null."""
+    """JSON values: dataclasses as objects; mappings with several keys as lists of rows; floats that are no number as
+    null.
+    """
     if dataclasses.is_dataclass(value):
         return {item.name: plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
     if isinstance(value, Mapping):
@@ -48,7 +50,10 @@ def comparison_as_json(comparison: Comparison | None) -> dict[str, Any] | None:
     if comparison is None:
         return None
     row: dict[str, Any] = plain(comparison)
-    row["baseline"] |= {"timestamp": moment(comparison.baseline.timestamp), "trained": moment(comparison.baseline.trained)}
+    row["baseline"] |= {
+        "timestamp": moment(comparison.baseline.timestamp),
+        "trained": moment(comparison.baseline.trained),
+    }
     for shown, drift in zip(row["drifts"], comparison.drifts, strict=True):
         shown["since"] = moment(drift.since)
     return row

@@ -1,4 +1,6 @@
-"""What the pages show, worked out from the board: which target is worst, what moved, which classes fit. Pure; no markup here."""
+"""What the pages show, worked out from the board: which target is worst, what moved, which classes fit. Pure; no markup
+here.
+"""
 
 from __future__ import annotations
 
@@ -104,7 +106,9 @@ class Row:
     @property
     def badness(self) -> tuple[int, bool, float]:
         """Sorts the worst first: firing alerts by severity, then failing pulls, then the biggest drop."""
-        worst = min((_severity(alert) for alert in self.alerts if alert.phase is Phase.FIRING), default=len(_SEVERITIES))
+        worst = min(
+            (_severity(alert) for alert in self.alerts if alert.phase is Phase.FIRING), default=len(_SEVERITIES)
+        )
         return worst, not self.failing, -max((figure.worse for figure in self.figures), default=0.0)
 
 
@@ -213,9 +217,20 @@ def _moved(figure: Figure, change: Change | None) -> Figure:
 
 
 def shown_alerts(board: Board, now: float, target_id: str | None = None) -> tuple[AlertState, ...]:
-    """The alerts that fire or are pending, and those resolved of late; of one target or of all, worst first, then newest."""
-    found = [alert for alert in board.alerts.copy().values() if _is_shown(alert, now) and target_id in (None, alert.target_id)]
-    return tuple(sorted(found, key=lambda alert: (_PHASES.index(alert.phase), _severity(alert), -(began(alert) or 0.0), alert.target_id)))
+    """The alerts that fire or are pending, and those resolved of late; of one target or of all, worst first, then
+    newest.
+    """
+    found = [
+        alert
+        for alert in board.alerts.copy().values()
+        if _is_shown(alert, now) and target_id in (None, alert.target_id)
+    ]
+    return tuple(
+        sorted(
+            found,
+            key=lambda alert: (_PHASES.index(alert.phase), _severity(alert), -(began(alert) or 0.0), alert.target_id),
+        )
+    )
 
 
 def began(alert: AlertState) -> float | None:
@@ -258,7 +273,10 @@ def confusion(evaluation: Evaluation, limit: int) -> Confusion | None:
         totals[name] += windows
     rows = []
     for name in classes:
-        cells = tuple(_cell(quality.confusion.get((name, predicted), 0), totals[name], name == predicted) for predicted in predictions)
+        cells = tuple(
+            _cell(quality.confusion.get((name, predicted), 0), totals[name], name == predicted)
+            for predicted in predictions
+        )
         rows.append((name, cells, totals[name] - sum(cell.windows for cell in cells)))
     return Confusion(predictions, tuple(rows), len(quality.classes) + len(outside) - len(predictions))
 

@@ -1,4 +1,6 @@
-"""`Trouble`: what is the matter with the service itself, for the status page and the API. Pure; the sentences say what to do."""
+"""`Trouble`: what is the matter with the service itself, for the status page and the API. Pure; the sentences say what
+to do.
+"""
 
 from __future__ import annotations
 
@@ -91,7 +93,9 @@ def troubles(
         *_of_store(store, unrecorded),
         *map(_of_receiver, failing),
         *_of_certificate(certificate, now),
-        *_of_file("web_config", "The web configuration was rejected: users, TLS and headers stay as they were", web_config),
+        *_of_file(
+            "web_config", "The web configuration was rejected: users, TLS and headers stay as they were", web_config
+        ),
         *_of_file("config", "The configuration was rejected: the one before is running", config),
     ]
     if nobody_told:
@@ -116,10 +120,19 @@ def _of_store(store: StoreTrouble, unrecorded: StoreTrouble) -> Iterator[Trouble
 def _of_receiver(failing: FailingReceiver) -> Trouble:
     details = [failing.why]
     if failing.waiting:
-        details.append(f"{failing.waiting} {'message waits' if failing.waiting == 1 else 'messages wait'}, and will be sent by itself.")
+        details.append(
+            f"{failing.waiting} {'message waits' if failing.waiting == 1 else 'messages wait'}, and will be sent by "
+            "itself."
+        )
     advice = f"Mend what it says, and try it with `impulse-monitor notify test {shlex.quote(failing.receiver)}`."
     return Trouble(
-        "receiver", "error", f"Receiver {failing.receiver} is not told of alerts", tuple(details), advice, failing.since, failing.receiver
+        "receiver",
+        "error",
+        f"Receiver {failing.receiver} is not told of alerts",
+        tuple(details),
+        advice,
+        failing.since,
+        failing.receiver,
     )
 
 

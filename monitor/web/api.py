@@ -1,7 +1,8 @@
-"""The JSON API, `/api/v1/`: what the pages show, for programs; and the two things that may be asked for. See docs/api.md.
+"""The JSON API, `/api/v1/`: what the pages show, for programs; and the two things that may be asked for. See
+docs/api.md.
 
-Answers are `{"status": "success", "data": ...}` or `{"status": "error", "errorType": ..., "error": ...}`, as Prometheus's
-are. Times are ISO 8601 in UTC; what is not known is null or absent, never 0.
+Answers are `{"status": "success", "data": ...}` or `{"status": "error", "errorType": ..., "error": ...}`, as
+Prometheus's are. Times are ISO 8601 in UTC; what is not known is null or absent, never 0.
 """
 
 from __future__ import annotations
@@ -65,7 +66,9 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
         text = error.text or error.reason
         if error.status in (404, 405) and text == f"{error.status}: {error.reason}":
             text = f"there is no {request.method} {request.path}; docs/api.md has what there is"
-        kept = {name: value for name, value in error.headers.items() if name not in (hdrs.CONTENT_TYPE, hdrs.CONTENT_LENGTH)}
+        kept = {
+            name: value for name, value in error.headers.items() if name not in (hdrs.CONTENT_TYPE, hdrs.CONTENT_LENGTH)
+        }
         return _failure(error.status, text.strip(), kept)
     except StoreError as error:
         return _failure(503, str(error), {hdrs.RETRY_AFTER: "10"})
@@ -101,7 +104,11 @@ class Api:
     async def _status(self, _request: web.Request) -> web.Response:
         unready, troubles = self._service.unready(), self._service.troubles()
         return await _success(
-            lambda: {"ready": not unready, "unready": unready or None, "problems": [trouble_as_json(trouble) for trouble in troubles]}
+            lambda: {
+                "ready": not unready,
+                "unready": unready or None,
+                "problems": [trouble_as_json(trouble) for trouble in troubles],
+            }
         )
 
     async def _targets(self, _request: web.Request) -> web.Response:
@@ -117,7 +124,11 @@ class Api:
         target_id = request.match_info["id"]
         since, limit = self._wanted_since(request), _wanted_limit(request)
         runs = await self._service.store.runs(target_id, since, limit=limit)
-        if not runs and target_id not in self._service.board.watched and target_id not in await self._service.store.target_ids():
+        if (
+            not runs
+            and target_id not in self._service.board.watched
+            and target_id not in await self._service.store.target_ids()
+        ):
             raise _unknown(target_id)
         return await _success(lambda: {"runs": [run_as_json(run) for run in reversed(runs)]})
 
@@ -125,7 +136,9 @@ class Api:
     async def _pull(self, request: web.Request) -> web.Response:
         target_id = await self._changed_target(request)
         if not self._service.soon(target_id):
-            raise web.HTTPConflict(text=f"target {target_id} is not pulled before its project's first discovery has ended; try again then")
+            raise web.HTTPConflict(
+                text=f"target {target_id} is not pulled before its project's first discovery has ended; try again then"
+            )
         log.info("pull.asked", target=target_id)
         return await _success(lambda: {"target": target_id}, status=202)
 
@@ -194,7 +207,8 @@ class Api:
 
 def _wanted_limit(request: web.Request) -> int:
     text = request.query.get("limit", str(LIMIT))
-    # ASCII digits only: int() would take "1_000" and digits of any script, and refuse 5,000 of them with an error of its own.
+    # ASCII digits only: int() would take "1_000" and digits of any script, and refuse 5,000 of them with an error of
+    # its own.
     if not (text.isascii() and text.isdigit() and len(text) <= len(str(MOST)) and 1 <= int(text) <= MOST):
         raise web.HTTPBadRequest(text=f"limit={text[:20]} is not a number from 1 to {MOST}")
     return int(text)
@@ -207,9 +221,15 @@ def _wanted_run(body: bytes) -> int | None:
     try:
         found = json.loads(body)
     except (ValueError, RecursionError):
-        raise web.HTTPBadRequest(text='the body is not JSON; write {"run": 17}, or nothing for the last good run') from None
+        raise web.HTTPBadRequest(
+            text='the body is not JSON; write {"run": 17}, or nothing for the last good run'
+        ) from None
     run = found.get("run") if isinstance(found, dict) else found
-    if not isinstance(found, dict) or found.keys() - {"run"} or not (run is None or (type(run) is int and 0 < run <= _LARGEST_ID)):
+    if (
+        not isinstance(found, dict)
+        or found.keys() - {"run"}
+        or not (run is None or (type(run) is int and 0 < run <= _LARGEST_ID))
+    ):
         raise web.HTTPBadRequest(text='the body is not {"run": NUMBER}; send nothing for the last good run')
     return run
 
@@ -292,7 +312,9 @@ def trouble_as_json(trouble: Trouble) -> dict[str, Any]:
 async def _success(build: Callable[[], Any], status: int = 200) -> web.Response:
     """An answer whose data is built and written in a thread: a matrix of many classes takes its time."""
     body = await asyncio.to_thread(lambda: _encoded({"status": "success", "data": build()}))
-    return web.Response(status=status, body=body, content_type="application/json", headers={hdrs.CACHE_CONTROL: "no-store"})
+    return web.Response(
+        status=status, body=body, content_type="application/json", headers={hdrs.CACHE_CONTROL: "no-store"}
+    )
 
 
 def _encoded(value: Any) -> bytes:

@@ -1,4 +1,6 @@
-"""`Listener`: accepts connections, and bounds what clients may hold that ask nothing, or that do not read what they asked for."""
+"""`Listener`: accepts connections, and bounds what clients may hold that ask nothing, or that do not read what they
+asked for.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 IDLE_AT_MOST = 75.0
-"""Seconds that a connection may be silent, or send a request's head, be it the first or the next one; Prometheus scrapes once a minute."""
+"""Seconds that a connection may be silent, or send a request's head, be it the first or the next one; Prometheus
+scrapes once a minute.
+"""
 HANDSHAKE_AT_MOST = 10.0
 """Seconds for a TLS handshake."""
 SENDING_AT_MOST = 60.0
@@ -25,9 +29,13 @@ HELD_AT_MOST = 64 * 2**20
 SLOW_AFTER = 1.0
 """Seconds after which a client that still reads a response is slow."""
 CHUNK = 2**16
-"""Bytes of a response that wait in a connection, the rest waits once for all clients; what is shorter is sent as a whole."""
+"""Bytes of a response that wait in a connection, the rest waits once for all clients; what is shorter is sent as a
+whole.
+"""
 KERNEL_HOLDS = 2**17
-"""Bytes of a response in the system's buffer of a connection, which is memory, too, and by itself grows to some megabytes."""
+"""Bytes of a response in the system's buffer of a connection, which is memory, too, and by itself grows to some
+megabytes.
+"""
 LOOK = 1.0
 """Seconds between two looks for clients that read slowly."""
 MOST = 512
@@ -40,7 +48,8 @@ class _Sending:
 
     Attributes:
         connection: Whose it is.
-        transport: Of the connection, which lets go of it as soon as it is to be closed, although there is something to send still.
+        transport: Of the connection, which lets go of it as soon as it is to be closed, although there is something to
+            send still.
         socket: Of the transport.
         since: The loop's time when it was ready to be sent.
         body: What is held for it; None once all of it is in the connection's own buffers.
@@ -56,8 +65,9 @@ class _Sending:
 class Listener:
     """Serves an application on an address.
 
-    Of more connections than `most` those are closed that have been idle, or reading, longest: they may have been opened to starve others.
-    A response is sent piece by piece as the client reads it; who takes longer than `SENDING_AT_MOST` is cut off.
+    Of more connections than `most` those are closed that have been idle, or reading, longest: they may have been opened
+    to starve others. A response is sent piece by piece as the client reads it; who takes longer than `SENDING_AT_MOST`
+    is cut off.
 
     Args:
         app: Not set up yet.
@@ -83,7 +93,9 @@ class Listener:
         await self._runner.setup()
         loop = asyncio.get_running_loop()
         limit = HANDSHAKE_AT_MOST if tls else None
-        self._server = await loop.create_server(self._accept, host, port, ssl=tls, ssl_handshake_timeout=limit, reuse_address=True)
+        self._server = await loop.create_server(
+            self._accept, host, port, ssl=tls, ssl_handshake_timeout=limit, reuse_address=True
+        )
         for listening in self._server.sockets:  # each connection takes it over
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_HOLDS)
         self._looking = loop.create_task(self._look())
@@ -121,7 +133,9 @@ class Listener:
 
     @web.middleware
     async def _busy(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Keep the connection of a request that is being answered from being closed; afterwards it is the last that is."""
+        """Keep the connection of a request that is being answered from being closed; afterwards it
+        is the last that is.
+        """
         connection = request.protocol
         self._answering.add(connection)
         try:
@@ -137,13 +151,18 @@ class Listener:
             self._idle_since[connection] = asyncio.get_running_loop().time()
 
     async def _send(self, request: web.Request, response: web.Response) -> None:
-        """Send a response while somebody looks at how long that takes; aiohttp then finds it sent, or its connection gone."""
+        """Send a response while somebody looks at how long that takes; aiohttp then finds it sent, or its connection
+        gone.
+        """
         if (transport := request.transport) is None:
             return  # the client has gone
         body = response.body if isinstance(response.body, bytes) else None
         if body is not None and len(body) > CHUNK:
-            response.body = io.BytesIO(body)  # is written by the chunk: a connection's own copy would be as large as the whole
-        sending = _Sending(request.protocol, transport, transport.get_extra_info("socket"), asyncio.get_running_loop().time(), body)
+            # is written by the chunk: a connection's own copy would be as large as the whole
+            response.body = io.BytesIO(body)
+        sending = _Sending(
+            request.protocol, transport, transport.get_extra_info("socket"), asyncio.get_running_loop().time(), body
+        )
         self._sending.add(sending)
         self._cut_off_beyond(sending.since)
         try:
@@ -170,7 +189,8 @@ class Listener:
     def _cut_off_beyond(self, now: float) -> None:
         """Cut off the slowest while more is held than may be."""
         for slowest in sorted(self._sending, key=lambda each: each.since):
-            held = {id(each.body): len(each.body) for each in self._sending if each.body is not None}  # all scrapes of a moment share one
+            # all scrapes of a moment share one
+            held = {id(each.body): len(each.body) for each in self._sending if each.body is not None}
             if sum(held.values()) <= HELD_AT_MOST or now - slowest.since < SLOW_AFTER:
                 return
             self._cut_off(slowest)

@@ -34,7 +34,8 @@ RUNS_SHOWN = 50
 """Newest runs on a target's page."""
 
 _ICON = (
-    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Cpath d='M1 9h3l2-6 4 11 2-5h3' "
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Cpath d='M1 9h3l2-6 4 11 "
+    "2-5h3' "
     "fill='none' stroke='%230a7' stroke-width='2'/%3E%3C/svg%3E"
 )
 
@@ -60,7 +61,9 @@ class Pages:
 
     async def _status(self, _request: web.Request) -> web.Response:
         service = self._service
-        return await self._page("status.html", now=service.clock(), troubles=service.troubles(), unready=service.unready())
+        return await self._page(
+            "status.html", now=service.clock(), troubles=service.troubles(), unready=service.unready()
+        )
 
     async def _target(self, request: web.Request) -> web.Response:
         service, target_id = self._service, request.match_info["id"]
@@ -105,7 +108,12 @@ class Pages:
 
 
 def _target_view(
-    now: float, target: Target, snapshot: Snapshot | None, runs: Sequence[Run], store_problem: StoreError | None, limit: int
+    now: float,
+    target: Target,
+    snapshot: Snapshot | None,
+    runs: Sequence[Run],
+    store_problem: StoreError | None,
+    limit: int,
 ) -> dict[str, Any]:
     """What the target's page shows beyond the snapshot itself."""
     evaluation = snapshot.evaluation if snapshot else None

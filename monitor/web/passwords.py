@@ -25,7 +25,9 @@ class Busy(Exception):
 
 
 class Passwords:
-    """Checks passwords one at a time in a thread, and remembers the right ones, keyed by a hash only this process can make."""
+    """Checks passwords one at a time in a thread, and remembers the right ones, keyed by a hash only this process can
+    make.
+    """
 
     def __init__(self) -> None:
         self._secret = secrets.token_bytes(32)

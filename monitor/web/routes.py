@@ -25,7 +25,9 @@ def application(service: Service) -> web.Application:
     """The endpoint's application."""
 
     async def metrics(request: web.Request) -> web.Response:
-        body, headers = await service.render(request.headers.get(hdrs.ACCEPT, ""), request.headers.get(hdrs.ACCEPT_ENCODING, ""))
+        body, headers = await service.render(
+            request.headers.get(hdrs.ACCEPT, ""), request.headers.get(hdrs.ACCEPT_ENCODING, "")
+        )
         return web.Response(body=body, headers=headers)
 
     async def is_ready(_request: web.Request) -> web.Response:
@@ -56,7 +58,9 @@ def application(service: Service) -> web.Application:
 
 
 def health_application(unready: Callable[[], str]) -> web.Application:
-    """The application of `http.health_listen`, which asks nobody who they are: whether the service lives and is ready, but not why not."""
+    """The application of `http.health_listen`, which asks nobody who they are: whether the service lives and is ready,
+    but not why not.
+    """
 
     async def is_ready(_request: web.Request) -> web.Response:
         return web.Response(status=503, text="Impulse Monitor is not ready.\n") if unready() else _ready()

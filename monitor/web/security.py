@@ -1,8 +1,9 @@
 """`Security`: TLS, basic auth and headers of the HTTP endpoint, as the web configuration has them now.
 
-The file, its certificates and its passwords may change while the service runs: new connections and requests follow within
-seconds. What is wrong is logged once and changes nothing, and neither does what would take a protection off: a file that was
-emptied or cut off, by a full disk or an editor, must not open a service that had a password. That needs a restart.
+The file, its certificates and its passwords may change while the service runs: new connections and requests follow
+within seconds. What is wrong is logged once and changes nothing, and neither does what would take a protection off: a
+file that was emptied or cut off, by a full disk or an editor, must not open a service that had a password. That needs a
+restart.
 """
 
 from __future__ import annotations
@@ -53,7 +54,9 @@ class Security:
         rejection: Why the files were not taken over when they were last read; None where they were.
     """
 
-    def __init__(self, path: Path | None, protection: Protection, read: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, path: Path | None, protection: Protection, read: str, clock: Callable[[], float] = time.time
+    ) -> None:
         self._path, self._now, self._read, self._clock = path, protection, read, clock
         self._passwords = Passwords()
         self._reloading = asyncio.Lock()
@@ -112,7 +115,9 @@ class Security:
             return True
 
     async def watch(self, tell: Callable[[bool], None] = lambda good: None, every: float = POLL) -> None:
-        """Reload when a file's content has changed, and `tell` how that ended; looks each `every` seconds until cancelled."""
+        """Reload when a file's content has changed, and `tell` how that ended; looks each `every` seconds until
+        cancelled.
+        """
         while self._path is not None:
             await asyncio.sleep(every)
             try:
@@ -137,10 +142,14 @@ class Security:
             try:
                 right = given is not None and await self._passwords.match(users, *given)
             except Busy:
-                raise web.HTTPServiceUnavailable(headers={hdrs.RETRY_AFTER: "5"}, text="Too many passwords wait; try later.\n") from None
+                raise web.HTTPServiceUnavailable(
+                    headers={hdrs.RETRY_AFTER: "5"}, text="Too many passwords wait; try later.\n"
+                ) from None
             if not right:
                 challenge = {hdrs.WWW_AUTHENTICATE: 'Basic realm="impulse-monitor", charset="UTF-8"'}
-                raise web.HTTPUnauthorized(headers=challenge, text="Bring a user and password of the web configuration.\n")
+                raise web.HTTPUnauthorized(
+                    headers=challenge, text="Bring a user and password of the web configuration.\n"
+                )
         return await handler(request)
 
     async def _set_headers(self, _request: web.Request, response: web.StreamResponse) -> None:
@@ -154,10 +163,15 @@ def _weaker(now: Protection, then: Protection, path: Path) -> Iterator[Problem]:
         yield Problem(path, 1, "tls_server_config", f"goes on or off only at a start; {restart}")
     elif now.tls and then.tls and then.tls.verify_mode < now.tls.verify_mode:
         yield Problem(
-            path, 1, "tls_server_config.client_auth_type", f"asks clients for less than before, which only a start does; {restart}"
+            path,
+            1,
+            "tls_server_config.client_auth_type",
+            f"asks clients for less than before, which only a start does; {restart}",
         )
     if now.users and not then.users:
-        yield Problem(path, 1, "basic_auth_users", f"names nobody any more, so that everyone would be let in; {restart}")
+        yield Problem(
+            path, 1, "basic_auth_users", f"names nobody any more, so that everyone would be let in; {restart}"
+        )
 
 
 def _is_bearer(header: str) -> bool:
@@ -167,8 +181,9 @@ def _is_bearer(header: str) -> bool:
 class _Latest(ssl.SSLContext):
     """Gives each new connection the context that holds at that moment, whole.
 
-    Loading another certificate into a context in use would keep its old authorities and let clients resume sessions that the new
-    ones would refuse. asyncio and uvloop want one SSLContext per server, and use nothing of it but `wrap_bio`.
+    Loading another certificate into a context in use would keep its old authorities and let clients resume sessions
+    that the new ones would refuse. asyncio and uvloop want one SSLContext per server, and use nothing of it but
+    `wrap_bio`.
     """
 
     _security: Security

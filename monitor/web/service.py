@@ -30,7 +30,8 @@ class Service:
         unready: What keeps the service from being ready, in a sentence; empty where nothing does.
         troubles: What is the matter with the service itself, the worst first.
         reload: Reads the configuration again; answers whether it was good.
-        admin_token: The token that changing requests must bring, read at each request; None switches them off. May raise `ConfigError`.
+        admin_token: The token that changing requests must bring, read at each request; None switches them off. May
+            raise `ConfigError`.
         board: What is known right now.
         store: What was known before.
         soon: Pulls a target now; answers whether it is scheduled.
@@ -63,12 +64,16 @@ class Service:
             token = await asyncio.to_thread(self.admin_token)
         except ConfigError as error:
             log.error("http.admin_token_unreadable", problems=[str(problem) for problem in error.problems])
-            raise web.HTTPInternalServerError(text="The file of http.admin_token_file cannot be read; the log says why.\n") from None
+            raise web.HTTPInternalServerError(
+                text="The file of http.admin_token_file cannot be read; the log says why.\n"
+            ) from None
         if token is None:
             raise web.HTTPForbidden(text="This is off: set http.admin_token_file to allow it.\n")
         scheme, _, given = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
         wanted = token.get_secret_value().encode()
         # aiohttp keeps bytes that are no UTF-8 as surrogates: encoded strictly they would be an error of ours.
-        if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), wanted):
+        if scheme.lower() != "bearer" or not hmac.compare_digest(
+            given.strip().encode("utf-8", "surrogateescape"), wanted
+        ):
             challenge = {hdrs.WWW_AUTHENTICATE: 'Bearer realm="impulse-monitor"'}
             raise web.HTTPUnauthorized(headers=challenge, text="Bring the admin token as a bearer.\n")

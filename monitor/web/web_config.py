@@ -1,7 +1,7 @@
 """exporter-toolkit's web configuration: what may stand in the file, and what follows from it.
 
-The format is the one that Prometheus, its exporters and `promtool check web-config` read. What it has and Python or this
-service has not is refused by name: a protection that is written down but not there would be worse than none.
+The format is the one that Prometheus, its exporters and `promtool check web-config` read. What it has and Python or
+this service has not is refused by name: a protection that is written down but not there would be worse than none.
 """
 
 from __future__ import annotations
@@ -82,13 +82,17 @@ def _version(value: object) -> object:
 
 def _client_auth(value: object) -> object:
     if value in _UNVERIFIED:
-        raise ValueError("is not supported here: it lets any certificate in, unverified; write RequireAndVerifyClientCert")
+        raise ValueError(
+            "is not supported here: it lets any certificate in, unverified; write RequireAndVerifyClientCert"
+        )
     return value
 
 
 def _cipher(name: str) -> str:
     if name not in _CIPHERS and name not in _ALWAYS_ON:
-        raise ValueError("is not a suite that can be used; write a name as Go has it, such as TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256")
+        raise ValueError(
+            "is not a suite that can be used; write a name as Go has it, such as TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"
+        )
     return name
 
 
@@ -110,7 +114,9 @@ def _http2(value: bool) -> bool:
 
 def _bcrypt(value: SecretStr) -> SecretStr:
     if not _BCRYPT.fullmatch(value.get_secret_value()):
-        raise ValueError("is not a bcrypt hash; write one that begins with $2y$ or $2b$, as `htpasswd -nBC 10 USER` prints it")
+        raise ValueError(
+            "is not a bcrypt hash; write one that begins with $2y$ or $2b$, as `htpasswd -nBC 10 USER` prints it"
+        )
     return value
 
 
@@ -121,7 +127,9 @@ def _key_file(path: Path, info: ValidationInfo) -> Path:
     try:
         path.read_bytes()
     except OSError as error:
-        raise ValueError(f"cannot be read ({error.strerror}); write the path of a file with the private key in PEM form") from None
+        raise ValueError(
+            f"cannot be read ({error.strerror}); write the path of a file with the private key in PEM form"
+        ) from None
     return path
 
 
@@ -164,7 +172,9 @@ class TlsConfig(ConfigModel):
     """Refused."""
     client_ca: Annotated[None, _unsupported("write the certificates into a file, and client_ca_file: PATH")] = None
     """Refused."""
-    client_allowed_sans: Annotated[None, _unsupported("remove it, and name an authority of these clients alone in client_ca_file")] = None
+    client_allowed_sans: Annotated[
+        None, _unsupported("remove it, and name an authority of these clients alone in client_ca_file")
+    ] = None
     """Refused."""
     curve_preferences: Annotated[None, _unsupported("remove it; the curves are OpenSSL's own choice")] = None
     """Refused."""
@@ -240,7 +250,9 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Protection:
     try:
         document = read(path, environ)
     except OSError as error:
-        message = f"cannot be read ({error.strerror}); name a file that exists with --web.config.file or http.web_config_file"
+        message = (
+            f"cannot be read ({error.strerror}); name a file that exists with --web.config.file or http.web_config_file"
+        )
         raise ConfigError([Problem(path, 1, "", message)]) from None
     problems = list(document.problems)
     try:
@@ -252,7 +264,11 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Protection:
         raise ConfigError(sorted(problems, key=lambda problem: problem.line)) from None
     headers = _headers(document, config.http_server_config.headers, problems)
     tls = _context(document, config.tls_server_config, problems) if config.tls_server_config else None
-    certificate = _certificate(document, config.tls_server_config, problems) if config.tls_server_config and not problems else None
+    certificate = (
+        _certificate(document, config.tls_server_config, problems)
+        if config.tls_server_config and not problems
+        else None
+    )
     if problems:
         raise ConfigError(sorted(problems, key=lambda problem: problem.line))
     users = {user: hashed.get_secret_value().encode() for user, hashed in config.basic_auth_users.items()}
@@ -314,11 +330,17 @@ def _context(document: Document, tls: TlsConfig, problems: list[Problem]) -> ssl
         try:
             context.set_ciphers(":".join(suites))
         except ssl.SSLError:
-            problem("cipher_suites", "lists no suite that this machine's OpenSSL still allows; write more, or remove the key")
+            problem(
+                "cipher_suites",
+                "lists no suite that this machine's OpenSSL still allows; write more, or remove the key",
+            )
     elif tls.cipher_suites:
         least = ssl.TLSVersion.TLSv1_3  # only suites of TLS 1.3 are listed: none is left for less
     if least > highest:
-        problem("max_version", "leaves no version between min_version, the suites and itself; write TLS13, or remove the key")
+        problem(
+            "max_version",
+            "leaves no version between min_version, the suites and itself; write TLS13, or remove the key",
+        )
     context.minimum_version, context.maximum_version = least, highest
     if not tls.prefer_server_cipher_suites:
         context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
@@ -350,21 +372,36 @@ def _load_pair(context: ssl.SSLContext, tls: TlsConfig, problem: Any) -> None:
         if error.reason in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH"):
             problem("key_file", "is not the key of the certificate in cert_file; write the paths of a pair")
         elif error.reason in ("EE_KEY_TOO_SMALL", "CA_KEY_TOO_SMALL", "CA_MD_TOO_WEAK"):
-            problem("cert_file", f"is too weak for this machine's OpenSSL ({error.reason}); make a certificate with a longer key")
+            problem(
+                "cert_file",
+                f"is too weak for this machine's OpenSSL ({error.reason}); make a certificate with a longer key",
+            )
         else:
-            problem("key_file", "holds no private key that can be used; write the path of a file with a private key in PEM form")
+            problem(
+                "key_file",
+                "holds no private key that can be used; write the path of a file with a private key in PEM form",
+            )
     except OSError as error:
-        problem("key_file", f"cannot be read any more ({error.strerror}); write the path of a file with the private key in PEM form")
+        problem(
+            "key_file",
+            f"cannot be read any more ({error.strerror}); write the path of a file with the private key in PEM form",
+        )
 
 
 def _verify_clients(context: ssl.SSLContext, tls: TlsConfig, problem: Any) -> None:
     context.verify_mode = _CLIENTS[tls.client_auth_type]
     if tls.client_ca_file is None:
         if context.verify_mode is not ssl.CERT_NONE:
-            problem("client_auth_type", "means nothing without client_ca_file; write client_ca_file: PATH of the clients' authority")
+            problem(
+                "client_auth_type",
+                "means nothing without client_ca_file; write client_ca_file: PATH of the clients' authority",
+            )
         return
     if context.verify_mode is ssl.CERT_NONE:
-        problem("client_ca_file", "means nothing without client certificates; write client_auth_type: RequireAndVerifyClientCert")
+        problem(
+            "client_ca_file",
+            "means nothing without client certificates; write client_auth_type: RequireAndVerifyClientCert",
+        )
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # Go trusts what the file holds, also where it is no root
     try:
         context.load_verify_locations(tls.client_ca_file)

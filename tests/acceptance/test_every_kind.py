@@ -1,4 +1,6 @@
-"""One project of every kind through HTTP: each exported figure against independent libraries and the simulator's own data."""
+"""One project of every kind through HTTP: each exported figure against independent libraries and the simulator's own
+data.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +76,10 @@ class Figures:
         """Each value, by name and the value of its only own label (or none), is as expected, and none is missing."""
         names = {name for name, _ in expected}
         shown = {
-            (name.removeprefix("edge_impulse_"), " ".join(text for key, text in labels if key not in ("block_id", "block"))): value
+            (
+                name.removeprefix("edge_impulse_"),
+                " ".join(text for key, text in labels if key not in ("block_id", "block")),
+            ): value
             for (name, labels), value in self.series.items()
             if name.removeprefix("edge_impulse_") in names
         }
@@ -108,7 +113,11 @@ async def _scrape(clock: Clock, folder: Path) -> dict[int, Figures]:
             if TARGET <= sample.labels.keys():
                 own = tuple(sorted((name, value) for name, value in sample.labels.items() if name not in TARGET))
                 found[int(sample.labels["project_id"])][sample.name, own] = sample.value
-    return {number: Figures(series, ground) for number, series in found.items() if (ground := studio.ground(number)) is not None}
+    return {
+        number: Figures(series, ground)
+        for number, series in found.items()
+        if (ground := studio.ground(number)) is not None
+    }
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +191,13 @@ def test_sizes(scraped: dict[int, Figures], build: Any) -> None:
     mapped = build is projects.label_map
     unscored = len(figures.windows) if mapped else len(figures.windows) - len(figures.scored)
 
-    figures.check({("samples", ""): len(figures.ground.samples), ("windows", ""): len(figures.windows), ("unscored_windows", ""): unscored})
+    figures.check(
+        {
+            ("samples", ""): len(figures.ground.samples),
+            ("windows", ""): len(figures.windows),
+            ("unscored_windows", ""): unscored,
+        }
+    )
 
 
 @pytest.mark.parametrize("build", [projects.classification, projects.keywords, projects.kmeans])
@@ -201,10 +216,16 @@ def test_classification(scraped: dict[int, Figures], build: Any) -> None:
     }
     for average in ("macro", "weighted", "micro"):
         expected["f1_ratio", average] = metrics.f1_score(truth, predicted, average=average, **options)
-    for name, values in {"precision_ratio": precision, "recall_ratio": recall, "f1_ratio": f1, "windows": support}.items():
+    for name, values in {
+        "precision_ratio": precision,
+        "recall_ratio": recall,
+        "f1_ratio": f1,
+        "windows": support,
+    }.items():
         expected |= {(f"class_{name}", label): value for label, value in zip(classes, values, strict=True)}  # type: ignore[misc]
     expected |= {
-        ("confusion_windows", f"{label} {other}"): count for (label, other), count in Counter(zip(truth, predicted, strict=True)).items()
+        ("confusion_windows", f"{label} {other}"): count
+        for (label, other), count in Counter(zip(truth, predicted, strict=True)).items()
     }
 
     figures.check(expected)
@@ -222,7 +243,9 @@ def test_calibration(scraped: dict[int, Figures], build: Any) -> None:
     label = np.array([classes.index(row.label) for row in rows])  # type: ignore[arg-type]
     best, correct = confidences.max(axis=1), confidences.argmax(axis=1) == label
     bins = np.minimum((best * 15).astype(int), 14)
-    ece = sum(abs(correct[bins == each].mean() - best[bins == each].mean()) * (bins == each).mean() for each in set(bins))
+    ece = sum(
+        abs(correct[bins == each].mean() - best[bins == each].mean()) * (bins == each).mean() for each in set(bins)
+    )
     clipped = np.clip(confidences[np.arange(len(label)), label], 2.22e-16, 1)
 
     figures.check(
@@ -335,7 +358,11 @@ def test_fomo(scraped: dict[int, Figures]) -> None:
 def coco(ground: Ground) -> tuple[dict[str, float], dict[str, float]]:
     """The mAPs by IoU and the AP per class, by pycocotools."""
     classes = sorted(
-        {box.label for sample in ground.samples for box in (*sample.boxes, *(b for w in sample.windows for b in w.detections))}
+        {
+            box.label
+            for sample in ground.samples
+            for box in (*sample.boxes, *(b for w in sample.windows for b in w.detections))
+        }
     )
     truth, found, images = [], [], []
     for image, sample in enumerate(ground.samples, 1):
@@ -344,14 +371,26 @@ def coco(ground: Ground) -> tuple[dict[str, float], dict[str, float]]:
         images.append({"id": image})
         for box in sample.boxes:
             xywh = [box.x / width, box.y / height, box.width / width, box.height / height]
-            entry = {"image_id": image, "category_id": classes.index(box.label) + 1, "bbox": xywh, "area": 0.5, "iscrowd": 0}
+            entry = {
+                "image_id": image,
+                "category_id": classes.index(box.label) + 1,
+                "bbox": xywh,
+                "area": 0.5,
+                "iscrowd": 0,
+            }
             truth.append({"id": len(truth) + 1, **entry})
         for box in (box for window in sample.windows for box in window.detections):
             xywh = [box.x, box.y, box.width, box.height]
-            found.append({"image_id": image, "category_id": classes.index(box.label) + 1, "bbox": xywh, "score": box.score})
+            found.append(
+                {"image_id": image, "category_id": classes.index(box.label) + 1, "bbox": xywh, "score": box.score}
+            )
     with contextlib.redirect_stdout(io.StringIO()):
         reference = COCO()
-        reference.dataset = {"images": images, "annotations": truth, "categories": [{"id": place + 1} for place in range(len(classes))]}
+        reference.dataset = {
+            "images": images,
+            "annotations": truth,
+            "categories": [{"id": place + 1} for place in range(len(classes))],
+        }
         reference.createIndex()
         run = COCOeval(reference, reference.loadRes(found), "bbox")
         run.params.areaRng, run.params.areaRngLbl = [[0, 1e10]], ["all"]
@@ -359,16 +398,25 @@ def coco(ground: Ground) -> tuple[dict[str, float], dict[str, float]]:
         run.accumulate()
     precision = run.eval["precision"][:, :, :, 0, -1]  # thresholds, recall points, classes
     known = (precision > -1).all(axis=(0, 1))
-    by_iou = {"0.50:0.95": precision[..., known].mean(), "0.50": precision[0][..., known].mean(), "0.75": precision[5][..., known].mean()}
+    by_iou = {
+        "0.50:0.95": precision[..., known].mean(),
+        "0.50": precision[0][..., known].mean(),
+        "0.75": precision[5][..., known].mean(),
+    }
     return by_iou, {name: precision[..., place].mean() for place, name in enumerate(classes) if known[place]}
 
 
 def test_box_detector(scraped: dict[int, Figures]) -> None:
-    """COCO mAP of the whole set and by class is pycocotools'; the mean of Studio's per-image scores is another figure."""
+    """COCO mAP of the whole set and by class is pycocotools'; the mean of Studio's per-image scores
+    is another figure.
+    """
     figures = scraped[number_of(projects.box_detector)]
     by_iou, by_class = coco(figures.ground)
     reported = np.array([window.image.mean_ap for window in figures.windows if window.image is not None])
-    empty = sum(not sample.boxes and not any(window.detections for window in sample.windows) for sample in figures.ground.samples)
+    empty = sum(
+        not sample.boxes and not any(window.detections for window in sample.windows)
+        for sample in figures.ground.samples
+    )
 
     figures.check(
         {
@@ -386,4 +434,6 @@ def test_unknown_block_is_counted(scraped: dict[int, Figures]) -> None:
     """A block without documented scores has no figures; that it was left out is said."""
     left_out: Iterable[Any] = scraped[number_of(projects.freeform)].series.items()
 
-    assert {"unknown_block": 1.0} == {labels[0][1]: value for (name, labels), value in left_out if name == "edge_impulse_left_out"}
+    assert {"unknown_block": 1.0} == {
+        labels[0][1]: value for (name, labels), value in left_out if name == "edge_impulse_left_out"
+    }

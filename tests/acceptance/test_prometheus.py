@@ -79,7 +79,8 @@ class Chain:
         """Values by (project id, impulse id, variant)."""
         rows = self.query(expression)
         return {
-            (row["metric"]["project_id"], row["metric"]["impulse_id"], row["metric"]["variant"]): float(row["value"][1]) for row in rows
+            (row["metric"]["project_id"], row["metric"]["impulse_id"], row["metric"]["variant"]): float(row["value"][1])
+            for row in rows
         }
 
     def scrape(self) -> str:
@@ -96,7 +97,16 @@ def chain(tmp_path_factory: pytest.TempPathFactory, program: Callable[[str], str
     scrape = {"job_name": "impulse-monitor", "static_configs": [{"targets": [f"127.0.0.1:{metrics}"]}]}
     settings = {"global": {"scrape_interval": "1s"}, "scrape_configs": [scrape]}
     (folder / "prometheus.yml").write_text(yaml.safe_dump(settings), encoding="utf-8")
-    demo = [sys.executable, "-m", "monitor", "demo", "--listen", f"127.0.0.1:{metrics}", "--directory", str(folder / "demo")]
+    demo = [
+        sys.executable,
+        "-m",
+        "monitor",
+        "demo",
+        "--listen",
+        f"127.0.0.1:{metrics}",
+        "--directory",
+        str(folder / "demo"),
+    ]
     server = [
         binary,
         f"--config.file={folder}/prometheus.yml",
@@ -130,20 +140,29 @@ def own_figures(chain: Chain) -> tuple[dict[tuple[str, str, str], float], dict[t
                 ground = studio.ground(project.id, impulse.id, variant.name)
                 assert ground is not None
                 key = (str(project.id), str(impulse.id), variant.name)
-                scored = [window for sample in ground.samples for window in sample.windows if window.correct is not None]
-                if scored and project.name != "bottle-attributes":  # which maps labels: its predictions have no documented score
+                scored = [
+                    window for sample in ground.samples for window in sample.windows if window.correct is not None
+                ]
+                # which maps labels: its predictions have no documented score
+                if scored and project.name != "bottle-attributes":
                     accuracy[key] = sum(1 for window in scored if window.correct) / len(scored)
                 if project.name in ("gesture-wristband", "keyword-spotting", "vibration-press-line"):
                     truth, predicted = [window.label for window in scored], [window.prediction for window in scored]
-                    mean_f1[key] = f1_score(truth, predicted, labels=sorted(set(truth)), average="macro", zero_division=0)
+                    mean_f1[key] = f1_score(
+                        truth, predicted, labels=sorted(set(truth)), average="macro", zero_division=0
+                    )
                 elif project.name == "parts-counter":
-                    matches = [window.fomo for sample in ground.samples for window in sample.windows if window.fomo is not None]
+                    matches = [
+                        window.fomo for sample in ground.samples for window in sample.windows if window.fomo is not None
+                    ]
                     mean_f1[key] = sum(map(image_f1, matches)) / len(matches)
     return accuracy, mean_f1
 
 
 def test_figures_reach_prometheus(chain: Chain) -> None:
-    """Accuracy and mean F1 of every simulated target, read back through Prometheus's query API, are the simulator's own."""
+    """Accuracy and mean F1 of every simulated target, read back through Prometheus's query API, are the simulator's
+    own.
+    """
     accuracy, mean_f1 = own_figures(chain)
     # Evaluated at the time when all targets had just come up: the stories' first state lasts a minute.
     found_accuracy = chain.values(f"edge_impulse_accuracy_ratio @ {chain.complete:.3f}")
@@ -157,7 +176,9 @@ def test_figures_reach_prometheus(chain: Chain) -> None:
 
 def test_lint(chain: Chain, program: Callable[[str], str]) -> None:
     """`promtool check metrics` finds nothing in the demo's exposition."""
-    result = subprocess.run([program("promtool"), "check", "metrics"], input=chain.scrape(), capture_output=True, text=True, timeout=240)
+    result = subprocess.run(
+        [program("promtool"), "check", "metrics"], input=chain.scrape(), capture_output=True, text=True, timeout=240
+    )
 
     assert (0, "", "") == (result.returncode, result.stdout, result.stderr)
 
@@ -171,7 +192,9 @@ def test_removed_target_goes_stale(chain: Chain) -> None:
     os.replace(partial, chain.config)
 
     def scraped(after: float = 0.0) -> float:
-        """When Prometheus last scraped the service as it is after the reload, if that was later than `after`; by its own clock."""
+        """When Prometheus last scraped the service as it is after the reload, if that was later than `after`; by its
+        own clock.
+        """
         (row,) = chain.query("timestamp(impulse_monitor_targets == 10)") or [{"value": (0, "0")}]
         found = float(row["value"][1])
         return found if found > after else 0.0

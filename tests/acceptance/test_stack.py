@@ -1,4 +1,6 @@
-"""The whole stack as `deploy/` ships it: the demo, Prometheus, Alertmanager with these files, and a webhook at the end of the chain."""
+"""The whole stack as `deploy/` ships it: the demo, Prometheus, Alertmanager with these files, and a webhook at the end
+of the chain.
+"""
 
 from __future__ import annotations
 
@@ -84,7 +86,9 @@ def placed(file: str, folder: Path, addresses: dict[str, str]) -> Path:
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory, program: Callable[[str], str]) -> Iterator[Stack]:
-    """The demo that tells Alertmanager, a Prometheus that scrapes both, and a webhook in place of the receiver that is to be filled in."""
+    """The demo that tells Alertmanager, a Prometheus that scrapes both, and a webhook in place of the receiver that is
+    to be filled in.
+    """
     prometheus, alertmanager = program("prometheus"), program("prometheus-alertmanager")
     folder = tmp_path_factory.mktemp("stack")
     ports = [free_port() for _ in range(3)]
@@ -99,7 +103,12 @@ def stack(tmp_path_factory: pytest.TempPathFactory, program: Callable[[str], str
             {"  - name: nobody\n": f"  - name: nobody\n    webhook_configs: [{{url: '{hook.url}'}}]\n"},
         )
         demo = [sys.executable, "-m", "monitor", "demo", "--listen", monitor, "--alertmanager", f"http://{manager}"]
-        scraper = [prometheus, f"--config.file={scrape}", f"--storage.tsdb.path={folder}/tsdb", f"--web.listen-address={server}"]
+        scraper = [
+            prometheus,
+            f"--config.file={scrape}",
+            f"--storage.tsdb.path={folder}/tsdb",
+            f"--web.listen-address={server}",
+        ]
         teller = [
             alertmanager,
             f"--config.file={route}",
@@ -122,7 +131,8 @@ def test_regression_becomes_an_alert_at_the_end_of_the_chain(stack: Stack) -> No
         return [
             alert
             for alert in stack.hook.alerts
-            if alert["labels"]["alertname"] == "EdgeImpulseAccuracyRegressed" and alert["labels"]["project"] == REGRESSED
+            if alert["labels"]["alertname"] == "EdgeImpulseAccuracyRegressed"
+            and alert["labels"]["project"] == REGRESSED
         ]
 
     alert = until(told, 240)[0]
@@ -138,11 +148,22 @@ TLS_ONLY = "impulse_monitor_certificate_expiry_timestamp_seconds"
 
 def test_every_dashboard_query_has_data(stack: Stack) -> None:
     """Each query of each panel returns data for a target that it is for."""
-    targets = until(lambda: stack.query('edge_impulse_change_ratio{cause="model"} < -0.05') and stack.query("edge_impulse_target_info"))
+    targets = until(
+        lambda: (
+            stack.query('edge_impulse_change_ratio{cause="model"} < -0.05') and stack.query("edge_impulse_target_info")
+        )
+    )
     until(lambda: stack.query('ALERTS or edge_impulse_alerts{alertstate="firing"}'), 240)
     values: list[dict[str, str]] = [{}]
     for row in (target["metric"] for target in targets):
-        values.append({"project": row["project_id"], "impulse": row["impulse_id"], "variant": row["variant"], "category": row["category"]})
+        values.append(
+            {
+                "project": row["project_id"],
+                "impulse": row["impulse_id"],
+                "variant": row["variant"],
+                "category": row["category"],
+            }
+        )
     seen: set[tuple[str, str, str]] = set()
     wanted: dict[tuple[str, str, str], str] = {}
     for chosen in values:
@@ -157,7 +178,9 @@ def test_every_dashboard_query_has_data(stack: Stack) -> None:
 
 
 def test_the_services_own_rules_are_loaded_and_quiet(stack: Stack) -> None:
-    """Prometheus has loaded the rules about the service, evaluates them without error, and none of them fires for a healthy one."""
+    """Prometheus has loaded the rules about the service, evaluates them without error, and none of them fires for a
+    healthy one.
+    """
     rules = [rule for group in stack.get("rules")["groups"] for rule in group["rules"]]
 
     assert {"ImpulseMonitorDown", "ImpulseMonitorHung"} <= {rule["name"] for rule in rules}

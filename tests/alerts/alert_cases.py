@@ -25,18 +25,28 @@ def classifier(accuracy: float, interval: tuple[float, float] | None = None, **o
     """A classifier's run; its mean F1 is its accuracy, unless another is given."""
     figures: dict[str, Any] = {"balanced_accuracy": accuracy, "mean_f1": accuracy, "uncertain": 0.1} | others
     bounds = Interval(*interval) if interval else None
-    quality = Quality(accuracy, f1={}, classes={}, confusion={}, accuracy_interval=bounds, mean_f1_interval=bounds, **figures)
+    quality = Quality(
+        accuracy, f1={}, classes={}, confusion={}, accuracy_interval=bounds, mean_f1_interval=bounds, **figures
+    )
     return Evaluation(1015, 1015, 0, (), quality=quality)
 
 
 def detector(value: float, interval: tuple[float, float] | None = None) -> Evaluation:
     """A run of a detector of boxes."""
-    return Evaluation(60, 60, 0, (), detection=Detection(map={"0.50:0.95": value}, map_interval=Interval(*interval) if interval else None))
+    return Evaluation(
+        60,
+        60,
+        0,
+        (),
+        detection=Detection(map={"0.50:0.95": value}, map_interval=Interval(*interval) if interval else None),
+    )
 
 
 def regression(mae: float, interval: tuple[float, float] | None = None, r2: float | None = 0.5) -> Evaluation:
     """A run of a regression."""
-    return Evaluation(60, 60, 0, (), regression=Regression(mae, mae**2, r2, 0.9, Interval(*interval) if interval else None))
+    return Evaluation(
+        60, 60, 0, (), regression=Regression(mae, mae**2, r2, 0.9, Interval(*interval) if interval else None)
+    )
 
 
 def anomalies(*flagged: float) -> Evaluation:
@@ -59,7 +69,9 @@ def compared(*changes: Change, drifts: tuple[Drift, ...] = (), notes: tuple[str,
     return Comparison(BASELINE, changes, drifts, notes=notes)
 
 
-def drifted(evidence: float = 0.0, data: bool = False, pvalue: float | None = None, model: bool = False, block: Block = BLOCK) -> Drift:
+def drifted(
+    evidence: float = 0.0, data: bool = False, pvalue: float | None = None, model: bool = False, block: Block = BLOCK
+) -> Drift:
     """A block's drift: its evidence and p-value, and whether the two gates are open."""
     distances = Distances(0.31, 0.42, 0.55, 0.2, 0.061)
     return Drift(

@@ -26,13 +26,26 @@ WATCHED = (
     WatchedProject(2, "testing", 900.0),
     WatchedProject(3, "training", 3600.0, {"team": "cloud"}),
 )
-TARGET = {"project": "vib", "project_id": "1", "impulse": "c", "impulse_id": "2", "variant": "int8", "category": "testing"}
+TARGET = {
+    "project": "vib",
+    "project_id": "1",
+    "impulse": "c",
+    "impulse_id": "2",
+    "variant": "int8",
+    "category": "testing",
+}
 BLOCK = {"block_id": "7", "block": "K-means"}
 BUILT_IN = {rule.name.removeprefix("EdgeImpulse"): rule for rule in built_in()}
 EVERY_KIND = (
     *built_in(),
-    *(Rule(f"Above{index}", Above(metric, 0.5)) for index, metric in enumerate(("accuracy", "map", "mae", "uncertain", "anomaly_flagged"))),
-    *(Rule(f"Below{index}", Below(metric, 0.5)) for index, metric in enumerate(("mean_f1", "r2", "anomaly_auroc", "calibration_error"))),
+    *(
+        Rule(f"Above{index}", Above(metric, 0.5))
+        for index, metric in enumerate(("accuracy", "map", "mae", "uncertain", "anomaly_flagged"))
+    ),
+    *(
+        Rule(f"Below{index}", Below(metric, 0.5))
+        for index, metric in enumerate(("mean_f1", "r2", "anomaly_auroc", "calibration_error"))
+    ),
     *(Rule(f"Rise{index}", Rise(metric, 0.5)) for index, metric in enumerate(("accuracy", "mean_f1", "map"))),
     *(
         Rule(f"Fell{index}", Drop(metric, 0.5, None))
@@ -81,7 +94,9 @@ def pulls(up: str, success: str | None, no_results: str = "0x300", **labels: str
         series("edge_impulse_pull_state", no_results, **labels, state="no_results"),
         series("edge_impulse_pull_state", "0x300", **labels, state="ok"),
     ]
-    return found if success is None else [*found, series("edge_impulse_last_success_timestamp_seconds", success, **labels)]
+    return (
+        found if success is None else [*found, series("edge_impulse_last_success_timestamp_seconds", success, **labels)]
+    )
 
 
 def written(rules: Iterable[Rule], watched: tuple[WatchedProject, ...] = WATCHED) -> dict[str, Any]:
@@ -100,11 +115,18 @@ class Promtool:
         """What `promtool check rules` says with every lint on; fails where it finds anything."""
         file = self.folder / "rules.yaml"
         file.write_text(text, "utf-8")
-        done = subprocess.run([self.path, "check", "rules", "--lint=all", "--lint-fatal", file], capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            [self.path, "check", "rules", "--lint=all", "--lint-fatal", file],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def play(self, rules: Iterable[Rule], data: list[dict[str, str]], firing: Firing, interval: str = "1m", **more: Any) -> None:
+    def play(
+        self, rules: Iterable[Rule], data: list[dict[str, str]], firing: Firing, interval: str = "1m", **more: Any
+    ) -> None:
         """Whether exactly these alerts (their labels beyond the severity) fire at these times, while the series run."""
         (self.folder / "rules.yaml").write_text(rule_file(rules, WATCHED, 3600.0), "utf-8")
         expected = [
@@ -147,7 +169,11 @@ def test_lint(promtool):
 def test_awkward_texts(promtool):
     """Quotes, backslashes and braces in labels, annotations and patterns stay what they are."""
     rule = Rule(
-        "Odd", Below("accuracy", 0.5), labels={"a": AWKWARD}, annotations={"b": AWKWARD}, match={"project": 'x"\\*', "team": "a'b\\"}
+        "Odd",
+        Below("accuracy", 0.5),
+        labels={"a": AWKWARD},
+        annotations={"b": AWKWARD},
+        match={"project": 'x"\\*', "team": "a'b\\"},
     )
     promtool.check(rule_file([rule], WATCHED, 3600.0))
 
@@ -191,7 +217,9 @@ def test_regressed(promtool, name):
     rule = BUILT_IN[{"accuracy": "AccuracyRegressed", "mean_f1": "MeanF1Regressed"}[name]]
     data = [change("-0.02x9 -0.05x9 _x3 -0.05x6 -0.01x10", name), pvalue("0.001x60", name)]
 
-    promtool.play([rule], data, {"9m": [], "10m": [fires(rule, metric=name)], "22m": [fires(rule, metric=name)], "31m": []})
+    promtool.play(
+        [rule], data, {"9m": [], "10m": [fires(rule, metric=name)], "22m": [fires(rule, metric=name)], "31m": []}
+    )
 
 
 @pytest.mark.parametrize(
@@ -201,16 +229,34 @@ def test_regressed(promtool, name):
         ([change("-0.05x9")], False),
         ([change("-0.03x9"), pvalue("0x9")], False),
         ([change("0.05x9"), pvalue("0x9")], False),
-        ([*UNLIKELY, change("-0.02x9", cause="labels"), change("-0.02x9", cause="thresholds"), change("0x9", cause="model")], True),
+        (
+            [
+                *UNLIKELY,
+                change("-0.02x9", cause="labels"),
+                change("-0.02x9", cause="thresholds"),
+                change("0x9", cause="model"),
+            ],
+            True,
+        ),
         ([*UNLIKELY, change("-0.04x9", cause="labels"), change("-0.01x9", cause="model")], True),
         ([*UNLIKELY, change("-0.06x9", cause="labels"), change("0.01x9", cause="model")], False),
-        ([*UNLIKELY, change("-0.05x9", cause="removed"), change("0x9", cause="labels"), change("0x9", cause="model")], False),
+        (
+            [
+                *UNLIKELY,
+                change("-0.05x9", cause="removed"),
+                change("0x9", cause="labels"),
+                change("0x9", cause="model"),
+            ],
+            False,
+        ),
         ([change("-0.02x9"), pvalue("0.5x9"), change("-0.05x9", cause="labels"), change("0x9", cause="model")], False),
         ([change("-0.05x9"), pvalue("0.001x9"), change("-0.05x9", cause="labels"), change("0x9", cause="model")], True),
     ],
 )
 def test_regressed_or_not(promtool, data, fired):
-    """Noise and small changes are quiet; labels and thresholds fire whatever p is, if the model does not go against them; once."""
+    """Noise and small changes are quiet; labels and thresholds fire whatever p is, if the model does not go against
+    them; once.
+    """
     rule = BUILT_IN["AccuracyRegressed"]
 
     promtool.play([rule], data, {"5m": [fires(rule, metric="accuracy")] if fired else []})
@@ -308,7 +354,9 @@ def test_results_vanished(promtool):
     rule = BUILT_IN["ResultsVanished"]
     never = pulls("0x300", None, "1x300", **{**TARGET, "project_id": "2"})
 
-    promtool.play([rule], pulls("0x300", "0x300", "0x9 1x80 0x60") + never, {"69m": [], "70m": [fires(rule)], "100m": []})
+    promtool.play(
+        [rule], pulls("0x300", "0x300", "0x9 1x80 0x60") + never, {"69m": [], "70m": [fires(rule)], "100m": []}
+    )
 
 
 def test_key_expiring(promtool):
@@ -348,7 +396,10 @@ def test_key_expiring(promtool):
         (Drop("accuracy", 0.1, None), [change("-0.2x9")], {"metric": "accuracy"}),
         (
             Rise("mae", 0.5, None),
-            [series("edge_impulse_mean_absolute_error", "2x9"), series("edge_impulse_baseline_value", "1.4x9", metric="mae")],
+            [
+                series("edge_impulse_mean_absolute_error", "2x9"),
+                series("edge_impulse_baseline_value", "1.4x9", metric="mae"),
+            ],
             {},
         ),
         (
@@ -373,14 +424,23 @@ def test_each_kind_fires(promtool, condition, data, labels):
 @pytest.mark.parametrize(
     ("condition", "data"),
     [
-        (Above("accuracy", 0.9), [series("edge_impulse_accuracy_ratio", "0.95x9"), series("edge_impulse_accuracy_ratio_lower", "0.9x9")]),
-        (Below("accuracy", 0.9), [series("edge_impulse_accuracy_ratio", "0.8x9"), series("edge_impulse_accuracy_ratio_upper", "0.9x9")]),
+        (
+            Above("accuracy", 0.9),
+            [series("edge_impulse_accuracy_ratio", "0.95x9"), series("edge_impulse_accuracy_ratio_lower", "0.9x9")],
+        ),
+        (
+            Below("accuracy", 0.9),
+            [series("edge_impulse_accuracy_ratio", "0.8x9"), series("edge_impulse_accuracy_ratio_upper", "0.9x9")],
+        ),
         (Below("map", 0.9), [series("edge_impulse_map_ratio_upper", "0.95x9", iou="0.50:0.95")]),
         (Above("mae", 2.0), [series("edge_impulse_mean_absolute_error", "2x9")]),
         (Drop("accuracy", 0.1, None), [change("-0.1x9")]),
         (
             Rise("mae", 0.5, None),
-            [series("edge_impulse_mean_absolute_error", "2x9"), series("edge_impulse_baseline_value", "1.5x9", metric="mae")],
+            [
+                series("edge_impulse_mean_absolute_error", "2x9"),
+                series("edge_impulse_baseline_value", "1.5x9", metric="mae"),
+            ],
         ),
     ],
 )
@@ -397,7 +457,22 @@ def test_duration(promtool):
     promtool.play([rule], [series("edge_impulse_mean_absolute_error", "1x9 3x20")], {"15m": [], "16m": [fires(rule)]})
 
 
-PATTERNS = ["vib", "vib*", "*-a", "v?b", "v[ia]b", "v[!ia]b", "v[a-m]b", "*.*", "a+b", "[", "v[]]b", "v[!]]b", "v[^]b", "*"]
+PATTERNS = [
+    "vib",
+    "vib*",
+    "*-a",
+    "v?b",
+    "v[ia]b",
+    "v[!ia]b",
+    "v[a-m]b",
+    "*.*",
+    "a+b",
+    "[",
+    "v[]]b",
+    "v[!]]b",
+    "v[^]b",
+    "*",
+]
 NAMES = ["vib", "vib-a", "vab", "vub", "v.b", "a+b", "aab", "[", "v]b", "v^b", "Vib"]
 
 
@@ -444,8 +519,12 @@ def test_projects_by_their_own_labels():
 
 
 def test_longest_interval_of_a_project():
-    """A project with several schedules in one category is held to the longest: Prometheus cannot tell its targets apart."""
-    text = written([Rule("Own", PullFailing(2))], (WatchedProject(1, "testing", 60.0), WatchedProject(1, "testing", 300.0)))["Own"]["expr"]
+    """A project with several schedules in one category is held to the longest: Prometheus cannot tell its targets
+    apart.
+    """
+    text = written(
+        [Rule("Own", PullFailing(2))], (WatchedProject(1, "testing", 60.0), WatchedProject(1, "testing", 300.0))
+    )["Own"]["expr"]
 
     assert ">= 600\n" in text
     assert ">= 120\n" not in text
@@ -453,7 +532,13 @@ def test_longest_interval_of_a_project():
 
 def test_texts_of_a_rule():
     """Severity, labels, summary, description and the rule's own annotations are in the file."""
-    rule = Rule("Own", KeyExpiring(), severity="critical", labels={"team": "edge"}, annotations={"runbook_url": "https://wiki.example.com"})
+    rule = Rule(
+        "Own",
+        KeyExpiring(),
+        severity="critical",
+        labels={"team": "edge"},
+        annotations={"runbook_url": "https://wiki.example.com"},
+    )
     found = written([rule])["Own"]
 
     assert {"team": "edge", "severity": "critical"} == found["labels"]

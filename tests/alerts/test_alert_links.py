@@ -38,7 +38,9 @@ def fired(rule: Rule, name: str = "pump", variant: str = "int8", external_url: s
 
 
 def test_built_in_alerts_name_a_runbook_that_exists(tmp_path: Path):
-    """Each built-in alert links to its own page, of this version or where the configuration says; each page is there."""
+    """Each built-in alert links to its own page, of this version or where the configuration says;
+    each page is there.
+    """
     public = {rule.name: rule.links["runbook_url"] for rule in config(tmp_path).rules()}
     own = {rule.name: rule.links["runbook_url"] for rule in config(tmp_path, http={"runbook_url": LOCAL + "/"}).rules()}
 
@@ -50,7 +52,9 @@ def test_built_in_alerts_name_a_runbook_that_exists(tmp_path: Path):
 
 
 def test_a_runbook_is_an_annotation_and_no_other_rule(tmp_path: Path):
-    """The link arrives with the alert, an operator's own replaces it, and another address does not start the alert anew."""
+    """The link arrives with the alert, an operator's own replaces it, and another address does not start the alert
+    anew.
+    """
     rules = {rule.name: rule for rule in config(tmp_path, http={"runbook_url": LOCAL}).rules()}
     rule = rules["EdgeImpulsePullFailing"]
     mine = Rule(rule.name, PullFailing(), annotations={"runbook_url": "https://mine"}, runbook=rule.runbook)
@@ -61,11 +65,14 @@ def test_a_runbook_is_an_annotation_and_no_other_rule(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "external_url", ["https://monitor.example.com/edge impulse", "https://münchen.example/überwachung", "http://[::1]:9890"]
+    "external_url",
+    ["https://monitor.example.com/edge impulse", "https://münchen.example/überwachung", "http://[::1]:9890"],
 )
 @pytest.mark.parametrize("variant", ["int8", "int 8/ä", "a%b?c#d"])
 def test_generator_url_is_a_url(tmp_path: Path, external_url: str, variant: str):
-    """Whatever Studio's variants and the operator's addresses are called, the link is plain ASCII that any URL parser takes."""
+    """Whatever Studio's variants and the operator's addresses are called, the link is plain ASCII that any URL parser
+    takes.
+    """
     if " " in external_url:
         external_url = external_url.replace(" ", "%20")
     url = fired(
@@ -81,13 +88,24 @@ def test_generator_url_is_a_url(tmp_path: Path, external_url: str, variant: str)
     assert "targets" == parts.path.split("/")[-2]
 
 
-HOSTILE = ["<!channel> ", "@everyone", "<@U024BE7LH>", "<https://evil.example|click>", "[text](https://evil.example)", "www.evil.example"]
+HOSTILE = [
+    "<!channel> ",
+    "@everyone",
+    "<@U024BE7LH>",
+    "<https://evil.example|click>",
+    "[text](https://evil.example)",
+    "www.evil.example",
+]
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_names_mention_nobody_and_lead_nowhere(name: str):
-    """A project's name may hold anything: in a chat it alerts no channel and is no link; what the service adds is one."""
-    transition = fired(Rule("Failing", PullFailing(), runbook=f"{LOCAL}/x.md"), name, external_url="https://monitor.example.com")
+    """A project's name may hold anything: in a chat it alerts no channel and is no link; what the
+    service adds is one.
+    """
+    transition = fired(
+        Rule("Failing", PullFailing(), runbook=f"{LOCAL}/x.md"), name, external_url="https://monitor.example.com"
+    )
     title, body = texts(transition)
     alert = as_alert(transition, 9000.0)
     written = [title, *body.splitlines()[:1], alert["annotations"]["summary"], alert["annotations"]["description"]]

@@ -11,7 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from monitor.alerts.rules import Below, Condition, Drop, KeyExpiring, PullFailing, ResultsVanished, Rule, Subject, built_in
+from monitor.alerts.rules import (
+    Below,
+    Condition,
+    Drop,
+    KeyExpiring,
+    PullFailing,
+    ResultsVanished,
+    Rule,
+    Subject,
+    built_in,
+)
 from monitor.alerts.states import (
     AlertState,
     Evidence,
@@ -44,7 +54,9 @@ GOOD = PullHealth(PullState.OK, began=0.0, interval=60.0, last_success=0.0)
 BAD = replace(GOOD, state=PullState.UNREACHABLE, error="Studio did not answer")
 
 
-def after(*kinds: str, of: Rule = LOW, state: AlertState | None = None, start: float = 100.0, apart: float = 60.0) -> Step:
+def after(
+    *kinds: str, of: Rule = LOW, state: AlertState | None = None, start: float = 100.0, apart: float = 60.0
+) -> Step:
     """The last step after runs of these kinds, each with a fingerprint of its own."""
     last = None
     for index, kind in enumerate(kinds):
@@ -82,7 +94,9 @@ def test_waits_for_distinct_result_sets():
     """`for: 3 pulls` counts distinct result sets in a row, the first included."""
     patient = replace(LOW, for_results=3)
 
-    assert [Phase.PENDING, Phase.PENDING, Phase.FIRING] == [after(*["yes"] * count, of=patient).state.phase for count in (1, 2, 3)]
+    assert [Phase.PENDING, Phase.PENDING, Phase.FIRING] == [
+        after(*["yes"] * count, of=patient).state.phase for count in (1, 2, 3)
+    ]
     assert Phase.PENDING == after("yes", "yes", "back", "yes", "yes", of=patient).state.phase
 
 
@@ -123,14 +137,21 @@ def test_another_baseline_is_no_recovery():
 
     assert Phase.FIRING == firing.phase
     assert "Accuracy is back inside" in judged(firing, 1.0, 0.0).annotations["summary"]
-    assert "Accuracy is inside, compared with another baseline than before" in judged(firing, 2.0, 0.0).annotations["summary"]
+    assert (
+        "Accuracy is inside, compared with another baseline than before"
+        in judged(firing, 2.0, 0.0).annotations["summary"]
+    )
 
 
 def test_duration_goes_on_by_the_clock():
-    """A duration in `for` goes on between pulls and with the same result set, and ends only while the last pull was good."""
+    """A duration in `for` goes on between pulls and with the same result set, and ends only while the last pull was
+    good.
+    """
     patient = replace(LOW, for_seconds=600.0)
     pending = after("yes", of=patient).state
-    early, failed, late = (tick(pending, patient, SUBJECT, pulse, now) for pulse, now in ((GOOD, 699.9), (BAD, 700.0), (GOOD, 700.0)))
+    early, failed, late = (
+        tick(pending, patient, SUBJECT, pulse, now) for pulse, now in ((GOOD, 699.9), (BAD, 700.0), (GOOD, 700.0))
+    )
     again = step(pending, patient, SUBJECT, judge(patient, RUNS["yes"], None), pending.judged or Evidence(""), 700.0)
 
     assert [[], [], ["firing"], ["firing"]] == list(map(told, (early, failed, late, again)))
@@ -138,7 +159,9 @@ def test_duration_goes_on_by_the_clock():
 
 
 def test_clock_that_was_set_back():
-    """A duration in `for` begins anew when the clock is set back to before its start, instead of waiting for that time to come again."""
+    """A duration in `for` begins anew when the clock is set back to before its start, instead of waiting for that time
+    to come again.
+    """
     patient = replace(LOW, for_seconds=600.0)
     pending = after("yes", of=patient, start=90_000.0).state
     back = tick(pending, patient, SUBJECT, GOOD, 1000.0).state
@@ -156,8 +179,12 @@ def test_results_and_duration():
 
 
 def test_three_points_count():
-    """A figure beyond the threshold whose interval is not is pending; in three distinct result sets in a row it counts."""
-    assert [Phase.PENDING, Phase.PENDING, Phase.FIRING] == [after(*["point"] * count).state.phase for count in (1, 2, 3)]
+    """A figure beyond the threshold whose interval is not is pending; in three distinct result sets
+    in a row it counts.
+    """
+    assert [Phase.PENDING, Phase.PENDING, Phase.FIRING] == [
+        after(*["point"] * count).state.phase for count in (1, 2, 3)
+    ]
     assert Phase.PENDING == after("point", "point", "near", "point", "point").state.phase
     assert Phase.FIRING == after("point", "yes").state.phase
 
@@ -170,7 +197,9 @@ def test_points_never_mature_by_the_clock():
 
 
 def test_hysteresis():
-    """A firing alert stays until the figure is back inside by `recover`; then it resolves once, with the labels of its start."""
+    """A firing alert stays until the figure is back inside by `recover`; then it resolves once, with the labels of its
+    start.
+    """
     firing = after("yes")
     near = after("near", state=firing.state, start=200.0)
     back = after("back", state=near.state, start=300.0)
@@ -178,7 +207,11 @@ def test_hysteresis():
     assert ([], Phase.FIRING) == (told(near), near.state.phase)
     assert "not yet back inside" in near.state.annotations["summary"]
     assert ["resolved"] == told(back)
-    assert (firing.transitions[0].labels, 100.0, 300.0) == (back.transitions[0].labels, back.state.starts_at, back.state.ends_at)
+    assert (firing.transitions[0].labels, 100.0, 300.0) == (
+        back.transitions[0].labels,
+        back.state.starts_at,
+        back.state.ends_at,
+    )
     assert [] == told(after("back", state=back.state, start=400.0))
 
 
@@ -186,7 +219,12 @@ def test_pending_is_cleared_silently():
     """A pending alert whose condition is over was never told, and nothing of it is kept."""
     cleared = after("yes", "near", of=replace(LOW, for_results=2))
 
-    assert ([], Phase.INACTIVE, None, {}) == (told(cleared), cleared.state.phase, cleared.state.since, cleared.state.labels)
+    assert ([], Phase.INACTIVE, None, {}) == (
+        told(cleared),
+        cleared.state.phase,
+        cleared.state.since,
+        cleared.state.labels,
+    )
 
 
 def test_not_applicable():
@@ -212,14 +250,20 @@ def test_fires_again_as_another_alert():
 def test_ids_of_different_alerts():
     """Alerts that start together have ids of their own, be they of another rule or of another target."""
     other = Subject.project(9)
-    starts = [tick(None, of, subject, BAD, 9000.0) for of in (FAILING, replace(FAILING, name="Other")) for subject in (SUBJECT, other)]
+    starts = [
+        tick(None, of, subject, BAD, 9000.0)
+        for of in (FAILING, replace(FAILING, name="Other"))
+        for subject in (SUBJECT, other)
+    ]
 
     assert 4 == len({each.transitions[0].id for each in starts})
 
 
 @pytest.mark.parametrize("now", [100.0, 50.0])
 def test_starts_are_told_apart_whatever_the_clock_does(now):
-    """Two alerts within one reading of the clock, or after it was set back, have different starts, and end after they began."""
+    """Two alerts within one reading of the clock, or after it was set back, have different starts, and end after they
+    began.
+    """
     first = after("yes")
     resolved = after("back", state=first.state, start=now)
     second = after("yes", state=resolved.state, start=now)
@@ -317,7 +361,8 @@ def test_transition_of_a_state():
 
 
 FAILING, VANISHED, EXPIRING = (
-    next(each for each in built_in() if isinstance(each.condition, kind)) for kind in (PullFailing, ResultsVanished, KeyExpiring)
+    next(each for each in built_in() if isinstance(each.condition, kind))
+    for kind in (PullFailing, ResultsVanished, KeyExpiring)
 )
 
 
@@ -337,7 +382,13 @@ def test_pull_failing():
     bad = replace(ok, state=PullState.AUTH)
 
     assert ["1180 firing", "1300 resolved"] == ticked(
-        FAILING, (1000.0, ok), (1060.0, bad), (1179.0, bad), (1180.0, bad), (1240.0, bad), (1300.0, replace(ok, last_success=1300.0))
+        FAILING,
+        (1000.0, ok),
+        (1060.0, bad),
+        (1179.0, bad),
+        (1180.0, bad),
+        (1240.0, bad),
+        (1300.0, replace(ok, last_success=1300.0)),
     )
 
 
@@ -368,7 +419,9 @@ def test_no_results_is_no_failing_pull():
     none = replace(BAD, state=PullState.NO_RESULTS)
 
     assert [] == ticked(FAILING, (9000.0, none))
-    assert ["9000 firing", "9200 resolved"] == ticked(FAILING, (9000.0, BAD), (9100.0, none), (9200.0, replace(GOOD, last_success=9200.0)))
+    assert ["9000 firing", "9200 resolved"] == ticked(
+        FAILING, (9000.0, BAD), (9100.0, none), (9200.0, replace(GOOD, last_success=9200.0))
+    )
 
 
 def test_pending_pull_failing_is_cleared_by_an_answer():
@@ -384,7 +437,9 @@ def test_restart_keeps_a_failing_pull():
     """A firing alert survives that the first pull after a restart has not ended yet, and that counting starts again."""
     new = PullHealth(None, began=9050.0, interval=60.0)
 
-    assert ["9000 firing"] == ticked(FAILING, (9000.0, BAD), (9050.0, new), (9060.0, replace(new, state=PullState.AUTH)))
+    assert ["9000 firing"] == ticked(
+        FAILING, (9000.0, BAD), (9050.0, new), (9060.0, replace(new, state=PullState.AUTH))
+    )
 
 
 def test_results_vanished():
@@ -414,10 +469,16 @@ def test_key_expiring():
         return replace(GOOD, key_expires=expires, state=state)
 
     near, far = pulse(100 * day), pulse(400 * day)
-    assert [f"{86 * day:g} firing"] == ticked(EXPIRING, (86 * day - 1, near), (86 * day, near), (101 * day, near), subject=project)
-    assert [f"{90 * day:g} firing", f"{91 * day:g} resolved"] == ticked(EXPIRING, (90 * day, near), (91 * day, far), subject=project)
+    assert [f"{86 * day:g} firing"] == ticked(
+        EXPIRING, (86 * day - 1, near), (86 * day, near), (101 * day, near), subject=project
+    )
+    assert [f"{90 * day:g} firing", f"{91 * day:g} resolved"] == ticked(
+        EXPIRING, (90 * day, near), (91 * day, far), subject=project
+    )
     unknown = (91 * day, pulse(None, PullState.AUTH)), (92 * day, pulse(None))
-    assert [f"{90 * day:g} firing", f"{92 * day:g} resolved"] == ticked(EXPIRING, (90 * day, near), *unknown, subject=project)
+    assert [f"{90 * day:g} firing", f"{92 * day:g} resolved"] == ticked(
+        EXPIRING, (90 * day, near), *unknown, subject=project
+    )
 
 
 def test_changed_rule_by_the_clock():
@@ -431,7 +492,9 @@ def test_changed_rule_by_the_clock():
 
 @dataclass
 class Account:
-    """What a rule by the clock is meant to do, from the whole history of pulses: when it fires, and when it resolves."""
+    """What a rule by the clock is meant to do, from the whole history of pulses: when it fires, and
+    when it resolves.
+    """
 
     told: list[str] = field(default_factory=list)
 
@@ -459,12 +522,16 @@ class Account:
 
 
 @given(
-    events=st.lists(st.tuples(st.sampled_from([None, *PullState]), st.sampled_from([1.0, 59.0, 61.0, 180.0, 3600.0])), max_size=12),
+    events=st.lists(
+        st.tuples(st.sampled_from([None, *PullState]), st.sampled_from([1.0, 59.0, 61.0, 180.0, 3600.0])), max_size=12
+    ),
     succeeded=st.booleans(),
     of=st.sampled_from([FAILING, VANISHED]),
 )
 def test_clock_against_an_account(events, succeeded, of):
-    """Over any sequence of pulls, and a restart before each, the rules by the clock tell what the plain account tells."""
+    """Over any sequence of pulls, and a restart before each, the rules by the clock tell what the
+    plain account tells.
+    """
     now, last = 0.0, 0.0 if succeeded else None
     history, state, found = [], None, []
     for outcome, seconds in events:
@@ -497,7 +564,11 @@ def test_damaged_bytes_are_refused(data):
     place = data.draw(st.integers(0, len(whole) - 1))
     damaged = data.draw(
         st.sampled_from(
-            [whole[:place], whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :], whole[:place] + b"x" + whole[place:]]
+            [
+                whole[:place],
+                whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :],
+                whole[:place] + b"x" + whole[place:],
+            ]
         )
     )
 
@@ -505,7 +576,9 @@ def test_damaged_bytes_are_refused(data):
         load_state(damaged)
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"null", b'{"format":1,"crc32":0}', b"\xff", dump(after("yes").transitions[0])])
+@pytest.mark.parametrize(
+    "content", [b"", b"{}", b"[]", b"null", b'{"format":1,"crc32":0}', b"\xff", dump(after("yes").transitions[0])]
+)
 def test_other_content_is_refused(content):
     """What was never a state is refused with what to do, a transition included."""
     with pytest.raises(ValueError, match="let the alert start anew"):
@@ -579,7 +652,9 @@ class AlertMachine(RuleBasedStateMachine):
         return length
 
     def met(self, index: int) -> bool:
-        return self.seen[index].kind == "yes" or (self.seen[index].kind == "point" and self.run_length(index + 1, ("yes", "point")) >= 3)
+        return self.seen[index].kind == "yes" or (
+            self.seen[index].kind == "point" and self.run_length(index + 1, ("yes", "point")) >= 3
+        )
 
     def mature(self) -> None:
         beyond = self.run_length(len(self.seen), ("yes", "point"))
@@ -672,7 +747,9 @@ class AlertMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.state is not None)
     @rule(soon=st.booleans())
     def removed(self, soon: bool) -> None:
-        """The target leaves the configuration, and comes back as a new one, while its end is still remembered or later."""
+        """The target leaves the configuration, and comes back as a new one, while its end is still
+        remembered or later.
+        """
         assert self.state is not None
         self.take(end(self.state, self.now, "the target is no longer watched"))
         self.state, self.current = self.state if soon else None, None

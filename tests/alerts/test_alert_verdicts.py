@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 from monitor.alerts.rules import Above, AnomalyDrift, Below, Drop, Rise, Rule, Subject, built_in
 from monitor.alerts.verdicts import Answer, Verdict, judge
 from monitor.compare.comparison import Comparison
-from tests.alerts.alert_cases import CAUSES, TARGET, anomalies, change, classifier, compared, detector, drifted, regression
+from tests.alerts.alert_cases import (
+    CAUSES,
+    TARGET,
+    anomalies,
+    change,
+    classifier,
+    compared,
+    detector,
+    drifted,
+    regression,
+)
 
 THOUSANDTHS = st.integers(0, 1000)
 PARTS = st.integers(-60, 60)
@@ -37,7 +47,9 @@ def shown(verdict: Verdict) -> tuple[str, bool]:
     above=st.booleans(),
 )
 def test_threshold(value, widths, threshold, recover, above):
-    """Above and below: yes with the whole interval beyond, point with the figure alone, recovered once back inside by `recover`."""
+    """Above and below: yes with the whole interval beyond, point with the figure alone, recovered once back inside by
+    `recover`.
+    """
     bounds = None if widths is None else (max(value - widths[0], 0), min(value + widths[1], 1000))
     run = classifier(value / 1000, bounds and (bounds[0] / 1000, bounds[1] / 1000))
     condition = (Above if above else Below)("accuracy", threshold / 1000)
@@ -80,7 +92,9 @@ def test_threshold(value, widths, threshold, recover, above):
     ],
 )
 def test_threshold_by_metric(condition, run, expected):
-    """A metric without intervals is its own; one that could have an interval but has too few samples is a point at most."""
+    """A metric without intervals is its own; one that could have an interval but has too few samples is a point at
+    most.
+    """
     assert expected == shown(judge(rule(condition), run, None))
 
 
@@ -95,9 +109,17 @@ def test_threshold_by_metric(condition, run, expected):
     dropped=st.sampled_from([0, 0, 0, 3]),
 )
 def test_change(metric, parts, margin, recover, pvalues, significance, drop, dropped):
-    """Drop and rise: more than the margin, and significant, or by labels and thresholds alone, which the model does not go against."""
+    """Drop and rise: more than the margin, and significant, or by labels and thresholds alone, which the model does not
+    go against.
+    """
     known = {name: p / 1000 for name, p in zip(("total", "model"), pvalues, strict=True) if p is not None}
-    found = change(metric, 0.5, {name: part / 1000 for name, part in zip(CAUSES, parts, strict=True)}, pvalues=known, dropped=dropped)
+    found = change(
+        metric,
+        0.5,
+        {name: part / 1000 for name, part in zip(CAUSES, parts, strict=True)},
+        pvalues=known,
+        dropped=dropped,
+    )
     run = detector(found.current) if metric == "map" else classifier(found.current)
     condition = (Drop if drop else Rise)(metric, margin / 1000, None if significance is None else significance / 1000)
     verdict = judge(rule(condition, None if recover is None else recover / 1000), run, compared(found))
@@ -127,8 +149,16 @@ def test_no_change_always_recovers(metric, margin, recover):
 
 def test_what_others_make_up_for_is_no_drop():
     """Relabelled samples that cost more than the margin fire only if the figure as a whole fell by more than it."""
-    made_up = judge(rule(Drop("accuracy", 0.03)), classifier(0.91), compared(change("accuracy", 0.9, {"labels": -0.05, "added": 0.06})))
-    fallen = judge(rule(Drop("accuracy", 0.03)), classifier(0.86), compared(change("accuracy", 0.9, {"labels": -0.05, "added": 0.01})))
+    made_up = judge(
+        rule(Drop("accuracy", 0.03)),
+        classifier(0.91),
+        compared(change("accuracy", 0.9, {"labels": -0.05, "added": 0.06})),
+    )
+    fallen = judge(
+        rule(Drop("accuracy", 0.03)),
+        classifier(0.86),
+        compared(change("accuracy", 0.9, {"labels": -0.05, "added": 0.01})),
+    )
 
     assert (("no", True), False) == (shown(made_up), made_up.exact)
     assert (("yes", False), True) == (shown(fallen), fallen.exact)
@@ -148,7 +178,9 @@ def test_what_others_make_up_for_is_no_drop():
     ],
 )
 def test_what_no_chance_explains(parts, others, exact):
-    """Labels and thresholds fire whatever p is: not with the model against them, nor over other windows; nor do removals."""
+    """Labels and thresholds fire whatever p is: not with the model against them, nor over other windows; nor do
+    removals.
+    """
     found = change("accuracy", 0.9, parts, pvalues={"total": 1.0}, **others)
     verdict = judge(rule(Drop("accuracy", 0.03)), classifier(found.current), compared(found))
 
@@ -160,7 +192,10 @@ def test_stored_change_without_thresholds():
     old = change("accuracy", 0.9, {"labels": -0.04})
     old = replace(old, causes={cause: part for cause, part in old.causes.items() if cause != "thresholds"})
 
-    assert ("yes", True) == (str((found := judge(rule(Drop("accuracy", 0.03)), classifier(0.86), compared(old))).answer), found.exact)
+    assert ("yes", True) == (
+        str((found := judge(rule(Drop("accuracy", 0.03)), classifier(0.86), compared(old))).answer),
+        found.exact,
+    )
     assert -0.04 == old.exact_change
 
 
@@ -170,15 +205,21 @@ def test_noise_widens_the_recovery():
     fell = {"model": -0.021}
 
     assert ("no", False) == shown(judge(rule(Drop("accuracy", 0.03)), run, compared(change("accuracy", 0.909, fell))))
-    assert ("no", True) == shown(judge(rule(Drop("accuracy", 0.03)), run, compared(change("accuracy", 0.907, {"model": -0.019}))))
-    assert ("no", True) == shown(judge(rule(Drop("accuracy", 0.03), 0.005), run, compared(change("accuracy", 0.909, fell))))
+    assert ("no", True) == shown(
+        judge(rule(Drop("accuracy", 0.03)), run, compared(change("accuracy", 0.907, {"model": -0.019})))
+    )
+    assert ("no", True) == shown(
+        judge(rule(Drop("accuracy", 0.03), 0.005), run, compared(change("accuracy", 0.909, fell)))
+    )
 
 
 def test_exactly_the_margin_is_not_more():
     """A change that is more than the margin only by binary rounding is not."""
     labels = {"labels": -0.1, "thresholds": -0.2}
     alone = judge(rule(Drop("accuracy", 0.3)), classifier(0.6), compared(change("accuracy", 0.9, labels)))
-    moved = judge(rule(Drop("accuracy", 0.1, None)), classifier(0.8), compared(change("accuracy", 0.9, {"model": -0.1})))
+    moved = judge(
+        rule(Drop("accuracy", 0.1, None)), classifier(0.8), compared(change("accuracy", 0.9, {"model": -0.1}))
+    )
 
     assert 0.1 + 0.2 > 0.3
     assert ["no", "no"] == [str(alone.answer), str(moved.answer)]
@@ -221,8 +262,12 @@ def test_change_without_a_test(condition, run, expected):
     )
 )
 def test_drift(blocks):
-    """Drift of any block: evidence with its gate open, or the paired test with its gate open; over only when all have calmed down."""
-    verdict = judge(rule(AnomalyDrift(0.01)), classifier(0.9), compared(drifts=tuple(drifted(*block) for block in blocks)))
+    """Drift of any block: evidence with its gate open, or the paired test with its gate open; over only when all have
+    calmed down.
+    """
+    verdict = judge(
+        rule(AnomalyDrift(0.01)), classifier(0.9), compared(drifts=tuple(drifted(*block) for block in blocks))
+    )
 
     data = [evidence >= 2 and gate for evidence, gate, _, _ in blocks]
     model = [p is not None and p <= 0.01 and gate for _, _, p, gate in blocks]
@@ -291,7 +336,9 @@ def test_rules_by_the_clock_have_no_verdict():
     ],
 )
 def test_match(match, matches):
-    """A rule is for a target whose labels, the project's own included, match all of its patterns, in full and by case."""
+    """A rule is for a target whose labels, the project's own included, match all of its patterns,
+    in full and by case.
+    """
     assert matches == Rule("Own", Below("accuracy", 0.5), match=match).matches(Subject.target(TARGET))
 
 
@@ -301,7 +348,9 @@ def test_subjects_of_built_in_rules():
     names = [each.name.removeprefix("EdgeImpulse") for each in built_in()]
 
     assert names[:-1] == [each.name.removeprefix("EdgeImpulse") for each in built_in() if each.matches(target)]
-    assert ["PullFailing", "KeyExpiring"] == [each.name.removeprefix("EdgeImpulse") for each in built_in() if each.matches(project)]
+    assert ["PullFailing", "KeyExpiring"] == [
+        each.name.removeprefix("EdgeImpulse") for each in built_in() if each.matches(project)
+    ]
     assert ("project-1", {"project_id": "1", "team": "edge"}) == (project.id, project.labels)
 
 

@@ -12,7 +12,17 @@ from monitor.alerts.verdicts import judge
 from monitor.compare.comparison import Comparison
 from monitor.errors import PullState
 from monitor.figures.evaluation import Evaluation
-from tests.alerts.alert_cases import BLOCK, SUBJECT, anomalies, change, classifier, compared, detector, drifted, regression
+from tests.alerts.alert_cases import (
+    BLOCK,
+    SUBJECT,
+    anomalies,
+    change,
+    classifier,
+    compared,
+    detector,
+    drifted,
+    regression,
+)
 
 BASELINE = " The baseline (pinned) is of 2026-09-21 14:13 UTC."
 MARGIN = " The rule fires for a drop of more than 3.0 points with p ≤ 0.01, and resolves 0.5 points back inside."
@@ -21,8 +31,14 @@ DRIFT = (
     " The rule fires at evidence 2, or for the same samples at p ≤ 0.01, if the difference matters, "
     "and resolves below evidence 1, or when the difference no longer matters."
 )
-DISTANCES = " against the reference: KS 0.310, PSI 0.420, Wasserstein 0.550, Jensen-Shannon 0.200, share above the threshold +6.1 points."
-SIZE = " Judged is model + labels on the shared images: added, removed and total also hold what the size of the set does to mAP."
+DISTANCES = (
+    " against the reference: KS 0.310, PSI 0.420, Wasserstein 0.550, Jensen-Shannon 0.200, share above the "
+    "threshold +6.1 points."
+)
+SIZE = (
+    " Judged is model + labels on the shared images: added, removed and total also hold what the size of the set "
+    "does to mAP."
+)
 CALM = replace(drifted(), distances={})
 
 FELL = classifier(0.872, (0.851, 0.891))
@@ -36,7 +52,8 @@ GOLDEN: list[tuple[Condition, Evaluation, Comparison | None, str, str]] = [
         compared(change("accuracy", 0.913, {"model": -0.002, "added": -0.039}, pvalues=P)),
         "Accuracy fell by 4.1 points",
         (
-            "accuracy 0.913 → 0.872 (−4.1 points; p = 2e-6): −0.2 on the 812 samples both runs share, −3.9 from 203 samples added since: "
+            "accuracy 0.913 → 0.872 (−4.1 points; p = 2e-6): −0.2 on the 812 samples both runs share, −3.9 from 203 "
+            "samples added since: "
             "the data changed, not the model." + INTERVAL + MARGIN + BASELINE
         ),
     ),
@@ -45,11 +62,15 @@ GOLDEN: list[tuple[Condition, Evaluation, Comparison | None, str, str]] = [
         FELL,
         compared(
             change("accuracy", 0.913, {"model": -0.041}, added=0, pvalues=P),
-            notes=("the model was trained again since the baseline", "threshold min_score of block NN (1) was 0.6 and is 0.7"),
+            notes=(
+                "the model was trained again since the baseline",
+                "threshold min_score of block NN (1) was 0.6 and is 0.7",
+            ),
         ),
         "Accuracy fell by 4.1 points",
         (
-            "accuracy 0.913 → 0.872 (−4.1 points; p = 2e-6): −4.1 on the 812 samples both runs share: the model changed, not the data."
+            "accuracy 0.913 → 0.872 (−4.1 points; p = 2e-6): −4.1 on the 812 samples both runs share: the model "
+            "changed, not the data."
             + INTERVAL
             + MARGIN
             + BASELINE
@@ -62,7 +83,8 @@ GOLDEN: list[tuple[Condition, Evaluation, Comparison | None, str, str]] = [
         compared(change("accuracy", 0.913, {"labels": -0.041}, added=0, pvalues={"total": 0.4})),
         "Accuracy fell by 4.1 points",
         (
-            "accuracy 0.913 → 0.872 (−4.1 points; p = 0.4): 0.0 on the 812 samples both runs share, −4.1 from changed labels: "
+            "accuracy 0.913 → 0.872 (−4.1 points; p = 0.4): 0.0 on the 812 samples both runs share, −4.1 from changed "
+            "labels: "
             "the labels changed, not the model. Changed labels alone exceed the margin: no sampling noise, "
             "so the p-value does not matter." + MARGIN + BASELINE
         ),
@@ -73,18 +95,30 @@ GOLDEN: list[tuple[Condition, Evaluation, Comparison | None, str, str]] = [
         compared(change("accuracy", 0.913, {"model": -0.025, "added": -0.01, "removed": -0.006}, removed=4, pvalues=P)),
         "Accuracy fell by 4.1 points",
         (
-            "accuracy 0.913 → 0.872 (−4.1 points; p = 2e-6): −2.5 on the 812 samples both runs share, −1.0 from 203 samples added since, "
+            "accuracy 0.913 → 0.872 (−4.1 points; p = 2e-6): −2.5 on the 812 samples both runs share, −1.0 from 203 "
+            "samples added since, "
             "−0.6 from 4 samples removed since: mainly the model changed." + MARGIN + BASELINE
         ),
     ),
     (
         DROP,
         classifier(0.872),
-        compared(change("accuracy", 0.913, {"model": -0.02, "labels": -0.013, "added": -0.018, "removed": 0.01}, removed=4, pvalues=P)),
+        compared(
+            change(
+                "accuracy",
+                0.913,
+                {"model": -0.02, "labels": -0.013, "added": -0.018, "removed": 0.01},
+                removed=4,
+                pvalues=P,
+            )
+        ),
         "Accuracy fell by 4.1 points",
         (
-            "accuracy 0.913 → 0.872 (−4.1 points; p = 2e-6): −2.0 on the 812 samples both runs share, −1.3 from changed labels, "
-            "−1.8 from 203 samples added since, +1.0 from 4 samples removed since: several causes together." + MARGIN + BASELINE
+            "accuracy 0.913 → 0.872 (−4.1 points; p = 2e-6): −2.0 on the 812 samples both runs share, −1.3 from "
+            "changed labels, "
+            "−1.8 from 203 samples added since, +1.0 from 4 samples removed since: several causes together."
+            + MARGIN
+            + BASELINE
         ),
     ),
     (
@@ -93,16 +127,23 @@ GOLDEN: list[tuple[Condition, Evaluation, Comparison | None, str, str]] = [
         compared(change("accuracy", 0.913, {"model": -0.035, "labels": -0.015, "added": 0.009}, pvalues=P)),
         "Accuracy fell by 4.1 points",
         (
-            "accuracy 0.913 → 0.872 (−4.1 points; p = 2e-6): −3.5 on the 812 samples both runs share, −1.5 from changed labels, "
+            "accuracy 0.913 → 0.872 (−4.1 points; p = 2e-6): −3.5 on the 812 samples both runs share, −1.5 from "
+            "changed labels, "
             "+0.9 from 203 samples added since: mainly the model changed." + MARGIN + BASELINE
         ),
     ),
     (
         DROP,
         classifier(0.872),
-        compared(replace(change("accuracy", 0.913, {"model": -0.041}, pvalues={"total": 0.001}), causes={"total": -0.041})),
+        compared(
+            replace(change("accuracy", 0.913, {"model": -0.041}, pvalues={"total": 0.001}), causes={"total": -0.041})
+        ),
         "Accuracy fell by 4.1 points",
-        ("accuracy 0.913 → 0.872 (−4.1 points; p = 0.001): the runs share too few samples to tell the cause." + MARGIN + BASELINE),
+        (
+            "accuracy 0.913 → 0.872 (−4.1 points; p = 0.001): the runs share too few samples to tell the cause."
+            + MARGIN
+            + BASELINE
+        ),
     ),
     (
         DROP,
@@ -110,8 +151,12 @@ GOLDEN: list[tuple[Condition, Evaluation, Comparison | None, str, str]] = [
         compared(change("accuracy", 0.913, {"model": -0.027}, pvalues={"total": 0.0004})),
         "Accuracy is not yet back inside",
         (
-            "accuracy 0.913 → 0.886 (−2.7 points; p = 4e-4): −2.7 on the 812 samples both runs share, 0.0 from 203 samples added since: "
-            "the model changed, not the data." + MARGIN + BASELINE + " The alert fires until it is back inside by that much."
+            "accuracy 0.913 → 0.886 (−2.7 points; p = 4e-4): −2.7 on the 812 samples both runs share, 0.0 from 203 "
+            "samples added since: "
+            "the model changed, not the data."
+            + MARGIN
+            + BASELINE
+            + " The alert fires until it is back inside by that much."
         ),
     ),
     (
@@ -120,7 +165,8 @@ GOLDEN: list[tuple[Condition, Evaluation, Comparison | None, str, str]] = [
         compared(change("map", 0.5, {"model": -0.05, "added": -0.04}, pvalues=P)),
         "mAP fell by 5.0 points",
         (
-            "mAP 0.500 → 0.410 (−9.0 points; p = 0.002): −5.0 on the 812 images both runs share, −4.0 from 203 images added since: "
+            "mAP 0.500 → 0.410 (−9.0 points; p = 0.002): −5.0 on the 812 images both runs share, −4.0 from 203 images "
+            "added since: "
             "the model changed, not the labels."
             + SIZE
             + " The 95 % interval is 0.380 to 0.440."
@@ -151,7 +197,8 @@ GOLDEN: list[tuple[Condition, Evaluation, Comparison | None, str, str]] = [
         None,
         "Accuracy is below 0.900",
         (
-            "accuracy 0.892 (95 % interval 0.851 to 0.910). The rule fires below 0.900, and resolves 0.008 back inside. "
+            "accuracy 0.892 (95 % interval 0.851 to 0.910). The rule fires below 0.900, and resolves 0.008 back "
+            "inside. "
             "Only the figure is beyond it, not its whole interval; three such result sets in a row count as well."
         ),
     ),
@@ -178,7 +225,8 @@ GOLDEN: list[tuple[Condition, Evaluation, Comparison | None, str, str]] = [
         compared(drifts=(drifted(2.714, data=True, pvalue=0.5),)),
         "Anomaly scores of block K-means drifted",
         (
-            "Block K-means (7): the data drifted: 100 new samples score differently from the reference of 2026-09-21 14:13 UTC under the "
+            "Block K-means (7): the data drifted: 100 new samples score differently from the reference of 2026-09-21 "
+            "14:13 UTC under the "
             "same model; evidence 2.71 (log10 of the odds). New samples" + DISTANCES + DRIFT + BASELINE
         ),
     ),
@@ -188,10 +236,8 @@ GOLDEN: list[tuple[Condition, Evaluation, Comparison | None, str, str]] = [
         compared(drifts=(drifted(0.7, pvalue=0.001, model=True, block=replace(BLOCK, name="")),)),
         "Anomaly scores drifted",
         (
-            "Block 7: the model drifted: it scores the 500 samples both runs share differently (p = 0.001). Shared samples"
-            + DISTANCES
-            + DRIFT
-            + BASELINE
+            "Block 7: the model drifted: it scores the 500 samples both runs share differently (p = 0.001). Shared "
+            "samples" + DISTANCES + DRIFT + BASELINE
         ),
     ),
     (
@@ -231,39 +277,63 @@ def said(parts: dict[str, float], metric: str = "accuracy", **others: object) ->
 CAUSES: dict[str, tuple[dict[str, object], str]] = {
     "noise is said so": (
         {"parts": {"model": -0.015, "added": -0.04}, "pvalues": {"total": 0.002, "model": 0.4, "added": 0.001}},
-        "−1.5 on the 812 samples both runs share (within noise), −4.0 from 203 samples added since: the data changed, not the model.",
+        "−1.5 on the 812 samples both runs share (within noise), −4.0 from 203 samples added since: the data changed, "
+        "not the model.",
     ),
     "noise that is larger than the cause": (
         {"parts": {"labels": -0.02, "added": -0.03}, "pvalues": {"total": 0.5, "model": 1.0, "added": 0.25}},
         (
-            "0.0 on the 812 samples both runs share, −2.0 from changed labels, −3.0 from 203 samples added since (within noise): "
+            "0.0 on the 812 samples both runs share, −2.0 from changed labels, −3.0 from 203 samples added since "
+            "(within noise): "
             "the labels changed, not the model."
         ),
     ),
     "removed samples may be noise": (
-        {"parts": {"removed": -0.05}, "removed": 200, "added": 0, "pvalues": {"total": 0.3, "model": 1.0, "removed": 0.3}},
-        "0.0 on the 812 samples both runs share, −5.0 from 200 samples removed since (within noise): every cause is within noise.",
+        {
+            "parts": {"removed": -0.05},
+            "removed": 200,
+            "added": 0,
+            "pvalues": {"total": 0.3, "model": 1.0, "removed": 0.3},
+        },
+        "0.0 on the 812 samples both runs share, −5.0 from 200 samples removed since (within noise): every cause is "
+        "within noise.",
     ),
     "removed samples that matter": (
-        {"parts": {"removed": -0.05}, "removed": 200, "added": 0, "pvalues": {"total": 0.001, "model": 1.0, "removed": 0.001}},
+        {
+            "parts": {"removed": -0.05},
+            "removed": 200,
+            "added": 0,
+            "pvalues": {"total": 0.001, "model": 1.0, "removed": 0.001},
+        },
         "0.0 on the 812 samples both runs share, −5.0 from 200 samples removed since: the data changed, not the model.",
     ),
     "added samples after a retraining": (
-        {"parts": {"model": 0.005, "added": -0.06}, "retrained": True, "pvalues": {"total": 0.001, "model": 0.6, "added": 0.0003}},
+        {
+            "parts": {"model": 0.005, "added": -0.06},
+            "retrained": True,
+            "pvalues": {"total": 0.001, "model": 0.6, "added": 0.0003},
+        },
         (
-            "+0.5 on the 812 samples both runs share (within noise), −6.0 from 203 samples added since: the data changed; "
+            "+0.5 on the 812 samples both runs share (within noise), −6.0 from 203 samples added since: the data "
+            "changed; "
             "what the earlier model would have said of the added samples is not known."
         ),
     ),
     "thresholds": (
         {"parts": {"thresholds": -0.05}, "added": 0, "retrained": False, "pvalues": {"total": 1.0, "model": 1.0}},
         (
-            "0.0 on the 812 samples both runs share, −5.0 from changed thresholds: the thresholds changed, not the model. "
+            "0.0 on the 812 samples both runs share, −5.0 from changed thresholds: the thresholds changed, not the "
+            "model. "
             "Changed thresholds alone exceed the margin: no sampling noise, so the p-value does not matter."
         ),
     ),
     "a new model beside thresholds": (
-        {"parts": {"thresholds": -0.5, "model": -0.08}, "added": 0, "retrained": True, "pvalues": {"total": 0.0002, "model": 0.0002}},
+        {
+            "parts": {"thresholds": -0.5, "model": -0.08},
+            "added": 0,
+            "retrained": True,
+            "pvalues": {"total": 0.0002, "model": 0.0002},
+        },
         (
             "−8.0 on the 812 samples both runs share, −50.0 from changed thresholds: the thresholds changed. "
             "Changed thresholds alone exceed the margin: no sampling noise, so the p-value does not matter."
@@ -278,11 +348,17 @@ CAUSES: dict[str, tuple[dict[str, object], str]] = {
         (
             "0.0 on the 812 samples both runs share, −2.0 from changed labels, −2.5 from changed thresholds: "
             "mainly the thresholds changed. "
-            "Changed labels and changed thresholds alone exceed the margin: no sampling noise, so the p-value does not matter."
+            "Changed labels and changed thresholds alone exceed the margin: no sampling noise, so the p-value does "
+            "not matter."
         ),
     ),
     "relabelled and trained again": (
-        {"parts": {"labels": -0.16, "model": 0.125}, "added": 0, "retrained": True, "pvalues": {"total": 1.0, "model": 0.001}},
+        {
+            "parts": {"labels": -0.16, "model": 0.125},
+            "added": 0,
+            "retrained": True,
+            "pvalues": {"total": 1.0, "model": 0.001},
+        },
         (
             "+12.5 on the 812 samples both runs share, −16.0 from changed labels: "
             "relabelled and trained again: the two cannot be told apart."
@@ -290,42 +366,81 @@ CAUSES: dict[str, tuple[dict[str, object], str]] = {
     ),
     "one cause against another": (
         {"parts": {"model": -0.06, "added": 0.025}, "pvalues": {"total": 0.001, "model": 0.001, "added": 0.02}},
-        ("−6.0 on the 812 samples both runs share, +2.5 from 203 samples added since: mainly the model changed, the data the other way."),
+        (
+            "−6.0 on the 812 samples both runs share, +2.5 from 203 samples added since: mainly the model changed, "
+            "the data the other way."
+        ),
     ),
     "a renamed class": (
-        {"parts": {"model": -0.04}, "added": 0, "renamed": (("idle", "Idle"),), "pvalues": {"total": 0.001, "model": 0.001}},
+        {
+            "parts": {"model": -0.04},
+            "added": 0,
+            "renamed": (("idle", "Idle"),),
+            "pvalues": {"total": 0.001, "model": 0.001},
+        },
         "−4.0 on the 812 samples both runs share: the model changed, not the data. Class idle is now called Idle.",
     ),
     "a class with an endless name": (
-        {"parts": {"model": -0.04}, "added": 0, "renamed": (("idle", "y" * 10**5),), "pvalues": {"total": 0.001, "model": 0.001}},
-        f"−4.0 on the 812 samples both runs share: the model changed, not the data. Class idle is now called {'y' * 255}….",
+        {
+            "parts": {"model": -0.04},
+            "added": 0,
+            "renamed": (("idle", "y" * 10**5),),
+            "pvalues": {"total": 0.001, "model": 0.001},
+        },
+        "−4.0 on the 812 samples both runs share: the model changed, not the data. Class idle is now called "
+        f"{'y' * 255}….",
     ),
     "labels that the earlier model never had": (
-        {"parts": {"labels": -0.04}, "added": 0, "kind": "classes", "dropped": 32, "pvalues": {"total": 1.0, "model": 1.0}},
+        {
+            "parts": {"labels": -0.04},
+            "added": 0,
+            "kind": "classes",
+            "dropped": 32,
+            "pvalues": {"total": 1.0, "model": 1.0},
+        },
         (
             "0.0 on the 812 samples both runs share, −4.0 from changed labels: the labels changed, not the model. "
             "32 windows have labels the earlier model never had."
         ),
     ),
     "one such label": (
-        {"parts": {"labels": -0.04}, "added": 0, "kind": "classes", "dropped": 1, "pvalues": {"total": 1.0, "model": 1.0}},
+        {
+            "parts": {"labels": -0.04},
+            "added": 0,
+            "kind": "classes",
+            "dropped": 1,
+            "pvalues": {"total": 1.0, "model": 1.0},
+        },
         (
             "0.0 on the 812 samples both runs share, −4.0 from changed labels: the labels changed, not the model. "
             "1 window has a label the earlier model never had."
         ),
     ),
     "labels that cannot be told from the model": (
-        {"parts": {"model": -0.04}, "added": 0, "kind": "verdicts", "undivided": ("labels",), "pvalues": {"total": 0.001, "model": 0.001}},
+        {
+            "parts": {"model": -0.04},
+            "added": 0,
+            "kind": "verdicts",
+            "undivided": ("labels",),
+            "pvalues": {"total": 0.001, "model": 0.001},
+        },
         (
             "−4.0 on the 812 samples both runs share: the model or the labels changed. "
             "What the model and the labels did cannot be told apart."
         ),
     ),
     "thresholds that cannot be told from the model": (
-        {"parts": {"model": -0.04}, "metric": "map", "undivided": ("thresholds",), "pvalues": {"total": 0.001, "model": 0.001}},
+        {
+            "parts": {"model": -0.04},
+            "metric": "map",
+            "undivided": ("thresholds",),
+            "pvalues": {"total": 0.001, "model": 0.001},
+        },
         (
-            "−4.0 on the 812 images both runs share, 0.0 from 203 images added since: the model or its thresholds changed. "
-            "What the model and its thresholds did cannot be told apart. Judged is model + labels on the shared images: "
+            "−4.0 on the 812 images both runs share, 0.0 from 203 images added since: the model or its thresholds "
+            "changed. "
+            "What the model and its thresholds did cannot be told apart. Judged is model + labels on the shared "
+            "images: "
             "added, removed and total also hold what the size of the set does to mAP."
         ),
     ),
@@ -334,7 +449,9 @@ CAUSES: dict[str, tuple[dict[str, object], str]] = {
 
 @pytest.mark.parametrize(("given", "text"), CAUSES.values(), ids=CAUSES.keys())
 def test_causes(given, text):
-    """Each thing that can be said of causes: what is noise, what cannot be told apart, and what is a name and no change."""
+    """Each thing that can be said of causes: what is noise, what cannot be told apart, and what is a name and no
+    change.
+    """
     assert text == said(**given)
 
 
@@ -350,13 +467,24 @@ def test_details():
         "threshold": 0.03,
         "interval": [0.851, 0.891],
         "pvalue": 2e-6,
-        "causes": {"total": pytest.approx(-0.041), "model": -0.002, "labels": 0.0, "thresholds": 0.0, "added": -0.039, "removed": 0.0},
+        "causes": {
+            "total": pytest.approx(-0.041),
+            "model": -0.002,
+            "labels": 0.0,
+            "thresholds": 0.0,
+            "added": -0.039,
+            "removed": 0.0,
+        },
     } == explain.verdict(rule, SUBJECT, judge(rule, FELL, compared(found))).details
     drift = Rule("Own", AnomalyDrift())
     alarm = judge(drift, FELL, compared(drifts=(drifted(2.5, data=True, pvalue=0.5),)))
-    assert {"value": 2.5, "threshold": 2.0, "pvalue": 0.5, "block": "K-means", "causes": {"data": 0.55}} == explain.verdict(
-        drift, SUBJECT, alarm
-    ).details
+    assert {
+        "value": 2.5,
+        "threshold": 2.0,
+        "pvalue": 0.5,
+        "block": "K-means",
+        "causes": {"data": 0.55},
+    } == explain.verdict(drift, SUBJECT, alarm).details
 
 
 def test_recovered():
@@ -392,7 +520,8 @@ CLOCK = {
     "target PullFailing": (
         "No good pull for 3 intervals: vibration-a / classifier (int8, testing).",
         (
-            "No good pull since 2026-05-28 20:26 UTC. The last one ended with state auth: Studio refused the API key (401). "
+            "No good pull since 2026-05-28 20:26 UTC. The last one ended with state auth: Studio refused the API key "
+            "(401). "
             "The rule fires after 3 intervals without one."
         ),
         "The last pull was good: vibration-a / classifier (int8, testing).",
@@ -400,7 +529,8 @@ CLOCK = {
     "project PullFailing": (
         "No good discovery for 3 intervals: project 1.",
         (
-            "No good discovery since 2026-05-28 20:26 UTC. The last one ended with state auth: Studio refused the API key (401). "
+            "No good discovery since 2026-05-28 20:26 UTC. The last one ended with state auth: Studio refused the API "
+            "key (401). "
             "The rule fires after 3 intervals without one."
         ),
         "The last discovery was good: project 1.",
@@ -408,7 +538,8 @@ CLOCK = {
     "target ResultsVanished": (
         "Model-testing results have vanished: vibration-a / classifier (int8, testing).",
         (
-            "Studio has had no model-testing results since 2026-09-21 14:13 UTC; the last good pull was at 2026-05-28 20:26 UTC. "
+            "Studio has had no model-testing results since 2026-09-21 14:13 UTC; the last good pull was at 2026-05-28 "
+            "20:26 UTC. "
             "Training clears them: run model testing. Studio refused the API key (401)."
         ),
         "There are model-testing results again: vibration-a / classifier (int8, testing).",
@@ -416,7 +547,8 @@ CLOCK = {
     "project KeyExpiring": (
         "An API key is about to expire: project 1.",
         (
-            "The API key of project 1 expires at 2027-01-15 08:00 UTC; from then on every pull fails. The rule fires 14 days before. "
+            "The API key of project 1 expires at 2027-01-15 08:00 UTC; from then on every pull fails. The rule fires "
+            "14 days before. "
             "Make a new key in Studio and put it in place of this one."
         ),
         "The API key now expires at 2027-01-15 08:00 UTC: project 1.",
@@ -430,16 +562,25 @@ def test_clock():
     for kind, subject in (("target", SUBJECT), ("project", Subject.project(1))):
         for rule in built_in():
             if rule.by_clock and rule.matches(subject):
-                words = explain.clock(rule, subject, 1.79e9, 1.78e9, PullState.AUTH, "Studio refused the API key (401).", 1.8e9)
+                words = explain.clock(
+                    rule, subject, 1.79e9, 1.78e9, PullState.AUTH, "Studio refused the API key (401).", 1.8e9
+                )
                 over = explain.healthy(rule, subject, 1.8e9)
-                found[f"{kind} {rule.name.removeprefix('EdgeImpulse')}"] = (words.summary, words.description, over.summary)
+                found[f"{kind} {rule.name.removeprefix('EdgeImpulse')}"] = (
+                    words.summary,
+                    words.description,
+                    over.summary,
+                )
 
     assert CLOCK == found
 
 
 def test_key_without_an_end():
     """A key that is not known to expire any more."""
-    assert "The API key now is not known to expire." == explain.healthy(Rule("Own", KeyExpiring()), Subject.project(1), None).description
+    assert (
+        "The API key now is not known to expire."
+        == explain.healthy(Rule("Own", KeyExpiring()), Subject.project(1), None).description
+    )
 
 
 @pytest.mark.parametrize("expires", [1e300, -1e300, float("nan")])
@@ -451,11 +592,14 @@ def test_times_that_make_no_sense(expires):
 
 
 @pytest.mark.parametrize(
-    ("p", "text"), [(0.5, "0.5"), (0.0123, "0.012"), (0.001, "0.001"), (0.00094, "9e-4"), (2.4e-12, "2e-12"), (0.0, "0")]
+    ("p", "text"),
+    [(0.5, "0.5"), (0.0123, "0.012"), (0.001, "0.001"), (0.00094, "9e-4"), (2.4e-12, "2e-12"), (0.0, "0")],
 )
 def test_pvalues(p, text):
     """P-values have one or two digits, and never become 0 by rounding."""
     rule = Rule("Own", DROP)
-    words = explain.verdict(rule, SUBJECT, judge(rule, FELL, compared(change("accuracy", 0.913, {"model": -0.041}, pvalues={"total": p}))))
+    words = explain.verdict(
+        rule, SUBJECT, judge(rule, FELL, compared(change("accuracy", 0.913, {"model": -0.041}, pvalues={"total": p})))
+    )
 
     assert f"p = {text})" in words.description

@@ -1,11 +1,12 @@
-"""Kills the service while alerts are pending, firing and resolving, and counts transitions lost or told as another alert.
+"""Kills the service while alerts are pending, firing and resolving, and counts transitions lost or told as another
+alert.
 
-`python -m tests.benchmarks alert_kill [--times 20] [--seed N] [--alertmanager PROGRAM]`; exit code 0 where each round's alert began once,
-resolved once, and kept its start through the kill.
+`python -m tests.benchmarks alert_kill [--times 20] [--seed N] [--alertmanager PROGRAM]`; exit code 0 where each round's
+alert began once, resolved once, and kept its start through the kill.
 
-A round: the model gets worse (pending), worse again (firing), and as good as it was (resolved), as a simulated Studio says; the service is
-killed at a random moment in one of the three, started again, and a webhook is asked what it was told: by the service itself, or by the
-Alertmanager that the service tells.
+A round: the model gets worse (pending), worse again (firing), and as good as it was (resolved), as a simulated Studio
+says; the service is killed at a random moment in one of the three, started again, and a webhook is asked what it was
+told: by the service itself, or by the Alertmanager that the service tells.
 """
 
 from __future__ import annotations
@@ -38,10 +39,12 @@ LATEST = 2.5
 
 
 class Hook:
-    """A webhook that remembers what it was told, in order: each start and end of an alert once, and how often it was told of it.
+    """A webhook that remembers what it was told, in order: each start and end of an alert once, and how often it was
+    told of it.
 
     Attributes:
-        told: Status and start of each message. The service's own are one for each idempotency key; Alertmanager's are all.
+        told: Status and start of each message. The service's own are one for each idempotency key; Alertmanager's are
+            all.
     """
 
     def __init__(self) -> None:
@@ -69,12 +72,24 @@ async def alertmanager(program: str, hook: str, folder: Path) -> AsyncIterator[s
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
-    route = {"receiver": "hook", "group_by": ["..."], "group_wait": "0s", "group_interval": "1s", "repeat_interval": "1h"}
+    route = {
+        "receiver": "hook",
+        "group_by": ["..."],
+        "group_wait": "0s",
+        "group_interval": "1s",
+        "repeat_interval": "1h",
+    }
     receivers = [{"name": "hook", "webhook_configs": [{"url": hook, "send_resolved": True}]}]
     (folder / "alertmanager.yml").write_text(yaml.safe_dump({"route": route, "receivers": receivers}), encoding="utf-8")
-    options = [f"--config.file={folder}/alertmanager.yml", f"--storage.path={folder}/data", f"--web.listen-address={address}"]
+    options = [
+        f"--config.file={folder}/alertmanager.yml",
+        f"--storage.path={folder}/data",
+        f"--web.listen-address={address}",
+    ]
     with (folder / "alertmanager.log").open("wb") as log:
-        process = await asyncio.create_subprocess_exec(program, *options, "--cluster.listen-address=", stdout=log, stderr=log)
+        process = await asyncio.create_subprocess_exec(
+            program, *options, "--cluster.listen-address=", stdout=log, stderr=log
+        )
         try:
             yield f"http://{address}"
         finally:
@@ -118,7 +133,9 @@ async def until(holds: Callable[[], Any], what: str) -> None:
         await asyncio.sleep(0.05)
 
 
-async def one_round(studio: Studio, monitor: Monitor, hook: Hook, kill_in: Phase, after: float, number: int) -> list[str]:
+async def one_round(
+    studio: Studio, monitor: Monitor, hook: Hook, kill_in: Phase, after: float, number: int
+) -> list[str]:
     """What went wrong in one round."""
     before = len(hook.told)
     for target_phase, quality in zip(PHASES, (-1.4 - number * 0.001, -1.7 - number * 0.001, 0.0), strict=True):
@@ -132,9 +149,11 @@ async def one_round(studio: Studio, monitor: Monitor, hook: Hook, kill_in: Phase
             return await phase(monitor.config) is wanted
 
         await until(reached, f"round {number}: {target_phase}")
-        if target_phase is not Phase.PENDING:  # Alertmanager tells nothing of what began and ended within its group_interval
+        # Alertmanager tells nothing of what began and ended within its group_interval
+        if target_phase is not Phase.PENDING:
             await until(
-                lambda wanted=target_phase: any(status == wanted for status, _ in hook.told[before:]), f"round {number}: the message"
+                lambda wanted=target_phase: any(status == wanted for status, _ in hook.told[before:]),
+                f"round {number}: the message",
             )
     await asyncio.sleep(0.2)  # for what there should not be
     statuses, starts = [status for status, _ in hook.told[before:]], {start for _, start in hook.told[before:]}
@@ -143,7 +162,9 @@ async def one_round(studio: Studio, monitor: Monitor, hook: Hook, kill_in: Phase
 
 
 async def rounds(times: int, seed: int | None, folder: Path, program: str | None) -> int:
-    """Kill so many times in each phase; how many problems there were. With a program, what is told goes through that Alertmanager."""
+    """Kill so many times in each phase; how many problems there were. With a program, what is told goes through that
+    Alertmanager.
+    """
     rng = random.Random(seed)
     studio = Studio([projects.classification(sizes={"testing": 400}, seed=7)])
     hook = Hook()
@@ -161,7 +182,9 @@ async def rounds(times: int, seed: int | None, folder: Path, program: str | None
             notify = {"webhook": {"url": receiver}}
             if program is not None:
                 notify = {
-                    "alertmanager": {"url": await stack.enter_async_context(alertmanager(program, f"{receiver}alertmanager", folder))}
+                    "alertmanager": {
+                        "url": await stack.enter_async_context(alertmanager(program, f"{receiver}alertmanager", folder))
+                    }
                 }
             config = folder / "monitor.yaml"
             content = {
@@ -191,7 +214,8 @@ async def rounds(times: int, seed: int | None, folder: Path, program: str | None
                     wrong = await one_round(studio, monitor, hook, kill_in, after, number)
                     problems += len(wrong)
                     print(
-                        f"round {number + 1:3}: killed {after:.3f} s into {kill_in}: {'; '.join(wrong) or 'told once, resolved once'}",
+                        f"round {number + 1:3}: killed {after:.3f} s into {kill_in}: "
+                        f"{'; '.join(wrong) or 'told once, resolved once'}",
                         flush=True,
                     )
             finally:
@@ -207,7 +231,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", type=int, default=20, help="how often to kill in each of the three phases")
     parser.add_argument("--seed", type=int, default=None, help="of the random moments")
-    parser.add_argument("--alertmanager", metavar="PROGRAM", help="a real Alertmanager to go through, such as prometheus-alertmanager")
+    parser.add_argument(
+        "--alertmanager", metavar="PROGRAM", help="a real Alertmanager to go through, such as prometheus-alertmanager"
+    )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         return int(asyncio.run(rounds(arguments.times, arguments.seed, Path(folder), arguments.alertmanager)) > 0)

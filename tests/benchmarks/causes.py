@@ -1,12 +1,15 @@
 """How often an alert names the right cause, and how often a quiet target alarms, on generated sequences of result sets.
 
-`python -m tests.benchmarks causes [words] [quiet] [--quick | --full]`; without names, both tables. Both are of the default
-rule: accuracy down by more than 0.03 with p <= 0.01. `--quick` takes about a minute, `--full` an hour or more.
+`python -m tests.benchmarks causes [words] [quiet] [--quick | --full]`; without names, both tables. Both are of the
+default rule: accuracy down by more than 0.03 with p <= 0.01. `--quick` takes about a minute, `--full` an hour or more.
 
-words  One real cause of a size, and with it what happens anyway: another training (accuracy of the same samples moves by 1.5
-       points, standard deviation) and one sample in five replaced by another. Of the alarms: how many name that cause, how many
-       name another (the rest names several, or none). Intended: 90 % right at 300 samples, 78 % at 100, and 4 % wrong at most.
-quiet  A rolling test set, one sample in ten new each week, and a model that stays as good as it was: the share of targets that
+words  One real cause of a size, and with it what happens anyway: another training (accuracy of the same samples moves
+by 1.5
+       points, standard deviation) and one sample in five replaced by another. Of the alarms: how many name that cause,
+       how many name another (the rest names several, or none). Intended: 90 % right at 300 samples, 78 % at 100, and 4
+       % wrong at most.
+quiet  A rolling test set, one sample in ten new each week, and a model that stays as good as it was: the share of
+targets that
        alarm within the year, with its 95 % bounds. Intended: at most 6 %.
 """
 
@@ -30,7 +33,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "evaluate"))
 from monitor.compare.conclusion import Kind, conclude
 from monitor.figures.intervals import SMALLEST_SAMPLES
 from tests.compare.sequence_verdicts import alarm
-from tests.compare.sequences import ANOMALY, World, add, classifier, relabel, remove, rename, retrain, tighten, turn_over
+from tests.compare.sequences import (
+    ANOMALY,
+    World,
+    add,
+    classifier,
+    relabel,
+    remove,
+    rename,
+    retrain,
+    tighten,
+    turn_over,
+)
 
 ACCURACY = 0.9
 SIZES = (0.04, 0.06, 0.1)
@@ -61,7 +75,9 @@ def _harder(world: World, rng: np.random.Generator, size: float) -> World:
 
 def _easy_ones_gone(world: World, rng: np.random.Generator, size: float) -> World:
     """So many of those that are right go that accuracy of what stays is lower by `size`."""
-    return turn_over(retrain(remove(world, rng, size / (1 - ACCURACY + size), right=True), rng), rng, TURNED_OVER, ACCURACY - size)
+    return turn_over(
+        retrain(remove(world, rng, size / (1 - ACCURACY + size), right=True), rng), rng, TURNED_OVER, ACCURACY - size
+    )
 
 
 def _tightened(world: World, rng: np.random.Generator, size: float) -> World:
@@ -69,7 +85,9 @@ def _tightened(world: World, rng: np.random.Generator, size: float) -> World:
 
 
 class Effort(NamedTuple):
-    """How much is simulated: per cell of the first table, alarms wanted and cases at most; per line of the second, years."""
+    """How much is simulated: per cell of the first table, alarms wanted and cases at most; per line of the second,
+    years.
+    """
 
     alarms: int
     cases: int
@@ -127,7 +145,9 @@ def year(number: int, samples: int) -> bool:
 
 
 def _hopeless(before: World, now: World) -> bool:
-    """Whether no permutation of the two sets' samples can come to 0.01, the only test there is where few samples are shared."""
+    """Whether no permutation of the two sets' samples can come to 0.01, the only test there is where few samples are
+    shared.
+    """
     right = np.concatenate([before.right[:, 0], now.right[:, 0]])
     error = np.sqrt(right.var() * (1 / len(before.ids) + 1 / len(now.ids)))
     few = len(np.intersect1d(before.ids, now.ids)) < SMALLEST_SAMPLES
@@ -154,7 +174,10 @@ def cell(pool: Executor, kind: str, size: float, samples: int, effort: Effort) -
 def print_words(pool: Executor, effort: Effort) -> None:
     """One line per cell."""
     print(f"\nalarms that name their cause: per cell {effort.alarms} alarms, or those of {effort.cases} cases")
-    print(f"{'samples':>8} {'cause':28}{'size':>6}{'cases':>7}{'alarms':>8}   {'right':22}{'intended':>9}   {'wrong':22}{'intended':>9}")
+    print(
+        f"{'samples':>8} {'cause':28}{'size':>6}{'cases':>7}{'alarms':>8}   {'right':22}{'intended':>9}   "
+        f"{'wrong':22}{'intended':>9}"
+    )
     for samples, kind, size in product(SAMPLES, REAL, SIZES):
         found = cell(pool, kind, size, samples, effort)
         alarms = found.total() - found["quiet"]
@@ -170,11 +193,17 @@ def print_words(pool: Executor, effort: Effort) -> None:
 def print_quiet(pool: Executor, effort: Effort) -> None:
     """One line per size of the test set."""
     years = effort.years
-    print(f"\nquiet targets that alarm within a year: {years} of each size, {NEW_A_WEEK:.0%} of the samples new each week, {WEEKS} weeks")
+    print(
+        f"\nquiet targets that alarm within a year: {years} of each size, {NEW_A_WEEK:.0%} of the samples new each "
+        f"week, {WEEKS} weeks"
+    )
     print(f"{'samples':>8}   {'alarm':22}{'intended':>9}")
     for samples in QUIET_SAMPLES:
         alarms = sum(pool.map(partial(year, samples=samples), range(years), chunksize=2))
-        print(f"{samples:8}   {bounds(alarms, years):22}{f'<= {QUIET:.0%}':>9}{'  missed' * (alarms > QUIET * years)}", flush=True)
+        print(
+            f"{samples:8}   {bounds(alarms, years):22}{f'<= {QUIET:.0%}':>9}{'  missed' * (alarms > QUIET * years)}",
+            flush=True,
+        )
 
 
 def main() -> None:

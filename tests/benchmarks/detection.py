@@ -1,9 +1,10 @@
 """COCO mAP of 5,000 images with 50,000 boxes: the monitor beside faster-coco-eval and pycocotools.
 
-Run it as a program: `python tests/benchmarks/detection.py [images] [rounds]`. Every tool gets the same boxes in its own form, in a
-process of its own, round after round in turn. Only the evaluation is measured (best of the rounds), not the building of
-the inputs; the others are told to skip what the monitor does not compute (areas other than `all`), except in the rows marked `default`.
-Memory is the growth of the peak resident size during the evaluation, read from Linux's /proc.
+Run it as a program: `python tests/benchmarks/detection.py [images] [rounds]`. Every tool gets the same boxes in its own
+form, in a process of its own, round after round in turn. Only the evaluation is measured (best of the rounds), not the
+building of the inputs; the others are told to skip what the monitor does not compute (areas other than `all`), except
+in the rows marked `default`. Memory is the growth of the peak resident size during the evaluation, read from Linux's
+/proc.
 """
 
 from __future__ import annotations
@@ -32,11 +33,15 @@ def scene(images: int, seed: int = 1) -> Scene:
     rng = np.random.default_rng(seed)
     owner = np.repeat(np.arange(images), rng.poisson(4, images))
     label = rng.integers(0, CLASSES, len(owner))
-    xywh = np.concatenate([rng.uniform(0, SIDE * 0.7, (len(owner), 2)), rng.uniform(20, SIDE * 0.3, (len(owner), 2))], axis=1)
+    xywh = np.concatenate(
+        [rng.uniform(0, SIDE * 0.7, (len(owner), 2)), rng.uniform(20, SIDE * 0.3, (len(owner), 2))], axis=1
+    )
     seen = np.flatnonzero(rng.random(len(owner)) < 0.85)
     jittered = xywh[seen] * rng.normal(1, 0.06, (len(seen), 4))
     extra = np.repeat(np.arange(images), rng.poisson(2.6, images))
-    noise = np.concatenate([rng.uniform(0, SIDE * 0.7, (len(extra), 2)), rng.uniform(20, SIDE * 0.3, (len(extra), 2))], axis=1)
+    noise = np.concatenate(
+        [rng.uniform(0, SIDE * 0.7, (len(extra), 2)), rng.uniform(20, SIDE * 0.3, (len(extra), 2))], axis=1
+    )
     found = np.concatenate([owner[seen], extra])
     order = np.argsort(found, kind="stable")
     detections = {
@@ -137,7 +142,15 @@ def _coco_format(boxes: dict[str, Any], images: int) -> dict[str, Any]:
         "images": [{"id": image, "width": SIDE, "height": SIDE} for image in range(images)],
         "categories": [{"id": code, "name": f"class {code:02}"} for code in range(CLASSES)],
         "annotations": [
-            {"id": k, "image_id": image, "category_id": label, "bbox": box, "area": box[2] * box[3], "iscrowd": 0, "score": value}
+            {
+                "id": k,
+                "image_id": image,
+                "category_id": label,
+                "bbox": box,
+                "area": box[2] * box[3],
+                "iscrowd": 0,
+                "score": value,
+            }
             for k, (image, label, box, value) in enumerate(rows, 1)
         ],
     }
@@ -149,7 +162,11 @@ def _evaluate(run: Any, *, default: bool) -> dict[str, float]:
     run.evaluate()
     run.accumulate()
     precision = run.eval["precision"][:, :, :, 0, -1]
-    return {"0.50:0.95": float(precision.mean()), "0.50": float(precision[0].mean()), "0.75": float(precision[5].mean())}
+    return {
+        "0.50:0.95": float(precision.mean()),
+        "0.50": float(precision[0].mean()),
+        "0.75": float(precision[5].mean()),
+    }
 
 
 TOOLS = (monitor, monitor_with_interval, faster_coco_eval, faster_coco_eval_default, pycocotools, pycocotools_default)
@@ -178,7 +195,10 @@ def _status(key: str) -> int:
 def main(images: int = 5000, rounds: int = 3) -> None:
     """Run every tool in turn and print a table with ratios to the monitor."""
     truth, found = scene(images)
-    print(f"{images:,} images, {len(truth['owner']):,} labelled and {len(found['owner']):,} predicted boxes, {CLASSES} classes")
+    print(
+        f"{images:,} images, {len(truth['owner']):,} labelled and {len(found['owner']):,} predicted boxes, {CLASSES} "
+        "classes"
+    )
     best: dict[str, dict[str, Any]] = {}
     for _ in range(rounds):
         for tool in TOOLS:

@@ -45,7 +45,9 @@ class Quiet(NamedTuple):
 
 
 def windows_of(rng: np.random.Generator, samples: int, windows: int, shift: float = 0.0) -> np.ndarray:
-    """float64[samples, windows]: right-skewed scores, standard deviation 1; the normal scores of a sample's windows correlate by 0.5."""
+    """float64[samples, windows]: right-skewed scores, standard deviation 1; the normal scores of a sample's windows
+    correlate by 0.5.
+    """
     own = rng.normal(size=(samples, windows))
     normal = math.sqrt(0.5) * (rng.normal(size=(samples, 1)) + own)
     return np.exp(normal / 2) / 0.6039 + shift
@@ -77,7 +79,9 @@ def quiet(target: int, baseline: int, windows: int, looks: int) -> Quiet:
         naive |= kolmogorov(math.sqrt(size) * distances(reference.ravel(), new.ravel(), LIMIT).ks) <= LEVEL
     current = windows_of(rng, baseline, windows).max(axis=1)
     decision = two_sample_pvalue(state.reference, current, LIMIT, target) <= LEVEL
-    return Quiet(evidence, gated, bool(naive), decision, decision and gate_open(distances(state.reference, current, LIMIT)))
+    return Quiet(
+        evidence, gated, bool(naive), decision, decision and gate_open(distances(state.reference, current, LIMIT))
+    )
 
 
 def delay(target: int, baseline: int, shift: float, most: int) -> float:
@@ -93,13 +97,21 @@ def delay(target: int, baseline: int, shift: float, most: int) -> float:
 
 def print_alarms(pool: ProcessPoolExecutor, targets: int, looks: int) -> None:
     """Shares of quiet targets that ever alarm."""
-    print(f"\nquiet targets that ever alarm: {targets} targets, {looks} looks of {NEW} new samples; one decision per target")
+    print(
+        f"\nquiet targets that ever alarm: {targets} targets, {looks} looks of {NEW} new samples; one decision per "
+        "target"
+    )
     print(f"{'baseline':>9}{'windows':>9}{'evidence':>10}{'+ gate':>9}{'naive KS':>10}{'decision':>10}{'+ gate':>9}")
     for baseline in (100, 300, 2000):
         for windows in (1, 10):
-            found = list(pool.map(partial(quiet, baseline=baseline, windows=windows, looks=looks), range(targets), chunksize=5))
+            found = list(
+                pool.map(partial(quiet, baseline=baseline, windows=windows, looks=looks), range(targets), chunksize=5)
+            )
             evidence, gated, naive, decision, decided = np.mean(found, axis=0)
-            print(f"{baseline:9}{windows:9}{evidence:10.2%}{gated:9.2%}{naive:10.1%}{decision:10.2%}{decided:9.2%}", flush=True)
+            print(
+                f"{baseline:9}{windows:9}{evidence:10.2%}{gated:9.2%}{naive:10.1%}{decision:10.2%}{decided:9.2%}",
+                flush=True,
+            )
 
 
 def print_delay(pool: ProcessPoolExecutor, targets: int, looks: int) -> None:
@@ -108,7 +120,9 @@ def print_delay(pool: ProcessPoolExecutor, targets: int, looks: int) -> None:
     print(f"{'baseline':>9}{'shift (sd)':>12}{'median':>8}{'90 %':>8}{f'not in {looks}':>12}")
     for baseline in (300, 2000):
         for shift in (0.25, 0.5, 1.0):
-            found = np.array(list(pool.map(partial(delay, baseline=baseline, shift=shift, most=looks), range(targets), chunksize=5)))
+            found = np.array(
+                list(pool.map(partial(delay, baseline=baseline, shift=shift, most=looks), range(targets), chunksize=5))
+            )
             median, late = np.quantile(found, [0.5, 0.9], method="inverted_cdf")
             print(f"{baseline:9}{shift:12}{median:8.0f}{late:8.0f}{np.mean(np.isinf(found)):12.1%}", flush=True)
 
@@ -136,10 +150,16 @@ def print_cost() -> None:
     small, large = ((rng.normal(size=size), rng.normal(size=size)) for size in (10_000, 1_000_000))
     print("\ncost")
     four, sorts = seconds(lambda: distances(*large, LIMIT)), seconds(lambda: bare(*large))
-    print(f"distances of 1,000,000 {four * 1e3:6.0f} ms, bare sorts and sums {sorts * 1e3:6.0f} ms: {four / sorts:.2f} times (at most 3)")
+    print(
+        f"distances of 1,000,000 {four * 1e3:6.0f} ms, bare sorts and sums {sorts * 1e3:6.0f} ms: {four / sorts:.2f} "
+        "times (at most 3)"
+    )
     for name, test in (("two-sample", two_sample_pvalue), ("paired", paired_pvalue)):
         few, many = (seconds(partial(test, *pair, LIMIT, 1)) for pair in (small, large))
-        print(f"{name} p-value of 10,000 {few * 1e3:6.0f} ms, of 1,000,000 {many * 1e3:6.0f} ms: {many / few:.2f} times (at most 4)")
+        print(
+            f"{name} p-value of 10,000 {few * 1e3:6.0f} ms, of 1,000,000 {many * 1e3:6.0f} ms: {many / few:.2f} times "
+            "(at most 4)"
+        )
     state = start(np.arange(100_000), rng.normal(size=100_000), 1)
     for count in (20, 100_000):
         ids, scores, added = np.arange(100_000, 100_000 + count), rng.normal(size=count), np.full(count, UNDATED[0])

@@ -17,7 +17,9 @@ from monitor.results import CORRECT, WRONG, Block, BlockKind, Boxes, Categorical
 SAMPLES, WINDOWS, CLASSES, BOXES = 5000, 10, 20, 50_000
 
 
-def _base(kind: BlockKind, windows: int, labels: tuple[str, ...], label: Any, prediction: Any, **columns: Any) -> ResultSet:
+def _base(
+    kind: BlockKind, windows: int, labels: tuple[str, ...], label: Any, prediction: Any, **columns: Any
+) -> ResultSet:
     total = SAMPLES * windows
     return ResultSet(
         blocks=(Block(1, "block", kind, "block", {"min_anomaly_score": 1.0}),),
@@ -40,7 +42,9 @@ def _cases() -> dict[str, Callable[[int | None], object]]:
     total = SAMPLES * WINDOWS
     label = rng.integers(0, CLASSES, total)
     prediction = np.where(rng.random(total) < 0.9, label, rng.integers(0, CLASSES, total))
-    classified = _base(BlockKind.CLASSIFICATION, WINDOWS, tuple(f"{number:02}" for number in range(CLASSES)), label, prediction)
+    classified = _base(
+        BlockKind.CLASSIFICATION, WINDOWS, tuple(f"{number:02}" for number in range(CLASSES)), label, prediction
+    )
     numbers = tuple(sorted(str(number / 10) for number in range(500)))
     regressed = _base(BlockKind.REGRESSION, WINDOWS, numbers, rng.integers(0, 500, total), rng.integers(0, 500, total))
     flagged = _base(
@@ -89,7 +93,10 @@ def main() -> None:
     for name, run in _cases().items():
         run(None)
         without, whole = (min(_seconds(run, seed) for _ in range(3)) for seed in (None, 7))
-        print(f"{name:32} figures {without:6.3f} s, intervals {whole - without:6.3f} s, ratio of both to the figures {whole / without:.1f}")
+        print(
+            f"{name:32} figures {without:6.3f} s, intervals {whole - without:6.3f} s, ratio of both to the figures "
+            f"{whole / without:.1f}"
+        )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Figures of generated legal pages beside scikit-learn, pycocotools and NumPy, thousands of cases (`--cases 5000`).
 
-`python -m tests.benchmarks pages [--cases N] [--kind KIND] [--seed N]`. Per kind of impulse: how many sets were compared,
-how many figures, and the largest deviation (relative beyond 1). A set that disagrees is shrunk and printed, with what it
-takes to make it again; the exit code is then 1.
+`python -m tests.benchmarks pages [--cases N] [--kind KIND] [--seed N]`. Per kind of impulse: how many sets were
+compared, how many figures, and the largest deviation (relative beyond 1). A set that disagrees is shrunk and printed,
+with what it takes to make it again; the exit code is then 1.
 """
 
 from __future__ import annotations
@@ -39,7 +39,11 @@ def compare(kind: str, cases: int, seed: int) -> Tally:
 
     @hypothesis.seed(seed)
     @settings(
-        max_examples=cases, deadline=None, database=None, phases=[Phase.generate, Phase.shrink], suppress_health_check=list(HealthCheck)
+        max_examples=cases,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
     )
     @hypothesis.given(shapes((kind,)), spellings)
     def holds(shape: ConfigModel, spelling: Spelling) -> None:
@@ -68,7 +72,10 @@ def main() -> int:
     print(f"{'kind':32}{'cases':>8}{'figures':>10}{'largest deviation':>20}")
     for kind in kinds:
         tally = compare(kind, -(-options.cases // len(kinds)), options.seed)
-        print(f"{kind:32}{tally.cases:8,}{tally.figures:10,}{tally.largest:20.1e}{'  DISAGREES' if tally.failure else ''}", flush=True)
+        print(
+            f"{kind:32}{tally.cases:8,}{tally.figures:10,}{tally.largest:20.1e}{'  DISAGREES' if tally.failure else ''}",
+            flush=True,
+        )
         cases, figures = cases + tally.cases, figures + tally.figures
         failures += [tally.failure] if tally.failure else []
     print(f"{'all':32}{cases:8,}{figures:10,}  in {time.perf_counter() - started:.0f} s")

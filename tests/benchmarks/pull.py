@@ -1,4 +1,5 @@
-"""A pull of 50,000 samples (some 370 MB of JSON): memory, what a scrape waits meanwhile, and the ratio to a pull written the obvious way.
+"""A pull of 50,000 samples (some 370 MB of JSON): memory, what a scrape waits meanwhile, and the ratio to a pull
+written the obvious way.
 
 The simulator, the service and the obvious pull each run as a process of their own, on loopback. Prints
 
@@ -34,7 +35,9 @@ def obvious(url: str, project: int, key: str) -> None:
     started, samples, predictions, total = time.monotonic(), [], [], None
     while total is None or len(samples) < total:
         query = f"limit={PAGE}&offset={len(samples)}&variant=int8&impulseId=1&category=testing"
-        request = urllib.request.Request(f"{url}/api/{project}/classify/all/result/page?{query}", headers={"x-api-key": key})
+        request = urllib.request.Request(
+            f"{url}/api/{project}/classify/all/result/page?{query}", headers={"x-api-key": key}
+        )
         with urllib.request.urlopen(request, timeout=120) as response:
             page = json.loads(response.read())
         samples += page["result"]
@@ -121,7 +124,9 @@ def main() -> None:
             }
             config.write_text(yaml.safe_dump(content), encoding="utf-8")
             with log.open("w") as stream:
-                service = subprocess.Popen([sys.executable, "-m", "monitor", "run", "--config", str(config)], stderr=stream)
+                service = subprocess.Popen(
+                    [sys.executable, "-m", "monitor", "run", "--config", str(config)], stderr=stream
+                )
             address = None
             while address is None:
                 time.sleep(0.1)
@@ -130,7 +135,15 @@ def main() -> None:
             found = asyncio.run(_measure(address, psutil.Process(service.pid)))
             service.terminate()
             service.wait(20)
-        command = [sys.executable, "-m", "tests.benchmarks.pull", "--obvious", studio["url"], str(project["id"]), project["api_key"]]
+        command = [
+            sys.executable,
+            "-m",
+            "tests.benchmarks.pull",
+            "--obvious",
+            studio["url"],
+            str(project["id"]),
+            project["api_key"],
+        ]
         other = json.loads(subprocess.run(command, capture_output=True, text=True, check=True, timeout=600).stdout)
     finally:
         for process in (service, simulator):

@@ -37,7 +37,10 @@ def scikit_learn(results: ResultSet) -> tuple[object, ...]:
     """The same figures as `quality`, by scikit-learn."""
     truth, guess, classes = results.label, results.prediction, range(CLASSES)
     averages = (None, "macro", "weighted", "micro")
-    f1 = [precision_recall_fscore_support(truth, guess, labels=classes, average=average, zero_division=0) for average in averages]
+    f1 = [
+        precision_recall_fscore_support(truth, guess, labels=classes, average=average, zero_division=0)
+        for average in averages
+    ]
     return accuracy_score(truth, guess), confusion_matrix(truth, guess, labels=classes), f1
 
 

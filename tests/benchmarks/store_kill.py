@@ -1,7 +1,7 @@
 """Kills a writing process at random moments, and counts acknowledged runs that the store has lost.
 
-`python -m tests.benchmarks store_kill [--times 50]`; exit code 0 where every store opened, passed SQLite's integrity check,
-had every acknowledged run with its result set, and exactly one message for each run that it had.
+`python -m tests.benchmarks store_kill [--times 50]`; exit code 0 where every store opened, passed SQLite's integrity
+check, had every acknowledged run with its result set, and exactly one message for each run that it had.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ from tests.store.store_sets import EVALUATION, TARGET, result_set, run
 
 OPENING = "opening"
 LONGEST = 0.8
-"""Seconds from the writer's start to the kill, at most: what precedes the first run, its migrations too, is part of it."""
+"""Seconds from the writer's start to the kill, at most: what precedes the first run, its migrations
+too, is part of it.
+"""
 
 
 async def write(url: str) -> None:
@@ -36,7 +38,9 @@ async def write(url: str) -> None:
             results = result_set(100 + number % 900, seed=number)
             packed = await store.pack(TARGET, results, results.fingerprint())
             async with store.transaction() as tx:
-                written = await tx.add_run(replace(run(number), fingerprint=packed.fingerprint, evaluation=EVALUATION), packed)
+                written = await tx.add_run(
+                    replace(run(number), fingerprint=packed.fingerprint, evaluation=EVALUATION), packed
+                )
                 await tx.enqueue(Message("chat", str(written), number, b""))
             print(written, flush=True)
 
@@ -92,7 +96,8 @@ def main() -> int:
             wrong = asyncio.run(lost(path, acknowledged))
             problems += len(wrong)
             print(
-                f"kill {kill:3} after {after:.3f} s: {len(acknowledged)} runs acknowledged so far; {'; '.join(wrong) or 'all there'}",
+                f"kill {kill:3} after {after:.3f} s: {len(acknowledged)} runs acknowledged so far; "
+                f"{'; '.join(wrong) or 'all there'}",
                 flush=True,
             )
     print(f"{arguments.times} kills, {len(acknowledged)} acknowledged runs, {problems} problems")

@@ -1,10 +1,12 @@
-"""What it takes to bring up a stored target that another version wrote: `--samples N --windows M --url sqlite:///PATH|postgresql://...`.
+"""What it takes to bring up a stored target that another version wrote: `--samples N --windows M --url
+sqlite:///PATH|postgresql://...`.
 
-A store is filled with two result sets of a target, as the first release would have left them. It is opened, and the first
-pull after the upgrade finds the second set unchanged. Prints the size of a stored set, and
+A store is filled with two result sets of a target, as the first release would have left them. It is opened, and the
+first pull after the upgrade finds the second set unchanged. Prints the size of a stored set, and
 
 - how long opening took, migrations included,
-- how long the last good run and the pinned baseline took to be brought up, and how long the event loop was held meanwhile at most,
+- how long the last good run and the pinned baseline took to be brought up, and how long the event loop was held
+  meanwhile at most,
 - how long the same takes at the next pull.
 """
 
@@ -75,7 +77,9 @@ async def as_before(url: str) -> None:
     async with engine.begin() as connection:
         rows = (await connection.execute(text("SELECT id, evaluation, comparison FROM figures"))).all()
         for number, *documents in rows:
-            values = dict(zip("ec", (document and _content(document) for document in documents), strict=True)) | {"id": number}
+            values = dict(zip("ec", (document and _content(document) for document in documents), strict=True)) | {
+                "id": number
+            }
             await connection.execute(text("UPDATE figures SET evaluation = :e, comparison = :c WHERE id = :id"), values)
         await connection.execute(text("UPDATE result_set SET fingerprint = 'of another formula ' || id"))
         await connection.execute(text("UPDATE run SET fingerprint = 'of another formula ' || result_set_id"))
@@ -107,7 +111,9 @@ async def measure(url: str, samples: int, windows: int) -> None:
 
         async def pull(memory: RunRecorder, before: Snapshot, what: Found, now: float) -> Snapshot:
             before = await memory.bring_up(policy, before, what)
-            after = replace(before, last_pull=now, last_success=now, fingerprint=what.fingerprint, evaluation=what.evaluation)
+            after = replace(
+                before, last_pull=now, last_success=now, fingerprint=what.fingerprint, evaluation=what.evaluation
+            )
             return await memory.remember(policy, before, after, what, now)
 
         async with Store(url) as store:
@@ -136,7 +142,10 @@ async def measure(url: str, samples: int, windows: int) -> None:
                 await memory._brought_up(policy, run, second)
                 seconds = time.perf_counter() - began
                 done.set()
-                print(f"{what}: {seconds:.2f} s, the event loop held for at most {await watching * 1000:.0f} ms, unchanged: {unchanged}")
+                print(
+                    f"{what}: {seconds:.2f} s, the event loop held for at most {await watching * 1000:.0f} ms, "
+                    f"unchanged: {unchanged}"
+                )
                 recalled = before
 
 

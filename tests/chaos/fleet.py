@@ -1,9 +1,10 @@
 """60 projects with 200 targets, most of them sick in changing ways: wrong figures, late pulls, leaks, secrets.
 
-`python -m tests.chaos fleet [--rounds 1000] [--storm 100] [--only hangs] [--seed 1]`; exit code 0 where nothing was wrong. A round is a
-minute of scheduled time, in which every target is to be pulled once. Each round some of the sick projects get well, as many others fall
-sick, and some change their results or their model. With `--storm` all sick projects change at once, every so many rounds; with `--only`
-all suffer from the same (`sickness.py` and the simulator's page have the names).
+`python -m tests.chaos fleet [--rounds 1000] [--storm 100] [--only hangs] [--seed 1]`; exit code 0 where nothing was
+wrong. A round is a minute of scheduled time, in which every target is to be pulled once. Each round some of the sick
+projects get well, as many others fall sick, and some change their results or their model. With `--storm` all sick
+projects change at once, every so many rounds; with `--only` all suffer from the same (`sickness.py` and the simulator's
+page have the names).
 """
 
 from __future__ import annotations
@@ -49,7 +50,9 @@ from tests.chaos.truth import Figures, differences
 EVERY = 60.0
 """Seconds of a round."""
 WELL_FOR = 2
-"""Rounds for which a project must have been well, before a pull's interval, to count as healthy: a Retry-After lasts as long as one."""
+"""Rounds for which a project must have been well, before a pull's interval, to count as healthy: a Retry-After lasts as
+long as one.
+"""
 REMEMBERED = 3700.0
 """Seconds after which it does not matter any more from what a project suffered: longer than any pull takes."""
 RETENTION = 7200.0
@@ -59,7 +62,9 @@ PIECE = 2**22
 SETTLED = 50
 """Rounds after which memory and descriptors are to stay as they are."""
 RECOVERY = 20
-"""Rounds within which every target is to be pulled again once all are well: a key that hung waits for its turn, and for its Retry-After."""
+"""Rounds within which every target is to be pulled again once all are well: a key that hung waits for its turn, and for
+its Retry-After.
+"""
 IN_FLIGHT, PER_KEY = 4, 2
 SLICES = ("metadata.site",)
 LATENCY = 0.05
@@ -72,13 +77,17 @@ def fleet(number: int, samples: int) -> list[GeneratedProject]:
     for place in range(number):
         build = projects.KINDS[place % len(projects.KINDS)]
         four = place % 3 == 0
-        impulses = [Impulse(each, f"impulse {each}", variants=(INT8, FLOAT32) if four else (INT8,)) for each in range(1, 3 if four else 4)]
+        impulses = [
+            Impulse(each, f"impulse {each}", variants=(INT8, FLOAT32) if four else (INT8,))
+            for each in range(1, 3 if four else 4)
+        ]
         name, seed = f"{build.__name__}-{place}", 1000 + place
         size = samples // 2 if build in (projects.box_detector, projects.fomo) else samples  # costly to make
         found.append(build(1000 + place, name, sizes={"testing": size}, impulses=tuple(impulses), seed=seed))
     for project in found:
         project.fresh_media = False  # else the simulator is most of the work
-        project.kept_models = len(project.impulses) * len(project.impulses[0].variants)  # else it is most of the memory, too
+        # else it is most of the memory, too
+        project.kept_models = len(project.impulses) * len(project.impulses[0].variants)
     return found
 
 
@@ -126,12 +135,14 @@ class Report:
         share = self.on_time / self.healthy if self.healthy else math.nan
         return (
             f"round {number}: {mb:.0f} MB, {fds} descriptors, {tasks} tasks, {threads} threads, {objects} objects; "
-            f"{share:.2%} of {self.healthy} on time; {self.compared} compared; {len(self.problems)} problems; {dict(self.pulls - before)}"
+            f"{share:.2%} of {self.healthy} on time; {self.compared} compared; {len(self.problems)} problems; "
+            f"{dict(self.pulls - before)}"
         )
 
     def __str__(self) -> str:
         share, steady = (
-            part / whole if whole else math.nan for part, whole in ((self.on_time, self.healthy), (self.steady_on_time, self.steady))
+            part / whole if whole else math.nan
+            for part, whole in ((self.on_time, self.healthy), (self.steady_on_time, self.steady))
         )
         usage = "; ".join(
             f"round {number}: {mb:.0f} MB, {fds} descriptors, {tasks} tasks, {threads} threads, {objects} objects"
@@ -230,17 +241,27 @@ class Fleet:
         self._cut_back(self.studio.generated(number))
 
     def _cut_back(self, project: GeneratedProject) -> None:
-        """Take out the oldest samples of a test set that has grown: after a thousand rounds it would be another trial."""
+        """Take out the oldest samples of a test set that has grown: after a thousand rounds it
+        would be another trial.
+        """
         if (more := project.size() - project.sizes["testing"]) > 0 and (ground := project.ground()) is not None:
             project.remove(*[sample.id for sample in ground.samples[:more]])
 
     def next_round(self, storm: bool) -> None:
-        """Some get well, as many others fall sick, some change their results or their model; in a storm all that are sick change."""
-        leaving = list(self.sick) if storm else self.rng.sample(sorted(self.sick), min(len(self.sick), max(1, self.wanted // 12)))
+        """Some get well, as many others fall sick, some change their results or their model; in a storm all that are
+        sick change.
+        """
+        leaving = (
+            list(self.sick)
+            if storm
+            else self.rng.sample(sorted(self.sick), min(len(self.sick), max(1, self.wanted // 12)))
+        )
         for number in leaving:
             self.get_well(number)
         well = [
-            project for project in self.projects if project.id not in {*self.sick, *self.steady} and (storm or project.id not in leaving)
+            project
+            for project in self.projects
+            if project.id not in {*self.sick, *self.steady} and (storm or project.id not in leaving)
         ]
         for project in self.rng.sample(well, min(len(well), self.wanted - len(self.sick))):
             self.fall_sick(project)
@@ -287,7 +308,9 @@ class Fleet:
         return sorted(target for target in targets if not self.ends[target] or self.ends[target][-1] < since)
 
     def judge_time(self, fires: dict[str, list[float]], until: float) -> None:
-        """Count the intervals of healthy targets, and those in which a pull ended; what no later interval depends on is forgotten."""
+        """Count the intervals of healthy targets, and those in which a pull ended; what no later interval depends on is
+        forgotten.
+        """
         for target, times in fires.items():
             number = int(target.split("-")[0])
             ends = deque(self.ends[target])
@@ -308,7 +331,9 @@ class Fleet:
 
 @contextmanager
 def watched(of: Fleet) -> Iterator[None]:
-    """Take note of every pull, and count the client's requests in flight: the server does not see that a client has hung up."""
+    """Take note of every pull, and count the client's requests in flight: the server does not see that a client has
+    hung up.
+    """
     flying: Counter[str] = Counter()
     attempt, run = Client._attempt, Pipeline.run
 
@@ -366,7 +391,9 @@ class Outputs:
         folder, secrets = self.folder, self.secrets
         for name in ("admin token", "webhook secret"):
             (folder / name).write_text(secrets[name], encoding="utf-8")
-        (folder / "web.yml").write_text(yaml.safe_dump({"basic_auth_users": {"reader": secrets["basic auth hash"]}}), encoding="utf-8")
+        (folder / "web.yml").write_text(
+            yaml.safe_dump({"basic_auth_users": {"reader": secrets["basic auth hash"]}}), encoding="utf-8"
+        )
         entries = []
         for place, project in enumerate(studio.projects.values()):
             entry: dict[str, Any] = {"id": project.id}
@@ -401,7 +428,10 @@ class Outputs:
 
     async def take(self, request: web.Request) -> web.Response:
         """Be a receiver."""
-        self.told += await request.read() + repr([pair for pair in request.headers.items() if pair[0] != "Authorization"]).encode()
+        self.told += (
+            await request.read()
+            + repr([pair for pair in request.headers.items() if pair[0] != "Authorization"]).encode()
+        )
         return web.Response()
 
     async def leaks(self, app: App, target: str) -> list[str]:
@@ -418,16 +448,25 @@ class Outputs:
                         raise AssertionError(f"{path}: {response.status}")
         self.told.clear()
         found = [f"{name} is in {where}" for where, text in said.items() for name in self._in(text)]
-        for where, file in {"the log": self.log, **{f"the store ({file.name})": file for file in self.folder.glob("*.db*")}}.items():
+        for where, file in {
+            "the log": self.log,
+            **{f"the store ({file.name})": file for file in self.folder.glob("*.db*")},
+        }.items():
             found += [f"{name} is in {where}" for name in await asyncio.to_thread(self._in_file, file)]
         return found
 
     def _in(self, text: bytes) -> set[str]:
         """Which secrets are in a text."""
-        return {name for name, secret in self.secrets.items() if secret.encode() in text or base64.b64encode(secret.encode()) in text}
+        return {
+            name
+            for name, secret in self.secrets.items()
+            if secret.encode() in text or base64.b64encode(secret.encode()) in text
+        }
 
     def _in_file(self, file: Path) -> set[str]:
-        """Which secrets are in a file: piece by piece, else the memory that is measured would be that of this search."""
+        """Which secrets are in a file: piece by piece, else the memory that is measured would be
+        that of this search.
+        """
         found, end = set(), b""
         with file.open("rb") as stream:
             while piece := stream.read(PIECE):
@@ -459,7 +498,13 @@ def usage() -> tuple[float, int, int, int, int]:
     """Resident memory in MB, descriptors, tasks, threads and objects right now."""
     gc.collect()
     process = psutil.Process()
-    return process.memory_info().rss / 1e6, process.num_fds(), len(asyncio.all_tasks()), threading.active_count(), len(gc.get_objects())
+    return (
+        process.memory_info().rss / 1e6,
+        process.num_fds(),
+        len(asyncio.all_tasks()),
+        threading.active_count(),
+        len(gc.get_objects()),
+    )
 
 
 def fires(app: App, since: float, until: float) -> dict[str, list[float]]:
@@ -468,12 +513,16 @@ def fires(app: App, since: float, until: float) -> dict[str, list[float]]:
     for target, watch in app._roster.watches.items():
         grid = Grid(watch.schedule.interval, watch.target.key.spread() * watch.schedule.interval)
         first = math.ceil((since - grid.offset) / grid.every)
-        found[target] = [number * grid.every + grid.offset for number in range(first, int((until - grid.offset) // grid.every))]
+        found[target] = [
+            number * grid.every + grid.offset for number in range(first, int((until - grid.offset) // grid.every))
+        ]
     return found
 
 
 async def check_schedule(of: Fleet, app: App) -> None:
-    """Every target has a next time within its interval, and was tried of late: an hour is the longest that Studio may ask to wait."""
+    """Every target has a next time within its interval, and was tried of late: an hour is the longest that Studio may
+    ask to wait.
+    """
     now = of.clock.time()
     jobs = {job.id: job.next_run_time for job in app.scheduler._scheduler.get_jobs()}
     for target in app._roster.watches:
@@ -490,7 +539,9 @@ def check_flat(report: Report) -> None:
         return
     readings = list(settled.values())
     half = len(readings) // 2
-    for place, (name, allowed) in enumerate((("MB", 1.1), ("descriptors", 1.2), ("tasks", 1.2), ("threads", 1.2), ("objects", 1.1))):
+    for place, (name, allowed) in enumerate(
+        (("MB", 1.1), ("descriptors", 1.2), ("tasks", 1.2), ("threads", 1.2), ("objects", 1.1))
+    ):
         early, late = (max(each[place] for each in part) for part in (readings[:half], readings[half:]))
         if late > early * allowed + 10:
             report.problems.append(f"{name} grew from {early:.0f} to {late:.0f}")
@@ -508,7 +559,9 @@ async def trial(
     only: tuple[str, ...] = (),
     seed: int = 1,
 ) -> Report:
-    """The whole of it; `rounds` after the first one, in which all are well, and two more at the end, in which all are well again."""
+    """The whole of it; `rounds` after the first one, in which all are well, and two more at the end, in which all are
+    well again.
+    """
     studio = Studio(fleet(number, samples), clock=clock.time, latency=LATENCY)
     studio.requests = deque(maxlen=1000)
     of = Fleet(studio, clock, seed, share, only)
@@ -527,7 +580,11 @@ async def trial(
                     await asyncio.to_thread(os.truncate, outputs.log, 0)  # what was searched
                     of.judge_time(fires(app, judged, clock.time()), clock.time())
                     judged = clock.time() - EVERY
-                    print("\n".join([of.report.line(each, counted), *of.report.problems[told:]]), file=sys.stderr, flush=True)
+                    print(
+                        "\n".join([of.report.line(each, counted), *of.report.problems[told:]]),
+                        file=sys.stderr,
+                        flush=True,
+                    )
                     told, counted = len(of.report.problems), of.report.pulls.copy()
             of.judge_time(fires(app, judged, clock.time()), clock.time())
             of.all_well()
@@ -535,8 +592,12 @@ async def trial(
             while (late := of.not_pulled(targets, healed)) and of.report.recovered < RECOVERY:
                 await asyncio.sleep(EVERY)
                 of.report.recovered += 1
-            of.report.problems += [f"{target} is not pulled although all is well: {of.last.get(target)}" for target in late]
-            of.report.problems += [f"{state} is no state" for state in of.report.pulls if state not in {str(each) for each in PullState}]
+            of.report.problems += [
+                f"{target} is not pulled although all is well: {of.last.get(target)}" for target in late
+            ]
+            of.report.problems += [
+                f"{state} is no state" for state in of.report.pulls if state not in {str(each) for each in PullState}
+            ]
     if of.report.most_in_flight > IN_FLIGHT or of.report.most_per_key > PER_KEY:
         of.report.problems.append("more requests in flight than allowed")
     judged = [(of.report.steady_on_time, of.report.steady)]
@@ -554,8 +615,12 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=1000, help="minutes of scheduled time")
     parser.add_argument("--projects", type=int, default=60)
     parser.add_argument("--storm", type=int, default=0, help="every so many rounds all sick projects change at once")
-    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="a sickness; may be given several times")
-    parser.add_argument("--threads", action="store_true", help="leave to threads what the service does in threads: takes twice as long")
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="NAME", help="a sickness; may be given several times"
+    )
+    parser.add_argument(
+        "--threads", action="store_true", help="leave to threads what the service does in threads: takes twice as long"
+    )
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, contextlib.suppress(KeyboardInterrupt):

@@ -1,8 +1,9 @@
-"""Random and mutated inputs for what reads foreign bytes: pages, `debugInfoJson`, the configuration, the web configuration.
+"""Random and mutated inputs for what reads foreign bytes: pages, `debugInfoJson`, the configuration, the web
+configuration.
 
-`python -m tests.chaos fuzz [--target page] [--inputs 100000] [--engine atheris]`; exit code 0 where nothing but the documented errors
-was raised. With atheris (the extra `dev`) inputs are led by what they reach; the engine `random` needs nothing and mutates bytes, JSON
-and YAML.
+`python -m tests.chaos fuzz [--target page] [--inputs 100000] [--engine atheris]`; exit code 0 where nothing but the
+documented errors was raised. With atheris (the extra `dev`) inputs are led by what they reach; the engine `random`
+needs nothing and mutates bytes, JSON and YAML.
 """
 
 from __future__ import annotations
@@ -74,7 +75,9 @@ def read_debug_info(text: bytes) -> None:
 
 @functools.cache
 def _around_debug_info() -> tuple[bytes, bytes]:
-    """A page of FOMO's before and after the first image's `debugInfoJson`: written once, since an input is a tenth of it."""
+    """A page of FOMO's before and after the first image's `debugInfoJson`: written once, since an input is a tenth of
+    it.
+    """
     page, mark = json.loads((DATA / "fomo-unnamed.json").read_bytes()), "what is tried"
     page |= {"totalCount": 3, "result": page["result"][:3], "predictions": page["predictions"][:3]}
     next(_debug_infos(page))["debugInfoJson"] = mark
@@ -120,7 +123,12 @@ def _pages() -> list[bytes]:
 
 
 def _infos() -> list[bytes]:
-    return [entry["debugInfoJson"].encode() for page in _pages() for entry in _debug_infos(json.loads(page)) if entry["debugInfoJson"]]
+    return [
+        entry["debugInfoJson"].encode()
+        for page in _pages()
+        for entry in _debug_infos(json.loads(page))
+        if entry["debugInfoJson"]
+    ]
 
 
 _CONFIG = """
@@ -276,9 +284,13 @@ def at_random(target: str, inputs: int, seed: int) -> list[str]:
                 reads(data)
         except Exception as error:
             where = traceback.extract_tb(error.__traceback__)[-1]
-            problems.setdefault(f"{type(error).__name__} {where.filename}:{where.lineno}", f"{traceback.format_exc()}\n{data[:3000]!r}")
+            problems.setdefault(
+                f"{type(error).__name__} {where.filename}:{where.lineno}", f"{traceback.format_exc()}\n{data[:3000]!r}"
+            )
         slowest = max(slowest, time.process_time() - began)
-    print(f"{target}: {inputs} inputs, {len(problems)} kinds of unhandled error, the slowest {slowest:.2f} s", flush=True)
+    print(
+        f"{target}: {inputs} inputs, {len(problems)} kinds of unhandled error, the slowest {slowest:.2f} s", flush=True
+    )
     return list(problems.values())
 
 
@@ -287,7 +299,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--target", choices=TARGETS)
     parser.add_argument("--inputs", type=int, default=100_000)
-    parser.add_argument("--engine", choices=("atheris", "random"), default="atheris" if importlib.util.find_spec("atheris") else "random")
+    parser.add_argument(
+        "--engine",
+        choices=("atheris", "random"),
+        default="atheris" if importlib.util.find_spec("atheris") else "random",
+    )
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     if arguments.engine == "random":
@@ -299,9 +315,15 @@ def main() -> int:
         print("\n".join(problems))
         return int(bool(problems))
     failed = 0
-    for target in [arguments.target] if arguments.target else TARGETS:  # each in a process of its own: the engine ends its process
-        code = subprocess.run([sys.executable, "-m", "tests.chaos.led", target, str(arguments.inputs)], check=False).returncode
-        print(f"{target}: {arguments.inputs} inputs, {'no unhandled error' if code == 0 else f'exit code {code}'}", flush=True)
+    # each in a process of its own: the engine ends its process
+    for target in [arguments.target] if arguments.target else TARGETS:
+        code = subprocess.run(
+            [sys.executable, "-m", "tests.chaos.led", target, str(arguments.inputs)], check=False
+        ).returncode
+        print(
+            f"{target}: {arguments.inputs} inputs, {'no unhandled error' if code == 0 else f'exit code {code}'}",
+            flush=True,
+        )
         failed += code != 0
     return failed
 

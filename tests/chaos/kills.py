@@ -1,12 +1,13 @@
-"""Kills the service at random moments, with full disks and dead receivers in between, and counts transitions lost or doubled.
+"""Kills the service at random moments, with full disks and dead receivers in between, and counts transitions lost or
+doubled.
 
-`python -m tests.chaos kills [--times 60] [--seed N]`; exit code 0 where each alert was told to begin once and to end once, with one
-start. Needs root, for a file system that can be filled.
+`python -m tests.chaos kills [--times 60] [--seed N]`; exit code 0 where each alert was told to begin once and to end
+once, with one start. Needs root, for a file system that can be filled.
 
-A round: the model gets worse (pending), worse again (firing), and as good as it was (resolved). In each of the three a trouble may begin
-before the change and last beyond the kill: a full disk, a receiver that answers 503, one that takes the message and breaks the
-connection before it answers, or a full disk and a dead receiver at once. The receiver counts messages by their idempotency key, as
-receivers are told to.
+A round: the model gets worse (pending), worse again (firing), and as good as it was (resolved). In each of the three a
+trouble may begin before the change and last beyond the kill: a full disk, a receiver that answers 503, one that takes
+the message and breaks the connection before it answers, or a full disk and a dead receiver at once. The receiver counts
+messages by their idempotency key, as receivers are told to.
 """
 
 from __future__ import annotations
@@ -60,7 +61,9 @@ def small_disk(folder: Path) -> Iterator[Path]:
     Raises:
         PermissionError: Not root, or not allowed to mount.
     """
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", folder], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", folder], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise PermissionError(done.stderr.strip())
     try:
@@ -120,7 +123,10 @@ async def one_round(
             trouble.end()
         await until(lambda phase=phase: reached(monitor.config, phase), f"round {number}: {phase}")
         if phase is not Phase.PENDING:
-            await until(lambda phase=phase: any(status == phase for status, _ in hook.told[before:]), f"round {number}: the message")
+            await until(
+                lambda phase=phase: any(status == phase for status, _ in hook.told[before:]),
+                f"round {number}: the message",
+            )
     await asyncio.sleep(0.2)  # for what there should not be
     statuses, starts = [status for status, _ in hook.told[before:]], {start for _, start in hook.told[before:]}
     wrong = [] if statuses == ["firing", "resolved"] else [f"told {statuses}"]
@@ -168,7 +174,11 @@ async def rounds(times: int, seed: int | None, disk: Path) -> int:
                     trouble = Trouble(TROUBLES[(number // len(PHASES) + number) % len(TROUBLES)], disk, hook)
                     wrong = await one_round(studio, monitor, hook, kill_in, trouble, rng, number)
                     problems += len(wrong)
-                    print(f"kill {number + 1:3} in {kill_in}, {trouble.name}: {'; '.join(wrong) or 'told once, resolved once'}", flush=True)
+                    print(
+                        f"kill {number + 1:3} in {kill_in}, {trouble.name}: "
+                        f"{'; '.join(wrong) or 'told once, resolved once'}",
+                        flush=True,
+                    )
             finally:
                 await monitor.kill()
     finally:

@@ -1,7 +1,8 @@
-"""The largest resident memory of the service while Studio sends what should exhaust it, beside the limits of chart, unit and compose file.
+"""The largest resident memory of the service while Studio sends what should exhaust it, beside the limits of chart,
+unit and compose file.
 
-`python -m tests.chaos memory [--case bomb] [--number 16]`; exit code 0 where every peak is below every limit. Each case runs in a service
-process of its own, against one project and against sixteen at once.
+`python -m tests.chaos memory [--case bomb] [--number 16]`; exit code 0 where every peak is below every limit. Each case
+runs in a service process of its own, against one project and against sixteen at once.
 """
 
 from __future__ import annotations
@@ -102,7 +103,8 @@ async def peak(case: str, number: int, folder: Path, within: float = 600.0) -> i
             "schedule": {"every": "2s"},
             "http": {"listen": "127.0.0.1:0"},
             "projects": [
-                {"id": project.id, "api_key": project.api_key, "slices": ["metadata.site"]} for project in studio.projects.values()
+                {"id": project.id, "api_key": project.api_key, "slices": ["metadata.site"]}
+                for project in studio.projects.values()
             ],
         }
         path = folder / "monitor.yaml"
@@ -114,7 +116,9 @@ async def peak(case: str, number: int, folder: Path, within: float = 600.0) -> i
             end = time.monotonic() + within
 
             def asked() -> bool:
-                assert service.returncode is None, f"the service ended: {(folder / 'log').read_text(encoding='utf-8')[-2000:]}"
+                assert service.returncode is None, (
+                    f"the service ended: {(folder / 'log').read_text(encoding='utf-8')[-2000:]}"
+                )
                 assert time.monotonic() < end, f"{case}: not pulled in time"
                 log = (folder / "log").read_text(encoding="utf-8")
                 return all(log.count(f'"target": "{project}-') >= PULLS for project in studio.projects)
@@ -147,7 +151,9 @@ def main() -> int:
             with tempfile.TemporaryDirectory() as folder:
                 found = asyncio.run(peak(case, number, Path(folder)))
             too_much += found > min(limits().values())
-            print(f"{case:10}{number:3} {'project' if number == 1 else 'projects'}: {found / 2**20:.0f} MiB", flush=True)
+            print(
+                f"{case:10}{number:3} {'project' if number == 1 else 'projects'}: {found / 2**20:.0f} MiB", flush=True
+            )
     return int(too_much > 0)
 
 

@@ -15,9 +15,19 @@ TOUCHED = {
     "nan-debug-info": {"mean_f1", "image_map"},
     "surrogate-labels": {"mean_f1", "accuracy", "mae"},  # a regression's labels are no numbers then
 }
-"""Figures that a fault takes something away from: another value than the simulator's is right then, and its own tests say which."""
+"""Figures that a fault takes something away from: another value than the simulator's is right then, and its own tests
+say which.
+"""
 
-NOT_JUDGED = {"empty", "other-category", "no-learn-block", "endless-classes", "no-last-layer", "no-max-score", "no-thresholds"}
+NOT_JUDGED = {
+    "empty",
+    "other-category",
+    "no-learn-block",
+    "endless-classes",
+    "no-last-layer",
+    "no-max-score",
+    "no-thresholds",
+}
 """Faults that say something else than the truth, in a documented form: no figure can be compared."""
 
 
@@ -71,7 +81,12 @@ def befall(studio: Studio, project: Project, name: str) -> Sick:
     if name in FAULTS:
         named = FAULTS[name]
         return Sick(name, (studio.fail(named.make(), named.call, project.id, named.after, named.times),))
-    return Sick(name, tuple(studio.fail(action, call, project.id, after, times) for action, call, after, times in _own(project)[name]))
+    return Sick(
+        name,
+        tuple(
+            studio.fail(action, call, project.id, after, times) for action, call, after, times in _own(project)[name]
+        ),
+    )
 
 
 def heal(studio: Studio, sick: Sick) -> None:

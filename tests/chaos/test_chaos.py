@@ -25,7 +25,9 @@ def run(name: str, *options: str, timeout: float = 840) -> subprocess.CompletedP
 
 
 def test_a_sick_fleet() -> None:
-    """Six of ten projects sick in changing ways, 20 rounds: no wrong figure, no target forgotten, the healthy on time, no secret told."""
+    """Six of ten projects sick in changing ways, 20 rounds: no wrong figure, no target forgotten, the healthy on time,
+    no secret told.
+    """
     done = run("fleet", "--rounds", "20", "--projects", "10", "--storm", "8")
 
     assert 0 == done.returncode, done.stdout + done.stderr
@@ -45,7 +47,9 @@ def test_every_sickness_strikes(tmp_path: Path) -> None:
     project = projects.classification(1, "one", sizes={"testing": 3})
     names = sickness.names(project)
 
-    assert {"hangs", "endless", "huge", "bomb", "trickle", "reset", "html", "truncated", "swap-in-small-pages"} <= set(names)
+    assert {"hangs", "endless", "huge", "bomb", "trickle", "reset", "html", "truncated", "swap-in-small-pages"} <= set(
+        names
+    )
     for name in names:
         studio = Studio([projects.classification(1, "one", sizes={"testing": 60})])
         sick = sickness.befall(studio, studio.projects[1], name)
@@ -75,9 +79,13 @@ def test_days_of_scheduled_time() -> None:
 
 
 def test_a_night_of_winter_time(tmp_path: Path) -> None:
-    """Through the night in which Berlin's clocks are set back, a crontab of every half hour fires throughout, one at 02:30 once."""
+    """Through the night in which Berlin's clocks are set back, a crontab of every half hour fires throughout, one at
+    02:30 once.
+    """
     times = {
-        number: week.cron_times(number, *(week.datetime.fromtimestamp(warp.START + day * week.DAY, week.BERLIN) for day in (3, 4)))
+        number: week.cron_times(
+            number, *(week.datetime.fromtimestamp(warp.START + day * week.DAY, week.BERLIN) for day in (3, 4))
+        )
         for number in week.CRONS
     }
 
@@ -87,7 +95,9 @@ def test_a_night_of_winter_time(tmp_path: Path) -> None:
 
 
 def test_scheduled_time_waits_for_work() -> None:
-    """Time passes where all wait for it, at once, and not while a thread works; the wall clock steps, the monotonic one does not."""
+    """Time passes where all wait for it, at once, and not while a thread works; the wall clock steps, the monotonic one
+    does not.
+    """
 
     async def main(clock: warp.Clock) -> tuple[float, float, float]:
         import time
@@ -123,7 +133,9 @@ def test_random_inputs(target: str) -> None:
     assert [] == fuzz.at_random(target, 300, seed=11)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason="atheris is not installed; the extra dev has it")
+@pytest.mark.skipif(
+    importlib.util.find_spec("atheris") is None, reason="atheris is not installed; the extra dev has it"
+)
 def test_led_inputs() -> None:
     """Inputs led by what they reach raise nothing but the documented errors."""
     done = run("fuzz", "--engine", "atheris", "--target", "web-config", "--inputs", "300")
@@ -138,5 +150,7 @@ def test_the_deployments_agree_on_the_memory() -> None:
 
 @pytest.mark.parametrize("case", [*memory.CASES, memory.MIXED])
 async def test_memory(case: str, tmp_path: Path) -> None:
-    """Sixteen projects at once whose replies should exhaust the memory stay below what chart and unit give the service."""
+    """Sixteen projects at once whose replies should exhaust the memory stay below what chart and
+    unit give the service.
+    """
     assert await memory.peak(case, 16, tmp_path) < min(memory.limits().values())

@@ -1,4 +1,6 @@
-"""The figures of a target from what the simulator knows to be true, and where those of an evaluation differ from them."""
+"""The figures of a target from what the simulator knows to be true, and where those of an
+evaluation differ from them.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +26,13 @@ def figures(ground: Ground | None) -> Figures:
     if judged and not any(window.label_map for window in windows):
         found["accuracy"] = float(np.mean([window.correct for window in judged]))
     if any(window.confidences for window in windows) and not any(window.label_map for window in windows):
-        found["mean_f1"] = _mean_f1([(str(window.label), window.prediction) for window in judged if window.label is not None])
+        found["mean_f1"] = _mean_f1(
+            [(str(window.label), window.prediction) for window in judged if window.label is not None]
+        )
     if matches := [window.fomo for window in windows if window.fomo is not None]:
-        found["mean_f1"] = float(np.mean([_f1(len(m.assignments), len(m.unassigned_preds), len(m.unassigned_trues)) for m in matches]))
+        found["mean_f1"] = float(
+            np.mean([_f1(len(m.assignments), len(m.unassigned_preds), len(m.unassigned_trues)) for m in matches])
+        )
     if images := [window.image.mean_ap for window in windows if window.image is not None and window.fomo is None]:
         found["image_map"] = float(np.mean(images))
     if "keras-regression" in types:
@@ -60,7 +66,9 @@ def _mean_f1(pairs: list[tuple[str, str]]) -> float:
 def shown(evaluation: Evaluation) -> Figures:
     """The same figures of an evaluation."""
     found: dict[str, float] = {"samples": evaluation.samples, "windows": evaluation.windows}
-    found |= {name: each.value for name, each in headlines(evaluation).items() if name in ("accuracy", "mean_f1", "mae")}
+    found |= {
+        name: each.value for name, each in headlines(evaluation).items() if name in ("accuracy", "mean_f1", "mae")
+    }
     if evaluation.detection is not None and evaluation.detection.mean_image_map is not None:
         found["image_map"] = evaluation.detection.mean_image_map
     if evaluation.anomalies:
@@ -73,5 +81,7 @@ def differences(true: Figures, found: Figures) -> list[str]:
     return sorted(
         name
         for name in true.keys() | found.keys()
-        if name not in true or name not in found or not abs(true[name] - found[name]) <= 1e-9 * max(1.0, abs(true[name]))
+        if name not in true
+        or name not in found
+        or not abs(true[name] - found[name]) <= 1e-9 * max(1.0, abs(true[name]))
     )

@@ -1,10 +1,12 @@
-"""A week of scheduled time, with a wall clock that steps and a change to winter time: what grows, and what is pulled when.
+"""A week of scheduled time, with a wall clock that steps and a change to winter time: what grows, and what is pulled
+when.
 
-`python -m tests.chaos week [--days 7] [--every 900] [--pace 12]`; exit code 0 where every target was pulled at each of its times, nothing
-grew from the first day to the last, and the store's tables have the rows they should. Six targets of four kinds of model on intervals, and
-three on crontabs in Europe/Berlin; the models are trained now and then, and a project is sick now and then. Each day the wall clock steps:
-forward and back, by seconds and by hours. What the service looks at every few seconds (the clock, the store, the configuration, alerts that
-go by the clock) is most of the work of a week, and is looked at `--pace` times as seldom; 1 leaves it as it is.
+`python -m tests.chaos week [--days 7] [--every 900] [--pace 12]`; exit code 0 where every target was pulled at each of
+its times, nothing grew from the first day to the last, and the store's tables have the rows they should. Six targets of
+four kinds of model on intervals, and three on crontabs in Europe/Berlin; the models are trained now and then, and a
+project is sick now and then. Each day the wall clock steps: forward and back, by seconds and by hours. What the service
+looks at every few seconds (the clock, the store, the configuration, alerts that go by the clock) is most of the work of
+a week, and is looked at `--pace` times as seldom; 1 leaves it as it is.
 """
 
 from __future__ import annotations
@@ -64,7 +66,8 @@ class Report:
         for day, (mb, fds, tasks, threads, objects) in self.usage.items():
             rows = ", ".join(f"{count} {name}" for name, count in self.rows[day].items())
             lines.append(
-                f"day {day:g}: {mb:.0f} MB, {fds} descriptors, {tasks} tasks, {self.timers[day]} timers, {threads} threads, "
+                f"day {day:g}: {mb:.0f} MB, {fds} descriptors, {tasks} tasks, {self.timers[day]} timers, {threads} "
+                "threads, "
                 f"{objects} objects; {rows}"
             )
         return "\n".join([*lines, f"{len(self.problems)} problems", *self.problems[:40]])
@@ -124,19 +127,29 @@ def cron_times(number: int, since: datetime, until: datetime) -> list[datetime]:
     found, moment, seen = [], since.astimezone(UTC).replace(second=0, microsecond=0), set()
     while moment < until:
         wall = moment.astimezone(BERLIN)
-        if number == 201 and (wall.hour, wall.minute) == (2, 30) and wall.date() not in seen:  # of an hour that comes twice the first
+        # of an hour that comes twice the first
+        if number == 201 and (wall.hour, wall.minute) == (2, 30) and wall.date() not in seen:
             seen.add(wall.date())
             found.append(moment)
-        if (number == 202 and wall.minute % 30 == 0) or (number == 203 and (wall.hour, wall.minute) == (6, 0) and wall.weekday() < 5):
+        if (number == 202 and wall.minute % 30 == 0) or (
+            number == 203 and (wall.hour, wall.minute) == (6, 0) and wall.weekday() < 5
+        ):
             found.append(moment)
         moment += timedelta(minutes=1)
     return found
 
 
 def check_times(
-    report: Report, began: dict[str, list[float]], every: float, lasted: float, stepped: list[tuple[float, float]], origin: float
+    report: Report,
+    began: dict[str, list[float]],
+    every: float,
+    lasted: float,
+    stepped: list[tuple[float, float]],
+    origin: float,
 ) -> None:
-    """Every target was pulled once in each interval that the clock did not step in; a crontab's at each of its times after `origin`."""
+    """Every target was pulled once in each interval that the clock did not step in; a crontab's at each of its times
+    after `origin`.
+    """
     quiet = [0.0, *(moment for span in stepped for moment in span), lasted]
     spans = list(zip(quiet[::2], quiet[1::2], strict=True))
     for target, times in began.items():
@@ -146,7 +159,9 @@ def check_times(
             if number in CRONS:
                 utc = datetime.fromtimestamp(origin, UTC)
                 due = cron_times(number, utc + timedelta(seconds=since + 120), utc + timedelta(seconds=until - 120))
-                missed = [when for when in due if not any(-1 <= origin + time - when.timestamp() <= 90 for time in inside)]
+                missed = [
+                    when for when in due if not any(-1 <= origin + time - when.timestamp() <= 90 for time in inside)
+                ]
                 if missed:
                     report.problems.append(f"{target} was not pulled at {missed[0]} and {len(missed) - 1} more times")
                 if len(inside) > len(due) + 3:
@@ -172,14 +187,17 @@ def check_growth(report: Report) -> None:
 
 
 def check_rows(report: Report, began: dict[str, list[float]], lasted: float) -> None:
-    """The store has a run for each pull that the retention keeps, with its figures, and of the other tables no more than is of use."""
+    """The store has a run for each pull that the retention keeps, with its figures, and of the other tables no more
+    than is of use.
+    """
     rows, targets, stepped = report.rows[max(report.rows)], len(began), max(STEPS)
 
     def pulls(seconds: float) -> int:
         return sum(lasted - seconds <= time for times in began.values() for time in times)
 
     fewest = pulls(RETENTION - stepped) - targets  # each target may be in the middle of a pull
-    most = pulls(RETENTION + PRUNE + stepped) + 3 * targets  # baselines, and each target's last good run, are kept however old
+    # baselines, and each target's last good run, are kept however old
+    most = pulls(RETENTION + PRUNE + stepped) + 3 * targets
     bounds = {
         "run": (fewest, most),
         "result_set": (targets, most),
@@ -192,16 +210,25 @@ def check_rows(report: Report, began: dict[str, list[float]], lasted: float) -> 
         report.problems.append(f"the tables are {', '.join(rows)}")
     for name, (least, greatest) in bounds.items():
         if not least <= rows.get(name, 0) <= greatest:
-            report.problems.append(f"the table {name} has {rows.get(name, 0)} rows, {least} to {greatest} were expected")
+            report.problems.append(
+                f"the table {name} has {rows.get(name, 0)} rows, {least} to {greatest} were expected"
+            )
 
 
-async def trial(clock: warp.Clock, folder: Path, days: float, every: float, start: float = 0.0, pace: float = 1.0) -> Report:
-    """So many days, `start` after scheduled time begins; a reading each half of one, or eight in all where there are fewer."""
+async def trial(
+    clock: warp.Clock, folder: Path, days: float, every: float, start: float = 0.0, pace: float = 1.0
+) -> Report:
+    """So many days, `start` after scheduled time begins; a reading each half of one, or eight in all where there are
+    fewer.
+    """
     clock.step(start * DAY)
     report, began, stepped = Report(), {}, []
     impulses = (Impulse(1, "one", variants=(INT8, FLOAT32)), Impulse(2, "two"))
     makes = (projects.kmeans, projects.fomo, projects.regression)
-    found = [projects.classification(sizes={"testing": 30}, impulses=impulses), *(make(sizes={"testing": 30}) for make in makes)]
+    found = [
+        projects.classification(sizes={"testing": 30}, impulses=impulses),
+        *(make(sizes={"testing": 30}) for make in makes),
+    ]
     own = len(found)
     found += [projects.classification(number, f"by crontab {number}", sizes={"testing": 20}) for number in CRONS]
     studio = Studio(found, clock=clock.time)
@@ -217,7 +244,8 @@ async def trial(clock: warp.Clock, folder: Path, days: float, every: float, star
                     began_part = clock.monotonic()
                     project = found[number % own]
                     project.retrain((-0.6, 0.0)[number % 2])
-                    await asyncio.sleep(part / 8)  # what is sick from the start on has no targets yet that could be pulled
+                    # what is sick from the start on has no targets yet that could be pulled
+                    await asyncio.sleep(part / 8)
                     fault = studio.fail(Status(503), project=found[(number + 1) % own].id, times=None)
                     await asyncio.sleep(part / 4)
                     studio.heal(fault)
@@ -249,10 +277,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--days", type=float, default=7)
     parser.add_argument("--every", type=float, default=900, help="seconds between two pulls")
-    parser.add_argument("--pace", type=float, default=12, help="how many times as seldom as usual the service looks at what it watches")
+    parser.add_argument(
+        "--pace", type=float, default=12, help="how many times as seldom as usual the service looks at what it watches"
+    )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        report = warp.run(lambda clock: trial(clock, Path(folder), arguments.days, arguments.every, pace=arguments.pace))
+        report = warp.run(
+            lambda clock: trial(clock, Path(folder), arguments.days, arguments.every, pace=arguments.pace)
+        )
     print(report)
     return int(bool(report.problems))
 

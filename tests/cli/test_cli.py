@@ -26,7 +26,12 @@ ROOT = Path(__file__).parent.parent
 def run(*arguments: str, cwd: Path = ROOT, **environ: str) -> subprocess.CompletedProcess[str]:
     """One command to its end."""
     return subprocess.run(
-        [sys.executable, "-m", "monitor", *arguments], capture_output=True, text=True, timeout=240, cwd=cwd, env={**os.environ, **environ}
+        [sys.executable, "-m", "monitor", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        cwd=cwd,
+        env={**os.environ, **environ},
     )
 
 
@@ -62,7 +67,11 @@ def config(simulator: tuple[str, dict[int, str]], tmp_path: Path, monkeypatch: p
     """A configuration for three of the simulated projects, one key from the environment."""
     url, keys = simulator
     path = tmp_path / "monitor.yaml"
-    projects = [{"id": 101, "api_key": keys[101]}, {"id": 107, "api_key": keys[107]}, {"id": 108, "api_key": "${TANK_KEY}"}]
+    projects = [
+        {"id": 101, "api_key": keys[101]},
+        {"id": 107, "api_key": keys[107]},
+        {"id": 108, "api_key": "${TANK_KEY}"},
+    ]
     path.write_text(yaml.safe_dump({"studio": {"url": url}, "projects": projects}), encoding="utf-8")
     monkeypatch.setenv("TANK_KEY", keys[108])
     return path
@@ -102,7 +111,10 @@ def test_wrong_usage() -> None:
 def test_check_reports_every_problem(tmp_path: Path) -> None:
     """Every problem is a line of its own, with path, line and key; exit code 1."""
     path = tmp_path / "monitor.yaml"
-    path.write_text("schedule: {every: 1x}\nprojects:\n  - id: 1\n    api_key: ${NOT_SET_ANYWHERE}\n    color: red\n", encoding="utf-8")
+    path.write_text(
+        "schedule: {every: 1x}\nprojects:\n  - id: 1\n    api_key: ${NOT_SET_ANYWHERE}\n    color: red\n",
+        encoding="utf-8",
+    )
     result = run("check", "--config", str(path))
 
     assert 1 == result.returncode
@@ -133,7 +145,9 @@ def test_check_takes_the_path_from_the_environment(tmp_path: Path) -> None:
 
 
 def test_check_online(config: Path, simulator: tuple[str, dict[int, str]]) -> None:
-    """Each key is asked about: its role, its expiry, its targets; one that does not work is exit code 1, without being shown."""
+    """Each key is asked about: its role, its expiry, its targets; one that does not work is exit code 1, without being
+    shown.
+    """
     good = run("check", "--online", "--config", str(config))
     wrong = run("check", "--online", "--config", str(config), TANK_KEY="ei_wrong")
 
@@ -146,7 +160,9 @@ def test_check_online(config: Path, simulator: tuple[str, dict[int, str]]) -> No
 
 
 def test_pull(config: Path) -> None:
-    """`pull` prints a row per target; as JSON the whole evaluation; a failing one is exit code 1 with its reason on stderr."""
+    """`pull` prints a row per target; as JSON the whole evaluation; a failing one is exit code 1 with its reason on
+    stderr.
+    """
     table = run("pull", "--config", str(config))
     rows = json.loads(run("pull", "--config", str(config), "--format", "json", "--project", "107").stdout)
     failed = run("pull", "--config", str(config), TANK_KEY="ei_wrong")
@@ -172,8 +188,13 @@ def test_pull_changes_nothing_in_the_store(config: Path) -> None:
 
 
 def test_saved_pulls_are_history(config: Path) -> None:
-    """Runs of `pull --save` are compared with the first one and come back as table, JSON and CSV, the failed ones too."""
-    saved = [run("pull", "--config", str(config), "--save", "--format", "json", "--project", "101", "--impulse", "1") for _ in range(2)]
+    """Runs of `pull --save` are compared with the first one and come back as table, JSON and CSV,
+    the failed ones too.
+    """
+    saved = [
+        run("pull", "--config", str(config), "--save", "--format", "json", "--project", "101", "--impulse", "1")
+        for _ in range(2)
+    ]
     failed = run("pull", "--config", str(config), "--save", TANK_KEY="ei_wrong")
     assert ([0, 0], 1) == ([each.returncode for each in saved], failed.returncode), failed.stderr
     (row,) = json.loads(saved[1].stdout)
@@ -229,7 +250,9 @@ def test_baseline_is_shown_pinned_and_cleared(config: Path) -> None:
     assert "has no baseline; its next good run becomes one" in none.stderr
 
 
-@pytest.mark.parametrize("arguments", [("101-1-int8-testing",), ("101-1-int8-testing", "--run", "7"), ("9-9-int8-testing", "--run", "1")])
+@pytest.mark.parametrize(
+    "arguments", [("101-1-int8-testing",), ("101-1-int8-testing", "--run", "7"), ("9-9-int8-testing", "--run", "1")]
+)
 def test_pinning_what_is_not_there(config: Path, arguments: tuple[str, ...]) -> None:
     """A run that is not in the store, or is another target's, cannot be pinned; the answer names the known targets."""
     assert 0 == run("pull", "--config", str(config), "--save", "--project", "107").returncode
@@ -254,7 +277,9 @@ def test_rules(config: Path, program: Callable[[str], str], tmp_path: Path) -> N
     result = run("rules", "--config", str(config))
     (tmp_path / "rules.yml").write_text(result.stdout, encoding="utf-8")
     checked = subprocess.run(
-        [program("promtool"), "check", "rules", "--lint=all", "--lint-fatal", tmp_path / "rules.yml"], capture_output=True, text=True
+        [program("promtool"), "check", "rules", "--lint=all", "--lint-fatal", tmp_path / "rules.yml"],
+        capture_output=True,
+        text=True,
     )
 
     assert 0 == result.returncode, result.stderr
@@ -265,7 +290,9 @@ def test_rules(config: Path, program: Callable[[str], str], tmp_path: Path) -> N
 
 
 def test_web_configuration_and_shards(config: Path, tmp_path: Path) -> None:
-    """A shard that there is not is wrong usage; a web configuration that is wrong ends the start, and `check` finds it too."""
+    """A shard that there is not is wrong usage; a web configuration that is wrong ends the start, and `check` finds it
+    too.
+    """
     (tmp_path / "web.yml").write_text("basic_auth_users: {alice: not-a-hash}\n", encoding="utf-8")
     content = yaml.safe_load(config.read_text(encoding="utf-8"))
     content["http"] = {"web_config_file": "web.yml"}
@@ -281,14 +308,18 @@ def test_web_configuration_and_shards(config: Path, tmp_path: Path) -> None:
 
 
 def test_check_takes_the_web_configuration_of_run(config: Path, tmp_path: Path) -> None:
-    """What `run` would refuse of the file that `--web.config.file` names, `check` says; one that protects nothing is a warning."""
+    """What `run` would refuse of the file that `--web.config.file` names, `check` says; one that protects nothing is a
+    warning.
+    """
     web, other = tmp_path / "web.yml", tmp_path / "other.yml"
     authority = trustme.CA()
     for name in ("one", "two"):
         issued = authority.issue_cert("localhost")
         issued.cert_chain_pems[0].write_to_path(str(tmp_path / f"{name}.crt"))
         issued.private_key_pem.write_to_path(str(tmp_path / f"{name}.key"))
-    expired = authority.issue_cert("localhost", not_before=datetime(2020, 1, 1, tzinfo=UTC), not_after=datetime(2020, 2, 1, tzinfo=UTC))
+    expired = authority.issue_cert(
+        "localhost", not_before=datetime(2020, 1, 1, tzinfo=UTC), not_after=datetime(2020, 2, 1, tzinfo=UTC)
+    )
     expired.cert_chain_pems[0].write_to_path(str(tmp_path / "old.crt"))
     expired.private_key_pem.write_to_path(str(tmp_path / "old.key"))
     said = {}
@@ -320,7 +351,9 @@ def test_store_that_cannot_be_used(config: Path) -> None:
         result = run(*arguments, "--config", str(config))
 
         assert (1, "") == (result.returncode, result.stdout)
-        assert "is not a SQLite database, or is damaged; move the file away to go on with an empty store" in result.stderr
+        assert (
+            "is not a SQLite database, or is damaged; move the file away to go on with an empty store" in result.stderr
+        )
         assert "Traceback" not in result.stderr
 
 
@@ -338,7 +371,10 @@ def test_run_reloads_and_stops(config: Path) -> None:
     content["http"] = {"listen": "127.0.0.1:0"}
     config.write_text(yaml.safe_dump(content), encoding="utf-8")
     process = subprocess.Popen(
-        [sys.executable, "-m", "monitor", "run", "--config", str(config)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "monitor", "run", "--config", str(config)],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     stop = threading.Timer(280, process.kill)
     stop.start()
@@ -409,7 +445,9 @@ def test_the_simulator_says_what_can_be_switched_on() -> None:
     wrong = run("simulate", "--fault", "nonsense")
 
     assert (0, "") == (listed.returncode, listed.stderr)
-    assert {"swap", "surrogates", "renaming", "threshold-invalidates"} <= set(re.findall(r"^  (\S+)", listed.stdout, re.MULTILINE))
+    assert {"swap", "surrogates", "renaming", "threshold-invalidates"} <= set(
+        re.findall(r"^  (\S+)", listed.stdout, re.MULTILINE)
+    )
     assert 2 == wrong.returncode
     assert "nonsense: no such name" in wrong.stderr
 
@@ -422,7 +460,9 @@ def taken() -> Iterator[str]:
 
 
 def test_what_keeps_a_service_from_starting_is_one_line(taken: str, tmp_path: Path) -> None:
-    """A taken or impossible port and an unwritable folder are said in a line with what to do, and exit with 1 (2 for wrong usage)."""
+    """A taken or impossible port and an unwritable folder are said in a line with what to do, and exit with 1 (2 for
+    wrong usage).
+    """
     file = tmp_path / "file"
     file.write_text("")
     config = tmp_path / "monitor.yaml"

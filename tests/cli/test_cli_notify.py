@@ -1,4 +1,6 @@
-"""`notify test` and what `check` says of receivers, the certificate and the store: as processes, against real servers."""
+"""`notify test` and what `check` says of receivers, the certificate and the store: as processes,
+against real servers.
+"""
 
 from __future__ import annotations
 
@@ -73,8 +75,15 @@ async def test_each_receiver_gets_a_message(tmp_path: Path) -> None:
     schema = yaml.safe_load((ROOT / "config" / "webhook.schema.json").read_text(encoding="utf-8"))
 
     assert (0, "") == (code, errors)
-    assert [f"alertmanager-127.0.0.1:{alertmanager.port}: delivered", "hook: delivered", "chat: delivered"] == out.splitlines()
-    assert ("/prefix/api/v2/alerts", "ImpulseMonitorTest") == (alertmanager.requests[0].path, alert["labels"]["alertname"])
+    assert [
+        f"alertmanager-127.0.0.1:{alertmanager.port}: delivered",
+        "hook: delivered",
+        "chat: delivered",
+    ] == out.splitlines()
+    assert ("/prefix/api/v2/alerts", "ImpulseMonitorTest") == (
+        alertmanager.requests[0].path,
+        alert["labels"]["alertname"],
+    )
     assert alert["startsAt"] < alert["endsAt"]
     jsonschema.validate(hook.requests[0].json, schema)
     assert f"Bearer {SECRET}" == hook.requests[0].headers["Authorization"]
@@ -85,13 +94,21 @@ async def test_each_receiver_gets_a_message(tmp_path: Path) -> None:
 
 
 async def test_what_came_of_it(tmp_path: Path) -> None:
-    """A receiver that fails is a line with why, in the order of the configuration, and exit code 1; no secret is shown."""
+    """A receiver that fails is a line with why, in the order of the configuration, and exit code 1;
+    no secret is shown.
+    """
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     nobody = free_port()
     (tmp_path / "url").write_text(f"no-such-service://{SECRET}", encoding="utf-8")
-    async with Inbox([404]) as wrong, Inbox([503]) as ill, Inbox(tls=context) as private, Inbox([500]) as chat, Inbox() as well:
+    async with (
+        Inbox([404]) as wrong,
+        Inbox([503]) as ill,
+        Inbox(tls=context) as private,
+        Inbox([500]) as chat,
+        Inbox() as well,
+    ):
         receivers = [
             {"name": "wrong", "webhook": {"url": wrong.url(f"/{SECRET}")}},
             {"name": "ill", "webhook": {"url": ill.url(f"/{SECRET}")}},
@@ -117,9 +134,14 @@ async def test_what_came_of_it(tmp_path: Path) -> None:
 
 
 async def test_unknown_receiver(tmp_path: Path) -> None:
-    """A name that no receiver has is exit code 1 with the one that may be meant, else with all; so is a configuration without any."""
+    """A name that no receiver has is exit code 1 with the one that may be meant, else with all; so is a configuration
+    without any.
+    """
     config = write(tmp_path, [{"name": "on-call", "webhook": {"url": "http://127.0.0.1:1/"}}])
-    near, far = await run("notify", "test", "oncall", "--config", config), await run("notify", "test", "zzz", "--config", config)
+    near, far = (
+        await run("notify", "test", "oncall", "--config", config),
+        await run("notify", "test", "zzz", "--config", config),
+    )
     none = await run("notify", "test", "--config", write(tmp_path, []))
 
     assert (1, "", "no receiver is called oncall; did you mean on-call?\n") == near
@@ -129,7 +151,9 @@ async def test_unknown_receiver(tmp_path: Path) -> None:
 
 
 async def test_check_validates_apprise_urls(tmp_path: Path) -> None:
-    """A URL that Apprise cannot use is a problem at its line, from a file too; nothing is sent, and nothing of it shown."""
+    """A URL that Apprise cannot use is a problem at its line, from a file too; nothing is sent, and nothing of it
+    shown.
+    """
     (tmp_path / "url").write_text(f"no-such-service://{SECRET}", encoding="utf-8")
     async with Inbox() as chat:
         good = {"apprise": {"url": f"json://127.0.0.1:{chat.port}/{SECRET}"}}
@@ -155,7 +179,10 @@ async def test_check_warns_where_nobody_is_told(tmp_path: Path) -> None:
     code, out, _ = await run("check", "--config", config)
 
     assert 0 == code
-    assert f"{config}:1: notify: no receiver is configured, so nobody is told of alerts; write one below notify: (warning)" in out
+    assert (
+        f"{config}:1: notify: no receiver is configured, so nobody is told of alerts; write one below notify: (warning)"
+        in out
+    )
 
 
 @pytest.mark.parametrize(("days", "code", "said"), [(-1, 1, "expired at "), (5, 0, "expires at "), (60, 0, "")])
@@ -164,7 +191,9 @@ async def test_check_says_when_the_certificate_expires(tmp_path: Path, days: int
     end = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)
     certificate = trustme.CA().issue_cert("127.0.0.1", not_after=end)
     certificate.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "server.pem"))
-    (tmp_path / "web.yml").write_text("tls_server_config:\n  cert_file: server.pem\n  key_file: server.pem\n", encoding="utf-8")
+    (tmp_path / "web.yml").write_text(
+        "tls_server_config:\n  cert_file: server.pem\n  key_file: server.pem\n", encoding="utf-8"
+    )
     found, out, _ = await run("check", "--config", write(tmp_path, [], http={"web_config_file": "web.yml"}))
     lines = [line for line in out.splitlines() if line.startswith(f"{tmp_path / 'web.yml'}:")]
 
@@ -175,7 +204,9 @@ async def test_check_says_when_the_certificate_expires(tmp_path: Path, days: int
 
 
 async def test_check_online_asks_the_receivers(tmp_path: Path) -> None:
-    """Hosts of receivers are asked whether they answer, without telling them anything; one that does not is exit code 1."""
+    """Hosts of receivers are asked whether they answer, without telling them anything; one that does not is exit code
+    1.
+    """
     nobody = free_port()
     async with Inbox() as alertmanager, Inbox([405]) as hook, Inbox() as chat, Inbox([404]) as none:
         receivers = [
@@ -203,7 +234,9 @@ async def test_check_online_asks_the_receivers(tmp_path: Path) -> None:
 
 
 async def test_check_online_looks_at_the_store(tmp_path: Path) -> None:
-    """Whether the store can be used is said, one that is not there yet, damaged, locked or newer included; nothing is written."""
+    """Whether the store can be used is said, one that is not there yet, damaged, locked or newer included; nothing is
+    written.
+    """
     config, file = write(tmp_path, []), tmp_path / "impulse-monitor.db"
 
     async def look() -> tuple[int, str]:

@@ -1,4 +1,6 @@
-"""Two runs as plain Python, and what their change and its causes are by the book: dictionaries, loops and other people's figures."""
+"""Two runs as plain Python, and what their change and its causes are by the book: dictionaries, loops and other
+people's figures.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +71,11 @@ def classified(label: str | None, prediction: str, start: int = 0) -> Window:
 def columns(run: Run, block: Block = CLASSIFIER, classes: Sequence[str] = ()) -> ResultSet:
     """The run as a result set; `classes` are those of its confidences."""
     ids = sorted(run)
-    rows = [(place, window) for place, number in enumerate(ids) for window in sorted(run[number], key=lambda window: window.start)]
+    rows = [
+        (place, window)
+        for place, number in enumerate(ids)
+        for window in sorted(run[number], key=lambda window: window.start)
+    ]
     windows = [window for _, window in rows]
     names = [name for window in windows for name in (window.label, window.prediction)]
     names += [box[0] for window in windows for box in (*window.truth, *(box for box, _ in window.detections))]
@@ -92,7 +98,9 @@ def columns(run: Run, block: Block = CLASSIFIER, classes: Sequence[str] = ()) ->
         label=coded.codes[: 2 * count : 2],
         prediction=coded.codes[1 : 2 * count : 2],
         correct=np.array([window.correct for window in windows], np.int8),
-        confidences={block.id: Confidences(tuple(sorted(classes)), np.full((count, len(classes)), np.nan))} if classes else {},
+        confidences={block.id: Confidences(tuple(sorted(classes)), np.full((count, len(classes)), np.nan))}
+        if classes
+        else {},
         image_size=np.full((len(ids), 2), SIDE) if boxed else None,
         truth=Boxes(
             np.array([place for place, _ in truth], np.int64),
@@ -113,7 +121,9 @@ def columns(run: Run, block: Block = CLASSIFIER, classes: Sequence[str] = ()) ->
     )
 
 
-def causes(baseline: Run, current: Run, figure: Figure, judge: AlertEvaluator, under: Run | None = None) -> dict[str, float]:
+def causes(
+    baseline: Run, current: Run, figure: Figure, judge: AlertEvaluator, under: Run | None = None
+) -> dict[str, float]:
     """The change of a figure and its causes, absent where a figure does not exist; empty where a whole run has none.
 
     `judge` gives the baseline's window under the current label; `under` are such ones under the current thresholds too.
@@ -121,16 +131,21 @@ def causes(baseline: Run, current: Run, figure: Figure, judge: AlertEvaluator, u
     shared = [
         number
         for number in baseline
-        if number in current and sorted(window.start for window in baseline[number]) == sorted(window.start for window in current[number])
+        if number in current
+        and sorted(window.start for window in baseline[number]) == sorted(window.start for window in current[number])
     ]
 
     def over(run: Run, samples: Sequence[int]) -> float | None:
-        return figure([window for number in sorted(samples) for window in sorted(run[number], key=lambda window: window.start)])
+        return figure(
+            [window for number in sorted(samples) for window in sorted(run[number], key=lambda window: window.start)]
+        )
 
     judged = {
         number: [
             judge(before, after)
-            for before, after in zip(*(sorted(run[number], key=lambda w: w.start) for run in (baseline, current)), strict=True)
+            for before, after in zip(
+                *(sorted(run[number], key=lambda w: w.start) for run in (baseline, current)), strict=True
+            )
         ]
         for number in shared
     }
@@ -161,8 +176,12 @@ def accuracy(windows: Sequence[Window]) -> float | None:
     return sum(scored) / len(scored) if scored else None
 
 
-def predicted(classes: Sequence[str], confidences: Sequence[float], min_score: float, score: float, anomaly: float | None) -> str:
-    """What an impulse predicts: an anomaly above the limit of its anomaly block, else the likeliest class, if it is likely enough."""
+def predicted(
+    classes: Sequence[str], confidences: Sequence[float], min_score: float, score: float, anomaly: float | None
+) -> str:
+    """What an impulse predicts: an anomaly above the limit of its anomaly block, else the likeliest class, if it is
+    likely enough.
+    """
     if anomaly is not None and score > anomaly:
         return "anomaly"
     best = max(range(len(classes)), key=lambda place: confidences[place])
@@ -171,7 +190,11 @@ def predicted(classes: Sequence[str], confidences: Sequence[float], min_score: f
 
 def mean_f1(windows: Sequence[Window]) -> float | None:
     """scikit-learn's macro F1 over the true labels that occur."""
-    scored = [(window.label, window.prediction) for window in windows if window.correct != UNSCORED and window.label is not None]
+    scored = [
+        (window.label, window.prediction)
+        for window in windows
+        if window.correct != UNSCORED and window.label is not None
+    ]
     classes = sorted({label for label, _ in scored} - {UNCERTAIN})
     if not classes:
         return None
@@ -182,12 +205,18 @@ def mean_f1(windows: Sequence[Window]) -> float | None:
 def by_class(baseline: Run, classes: Sequence[str], *, anomaly_block: bool = False) -> AlertEvaluator:
     """How a classifier's run with these confidences is judged under another label: if it knows that label."""
     known = {*classes, *(["anomaly"] if anomaly_block else [])}
-    known |= {window.label for windows in baseline.values() for window in windows if window.correct != UNSCORED} - {None}
+    known |= {window.label for windows in baseline.values() for window in windows if window.correct != UNSCORED} - {
+        None
+    }
 
     def judge(before: Window, after: Window) -> Window:
         if after.label == before.label:
             return before
-        return replace(before, label=after.label, correct=int(before.prediction == after.label) if after.label in known else UNSCORED)
+        return replace(
+            before,
+            label=after.label,
+            correct=int(before.prediction == after.label) if after.label in known else UNSCORED,
+        )
 
     return judge
 
@@ -202,7 +231,11 @@ def by_number(before: Window, after: Window) -> Window:
 def within_tolerance(windows: Sequence[Window], tolerance: float = TOLERANCE) -> float | None:
     """Share of the windows with two numbers that are within the tolerance, whatever Studio says."""
     pairs = [(_number(window.label), _number(window.prediction)) for window in windows]
-    verdicts = [abs(label - prediction) <= tolerance for label, prediction in pairs if label is not None and prediction is not None]
+    verdicts = [
+        abs(label - prediction) <= tolerance
+        for label, prediction in pairs
+        if label is not None and prediction is not None
+    ]
     return sum(verdicts) / len(verdicts) if verdicts else None
 
 
@@ -249,7 +282,11 @@ def coco_map(windows: Sequence[Window]) -> float | None:
     for which in ("truth", "detections"):
         annotations = []
         for image, window in enumerate(windows):
-            rows = [(box, 0.0, SIDE) for box in window.truth] if which == "truth" else [(box, score, 1) for box, score in window.detections]
+            rows = (
+                [(box, 0.0, SIDE) for box in window.truth]
+                if which == "truth"
+                else [(box, score, 1) for box, score in window.detections]
+            )
             for (label, *xywh), score, unit in rows:
                 if label in classes:
                     shares = [value / unit for value in xywh]
@@ -302,13 +339,18 @@ def _fomo(windows: Sequence[Window]) -> FomoCounts:
 
 
 LABELS = ("ant", "bee", "cat")
-QUIET: Run = {number: [classified(LABELS[number % 3], LABELS[(number + (number % 7 == 0)) % 3])] for number in range(60)}
+QUIET: Run = {
+    number: [classified(LABELS[number % 3], LABELS[(number + (number % 7 == 0)) % 3])] for number in range(60)
+}
 """Single windows, one wrong in seven."""
 
 
 def worse(run: Run, every: int = 2) -> Run:
     """The run with a wrong prediction on every other sample."""
-    return {number: [replace(w, prediction=UNCERTAIN, correct=WRONG) if number % every == 0 else w for w in run[number]] for number in run}
+    return {
+        number: [replace(w, prediction=UNCERTAIN, correct=WRONG) if number % every == 0 else w for w in run[number]]
+        for number in run
+    }
 
 
 def detector_run(rng: np.random.Generator, samples: range, found: float) -> Run:
@@ -327,7 +369,10 @@ def detector_run(rng: np.random.Generator, samples: range, found: float) -> Run:
 
 
 def by_metric(
-    baseline: ResultSet, current: ResultSet, seed: int | None = None, trained: tuple[float | None, float | None] = (None, None)
+    baseline: ResultSet,
+    current: ResultSet,
+    seed: int | None = None,
+    trained: tuple[float | None, float | None] = (None, None),
 ) -> dict[str, Change]:
     """The changes by their metric."""
     return {change.metric: change for change in changes(baseline, current, seed, trained)}

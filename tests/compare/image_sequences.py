@@ -1,4 +1,6 @@
-"""Sequences of detectors' result sets whose history is known: pictures with named objects, and what a model finds on them."""
+"""Sequences of detectors' result sets whose history is known: pictures with named objects, and what a model finds on
+them.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +11,24 @@ from functools import partial
 import numpy as np
 
 from monitor.results import BlockKind, ResultSet
-from tests.compare.change_oracle import DETECTOR, FOMO, SIDE, Figure, Run, Window, by_boxes, by_points, coco_map, columns, image_f1
+from tests.compare.change_oracle import (
+    DETECTOR,
+    FOMO,
+    SIDE,
+    Figure,
+    Run,
+    Window,
+    by_boxes,
+    by_points,
+    coco_map,
+    columns,
+    image_f1,
+)
 from tests.compare.sequence_truth import ALMOST_ALL, FEWEST
 
 SIZE = 20  # of every object, in pixels
-PLACES = [(x, y) for x in (0.2, 0.5, 0.8) for y in (0.2, 0.5, 0.8)]  # centres, further apart than FOMO's matching reaches
+# centres, further apart than FOMO's matching reaches
+PLACES = [(x, y) for x in (0.2, 0.5, 0.8) for y in (0.2, 0.5, 0.8)]
 CHANCE = 0.85  # of an object to be found
 LOWEST = 0.3  # score that the model gives: what is below the threshold of the day no result set shows
 
@@ -48,8 +63,15 @@ class Gallery:
     same: Mapping[str, str] = field(default_factory=dict)
     next_id: int = 1
 
-    def run(self, names: Mapping[str, str] | None = None, numbers: tuple[str, ...] | None = None, min_score: float | None = None) -> Run:
-        """The windows; optionally by other names, with the class numbers of another training, and under another threshold."""
+    def run(
+        self,
+        names: Mapping[str, str] | None = None,
+        numbers: tuple[str, ...] | None = None,
+        min_score: float | None = None,
+    ) -> Run:
+        """The windows; optionally by other names, with the class numbers of another training, and under another
+        threshold.
+        """
         names, known = names or {}, numbers or self.classes
         limit = self.min_score if min_score is None else min_score
 
@@ -57,9 +79,12 @@ class Gallery:
             objects = [(names.get(name, name), x, y) for name, x, y in picture.objects]
             found = [(names.get(name, name), x, y, score) for name, x, y, score in picture.found if score >= limit]
             return Window(
-                truth=tuple((name, x * SIDE - SIZE / 2, y * SIDE - SIZE / 2, float(SIZE), float(SIZE)) for name, x, y in objects),
+                truth=tuple(
+                    (name, x * SIDE - SIZE / 2, y * SIDE - SIZE / 2, float(SIZE), float(SIZE)) for name, x, y in objects
+                ),
                 detections=tuple(
-                    ((name, x - SIZE / SIDE / 2, y - SIZE / SIDE / 2, SIZE / SIDE, SIZE / SIDE), score) for name, x, y, score in found
+                    ((name, x - SIZE / SIDE / 2, y - SIZE / SIDE / 2, SIZE / SIDE, SIZE / SIDE), score)
+                    for name, x, y, score in found
                 ),
                 true_points=tuple((known.index(name) + 1, x, y) for name, x, y in objects),
                 points=tuple((known.index(name) + 1, x, y) for name, x, y, _ in found),
@@ -82,8 +107,8 @@ def gallery(rng: np.random.Generator, kind: BlockKind, pictures: int = 120) -> G
 def causes(before: Gallery, after: Gallery) -> dict[str, float]:
     """The change of mAP (FOMO: of mean F1) and its parts, by pycocotools and plain loops.
 
-    Boxes below the earlier threshold are in no result set: where the later one is lower, all is the thresholds' if it is
-    the same training, else they are one part with the model.
+    Boxes below the earlier threshold are in no result set: where the later one is lower, all is the thresholds' if it
+    is the same training, else they are one part with the model.
     """
     figure: Figure = image_f1 if before.kind is BlockKind.FOMO else coco_map
     judge = by_points if before.kind is BlockKind.FOMO else by_boxes
@@ -107,7 +132,8 @@ def causes(before: Gallery, after: Gallery) -> dict[str, float]:
         return {"total": f_c - f_b}
     own, model = value(mine), value(theirs)
     judged, tightened = (
-        value([judge(mine, other) for mine, other in zip(windows(run, shared), theirs, strict=True)]) for run in (old, tight)
+        value([judge(mine, other) for mine, other in zip(windows(run, shared), theirs, strict=True)])
+        for run in (old, tight)
     )
     parts = {"total": f_c - f_b, "removed": own - f_b, "labels": judged - own, "added": f_c - model}
     if after.min_score < before.min_score and after.trained != before.trained:
@@ -116,7 +142,9 @@ def causes(before: Gallery, after: Gallery) -> dict[str, float]:
 
 
 def _renamed(before: Gallery, after: Gallery, shared: list[int]) -> dict[str, str]:
-    """Of the renamed classes those that can be told: almost all their objects, and almost none else, have the new name."""
+    """Of the renamed classes those that can be told: almost all their objects, and almost none
+    else, have the new name.
+    """
     found = {}
     pairs = [
         (old[0], new[0])
@@ -136,18 +164,27 @@ def _objects(rng: np.random.Generator, classes: tuple[str, ...]) -> tuple[Object
 
 
 def _found(rng: np.random.Generator, objects: tuple[Object, ...], chance: float) -> tuple[Found, ...]:
-    moved = [(name, x + rng.uniform(-0.03, 0.03), y + rng.uniform(-0.03, 0.03), rng.uniform(LOWEST, 1)) for name, x, y in objects]
+    moved = [
+        (name, x + rng.uniform(-0.03, 0.03), y + rng.uniform(-0.03, 0.03), rng.uniform(LOWEST, 1))
+        for name, x, y in objects
+    ]
     return tuple(each for each in moved if rng.random() < chance)
 
 
-def _with_new(before: Gallery, rng: np.random.Generator, objects: list[tuple[Object, ...]], chance: float = CHANCE) -> Gallery:
+def _with_new(
+    before: Gallery, rng: np.random.Generator, objects: list[tuple[Object, ...]], chance: float = CHANCE
+) -> Gallery:
     new = {before.next_id + place: Picture(each, _found(rng, each, chance)) for place, each in enumerate(objects)}
     return replace(before, pictures={**before.pictures, **new}, next_id=before.next_id + len(new))
 
 
-def retrain(before: Gallery, rng: np.random.Generator, chance: float = CHANCE, classes: tuple[str, ...] | None = None) -> Gallery:
+def retrain(
+    before: Gallery, rng: np.random.Generator, chance: float = CHANCE, classes: tuple[str, ...] | None = None
+) -> Gallery:
     """Another training, whose classes are those of the labels."""
-    pictures = {number: replace(each, found=_found(rng, each.objects, chance)) for number, each in before.pictures.items()}
+    pictures = {
+        number: replace(each, found=_found(rng, each.objects, chance)) for number, each in before.pictures.items()
+    }
     known = {name for each in pictures.values() for name, *_ in each.objects}
     return replace(before, pictures=pictures, trained=before.trained + 1000, classes=tuple(sorted(known)))
 
@@ -160,7 +197,9 @@ def add_class(before: Gallery, rng: np.random.Generator) -> Gallery:
 def drop_class(before: Gallery, rng: np.random.Generator) -> Gallery:
     """Every picture with the class that sorts first goes, and a training forgets it."""
     first = before.classes[0]
-    kept = {number: each for number, each in before.pictures.items() if first not in {name for name, *_ in each.objects}}
+    kept = {
+        number: each for number, each in before.pictures.items() if first not in {name for name, *_ in each.objects}
+    }
     return retrain(replace(before, pictures=kept), rng)
 
 
@@ -181,7 +220,8 @@ def relabel(before: Gallery, rng: np.random.Generator, share: float = 0.1) -> Ga
         return str(rng.choice([each for each in before.classes if each != name])) if rng.random() < share else name
 
     pictures = {
-        number: replace(each, objects=tuple((other(name), x, y) for name, x, y in each.objects)) for number, each in before.pictures.items()
+        number: replace(each, objects=tuple((other(name), x, y) for name, x, y in each.objects))
+        for number, each in before.pictures.items()
     }
     return replace(before, pictures=pictures)
 

@@ -1,4 +1,6 @@
-"""What a change between two worlds is due to, by the book: from labels and raw outputs that no result set passed through."""
+"""What a change between two worlds is due to, by the book: from labels and raw outputs that no result set passed
+through.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +65,9 @@ def _judged(old: World, new: World, names: Mapping[str, str], thresholds: Mappin
 
 
 def _renamed(old: World, before: World, new: World, after: World) -> dict[str, str]:
-    """Classes whose windows became those of another name almost without exception, the old name being gone from data and model."""
+    """Classes whose windows became those of another name almost without exception, the old name being gone from data
+    and model.
+    """
     if not (isinstance(before, Classifier) and isinstance(after, Classifier)):
         return {}
     gone = set(before.classes) - set(after.classes) - set(after.labels.ravel())
@@ -85,6 +89,8 @@ def unchanged_outputs(before: World, after: World) -> bool:
     """Whether both models say the same about the samples both runs have."""
     _, mine, theirs = np.intersect1d(before.ids, after.ids, assume_unique=True, return_indices=True)
     old, new = before.taken(mine), after.taken(theirs)
-    outputs = [(getattr(old, name), getattr(new, name)) for name in ("confidences", "scores", "values") if hasattr(old, name)]
+    outputs = [
+        (getattr(old, name), getattr(new, name)) for name in ("confidences", "scores", "values") if hasattr(old, name)
+    ]
     same = all(mine is theirs or np.array_equal(mine, theirs) for mine, theirs in outputs)
     return same and getattr(before, "classes", ()) == getattr(after, "classes", ())

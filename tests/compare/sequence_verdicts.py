@@ -25,12 +25,16 @@ BASELINE = BaselineFigures("pinned", 1_790_000_000.0, "baseline")
 def evaluated(results: ResultSet) -> Evaluation:
     """The figures that the rule needs, without intervals."""
     found, _ = regression(results, None)
-    return Evaluation(results.samples, results.windows, 0, results.blocks, quality=quality(results, None), regression=found)
+    return Evaluation(
+        results.samples, results.windows, 0, results.blocks, quality=quality(results, None), regression=found
+    )
 
 
 def verdict(before: World, after: World, seed: int) -> Verdict:
     """What the default rule says."""
-    return _judged(ComparedRun(1.0, before.results(), before.trained), ComparedRun(2.0, after.results(), after.trained), seed)
+    return _judged(
+        ComparedRun(1.0, before.results(), before.trained), ComparedRun(2.0, after.results(), after.trained), seed
+    )
 
 
 def alarm(before: World, after: World, seed: int) -> Verdict | None:

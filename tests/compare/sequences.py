@@ -1,7 +1,8 @@
-"""Sequences of result sets whose history is known: a data set and its model as a `World`, and operations that change one thing each.
+"""Sequences of result sets whose history is known: a data set and its model as a `World`, and operations that change
+one thing each.
 
-A world is a data set (samples with labels) and what a model says about it (raw outputs, from which predictions follow under
-thresholds). An operation gives the next world and says which causes it can move. Nothing here computes a figure.
+A world is a data set (samples with labels) and what a model says about it (raw outputs, from which predictions follow
+under thresholds). An operation gives the next world and says which causes it can move. Nothing here computes a figure.
 """
 
 from __future__ import annotations
@@ -17,7 +18,18 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from monitor.results import CORRECT, UNCERTAIN, UNSCORED, WRONG, Block, BlockKind, Categorical, Confidences, ResultSet, shrink_dtype
+from monitor.results import (
+    CORRECT,
+    UNCERTAIN,
+    UNSCORED,
+    WRONG,
+    Block,
+    BlockKind,
+    Categorical,
+    Confidences,
+    ResultSet,
+    shrink_dtype,
+)
 from monitor.studio import wire
 from monitor.studio.columns import ColumnBuilder
 
@@ -130,7 +142,9 @@ class World(ABC):
 
 @dataclass(frozen=True, eq=False)
 class Classifier(World):
-    """A classifier, with or without an anomaly block: `confidences` float64[n, w, k] of `classes`; `scores` float64[n, w]."""
+    """A classifier, with or without an anomaly block: `confidences` float64[n, w, k] of `classes`; `scores` float64[n,
+    w].
+    """
 
     classes: tuple[str, ...] = ()
     confidences: Floats = field(default_factory=lambda: np.empty(0))
@@ -177,7 +191,9 @@ class Classifier(World):
     def taken(self, rows: npt.NDArray[np.intp]) -> Classifier:
         """Only these samples, or again."""
         scores = None if self.scores is None else self.scores[rows]
-        return replace(self, ids=self.ids[rows], labels=self.labels[rows], confidences=self.confidences[rows], scores=scores)
+        return replace(
+            self, ids=self.ids[rows], labels=self.labels[rows], confidences=self.confidences[rows], scores=scores
+        )
 
     def jittered(self, rng: np.random.Generator) -> Classifier:
         """Confidences that differ where the prediction stays."""
@@ -191,7 +207,9 @@ class Classifier(World):
         windows = self.labels.size
         found: dict[str, Any] = {
             "blocks": (_block(_CLASSIFIER_ID, "keras", BlockKind.CLASSIFICATION, MIN_SCORE, self.thresholds),),
-            "confidences": {_CLASSIFIER_ID: Confidences(self.classes, self.confidences.reshape(windows, len(self.classes)))},
+            "confidences": {
+                _CLASSIFIER_ID: Confidences(self.classes, self.confidences.reshape(windows, len(self.classes)))
+            },
         }
         if self.scores is not None:
             found["blocks"] += (_block(_ANOMALY_ID, "anomaly", BlockKind.ANOMALY, MIN_ANOMALY, self.thresholds),)
@@ -240,7 +258,9 @@ class Regression(World):
 
     def columns(self) -> dict[str, Any]:
         """The block."""
-        return {"blocks": (_block(_REGRESSION_ID, "keras-regression", BlockKind.REGRESSION, MAX_ERROR, self.thresholds),)}
+        return {
+            "blocks": (_block(_REGRESSION_ID, "keras-regression", BlockKind.REGRESSION, MAX_ERROR, self.thresholds),)
+        }
 
     def classifications(self, row: int) -> list[dict[str, Any]]:
         """The block's values."""
@@ -252,13 +272,25 @@ def _block(number: int, type_: str, kind: BlockKind, key: str, thresholds: Mappi
     return Block(number, type_, kind, type_, {key: thresholds[key]})
 
 
-def _classification(number: int, type_: str, result: list[dict[str, float]], key: str, thresholds: Mapping[str, float]) -> dict[str, Any]:
+def _classification(
+    number: int, type_: str, result: list[dict[str, float]], key: str, thresholds: Mapping[str, float]
+) -> dict[str, Any]:
     block = {"id": number, "type": type_, "name": type_}
-    return {"learnBlock": block, "result": result, "thresholds": [{"key": key, "description": key, "value": thresholds[key]}]}
+    return {
+        "learnBlock": block,
+        "result": result,
+        "thresholds": [{"key": key, "description": key, "value": thresholds[key]}],
+    }
 
 
 def classifier(
-    rng: np.random.Generator, samples: int, windows: int = 1, accuracy: float = 0.9, classes: int = 4, *, anomaly: bool = False
+    rng: np.random.Generator,
+    samples: int,
+    windows: int = 1,
+    accuracy: float = 0.9,
+    classes: int = 4,
+    *,
+    anomaly: bool = False,
 ) -> Classifier:
     """A new project with a classifier."""
     labels = np.repeat(np.array(_NAMES[:classes], object)[rng.integers(0, classes, samples)][:, None], windows, axis=1)
@@ -280,7 +312,9 @@ def regression(rng: np.random.Generator, samples: int, windows: int = 1, accurac
     """A new project with a regression, with a tolerance of 5."""
     numbers = rng.integers(_LEAST_NUMBER, _NUMBERS, (samples, 1)).repeat(windows, axis=1) / 10
     labels = np.array([f"{number:g}" for number in numbers.ravel().tolist()], object).reshape(numbers.shape)
-    world = Regression(np.arange(1, samples + 1), labels, {MAX_ERROR: 5.0}, next_id=samples + 1, values=np.zeros(labels.shape))
+    world = Regression(
+        np.arange(1, samples + 1), labels, {MAX_ERROR: 5.0}, next_id=samples + 1, values=np.zeros(labels.shape)
+    )
     return world.answered(rng, np.ones(labels.shape, bool), _right(rng, labels.shape, accuracy))
 
 
@@ -311,7 +345,9 @@ class Operation:
 
 
 def relabel(world: World, rng: np.random.Generator, share: float, to: str | None = None) -> World:
-    """That share of the windows, taken from those that are right, gets another label (`to`, or another that there is already)."""
+    """That share of the windows, taken from those that are right, gets another label (`to`, or another that there is
+    already).
+    """
     right = np.flatnonzero(world.right.ravel() == 1)
     chosen = rng.choice(right, min(len(right), round(share * world.labels.size)), replace=False)
     labels = world.labels.copy().ravel()
@@ -324,7 +360,9 @@ def relabel(world: World, rng: np.random.Generator, share: float, to: str | None
     return replace(world, labels=labels.reshape(world.labels.shape))
 
 
-def rename(world: World, rng: np.random.Generator, names: Mapping[str, str], *, trained: bool, noise: float = RETRAINING) -> World:
+def rename(
+    world: World, rng: np.random.Generator, names: Mapping[str, str], *, trained: bool, noise: float = RETRAINING
+) -> World:
     """Classes get other names (several the same: they are merged); with a training the model learns them."""
     assert isinstance(world, Classifier)
     renamed = replace(world, labels=mapped(world.labels, names))
@@ -363,7 +401,9 @@ def mapped(texts: Texts, names: Mapping[str, str]) -> Texts:
     return np.array([names.get(text, text) for text in texts.ravel()], object).reshape(texts.shape)
 
 
-def retrain(world: World, rng: np.random.Generator, loss: float = 0.0, noise: float = RETRAINING, learns: Mask | None = None) -> World:
+def retrain(
+    world: World, rng: np.random.Generator, loss: float = 0.0, noise: float = RETRAINING, learns: Mask | None = None
+) -> World:
     """Another training on the same data.
 
     Args:
@@ -410,7 +450,9 @@ def tighten(world: World, rng: np.random.Generator, loss: float) -> World:
 
 
 def add(world: World, rng: np.random.Generator, share: float, accuracy: float | None = None) -> World:
-    """So many new samples, as a share of the set, with labels as the old ones have; `accuracy` of the model's answers: None, as before."""
+    """So many new samples, as a share of the set, with labels as the old ones have; `accuracy` of the model's answers:
+    None, as before.
+    """
     count = round(share * len(world.ids))
     rows = rng.integers(0, len(world.ids), count)
     new = world.taken(rows)
@@ -439,7 +481,9 @@ def turn_over(world: World, rng: np.random.Generator, share: float = 0.2, accura
     return add(left, rng, count / len(left.ids), accuracy)
 
 
-def operation(name: str, moves: str, change: Callable[..., World], only: type[World] = World, **options: Any) -> Operation:
+def operation(
+    name: str, moves: str, change: Callable[..., World], only: type[World] = World, **options: Any
+) -> Operation:
     """An operation; `moves` as words."""
     return Operation(name, frozenset(moves.split()), partial(change, **options), only)
 
@@ -451,8 +495,12 @@ OPERATIONS = (
     operation("renamed", "labels", rename, Classifier, names={"ant": "Ant"}, trained=False),
     operation("renamed and trained", "model", rename, Classifier, names={"ant": "Ant"}, trained=True),
     operation("merged", "labels", rename, Classifier, names={"bee": "bug", "cat": "bug"}, trained=False),
-    operation("merged and trained", "labels model", rename, Classifier, names={"bee": "bug", "cat": "bug"}, trained=True),
-    operation("merged into another and trained", "labels model", rename, Classifier, names={"bee": "cat"}, trained=True),
+    operation(
+        "merged and trained", "labels model", rename, Classifier, names={"bee": "bug", "cat": "bug"}, trained=True
+    ),
+    operation(
+        "merged into another and trained", "labels model", rename, Classifier, names={"bee": "cat"}, trained=True
+    ),
     operation("split", "labels", split, Classifier, old="cat", trained=False),
     operation("split and trained", "labels model", split, Classifier, old="cat", trained=True),
     operation("trained again", "model", retrain),

@@ -98,17 +98,25 @@ def _believed_otherwise(results: ResultSet) -> ResultSet:
 
 
 CHANGES: dict[str, Callable[[ResultSet], ResultSet]] = {
-    "one label": lambda found: replace(found, label=np.where(np.arange(found.windows) == 3, 1 - found.label, found.label)),
+    "one label": lambda found: replace(
+        found, label=np.where(np.arange(found.windows) == 3, 1 - found.label, found.label)
+    ),
     "one prediction": lambda found: replace(
         found, prediction=np.where(np.arange(found.windows) == 3, 1 - found.prediction, found.prediction)
     ),
-    "one verdict": lambda found: replace(found, correct=np.where(np.arange(found.windows) == 3, 1 - found.correct, found.correct)),
+    "one verdict": lambda found: replace(
+        found, correct=np.where(np.arange(found.windows) == 3, 1 - found.correct, found.correct)
+    ),
     "one score": _scored_otherwise,
     "one confidence": _believed_otherwise,
-    "a threshold": lambda found: replace(found, blocks=(replace(found.blocks[0], thresholds={"min_score": 0.7}), found.blocks[1])),
+    "a threshold": lambda found: replace(
+        found, blocks=(replace(found.blocks[0], thresholds={"min_score": 0.7}), found.blocks[1])
+    ),
     "a block": lambda found: replace(found, blocks=found.blocks[:1]),
     "another sample": lambda found: replace(found, sample_id=found.sample_id + 1),
-    "a class": lambda found: replace(found, confidences={3: Confidences(("idle", "waving"), found.confidences[3].values)}),
+    "a class": lambda found: replace(
+        found, confidences={3: Confidences(("idle", "waving"), found.confidences[3].values)}
+    ),
     "a bound": lambda found: replace(found, end_ms=found.end_ms + 1),
     "a label map": lambda found: replace(found, label_map=True),
 }
@@ -145,7 +153,9 @@ def test_boxes_and_points() -> None:
 
 @pytest.mark.parametrize("reading", [without_texts, repeated, with_anomaly_class])
 def test_a_stored_set_carried_over(reading: Callable[[ResultSet], ResultSet]) -> None:
-    """A baseline with other content gets what this version reads of the same target: its fingerprint is that of today's reading."""
+    """A baseline with other content gets what this version reads of the same target: its fingerprint is that of today's
+    reading.
+    """
     assert read().fingerprint() == carried_over(reading(read()), read(30)).fingerprint()
 
 
@@ -154,9 +164,9 @@ def test_the_kind_of_a_block_is_today_s() -> None:
     stored = Block(7, "keras-object-detection", BlockKind.DETECTION, "Parts", {"min_score": 0.5})
     now = replace(stored, kind=BlockKind.FOMO, thresholds={"min_score": 0.7}, texts={"layer": "fomo"})
 
-    assert Block(7, "keras-object-detection", BlockKind.FOMO, "Parts", {"min_score": 0.5}, {"layer": "fomo"}) == block_as_now(
-        stored, (now,)
-    )
+    assert Block(
+        7, "keras-object-detection", BlockKind.FOMO, "Parts", {"min_score": 0.5}, {"layer": "fomo"}
+    ) == block_as_now(stored, (now,))
     assert stored == block_as_now(stored, (replace(now, id=8),))
 
 
@@ -173,7 +183,10 @@ def test_repeats_take_their_boxes_with_them() -> None:
     """What a repeated window detected is dropped with it, and the rest refers to the windows that stay."""
     found = repeated(read(2))
     boxes = Boxes(
-        np.array([0, 1, 6, 7], np.int8), np.array([0, 0, 1, 1], np.int8), np.arange(16.0).reshape(4, 4), np.array([0.1, 0.1, 0.9, 0.9])
+        np.array([0, 1, 6, 7], np.int8),
+        np.array([0, 0, 1, 1], np.int8),
+        np.arange(16.0).reshape(4, 4),
+        np.array([0.1, 0.1, 0.9, 0.9]),
     )
     kept = without_repeats(replace(found, detections=boxes)).detections
 
@@ -185,7 +198,9 @@ def test_repeats_take_their_boxes_with_them() -> None:
 
 
 def test_maxima_that_are_means_today() -> None:
-    """Scores of images that were maxima, where Studio decides on means, are no change, and a baseline's are compared with nothing."""
+    """Scores of images that were maxima, where Studio decides on means, are no change, and a baseline's are compared
+    with nothing.
+    """
     means = {"anomaly_scoring_aggregation_method": "mean"}
     visual = Block(4, "keras-visual-anomaly", BlockKind.VISUAL_ANOMALY, "Visual", {"min_anomaly_score": 2.6}, means)
     now = replace(read(), blocks=(read().blocks[0], visual))

@@ -15,7 +15,18 @@ from monitor.compare.change import CAUSES, Change, ThresholdChange, changes
 from monitor.figures.classification import quality
 from monitor.figures.detection import detection
 from monitor.figures.regression import regression
-from monitor.results import CORRECT, UNCERTAIN, UNSCORED, WRONG, Block, BlockKind, Confidences, FomoCounts, Points, ResultSet
+from monitor.results import (
+    CORRECT,
+    UNCERTAIN,
+    UNSCORED,
+    WRONG,
+    Block,
+    BlockKind,
+    Confidences,
+    FomoCounts,
+    Points,
+    ResultSet,
+)
 from tests.compare import change_oracle as oracle
 from tests.compare.change_oracle import (
     DETECTOR,
@@ -62,7 +73,9 @@ def two_runs(draw: st.DrawFn, window: str) -> tuple[Run, Run]:
         windows = int(rng.integers(0, 4)) if rng.random() < many else 1
         before = [_window(window, rng, start) for start in range(windows)]
         after = [
-            replace(old, label=new.label, truth=new.truth, true_points=new.true_points) if rng.random() < relabelled else old
+            replace(old, label=new.label, truth=new.truth, true_points=new.true_points)
+            if rng.random() < relabelled
+            else old
             for old, new in ((old, _window(window, rng, old.start)) for old in before)
         ]
         after = [_other_output(window, rng, old) for old in after]
@@ -84,7 +97,9 @@ def _window(kind: str, rng: np.random.Generator, start: int) -> Window:
         )
         return _other_output(kind, rng, Window(truth=truth, start=start))
     if kind == "points":
-        truth = tuple((int(rng.integers(1, 3)), *(rng.integers(0, 8, 2) / 8).tolist()) for _ in range(rng.integers(0, 4)))
+        truth = tuple(
+            (int(rng.integers(1, 3)), *(rng.integers(0, 8, 2) / 8).tolist()) for _ in range(rng.integers(0, 4))
+        )
         return _other_output(kind, rng, Window(true_points=truth, start=start))
     if kind == "numbers":
         label = rng.choice(["1", "1.0", "2", "2.5", "1", "2", "no number", ""]) or None
@@ -97,7 +112,10 @@ def _other_output(kind: str, rng: np.random.Generator, window: Window) -> Window
     """The window with a new prediction on it."""
     if kind == "boxes":
         kept = [box for box in window.truth if rng.random() < 0.8]
-        found = [((label, *((np.array(xywh) + rng.integers(-2, 3, 4)) / oracle.SIDE).tolist()), rng.random()) for label, *xywh in kept]
+        found = [
+            ((label, *((np.array(xywh) + rng.integers(-2, 3, 4)) / oracle.SIDE).tolist()), rng.random())
+            for label, *xywh in kept
+        ]
         return replace(window, detections=tuple(found))
     if kind == "points":
         found = [(label, x + rng.integers(-2, 3) / 8, y) for label, x, y in window.true_points if rng.random() < 0.8]
@@ -108,7 +126,13 @@ def _other_output(kind: str, rng: np.random.Generator, window: Window) -> Window
     prediction = str(rng.choice([*LABELS, UNCERTAIN, "never true"]))
     if rng.random() < 0.5 and window.label:
         prediction = window.label
-    correct = UNSCORED if window.label == "cat" and rng.random() < 0.5 else int(rng.random() < 0.9) if prediction == window.label else WRONG
+    correct = (
+        UNSCORED
+        if window.label == "cat" and rng.random() < 0.5
+        else int(rng.random() < 0.9)
+        if prediction == window.label
+        else WRONG
+    )
     return replace(window, prediction=prediction, correct=correct)
 
 
@@ -121,7 +145,9 @@ def test_causes_of_a_classifier(runs: tuple[Run, Run], classes: tuple[str, ...])
     found = by_metric(before, after)
 
     for metric, figure in (("accuracy", oracle.accuracy), ("mean_f1", oracle.mean_f1)):
-        applies = all(oracle.mean_f1([window for windows in run.values() for window in windows]) is not None for run in runs)
+        applies = all(
+            oracle.mean_f1([window for windows in run.values() for window in windows]) is not None for run in runs
+        )
         expected = oracle.causes(baseline, current, figure, oracle.by_class(baseline, classes)) if applies else {}
         check_against_oracle(found.get(metric), expected)
 
@@ -177,7 +203,10 @@ def test_renamed_classes(runs: tuple[Run, Run], names: list[str]) -> None:
 
     def renamed(run: Run) -> Run:
         return {
-            number: [replace(w, label=name.get(w.label, w.label), prediction=name.get(w.prediction, w.prediction)) for w in windows]
+            number: [
+                replace(w, label=name.get(w.label, w.label), prediction=name.get(w.prediction, w.prediction))
+                for w in windows
+            ]
             for number, windows in run.items()
         }
 
@@ -203,11 +232,15 @@ def test_whole_figures_are_the_exported_ones() -> None:
         for kind, block in (("classes", CLASSIFIER), ("numbers", REGRESSION), ("points", FOMO), ("boxes", DETECTOR))
     )
     for metric in ("accuracy", "mean_f1"):
-        assert tuple(getattr(quality(side, None), metric) for side in classes) == close(_values(by_metric(*classes)[metric]))
+        assert tuple(getattr(quality(side, None), metric) for side in classes) == close(
+            _values(by_metric(*classes)[metric])
+        )
     expected = tuple(regression(side, None)[0].within_tolerance for side in numbers)
     assert expected == close(_values(by_metric(*numbers)["accuracy"]))
     assert tuple(detection(side, None)[0].mean_f1 for side in points) == close(_values(by_metric(*points)["mean_f1"]))
-    assert tuple(detection(side, None)[0].map["0.50:0.95"] for side in boxes) == close(_values(by_metric(*boxes)["map"]))
+    assert tuple(detection(side, None)[0].map["0.50:0.95"] for side in boxes) == close(
+        _values(by_metric(*boxes)["map"])
+    )
 
 
 def _values(change: Change) -> tuple[float, float]:
@@ -279,7 +312,9 @@ def test_windows_of_equal_bounds_pair_in_their_order() -> None:
 
 
 def test_a_label_the_baseline_never_knew() -> None:
-    """A sample relabelled to a class that only the new model knows leaves the baseline's score: labels and model share what follows."""
+    """A sample relabelled to a class that only the new model knows leaves the baseline's score: labels and model share
+    what follows.
+    """
     current = {**QUIET, **{number: [classified("dog", "dog")] for number in range(1, 7)}}
 
     unknown = by_metric(columns(QUIET, classes=LABELS), columns(current, classes=[*LABELS, "dog"]))["accuracy"]
@@ -292,7 +327,9 @@ def test_a_label_the_baseline_never_knew() -> None:
 
 
 def test_a_figure_that_no_window_has_under_the_new_labels() -> None:
-    """Where no window is scored under the new labels, `labels` and `model` are absent, not 0, and so is a p-value of model."""
+    """Where no window is scored under the new labels, `labels` and `model` are absent, not 0, and so is a p-value of
+    model.
+    """
     current = {number: [classified("dog", "dog")] for number in QUIET}
 
     change = by_metric(columns(QUIET, classes=LABELS), columns(current), 1)["accuracy"]
@@ -313,7 +350,10 @@ def test_a_vanished_class() -> None:
 
 def test_unscored_windows_stay_unscored() -> None:
     """An unchanged label that Studio did not score counts in no step."""
-    hidden = {number: [replace(w, correct=UNSCORED) if number < 10 else w for w in windows] for number, windows in QUIET.items()}
+    hidden = {
+        number: [replace(w, correct=UNSCORED) if number < 10 else w for w in windows]
+        for number, windows in QUIET.items()
+    }
 
     change = by_metric(columns(hidden, classes=LABELS), columns(worse(hidden), classes=LABELS))["accuracy"]
 
@@ -328,7 +368,12 @@ def test_label_maps_and_other_kinds_have_no_change(side: str) -> None:
     plain = columns(QUIET)
     unlabelled = columns({number: [Window(None, "ant", CORRECT)] for number in QUIET})
     assert quality(unlabelled, None) is None
-    for other in (unlabelled, replace(plain, label_map=True), columns(QUIET, Block(9, "anomaly", BlockKind.ANOMALY)), columns({})):
+    for other in (
+        unlabelled,
+        replace(plain, label_map=True),
+        columns(QUIET, Block(9, "anomaly", BlockKind.ANOMALY)),
+        columns({}),
+    ):
         pair = (other, plain) if side == "baseline" else (plain, other)
         assert changes(*pair, 1) == ()
 
@@ -379,10 +424,15 @@ def test_changed_thresholds_are_named() -> None:
 # FOMO where Studio lists nothing.
 
 
-def fomo_run(images: list[tuple[tuple[int, int, int], float | None, bool]], truth: tuple[tuple[float, float], ...] = ()) -> ResultSet:
-    """One image per sample: counts, reported F1, and whether a box is labelled on it; `truth` are the first image's centroids."""
+def fomo_run(
+    images: list[tuple[tuple[int, int, int], float | None, bool]], truth: tuple[tuple[float, float], ...] = ()
+) -> ResultSet:
+    """One image per sample: counts, reported F1, and whether a box is labelled on it; `truth` are the first image's
+    centroids.
+    """
     boxed = {
-        number: [Window(truth=(("cup", 10.0, 10.0, 10.0, 10.0),) if labelled else ())] for number, (_, _, labelled) in enumerate(images)
+        number: [Window(truth=(("cup", 10.0, 10.0, 10.0, 10.0),) if labelled else ())]
+        for number, (_, _, labelled) in enumerate(images)
     }
     counts = np.array([row[0] for row in images])
     points = Points(np.zeros(len(truth), np.int64), np.ones(len(truth), np.int64), np.array(truth).reshape(-1, 2))
@@ -392,7 +442,9 @@ def fomo_run(images: list[tuple[tuple[int, int, int], float | None, bool]], trut
 
 
 def test_fomo_images_without_centroids_keep_their_score_under_the_same_boxes() -> None:
-    """Where Studio lists no centroids, the labelled boxes say whether the labels changed; if they did, the image cannot be judged."""
+    """Where Studio lists no centroids, the labelled boxes say whether the labels changed; if they did, the image cannot
+    be judged.
+    """
     unlisted = ((-1, -1, -1), 0.5, True)
     before = fomo_run([unlisted] * 40)
     same = fomo_run([((-1, -1, -1), 0.75, True)] * 40)
@@ -400,14 +452,20 @@ def test_fomo_images_without_centroids_keep_their_score_under_the_same_boxes() -
 
     kept, one_changed = (by_metric(before, after)["mean_f1"] for after in (same, other))
 
-    assert dict(kept.causes) == close({"total": 0.25, "model": 0.25, "labels": 0.0, "thresholds": 0.0, "added": 0.0, "removed": 0.0})
-    assert dict(one_changed.causes) == close({"total": 0.25, "model": 0.25, "labels": 0.0, "thresholds": 0.0, "added": 0.0, "removed": 0.0})
+    assert dict(kept.causes) == close(
+        {"total": 0.25, "model": 0.25, "labels": 0.0, "thresholds": 0.0, "added": 0.0, "removed": 0.0}
+    )
+    assert dict(one_changed.causes) == close(
+        {"total": 0.25, "model": 0.25, "labels": 0.0, "thresholds": 0.0, "added": 0.0, "removed": 0.0}
+    )
     unlike = replace(other, truth=replace(other.truth, xywh=other.truth.xywh + 1))
     assert by_metric(before, unlike)["mean_f1"].causes.keys() == {"total", "added", "removed"}
 
 
 def test_fomo_empty_image_that_gets_an_object() -> None:
-    """An image that was empty and found so, which Studio lists nothing for, is a miss once an object is labelled on it."""
+    """An image that was empty and found so, which Studio lists nothing for, is a miss once an
+    object is labelled on it.
+    """
     empty = ((-1, -1, -1), 1.0, False)
     before = fomo_run([empty] * 40)
     after = fomo_run([((0, 0, 1), 0.0, True)] + [empty] * 39, truth=((0.5, 0.5),))
@@ -419,13 +477,19 @@ def test_fomo_empty_image_that_gets_an_object() -> None:
 
 
 def test_exact_part_of_an_accuracy() -> None:
-    """What relabelled samples do to an accuracy is exact, unless the model does the opposite; which samples left is a draw."""
+    """What relabelled samples do to an accuracy is exact, unless the model does the opposite; which samples left is a
+    draw.
+    """
     current = {number: windows for number, windows in QUIET.items() if number % 14}
     current[1] = [replace(QUIET[1][0], label="cat", correct=WRONG)]
-    better = {number: [replace(w, prediction=w.label, correct=CORRECT) for w in windows] for number, windows in current.items()}
+    better = {
+        number: [replace(w, prediction=w.label, correct=CORRECT) for w in windows]
+        for number, windows in current.items()
+    }
 
     same, worse_too, opposite = (
-        by_metric(columns(QUIET, classes=LABELS), columns(run, classes=LABELS))["accuracy"] for run in (current, worse(current, 5), better)
+        by_metric(columns(QUIET, classes=LABELS), columns(run, classes=LABELS))["accuracy"]
+        for run in (current, worse(current, 5), better)
     )
 
     assert same.causes["labels"] < 0 < same.causes["removed"]
@@ -436,7 +500,9 @@ def test_exact_part_of_an_accuracy() -> None:
 
 
 def test_images_without_dimensions() -> None:
-    """An image that cannot be scaled is in no step; once its size is known, the current run's, it joins with the labels."""
+    """An image that cannot be scaled is in no step; once its size is known, the current run's, it joins with the
+    labels.
+    """
     rng = np.random.default_rng(5)
     run = columns(detector_run(rng, range(60), 0.7), DETECTOR)
     sizeless = replace(run, image_size=np.where(np.arange(60)[:, None] < 5, 0, run.image_size))
@@ -460,7 +526,11 @@ LATENT = {number: np.random.default_rng(number).dirichlet([1, 1, 1]) for number 
 
 
 def with_scores(
-    run: Run, min_score: float, scores: Mapping[int, np.ndarray] = LATENT, classes: tuple[str, ...] = LABELS, anomaly: float | None = None
+    run: Run,
+    min_score: float,
+    scores: Mapping[int, np.ndarray] = LATENT,
+    classes: tuple[str, ...] = LABELS,
+    anomaly: float | None = None,
 ) -> ResultSet:
     """The run with these confidences, and the predictions that they give under a threshold.
 
@@ -468,7 +538,9 @@ def with_scores(
     """
     judged = {}
     for number, (window,) in run.items():
-        judged[number] = [classified(window.label, oracle.predicted(classes, scores[number], min_score, number / 60, anomaly))]
+        judged[number] = [
+            classified(window.label, oracle.predicted(classes, scores[number], min_score, number / 60, anomaly))
+        ]
     found = columns(judged, replace(CLASSIFIER, thresholds={"min_score": min_score}), classes)
     values = np.array([scores[number] for number in sorted(run)])
     found = replace(found, confidences={CLASSIFIER.id: Confidences(classes, values)})
@@ -483,8 +555,13 @@ ANOMALY = Block(8, "anomaly", BlockKind.ANOMALY, "K-means")
 
 @pytest.mark.parametrize("known_by", ["block", "class", "scored"])
 def test_relabelled_to_anomaly(known_by: str) -> None:
-    """A window relabelled to `anomaly`, which the model knows by its anomaly block, a class or another window, is a change of labels."""
-    relabelled = {**QUIET, **{number: [replace(QUIET[number][0], label="anomaly", correct=WRONG)] for number in range(1, 9)}}
+    """A window relabelled to `anomaly`, which the model knows by its anomaly block, a class or another window, is a
+    change of labels.
+    """
+    relabelled = {
+        **QUIET,
+        **{number: [replace(QUIET[number][0], label="anomaly", correct=WRONG)] for number in range(1, 9)},
+    }
     extra = {99: [classified("anomaly", "ant")]} if known_by == "scored" else {}
     classes = (*LABELS, "anomaly") if known_by == "class" else LABELS
     before, after = columns({**QUIET, **extra}, classes=classes), columns({**relabelled, **extra}, classes=classes)
@@ -502,14 +579,20 @@ def renamed_run(run: Run, old: str, new: str) -> Run:
     """The run with a class under another name in labels and predictions."""
     names = {old: new}
     return {
-        number: [replace(w, label=names.get(w.label, w.label), prediction=names.get(w.prediction, w.prediction)) for w in windows]
+        number: [
+            replace(w, label=names.get(w.label, w.label), prediction=names.get(w.prediction, w.prediction))
+            for w in windows
+        ]
         for number, windows in run.items()
     }
 
 
 def test_a_renamed_class_changes_nothing() -> None:
     """A class that model and labels have under another name is the same class: no cause, and the new name is told."""
-    before, after = columns(QUIET, classes=LABELS), columns(renamed_run(QUIET, "cat", "Cat"), classes=("Cat", "ant", "bee"))
+    before, after = (
+        columns(QUIET, classes=LABELS),
+        columns(renamed_run(QUIET, "cat", "Cat"), classes=("Cat", "ant", "bee")),
+    )
 
     for change in by_metric(before, after, 1).values():
         assert dict(change.causes) == dict.fromkeys(CAUSES, 0.0)
@@ -532,7 +615,9 @@ def test_a_renamed_class_and_a_worse_model() -> None:
 
 def test_a_label_renamed_without_a_retraining() -> None:
     """Where the model still has the old name, other labels are a change of labels: Studio no longer scores them."""
-    relabelled = {n: [replace(w, label="Cat", correct=UNSCORED) if w.label == "cat" else w for w in ws] for n, ws in QUIET.items()}
+    relabelled = {
+        n: [replace(w, label="Cat", correct=UNSCORED) if w.label == "cat" else w for w in ws] for n, ws in QUIET.items()
+    }
 
     change = by_metric(columns(QUIET, classes=LABELS), columns(relabelled, classes=LABELS), 1)["accuracy"]
 
@@ -562,12 +647,17 @@ def test_almost_without_exception(kept: int, renamed: bool) -> None:
     ],
 )
 def test_split_and_merged_classes(names: dict[str, tuple[str, ...]]) -> None:
-    """Windows with labels the earlier model never had drop out of the step, which is then neither exact nor tested with them."""
+    """Windows with labels the earlier model never had drop out of the step, which is then neither exact nor tested with
+    them.
+    """
 
     def after(number: int, name: str) -> str:
         return names.get(name, (name,))[number % len(names.get(name, (name,)))]
 
-    current = {n: [replace(w, label=after(n, w.label), prediction=after(n, w.prediction)) for w in windows] for n, windows in QUIET.items()}
+    current = {
+        n: [replace(w, label=after(n, w.label), prediction=after(n, w.prediction)) for w in windows]
+        for n, windows in QUIET.items()
+    }
     current = {n: [replace(w, correct=int(w.label == w.prediction)) for w in windows] for n, windows in current.items()}
     classes = tuple(sorted({after(n, name) for n in (0, 1) for name in LABELS}))
 
@@ -587,7 +677,9 @@ def test_split_and_merged_classes(names: dict[str, tuple[str, ...]]) -> None:
 
 @st.composite
 def rescored(draw: st.DrawFn) -> tuple[ResultSet, ResultSet, dict[str, float], dict[str, float]]:
-    """Two runs of 45 samples with confidences, other thresholds, labels and scores; and their causes by loops, for both metrics."""
+    """Two runs of 45 samples with confidences, other thresholds, labels and scores; and their causes by loops, for both
+    metrics.
+    """
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     retrained, relabelled = draw(st.booleans()), draw(st.sampled_from([0.0, 0.2]))
     limits = draw(st.tuples(*[st.sampled_from([0.4, 0.5, 0.6, 0.7])] * 2))
@@ -603,7 +695,10 @@ def rescored(draw: st.DrawFn) -> tuple[ResultSet, ResultSet, dict[str, float], d
     after = with_scores(runs[1], limits[1], other, LABELS, sides[1])
 
     def outputs(run: Run, values: Mapping[int, np.ndarray], limit: float, anomaly: float | None) -> Run:
-        return {n: [classified(w.label, oracle.predicted(LABELS, values[n], limit, n / 60, anomaly)) for w in ws] for n, ws in run.items()}
+        return {
+            n: [classified(w.label, oracle.predicted(LABELS, values[n], limit, n / 60, anomaly)) for w in ws]
+            for n, ws in run.items()
+        }
 
     plain = outputs(runs[0], scores, limits[0], sides[0]), outputs(runs[1], other, limits[1], sides[1])
     under = outputs({n: [Window(new[n])] for n in numbers}, scores, limits[1], sides[1])
@@ -648,7 +743,9 @@ def test_only_a_tolerance_changed() -> None:
 
 
 def test_predictions_that_come_about_in_another_way() -> None:
-    """Where the baseline's predictions are not what its threshold makes of its confidences, a retraining holds the thresholds too."""
+    """Where the baseline's predictions are not what its threshold makes of its confidences, a retraining holds the
+    thresholds too.
+    """
     odd = with_scores(QUIET, 0.4)
     odd = replace(odd, prediction=np.roll(odd.prediction, 1))
     scores = {number: values[::-1] for number, values in LATENT.items()}
@@ -661,12 +758,18 @@ def test_predictions_that_come_about_in_another_way() -> None:
 
 @pytest.mark.parametrize("trained", [(1.0, 1.0), (1.0, 2.0)])
 def test_boxes_below_an_old_threshold(trained: tuple[float, float]) -> None:
-    """A lower `min_score` shows boxes nobody had seen: thresholds, if all others are the same and so is the training; else undivided."""
+    """A lower `min_score` shows boxes nobody had seen: thresholds, if all others are the same and so is the training;
+    else undivided.
+    """
     rng = np.random.default_rng(3)
     run = detector_run(rng, range(60), 0.9)
     low, high = (replace(DETECTOR, thresholds={"min_score": limit}) for limit in (0.3, 0.6))
-    seen = {n: [replace(w, detections=tuple(d for d in w.detections if d[1] >= 0.6)) for w in ws] for n, ws in run.items()}
-    all_of_them = {n: [replace(w, detections=tuple(d for d in w.detections if d[1] >= 0.3)) for w in ws] for n, ws in run.items()}
+    seen = {
+        n: [replace(w, detections=tuple(d for d in w.detections if d[1] >= 0.6)) for w in ws] for n, ws in run.items()
+    }
+    all_of_them = {
+        n: [replace(w, detections=tuple(d for d in w.detections if d[1] >= 0.3)) for w in ws] for n, ws in run.items()
+    }
 
     lowered = by_metric(columns(seen, high), columns(all_of_them, low), 1, trained)["map"]
     raised = by_metric(columns(all_of_them, low), columns(seen, high), 1, trained)["map"]
@@ -695,7 +798,9 @@ def test_a_threshold_that_no_run_tells_of() -> None:
 
 
 def test_changed_texts_are_named() -> None:
-    """A threshold that is a text is named with both values, and makes the thresholds undivided where the model changed too."""
+    """A threshold that is a text is named with both values, and makes the thresholds undivided where the model changed
+    too.
+    """
     run = columns(QUIET)
     after = replace(columns(worse(QUIET)), blocks=(replace(CLASSIFIER, texts={"aggregation": "max"}),))
     run = replace(run, blocks=(replace(CLASSIFIER, texts={"aggregation": "mean"}),))
@@ -720,7 +825,9 @@ def test_changed_texts_are_named() -> None:
     ids=lambda block: block.type,
 )
 def test_verdicts_that_only_studio_can_give(block: Block) -> None:
-    """Of other kinds accuracy is what Studio calls correct; labels that changed cannot be told from the model, and are not there."""
+    """Of other kinds accuracy is what Studio calls correct; labels that changed cannot be told from the model, and are
+    not there.
+    """
     verdicts: Run = {n: [Window("no anomaly", "no anomaly", CORRECT)] for n in range(60)}
     current = {n: [Window("anomaly", "no anomaly", WRONG) if n < 6 else w for w in ws] for n, ws in verdicts.items()}
 
@@ -729,7 +836,9 @@ def test_verdicts_that_only_studio_can_give(block: Block) -> None:
     other = by_metric(columns(verdicts, block), columns(failing, block), 1)["accuracy"]
 
     for change in (relabelled, other):
-        assert close({"total": -0.1, "model": -0.1, "added": 0.0, "removed": 0.0}) == without(change.causes, "thresholds")
+        assert close({"total": -0.1, "model": -0.1, "added": 0.0, "removed": 0.0}) == without(
+            change.causes, "thresholds"
+        )
         assert change.pvalues["model"] < 0.05
         assert not change.exact_change
     assert relabelled.undivided == ("labels",)
@@ -739,12 +848,19 @@ def test_verdicts_that_only_studio_can_give(block: Block) -> None:
 
 @pytest.mark.parametrize(("lowered", "exact"), [(0, -0.1), (6, None)], ids=["alone", "beside other labels"])
 def test_only_the_threshold_of_a_block_that_studio_judges_changed(lowered: int, exact: float | None) -> None:
-    """Where labels are absent because only Studio can judge, what a threshold did is exact all the same, if no label changed."""
+    """Where labels are absent because only Studio can judge, what a threshold did is exact all the same, if no label
+    changed.
+    """
     scores = {number: 0.5 + number / 60 for number in range(60)}
-    low, high = (Block(9, "anomaly", BlockKind.ANOMALY, thresholds={"min_anomaly_score": limit}) for limit in (1.395, 1.495))
+    low, high = (
+        Block(9, "anomaly", BlockKind.ANOMALY, thresholds={"min_anomaly_score": limit}) for limit in (1.395, 1.495)
+    )
 
     def judged(block: Block, odd: int) -> ResultSet:
-        flags = {n: "anomaly" if score > block.thresholds["min_anomaly_score"] else "no anomaly" for n, score in scores.items()}
+        flags = {
+            n: "anomaly" if score > block.thresholds["min_anomaly_score"] else "no anomaly"
+            for n, score in scores.items()
+        }
         truth = {n: "anomaly" if score > 1.395 and n >= odd else "no anomaly" for n, score in scores.items()}
         truth |= dict.fromkeys(range(odd), "anomaly")
         run: Run = {n: [Window(truth[n], flags[n], CORRECT if flags[n] == truth[n] else WRONG)] for n in scores}
@@ -755,7 +871,9 @@ def test_only_the_threshold_of_a_block_that_studio_judges_changed(lowered: int, 
     assert "labels" not in change.causes
     assert change.exact_change == (None if exact is None else close(exact))
     if exact is not None:
-        assert close({"thresholds": exact, "model": 0.0, "total": exact, "added": 0.0, "removed": 0.0}) == dict(change.causes)
+        assert close({"thresholds": exact, "model": 0.0, "total": exact, "added": 0.0, "removed": 0.0}) == dict(
+            change.causes
+        )
         assert change.pvalues["total"] == 1
 
 
@@ -774,20 +892,31 @@ def test_a_limit_of_studios_that_no_run_tells_of() -> None:
 
 
 def test_thresholds_of_verdicts_that_only_studio_can_give() -> None:
-    """What a threshold alone did to them is exact although the part of labels is not known; with labels that changed it is not."""
+    """What a threshold alone did to them is exact although the part of labels is not known; with labels that changed it
+    is not.
+    """
     scores = np.arange(60.0)
     block = Block(9, "keras-visual-anomaly", BlockKind.VISUAL_ANOMALY, thresholds={"min_anomaly_score": 50.0})
     strict = replace(block, thresholds={"min_anomaly_score": 40.0})
-    run: Run = {n: [Window("no anomaly", "no anomaly" if n < 50 else "anomaly", CORRECT if n < 50 else WRONG)] for n in range(60)}
-    stricter: Run = {n: [Window("no anomaly", "no anomaly" if n < 40 else "anomaly", CORRECT if n < 40 else WRONG)] for n in range(60)}
+    run: Run = {
+        n: [Window("no anomaly", "no anomaly" if n < 50 else "anomaly", CORRECT if n < 50 else WRONG)]
+        for n in range(60)
+    }
+    stricter: Run = {
+        n: [Window("no anomaly", "no anomaly" if n < 40 else "anomaly", CORRECT if n < 40 else WRONG)]
+        for n in range(60)
+    }
     relabelled = {**stricter, 0: [Window("anomaly", "no anomaly", WRONG)]}
     before, after, other = (
-        replace(columns(windows, of), anomaly={9: scores}) for windows, of in ((run, block), (stricter, strict), (relabelled, strict))
+        replace(columns(windows, of), anomaly={9: scores})
+        for windows, of in ((run, block), (stricter, strict), (relabelled, strict))
     )
 
     change = by_metric(before, after, 1)["accuracy"]
 
-    assert dict(change.causes) == close({"total": -1 / 6, "model": 0.0, "thresholds": -1 / 6, "added": 0.0, "removed": 0.0})
+    assert dict(change.causes) == close(
+        {"total": -1 / 6, "model": 0.0, "thresholds": -1 / 6, "added": 0.0, "removed": 0.0}
+    )
     assert close(-1 / 6) == change.exact_change
     assert by_metric(before, other, 1)["accuracy"].exact_change is None
 
@@ -796,19 +925,32 @@ def test_thresholds_of_verdicts_that_only_studio_can_give() -> None:
 
 
 def numbered(numbers: Mapping[str, int], found: float, seed: int, boxes: bool = True) -> ResultSet:
-    """60 images with one to three objects of two classes at fixed places, of which some are found; `numbers` are Studio's."""
+    """60 images with one to three objects of two classes at fixed places, of which some are found; `numbers` are
+    Studio's.
+    """
     run = {}
     rng = np.random.default_rng(seed)
     for number in range(60):
         place = np.random.default_rng(number)
-        objects = [(str(place.choice(sorted(numbers))), *map(float, place.integers(0, 80, 2))) for _ in range(place.integers(1, 4))]
+        objects = [
+            (str(place.choice(sorted(numbers))), *map(float, place.integers(0, 80, 2)))
+            for _ in range(place.integers(1, 4))
+        ]
         truth = tuple((name, x, y, 20.0, 20.0) for name, x, y in objects)
         points = tuple((numbers[name], (x + 10) / 100, (y + 10) / 100) for name, x, y in objects)
-        run[number] = [Window(truth=truth if boxes else (), true_points=points, points=tuple(p for p in points if rng.random() < found))]
+        run[number] = [
+            Window(
+                truth=truth if boxes else (),
+                true_points=points,
+                points=tuple(p for p in points if rng.random() < found),
+            )
+        ]
     return columns(run, FOMO)
 
 
-@pytest.mark.parametrize(("first", "second"), [({"cup": 1, "jar": 2}, {"cup": 2, "jar": 3}), ({"cup": 1, "jar": 2}, {"cup": 2, "jar": 1})])
+@pytest.mark.parametrize(
+    ("first", "second"), [({"cup": 1, "jar": 2}, {"cup": 2, "jar": 3}), ({"cup": 1, "jar": 2}, {"cup": 2, "jar": 1})]
+)
 def test_class_numbers_of_another_training(first: dict[str, int], second: dict[str, int]) -> None:
     """Numbers that shift or swap change no label: they are matched by the names of the labelled boxes."""
     same = by_metric(numbered(first, 0.9, 1), numbered(first, 0.7, 2), 1)["mean_f1"]
@@ -820,7 +962,9 @@ def test_class_numbers_of_another_training(first: dict[str, int], second: dict[s
 
 
 def test_class_numbers_without_names() -> None:
-    """Without boxes nobody can tell what a number is: no split into labels and model, unless the training is the same."""
+    """Without boxes nobody can tell what a number is: no split into labels and model, unless the
+    training is the same.
+    """
     sides = numbered({"cup": 1, "jar": 2}, 0.9, 1, boxes=False), numbered({"cup": 2, "jar": 3}, 0.7, 2, boxes=False)
 
     unknown = by_metric(*sides, 1, trained=(1.0, 2.0))["mean_f1"]

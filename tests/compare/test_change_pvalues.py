@@ -1,4 +1,6 @@
-"""How likely a change is to be noise: exact tests against SciPy, re-sampled ones against all re-samplings, and false alarms."""
+"""How likely a change is to be noise: exact tests against SciPy, re-sampled ones against all re-samplings, and false
+alarms.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,18 @@ from monitor.compare.resamplable import SumStatistic, box_map
 from monitor.compare.resampling import RESAMPLINGS, STOP, hypergeometric, mcnemar, subset_test, swap_test
 from monitor.results import CORRECT, UNCERTAIN, UNSCORED, WRONG, FloatArray, ResultSet
 from tests.compare import change_oracle as oracle
-from tests.compare.change_oracle import DETECTOR, LABELS, QUIET, Run, Window, by_metric, classified, columns, detector_run, worse
+from tests.compare.change_oracle import (
+    DETECTOR,
+    LABELS,
+    QUIET,
+    Run,
+    Window,
+    by_metric,
+    classified,
+    columns,
+    detector_run,
+    worse,
+)
 from tests.figures.strategies import population, simulated
 
 
@@ -57,8 +70,12 @@ def test_hypergeometric(hits: int, misses: int, other_hits: int, other_misses: i
 
 
 def test_accuracy_of_single_windows_is_tested_exactly() -> None:
-    """With one window per sample McNemar tests the model, the hypergeometric law additions, and what fits its sign the total."""
-    current = worse(QUIET, every=9) | {100 + number: [classified("ant", "ant" if number < 4 else "bee")] for number in range(9)}
+    """With one window per sample McNemar tests the model, the hypergeometric law additions, and what fits its sign the
+    total.
+    """
+    current = worse(QUIET, every=9) | {
+        100 + number: [classified("ant", "ant" if number < 4 else "bee")] for number in range(9)
+    }
 
     change = by_metric(columns(QUIET), columns(current), 1)["accuracy"]
 
@@ -67,7 +84,9 @@ def test_accuracy_of_single_windows_is_tested_exactly() -> None:
     law = stats.hypergeom(69, sum(right.values()), 9)
     model, added = stats.binom.pmf(0, lost, 0.5), 2 * (law.cdf(3) + law.pmf(4) / 2)
     assert lost > 0
-    assert dict(change.pvalues) == pytest.approx({"model": model, "added": added, "total": 2 * min(model, added)}, rel=1e-9)
+    assert dict(change.pvalues) == pytest.approx(
+        {"model": model, "added": added, "total": 2 * min(model, added)}, rel=1e-9
+    )
 
 
 def test_newly_scored_windows_are_part_of_the_test() -> None:
@@ -82,7 +101,9 @@ def test_newly_scored_windows_are_part_of_the_test() -> None:
 
 
 def test_total_takes_the_tests_that_go_its_way() -> None:
-    """For a total upwards only a gain speaks, at the price of both tests; where the model changed nothing there is but one."""
+    """For a total upwards only a gain speaks, at the price of both tests; where the model changed nothing there is but
+    one.
+    """
     gain = {100 + number: [classified("ant", "ant")] for number in range(400)}
     upward = by_metric(columns(QUIET), columns(worse(QUIET, 9) | gain), 1)["accuracy"]
     alone = by_metric(columns(QUIET), columns({**QUIET, **gain}), 1)["accuracy"]
@@ -131,7 +152,9 @@ def test_deleting_half_of_a_quiet_set_is_no_alarm(samples: int) -> None:
     for _ in range(repeats):
         run = {number: [classified("ant", "ant" if rng.random() < 0.9 else "bee")] for number in range(samples)}
         kept = set(rng.permutation(samples)[: samples // 2].tolist())
-        change = by_metric(columns(run), columns({n: windows for n, windows in run.items() if n in kept}), 1)["accuracy"]
+        change = by_metric(columns(run), columns({n: windows for n, windows in run.items() if n in kept}), 1)[
+            "accuracy"
+        ]
         alarms += change.pvalues["total"] <= 0.01
 
     assert alarms <= stats.binom.ppf(0.999, repeats, 0.01)
@@ -149,14 +172,22 @@ def test_labels_alone_are_no_matter_of_chance() -> None:
 
 @pytest.mark.parametrize(("metric", "figure"), [("accuracy", oracle.accuracy), ("mean_f1", oracle.mean_f1)])
 def test_swaps_agree_with_all_of_them(metric: str, figure: oracle.Figure) -> None:
-    """The re-sampled p-value of a model, several windows per sample, is that of all 2^8 ways to swap the two outputs."""
-    gained, lost = range(6), range(6, 8)  # a few gains of one window against losses of four: McNemar by sample would be wrong
+    """The re-sampled p-value of a model, several windows per sample, is that of all 2^8 ways to
+    swap the two outputs.
+    """
+    # a few gains of one window against losses of four: McNemar by sample would be wrong
+    gained, lost = range(6), range(6, 8)
     before: Run = {
-        n: [classified(LABELS[n % 3], UNCERTAIN if n in gained else LABELS[n % 3], k) for k in range(4 if n in lost else 1)]
+        n: [
+            classified(LABELS[n % 3], UNCERTAIN if n in gained else LABELS[n % 3], k)
+            for k in range(4 if n in lost else 1)
+        ]
         for n in range(40)
     }
     after: Run = {
-        n: [classified(w.label, w.label if n in gained else UNCERTAIN, w.start) for w in windows] if n in (*gained, *lost) else windows
+        n: [classified(w.label, w.label if n in gained else UNCERTAIN, w.start) for w in windows]
+        if n in (*gained, *lost)
+        else windows
         for n, windows in before.items()
     }
     changed = (*gained, *lost)
@@ -180,7 +211,9 @@ def test_swaps_agree_with_all_of_them(metric: str, figure: oracle.Figure) -> Non
 @pytest.mark.parametrize("against_rest", [True, False])
 def test_permutations_agree_with_all_of_them(against_rest: bool) -> None:
     """The re-sampled p-value of a split is that of all ways to choose the first samples."""
-    values = np.array([[4.0, 1.0, 3.0, 1.0, 0.0, 2.0, 0.0, 2.0, 1.0, 9.0], [4.0, 1.0, 4.0, 1.0, 9.0, 2.0, 1.0, 3.0, 2.0, 9.0]]).T
+    values = np.array(
+        [[4.0, 1.0, 3.0, 1.0, 0.0, 2.0, 0.0, 2.0, 1.0, 9.0], [4.0, 1.0, 4.0, 1.0, 9.0, 2.0, 1.0, 3.0, 2.0, 9.0]]
+    ).T
     ratio = SumStatistic(values, lambda totals: totals[:, 0] / totals[:, 1])
 
     def difference(first: tuple[int, ...]) -> float:
@@ -189,7 +222,9 @@ def test_permutations_agree_with_all_of_them(against_rest: bool) -> None:
         return float(other[0] / other[1] - part[0] / part[1])
 
     observed = abs(difference((0, 1, 2, 3)))
-    exact = float(np.mean([abs(difference(first)) >= observed - 1e-12 for first in itertools.combinations(range(10), 4)]))
+    exact = float(
+        np.mean([abs(difference(first)) >= observed - 1e-12 for first in itertools.combinations(range(10), 4)])
+    )
 
     found = subset_test(ratio, 4, np.random.default_rng(3), None, against_rest=against_rest)
 
@@ -219,7 +254,9 @@ def test_very_many_pairs_swap_in_groups() -> None:
 @pytest.mark.parametrize("first", [250, 3_517, 56_789])
 @pytest.mark.parametrize("against_rest", [True, False])
 def test_very_many_units_are_permuted_in_groups(first: int, against_rest: bool) -> None:
-    """With far more units than are permuted one by one, on either side, the p-value is still that of the normal law of all splits."""
+    """With far more units than are permuted one by one, on either side, the p-value is still that of the normal law of
+    all splits.
+    """
     rng = np.random.default_rng(first)
     total = 60_000
     values = rng.normal(0, 1, total)
@@ -240,7 +277,9 @@ def test_equal_statistics_count() -> None:
 
 
 def test_sequential_test_stops_early() -> None:
-    """With a stop a test of nothing ends long before 999 re-samplings, with about the same p-value; a clear change takes them all."""
+    """With a stop a test of nothing ends long before 999 re-samplings, with about the same p-value; a clear change
+    takes them all.
+    """
     asked = {"quiet": 0, "loud": 0}
     noise = np.random.default_rng(8).random((200, 1))
 
@@ -282,13 +321,17 @@ def test_no_false_alarms_without_a_change(windows: int) -> None:
         for change in changes(before, after, int(rng.integers(2**32))):
             for cause, p in change.pvalues.items():
                 small[change.metric, cause] = small.get((change.metric, cause), 0) + (p <= 0.05)
-    assert small.keys() == {(metric, cause) for metric in ("accuracy", "mean_f1") for cause in ("total", "model", "added", "removed")}
+    assert small.keys() == {
+        (metric, cause) for metric in ("accuracy", "mean_f1") for cause in ("total", "model", "added", "removed")
+    }
     most = stats.binom.ppf(0.9999, repeats, 0.05)
     assert {key: count for key, count in small.items() if count > most} == {}
     assert sum(small.values()) > 0
 
 
-def _drawn(rng: np.random.Generator, shares: FloatArray, confusion: FloatArray, label: np.ndarray, windows: int) -> np.ndarray:
+def _drawn(
+    rng: np.random.Generator, shares: FloatArray, confusion: FloatArray, label: np.ndarray, windows: int
+) -> np.ndarray:
     """Predictions for these labels; the windows of a sample copy each other with chance 0.7."""
     samples = len(label) // windows
     common = rng.random(samples).repeat(windows)
@@ -298,7 +341,9 @@ def _drawn(rng: np.random.Generator, shares: FloatArray, confusion: FloatArray, 
 
 @pytest.mark.parametrize("windows", [1, 4])
 def test_real_changes_are_found(windows: int) -> None:
-    """A model 20 points worse, or new samples on which it is 40 points worse, is significant at 0.01 for both metrics."""
+    """A model 20 points worse, or new samples on which it is 40 points worse, is significant at
+    0.01 for both metrics.
+    """
     shares = np.array([0.5, 0.3, 0.2])
     good, *_ = population(shares, 0.9)
     bad, *_ = population(shares, 0.7)
@@ -325,7 +370,9 @@ def test_real_changes_are_found(windows: int) -> None:
 
 
 def test_map_is_judged_on_shared_images() -> None:
-    """A rule on mAP looks at model and labels on the shared images, with the model's p-value; exact is what labels did."""
+    """A rule on mAP looks at model and labels on the shared images, with the model's p-value; exact
+    is what labels did.
+    """
     rng = np.random.default_rng(3)
     baseline, current = detector_run(rng, range(100), 0.9), detector_run(rng, range(20, 120), 0.4)
 
@@ -335,7 +382,9 @@ def test_map_is_judged_on_shared_images() -> None:
     assert change.judged_change == change.causes["model"] + change.causes["labels"] < -0.1
     assert change.judged_pvalue == change.pvalues["model"] == 1 / (RESAMPLINGS + 1)
     assert change.exact_change == change.causes["labels"] == 0
-    assert change.pvalues["total"] == 3 * min(p for cause, p in change.pvalues.items() if change.causes[cause] < 0 and cause != "total")
+    assert change.pvalues["total"] == 3 * min(
+        p for cause, p in change.pvalues.items() if change.causes[cause] < 0 and cause != "total"
+    )
 
 
 @given(st.integers(0, 2**32))
@@ -372,7 +421,10 @@ def test_map_without_a_change_is_no_alarm() -> None:
 def test_map_of_few_shared_images() -> None:
     """Under 30 shared images mAP has a total with its p-value, and nothing to judge."""
     rng = np.random.default_rng(3)
-    runs = (columns(detector_run(rng, numbers, found), DETECTOR) for numbers, found in ((range(40), 0.9), (range(30, 70), 0.3)))
+    runs = (
+        columns(detector_run(rng, numbers, found), DETECTOR)
+        for numbers, found in ((range(40), 0.9), (range(30, 70), 0.3))
+    )
 
     (change,) = changes(*runs, 1)
 
@@ -388,7 +440,11 @@ def test_memory_stays_bounded() -> None:
     baseline = simulated(np.random.default_rng(1), shares, confusion, 20_000, 3, 0.5)
     new = _drawn(np.random.default_rng(2), shares, confusion, baseline.label, 3)
     current = replace(
-        baseline, sample_id=baseline.sample_id + 2000, label=baseline.label, prediction=new, correct=(new == baseline.label).astype(np.int8)
+        baseline,
+        sample_id=baseline.sample_id + 2000,
+        label=baseline.label,
+        prediction=new,
+        correct=(new == baseline.label).astype(np.int8),
     )
 
     tracemalloc.start()
@@ -429,7 +485,9 @@ def test_many_classes_as_few(monkeypatch: pytest.MonkeyPatch, removed: int) -> N
 
 
 def test_a_class_per_sample() -> None:
-    """A comparison of two runs in which every sample has a label of its own takes megabytes, not samples times classes."""
+    """A comparison of two runs in which every sample has a label of its own takes megabytes, not
+    samples times classes.
+    """
     before, after = many_classes(12_000, 5, 12_000), many_classes(12_000, 3, 12_000)
 
     tracemalloc.start()

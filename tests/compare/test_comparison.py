@@ -14,7 +14,9 @@ KMEANS = Block(7, "anomaly", BlockKind.ANOMALY, "K-means", {"min_anomaly_score":
 SHOWN = BaselineFigures("pinned", 100.0, "abc", {"accuracy": 0.9})
 
 
-def run(count: int = 200, wrong: int = 20, seed: int = 1, blocks: tuple[Block, ...] = (CLASSIFIER, KMEANS)) -> ResultSet:
+def run(
+    count: int = 200, wrong: int = 20, seed: int = 1, blocks: tuple[Block, ...] = (CLASSIFIER, KMEANS)
+) -> ResultSet:
     """A classifier with an anomaly block beside it, one window per sample, the first ones wrong."""
     labels = Categorical.encode(["a", "b"] * (count // 2))
     correct = np.where(np.arange(count) < wrong, WRONG, CORRECT).astype(np.int8)
@@ -30,7 +32,11 @@ def run(count: int = 200, wrong: int = 20, seed: int = 1, blocks: tuple[Block, .
         label=labels.codes,
         prediction=np.where(correct == CORRECT, labels.codes, 1 - labels.codes),
         correct=correct,
-        anomaly={block.id: np.random.default_rng(seed).normal(size=count) for block in blocks if block.kind is BlockKind.ANOMALY},
+        anomaly={
+            block.id: np.random.default_rng(seed).normal(size=count)
+            for block in blocks
+            if block.kind is BlockKind.ANOMALY
+        },
     )
 
 
@@ -43,7 +49,9 @@ def against(
 
 
 def test_parts() -> None:
-    """A comparison has the changes, the drift of each anomaly block and of the predictions, and remembers each block."""
+    """A comparison has the changes, the drift of each anomaly block and of the predictions, and
+    remembers each block.
+    """
     found, memories = against(run(), run(wrong=60))
 
     assert SHOWN == found.baseline
@@ -84,7 +92,11 @@ OTHER = dataclasses.replace(KMEANS, thresholds={"min_anomaly_score": 1.5, "more"
         ((CLASSIFIER, KMEANS), (1.0, 1.0), []),
         ((CLASSIFIER, KMEANS), (None, 2.0), []),
         ((CLASSIFIER, KMEANS), (1.0, 2.0), ["the model was trained again since the baseline"]),
-        ((CLASSIFIER,), (None, None), ["block K-means (7) of the baseline no longer exists: what it gave is not compared"]),
+        (
+            (CLASSIFIER,),
+            (None, None),
+            ["block K-means (7) of the baseline no longer exists: what it gave is not compared"],
+        ),
         (
             (CLASSIFIER, KMEANS, Block(9, "anomaly-gmm", BlockKind.ANOMALY)),
             (None, None),
@@ -94,7 +106,8 @@ OTHER = dataclasses.replace(KMEANS, thresholds={"min_anomaly_score": 1.5, "more"
             (Block(4, "keras", BlockKind.CLASSIFICATION, "Other"), KMEANS),
             (None, None),
             [
-                "block Classifier (3) of the baseline no longer exists: the figures are compared with those of block Other (4)",
+                "block Classifier (3) of the baseline no longer exists: the figures are compared with those of block "
+                "Other (4)",
                 "block Other (4) is not in the baseline: the figures are compared with those of block Classifier (3)",
             ],
         ),

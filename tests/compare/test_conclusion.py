@@ -55,10 +55,18 @@ def test_only_causes_that_count_are_named(parts: dict[str, int], pvalues: dict[s
         ({}, {}, Conclusion(Kind.NOTHING)),
         ({ADDED: -0.04, REMOVED: -0.01}, {ADDED: 0.001, REMOVED: 0.5}, Conclusion(Kind.ONE, (ADDED,), (REMOVED,))),
         ({MODEL: -0.04, ADDED: -0.02}, {MODEL: 0.001, ADDED: 0.05}, Conclusion(Kind.MAINLY, (MODEL,))),
-        ({MODEL: -0.02, ADDED: -0.01, LABELS: -0.01}, {MODEL: 0.01, ADDED: 0.1}, Conclusion(Kind.SEVERAL, (MODEL, LABELS, ADDED))),
+        (
+            {MODEL: -0.02, ADDED: -0.01, LABELS: -0.01},
+            {MODEL: 0.01, ADDED: 0.1},
+            Conclusion(Kind.SEVERAL, (MODEL, LABELS, ADDED)),
+        ),
         ({LABELS: -0.1, MODEL: 0.05}, {MODEL: 0.6}, Conclusion(Kind.INSEPARABLE, (LABELS, MODEL))),
         ({MODEL: -0.04}, {MODEL: 0.3}, Conclusion(Kind.NOISE, (), (MODEL,))),
-        ({LABELS: -0.01, MODEL: 0.005, ADDED: -0.08}, {MODEL: 0.6, ADDED: 0.001}, Conclusion(Kind.ONE, (ADDED,), (MODEL,))),
+        (
+            {LABELS: -0.01, MODEL: 0.005, ADDED: -0.08},
+            {MODEL: 0.6, ADDED: 0.001},
+            Conclusion(Kind.ONE, (ADDED,), (MODEL,)),
+        ),
     ],
 )
 def test_what_is_concluded(causes: dict[str, float], pvalues: dict[str, float], expected: Conclusion) -> None:
@@ -74,18 +82,26 @@ def test_no_cause_is_known() -> None:
 CLASSES = ("a", "b", "c")
 
 
-def drawn(rng: np.random.Generator, ids: np.ndarray, truth: np.ndarray, scores: np.ndarray, min_score: float) -> ResultSet:
+def drawn(
+    rng: np.random.Generator, ids: np.ndarray, truth: np.ndarray, scores: np.ndarray, min_score: float
+) -> ResultSet:
     """A run of these samples: float64[n, 3] scores before the softmax."""
     shares = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
-    predicted = [CLASSES[k] if top >= min_score else UNCERTAIN for k, top in zip(shares.argmax(1), shares.max(1), strict=True)]
+    predicted = [
+        CLASSES[k] if top >= min_score else UNCERTAIN for k, top in zip(shares.argmax(1), shares.max(1), strict=True)
+    ]
     block = replace(CLASSIFIER, thresholds={"min_score": min_score})
-    run = result_set([CLASSES[k] for k in truth], predicted, blocks=(block,), confidences={block.id: Confidences(CLASSES, shares)})
+    run = result_set(
+        [CLASSES[k] for k in truth], predicted, blocks=(block,), confidences={block.id: Confidences(CLASSES, shares)}
+    )
     return replace(run, sample_id=ids)
 
 
 @pytest.mark.parametrize("cause", [MODEL, LABELS, THRESHOLDS, ADDED])
 def test_the_real_cause_is_named(cause: str) -> None:
-    """With 300 samples, a fifth of them exchanged and the model trained again, what is named is what was done, in nine of ten changes."""
+    """With 300 samples, a fifth of them exchanged and the model trained again, what is named is what was done, in nine
+    of ten changes.
+    """
     rng = np.random.default_rng(1)
     right = told = 0
     for _ in range(40):
@@ -96,7 +112,9 @@ def test_the_real_cause_is_named(cause: str) -> None:
         worse = np.where(struck, 1.8, 0)[:, None] * np.eye(3)[truth]
         label = np.where((rng.random(360) < 0.12) & (cause == LABELS), (truth + 1) % 3, truth)
         before = drawn(rng, np.arange(1, 301), truth[:300], scores[:300], 0.5)
-        after = drawn(rng, np.arange(61, 361), label[60:], (scores + noise - worse)[60:], 0.8 if cause == THRESHOLDS else 0.5)
+        after = drawn(
+            rng, np.arange(61, 361), label[60:], (scores + noise - worse)[60:], 0.8 if cause == THRESHOLDS else 0.5
+        )
         found = by_metric(before, after, 1, (1.0, 1.0 if cause == THRESHOLDS else 2.0))["accuracy"]
         if found.causes[TOTAL] < -0.03 and (found.pvalues[TOTAL] <= 0.01 or (found.exact_change or 0) < -0.03):
             told += 1

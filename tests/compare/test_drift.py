@@ -81,7 +81,9 @@ scores = st.lists(score, min_size=1, max_size=60).map(np.array)
 @example(np.zeros(5), np.ones(5), None)
 @example(np.full(10, 0.1), np.full(7, 0.1), 0.0)
 def test_distances_are_scipys(reference: np.ndarray, current: np.ndarray, limit: float | None) -> None:
-    """KS, Wasserstein, Jensen-Shannon and exceedance are SciPy's and NumPy's to 1e-9, PSI its formula, with ties and constants."""
+    """KS, Wasserstein, Jensen-Shannon and exceedance are SciPy's and NumPy's to 1e-9, PSI its formula, with ties and
+    constants.
+    """
     quartiles = np.quantile(reference, [0.25, 0.75])
     if quartiles[0] < quartiles[1]:
         unit = (quartiles[1] - quartiles[0]) / 1.349
@@ -93,7 +95,8 @@ def test_distances_are_scipys(reference: np.ndarray, current: np.ndarray, limit:
     edges = np.unique(np.quantile(reference, np.arange(1, 10) / 10))
     bins = len(edges) + 1
     p, q = (
-        (np.array([np.sum(np.digitize(side, edges, right=True) == k) for k in range(bins)]) + 0.5) / (len(side) + 0.5 * bins)
+        (np.array([np.sum(np.digitize(side, edges, right=True) == k) for k in range(bins)]) + 0.5)
+        / (len(side) + 0.5 * bins)
         for side in (reference, current)
     )
     above = np.quantile(reference, 0.95) if limit is None else limit
@@ -107,7 +110,8 @@ def test_distances_are_scipys(reference: np.ndarray, current: np.ndarray, limit:
     assert ks == pytest.approx(found.ks, abs=1e-9)
     assert (area / unit if area > 1e-12 else 0) == pytest.approx(found.wasserstein, rel=1e-9, abs=1e-9)
     assert sum((q - p) * np.log(q / p)) == pytest.approx(found.psi, abs=1e-9)
-    # Where the shares are equal but for rounding, SciPy's distance is the root of a rounding error, or of a negative one.
+    # Where the shares are equal but for rounding, SciPy's distance is the root of a rounding error, or of a negative
+    # one.
     assert (jensenshannon(p, q, base=2) if np.abs(p - q).max() > 1e-9 else 0) == pytest.approx(found.js, abs=1e-9)
     assert np.mean(current > above) - np.mean(reference > above) == pytest.approx(found.exceedance, abs=1e-9)
 
@@ -178,7 +182,9 @@ def test_insufficient() -> None:
 
 
 def test_a_samples_score_is_its_windows_largest() -> None:
-    """Samples score the maximum over finite windows; infinities and absent scores do not count, and samples without any are left out."""
+    """Samples score the maximum over finite windows; infinities and absent scores do not count, and samples without any
+    are left out.
+    """
     values = [0.1, 0.7, np.nan, np.inf, 0.3, -np.inf, -2.0, -3.0]
     results = run(np.array([5, 6, 8, 9, 12]), np.array(values), sample=[0, 0, 1, 2, 2, 3, 4, 4])
 
@@ -201,7 +207,9 @@ def test_no_scores() -> None:
 
 
 def minp_by_enumeration(gaps: np.ndarray, values: np.ndarray, limit: float) -> float:
-    """Westfall and Young's min-p; `gaps` holds the difference of the distribution functions by relabelling, the observed one first."""
+    """Westfall and Young's min-p; `gaps` holds the difference of the distribution functions by relabelling, the
+    observed one first.
+    """
     knots = np.unique(values)
     share = np.array([np.mean(values <= knot) for knot in knots])
     width, mass = np.diff(knots), np.diff(share, prepend=0)[:-1]
@@ -210,7 +218,10 @@ def minp_by_enumeration(gaps: np.ndarray, values: np.ndarray, limit: float) -> f
     anderson = (gaps[:, :-1] ** 2 * (mass / variance)).sum(axis=1)
     below = [k for k, knot in enumerate(knots) if knot <= limit]
     exceedance = np.abs(gaps[:, below[-1]]) if below else np.zeros(len(gaps))
-    smallest = np.min([[np.mean(column >= value - 1e-12) for value in column] for column in (wasserstein, anderson, exceedance)], axis=0)
+    smallest = np.min(
+        [[np.mean(column >= value - 1e-12) for value in column] for column in (wasserstein, anderson, exceedance)],
+        axis=0,
+    )
     return float(np.mean(smallest <= smallest[0] + 1e-12))
 
 
@@ -290,7 +301,9 @@ def test_pvalues_are_uniform_without_drift(ties: bool) -> None:
     ids=["up", "down", "wider", "tail"],
 )
 def test_pvalues_find_a_shift(change, limit: float | None) -> None:
-    """A shift by half a standard deviation, a doubled spread and a tail of a tenth are all beyond chance at 600 samples."""
+    """A shift by half a standard deviation, a doubled spread and a tail of a tenth are all beyond chance at 600
+    samples.
+    """
     rng = np.random.default_rng(2)
     reference, current = rng.normal(size=600), rng.normal(size=600)
 
@@ -307,7 +320,9 @@ def test_pairing_sees_what_two_samples_cannot() -> None:
 
 
 def test_the_threshold_is_seen_though_few_are_near_it() -> None:
-    """Among 40,000 scores a shift in the flagged share alone, between two quantile knots, moves the p-value of that threshold only."""
+    """Among 40,000 scores a shift in the flagged share alone, between two quantile knots, moves the p-value of that
+    threshold only.
+    """
     rng = np.random.default_rng(6)
     reference, current = (values[values < 3] for values in (rng.normal(size=20_000), rng.normal(size=20_000)))
     current[:16] = 4.5 + rng.random(16)
@@ -317,7 +332,9 @@ def test_the_threshold_is_seen_though_few_are_near_it() -> None:
 
 
 def test_large_sets_are_counted_whole() -> None:
-    """Of sets so large that the knots come from a part of them, every score still counts, in pairs and in two samples."""
+    """Of sets so large that the knots come from a part of them, every score still counts, in pairs
+    and in two samples.
+    """
     rng = np.random.default_rng(7)
     reference, other = rng.normal(size=50_000), rng.normal(size=50_000)
     most = np.concatenate([other[:-1], [50.0]])  # no quantile, and yet not beyond the last knot
@@ -331,12 +348,16 @@ def test_large_sets_are_counted_whole() -> None:
 
 @given(st.lists(st.integers(0, 6), min_size=2, max_size=12), st.lists(st.integers(0, 6), min_size=2, max_size=12))
 def test_rounding_parts_no_ties(first: list[int], second: list[int]) -> None:
-    """Scores in tenths, whose differences are not all alike in binary, have the p-value of the same scores in whole numbers."""
+    """Scores in tenths, whose differences are not all alike in binary, have the p-value of the same scores in whole
+    numbers.
+    """
     whole, tenths = ([np.array(side) * unit for side in (first, second)] for unit in (1.0, 0.1))
     both = min(len(first), len(second))
 
     assert two_sample_pvalue(*whole, None, 1) == two_sample_pvalue(*tenths, None, 1)
-    assert paired_pvalue(*(side[:both] for side in whole), None, 1) == paired_pvalue(*(side[:both] for side in tenths), None, 1)
+    assert paired_pvalue(*(side[:both] for side in whole), None, 1) == paired_pvalue(
+        *(side[:both] for side in tenths), None, 1
+    )
 
 
 @pytest.mark.parametrize("limit", [None, -1.0, 0.0, 1.0])
@@ -357,7 +378,9 @@ def test_the_seed_decides() -> None:
     assert first == two_sample_pvalue(rng.permutation(reference), current[::-1], None, 1)
     assert first != two_sample_pvalue(reference, current, None, 2)
     assert first == pytest.approx(two_sample_pvalue(reference, current, None, 2), abs=0.06)
-    assert paired_pvalue(reference[:80], current, None, 1) == paired_pvalue(reference[:80][::-1], current[::-1], None, 1)
+    assert paired_pvalue(reference[:80], current, None, 1) == paired_pvalue(
+        reference[:80][::-1], current[::-1], None, 1
+    )
 
 
 def test_cost_does_not_follow_the_size() -> None:
@@ -385,7 +408,10 @@ def quiet(count: int, first_id: int = 0, seed: int = 1) -> ResultSet:
 
 def joined(first: ResultSet, second: ResultSet) -> ResultSet:
     """Both sets' samples."""
-    return run(np.concatenate([first.sample_id, second.sample_id]), np.concatenate([first.anomaly[KMEANS.id], second.anomaly[KMEANS.id]]))
+    return run(
+        np.concatenate([first.sample_id, second.sample_id]),
+        np.concatenate([first.anomaly[KMEANS.id], second.anomaly[KMEANS.id]]),
+    )
 
 
 def rescored(results: ResultSet, values: np.ndarray) -> ResultSet:
@@ -424,7 +450,9 @@ def test_shifted_new_samples_are_data() -> None:
 
 
 def test_other_scores_of_the_same_samples_are_model() -> None:
-    """A model that scores the same samples higher shows as model and total; no sample is new, and the reference is the new model's."""
+    """A model that scores the same samples higher shows as model and total; no sample is new, and the reference is the
+    new model's.
+    """
     baseline = quiet(200)
     scores = baseline.anomaly[7] + 0.3
     current = rescored(baseline, scores)
@@ -440,7 +468,9 @@ def test_other_scores_of_the_same_samples_are_model() -> None:
 
 
 def test_new_samples_after_a_retrained_model_are_judged_by_its_own_scores() -> None:
-    """After the model changed, new samples are compared with the first run of that model, not with the baseline's scores."""
+    """After the model changed, new samples are compared with the first run of that model, not with the baseline's
+    scores.
+    """
     rng = np.random.default_rng(3)
     baseline = quiet(200)
     retrained = rescored(baseline, baseline.anomaly[7] * 10 + 50)
@@ -456,7 +486,9 @@ def test_new_samples_after_a_retrained_model_are_judged_by_its_own_scores() -> N
 
 
 def test_the_paired_test_is_taken_once_per_model() -> None:
-    """The p-value of the model stays that of its first run, whatever samples come and go, until the model changes again."""
+    """The p-value of the model stays that of its first run, whatever samples come and go, until the model changes
+    again.
+    """
     rng = np.random.default_rng(8)
     baseline = quiet(200)
     retrained = rescored(baseline, baseline.anomaly[7] + rng.normal(size=200) * 0.2)
@@ -465,14 +497,24 @@ def test_the_paired_test_is_taken_once_per_model() -> None:
     second = compare(baseline, fewer, first, seed=5)
     again = compare(baseline, rescored(fewer, fewer.anomaly[7] + 2), second, seed=6)
 
-    assert paired_pvalue(baseline.anomaly[7], retrained.anomaly[7], 1.0, 1) == first[0].pvalues["model"] == second[0].pvalues["model"]
+    assert (
+        paired_pvalue(baseline.anomaly[7], retrained.anomaly[7], 1.0, 1)
+        == first[0].pvalues["model"]
+        == second[0].pvalues["model"]
+    )
     assert first[0].gates["model"] == second[0].gates["model"]
-    assert paired_pvalue(baseline.anomaly[7][:120], fewer.anomaly[7] + 2, 1.0, 6) == again[0].pvalues["model"] < first[0].pvalues["model"]
+    assert (
+        paired_pvalue(baseline.anomaly[7][:120], fewer.anomaly[7] + 2, 1.0, 6)
+        == again[0].pvalues["model"]
+        < first[0].pvalues["model"]
+    )
     assert again[0].gates["model"]
 
 
 def test_a_few_edited_samples_are_no_new_model() -> None:
-    """Samples that were edited, and so scored otherwise, do not begin the evidence anew as long as most are scored as before."""
+    """Samples that were edited, and so scored otherwise, do not begin the evidence anew as long as most are scored as
+    before.
+    """
     baseline = quiet(200)
     before = compare(baseline, joined(baseline, quiet(40, 1000, 2)))
     edited = joined(baseline, quiet(40, 1000, 2))
@@ -484,7 +526,11 @@ def test_a_few_edited_samples_are_no_new_model() -> None:
 
 
 @pytest.mark.parametrize(
-    "other", [dataclasses.replace(KMEANS, thresholds={"min_anomaly_score": 2.0}), dataclasses.replace(KMEANS, type="anomaly-gmm")]
+    "other",
+    [
+        dataclasses.replace(KMEANS, thresholds={"min_anomaly_score": 2.0}),
+        dataclasses.replace(KMEANS, type="anomaly-gmm"),
+    ],
 )
 def test_another_threshold_or_type_is_a_new_model(other: Block) -> None:
     """A block whose threshold or type changed compares new samples with its own first run, though no score changed."""
@@ -498,9 +544,12 @@ def test_another_threshold_or_type_is_a_new_model(other: Block) -> None:
 
 
 @pytest.mark.parametrize(
-    ("trained", "since"), [((None, None), BASELINE), ((1.0, 1.0), BASELINE), ((1.0, None), BASELINE), ((1.0, 2.0), CURRENT)]
+    ("trained", "since"),
+    [((None, None), BASELINE), ((1.0, 1.0), BASELINE), ((1.0, None), BASELINE), ((1.0, 2.0), CURRENT)],
 )
-def test_without_shared_samples_the_date_of_training_tells_models_apart(trained: tuple[float | None, float | None], since: float) -> None:
+def test_without_shared_samples_the_date_of_training_tells_models_apart(
+    trained: tuple[float | None, float | None], since: float
+) -> None:
     """Where no sample is shared, another date of training is another model, and an unknown one is not."""
     found, _ = compare(quiet(200), quiet(150, 5000, 2), trained=trained)
 
@@ -537,7 +586,9 @@ def test_the_reference_is_the_pinned_baseline_whatever_the_comparison_is_with() 
     previous = joined(pinned, quiet(30, 1000, 2))
     current = joined(previous, quiet(20, 2000, 3))
 
-    found, memory = drift(ComparedRun(150.0, previous), ComparedRun(CURRENT, current), ComparedRun(BASELINE, pinned), KMEANS, None, 1)
+    found, memory = drift(
+        ComparedRun(150.0, previous), ComparedRun(CURRENT, current), ComparedRun(BASELINE, pinned), KMEANS, None, 1
+    )
 
     assert (found.reference, found.shared, found.added, found.since) == (230, 230, 50, BASELINE)
     assert memory.evidence.reference_id.tolist() == pinned.sample_id.tolist()
@@ -568,7 +619,9 @@ def test_dates_order_the_new_samples() -> None:
     dates = np.array(["2026-01-02", "2026-01-01"], "datetime64[ms]")
     scores = np.concatenate([baseline.anomaly[7], values, [np.nan]])
     scores[[0, 5]] = np.nan
-    current = run(np.array([*range(150), 1000, 1001, 1002]), scores, added=np.concatenate([baseline.added, dates, dates[:1]]))
+    current = run(
+        np.array([*range(150), 1000, 1001, 1002]), scores, added=np.concatenate([baseline.added, dates, dates[:1]])
+    )
 
     expected = start(baseline.sample_id, baseline.anomaly[7], 1)
     for row in (1, 0):
@@ -593,7 +646,9 @@ def test_too_few_samples(before: int, after: int) -> None:
 
 
 def test_few_shared_samples_give_no_verdict_on_the_model() -> None:
-    """With 60 shared samples the model's distances are there, without p-value and with a closed gate, though the total has a verdict."""
+    """With 60 shared samples the model's distances are there, without p-value and with a closed gate, though the total
+    has a verdict.
+    """
     baseline = quiet(160)
     current = run(np.arange(100, 260), np.random.default_rng(6).normal(size=160) + 5)
 
@@ -609,7 +664,9 @@ def test_few_shared_samples_give_no_verdict_on_the_model() -> None:
 
 @pytest.mark.parametrize("blocks", [(), (KMEANS,)])
 def test_a_block_that_the_baseline_lacks(blocks: tuple[Block, ...]) -> None:
-    """Without scores in the baseline there is nothing to compare with, and the reference of the evidence is the current run."""
+    """Without scores in the baseline there is nothing to compare with, and the reference of the evidence is the current
+    run.
+    """
     baseline = dataclasses.replace(quiet(150), anomaly={}, blocks=blocks)
     current = quiet(150)
 
@@ -679,10 +736,16 @@ def test_a_sample_with_many_windows_counts_once() -> None:
     assert prediction_drift(halves, even) == pytest.approx({"psi": 0, "js": 0}, abs=1e-12)
 
 
-@given(st.lists(st.sampled_from("abc"), min_size=1, max_size=20), st.lists(st.sampled_from("abcd"), min_size=1, max_size=20))
+@given(
+    st.lists(st.sampled_from("abc"), min_size=1, max_size=20),
+    st.lists(st.sampled_from("abcd"), min_size=1, max_size=20),
+)
 def test_prediction_drift_is_symmetric(first: list[str], second: list[str]) -> None:
     """Neither run has a special place, other names make no difference, and the same mix is at distance 0."""
-    there, back = prediction_drift(predicted(first), predicted(second)), prediction_drift(predicted(second), predicted(first))
+    there, back = (
+        prediction_drift(predicted(first), predicted(second)),
+        prediction_drift(predicted(second), predicted(first)),
+    )
     renamed = [[f"z{ord('z') - ord(name)}" for name in names] for names in (first, second)]
 
     assert there == pytest.approx(back, abs=1e-9)

@@ -1,4 +1,6 @@
-"""What happens to generated pictures and detectors is what the causes of a change say, for one thing and for two at a time."""
+"""What happens to generated pictures and detectors is what the causes of a change say, for one thing and for two at a
+time.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ def test_causes_of_pictures(kind: BlockKind, second: str | None) -> None:
         moves = frozenset().union(*(OPERATIONS[name][0] for name in names))
 
         runs = before.results(), after.results()
-        found = next(each.causes for each in changes(*runs, None, (before.trained, after.trained)) if each.metric == METRIC[kind])
+        found = next(
+            each.causes for each in changes(*runs, None, (before.trained, after.trained)) if each.metric == METRIC[kind]
+        )
 
         assert pytest.approx(causes(before, after), rel=0, abs=ROUNDING) == dict(found), names
         if len(found) == 1:

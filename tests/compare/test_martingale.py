@@ -39,10 +39,20 @@ def simple_jumper(pvalues: list[float]) -> list[float]:
     capital = {rate: [1 / 7] * 7 for rate in (1e-4, 1e-3, 1e-2, 1e-1)}
     evidence = []
     for p in pvalues:
-        bets = [1, 1 + (p - 0.5), 1 - (p - 0.5), tail(2, p <= 0.05), tail(4, p <= 0.05), tail(2, p >= 0.95), tail(4, p >= 0.95)]
+        bets = [
+            1,
+            1 + (p - 0.5),
+            1 - (p - 0.5),
+            tail(2, p <= 0.05),
+            tail(4, p <= 0.05),
+            tail(2, p >= 0.95),
+            tail(4, p >= 0.95),
+        ]
         for rate, parts in capital.items():
             total = sum(parts)
-            capital[rate] = [bet * ((1 - rate) * part + rate / 7 * total) for bet, part in zip(bets, parts, strict=True)]
+            capital[rate] = [
+                bet * ((1 - rate) * part + rate / 7 * total) for bet, part in zip(bets, parts, strict=True)
+            ]
         evidence.append(math.log10(sum(map(sum, capital.values())) / 4))
     return evidence
 
@@ -98,7 +108,9 @@ def test_many_new_samples_at_once_are_ranked_among_themselves() -> None:
 
 @given(st.lists(st.integers(0, 60), max_size=6), st.integers(0, 1000))
 def test_how_pulls_split_the_samples_does_not_matter(cuts: list[int], seed: int) -> None:
-    """The same samples in one pull, or in several that each show all samples so far, give the same state to the last bit."""
+    """The same samples in one pull, or in several that each show all samples so far, give the same state to the last
+    bit.
+    """
     rng = np.random.default_rng(seed)
     reference, scores, ids = rng.normal(size=40), rng.choice(TIES, 60), np.arange(100, 160)
     at_once = counted(start(np.arange(40), reference, seed), 100, scores)
@@ -171,7 +183,9 @@ def test_bytes_of_a_newer_version_are_refused(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_quiet_targets_do_not_alarm() -> None:
-    """Of 200 quiet targets looked at 100 times, with heavy tails and ties, no more ever reach the alarm than Ville's inequality allows."""
+    """Of 200 quiet targets looked at 100 times, with heavy tails and ties, no more ever reach the alarm than Ville's
+    inequality allows.
+    """
     rng = np.random.default_rng(5)
     alarms = 0
     for target in range(200):
@@ -192,7 +206,9 @@ def test_tie_breaks_keep_pvalues_uniform() -> None:
 
 @pytest.mark.parametrize("shift", [1.0, -1.0])
 def test_a_shift_is_detected(shift: float) -> None:
-    """A shift by one standard deviation, either way, is found within three looks of 20 samples in nine of ten targets."""
+    """A shift by one standard deviation, either way, is found within three looks of 20 samples in
+    nine of ten targets.
+    """
     rng = np.random.default_rng(6)
     found = 0
     for target in range(50):
@@ -213,7 +229,9 @@ def test_a_tail_is_detected() -> None:
 
 
 def test_evidence_of_a_long_drift_stays_finite() -> None:
-    """Capital far beyond what a float holds keeps a finite logarithm, and evidence afterwards can fall without the peak."""
+    """Capital far beyond what a float holds keeps a finite logarithm, and evidence afterwards can fall without the
+    peak.
+    """
     rng = np.random.default_rng(8)
     state = counted(start(np.arange(300), rng.normal(size=300), 1), 300, np.linspace(10, 20, 5000))
 

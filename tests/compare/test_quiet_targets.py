@@ -16,9 +16,13 @@ def simulation() -> ModuleType:
 
 
 def test_quiet_targets_alarm_no_oftener_than_promised(simulation: ModuleType) -> None:
-    """Of 240 quiet targets, with baselines of each size and one or ten windows per sample, about 1 % alarm; a test of windows on most."""
+    """Of 240 quiet targets, with baselines of each size and one or ten windows per sample, about 1 % alarm; a test of
+    windows on most.
+    """
     found = {
-        windows: np.array([simulation.quiet(target, size, windows, LOOKS) for size in (100, 300, 2000) for target in range(TARGETS)])
+        windows: np.array(
+            [simulation.quiet(target, size, windows, LOOKS) for size in (100, 300, 2000) for target in range(TARGETS)]
+        )
         for windows in (1, 10)
     }
     evidence, gated, _, decision, decided = np.sum([*found[1], *found[10]], axis=0)

@@ -1,4 +1,6 @@
-"""What happens to generated data sets and models is what causes and words say: exactly, for one thing and for two at a time."""
+"""What happens to generated data sets and models is what causes and words say: exactly, for one thing and for two at a
+time.
+"""
 
 from __future__ import annotations
 
@@ -45,14 +47,20 @@ def histories(make: Make, every: int | None) -> Iterator[History]:
     """Each operation, and one in `every` of all that follow one another (None: no such)."""
     offset = list(WORLDS.values()).index(make)
     for number, first in enumerate(OPERATIONS):
-        seconds = [] if every is None else [each for place, each in enumerate(OPERATIONS) if (number + place) % every == offset % every]
+        seconds = (
+            []
+            if every is None
+            else [each for place, each in enumerate(OPERATIONS) if (number + place) % every == offset % every]
+        )
         for steps in ([first], *([first, second] for second in seconds)):
             rng = np.random.default_rng([number, *(OPERATIONS.index(step) for step in steps)])
             before = after = make(rng)
             if all(isinstance(before, step.only) for step in steps):
                 for step in steps:
                     after = step.apply(after, rng)
-                yield History(" and ".join(map(str, steps)), frozenset().union(*(step.moves for step in steps)), before, after)
+                yield History(
+                    " and ".join(map(str, steps)), frozenset().union(*(step.moves for step in steps)), before, after
+                )
 
 
 def accuracy_change(before: World, after: World) -> Change:
@@ -89,7 +97,9 @@ def test_nothing_is_exact_over_other_windows(make: Make) -> None:
 def test_pages_say_the_same(make: Make) -> None:
     """By way of Studio's JSON the result sets and the causes are the same as straight."""
     for name, _, before, after in histories(make, None):
-        straight, by_page = ([side(world) for world in (before, after)] for side in (type(before).results, type(before).results_of_page))
+        straight, by_page = (
+            [side(world) for world in (before, after)] for side in (type(before).results, type(before).results_of_page)
+        )
 
         assert [run.fingerprint() for run in straight] == [run.fingerprint() for run in by_page], name
         assert changes(*straight, None) == changes(*by_page, None), name
@@ -97,7 +107,9 @@ def test_pages_say_the_same(make: Make) -> None:
 
 @worlds
 def test_words_blame_nothing_that_was_not_done(make: Make) -> None:
-    """No conclusion names a cause that the history cannot have moved, and no text says that a model changed whose outputs did not."""
+    """No conclusion names a cause that the history cannot have moved, and no text says that a model changed whose
+    outputs did not.
+    """
     for number, (name, moves, before, after) in enumerate(histories(make, 16)):
         found = verdict(before, after, number)
         assert found.change is not None, name
@@ -138,7 +150,9 @@ def benchmark() -> ModuleType:
 
 
 def test_alarms_name_the_cause(benchmark: ModuleType) -> None:
-    """A small version of the benchmark: of the alarms at 10 points and 300 samples nine in ten of each kind are right, none is wrong."""
+    """A small version of the benchmark: of the alarms at 10 points and 300 samples nine in ten of each kind are right,
+    none is wrong.
+    """
     for kind in benchmark.REAL:
         found = Counter(benchmark.case(number, kind, 0.1, 300) for number in range(10))
         alarms = found.total() - found["quiet"]

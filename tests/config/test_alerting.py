@@ -26,16 +26,26 @@ NEVER = "can never be met, or always is; write "
 MISTAKES = [
     (
         "alerts:\n  - alert: lower",
-        "2: alerts[0].alert: is not an alert's name; write CamelCase letters and digits, such as EdgeImpulseAccuracyLow",
+        "2: alerts[0].alert: is not an alert's name; write CamelCase letters and digits, such as "
+        "EdgeImpulseAccuracyLow",
     ),
     (OWN + "    drop: 0.1\n    raise: 1", "5: alerts[0].raise: unknown key; did you mean rise?"),
-    ("alerts:\n  - alert: Own\n    metric: accuracy\n    drop: 0.1\n    fur: 1h", "5: alerts[0].fur: unknown key; did you mean for?"),
+    (
+        "alerts:\n  - alert: Own\n    metric: accuracy\n    drop: 0.1\n    fur: 1h",
+        "5: alerts[0].fur: unknown key; did you mean for?",
+    ),
     (OWN + "    drop: .nan", "4: alerts[0].drop: must be a number; write for example 0.03"),
     ("alerts:\n  - severity: info", "2: alerts[0]: has no alert; write `alert: ...` below it"),
     ("alerts:\n  - 5", "2: alerts[0]: must be a mapping; write `key: value` lines below it"),
-    ("alerts:\n  - alert: Own", "2: alerts[0]: needs metric, and drop, rise, above or below; only a built-in alert does without them"),
+    (
+        "alerts:\n  - alert: Own",
+        "2: alerts[0]: needs metric, and drop, rise, above or below; only a built-in alert does without them",
+    ),
     (OWN, "3: alerts[0].metric: means nothing without drop, rise, above or below; write one of them beside it"),
-    ("alerts:\n  - alert: Own\n    drop: 0.1", "3: alerts[0].drop: needs a metric; write `metric: accuracy`, or another, beside it"),
+    (
+        "alerts:\n  - alert: Own\n    drop: 0.1",
+        "3: alerts[0].drop: needs a metric; write `metric: accuracy`, or another, beside it",
+    ),
     (OWN + "    drop: 0.1\n    above: 0.5", "5: alerts[0].above: cannot stand beside drop; remove one of them"),
     (OWN + "    drop:", "4: alerts[0].drop: is empty; write a value, or remove the key"),
     (OWN + "    drop: much", "4: alerts[0].drop: must be a number; write for example 0.03"),
@@ -51,7 +61,8 @@ MISTAKES = [
     (
         OWN.replace("accuracy", "f1") + "    drop: 0.1",
         (
-            "3: alerts[0].metric: write accuracy, balanced_accuracy, mean_f1, map, mae, mse, r2, uncertain, calibration_error, "
+            "3: alerts[0].metric: write accuracy, balanced_accuracy, mean_f1, map, mae, mse, r2, uncertain, "
+            "calibration_error, "
             "anomaly_flagged or anomaly_auroc"
         ),
     ),
@@ -68,27 +79,50 @@ MISTAKES = [
         OWN + "    above: 0.1\n    significance: 0.01",
         "5: alerts[0].significance: means nothing beside above, which waits for the whole interval; remove it",
     ),
-    (OWN.replace("accuracy", "map") + "    drop: 0.1\n    significance: 0.0029", f"5: alerts[0].significance: {SMALL.format(0.003)}"),
-    (OWN.replace("accuracy", "mean_f1") + "    rise: 0.1\n    significance: 0.001", f"5: alerts[0].significance: {SMALL.format(0.003)}"),
-    ("alerts:\n  - alert: EdgeImpulseMapRegressed\n    significance: 0.001", f"3: alerts[0].significance: {SMALL.format(0.003)}"),
+    (
+        OWN.replace("accuracy", "map") + "    drop: 0.1\n    significance: 0.0029",
+        f"5: alerts[0].significance: {SMALL.format(0.003)}",
+    ),
+    (
+        OWN.replace("accuracy", "mean_f1") + "    rise: 0.1\n    significance: 0.001",
+        f"5: alerts[0].significance: {SMALL.format(0.003)}",
+    ),
+    (
+        "alerts:\n  - alert: EdgeImpulseMapRegressed\n    significance: 0.001",
+        f"3: alerts[0].significance: {SMALL.format(0.003)}",
+    ),
     (DRIFT + "    significance: 0.0009", f"3: alerts[0].significance: {SMALL.format(0.001)}"),
-    (DRIFT + "    significance: off", "3: alerts[0].significance: cannot be off for this alert; write a number, or `enabled: false`"),
+    (
+        DRIFT + "    significance: off",
+        "3: alerts[0].significance: cannot be off for this alert; write a number, or `enabled: false`",
+    ),
     (OWN.replace("accuracy", "uncertain") + "    rise: 0.1", f"3: alerts[0].metric: {UNTESTED}"),
     (OWN.replace("accuracy", "mse") + "    rise: 2\n    significance: 0.01", f"5: alerts[0].significance: {UNTESTED}"),
     (EXPIRING + "    significance: 0.1", "3: alerts[0].significance: means nothing for this alert; remove it"),
     # for and recover
-    (OWN + "    drop: 0.1\n    for: 2 days", "5: alerts[0].for: write `N pulls`, such as `2 pulls`, or a duration such as 1h"),
-    (OWN + "    drop: 0.1\n    for: 0 pulls", "5: alerts[0].for: write `N pulls`, such as `2 pulls`, or a duration such as 1h"),
-    (EXPIRING + "    for: 1 pull", "3: alerts[0].for: counts result sets, which this alert does not look at; write a duration such as 1h"),
+    (
+        OWN + "    drop: 0.1\n    for: 2 days",
+        "5: alerts[0].for: write `N pulls`, such as `2 pulls`, or a duration such as 1h",
+    ),
+    (
+        OWN + "    drop: 0.1\n    for: 0 pulls",
+        "5: alerts[0].for: write `N pulls`, such as `2 pulls`, or a duration such as 1h",
+    ),
+    (
+        EXPIRING + "    for: 1 pull",
+        "3: alerts[0].for: counts result sets, which this alert does not look at; write a duration such as 1h",
+    ),
     (EXPIRING + "    recover: 1", "3: alerts[0].recover: means nothing for this alert; remove it"),
     (DRIFT + "    recover: 1", "3: alerts[0].recover: means nothing for this alert; remove it"),
     (
         OWN + "    drop: 0.02\n    recover: 0.02",
-        "5: alerts[0].recover: is not below the margin of 0.02, so that the alert could never resolve; write a smaller one",
+        "5: alerts[0].recover: is not below the margin of 0.02, so that the alert could never resolve; write a "
+        "smaller one",
     ),
     (
         "alerts:\n  - alert: EdgeImpulseAccuracyRegressed\n    recover: 0.03",
-        "3: alerts[0].recover: is not below the margin of 0.03, so that the alert could never resolve; write a smaller one",
+        "3: alerts[0].recover: is not below the margin of 0.03, so that the alert could never resolve; write a "
+        "smaller one",
     ),
     (OWN + "    above: 0.5\n    recover: -0.1", "5: alerts[0].recover: must be at least 0"),
     # names, labels, patterns
@@ -104,12 +138,14 @@ MISTAKES = [
     (EXPIRING + "    labels: {a: ''}", "3: alerts[0].labels.a: must not be empty; write a value, or remove the key"),
     (
         EXPIRING + "    annotations: {a-b: x}",
-        "3: alerts[0].annotations.a-b: is not an annotation's name; write letters, digits and underscores, with no digit first",
+        "3: alerts[0].annotations.a-b: is not an annotation's name; write letters, digits and underscores, with no "
+        "digit first",
     ),
     *(
         (
             EXPIRING + f"    annotations: {{{name}: x}}",
-            f"3: alerts[0].annotations.{name}: is written by the monitor itself, with the figures and the cause; choose another name",
+            f"3: alerts[0].annotations.{name}: is written by the monitor itself, with the figures and the cause; "
+            "choose another name",
         )
         for name in ("summary", "description")
     ),
@@ -131,7 +167,10 @@ MISTAKES = [
         "3: notify[0].apprise: cannot stand beside webhook; remove one of them",
     ),
     *(
-        (f"notify:\n  - webhook: {{url: '{url}'}}", f"2: notify[0].webhook.url: {text}; write for example https://hooks.example.com/alerts")
+        (
+            f"notify:\n  - webhook: {{url: '{url}'}}",
+            f"2: notify[0].webhook.url: {text}; write for example https://hooks.example.com/alerts",
+        )
         for url, text in (
             ("ftp://h", "is not a URL that can be used here"),
             ("http://h:port", "is not a URL that can be used here"),
@@ -151,7 +190,10 @@ MISTAKES = [
         "notify:\n  - name: webhook-a:80\n    apprise: {url: 'x://'}\n  - webhook: {url: http://a/b}",
         "4: notify[1]: is called the same as entry 1; write `name: ...` with a name of its own",
     ),
-    ("notify:\n  - apprise: {url: 'x://'}\n    name: ''", "3: notify[0].name: must not be empty; write a value, or remove the key"),
+    (
+        "notify:\n  - apprise: {url: 'x://'}\n    name: ''",
+        "3: notify[0].name: must not be empty; write a value, or remove the key",
+    ),
 ]
 
 
@@ -170,11 +212,17 @@ def test_alerting_mistake(folder, text, problem):
 
 def test_all_alerting_mistakes_at_once(folder):
     """Mistakes in several alerts, and several in one, are reported together."""
-    problems = folder.problems(OWN + "    drop: 3\n    severity: page\n    labels: {job: x}\n  - alert: lower\nnotify:\n  - webhook: {}\n")
+    problems = folder.problems(
+        OWN + "    drop: 3\n    severity: page\n    labels: {job: x}\n  - alert: lower\nnotify:\n  - webhook: {}\n"
+    )
 
-    assert ["4: alerts[0].drop", "5: alerts[0].severity", "6: alerts[0].labels.job", "7: alerts[1].alert", "9: notify[0].webhook"] == [
-        ":".join(problem.split(":")[1:3]).strip() for problem in problems
-    ]
+    assert [
+        "4: alerts[0].drop",
+        "5: alerts[0].severity",
+        "6: alerts[0].labels.job",
+        "7: alerts[1].alert",
+        "9: notify[0].webhook",
+    ] == [":".join(problem.split(":")[1:3]).strip() for problem in problems]
 
 
 def test_metrics_are_the_headline_figures():
@@ -189,7 +237,11 @@ def test_without_alerts_the_built_in_ones(folder):
 
 def test_defaults_off(folder):
     """`defaults: off` leaves what is written, built-in ones by their name included."""
-    found = rules(folder, defaults="off", alerts=[{"alert": "EdgeImpulsePullFailing"}, {"alert": "Own", "metric": "map", "below": 0.5}])
+    found = rules(
+        folder,
+        defaults="off",
+        alerts=[{"alert": "EdgeImpulsePullFailing"}, {"alert": "Own", "metric": "map", "below": 0.5}],
+    )
 
     assert ["EdgeImpulsePullFailing", "Own"] == list(found)
     assert BUILT_IN["EdgeImpulsePullFailing"] == found["EdgeImpulsePullFailing"]
@@ -231,7 +283,10 @@ def test_built_in_replaced(folder):
 
 def test_switched_off(folder):
     """`enabled: false` drops an alert, built in or not."""
-    off = [{"alert": "EdgeImpulseKeyExpiring", "enabled": False}, {"alert": "Own", "metric": "map", "below": 0.5, "enabled": False}]
+    off = [
+        {"alert": "EdgeImpulseKeyExpiring", "enabled": False},
+        {"alert": "Own", "metric": "map", "below": 0.5, "enabled": False},
+    ]
 
     assert [name for name in BUILT_IN if name != "EdgeImpulseKeyExpiring"] == list(rules(folder, alerts=off))
 
@@ -318,9 +373,13 @@ def test_receivers(folder):
         """
     notify = folder.load(text).config.notify
 
-    assert ["alertmanager-am.example.com:443", "alertmanager-[::1]:9093", "webhook-hooks.example.com:443", "apprise-hook", "mail"] == [
-        each.called for each in notify
-    ]
+    assert [
+        "alertmanager-am.example.com:443",
+        "alertmanager-[::1]:9093",
+        "webhook-hooks.example.com:443",
+        "apprise-hook",
+        "mail",
+    ] == [each.called for each in notify]
     assert ["alertmanager", "alertmanager", "webhook", "apprise", "apprise"] == [each.kind for each in notify]
     assert folder.path / "hook" == notify[2].webhook.secret_file == notify[3].to.address
     assert "https://hooks.example.com/?token=1" == notify[2].to.address.get_secret_value()
@@ -328,22 +387,34 @@ def test_receivers(folder):
 
 @pytest.mark.parametrize("kind", ["alertmanager", "webhook"])
 def test_authority_and_token_of_a_receiver(folder, kind):
-    """An Alertmanager and a webhook take a private authority and a bearer token; a token beside a user in the URL is refused."""
+    """An Alertmanager and a webhook take a private authority and a bearer token; a token beside a user in the URL is
+    refused.
+    """
     trustme.CA().cert_pem.write_to_path(str(folder.path / "ca.pem"))
     folder.write("token", "token")
-    entry = "notify:\n  - {}:\n      url: https://{}am.example.com/x?y=a@b\n      ca_file: ca.pem\n      bearer_token_file: token\n"
+    entry = (
+        "notify:\n  - {}:\n      url: https://{}am.example.com/x?y=a@b\n      ca_file: ca.pem\n      "
+        "bearer_token_file: token\n"
+    )
     (receiver,) = receivers_of(folder.load(entry.format(kind, "")).config)
 
-    assert (kind, folder.path / "ca.pem", folder.path / "token") == (receiver.kind, receiver.ca_file, receiver.bearer_token)
+    assert (kind, folder.path / "ca.pem", folder.path / "token") == (
+        receiver.kind,
+        receiver.ca_file,
+        receiver.bearer_token,
+    )
     assert [
-        f"monitor.yaml:5: notify[0].{kind}.bearer_token_file: cannot stand beside a user in the URL, both being sent as Authorization; "
+        f"monitor.yaml:5: notify[0].{kind}.bearer_token_file: cannot stand beside a user in the URL, both being sent "
+        "as Authorization; "
         "remove one"
     ] == folder.problems(entry.format(kind, "user:word@"))
 
 
 def test_receivers_show_no_secret(folder):
     """Neither a receiver's text nor an error about it repeats a URL."""
-    shown = repr(folder.load("notify:\n  - webhook: {url: 'https://h/sEcReT'}\n  - apprise: {url: 'x://sEcReT'}").config)
+    shown = repr(
+        folder.load("notify:\n  - webhook: {url: 'https://h/sEcReT'}\n  - apprise: {url: 'x://sEcReT'}").config
+    )
     problems = folder.problems("notify:\n  - webhook: {url: 'gopher://h/sEcReT'}\n  - apprise: {url: 'x:// sEcReT'}")
 
     assert "sEcReT" not in shown
@@ -360,7 +431,10 @@ def test_projects_of_a_rule_file(folder):
           - {id: 2, api_key: k, category: training, schedule: {cron: "0 * * * *"}}
         """
 
-    assert (WatchedProject(1, "testing", 600.0, {"team": "edge"}), WatchedProject(2, "training", 3600.0)) == folder.load(text).config.watched()
+    assert (
+        WatchedProject(1, "testing", 600.0, {"team": "edge"}),
+        WatchedProject(2, "training", 3600.0),
+    ) == folder.load(text).config.watched()
 
 
 def test_web_config_file(folder):

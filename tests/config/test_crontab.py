@@ -53,7 +53,9 @@ MEANINGS = {
 }
 
 
-def local_minutes(zone: ZoneInfo, start: datetime, end: datetime, step: timedelta = MINUTE) -> Iterator[tuple[datetime, datetime]]:
+def local_minutes(
+    zone: ZoneInfo, start: datetime, end: datetime, step: timedelta = MINUTE
+) -> Iterator[tuple[datetime, datetime]]:
     """Each UTC minute (or so many) with the reading of the local clock."""
     instant = start
     while instant < end:
@@ -62,13 +64,17 @@ def local_minutes(zone: ZoneInfo, start: datetime, end: datetime, step: timedelt
 
 
 def plain_walk(meaning: Expected, minutes: list[tuple[datetime, datetime]]) -> list[datetime]:
-    """Whoever looks at the clock each minute: a time of the expression fires, one that was skipped at once, a fixed one never twice."""
+    """Whoever looks at the clock each minute: a time of the expression fires, one that was skipped at once, a fixed one
+    never twice.
+    """
     fires = []
     step = minutes[1][0] - minutes[0][0]
     latest = minutes[0][1] - step
     for instant, reading in minutes:
         skipped = (latest + step * k for k in range(1, (reading - latest) // step)) if reading - latest > step else ()
-        if any(meaning.matches(missing) for missing in skipped) or (meaning.matches(reading) and (meaning.repeats or reading > latest)):
+        if any(meaning.matches(missing) for missing in skipped) or (
+            meaning.matches(reading) and (meaning.repeats or reading > latest)
+        ):
             fires.append(instant)
         latest = max(latest, reading)
     return fires
@@ -90,7 +96,10 @@ def zones() -> tuple[str, ...]:
     """A name per distinct zone file of the installed tzdata."""
     root = resources.files("tzdata")
     names = root.joinpath("zones").read_text(encoding="utf-8").split()
-    files = {hashlib.sha256(root.joinpath("zoneinfo", *name.split("/")).read_bytes()).digest(): name for name in reversed(names)}
+    files = {
+        hashlib.sha256(root.joinpath("zoneinfo", *name.split("/")).read_bytes()).digest(): name
+        for name in reversed(names)
+    }
     return tuple(files.values())
 
 
@@ -102,7 +111,9 @@ def changes(name: str, years: tuple[int, ...]) -> Iterator[tuple[datetime, timed
         while instant.year == year:
             before, after = instant.astimezone(zone).utcoffset(), (instant + step).astimezone(zone).utcoffset()
             if before != after:
-                hour = next(h for h in range(24) if (instant + timedelta(hours=h + 1)).astimezone(zone).utcoffset() == after)
+                hour = next(
+                    h for h in range(24) if (instant + timedelta(hours=h + 1)).astimezone(zone).utcoffset() == after
+                )
                 assert before is not None
                 assert after is not None
                 yield instant + timedelta(hours=hour), before, after
@@ -110,7 +121,8 @@ def changes(name: str, years: tuple[int, ...]) -> Iterator[tuple[datetime, timed
 
 
 def test_every_change_of_every_zone() -> None:
-    """Two days around each change of 2026 and 2027, in each distinct zone file: what a plain walk finds, each later than the one before.
+    """Two days around each change of 2026 and 2027, in each distinct zone file: what a plain walk finds, each later
+    than the one before.
 
     Zones that change alike at the same instant (Berlin and Paris) are walked once.
     """
@@ -121,7 +133,11 @@ def test_every_change_of_every_zone() -> None:
         minutes = list(local_minutes(ZoneInfo(name), start - timedelta(days=1), end))
         for expression, meaning in MEANINGS.items():
             expected = [fire for fire in plain_walk(meaning, minutes) if fire >= start]
-            assert (name, expression, walked(cron_trigger(expression, name), start, end)) == (name, expression, expected)
+            assert (name, expression, walked(cron_trigger(expression, name), start, end)) == (
+                name,
+                expression,
+                expected,
+            )
 
     assert len(names) > 300
     assert len(distinct) > 60
@@ -141,7 +157,9 @@ YEARS = [
 
 @pytest.mark.parametrize("name", YEARS)
 def test_a_whole_year(name: str) -> None:
-    """Nothing is lost, added or repeated in a year: half-hour and two-hour shifts, gaps at midnight, Ramadan, odd offsets."""
+    """Nothing is lost, added or repeated in a year: half-hour and two-hour shifts, gaps at midnight, Ramadan, odd
+    offsets.
+    """
     start, end = datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
     minutes = list(local_minutes(ZoneInfo(name), start - timedelta(days=1), end, timedelta(minutes=5)))
     for expression in ("0 0 * * *", "5 * * * *", "15 1 * * sun"):
@@ -172,7 +190,10 @@ def test_the_hour_that_is_missing(expression: str, fires: list[str]) -> None:
         ("30 2 * * *", ["2026-10-25T00:30", "2026-10-26T01:30"]),
         ("30 1-3 * * *", ["2026-10-24T23:30", "2026-10-25T00:30", "2026-10-25T02:30", "2026-10-26T00:30"]),
         ("30 * * * *", ["2026-10-24T23:30", "2026-10-25T00:30", "2026-10-25T01:30", "2026-10-25T02:30"]),
-        ("*/30 2 * * *", ["2026-10-25T00:00", "2026-10-25T00:30", "2026-10-25T01:00", "2026-10-25T01:30", "2026-10-26T01:00"]),
+        (
+            "*/30 2 * * *",
+            ["2026-10-25T00:00", "2026-10-25T00:30", "2026-10-25T01:00", "2026-10-25T01:30", "2026-10-26T01:00"],
+        ),
     ],
 )
 def test_the_hour_that_comes_twice(expression: str, fires: list[str]) -> None:
@@ -184,7 +205,9 @@ def test_the_hour_that_comes_twice(expression: str, fires: list[str]) -> None:
 
 
 def test_any_moment_is_a_start() -> None:
-    """Asked at any moment of the two hours, with or without a firing before, the answer is the first fire time not before it."""
+    """Asked at any moment of the two hours, with or without a firing before, the answer is the first fire time not
+    before it.
+    """
     zone = "Europe/Berlin"
     start, end = datetime(2026, 10, 24, tzinfo=UTC), datetime(2026, 10, 27, tzinfo=UTC)
     minutes = list(local_minutes(ZoneInfo(zone), start, end))
@@ -200,7 +223,9 @@ def test_any_moment_is_a_start() -> None:
 
 def test_a_day_that_was_skipped() -> None:
     """Samoa had no 30 December 2011: its firings come once, at the first instant of the 31st."""
-    found = walked(cron_trigger("0 6 * * *", "Pacific/Apia"), datetime(2011, 12, 29, tzinfo=UTC), datetime(2012, 1, 1, tzinfo=UTC))
+    found = walked(
+        cron_trigger("0 6 * * *", "Pacific/Apia"), datetime(2011, 12, 29, tzinfo=UTC), datetime(2012, 1, 1, tzinfo=UTC)
+    )
 
     assert [fire.isoformat(timespec="minutes")[:16] for fire in found] == [
         "2011-12-29T16:00",

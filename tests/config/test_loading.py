@@ -48,9 +48,17 @@ def test_defaults(folder):
         None,
     )
     assert f"sqlite:///{folder.path}/impulse-monitor.db" == config.store.get_secret_value()
-    assert (900.0, 90 * 86400.0, StaleAfter(intervals=3)) == (config.schedule.interval, config.retention, config.stale_after)
+    assert (900.0, 90 * 86400.0, StaleAfter(intervals=3)) == (
+        config.schedule.interval,
+        config.retention,
+        config.stale_after,
+    )
     assert (config.limits.classes, config.limits.slice_values) == (30, 20)
-    assert (Address("127.0.0.1", 9890), None, None) == (config.http.listen, config.http.external_url, config.http.admin_token_file)
+    assert (Address("127.0.0.1", 9890), None, None) == (
+        config.http.listen,
+        config.http.external_url,
+        config.http.admin_token_file,
+    )
     assert (config.shutdown_grace, config.include, config.projects) == (10.0, (), ())
     assert texts(folder, loaded) == [
         "monitor.yaml:1: no project is configured, so nothing is watched; write one below projects:",
@@ -154,7 +162,9 @@ def test_every_key(folder):
 
 
 def test_filters_as_text():
-    """Runs are told apart by every filter; those that older versions knew are written as they wrote them, so that baselines stay."""
+    """Runs are told apart by every filter; those that older versions knew are written as they wrote them, so that
+    baselines stay.
+    """
     metadata = [{"key": "site", "op": "neq", "values": ["lab"]}, {"key": "line"}]
     old = FilterConfig.model_validate({"data_type": "image", "labels": ["é"], "metadata": metadata})
     assert old.text() == (
@@ -162,16 +172,30 @@ def test_filters_as_text():
         '[{"key": "site", "op": "neq", "values": ["lab"]}, {"key": "line", "op": "eq", "values": []}]}'
     )
 
-    written = {"min_date": "2026-01-31", "max_date": "2026-02-01", "signature_validity": "both", "filename": "a", "search": "a"}
-    numbers = {f"{end}_{name}": value for end, value in (("min", 1), ("max", 2)) for name in ("id", "label", "length", "frequency")}
+    written = {
+        "min_date": "2026-01-31",
+        "max_date": "2026-02-01",
+        "signature_validity": "both",
+        "filename": "a",
+        "search": "a",
+    }
+    numbers = {
+        f"{end}_{name}": value
+        for end, value in (("min", 1), ("max", 2))
+        for name in ("id", "label", "length", "frequency")
+    }
     options = [[{"key": "a"}], [{"key": "a"}, {"no_metadata": True}], [{"key": "a"}, {"filters_combinator": "or"}]]
-    each = [{name: value} for name, value in {**written, **numbers}.items()] + [{"metadata": items} for items in options]
+    each = [{name: value} for name, value in {**written, **numbers}.items()] + [
+        {"metadata": items} for items in options
+    ]
     assert len({FilterConfig.model_validate(one).text() for one in each}) == len(each)
     assert set(FilterConfig.model_fields) == {*written, *numbers, "data_type", "labels", "metadata"}
 
 
 def test_example(tmp_path: Path):
-    """The example in the repository loads with EI_API_KEY alone, warns of nothing but that nobody is told, and shows the defaults."""
+    """The example in the repository loads with EI_API_KEY alone, warns of nothing but that nobody is told, and shows
+    the defaults.
+    """
     loaded = load(EXAMPLE, {"EI_API_KEY": KEY})
     bare = tmp_path / "monitor.yaml"
     bare.write_text("projects: [{id: 12345, api_key: '${EI_API_KEY}'}]")
@@ -243,7 +267,11 @@ def test_merge(folder):
         """
     )
 
-    assert [(project.id, project.category) for project in loaded.config.projects] == [(1, "testing"), (2, "training"), (3, "testing")]
+    assert [(project.id, project.category) for project in loaded.config.projects] == [
+        (1, "testing"),
+        (2, "training"),
+        (3, "testing"),
+    ]
     assert [project.variants for project in loaded.config.projects] == [("int8",)] * 3
     assert [project.read_key().get_secret_value() for project in loaded.config.projects] == ["k", "k", "l"]
 
@@ -267,7 +295,9 @@ def test_listen(folder, text, host, port, shown):
 
 def test_urls(folder):
     """A slash at a URL's end makes no difference."""
-    config = folder.load("studio: {url: 'http://[::1]:4800/v1/'}\nhttp: {external_url: 'https://monitor.example.com/'}").config
+    config = folder.load(
+        "studio: {url: 'http://[::1]:4800/v1/'}\nhttp: {external_url: 'https://monitor.example.com/'}"
+    ).config
 
     assert (config.studio.url, config.http.external_url) == ("http://[::1]:4800/v1", "https://monitor.example.com")
 
@@ -278,7 +308,10 @@ def test_urls(folder):
         ("sqlite:///a.db", "sqlite:///{folder}/a.db"),
         ("sqlite:///sub/a.db", "sqlite:///{folder}/sub/a.db"),
         ("sqlite:////tmp/a.db", "sqlite:////tmp/a.db"),
-        ("postgresql://user:pa%20ss@host:5432/db?sslmode=require", "postgresql://user:pa%20ss@host:5432/db?sslmode=require"),
+        (
+            "postgresql://user:pa%20ss@host:5432/db?sslmode=require",
+            "postgresql://user:pa%20ss@host:5432/db?sslmode=require",
+        ),
     ],
 )
 def test_store(folder, text, expected):
@@ -306,12 +339,16 @@ def test_relative_paths(folder, monkeypatch):
 
 
 def test_include(folder):
-    """Included files add their projects in the order of their names, each file once; empty ones and idle patterns do no harm."""
+    """Included files add their projects in the order of their names, each file once; empty ones and idle patterns do no
+    harm.
+    """
     folder.write("projects: [{id: 3, api_key: k}]", "projects.d/b.yaml")
     folder.write("projects: [{id: 2, api_key: k}]", "projects.d/a.yaml")
     folder.write("# nothing yet\n", "projects.d/c.yaml")
 
-    loaded = folder.load("\ninclude: [projects.d/*.yaml, projects.d/a.yaml, 'more/*.yaml']\nprojects: [{id: 1, api_key: k}]")
+    loaded = folder.load(
+        "\ninclude: [projects.d/*.yaml, projects.d/a.yaml, 'more/*.yaml']\nprojects: [{id: 1, api_key: k}]"
+    )
 
     assert [project.id for project in loaded.config.projects] == [1, 2, 3]
     assert [file.name for file in loaded.files] == ["monitor.yaml", "a.yaml", "b.yaml", "c.yaml"]
@@ -361,7 +398,8 @@ def test_short_intervals(folder):
     assert [
         f"monitor.yaml:9: projects[0].schedule.every: {short}",
         f"monitor.yaml:2: schedule.every: {short}",
-        "monitor.yaml:3: stale_after: is shorter than a schedule's interval: figures leave between two pulls; write 3 intervals",
+        "monitor.yaml:3: stale_after: is shorter than a schedule's interval: figures leave between two pulls; write 3 "
+        "intervals",
     ] == texts(folder, loaded)
 
 
@@ -393,7 +431,9 @@ def test_key_file_gone(folder):
     config = folder.load("projects: [{id: 1, api_key_file: key}]\nhttp: {admin_token_file: key}").config
     file.unlink()
 
-    with pytest.raises(AuthError, match=rf"^project 1: the API key file {file} cannot be read \(No such file or directory\)"):
+    with pytest.raises(
+        AuthError, match=rf"^project 1: the API key file {file} cannot be read \(No such file or directory\)"
+    ):
         config.projects[0].read_key()
     with pytest.raises(ConfigError, match=rf"^{file}:1: the file of http.admin_token_file cannot be read"):
         config.http.read_admin_token()
@@ -432,7 +472,8 @@ def test_no_admin_token(folder):
         "projects: [{id: '${KEY}', api_key: k}]",
         "projects: [{id: 1, api_key: 'x ${KEY}'}]",
         "projects: [{id: 1, api_key: '${KEY}', impulses: '${KEY}', variants: ['${KEY}'], category: '${KEY}'}]",
-        "projects: [{id: 1, api_key: '${KEY}', slices: ['${KEY}'], filters: {data_type: '${KEY}', metadata: '${KEY}'}}]",
+        "projects: [{id: 1, api_key: '${KEY}', slices: ['${KEY}'], filters: {data_type: '${KEY}', metadata: "
+        "'${KEY}'}}]",
         "projects: [{id: 1, api_key: '${KEY}', labels: {'a-b': '${KEY}'}}]",
     ],
 )
@@ -483,7 +524,9 @@ def test_immutable(folder):
 
 
 def test_fingerprint(folder):
-    """It moves with the content of every file that would be read, whatever state the files are in, and with nothing else."""
+    """It moves with the content of every file that would be read, whatever state the files are in, and with nothing
+    else.
+    """
     folder.write("include: ['projects.d/*.yaml']")
     seen = [fingerprint(folder.main, {})]
 

@@ -17,23 +17,36 @@ MISTAKES = [
         "monitor.yaml:4: limits.xyz: unknown key; write one of: classes, slice_values",
     ),
     (PROJECT + "    varaints: [int8]", "monitor.yaml:4: projects[0].varaints: unknown key; did you mean variants?"),
-    ("retention: 7d\nlimits: {}\nretention: 9d", "monitor.yaml:3: retention: is written twice, first on line 1; remove one"),
-    ("limits:\n  classes: 1\n  classes: 2", "monitor.yaml:3: limits.classes: is written twice, first on line 2; remove one"),
+    (
+        "retention: 7d\nlimits: {}\nretention: 9d",
+        "monitor.yaml:3: retention: is written twice, first on line 1; remove one",
+    ),
+    (
+        "limits:\n  classes: 1\n  classes: 2",
+        "monitor.yaml:3: limits.classes: is written twice, first on line 2; remove one",
+    ),
     ("1: x", "monitor.yaml:1: has a key that is not text; put it into quotes"),
     ("limits:\n  ? [a]\n  : b", "monitor.yaml:2: limits: has a key that is not text; put it into quotes"),
     ("projects:\n  - api_key: k", "monitor.yaml:2: projects[0]: has no id; write `id: ...` below it"),
     # sections to come
     ("baseline: {mode: pin}", "monitor.yaml:1: baseline.mode: write pinned, previous or rolling"),
     ("baseline: {mode: rolling}", "monitor.yaml:1: baseline.mode: needs age; write for example `age: 7d` beside it"),
-    ("baseline:\n  age: 7d", "monitor.yaml:2: baseline.age: means nothing but for mode rolling; remove it, or write `mode: rolling`"),
+    (
+        "baseline:\n  age: 7d",
+        "monitor.yaml:2: baseline.age: means nothing but for mode rolling; remove it, or write `mode: rolling`",
+    ),
     (
         "baseline: {mode: rolling, age: 7d}\nretention: 1w",
-        "monitor.yaml:1: baseline.age: is not less than retention, so that no run gets so old; write a shorter one, or keep runs longer",
+        "monitor.yaml:1: baseline.age: is not less than retention, so that no run gets so old; write a shorter one, "
+        "or keep runs longer",
     ),
     (PROJECT + "    refresh: sometimes", "monitor.yaml:4: projects[0].refresh: write never, when_stale or always"),
     (
         "http:\n  web_config_file: w.yml",
-        ("monitor.yaml:2: http.web_config_file: cannot be read (No such file or directory); write the path of a file that exists"),
+        (
+            "monitor.yaml:2: http.web_config_file: cannot be read (No such file or directory); write the path of a "
+            "file that exists"
+        ),
     ),
     # kinds of value
     ("- a", "monitor.yaml:1: must be a mapping; write `key: value` lines below it"),
@@ -52,12 +65,16 @@ MISTAKES = [
     # durations and schedules
     (
         "retention: 90",
-        "monitor.yaml:1: retention: is not a duration; write a number and a unit, such as 500ms, 30s, 15m, 1h30m, 7d (also w and y)",
+        "monitor.yaml:1: retention: is not a duration; write a number and a unit, such as 500ms, 30s, 15m, 1h30m, 7d "
+        "(also w and y)",
     ),
     ("retention: 0", "monitor.yaml:1: retention: is too short; write at least 1ms"),
     ("retention: 293y", "monitor.yaml:1: retention: is longer than 292 years; write a shorter duration"),
     ("schedule:\n  every: 999ms", "monitor.yaml:2: schedule.every: is too short; write at least 1s"),
-    ("stale_after: 0 intervals", "monitor.yaml:1: stale_after: write `N intervals`, such as `3 intervals`, or a duration such as 45m"),
+    (
+        "stale_after: 0 intervals",
+        "monitor.yaml:1: stale_after: write `N intervals`, such as `3 intervals`, or a duration such as 45m",
+    ),
     ("stale_after: 0s", "monitor.yaml:1: stale_after: is too short; write at least 1ms"),
     ("schedule: {}", "monitor.yaml:1: schedule: needs every or cron; write one of them"),
     (
@@ -90,12 +107,19 @@ MISTAKES = [
     ),
     (
         "schedule:\n  cron: '0 * * * *'\n  timezone: Europe/Nowhere",
-        "monitor.yaml:3: schedule.timezone: is not a time zone; write a name of the IANA database, such as UTC or Europe/Berlin",
+        "monitor.yaml:3: schedule.timezone: is not a time zone; write a name of the IANA database, such as UTC or "
+        "Europe/Berlin",
     ),
     # projects
     ("projects:\n  - id: 1", "monitor.yaml:2: projects[0]: needs api_key or api_key_file; write one of them"),
-    (PROJECT + "    api_key_file: key", "monitor.yaml:4: projects[0].api_key_file: cannot stand beside api_key; remove one of them"),
-    ("projects:\n  - id: 1\n    api_key:", "monitor.yaml:3: projects[0].api_key: is empty; write a value, or remove the key"),
+    (
+        PROJECT + "    api_key_file: key",
+        "monitor.yaml:4: projects[0].api_key_file: cannot stand beside api_key; remove one of them",
+    ),
+    (
+        "projects:\n  - id: 1\n    api_key:",
+        "monitor.yaml:3: projects[0].api_key: is empty; write a value, or remove the key",
+    ),
     ("projects:\n  - id: 1\n    api_key: ' '", "monitor.yaml:3: projects[0].api_key: is empty; put the secret into it"),
     (
         "projects:\n  - id: 1\n    api_key: two words",
@@ -114,11 +138,23 @@ MISTAKES = [
         PROJECT + "    impulses:\n      - 4\n      - four",
         "monitor.yaml:6: projects[0].impulses[1]: must be a whole number; write for example 4",
     ),
-    (PROJECT + "    impulses: [4, 1, 4]", "monitor.yaml:4: projects[0].impulses: entries 1 and 3 are the same; remove one"),
-    (PROJECT + "    impulses: []", "monitor.yaml:4: projects[0].impulses: must not be empty; write at least one entry, or remove the key"),
-    (PROJECT + "    variants: int8", "monitor.yaml:4: projects[0].variants: write enabled, or a list such as [int8, float32]"),
+    (
+        PROJECT + "    impulses: [4, 1, 4]",
+        "monitor.yaml:4: projects[0].impulses: entries 1 and 3 are the same; remove one",
+    ),
+    (
+        PROJECT + "    impulses: []",
+        "monitor.yaml:4: projects[0].impulses: must not be empty; write at least one entry, or remove the key",
+    ),
+    (
+        PROJECT + "    variants: int8",
+        "monitor.yaml:4: projects[0].variants: write enabled, or a list such as [int8, float32]",
+    ),
     (PROJECT + "    variants: [int4]", "monitor.yaml:4: projects[0].variants[0]: write int8, float32 or akida"),
-    (PROJECT + "    category: test", "monitor.yaml:4: projects[0].category: write testing, training, validation or post-processing"),
+    (
+        PROJECT + "    category: test",
+        "monitor.yaml:4: projects[0].category: write testing, training, validation or post-processing",
+    ),
     *(
         (
             PROJECT + f"    slices: [{text}]",
@@ -126,25 +162,48 @@ MISTAKES = [
         )
         for text in ("site", "metadata.", "metadata")
     ),
-    (PROJECT + "    labels: [a]", "monitor.yaml:4: projects[0].labels: must be a mapping; write `name: value` lines below it"),
+    (
+        PROJECT + "    labels: [a]",
+        "monitor.yaml:4: projects[0].labels: must be a mapping; write `name: value` lines below it",
+    ),
     (PROJECT + "    labels: {team: 5}", "monitor.yaml:4: projects[0].labels.team: must be text; put it into quotes"),
-    (PROJECT + "    labels: {team: ''}", "monitor.yaml:4: projects[0].labels.team: must not be empty; write a value, or remove the key"),
+    (
+        PROJECT + "    labels: {team: ''}",
+        "monitor.yaml:4: projects[0].labels.team: must not be empty; write a value, or remove the key",
+    ),
     (
         PROJECT + "    labels:\n      a-b: c",
-        "monitor.yaml:5: projects[0].labels.a-b: is not a label name; write letters, digits and underscores, with no digit first",
+        "monitor.yaml:5: projects[0].labels.a-b: is not a label name; write letters, digits and underscores, with no "
+        "digit first",
     ),
     (
         PROJECT + "    labels: {__a: c}",
-        "monitor.yaml:4: projects[0].labels.__a: is reserved by Prometheus; write a name without underscores at its start",
+        "monitor.yaml:4: projects[0].labels.__a: is reserved by Prometheus; write a name without underscores at its "
+        "start",
     ),
     *(
         (
             PROJECT + f"    labels: {{{name}: c}}",
-            f"monitor.yaml:4: projects[0].labels.{name}: is a label that the monitor or Prometheus sets itself; write another name",
+            f"monitor.yaml:4: projects[0].labels.{name}: is a label that the monitor or Prometheus sets itself; write "
+            "another name",
         )
-        for name in ("project", "project_id", "impulse", "impulse_id", "variant", "category", "state", "job", "instance", "severity")
+        for name in (
+            "project",
+            "project_id",
+            "impulse",
+            "impulse_id",
+            "variant",
+            "category",
+            "state",
+            "job",
+            "instance",
+            "severity",
+        )
     ),
-    (PROJECT + "    filters: {data_type: video}", "monitor.yaml:4: projects[0].filters.data_type: write image or audio"),
+    (
+        PROJECT + "    filters: {data_type: video}",
+        "monitor.yaml:4: projects[0].filters.data_type: write image or audio",
+    ),
     (
         PROJECT + "    filters:\n      metadata:\n        - {key: site, op: is}",
         "monitor.yaml:6: projects[0].filters.metadata[0].op: write eq or neq",
@@ -155,7 +214,8 @@ MISTAKES = [
     ),
     (
         PROJECT + "    filters:\n      metadata:\n        - {key: site, values: lab}",
-        "monitor.yaml:6: projects[0].filters.metadata[0].values: must be a list; write [a, b], or one `- item` per line",
+        "monitor.yaml:6: projects[0].filters.metadata[0].values: must be a list; write [a, b], or one `- item` per "
+        "line",
     ),
     (
         PROJECT + "    filters:\n      metadata:\n        - {key: site}\n        - {no_metadata: maybe}",
@@ -186,14 +246,25 @@ MISTAKES = [
         PROJECT + "    filters:\n      filename: ''",
         "monitor.yaml:5: projects[0].filters.filename: must not be empty; write a value, or remove the key",
     ),
-    (PROJECT + "    filters:\n      search: 5", "monitor.yaml:5: projects[0].filters.search: must be text; put it into quotes"),
+    (
+        PROJECT + "    filters:\n      search: 5",
+        "monitor.yaml:5: projects[0].filters.search: must be text; put it into quotes",
+    ),
     *(
         (
             PROJECT + f"    filters:\n      {name}: {value}",
-            f"monitor.yaml:5: projects[0].filters.{name}: is not a date; write for example 2026-01-31, or 2026-01-31T12:00:00Z",
+            f"monitor.yaml:5: projects[0].filters.{name}: is not a date; write for example 2026-01-31, or "
+            "2026-01-31T12:00:00Z",
         )
         for name in ("min_date", "max_date")
-        for value in ("31.1.2026", "2026-02-30", "2026-01-31 12:00", "5", "0001-01-01T00:00+01:00", "2026-01-31T12:00:00Zulu")
+        for value in (
+            "31.1.2026",
+            "2026-02-30",
+            "2026-01-31 12:00",
+            "5",
+            "0001-01-01T00:00+01:00",
+            "2026-01-31T12:00:00Zulu",
+        )
     ),
     *(
         (
@@ -209,7 +280,10 @@ MISTAKES = [
         )
         for name in ("min_label", "max_label", "min_frequency", "max_frequency")
     ),
-    (PROJECT + "    filters:\n      max_frequency: -1", "monitor.yaml:5: projects[0].filters.max_frequency: must be at least 0"),
+    (
+        PROJECT + "    filters:\n      max_frequency: -1",
+        "monitor.yaml:5: projects[0].filters.max_frequency: must be at least 0",
+    ),
     (PROJECT + "    filters:\n      min_id: -1", "monitor.yaml:5: projects[0].filters.min_id: must be at least 0"),
     (
         PROJECT + "    filters:\n      signature_validity: maybe",
@@ -233,25 +307,39 @@ MISTAKES = [
     *(
         (
             f"http: {{listen: '{text}'}}",
-            "monitor.yaml:1: http.listen: write HOST:PORT, such as 127.0.0.1:9890, [::1]:9890 or :9890 for every interface",
+            "monitor.yaml:1: http.listen: write HOST:PORT, such as 127.0.0.1:9890, [::1]:9890 or :9890 for every "
+            "interface",
         )
         for text in ("9890", "localhost", "h:65536", "::1:9890", "[::1:9890", "[1.2.3.4]:80", "http://h:80")
     ),
     *(
         (
             f"studio: {{url: '{text}'}}",
-            "monitor.yaml:1: studio.url: is not a URL that can be used here; write for example https://studio.example.com/v1",
+            "monitor.yaml:1: studio.url: is not a URL that can be used here; write for example "
+            "https://studio.example.com/v1",
         )
-        for text in ("studio.edgeimpulse.com", "ftp://host/v1", "http://host:port/", "http://host:99999/", "http://[::1/v1", "http://a b/")
+        for text in (
+            "studio.edgeimpulse.com",
+            "ftp://host/v1",
+            "http://host:port/",
+            "http://host:99999/",
+            "http://[::1/v1",
+            "http://a b/",
+        )
     ),
-    ("studio: {url: 'https:///v1'}", "monitor.yaml:1: studio.url: names no host; write for example https://studio.example.com/v1"),
+    (
+        "studio: {url: 'https:///v1'}",
+        "monitor.yaml:1: studio.url: names no host; write for example https://studio.example.com/v1",
+    ),
     (
         "studio: {url: 'https://u:p@host/v1'}",
-        "monitor.yaml:1: studio.url: must not hold a user, a query or a fragment; write for example https://studio.example.com/v1",
+        "monitor.yaml:1: studio.url: must not hold a user, a query or a fragment; write for example "
+        "https://studio.example.com/v1",
     ),
     (
         "studio: {proxy: 'socks5://host'}",
-        "monitor.yaml:1: studio.proxy: is not a URL that can be used here; write for example http://proxy.example.com:3128",
+        "monitor.yaml:1: studio.proxy: is not a URL that can be used here; write for example "
+        "http://proxy.example.com:3128",
     ),
     (
         "studio:\n  ca_file: monitor.yaml",
@@ -301,7 +389,8 @@ MISTAKES = [
     (
         "\nstore: postgresql://host/db?prepared=off",
         (
-            "monitor.yaml:2: store: has options that are not known: prepared; write only application_name, connect_timeout, host, "
+            "monitor.yaml:2: store: has options that are not known: prepared; write only application_name, "
+            "connect_timeout, host, "
             "passfile, port, prepared_statement_cache_size, prepared_statements, sslmode, target_session_attrs"
         ),
     ),
@@ -320,13 +409,25 @@ MISTAKES = [
             "set it, or write $${ for the characters themselves"
         ),
     ),
-    ("store: a${b-c}", "monitor.yaml:1: store: holds a ${ that begins no ${NAME}; write $${ for the characters themselves"),
-    ("store: ${UNSET", "monitor.yaml:1: store: holds a ${ that begins no ${NAME}; write $${ for the characters themselves"),
-    ("projects: [{id: 1, api_key: '${EMPTY}'}]", "monitor.yaml:1: projects[0].api_key: is empty; put the secret into it"),
+    (
+        "store: a${b-c}",
+        "monitor.yaml:1: store: holds a ${ that begins no ${NAME}; write $${ for the characters themselves",
+    ),
+    (
+        "store: ${UNSET",
+        "monitor.yaml:1: store: holds a ${ that begins no ${NAME}; write $${ for the characters themselves",
+    ),
+    (
+        "projects: [{id: 1, api_key: '${EMPTY}'}]",
+        "monitor.yaml:1: projects[0].api_key: is empty; put the secret into it",
+    ),
     # YAML
     (
         "limits:\n  classes: 1\n slices: 2",
-        ("monitor.yaml:3: is not valid YAML: expected <block end>, but found '<block mapping start>'; mend the line or the one before it"),
+        (
+            "monitor.yaml:3: is not valid YAML: expected <block end>, but found '<block mapping start>'; mend the "
+            "line or the one before it"
+        ),
     ),
     (
         "\nprojects: [{id: 1, api_key: ${EI_API_KEY}}]",
@@ -335,22 +436,33 @@ MISTAKES = [
             "(inside [...] and {...}, put ${NAME} into quotes)"
         ),
     ),
-    ("store: *secret", "monitor.yaml:1: refers to an anchor that is not defined; put a text that begins with * into quotes"),
+    (
+        "store: *secret",
+        "monitor.yaml:1: refers to an anchor that is not defined; put a text that begins with * into quotes",
+    ),
     (
         "\nstore: !secret x",
-        "monitor.yaml:2: store: has a YAML tag (!...), which means nothing here; put a text that begins with ! into quotes",
+        "monitor.yaml:2: store: has a YAML tag (!...), which means nothing here; put a text that begins with ! into "
+        "quotes",
     ),
     ("limits: &a\n  classes: *a", "monitor.yaml:2: limits.classes: refers to itself; write the values out"),
-    ("limits: &a\n  <<: *a", "monitor.yaml:2: limits: merges (<<) something that is not a mapping; write an alias of a mapping"),
+    (
+        "limits: &a\n  <<: *a",
+        "monitor.yaml:2: limits: merges (<<) something that is not a mapping; write an alias of a mapping",
+    ),
     (
         "projects:\n  - &a {id: 1, id: 2, api_key: k}\n  - {<<: *a, id: 3}\n  - {<<: *a, id: 4}",
         "monitor.yaml:2: projects[0].id: is written twice, first on line 2; remove one",
     ),
     (
         "projects:\n  - {id: 1, api_key: k}\n  - {id: '1${UNSET}', api_key: k}",
-        "monitor.yaml:3: projects[1].id: the environment variable UNSET is not set; set it, or write $${ for the characters themselves",
+        "monitor.yaml:3: projects[1].id: the environment variable UNSET is not set; set it, or write $${ for the "
+        "characters themselves",
     ),
-    ("store: a\n---\nstore: b", "monitor.yaml:2: is not valid YAML: but found another document; mend the line or the one before it"),
+    (
+        "store: a\n---\nstore: b",
+        "monitor.yaml:2: is not valid YAML: but found another document; mend the line or the one before it",
+    ),
     ("store: a\nlimits: \x07", "monitor.yaml:2: holds a control character; remove it"),
 ]
 
@@ -394,14 +506,19 @@ def test_all_at_once(folder):
             labels: {job: x, "9": y}
         """
     ) == [
-        "monitor.yaml:1: retention: is not a duration; write a number and a unit, such as 500ms, 30s, 15m, 1h30m, 7d (also w and y)",
+        "monitor.yaml:1: retention: is not a duration; write a number and a unit, such as 500ms, 30s, 15m, 1h30m, 7d "
+        "(also w and y)",
         "monitor.yaml:2: retention: is written twice, first on line 1; remove one",
-        "monitor.yaml:3: include[1]: names a file that cannot be read (No such file or directory); mend its path or permissions",
-        "monitor.yaml:5: http.listen: the environment variable NO_SUCH is not set; set it, or write $${ for the characters themselves",
-        "monitor.yaml:6: http.external_url: is not a URL that can be used here; write for example https://studio.example.com/v1",
+        "monitor.yaml:3: include[1]: names a file that cannot be read (No such file or directory); mend its path or "
+        "permissions",
+        "monitor.yaml:5: http.listen: the environment variable NO_SUCH is not set; set it, or write $${ for the "
+        "characters themselves",
+        "monitor.yaml:6: http.external_url: is not a URL that can be used here; write for example "
+        "https://studio.example.com/v1",
         "monitor.yaml:9: projects[0].schedule.cron: cannot stand beside every; remove one of them",
         (
-            "monitor.yaml:9: projects[0].schedule.cron: must have five fields: minute, hour, day of month, month, day of week; "
+            "monitor.yaml:9: projects[0].schedule.cron: must have five fields: minute, hour, day of month, month, day "
+            "of week; "
             "write for example `0 * * * *`"
         ),
         (
@@ -412,12 +529,18 @@ def test_all_at_once(folder):
         "monitor.yaml:11: projects[0].impulses[2]: must be at least 1",
         "monitor.yaml:12: projects[1]: needs api_key or api_key_file; write one of them",
         "monitor.yaml:12: projects[1]: has no id; write `id: ...` below it",
-        "monitor.yaml:13: projects[1].labels.job: is a label that the monitor or Prometheus sets itself; write another name",
-        "monitor.yaml:13: projects[1].labels.9: is not a label name; write letters, digits and underscores, with no digit first",
-        "projects.d/b.yaml:4: projects[0].colour: unknown key; write one of: id, impulses, variants, category, api_key, api_key_file,"
+        "monitor.yaml:13: projects[1].labels.job: is a label that the monitor or Prometheus sets itself; write "
+        "another name",
+        "monitor.yaml:13: projects[1].labels.9: is not a label name; write letters, digits and underscores, with no "
+        "digit first",
+        "projects.d/b.yaml:4: projects[0].colour: unknown key; write one of: id, impulses, variants, category, "
+        "api_key, api_key_file,"
         " schedule, labels, filters, slices, refresh",
         "projects.d/c.yaml:1: limits: unknown key; write one of: projects",
-        ("projects.d/a.yaml:1: is not valid YAML: expected the node content, but found '<stream end>'; mend the line or the one before it"),
+        (
+            "projects.d/a.yaml:1: is not valid YAML: expected the node content, but found '<stream end>'; mend the "
+            "line or the one before it"
+        ),
     ]
 
 
@@ -435,7 +558,9 @@ def test_all_at_once(folder):
 )
 def test_same_target(folder, first, second):
     """Two entries that can give the same target are refused, also where another key of one is wrong."""
-    problems = folder.problems(f"projects:\n  - id: 7\n    api_key: k\n    {first}\n  - id: 7\n    api_key: k\n    {second}\n")
+    problems = folder.problems(
+        f"projects:\n  - id: 7\n    api_key: k\n    {first}\n  - id: 7\n    api_key: k\n    {second}\n"
+    )
 
     assert (
         "monitor.yaml:5: projects[1]: gives the same target as the entry at monitor.yaml:2; "
@@ -453,7 +578,9 @@ def test_same_target(folder, first, second):
 )
 def test_different_targets(folder, first, second):
     """Entries of one project that share no target stand side by side."""
-    loaded = folder.load(f"projects:\n  - id: 7\n    api_key: k\n    {first}\n  - id: 7\n    api_key: k\n    {second}\n")
+    loaded = folder.load(
+        f"projects:\n  - id: 7\n    api_key: k\n    {first}\n  - id: 7\n    api_key: k\n    {second}\n"
+    )
 
     assert [project.id for project in loaded.config.projects] == [7, 7]
 
@@ -463,7 +590,10 @@ def test_missing_file(tmp_path: Path):
     with pytest.raises(ConfigError) as caught:
         load(tmp_path / "none.yaml", {})
 
-    assert f"{tmp_path}/none.yaml:1: cannot be read (No such file or directory); name a file that exists with --config" == str(caught.value)
+    assert (
+        f"{tmp_path}/none.yaml:1: cannot be read (No such file or directory); name a file that exists with --config"
+        == str(caught.value)
+    )
 
 
 def test_not_utf8(folder):
@@ -489,10 +619,14 @@ def test_too_deep(folder):
     ],
 )
 def test_unusable_key_file(folder, content, reason):
-    """A key file that holds no key is found when the configuration is read, not at the first pull; only an admin token must be there."""
+    """A key file that holds no key is found when the configuration is read, not at the first pull; only an admin token
+    must be there.
+    """
     (folder.path / "key").write_bytes(content)
 
-    assert [f"monitor.yaml:3: projects[0].api_key_file: {reason}"] == folder.unreadable("projects:\n  - id: 1\n    api_key_file: key\n")
+    assert [f"monitor.yaml:3: projects[0].api_key_file: {reason}"] == folder.unreadable(
+        "projects:\n  - id: 1\n    api_key_file: key\n"
+    )
     assert [f"monitor.yaml:1: http.admin_token_file: {reason}"] == folder.problems("http: {admin_token_file: key}")
 
 

@@ -26,11 +26,29 @@ GOOD = [
     {"projects": [{"id": 1, "api_key": "k", "slices": ["metadata.a b", "device_name"]}]},
     {"projects": [{"id": 1, "api_key": "k", "refresh": "never"}, {"id": 2, "api_key": "k", "refresh": "when_stale"}]},
     {"projects": [{"id": 1, "api_key": "k", "refresh": "always"}]},
-    {"projects": [{"id": 1, "api_key": "k", "category": name} for name in ("testing", "training", "validation", "post-processing")]},
+    {
+        "projects": [
+            {"id": 1, "api_key": "k", "category": name}
+            for name in ("testing", "training", "validation", "post-processing")
+        ]
+    },
     {"defaults": "off", "alerts": [{"alert": "EdgeImpulseKeyExpiring", "for": "1h", "enabled": False}]},
-    {"alerts": [{"alert": "EdgeImpulseMapRegressed", "significance": "off", "severity": None, "match": {"variant": "int*"}}]},
-    {"alerts": [{"alert": "Own", "metric": "mae", "rise": 0.5, "significance": "off", "for": "2 pulls", "recover": 0.1}]},
-    {"alerts": [{"alert": "Own", "metric": "accuracy", "below": "${SHARE}", "for": 0}, {"alert": "Two", "metric": "map", "drop": 0.1}]},
+    {
+        "alerts": [
+            {"alert": "EdgeImpulseMapRegressed", "significance": "off", "severity": None, "match": {"variant": "int*"}}
+        ]
+    },
+    {
+        "alerts": [
+            {"alert": "Own", "metric": "mae", "rise": 0.5, "significance": "off", "for": "2 pulls", "recover": 0.1}
+        ]
+    },
+    {
+        "alerts": [
+            {"alert": "Own", "metric": "accuracy", "below": "${SHARE}", "for": 0},
+            {"alert": "Two", "metric": "map", "drop": 0.1},
+        ]
+    },
     {
         "notify": [
             {"alertmanager": {"url": "http://u:p@h:9093/x"}},
@@ -39,12 +57,52 @@ GOOD = [
         ]
     },
     {"notify": [{"webhook": {"url": "https://h"}}, {"webhook": {"url": "https://h"}, "name": "other"}]},
-    {"projects": [{"id": 1, "api_key": "k", "filters": {"metadata": [{"key": "a"}, {"key": "b", "op": "neq", "values": ["c"]}]}}]},
-    {"projects": [{"id": 1, "api_key": "k", "filters": {"metadata": [{"no_metadata": True}, {"key": "a"}, {"filters_combinator": "or"}]}}]},
-    {"projects": [{"id": 1, "api_key": "k", "filters": {"min_date": "2026-01-31", "max_date": "2026-01-31T12:00:00.5+01:00"}}]},
-    {"projects": [{"id": 1, "api_key": "k", "filters": {"min_id": 0, "max_id": 9, "min_label": -1.5, "max_label": 2, "search": "x"}}]},
-    {"projects": [{"id": 1, "api_key": "k", "filters": {"min_length": 1, "max_length": 2, "min_frequency": 0, "max_frequency": 62.5}}]},
-    {"projects": [{"id": 1, "api_key": "k", "filters": {"signature_validity": "both", "filename": "a", "max_id": "${PORT}"}}]},
+    {
+        "projects": [
+            {
+                "id": 1,
+                "api_key": "k",
+                "filters": {"metadata": [{"key": "a"}, {"key": "b", "op": "neq", "values": ["c"]}]},
+            }
+        ]
+    },
+    {
+        "projects": [
+            {
+                "id": 1,
+                "api_key": "k",
+                "filters": {"metadata": [{"no_metadata": True}, {"key": "a"}, {"filters_combinator": "or"}]},
+            }
+        ]
+    },
+    {
+        "projects": [
+            {"id": 1, "api_key": "k", "filters": {"min_date": "2026-01-31", "max_date": "2026-01-31T12:00:00.5+01:00"}}
+        ]
+    },
+    {
+        "projects": [
+            {
+                "id": 1,
+                "api_key": "k",
+                "filters": {"min_id": 0, "max_id": 9, "min_label": -1.5, "max_label": 2, "search": "x"},
+            }
+        ]
+    },
+    {
+        "projects": [
+            {
+                "id": 1,
+                "api_key": "k",
+                "filters": {"min_length": 1, "max_length": 2, "min_frequency": 0, "max_frequency": 62.5},
+            }
+        ]
+    },
+    {
+        "projects": [
+            {"id": 1, "api_key": "k", "filters": {"signature_validity": "both", "filename": "a", "max_id": "${PORT}"}}
+        ]
+    },
 ]
 BAD = [
     {"colour": 1},
@@ -117,7 +175,9 @@ BAD = [
 
 def test_committed_schema():
     """The schema in `config/` is what `python -m monitor.config` prints."""
-    printed = subprocess.run([sys.executable, "-m", "monitor.config"], capture_output=True, check=True, text=True).stdout
+    printed = subprocess.run(
+        [sys.executable, "-m", "monitor.config"], capture_output=True, check=True, text=True
+    ).stdout
 
     assert (ROOT / "config" / "monitor.schema.json").read_text("utf-8") == printed
 
@@ -162,8 +222,15 @@ def test_example_uncommented(tmp_path: Path):
     for name in ("ei_key", "hook", "hook_token", "apprise_url"):
         (tmp_path / name).write_text("k")
     trustme.CA().cert_pem.write_to_path(str(tmp_path / "internal-ca.pem"))
-    uncommented = [line.replace("# ", "", 1) if line.startswith("  ") and line.strip().startswith("# ") else line for line in lines]
-    file.write_text("\n".join(uncommented).replace("/run/secrets/", "").replace("notify: []", "notify:").replace("alerts: []", "alerts:"))
+    uncommented = [
+        line.replace("# ", "", 1) if line.startswith("  ") and line.strip().startswith("# ") else line for line in lines
+    ]
+    file.write_text(
+        "\n".join(uncommented)
+        .replace("/run/secrets/", "")
+        .replace("notify: []", "notify:")
+        .replace("alerts: []", "alerts:")
+    )
 
     config = load(file, {}).config
 
@@ -171,7 +238,9 @@ def test_example_uncommented(tmp_path: Path):
     assert config.schedule_of(config.projects[0]).interval == 3600.0
     assert config.projects[0].filters is not None
     assert config.projects[0].filters.metadata
-    assert ["alertmanager-127.0.0.1:9093", "webhook-hooks.example.com:443", "internal", "chat"] == [each.called for each in config.notify]
+    assert ["alertmanager-127.0.0.1:9093", "webhook-hooks.example.com:443", "internal", "chat"] == [
+        each.called for each in config.notify
+    ]
     assert ["EdgeImpulseF1Fell", "EdgeImpulseFlaggedOften"] == [rule.name for rule in config.rules()][-2:]
 
 

@@ -32,7 +32,15 @@ def test_duration_round_trip(milliseconds):
     assert milliseconds / 1000 == parse_duration(text)
 
 
-@given(st.text() | st.integers(1) | st.integers(max_value=-1) | st.floats() | st.booleans() | st.none() | st.lists(st.integers()))
+@given(
+    st.text()
+    | st.integers(1)
+    | st.integers(max_value=-1)
+    | st.floats()
+    | st.booleans()
+    | st.none()
+    | st.lists(st.integers())
+)
 def test_anything_else_is_no_duration(value):
     """What is not a duration is refused with one and the same sentence, never with a crash."""
     if isinstance(value, str) and value[:1] in set("0123456789"):
@@ -42,7 +50,9 @@ def test_anything_else_is_no_duration(value):
         parse_duration(value)
 
 
-@pytest.mark.parametrize("text", ["15", "1.5h", "30m1h", "1h1h", "1 h", "-5m", "5M", "٣m", "5m ", "5m\n", "", "h", "1" * 5000 + "s"])
+@pytest.mark.parametrize(
+    "text", ["15", "1.5h", "30m1h", "1h1h", "1 h", "-5m", "5M", "٣m", "5m ", "5m\n", "", "h", "1" * 5000 + "s"]
+)
 def test_near_misses(text):
     """Forms that Prometheus does not know either are refused."""
     with pytest.raises(ValueError, match="is not a duration"):
@@ -70,7 +80,9 @@ def test_near_misses(text):
     ],
 )
 def test_cron_interval(cron, gap):
-    """A crontab schedule's interval is the longest time between two firings, nights, weekends and leap years included."""
+    """A crontab schedule's interval is the longest time between two firings, nights, weekends and
+    leap years included.
+    """
     assert gap.total_seconds() == Schedule(cron=cron).interval
 
 
@@ -132,7 +144,9 @@ def test_time_zone_of_cron():
     """A crontab schedule fires by the clock of its time zone."""
     trigger = cron_trigger("0 9 * * *", "Asia/Tokyo")
 
-    assert datetime(2024, 1, 1, 0, 0, tzinfo=UTC) == trigger.get_next_fire_time(None, datetime(2023, 12, 31, 12, tzinfo=UTC))
+    assert datetime(2024, 1, 1, 0, 0, tzinfo=UTC) == trigger.get_next_fire_time(
+        None, datetime(2023, 12, 31, 12, tzinfo=UTC)
+    )
 
 
 def test_schedule_given_by_code():

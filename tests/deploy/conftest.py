@@ -15,7 +15,9 @@ from tests.deploy.helm_chart import CHART
 
 @pytest.fixture(scope="session")
 def podman(program: Callable[[str], str]) -> Podman:
-    """podman with the image's base in its storage; without what that needs the test is skipped, and fails where CI promises it."""
+    """podman with the image's base in its storage; without what that needs the test is skipped, and fails where CI
+    promises it.
+    """
     needed = {name: program(name) for name in ("podman", "runc", "iptables", "mmdebstrap")}
     if os.geteuid() != 0:
         if os.environ.get("CI") == "true":

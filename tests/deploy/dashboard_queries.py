@@ -1,4 +1,6 @@
-"""The queries of all dashboards, and the series that exist: for the static tests, and to run each query against a live Prometheus."""
+"""The queries of all dashboards, and the series that exist: for the static tests, and to run each query against a live
+Prometheus.
+"""
 
 from __future__ import annotations
 
@@ -104,12 +106,16 @@ def series_names(expression: str) -> set[str]:
 def nodes(expression: str) -> list[Any]:
     """All nodes of a parsed expression, parents first."""
     found: list[Any] = []
-    promql_parser.walk(promql_parser.parse(expression), pre_visit=lambda node: found.append(node), post_visit=lambda node: None)
+    promql_parser.walk(
+        promql_parser.parse(expression), pre_visit=lambda node: found.append(node), post_visit=lambda node: None
+    )
     return found
 
 
 def catalogued_series() -> set[str]:
-    """Every series that the monitor exports: the catalogue's, with a histogram's parts, and the client library's that are used."""
+    """Every series that the monitor exports: the catalogue's, with a histogram's parts, and the client library's that
+    are used.
+    """
     found = set(CLIENT_LIBRARY)
     for metric in METRICS:
         parts = ("", "_bucket", "_sum", "_count") if metric.type is MetricType.HISTOGRAM else ("",)

@@ -1,7 +1,7 @@
 """podman without an engine behind it and without a registry: what the tests of the image build and run with.
 
-The base image is made here, from Debian's packages, and carries the name that the Dockerfile's FROM has. It is kept in the
-user's cache folder, with the layers of the last build: both are made once per machine.
+The base image is made here, from Debian's packages, and carries the name that the Dockerfile's FROM has. It is kept in
+the user's cache folder, with the layers of the last build: both are made once per machine.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ IMAGE = "localhost/impulse-monitor:test"
 HARDENED = (
     *("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
     *("--memory", "512m", "--pids-limit", "200"),
-    "--no-healthcheck",  # podman runs them by systemd timers, which not every machine has; the tests run the command themselves
+    # podman runs them by systemd timers, which not every machine has; the tests run the command themselves
+    "--no-healthcheck",
 )
 """How every container of the tests runs."""
 
@@ -64,7 +65,15 @@ class Podman:
     @property
     def command(self) -> list[str]:
         """podman with its options for the storage."""
-        return [self.program, "--root", str(self.folder / "root"), "--runroot", str(self.folder / "run"), "--storage-driver", "overlay"]
+        return [
+            self.program,
+            "--root",
+            str(self.folder / "root"),
+            "--runroot",
+            str(self.folder / "run"),
+            "--storage-driver",
+            "overlay",
+        ]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -83,7 +92,9 @@ class Podman:
             timeout=timeout,
             check=False,
         )
-        assert not check or done.returncode == 0, f"podman {' '.join(arguments)}: {done.stdout[-2000:]}{done.stderr[-4000:]}"
+        assert not check or done.returncode == 0, (
+            f"podman {' '.join(arguments)}: {done.stdout[-2000:]}{done.stderr[-4000:]}"
+        )
         return done
 
     def make_base(self, mmdebstrap: str, name: str) -> None:
@@ -93,16 +104,36 @@ class Podman:
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
             archive = str(Path(folder) / "base.tar")
             options = [f"--dpkgopt=path-exclude=/{path}/*" for path in _PATHS]
-            options += ["--dpkgopt=force-unsafe-io", '--aptopt=APT::Install-Recommends "false"', '--aptopt=Acquire::Languages "none"']
-            options += ["--include=python3,python3-pip,python3-venv,ca-certificates", f"--customize-hook={_LIKE_THE_PYTHON_IMAGE}"]
+            options += [
+                "--dpkgopt=force-unsafe-io",
+                '--aptopt=APT::Install-Recommends "false"',
+                '--aptopt=Acquire::Languages "none"',
+            ]
+            options += [
+                "--include=python3,python3-pip,python3-venv,ca-certificates",
+                f"--customize-hook={_LIKE_THE_PYTHON_IMAGE}",
+            ]
             command = [mmdebstrap, "--quiet", "--variant=minbase", "--mode=root", *options, "bookworm", archive]
             done = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
             assert done.returncode == 0, done.stderr[-4000:]
-            changes = ("ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin", "ENV LANG=C.UTF-8", 'CMD ["python3"]')
-            self("import", "-q", *(part for change in changes for part in ("--change", change)), archive, name, timeout=300)
+            changes = (
+                "ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin",
+                "ENV LANG=C.UTF-8",
+                'CMD ["python3"]',
+            )
+            self(
+                "import",
+                "-q",
+                *(part for change in changes for part in ("--change", change)),
+                archive,
+                name,
+                timeout=300,
+            )
 
     def build(self, *options: str) -> str:
-        """Build the repository's Dockerfile as `IMAGE`; answers the image's id. The build trusts the machine's authorities."""
+        """Build the repository's Dockerfile as `IMAGE`; answers the image's id. The build trusts the machine's
+        authorities.
+        """
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
             pip = Path(folder) / "pip.conf"
             pip.write_text(f"[global]\ncert = {_AUTHORITIES}\n", encoding="utf-8")
@@ -140,7 +171,9 @@ class Container:
         return self.podman("exec", *variables, self.id, *command, check=False)
 
     def mount_options(self, path: str) -> list[str]:
-        """The options that the kernel has mounted `path` with; only root could tell otherwise whether it is read-only."""
+        """The options that the kernel has mounted `path` with; only root could tell otherwise
+        whether it is read-only.
+        """
         mounts = [line.split(" ") for line in self.run("cat", "/proc/mounts").stdout.splitlines()]
         return [options for _, target, _, options, *_ in mounts if target == path][-1].split(",")
 

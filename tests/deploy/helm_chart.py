@@ -71,12 +71,16 @@ def container(objects: list[Object]) -> Object:
 
 def config_map(objects: list[Object]) -> str:
     """The configuration file."""
-    (text,) = [found["data"]["monitor.yaml"] for found in of_kind(objects, "ConfigMap") if "monitor.yaml" in found["data"]]
+    (text,) = [
+        found["data"]["monitor.yaml"] for found in of_kind(objects, "ConfigMap") if "monitor.yaml" in found["data"]
+    ]
     return str(text)
 
 
 def documented(*keys: str) -> dict[str, Values]:
-    """The examples in docs/deployment.md, by the heading they are under, whose top level has one of `keys`; all values without keys."""
+    """The examples in docs/deployment.md, by the heading they are under, whose top level has one of `keys`; all values
+    without keys.
+    """
     found: dict[str, Values] = {}
     text = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
     section = re.split(r"^## (?=\w)", text, flags=re.MULTILINE)

@@ -1,7 +1,7 @@
 """`deploy/compose.yaml` and what Grafana is provisioned with: read, and the demo's stack run for real.
 
-The stack runs by podman-compose, with stand-ins for the images of Prometheus and Alertmanager that hold Debian's binaries. There is
-none for Grafana.
+The stack runs by podman-compose, with stand-ins for the images of Prometheus and Alertmanager that hold Debian's
+binaries. There is none for Grafana.
 """
 
 from __future__ import annotations
@@ -54,7 +54,11 @@ def test_services_are_confined(name: str) -> None:
     """Every container has a read-only root and no capability, and listens on this machine only."""
     service = SERVICES[name]
 
-    assert (True, ["ALL"], ["no-new-privileges:true"]) == (service["read_only"], service["cap_drop"], service["security_opt"])
+    assert (True, ["ALL"], ["no-new-privileges:true"]) == (
+        service["read_only"],
+        service["cap_drop"],
+        service["security_opt"],
+    )
     assert all(port.startswith("127.0.0.1:") for port in service["ports"])
 
 
@@ -85,7 +89,9 @@ def test_one_monitor_per_profile() -> None:
 
 @pytest.fixture
 def config(tmp_path: Path) -> Config:
-    """What the service `monitor` reads, with the variables that compose passes on; the store's folder is only in the container."""
+    """What the service `monitor` reads, with the variables that compose passes on; the store's folder is only in the
+    container.
+    """
     text = (DEPLOY / "config" / "monitor.yaml").read_text(encoding="utf-8")
     (tmp_path / "monitor.yaml").write_text(text.replace("/var/lib/impulse-monitor", str(tmp_path)), encoding="utf-8")
     values = {"EI_PROJECT_ID": "1234567", "EI_API_KEY": "ei_1"}
@@ -93,7 +99,9 @@ def config(tmp_path: Path) -> Config:
 
 
 def test_configuration(config: Config) -> None:
-    """The mounted configuration watches the project that the variables name, and listens where the port is published."""
+    """The mounted configuration watches the project that the variables name, and listens where the
+    port is published.
+    """
     (port,) = SERVICES["monitor"]["ports"]
 
     assert [1234567] == [project.id for project in config.projects]
@@ -158,7 +166,8 @@ def stand_in(podman: Podman, folder: Path, name: str, binary: str, data: str) ->
     folder.mkdir()
     shutil.copy(os.path.realpath(binary), folder / "program")
     lines = [f"FROM {from_name()}", "COPY program /bin/program", f"RUN install -d -o 65534 -g 65534 {data}"]
-    if (templates := Path("/usr/share/prometheus" + data)).is_dir():  # Debian's Alertmanager has its templates beside the program
+    # Debian's Alertmanager has its templates beside the program
+    if (templates := Path("/usr/share/prometheus" + data)).is_dir():
         shutil.copytree(templates, folder / "share")
         lines.append(f"COPY share {templates}")
     lines += ["USER 65534", f"WORKDIR {data}", 'ENTRYPOINT ["/bin/program"]']
@@ -184,7 +193,9 @@ class Stack:
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """The result of an instant query; empty where Prometheus does not answer."""
-        url = f"http://127.0.0.1:{self.ports['prometheus']}/api/v1/query?" + urllib.parse.urlencode({"query": expression})
+        url = f"http://127.0.0.1:{self.ports['prometheus']}/api/v1/query?" + urllib.parse.urlencode(
+            {"query": expression}
+        )
         return list((ask(url) or {"data": {"result": []}})["data"]["result"])
 
     def until(self, holds: Callable[[], Any], seconds: float = 90) -> Any:
@@ -198,7 +209,9 @@ class Stack:
 
 
 @pytest.fixture(scope="module")
-def stack(podman: Podman, image: str, program: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(
+    podman: Podman, image: str, program: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
     """The demo's profile, up; removed with its volumes at the end."""
     folder = tmp_path_factory.mktemp("compose")
     for name in ("prometheus", "alertmanager"):
@@ -213,12 +226,22 @@ def stack(podman: Podman, image: str, program: Callable[[str], str], tmp_path_fa
     variables = {"IMPULSE_MONITOR_TAG": tag}
     variables |= {f"{name.replace('demo', 'monitor').upper()}_PORT": str(port) for name, port in ports.items()}
     project = f"impulse-monitor-test-{os.getpid()}"
-    compose = [sys.executable, "-m", "podman_compose", "--podman-path", str(wrapper), "-f", str(DEPLOY / "compose.yaml")]
+    compose = [
+        sys.executable,
+        "-m",
+        "podman_compose",
+        "--podman-path",
+        str(wrapper),
+        "-f",
+        str(DEPLOY / "compose.yaml"),
+    ]
     compose += ["-p", project, "--profile", "demo"]
 
     def run(*arguments: str) -> str:
         command = [*compose, *arguments]
-        done = subprocess.run(command, env=podman.environment | variables, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(
+            command, env=podman.environment | variables, capture_output=True, text=True, timeout=120, check=False
+        )
         return done.stdout + done.stderr
 
     said = run("up", "-d", "--no-build", *services)

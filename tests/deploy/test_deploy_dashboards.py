@@ -81,7 +81,9 @@ def test_committed_are_what_the_code_makes(tmp_path: Path) -> None:
 
 @each_dashboard
 def test_no_key_is_misspelt(name: str) -> None:
-    """Grafana's own model of a dashboard reads the file and writes the same again: it would drop a key that it does not know."""
+    """Grafana's own model of a dashboard reads the file and writes the same again: it would drop a key that it does not
+    know.
+    """
     register_default_plugins()
     content = load(name)
 
@@ -104,7 +106,9 @@ def test_datasource_variable(name: str) -> None:
     """One data source variable, named and labelled as everybody's (template-datasource-rule)."""
     found = [variable for variable in load(name)["templating"]["list"] if variable["type"] == "datasource"]
 
-    assert [("datasource", "Data source", "prometheus")] == [(each["name"], each["label"], each["query"]) for each in found]
+    assert [("datasource", "Data source", "prometheus")] == [
+        (each["name"], each["label"], each["query"]) for each in found
+    ]
 
 
 @each_dashboard
@@ -113,14 +117,16 @@ def test_service_variables(name: str, variable: str, label: str) -> None:
     """`job` and `instance` take several values or all (template-job-rule, template-instance-rule)."""
     found = variables(load(name))[variable]
 
-    assert ("query", label, True, True, ".+") == tuple(found[key] for key in ("type", "label", "multi", "includeAll", "allValue"))
+    assert ("query", label, True, True, ".+") == tuple(
+        found[key] for key in ("type", "label", "multi", "includeAll", "allValue")
+    )
     assert {"type": "prometheus", "uid": "$datasource"} == found["datasource"]
 
 
 @each_dashboard
 def test_variable_queries(name: str) -> None:
-    """Variables' queries are valid, about series that exist, and read again with the time range (template-label-promql-rule,
-    template-on-time-change-reload-rule)."""
+    """Variables' queries are valid, about series that exist, and read again with the time range
+    (template-label-promql-rule, template-on-time-change-reload-rule)."""
     asked = [each for each in load(name)["templating"]["list"] if each["type"] == "query"]
     for variable in asked:
         inner = re.fullmatch(r"(?:label_values\((.+), \w+\)|query_result\((.+)\))", variable["query"])
@@ -154,7 +160,12 @@ def test_panels_are_complete(name: str) -> None:
         assert panel["description"].rstrip().endswith("."), title
         assert panel["fieldConfig"]["defaults"]["unit"] in UNITS, title
         assert panel["targets"], title
-        units = {part["value"] for override in panel["fieldConfig"]["overrides"] for part in override["properties"] if part["id"] == "unit"}
+        units = {
+            part["value"]
+            for override in panel["fieldConfig"]["overrides"]
+            for part in override["properties"]
+            if part["id"] == "unit"
+        }
         assert units <= UNITS, title
 
 
@@ -168,7 +179,9 @@ def test_titles_are_unique(name: str) -> None:
 
 @each_dashboard
 def test_queries_are_prometheus(name: str) -> None:
-    """Every query goes to the chosen Prometheus, under a letter of its own (target-logql-rule, target-logql-auto-rule)."""
+    """Every query goes to the chosen Prometheus, under a letter of its own (target-logql-rule,
+    target-logql-auto-rule).
+    """
     for panel in panels(load(name)):
         letters = [target["refId"] for target in panel["targets"]]
         assert len(letters) == len(set(letters))
@@ -188,12 +201,16 @@ def test_queries_are_valid(name: str) -> None:
 def test_rates_follow_the_zoom(name: str) -> None:
     """Every range is `$__rate_interval`: one that fits the scrape interval at any zoom (target-rate-interval-rule)."""
     for expression in expressions(load(name)):
-        assert {node.range for node in parsed(expression) if isinstance(node, promql_parser.MatrixSelector)} <= {MARK}, expression
+        assert {node.range for node in parsed(expression) if isinstance(node, promql_parser.MatrixSelector)} <= {
+            MARK
+        }, expression
 
 
 @each_dashboard
 def test_queries_heed_the_variables(name: str) -> None:
-    """Every selector has the chosen job and instance; on *Target* the target too (target-job-rule, target-instance-rule)."""
+    """Every selector has the chosen job and instance; on *Target* the target too (target-job-rule,
+    target-instance-rule).
+    """
     wanted = {("job", "$job"), ("instance", "$instance")}
     if name == "target":
         wanted |= {("project_id", "$project"), ("impulse_id", "$impulse")}
@@ -210,16 +227,25 @@ def test_counters_are_under_rate(name: str) -> None:
 
     for expression in expressions(load(name)):
         found = parsed(expression)
-        calls = [node for node in found if isinstance(node, promql_parser.Call) and node.func.name in ("rate", "increase")]
+        calls = [
+            node for node in found if isinstance(node, promql_parser.Call) and node.func.name in ("rate", "increase")
+        ]
         rated = [argument.vector_selector.name for call in calls for argument in call.args]
-        counters = [node.name for node in found if isinstance(node, promql_parser.VectorSelector) and is_counter(node.name)]
+        counters = [
+            node.name for node in found if isinstance(node, promql_parser.VectorSelector) and is_counter(node.name)
+        ]
         assert sorted(counters) == sorted(rated), expression
 
 
 @each_dashboard
 def test_series_exist(name: str) -> None:
     """Every series of every query is in the catalogue, or is one that Prometheus or the client library adds."""
-    used = {series for expression in expressions(load(name)) for selector in selectors(expression) for series in [selector.name]}
+    used = {
+        series
+        for expression in expressions(load(name))
+        for selector in selectors(expression)
+        for series in [selector.name]
+    }
 
     assert set() == used - catalogued_series() - OF_PROMETHEUS
 
@@ -245,11 +271,17 @@ def test_overrides_hit(name: str) -> None:
     """Every override by name is about a column or a legend of its panel."""
     for panel in panels(load(name)):
         fields = {target["legendFormat"] for target in panel["targets"]}
-        fields |= {"class\\predicted"} if any(each["id"] == "groupingToMatrix" for each in panel.get("transformations", [])) else set()
+        fields |= (
+            {"class\\predicted"}
+            if any(each["id"] == "groupingToMatrix" for each in panel.get("transformations", []))
+            else set()
+        )
         for transformation in panel.get("transformations", []):
             if transformation["id"] == "organize":
                 options = transformation["options"]
-                fields |= (set(options["indexByName"]) - set(options["renameByName"])) | set(options["renameByName"].values())
+                fields |= (set(options["indexByName"]) - set(options["renameByName"])) | set(
+                    options["renameByName"].values()
+                )
         values = {"{{cause}}", "{{state}}", "{{outcome}}", "{{reason}}", "{{alertstate}}"} & fields
         for override in panel["fieldConfig"]["overrides"]:
             if override["matcher"]["id"] == "byName" and not values:
@@ -279,12 +311,16 @@ def test_legends_name_labels_that_are_kept(name: str) -> None:
     """A legend names only labels that the query's aggregation keeps."""
     for panel in panels(load(name)):
         for target in panel["targets"]:
-            assert set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])) <= grouped_by(target["expr"]), panel["title"]
+            assert set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])) <= grouped_by(target["expr"]), panel[
+                "title"
+            ]
 
 
 @each_dashboard
 def test_links_lead_somewhere(name: str) -> None:
-    """Links between dashboards hold a uid that exists, and variables that it has; links elsewhere start at the monitor's address."""
+    """Links between dashboards hold a uid that exists, and variables that it has; links elsewhere start at the
+    monitor's address.
+    """
     by_uid = {load(each)["uid"]: load(each) for each in names()}
     content = load(name)
     urls = re.findall(r'"url": "([^"]+)"', json.dumps(content))
@@ -309,11 +345,24 @@ def test_panels_do_not_overlap(name: str) -> None:
         taken |= cells
 
 
-@pytest.mark.parametrize(("variable", "text", "value"), [("project", "press, line", "101"), ("impulse", "spectral", "7")])
+@pytest.mark.parametrize(
+    ("variable", "text", "value"), [("project", "press, line", "101"), ("impulse", "spectral", "7")]
+)
 def test_targets_are_chosen_by_name_and_matched_by_id(variable: str, text: str, value: str) -> None:
     """The variable's pattern takes name and id out of a series as Grafana's `query_result` writes it: labels sorted."""
-    labels = {"category": "testing", "impulse": "spectral", "impulse_id": "7", "project": "press, line", "project_id": "101", "team": "a"}
-    line = "edge_impulse_target_info{" + ",".join(f'{name}="{label}"' for name, label in labels.items()) + "} 1 1700000000000"
+    labels = {
+        "category": "testing",
+        "impulse": "spectral",
+        "impulse_id": "7",
+        "project": "press, line",
+        "project_id": "101",
+        "team": "a",
+    }
+    line = (
+        "edge_impulse_target_info{"
+        + ",".join(f'{name}="{label}"' for name, label in labels.items())
+        + "} 1 1700000000000"
+    )
     pattern = variables(load("target"))[variable]["regex"].strip("/").replace("(?<", "(?P<")
 
     found = re.search(pattern, line)
@@ -322,10 +371,18 @@ def test_targets_are_chosen_by_name_and_matched_by_id(variable: str, text: str, 
     assert {"text": text, "value": value} == found.groupdict()
 
 
-def promtool_evaluates(promtool: str, folder: Path, series: dict[str, float], expected: dict[str, dict[str, float]]) -> str:
-    """What promtool says against expressions having these samples where there are these series; empty where they have."""
+def promtool_evaluates(
+    promtool: str, folder: Path, series: dict[str, float], expected: dict[str, dict[str, float]]
+) -> str:
+    """What promtool says against expressions having these samples where there are these series;
+    empty where they have.
+    """
     cases = [
-        {"expr": expression, "eval_time": "1m", "exp_samples": [{"labels": labels, "value": value} for labels, value in samples.items()]}
+        {
+            "expr": expression,
+            "eval_time": "1m",
+            "exp_samples": [{"labels": labels, "value": value} for labels, value in samples.items()],
+        }
         for expression, samples in expected.items()
     ]
     scraped = {"job": "monitor", "instance": "a:9890"}
@@ -334,14 +391,20 @@ def promtool_evaluates(promtool: str, folder: Path, series: dict[str, float], ex
         labels = "".join(f', {label}="{text}"' for label, text in scraped.items())
         inputs.append({"series": name.replace("}", labels + "}"), "values": f"{value}x5"})
     file = folder / "cases.yaml"
-    file.write_text(json.dumps({"tests": [{"interval": "1m", "input_series": inputs, "promql_expr_test": cases}]}), encoding="utf-8")
+    file.write_text(
+        json.dumps({"tests": [{"interval": "1m", "input_series": inputs, "promql_expr_test": cases}]}), encoding="utf-8"
+    )
     result = subprocess.run([promtool, "test", "rules", str(file)], capture_output=True, text=True, timeout=60)
     return "" if result.returncode == 0 else result.stdout + result.stderr
 
 
 def fleet_query(panel: str, ref: str = "A") -> str:
     """A query of *Fleet* with its variables replaced."""
-    return next(query.expression for query in all_queries() if (query.dashboard, query.panel, query.ref) == ("fleet", panel, ref))
+    return next(
+        query.expression
+        for query in all_queries()
+        if (query.dashboard, query.panel, query.ref) == ("fleet", panel, ref)
+    )
 
 
 def of_target(number: int, **more: str) -> str:
@@ -358,7 +421,9 @@ def of_target(number: int, **more: str) -> str:
 
 
 def test_alerts_of_projects_are_listed(program: Callable[[str], str], tmp_path: Path) -> None:
-    """*Fleet* lists the alerts of targets and of projects: these by the project's name, or its number while no target is known."""
+    """*Fleet* lists the alerts of targets and of projects: these by the project's name, or its number while no target
+    is known.
+    """
     alert = {"alertname": "A", "severity": "warning", "alertstate": "firing"}
     of_project = 'edge_impulse_alerts{alertname="K", alertstate="firing", project_id="%d", severity="warning"}'
     series = {
@@ -395,7 +460,10 @@ def test_map_is_ranked_on_shared_images(program: Callable[[str], str], tmp_path:
     """mAP that only seems worse because the set grew is no drop on *Fleet*; other figures count whatever the cause."""
 
     def change(number: int, metric: str, **causes: float) -> dict[str, float]:
-        return {"edge_impulse_change_ratio" + of_target(number, metric=metric, cause=cause): value for cause, value in causes.items()}
+        return {
+            "edge_impulse_change_ratio" + of_target(number, metric=metric, cause=cause): value
+            for cause, value in causes.items()
+        }
 
     series = {
         **change(1, "map", total=-0.25, added=-0.5, model=0.125, labels=0.125),

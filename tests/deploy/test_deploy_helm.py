@@ -1,4 +1,6 @@
-"""The Helm chart: rendered by Helm's own engine in several sets of values, validated against the schemas of Kubernetes."""
+"""The Helm chart: rendered by Helm's own engine in several sets of values, validated against the
+schemas of Kubernetes.
+"""
 
 from __future__ import annotations
 
@@ -87,7 +89,12 @@ EVERYTHING: Values = {
 BESIDE_RELEASE: Values = {
     **PROJECTS,
     "store": {"sqlite": {"volume": "emptyDir"}},
-    "ingress": {"enabled": True, "className": "nginx", "hosts": ["monitor.example.com"], "tls": [{"hosts": ["monitor.example.com"]}]},
+    "ingress": {
+        "enabled": True,
+        "className": "nginx",
+        "hosts": ["monitor.example.com"],
+        "tls": [{"hosts": ["monitor.example.com"]}],
+    },
     "serviceMonitor": {
         "enabled": True,
         "namespace": "monitoring",
@@ -110,7 +117,9 @@ SETS = {
 }
 
 every_set = pytest.mark.parametrize("values", [pytest.param(values, id=name) for name, values in SETS.items()])
-every_way_to_run = pytest.mark.parametrize("values", [pytest.param(SETS[name], id=name) for name in ("projects", "postgresql", "shards")])
+every_way_to_run = pytest.mark.parametrize(
+    "values", [pytest.param(SETS[name], id=name) for name in ("projects", "postgresql", "shards")]
+)
 
 
 @every_set
@@ -132,8 +141,12 @@ def test_schemas(chart: Chart, values: Values) -> None:
 
 
 @pytest.fixture(scope="session")
-def operator_validator(program: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Callable[[list[Object]], list[str]]:
-    """The problems that the operator's schemas find; the package that carries them is kept in the user's cache folder."""
+def operator_validator(
+    program: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[list[Object]], list[str]]:
+    """The problems that the operator's schemas find; the package that carries them is kept in the
+    user's cache folder.
+    """
     node, npm = program("node"), program("npm")
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "impulse-monitor-tests" / "node"
     folder.mkdir(parents=True, exist_ok=True)
@@ -172,7 +185,9 @@ def test_confined(chart: Chart, values: Values) -> None:
     rights = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
 
     assert rights == container(objects)["securityContext"]
-    assert (True, 65532, 65532) == tuple(spec["securityContext"][name] for name in ("runAsNonRoot", "runAsUser", "fsGroup"))
+    assert (True, 65532, 65532) == tuple(
+        spec["securityContext"][name] for name in ("runAsNonRoot", "runAsUser", "fsGroup")
+    )
     assert {"type": "RuntimeDefault"} == spec["securityContext"]["seccompProfile"]
     assert spec["automountServiceAccountToken"] is False
     assert only(objects, "ServiceAccount")["automountServiceAccountToken"] is False
@@ -192,7 +207,10 @@ def test_grace(chart: Chart, values: Values) -> None:
 @every_set
 def test_command_line(chart: Chart, values: Values, tmp_path: Path) -> None:
     """What the pod runs is what the command takes: only the configuration is missing here."""
-    arguments = [argument.replace("/etc/impulse-monitor/", f"{tmp_path}/") for argument in container(render(chart, values))["args"]]
+    arguments = [
+        argument.replace("/etc/impulse-monitor/", f"{tmp_path}/")
+        for argument in container(render(chart, values))["args"]
+    ]
     arguments = [argument.replace("$(SHARD_INDEX)", "2") for argument in arguments]
     done = subprocess.run([sys.executable, "-m", "monitor", *arguments], capture_output=True, text=True, check=False)
 
@@ -213,7 +231,11 @@ def test_shards(chart: Chart) -> None:
     found = only(objects, "StatefulSet")["spec"]
     (variable,) = container(objects)["env"]
 
-    assert (3, "Parallel", "rel-impulse-monitor") == (found["replicas"], found["podManagementPolicy"], found["serviceName"])
+    assert (3, "Parallel", "rel-impulse-monitor") == (
+        found["replicas"],
+        found["podManagementPolicy"],
+        found["serviceName"],
+    )
     assert "metadata.labels['apps.kubernetes.io/pod-index']" == variable["valueFrom"]["fieldRef"]["fieldPath"]
     assert [f"--shard.index=$({variable['name']})", "--shard.total=3"] == container(objects)["args"][-2:]
     assert ["store"] == [claim["metadata"]["name"] for claim in found["volumeClaimTemplates"]]
@@ -231,12 +253,16 @@ def test_volumes_exist(chart: Chart, values: Values) -> None:
     objects = render(chart, values)
     templates = workload(objects)["spec"].get("volumeClaimTemplates", [])
     volumes = {volume["name"]: volume for volume in pod(objects)["volumes"]}
-    claims = {volume["persistentVolumeClaim"]["claimName"] for volume in volumes.values() if "persistentVolumeClaim" in volume}
+    claims = {
+        volume["persistentVolumeClaim"]["claimName"] for volume in volumes.values() if "persistentVolumeClaim" in volume
+    }
     mounts = {mount["name"]: mount["mountPath"] for mount in container(objects)["volumeMounts"]}
 
     assert mounts.keys() == volumes.keys() | {template["metadata"]["name"] for template in templates}
     assert claims == {found["metadata"]["name"] for found in of_kind(objects, "PersistentVolumeClaim")}
-    assert volumes["config"]["configMap"]["name"] in {found["metadata"]["name"] for found in of_kind(objects, "ConfigMap")}
+    assert volumes["config"]["configMap"]["name"] in {
+        found["metadata"]["name"] for found in of_kind(objects, "ConfigMap")
+    }
     assert ("/tmp", True) == (mounts["tmp"], "emptyDir" in volumes["tmp"])
 
 
@@ -251,9 +277,13 @@ def test_postgresql(chart: Chart) -> None:
 
 
 def test_secrets_are_files(chart: Chart) -> None:
-    """A named Secret is mounted whole, so that a changed key gets to the service, and no secret is in the chart's objects."""
+    """A named Secret is mounted whole, so that a changed key gets to the service, and no secret is in the chart's
+    objects.
+    """
     objects = render(chart, PROJECTS)
-    (mount,) = [mount for mount in container(objects)["volumeMounts"] if mount["mountPath"] == "/run/secrets/edge-impulse"]
+    (mount,) = [
+        mount for mount in container(objects)["volumeMounts"] if mount["mountPath"] == "/run/secrets/edge-impulse"
+    ]
     (volume,) = [volume for volume in pod(objects)["volumes"] if volume["name"] == mount["name"]]
 
     assert {"secretName": "edge-impulse", "defaultMode": 0o440} == volume["secret"]
@@ -266,7 +296,9 @@ def test_configuration_is_valid(chart: Chart, tmp_path: Path) -> None:
     projects = [{"id": 1234567, "api_key": "${EI_API_KEY}", "labels": {"team": "edge"}}]
     objects = render(chart, {**POSTGRESQL, "config": {"projects": projects, "limits": {"classes": 12}}})
     (tmp_path / "monitor.yaml").write_text(config_map(objects), encoding="utf-8")
-    config = load(tmp_path / "monitor.yaml", {"EI_API_KEY": "ei_1", "IMPULSE_MONITOR_STORE": "postgresql://user@host/db"}).config
+    config = load(
+        tmp_path / "monitor.yaml", {"EI_API_KEY": "ei_1", "IMPULSE_MONITOR_STORE": "postgresql://user@host/db"}
+    ).config
 
     assert [1234567] == [project.id for project in config.projects]
     assert ("", 9890) == tuple(config.http.listen)[:2]
@@ -274,7 +306,9 @@ def test_configuration_is_valid(chart: Chart, tmp_path: Path) -> None:
 
 
 def test_probes_port_is_configured(chart: Chart, tmp_path: Path) -> None:
-    """Where the web configuration keeps the kubelet out, the service reads from its configuration where to answer it."""
+    """Where the web configuration keeps the kubelet out, the service reads from its configuration
+    where to answer it.
+    """
     objects = render(chart, {"webConfig": {"secret": "web"}})
     store = f"sqlite:///{tmp_path}/store.db"
     text = config_map(objects).replace("sqlite:////var/lib/impulse-monitor/impulse-monitor.db", store)
@@ -300,7 +334,9 @@ def test_restarts_only_where_needed(chart: Chart) -> None:
 
 
 def test_scraped_by_the_operator(chart: Chart) -> None:
-    """The ServiceMonitor finds the release's Service and port, and gives the job the name that rules and dashboards know."""
+    """The ServiceMonitor finds the release's Service and port, and gives the job the name that rules and dashboards
+    know.
+    """
     objects = render(chart, SETS["protected"], name="other")
     found, service = only(objects, "ServiceMonitor")["spec"], only(objects, "Service")
     (endpoint,) = found["endpoints"]
@@ -360,7 +396,9 @@ def test_copies(copy: str, original: str, pattern: str) -> None:
 
 def test_dashboards_are_deployed(chart: Chart) -> None:
     """Each dashboard is a ConfigMap that Grafana's sidecar looks for, its JSON unharmed and small enough."""
-    originals = {file.name: json.loads(file.read_text(encoding="utf-8")) for file in (CHART / "dashboards").glob("*.json")}
+    originals = {
+        file.name: json.loads(file.read_text(encoding="utf-8")) for file in (CHART / "dashboards").glob("*.json")
+    }
     maps = [found for found in of_kind(render(chart, OPERATED), "ConfigMap") if "monitor.yaml" not in found["data"]]
 
     assert originals == {name: json.loads(text) for found in maps for name, text in found["data"].items()}
@@ -378,10 +416,16 @@ def test_dashboards_are_deployed(chart: Chart) -> None:
         pytest.param({"secretMounts": ["a", "a"]}, "secretMounts", id="mounted twice"),
         pytest.param({"serviceMonitor": {"interval": 30}}, "interval", id="no unit"),
         pytest.param({"store": {"type": "postgresql"}}, "store.postgresql.secret", id="no URL"),
-        pytest.param({"config": {"store": "sqlite:///x.db"}}, "set store.type instead", id="store in the configuration"),
+        pytest.param(
+            {"config": {"store": "sqlite:///x.db"}}, "set store.type instead", id="store in the configuration"
+        ),
         pytest.param({"config": {"http": {"listen": ":80"}}}, "port 9890", id="another port"),
-        pytest.param({"config": {"shutdown_grace": "1m"}}, "set shutdownGraceSeconds instead", id="grace in the configuration"),
-        pytest.param({"shards": 2, "store": {"sqlite": {"existingClaim": "mine"}}}, "shards cannot share", id="one claim for two"),
+        pytest.param(
+            {"config": {"shutdown_grace": "1m"}}, "set shutdownGraceSeconds instead", id="grace in the configuration"
+        ),
+        pytest.param(
+            {"shards": 2, "store": {"sqlite": {"existingClaim": "mine"}}}, "shards cannot share", id="one claim for two"
+        ),
     ],
 )
 def test_refused(chart: Chart, values: Values, says: str) -> None:

@@ -1,4 +1,6 @@
-"""The Helm chart's network policy, judged as Kubernetes does: who gets in, and which addresses of the configuration are let out to."""
+"""The Helm chart's network policy, judged as Kubernetes does: who gets in, and which addresses of the configuration are
+let out to.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ def matches(selector: dict[str, Any], where: str) -> bool:
     try:
         address = ipaddress.ip_address(where)
     except ValueError:
-        return bool(selector.get("namespaceSelector", {}).get("matchLabels", {}) == {"kubernetes.io/metadata.name": where})
+        return bool(
+            selector.get("namespaceSelector", {}).get("matchLabels", {}) == {"kubernetes.io/metadata.name": where}
+        )
     return "ipBlock" in selector and address in ipaddress.ip_network(selector["ipBlock"]["cidr"])
 
 
@@ -74,19 +78,27 @@ def test_example_lets_its_own_alerts_out(chart: Chart) -> None:
     assert [] == [address for address in addresses(config) if not lets_out(policy, *address)]
     assert lets_out(policy, "kube-system", 53, "UDP")
     assert lets_out(policy, "kube-system", 53, "TCP")
-    assert [] == [each for each in (("other", 9093), (STUDIO, 80), (DATABASE, 5432), ("kube-system", 6443)) if lets_out(policy, *each)]
+    assert [] == [
+        each
+        for each in (("other", 9093), (STUDIO, 80), (DATABASE, 5432), ("kube-system", 6443))
+        if lets_out(policy, *each)
+    ]
     assert [peer("monitoring")] == policy["ingress"][0]["from"]
 
 
 def test_example_with_everything_elsewhere(chart: Chart) -> None:
-    """The documented example with a proxy, a pooler and pods' own ports reaches those, and Studio only through the proxy."""
+    """The documented example with a proxy, a pooler and pods' own ports reaches those, and Studio only through the
+    proxy.
+    """
     values = documented()["What the network policy lets out"]
     policy = policy_of(chart, values)
     (proxy,) = [urlsplit(each["value"]) for each in values["env"] if each["name"] == "HTTPS_PROXY"]
     out = [("egress", proxy.port or 0), ("monitoring", 9093), (DATABASE, 6432), (STUDIO, 443)]
 
     assert [True] * 4 == [lets_out(policy, *each) for each in out]
-    assert [False] * 4 == [lets_out(policy, *each) for each in (("other", 3128), ("monitoring", 80), (DATABASE, 5432), (STUDIO, 3128))]
+    assert [False] * 4 == [
+        lets_out(policy, *each) for each in (("other", 3128), ("monitoring", 80), (DATABASE, 5432), (STUDIO, 3128))
+    ]
     assert lets_out(policy, "kube-system", 53, "UDP")
     assert not lets_out(policy, "other", 53, "UDP")
 
@@ -102,19 +114,47 @@ def test_openshift(chart: Chart) -> None:
     ("values", "ports"),
     [
         pytest.param(notify(), {443}, id="Studio alone"),
-        pytest.param(notify() | {"config": {"studio": {"url": "http://studio.example.com/v1"}}}, {80}, id="Studio on 80"),
-        pytest.param(notify() | {"config": {"studio": {"url": "https://[2001:db8::1]:8443/v1"}}}, {8443}, id="Studio on IPv6"),
-        pytest.param(notify() | {"config": {"studio": {"url": "https://[2001:db8::1]/v1"}}}, {443}, id="IPv6 without a port"),
-        pytest.param(notify() | {"config": {"studio": {"proxy": "http://proxy.example.com:3128"}}}, {443, 3128}, id="proxy"),
-        pytest.param(notify() | {"env": [{"name": "https_proxy", "value": "http://proxy:8080/"}]}, {443, 8080}, id="proxy by a variable"),
-        pytest.param(notify(studio={"enabled": False}) | {"config": {"studio": {"proxy": "http://p:3128"}}}, {3128}, id="only the proxy"),
-        pytest.param(notify(alertmanager("http://am:9093"), alertmanager("https://user:word@am/x")), {443, 9093}, id="Alertmanagers"),
+        pytest.param(
+            notify() | {"config": {"studio": {"url": "http://studio.example.com/v1"}}}, {80}, id="Studio on 80"
+        ),
+        pytest.param(
+            notify() | {"config": {"studio": {"url": "https://[2001:db8::1]:8443/v1"}}}, {8443}, id="Studio on IPv6"
+        ),
+        pytest.param(
+            notify() | {"config": {"studio": {"url": "https://[2001:db8::1]/v1"}}}, {443}, id="IPv6 without a port"
+        ),
+        pytest.param(
+            notify() | {"config": {"studio": {"proxy": "http://proxy.example.com:3128"}}}, {443, 3128}, id="proxy"
+        ),
+        pytest.param(
+            notify() | {"env": [{"name": "https_proxy", "value": "http://proxy:8080/"}]},
+            {443, 8080},
+            id="proxy by a variable",
+        ),
+        pytest.param(
+            notify(studio={"enabled": False}) | {"config": {"studio": {"proxy": "http://p:3128"}}},
+            {3128},
+            id="only the proxy",
+        ),
+        pytest.param(
+            notify(alertmanager("http://am:9093"), alertmanager("https://user:word@am/x")),
+            {443, 9093},
+            id="Alertmanagers",
+        ),
         pytest.param(notify(alertmanager("http://am:9093"), alertmanager={"enabled": False}), {443}, id="switched off"),
-        pytest.param(notify(alertmanager("http://am"), alertmanager={"ports": [9093]}), {443, 9093}, id="a pod's own port"),
+        pytest.param(
+            notify(alertmanager("http://am"), alertmanager={"ports": [9093]}), {443, 9093}, id="a pod's own port"
+        ),
         pytest.param(notify({"webhook": {"url": "http://hook:8000/x"}}), {443, 8000}, id="webhook"),
-        pytest.param(notify({"webhook": {"url": "${HOOK}"}}, webhook={"ports": [8000]}), {443, 8000}, id="secret webhook"),
-        pytest.param(notify({"apprise": {"url_file": "/run/x"}}, egress=[{"ports": [{"port": 587}]}]), {443, 587}, id="mail"),
-        pytest.param(notify() | {"store": {"type": "postgresql", "postgresql": {"secret": "db"}}}, {443, 5432}, id="PostgreSQL"),
+        pytest.param(
+            notify({"webhook": {"url": "${HOOK}"}}, webhook={"ports": [8000]}), {443, 8000}, id="secret webhook"
+        ),
+        pytest.param(
+            notify({"apprise": {"url_file": "/run/x"}}, egress=[{"ports": [{"port": 587}]}]), {443, 587}, id="mail"
+        ),
+        pytest.param(
+            notify() | {"store": {"type": "postgresql", "postgresql": {"secret": "db"}}}, {443, 5432}, id="PostgreSQL"
+        ),
         pytest.param(notify(postgresql={"ports": [6432]}), {443}, id="no PostgreSQL"),
     ],
 )

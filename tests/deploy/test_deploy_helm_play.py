@@ -1,4 +1,6 @@
-"""The Helm chart's Deployment, run for real by podman as Kubernetes would run it: its own file, volumes, limits and rights."""
+"""The Helm chart's Deployment, run for real by podman as Kubernetes would run it: its own file, volumes, limits and
+rights.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ def rendered(name: str, port: int) -> list[dict[str, Any]]:
         },
     }
     manifests = Chart.load(ROOT / "deploy" / "helm" / "impulse-monitor").render(values, name=name, namespace="ns")
-    documents = [document for path, text in manifests.items() if path.endswith(".yaml") for document in yaml.safe_load_all(text)]
+    documents = [
+        document for path, text in manifests.items() if path.endswith(".yaml") for document in yaml.safe_load_all(text)
+    ]
     objects = [document for document in documents if document and document["kind"] in PLAYED]
     (pod,) = [found["spec"]["template"]["spec"] for found in objects if found["kind"] == "Deployment"]
     pod["containers"][0]["ports"][0] |= {"hostPort": port, "hostIP": "127.0.0.1"}
@@ -84,14 +88,18 @@ def played(podman: Podman, image: str, tmp_path_factory: pytest.TempPathFactory)
         yield Played(Container(podman, identity), port)
     finally:
         podman("kube", "down", str(file), check=False)
-        volumes = [volume["metadata"]["name"] for volume in objects if volume["kind"] in ("ConfigMap", "PersistentVolumeClaim")]
+        volumes = [
+            volume["metadata"]["name"] for volume in objects if volume["kind"] in ("ConfigMap", "PersistentVolumeClaim")
+        ]
         podman("volume", "rm", "-f", *volumes, check=False)
 
 
 def test_figures(played: Played) -> None:
     """The pod pulls its project by the chart's configuration, and is scraped from outside."""
     end = time.monotonic() + 240
-    while not (found := re.findall(r'^edge_impulse_accuracy_ratio\{.*project_id="(\d+)".*\}', played.metrics(), re.MULTILINE)):
+    while not (
+        found := re.findall(r'^edge_impulse_accuracy_ratio\{.*project_id="(\d+)".*\}', played.metrics(), re.MULTILINE)
+    ):
         assert time.monotonic() < end and played.monitor.state()["Running"], played.monitor.logs()[-4000:]
         time.sleep(0.1)
 
@@ -100,7 +108,11 @@ def test_figures(played: Played) -> None:
 
 def test_confinement(played: Played) -> None:
     """What the chart asks for is what the process has: user, no capability, read-only root, memory limit."""
-    status = dict(line.split(":\t", 1) for line in played.monitor.run("cat", "/proc/1/status").stdout.splitlines() if ":\t" in line)
+    status = dict(
+        line.split(":\t", 1)
+        for line in played.monitor.run("cat", "/proc/1/status").stdout.splitlines()
+        if ":\t" in line
+    )
     # Not /tmp: podman's emptyDir belongs to root, where Kubernetes lets everyone write.
     writable = {path: played.monitor.run("touch", f"{path}/probe").returncode == 0 for path in WRITABLE}
     memory = played.monitor.podman.inspect(played.monitor.id)["HostConfig"]["Memory"]

@@ -11,7 +11,19 @@ import pytest
 import yaml
 from helm_python import Chart
 
-from tests.deploy.helm_chart import CHART, Object, Values, config_map, container, documented, of_kind, pod, render, validate, workload
+from tests.deploy.helm_chart import (
+    CHART,
+    Object,
+    Values,
+    config_map,
+    container,
+    documented,
+    of_kind,
+    pod,
+    render,
+    validate,
+    workload,
+)
 
 Parent = Callable[..., Chart]
 NAME = "impulse-monitor"
@@ -33,7 +45,9 @@ def parent(tmp_path: Path) -> Parent:
         (folder / "Chart.yaml").write_text(yaml.safe_dump(description), encoding="utf-8")
         (folder / "values.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
         helm_python.package(CHART, destination=folder / "charts")
-        assert ["ok"] * len(description["dependencies"]) == [found["status"] for found in helm_python.dependency_list(folder)]
+        assert ["ok"] * len(description["dependencies"]) == [
+            found["status"] for found in helm_python.dependency_list(folder)
+        ]
         return Chart.load(folder)
 
     return make
@@ -65,7 +79,11 @@ def test_condition(parent: Parent, enabled: bool, kinds: int) -> None:
 
 def test_same_as_alone(parent: Parent, chart: Chart) -> None:
     """As a dependency it makes what it makes alone with the same values."""
-    values: Values = {"serviceMonitor": {"enabled": True}, "networkPolicy": {"enabled": True}, "config": {"projects": [{"id": 7}]}}
+    values: Values = {
+        "serviceMonitor": {"enabled": True},
+        "networkPolicy": {"enabled": True},
+        "config": {"projects": [{"id": 7}]},
+    }
     alone, within = render(chart, values), render(parent({}), {NAME: values})
 
     assert alone == within
@@ -74,12 +92,20 @@ def test_same_as_alone(parent: Parent, chart: Chart) -> None:
 def test_twice(parent: Parent) -> None:
     """Under two aliases no name is taken twice, and no selector takes the other's pods."""
     dependencies = [{"alias": alias, "condition": f"{alias}.enabled"} for alias in ("east", "west")]
-    switched_on = {alias: {"dashboards": {"enabled": True}, "networkPolicy": {"enabled": True}} for alias in ("east", "west")}
+    switched_on = {
+        alias: {"dashboards": {"enabled": True}, "networkPolicy": {"enabled": True}} for alias in ("east", "west")
+    }
     objects = render(parent({}, *dependencies), switched_on)
     validate(objects)
-    labels = {found["metadata"]["name"]: found["spec"]["template"]["metadata"]["labels"] for found in of_kind(objects, "Deployment")}
+    labels = {
+        found["metadata"]["name"]: found["spec"]["template"]["metadata"]["labels"]
+        for found in of_kind(objects, "Deployment")
+    }
     selectors = {found["metadata"]["name"]: found["spec"]["selector"] for found in of_kind(objects, "Service")}
-    taken = {name: [each for each in labels if selector.items() <= labels[each].items()] for name, selector in selectors.items()}
+    taken = {
+        name: [each for each in labels if selector.items() <= labels[each].items()]
+        for name, selector in selectors.items()
+    }
 
     assert len(objects) == len(names(objects))
     assert {"rel-east": ["rel-east"], "rel-west": ["rel-west"]} == taken
@@ -87,11 +113,19 @@ def test_twice(parent: Parent) -> None:
 
 @pytest.mark.parametrize(
     ("nothing", "in_file"),
-    [pytest.param("", True, id="parent's file"), pytest.param("", False, id="installed with"), pytest.param(None, False, id="null")],
+    [
+        pytest.param("", True, id="parent's file"),
+        pytest.param("", False, id="installed with"),
+        pytest.param(None, False, id="null"),
+    ],
 )
 def test_left_out(parent: Parent, nothing: str | None, in_file: bool) -> None:
-    """A default can be left out by the parent's values.yaml, where Helm drops nulls, and by what it is installed with."""
-    values: Values = {NAME: {"podSecurityContext": {"runAsUser": nothing, "fsGroup": nothing}, "livenessProbe": {"enabled": False}}}
+    """A default can be left out by the parent's values.yaml, where Helm drops nulls, and by what it
+    is installed with.
+    """
+    values: Values = {
+        NAME: {"podSecurityContext": {"runAsUser": nothing, "fsGroup": nothing}, "livenessProbe": {"enabled": False}}
+    }
     objects = render(parent(values), {}) if in_file else render(parent({}), values)
     validate(objects)
 
@@ -105,7 +139,10 @@ def test_no_name_is_fixed(chart: Chart, release: str) -> None:
     """Every object is called after its release, whatever that is called, and no name is too long."""
     values: Values = {
         "ingress": {"enabled": True, "hosts": ["monitor.example.com"]},
-        **{section: {"enabled": True} for section in ("networkPolicy", "serviceMonitor", "prometheusRule", "dashboards")},
+        **{
+            section: {"enabled": True}
+            for section in ("networkPolicy", "serviceMonitor", "prometheusRule", "dashboards")
+        },
     }
     found = {name for _, name in names(render(chart, values, name=release))}
     sharded = workload(render(chart, values | {"ingress": {}, "shards": 1000}, name=release))["metadata"]["name"]
@@ -116,7 +153,9 @@ def test_no_name_is_fixed(chart: Chart, release: str) -> None:
 
 @pytest.mark.parametrize("heading", documented())
 def test_example(chart: Chart, heading: str) -> None:
-    """Every documented example passes Helm's strict lint and renders to valid objects that differ from the defaults'."""
+    """Every documented example passes Helm's strict lint and renders to valid objects that differ
+    from the defaults'.
+    """
     values = documented()[heading]
     objects = render(chart, values)
     validate(objects)

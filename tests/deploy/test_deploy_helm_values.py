@@ -1,4 +1,6 @@
-"""The Helm chart's values, one by one: what each puts into which object, that nothing is there without it, and what is refused."""
+"""The Helm chart's values, one by one: what each puts into which object, that nothing is there without it, and what is
+refused.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +12,27 @@ import pytest
 import yaml
 from helm_python import Chart, HelmError
 
-from tests.deploy.helm_chart import Object, Values, config_map, container, of_kind, only, pod, render, validate, workload
+from tests.deploy.helm_chart import (
+    Object,
+    Values,
+    config_map,
+    container,
+    of_kind,
+    only,
+    pod,
+    render,
+    validate,
+    workload,
+)
 
 Look = Callable[[list[Object]], Any]
 
 PROBES = {"startupProbe": "/-/healthy", "livenessProbe": "/-/healthy", "readinessProbe": "/-/ready"}
-SIDECAR = {"name": "beside", "image": "busybox:1", "volumeMounts": [{"name": "store", "mountPath": "/store", "readOnly": True}]}
+SIDECAR = {
+    "name": "beside",
+    "image": "busybox:1",
+    "volumeMounts": [{"name": "store", "mountPath": "/store", "readOnly": True}],
+}
 ALIAS = {"ip": "192.0.2.1", "hostnames": ["studio.example.com"]}
 RESOLVER = {"nameservers": ["192.0.2.53"], "searches": ["example.com"], "options": [{"name": "ndots", "value": "1"}]}
 DROP = {"sourceLabels": ["__name__"], "regex": "python_.*", "action": "drop"}
@@ -45,7 +62,13 @@ def volume(objects: list[Object]) -> Any:
 
 ONE_BY_ONE = [
     pytest.param({"initContainers": [SIDECAR]}, of_pod("initContainers"), None, [SIDECAR], id="initContainers"),
-    pytest.param({"extraContainers": [SIDECAR]}, lambda objects: pod(objects)["containers"][1:], [], [SIDECAR], id="extraContainers"),
+    pytest.param(
+        {"extraContainers": [SIDECAR]},
+        lambda objects: pod(objects)["containers"][1:],
+        [],
+        [SIDECAR],
+        id="extraContainers",
+    ),
     pytest.param({"hostAliases": [ALIAS]}, of_pod("hostAliases"), None, [ALIAS], id="hostAliases"),
     pytest.param({"dnsConfig": RESOLVER}, of_pod("dnsConfig"), None, RESOLVER, id="dnsConfig"),
     pytest.param({"dnsPolicy": "Default"}, of_pod("dnsPolicy"), None, "Default", id="dnsPolicy"),
@@ -106,14 +129,25 @@ ONE_BY_ONE = [
         id="global registry",
     ),
     pytest.param(
-        {"imagePullSecrets": [{"name": "own"}, {"name": "both"}], "global": {"imagePullSecrets": ["shared", {"name": "both"}]}},
+        {
+            "imagePullSecrets": [{"name": "own"}, {"name": "both"}],
+            "global": {"imagePullSecrets": ["shared", {"name": "both"}]},
+        },
         of_pod("imagePullSecrets"),
         None,
         [{"name": "shared"}, {"name": "both"}, {"name": "own"}],
         id="global pull secrets",
     ),
-    pytest.param({"nameOverride": "watch"}, of_metadata("Service", "name"), "rel-impulse-monitor", "rel-watch", id="nameOverride"),
-    pytest.param({"fullnameOverride": "watch"}, of_metadata("Service", "name"), "rel-impulse-monitor", "watch", id="fullnameOverride"),
+    pytest.param(
+        {"nameOverride": "watch"}, of_metadata("Service", "name"), "rel-impulse-monitor", "rel-watch", id="nameOverride"
+    ),
+    pytest.param(
+        {"fullnameOverride": "watch"},
+        of_metadata("Service", "name"),
+        "rel-impulse-monitor",
+        "watch",
+        id="fullnameOverride",
+    ),
     pytest.param(
         {"extraObjects": ["{apiVersion: v1, kind: Secret, metadata: {name: '{{ .Release.Name }}-extra'}}"]},
         lambda objects: [found["metadata"]["name"] for found in of_kind(objects, "Secret")],
@@ -122,7 +156,16 @@ ONE_BY_ONE = [
         id="extraObjects as text",
     ),
     pytest.param(
-        {"extraObjects": [{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": '{{ include "impulse-monitor.fullname" . }}'}}] * 2},
+        {
+            "extraObjects": [
+                {
+                    "apiVersion": "v1",
+                    "kind": "Secret",
+                    "metadata": {"name": '{{ include "impulse-monitor.fullname" . }}'},
+                }
+            ]
+            * 2
+        },
         lambda objects: [found["metadata"]["name"] for found in of_kind(objects, "Secret")],
         [],
         ["rel-impulse-monitor"] * 2,
@@ -145,7 +188,12 @@ def test_value(chart: Chart, values: Values, look: Look, without: object, expect
     ("kind", "section", "values", "look", "expected"),
     [
         pytest.param(
-            "ServiceMonitor", "serviceMonitor", {"metricRelabelings": [DROP]}, endpoint("metricRelabelings"), [DROP], id="dropped"
+            "ServiceMonitor",
+            "serviceMonitor",
+            {"metricRelabelings": [DROP]},
+            endpoint("metricRelabelings"),
+            [DROP],
+            id="dropped",
         ),
         pytest.param(
             "ServiceMonitor",
@@ -199,15 +247,23 @@ def test_probes_get_an_answer(chart: Chart, web_config: Values, port: str, ports
     objects = render(chart, {"webConfig": web_config})
     found, http = container(objects), yaml.safe_load(config_map(objects))["http"]
 
-    assert {name: {"path": path, "port": port} for name, path in PROBES.items()} == {name: found[name]["httpGet"] for name in PROBES}
+    assert {name: {"path": path, "port": port} for name, path in PROBES.items()} == {
+        name: found[name]["httpGet"] for name in PROBES
+    }
     assert ports == {each["name"]: each["containerPort"] for each in found["ports"]}
-    assert [f":{number}" for number in ports.values()] == [http[key] for key in ("listen", "health_listen") if key in http]
+    assert [f":{number}" for number in ports.values()] == [
+        http[key] for key in ("listen", "health_listen") if key in http
+    ]
 
 
 @pytest.mark.parametrize("nothing", [None, ""], ids=["null", "empty"])
-@pytest.mark.parametrize("left_out", [("runAsUser", "runAsGroup", "fsGroup"), ("fsGroup",)], ids=["user and groups", "group of files"])
+@pytest.mark.parametrize(
+    "left_out", [("runAsUser", "runAsGroup", "fsGroup"), ("fsGroup",)], ids=["user and groups", "group of files"]
+)
 def test_users_that_the_cluster_assigns(chart: Chart, left_out: tuple[str, ...], nothing: str | None) -> None:
-    """Users and groups without a number are left out, so that OpenShift can assign its own; all other confinement stays."""
+    """Users and groups without a number are left out, so that OpenShift can assign its own; all other confinement
+    stays.
+    """
     before = pod(render(chart, {}))["securityContext"]
     after = pod(render(chart, {"podSecurityContext": dict.fromkeys(left_out, nothing)}))["securityContext"]
 
@@ -234,7 +290,12 @@ def test_empty_dir_of_shards(chart: Chart) -> None:
 
 
 EVERY_KIND: Values = {
-    "ingress": {"enabled": True, "hosts": ["monitor.example.com"], "labels": {"team": "ingress"}, "annotations": {"owner": "ingress"}},
+    "ingress": {
+        "enabled": True,
+        "hosts": ["monitor.example.com"],
+        "labels": {"team": "ingress"},
+        "annotations": {"owner": "ingress"},
+    },
     "networkPolicy": {"enabled": True},
     "serviceMonitor": {"enabled": True},
     "prometheusRule": {"enabled": True},
@@ -250,17 +311,26 @@ def test_common_labels_and_annotations(chart: Chart) -> None:
     }
     objects, before = render(chart, EVERY_KIND | common), render(chart, EVERY_KIND)
     validate(objects)
-    labels = {found["kind"]: found["metadata"]["labels"] for found in [*objects, workload(objects)["spec"]["template"] | {"kind": "Pod"}]}
+    labels = {
+        found["kind"]: found["metadata"]["labels"]
+        for found in [*objects, workload(objects)["spec"]["template"] | {"kind": "Pod"}]
+    }
     annotations = {found["kind"]: found["metadata"]["annotations"] for found in objects}
 
-    assert {kind: "ingress" if kind == "Ingress" else "edge" for kind in labels} == {kind: found["team"] for kind, found in labels.items()}
+    assert {kind: "ingress" if kind == "Ingress" else "edge" for kind in labels} == {
+        kind: found["team"] for kind, found in labels.items()
+    }
     assert {"impulse-monitor"} == {found["app.kubernetes.io/name"] for found in labels.values()}
     assert "ingress" == annotations.pop("Ingress")["owner"]
     assert "keep" == annotations["PersistentVolumeClaim"]["helm.sh/resource-policy"]
     assert {"edge"} == {found["owner"] for found in annotations.values()}
     assert workload(before)["spec"]["selector"] == workload(objects)["spec"]["selector"]
     assert 10 < len(labels)
-    assert [] == [found for found in before if {"team", "owner"} & found["metadata"]["labels"].keys() and found["kind"] != "Ingress"]
+    assert [] == [
+        found
+        for found in before
+        if {"team", "owner"} & found["metadata"]["labels"].keys() and found["kind"] != "Ingress"
+    ]
 
 
 def ingress(**values: Any) -> Values:
@@ -277,9 +347,16 @@ def test_ingress(chart: Chart) -> None:
     backends = {rule["host"]: rule["http"]["paths"][0]["backend"]["service"] for rule in found["spec"]["rules"]}
     (port,) = service["spec"]["ports"]
 
-    assert ("nginx", tls, {"a": "b"}) == (found["spec"]["ingressClassName"], found["spec"]["tls"], found["metadata"]["annotations"])
+    assert ("nginx", tls, {"a": "b"}) == (
+        found["spec"]["ingressClassName"],
+        found["spec"]["tls"],
+        found["metadata"]["annotations"],
+    )
     assert {"monitor.example.com", "other.example.com"} == backends.keys()
-    assert all(backend == {"name": service["metadata"]["name"], "port": {"name": port["name"]}} for backend in backends.values())
+    assert all(
+        backend == {"name": service["metadata"]["name"], "port": {"name": port["name"]}}
+        for backend in backends.values()
+    )
     assert [] == of_kind(render(chart, {}), "Ingress")
 
 
@@ -289,7 +366,9 @@ def test_ingress(chart: Chart) -> None:
         pytest.param(ingress(), "http://monitor.example.com", id="plain"),
         pytest.param(ingress(tls=[{"hosts": ["monitor.example.com"]}]), "https://monitor.example.com", id="TLS"),
         pytest.param(
-            ingress() | {"config": {"http": {"external_url": "https://proxy.example.com"}}}, "https://proxy.example.com", id="configured"
+            ingress() | {"config": {"http": {"external_url": "https://proxy.example.com"}}},
+            "https://proxy.example.com",
+            id="configured",
         ),
         pytest.param({}, None, id="no ingress"),
     ],
@@ -306,7 +385,9 @@ def test_links_lead_to_the_ingress(chart: Chart, values: Values, url: str | None
         pytest.param({"shards": 2}, "port-forward pod/rel-impulse-monitor-0 9890:9890", id="shards"),
         pytest.param({"store": {"sqlite": {"volume": "emptyDir"}}}, "are lost with each pod", id="emptyDir"),
         pytest.param(ingress(), "lets everyone in unless", id="open ingress"),
-        pytest.param(ingress() | {"webConfig": {"secret": "web"}}, "status page: http://monitor.example.com/", id="ingress"),
+        pytest.param(
+            ingress() | {"webConfig": {"secret": "web"}}, "status page: http://monitor.example.com/", id="ingress"
+        ),
     ],
 )
 def test_notes(chart: Chart, values: Values, says: str) -> None:
@@ -331,7 +412,9 @@ def test_notes(chart: Chart, values: Values, says: str) -> None:
         pytest.param({"commonAnnotations": ["a"]}, "commonAnnotations", id="annotations are a list"),
         pytest.param({"store": {"sqlite": {"volume": "hostPath"}}}, "volume", id="unknown volume"),
         pytest.param(
-            {"store": {"sqlite": {"volume": "emptyDir", "existingClaim": "mine"}}}, "existingClaim: is not used", id="unused claim"
+            {"store": {"sqlite": {"volume": "emptyDir", "existingClaim": "mine"}}},
+            "existingClaim: is not used",
+            id="unused claim",
         ),
         pytest.param({"extraArgs": "--log.level=debug"}, "extraArgs", id="arguments are a text"),
         pytest.param({"extraArgs": [1]}, "extraArgs", id="argument is a number"),
@@ -346,7 +429,9 @@ def test_notes(chart: Chart, values: Values, says: str) -> None:
         pytest.param({"podSecurityContext": {"runAsUser": "root"}}, "runAsUser", id="user is a name"),
         pytest.param({"podSecurityContext": {"fsGroup": -1}}, "fsGroup", id="no group"),
         pytest.param({"livenessProbe": {"enabled": "no"}}, "enabled", id="probe switched off by a word"),
-        pytest.param({"securityContext": {"readOnlyRootFilesystem": "no"}}, "readOnlyRootFilesystem", id="a word for false"),
+        pytest.param(
+            {"securityContext": {"readOnlyRootFilesystem": "no"}}, "readOnlyRootFilesystem", id="a word for false"
+        ),
         pytest.param({"ingress": {"enabled": True}}, "ingress.hosts", id="no host"),
         pytest.param({"ingress": {"hosts": [{"host": "a"}]}}, "hosts", id="host is an object"),
         pytest.param({"ingress": {"hosts": ["https://monitor.example.com"]}}, "hosts", id="host is a URL"),
@@ -354,7 +439,11 @@ def test_notes(chart: Chart, values: Values, says: str) -> None:
         pytest.param({"hostAliases": [{"ip": "192.0.2.1"}]}, "hostAliases", id="alias without names"),
         pytest.param({"dnsPolicy": "clusterFirst"}, "dnsPolicy", id="misspelt policy"),
         pytest.param({"dnsConfig": {"nameserver": ["192.0.2.53"]}}, "nameserver", id="misspelt resolver"),
-        pytest.param({"serviceMonitor": {"metricRelabelings": {"action": "drop"}}}, "metricRelabelings", id="relabelling is no list"),
+        pytest.param(
+            {"serviceMonitor": {"metricRelabelings": {"action": "drop"}}},
+            "metricRelabelings",
+            id="relabelling is no list",
+        ),
         pytest.param({"serviceMonitor": {"namespace": "Monitoring"}}, "namespace", id="no namespace"),
         pytest.param({"prometheusRule": {"annotation": {}}}, "annotation", id="misspelt annotations"),
         pytest.param({"networkPolicy": {"studio": {"ports": ["https"]}}}, "ports", id="port is a name"),

@@ -27,7 +27,8 @@ from monitor import __version__
 from monitor.simulator import demo_studio
 from tests.deploy.deploy_podman import IMAGE, ROOT, Container, Podman, from_name
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(900)]  # the first run on a machine makes the base and the image
+# the first run on a machine makes the base and the image
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(900)]
 
 PROJECT = 103
 KEYS = {project.id: project.api_key for project in demo_studio().projects.values()}
@@ -80,7 +81,9 @@ def figures(exposition: str) -> bool:
 
 @contextmanager
 def deployed(podman: Podman, folder: Path, **changes: Any) -> Iterator[tuple[Container, int]]:
-    """The image's own command with a mounted configuration, beside a container that simulates Studio; and the port outside."""
+    """The image's own command with a mounted configuration, beside a container that simulates Studio; and the port
+    outside.
+    """
     folder.chmod(0o755)
     key = folder / "key"
     key.write_text(KEYS[PROJECT], encoding="utf-8")
@@ -111,7 +114,9 @@ def service(podman: Podman, image: str, tmp_path_factory: pytest.TempPathFactory
 def test_scraped_from_outside(service: tuple[Container, int], program: Callable[[str], str]) -> None:
     """A scrape from outside the container has the project's figures, and promtool finds nothing in it."""
     exposition = scrape(service[1])
-    done = subprocess.run([program("promtool"), "check", "metrics"], input=exposition, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [program("promtool"), "check", "metrics"], input=exposition, capture_output=True, text=True, check=False
+    )
 
     assert {str(PROJECT): 1.0} == values(exposition, "edge_impulse_up")
     assert (0, "") == (done.returncode, done.stdout + done.stderr)
@@ -119,7 +124,9 @@ def test_scraped_from_outside(service: tuple[Container, int], program: Callable[
 
 def test_without_rights(service: tuple[Container, int]) -> None:
     """The service runs as a numeric user that is not root, with no capability and no way to get one."""
-    status = dict(line.split(":\t", 1) for line in service[0].run("cat", "/proc/1/status").stdout.splitlines() if ":\t" in line)
+    status = dict(
+        line.split(":\t", 1) for line in service[0].run("cat", "/proc/1/status").stdout.splitlines() if ":\t" in line
+    )
 
     assert ["65532"] * 4 == status["Uid"].split()
     assert ["65532"] * 4 == status["Gid"].split()
@@ -184,7 +191,9 @@ def test_health_check(service: tuple[Container, int], url: str, code: int) -> No
 
 
 def test_probes_with_tls_and_password(podman: Podman, image: str, tmp_path: Path) -> None:
-    """Behind TLS and basic auth the health check and the Helm chart's probes, which have no password, still see a living service."""
+    """Behind TLS and basic auth the health check and the Helm chart's probes, which have no password, still see a
+    living service.
+    """
     trustme.CA().issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
     (tmp_path / "server.pem").chmod(0o644)
     hashed = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
@@ -193,7 +202,11 @@ def test_probes_with_tls_and_password(podman: Podman, image: str, tmp_path: Path
     (tmp_path / "web-config.yml").write_text(yaml.safe_dump(web_config), encoding="utf-8")
     how = {"webConfig": {"secret": "web", "scheme": "HTTPS", "basicAuth": {"secret": "scraper"}}}
     manifests = Chart.load(ROOT / "deploy" / "helm" / "impulse-monitor").render(how, name="rel", namespace="ns")
-    (pod,) = [yaml.safe_load(text)["spec"]["template"]["spec"] for path, text in manifests.items() if path.endswith("/deployment.yaml")]
+    (pod,) = [
+        yaml.safe_load(text)["spec"]["template"]["spec"]
+        for path, text in manifests.items()
+        if path.endswith("/deployment.yaml")
+    ]
     (main, *_) = pod["containers"]
     ports = {port["name"]: port["containerPort"] for port in main["ports"]}
     probes = [main[name]["httpGet"] for name in ("startupProbe", "livenessProbe", "readinessProbe")]
@@ -212,7 +225,9 @@ def test_probes_with_tls_and_password(podman: Podman, image: str, tmp_path: Path
             assert time.monotonic() < end and container.state()["Running"], container.logs()[-4000:]
             time.sleep(0.1)
 
-        assert [0] * 4 == [container.run(*check, environment={"IMPULSE_MONITOR_HEALTH_URL": url}).returncode for url in urls]
+        assert [0] * 4 == [
+            container.run(*check, environment={"IMPULSE_MONITOR_HEALTH_URL": url}).returncode for url in urls
+        ]
         assert 1 == container.run(*check).returncode
         assert "" == scrape(port)
 
@@ -247,7 +262,10 @@ def test_without_configuration(podman: Podman, image: str) -> None:
         podman("wait", container.id)
 
         assert 1 == container.state()["ExitCode"]
-        assert any(line.startswith("/etc/impulse-monitor/monitor.yaml:1: cannot be read") for line in container.logs().splitlines())
+        assert any(
+            line.startswith("/etc/impulse-monitor/monitor.yaml:1: cannot be read")
+            for line in container.logs().splitlines()
+        )
 
 
 def test_size(podman: Podman, image: str) -> None:
@@ -261,13 +279,17 @@ def test_nothing_but_the_lock(podman: Podman, image: str) -> None:
     """The image's environment holds exactly what the lock names, and the monitor of this version."""
     listing = "import importlib.metadata as m, json, platform as p; print(p.python_version())"
     listing += "; print(json.dumps({d.name: d.version for d in m.distributions()}))"
-    done = podman("run", "--rm", "--network", "none", "--no-healthcheck", "--entrypoint", "python", image, "-Ic", listing)
+    done = podman(
+        "run", "--rm", "--network", "none", "--no-healthcheck", "--entrypoint", "python", image, "-Ic", listing
+    )
     lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     python, packages = done.stdout.splitlines()
     installed = {canonicalize_name(name): version for name, version in json.loads(packages).items()}
     entries = [Requirement(line.rstrip("\\")) for line in lock.splitlines() if line[0].isalnum()]
     here = {"python_full_version": python, "python_version": python.rpartition(".")[0]}
-    locked = {entry.name: str(entry.specifier)[2:] for entry in entries if entry.marker is None or entry.marker.evaluate(here)}
+    locked = {
+        entry.name: str(entry.specifier)[2:] for entry in entries if entry.marker is None or entry.marker.evaluate(here)
+    }
 
     assert locked | {"impulse-monitor": __version__} == installed
 

@@ -59,7 +59,11 @@ def test_compose_rotates(name: str) -> None:
     logging = COMPOSE[name]["logging"]
     amount, limit = re.findall(r"keeps (\w+) log files of (\d+) MB", text_of("docs/deployment.md"))[0]
 
-    assert ("json-file", f"{limit}m", "5") == (logging["driver"], logging["options"]["max-size"], logging["options"]["max-file"])
+    assert ("json-file", f"{limit}m", "5") == (
+        logging["driver"],
+        logging["options"]["max-size"],
+        logging["options"]["max-file"],
+    )
     assert ("five", "10") == (amount, limit)
 
 
@@ -72,10 +76,15 @@ def test_documented_container_rotates() -> None:
 
 
 def log_of_the_demo(path: Path) -> int:
-    """Run the real service against the simulator until it has pulled often enough; answers how often, with its log at `path`."""
+    """Run the real service against the simulator until it has pulled often enough; answers how often, with its log at
+    `path`.
+    """
     command = [sys.executable, "-m", "monitor", "demo", "--listen", "127.0.0.1:0", "--log.format", "json"]
     pulls = 0
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as demo, path.open("w") as file:
+    with (
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as demo,
+        path.open("w") as file,
+    ):
         assert demo.stderr is not None
         for line in demo.stderr:
             file.write(line)

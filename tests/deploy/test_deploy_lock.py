@@ -49,7 +49,9 @@ def version(requirement: Requirement) -> str:
 
 @every_lock
 def test_satisfies(lock: str, wanted: list[str]) -> None:
-    """Each dependency of pyproject.toml is locked, at a version that it allows; the lock's first lines say how to make it anew."""
+    """Each dependency of pyproject.toml is locked, at a version that it allows; the lock's first lines say how to make
+    it anew.
+    """
     found = locked(lock)
     for text in wanted:
         requirement = Requirement(text)

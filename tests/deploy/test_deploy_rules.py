@@ -109,7 +109,9 @@ def test_alert_behaves(alert: str, program: Callable[[str], str]) -> None:
 
 def all_series(file: Path) -> list[dict[str, str]]:
     """The input of a file of cases."""
-    return [series for test in yaml.safe_load(file.read_text(encoding="utf-8"))["tests"] for series in test["input_series"]]
+    return [
+        series for test in yaml.safe_load(file.read_text(encoding="utf-8"))["tests"] for series in test["input_series"]
+    ]
 
 
 def test_every_case_file_has_its_alert() -> None:
@@ -175,9 +177,13 @@ def test_runbook(alert: str) -> None:
 
 
 def test_runbooks_name_panels_that_exist() -> None:
-    """What a runbook prints in italics is a dashboard, the beginning of a panel's title, or a page of Prometheus or Studio."""
+    """What a runbook prints in italics is a dashboard, the beginning of a panel's title, or a page of Prometheus or
+    Studio.
+    """
     titles = [panel["title"] for name in names() for panel in panels(load(name))] + [name.title() for name in names()]
     for file in RUNBOOKS.iterdir():
         plain = file.read_text(encoding="utf-8").replace("**", "")
         for named in re.findall(r"(?<!\S)\*(\w[^*`]+)\*", plain):
-            assert re.fullmatch(ELSEWHERE, named) or any(title.startswith(named) for title in titles), f"{file.name}: {named}"
+            assert re.fullmatch(ELSEWHERE, named) or any(title.startswith(named) for title in titles), (
+                f"{file.name}: {named}"
+            )

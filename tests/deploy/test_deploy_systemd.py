@@ -37,7 +37,9 @@ def test_verified(unit: Path, program: Callable[[str], str]) -> None:
     # Units of the machine's own that are loaded with it may have faults of theirs.
     assert [] == [line for line in says(unit).splitlines() if unit.name in line]
 
-    unit.write_text(unit.read_text(encoding="utf-8").replace("ProtectSystem=strict", "ProtectSystem=stirct"), encoding="utf-8")
+    unit.write_text(
+        unit.read_text(encoding="utf-8").replace("ProtectSystem=strict", "ProtectSystem=stirct"), encoding="utf-8"
+    )
 
     assert "stirct" in says(unit)
 

@@ -72,7 +72,9 @@ def test_grid_is_a_function_of_time(every: float, share: float, now: datetime) -
 
 @given(every=st.floats(1, 1e6), share=st.floats(0, 1, exclude_max=True), now=moments)
 def test_grid_never_fires_twice(every: float, share: float, now: datetime) -> None:
-    """After a firing comes the one an interval later, without drift, also when it is asked at the very moment of the firing."""
+    """After a firing comes the one an interval later, without drift, also when it is asked at the very moment of the
+    firing.
+    """
     grid = Grid(every, share * every)
     first = grid.get_next_fire_time(None, now)
     second = grid.get_next_fire_time(first, first)
@@ -262,7 +264,9 @@ async def test_heartbeat_and_lag(running: Scheduler, counted: Counted, clock: Cl
 
 @pytest.mark.parametrize("step", [-86_400.0, 86_400.0])
 async def test_clock_step(running: Scheduler, clock: Clock, step: float) -> None:
-    """After the wall clock was stepped jobs are put back onto their grids, instead of stalling for the size of the step."""
+    """After the wall clock was stepped jobs are put back onto their grids, instead of stalling for the size of the
+    step.
+    """
     ran: list[float] = []
 
     async def run() -> None:
@@ -277,9 +281,15 @@ async def test_clock_step(running: Scheduler, clock: Clock, step: float) -> None
 
 
 @pytest.mark.real_time  # two days of a clock that is set by hand
-@pytest.mark.parametrize("day", [datetime(2026, 10, 24, 12, tzinfo=UTC), datetime(2026, 3, 28, 12, tzinfo=UTC)], ids=["autumn", "spring"])
-async def test_cron_over_a_change_of_the_clock(day: datetime, counted: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two days around a change, by a clock set by hand: each job runs at each of its times, and the scheduler always comes back."""
+@pytest.mark.parametrize(
+    "day", [datetime(2026, 10, 24, 12, tzinfo=UTC), datetime(2026, 3, 28, 12, tzinfo=UTC)], ids=["autumn", "spring"]
+)
+async def test_cron_over_a_change_of_the_clock(
+    day: datetime, counted: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two days around a change, by a clock set by hand: each job runs at each of its times, and the scheduler always
+    comes back.
+    """
     clock = {"now": day}
 
     class Clock(datetime):

@@ -76,7 +76,9 @@ def test_shards_are_balanced(total: int) -> None:
         counts[owner(key, total)] += 1
     even = len(KEYS) / total
 
-    assert sum((count - even) ** 2 / even for count in counts) < {1: 10.8, 2: 13.8, 4: 18.5, 7: 24.3, 12: 32.9}[total - 1]
+    assert (
+        sum((count - even) ** 2 / even for count in counts) < {1: 10.8, 2: 13.8, 4: 18.5, 7: 24.3, 12: 32.9}[total - 1]
+    )
 
 
 def test_a_shard_uses_the_whole_grid() -> None:
@@ -89,7 +91,11 @@ def test_a_shard_uses_the_whole_grid() -> None:
 
 def test_golden_owners() -> None:
     """The owner of a target stays the same over versions: a change here moves every user's targets."""
-    keys = [TargetKey(101, 1, "int8", "testing"), TargetKey(101, 1, "float32", "testing"), TargetKey(12345, 4, "akida", "training")]
+    keys = [
+        TargetKey(101, 1, "int8", "testing"),
+        TargetKey(101, 1, "float32", "testing"),
+        TargetKey(12345, 4, "akida", "training"),
+    ]
     expected = [
         (16450374102719807145, 0, 0, 0),  # from sha256sum and the paper's C code
         (11280921771208310109, 1, 2, 3),
@@ -111,7 +117,11 @@ def test_same_in_every_process() -> None:
 
     seed = str(random.randrange(1, 2**32))
     run = subprocess.run(
-        [sys.executable, "-c", script], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONHASHSEED": seed},
+        capture_output=True,
+        text=True,
+        check=True,
     )
 
     assert str(expected) == run.stdout.strip()

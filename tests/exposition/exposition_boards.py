@@ -34,12 +34,16 @@ STALE_AFTER = 2700.0
 Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
-def target(project_id: int = 12345, impulse_id: int = 1, variant: str = "int8", project: str = "vibration", **labels: str) -> Target:
+def target(
+    project_id: int = 12345, impulse_id: int = 1, variant: str = "int8", project: str = "vibration", **labels: str
+) -> Target:
     """A target of the testing set."""
     return Target(TargetKey(project_id, impulse_id, variant, "testing"), project, f"impulse {impulse_id}", labels)
 
 
-def snapshot(of: Target, evaluation: Evaluation | None, state: PullState = PullState.OK, age: float = 60.0, **more: object) -> Snapshot:
+def snapshot(
+    of: Target, evaluation: Evaluation | None, state: PullState = PullState.OK, age: float = 60.0, **more: object
+) -> Snapshot:
     """A snapshot whose last good pull was `age` seconds before NOW."""
     success = None if evaluation is None else NOW - age
     return Snapshot(of, STALE_AFTER, state, NOW - 30, last_success=success, evaluation=evaluation, **more)
@@ -81,13 +85,28 @@ def classifier() -> Evaluation:
             f1={"macro": 0.86, "weighted": 0.89, "micro": 0.9},
             uncertain=0.025,
             classes={"idle": ClassFigures(0.95, 0.9, 0.924, 150), 'snake "S"': ClassFigures(0.8, 0.85, 0.824, 88)},
-            confusion={("idle", "idle"): 135, ("idle", 'snake "S"'): 15, ('snake "S"', 'snake "S"'): 82, ('snake "S"', "uncertain"): 6},
+            confusion={
+                ("idle", "idle"): 135,
+                ("idle", 'snake "S"'): 15,
+                ('snake "S"', 'snake "S"'): 82,
+                ('snake "S"', "uncertain"): 6,
+            },
             accuracy_interval=Interval(0.84, 0.94),
             mean_f1_interval=Interval(0.8, 0.91),
         ),
         calibration=Calibration(0.031, 0.142, 0.287),
         anomalies=(
-            Anomaly(kmeans, -0.12, 0.21, {"0.5": -0.15, "0.9": 0.2, "0.99": 0.61}, 0.05, auroc=0.93, precision=0.7, recall=0.875, f1=0.778),
+            Anomaly(
+                kmeans,
+                -0.12,
+                0.21,
+                {"0.5": -0.15, "0.9": 0.2, "0.99": 0.61},
+                0.05,
+                auroc=0.93,
+                precision=0.7,
+                recall=0.875,
+                f1=0.778,
+            ),
         ),
         slices={("metadata.site", "lab"): Slice(0.95, 140), ("metadata.site", "Zürich\nNord"): Slice(0.83, 98)},
         left_out={"non_finite_score": 3, "slice_cap": 1},
@@ -125,7 +144,9 @@ def fomo() -> Evaluation:
         windows=40,
         unscored=0,
         blocks=(Block(8, "keras-object-detection", BlockKind.FOMO, "FOMO"),),
-        detection=Detection(mean_f1=0.77, f1={"image": 0.77, "pooled": 0.74}, precision=0.8, recall=0.69, passing=0.6, empty=0),
+        detection=Detection(
+            mean_f1=0.77, f1={"image": 0.77, "pooled": 0.74}, precision=0.8, recall=0.69, passing=0.6, empty=0
+        ),
     )
 
 
@@ -167,8 +188,12 @@ def compared() -> Comparison:
         evidence=1.75,
         since=NOW - 5 * 86400,
     )
-    baseline = BaselineFigures("pinned", NOW - 5 * 86400, "0123", {"accuracy": 0.94, "mean_f1": 0.9, "anomaly_flagged": 0.02})
-    return Comparison(baseline, (change,), (drift,), {"psi": 0.02, "js": 0.045}, ("the model was trained again since the baseline",))
+    baseline = BaselineFigures(
+        "pinned", NOW - 5 * 86400, "0123", {"accuracy": 0.94, "mean_f1": 0.9, "anomaly_flagged": 0.02}
+    )
+    return Comparison(
+        baseline, (change,), (drift,), {"psi": 0.02, "js": 0.045}, ("the model was trained again since the baseline",)
+    )
 
 
 def full() -> Board:
@@ -257,7 +282,11 @@ def series(families: Iterable[Metric]) -> Series:
 def shown(of: Board, name: str, *labels: str, now: float = NOW, class_limit: int = 30) -> dict[tuple[str, ...], float]:
     """One metric's values by the values of these labels."""
     collected = series(registry(of, now=now, class_limit=class_limit).collect())
-    return {tuple(dict(pairs)[label] for label in labels): value for (each, pairs), value in collected.items() if each == name}
+    return {
+        tuple(dict(pairs)[label] for label in labels): value
+        for (each, pairs), value in collected.items()
+        if each == name
+    }
 
 
 def text(of: CollectorRegistry) -> str:

@@ -1,4 +1,6 @@
-"""Files that the code writes and people read: compared by the tests, written anew with `UPDATE_GOLDEN=1 pytest tests/exposition`."""
+"""Files that the code writes and people read: compared by the tests, written anew with `UPDATE_GOLDEN=1 pytest
+tests/exposition`.
+"""
 
 import os
 from pathlib import Path

@@ -32,7 +32,11 @@ def everything(monkeypatch: pytest.MonkeyPatch) -> CollectorRegistry:
 def without_process(exposition: str) -> str:
     """Leave out what the client library says about this process and this Python."""
     lines = exposition.splitlines(keepends=True)
-    return "".join(line for line in lines if not line.removeprefix("# HELP ").removeprefix("# TYPE ").startswith(("process_", "python_")))
+    return "".join(
+        line
+        for line in lines
+        if not line.removeprefix("# HELP ").removeprefix("# TYPE ").startswith(("process_", "python_"))
+    )
 
 
 def test_golden(everything: CollectorRegistry) -> None:
@@ -41,8 +45,12 @@ def test_golden(everything: CollectorRegistry) -> None:
 
 
 def test_catalogue_is_complete_and_exported(everything: CollectorRegistry) -> None:
-    """What is exported is in the catalogue with this type, HELP, unit and these labels; all of the catalogue is exported."""
-    exported = {family.name: family for family in everything.collect() if not family.name.startswith(("process", "python"))}
+    """What is exported is in the catalogue with this type, HELP, unit and these labels; all of the catalogue is
+    exported.
+    """
+    exported = {
+        family.name: family for family in everything.collect() if not family.name.startswith(("process", "python"))
+    }
 
     assert {metric.family for metric in METRICS} == set(exported)
     for metric in METRICS:
@@ -73,16 +81,22 @@ def test_parses_as_openmetrics(everything: CollectorRegistry) -> None:
     families = list(parse_openmetrics(openmetrics(everything).decode()))
 
     assert series(everything.collect()).keys() == series(families).keys()
-    assert {"edge_impulse_target": "info", "edge_impulse_accuracy_ratio": "gauge", "impulse_monitor_pulls": "counter"}.items() <= {
-        family.name: family.type for family in families
-    }.items()
+    assert {
+        "edge_impulse_target": "info",
+        "edge_impulse_accuracy_ratio": "gauge",
+        "impulse_monitor_pulls": "counter",
+    }.items() <= {family.name: family.type for family in families}.items()
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None and os.environ.get("CI") != "true", reason="promtool is not installed")
+@pytest.mark.skipif(
+    shutil.which("promtool") is None and os.environ.get("CI") != "true", reason="promtool is not installed"
+)
 def test_promtool_finds_nothing(everything: CollectorRegistry) -> None:
     """Prometheus's own linter accepts the exposition without a remark."""
     exposition = without_process(text(everything)).encode()
 
-    done = subprocess.run(["promtool", "check", "metrics"], input=exposition, capture_output=True, check=False, timeout=60)
+    done = subprocess.run(
+        ["promtool", "check", "metrics"], input=exposition, capture_output=True, check=False, timeout=60
+    )
 
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")

@@ -11,12 +11,19 @@ SECTIONS = {
     Scope.PROJECT: "From the end of a configured project's first discovery on, whether or not a target is known.",
     Scope.TARGET: "From the end of a target's first pull on, until it leaves the configuration.",
     Scope.FIGURES: (
-        "From the last good pull, and cached between pulls; they leave together once they are older than `stale_after`.\n"
+        "From the last good pull, and cached between pulls; they leave together once they are older than "
+        "`stale_after`.\n"
         "A figure that does not apply to the model, or is not known, is absent."
     ),
-    Scope.SERVICE: "Beside these, the client library's `process_*` and `python_*`. Gauges are absent until they are first set.",
+    Scope.SERVICE: "Beside these, the client library's `process_*` and `python_*`. Gauges are absent until they are "
+    "first set.",
 }
-HEADINGS = {Scope.PROJECT: "Projects", Scope.TARGET: "Targets", Scope.FIGURES: "Figures of a target", Scope.SERVICE: "The service itself"}
+HEADINGS = {
+    Scope.PROJECT: "Projects",
+    Scope.TARGET: "Targets",
+    Scope.FIGURES: "Figures of a target",
+    Scope.SERVICE: "The service itself",
+}
 
 
 def page() -> str:
@@ -25,13 +32,22 @@ def page() -> str:
     lines = [
         "# Metrics",
         "",
-        "<!-- Written from the catalogue by UPDATE_GOLDEN=1 pytest tests/exposition; edit monitor/exposition/catalogue.py instead. -->",
+        "<!-- Written from the catalogue by UPDATE_GOLDEN=1 pytest tests/exposition; edit "
+        "monitor/exposition/catalogue.py instead. -->",
         "",
         f"Every series of a target carries {quoted};",
         "the tables name the labels beyond these. Ratios are 0 to 1. Nothing is exported as 0 because it is unknown.",
     ]
     for scope, heading in HEADINGS.items():
-        lines += ["", f"## {heading}", "", SECTIONS[scope], "", "| name | type | labels | unit | meaning |", "|---|---|---|---|---|"]
+        lines += [
+            "",
+            f"## {heading}",
+            "",
+            SECTIONS[scope],
+            "",
+            "| name | type | labels | unit | meaning |",
+            "|---|---|---|---|---|",
+        ]
         for metric in METRICS:
             if metric.scope is scope:
                 own = metric.all_labels if scope is Scope.PROJECT else metric.labels

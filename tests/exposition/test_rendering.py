@@ -13,9 +13,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from monitor.exposition import Renderer, SnapshotCollector
 from tests.exposition.exposition_boards import NOW, board, classifier, full, registry, snapshot, target, text
 
-OPENMETRICS = (
-    "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
-)
+OPENMETRICS = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
 PATIENCE = 60
 
 
@@ -152,7 +150,11 @@ async def test_concurrent_scrapes_share_one_rendering(renderer: Renderer, gated:
 
 async def test_one_rendering_at_a_time(renderer: Renderer, gated: Gated) -> None:
     """Different formats queue: a burst of scrapes takes one thread, not all of them."""
-    scrapes = [asyncio.create_task(renderer.render(accept, encoding)) for accept in ("", OPENMETRICS) for encoding in ("", "gzip")]
+    scrapes = [
+        asyncio.create_task(renderer.render(accept, encoding))
+        for accept in ("", OPENMETRICS)
+        for encoding in ("", "gzip")
+    ]
     await asyncio.to_thread(gated.entered.wait, PATIENCE)
     gated.open.set()
     bodies = {body for body, _ in await asyncio.gather(*scrapes)}

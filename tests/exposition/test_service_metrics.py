@@ -41,7 +41,16 @@ def test_known_children_start_at_zero(made: CollectorRegistry, metrics: ServiceM
         assert value(made, "pulls_total", outcome=outcome.value) == 0
     for reason in ("overlap", "missed"):
         assert value(made, "pulls_skipped_total", reason=reason) == 0
-    for reason in ("rate_limited", "server_error", "timeout", "connection", "truncated", "not_json", "not_documented", "changed"):
+    for reason in (
+        "rate_limited",
+        "server_error",
+        "timeout",
+        "connection",
+        "truncated",
+        "not_json",
+        "not_documented",
+        "changed",
+    ):
         assert value(made, "studio_retries_total", reason=reason) == 0
     assert value(made, "received_bytes_total") == 0
 
@@ -93,7 +102,10 @@ def test_counts(made: CollectorRegistry, metrics: ServiceMetrics) -> None:
     assert value(made, "studio_retries_total", reason="rate_limited") == 2
     assert value(made, "received_bytes_total") == 15
     assert value(made, "unknown_values_total", field="type") == 4
-    assert (value(made, "pulls_skipped_total", reason="missed"), value(made, "pulls_skipped_total", reason="overlap")) == (1, 0)
+    assert (
+        value(made, "pulls_skipped_total", reason="missed"),
+        value(made, "pulls_skipped_total", reason="overlap"),
+    ) == (1, 0)
 
 
 def test_reload(made: CollectorRegistry, metrics: ServiceMetrics) -> None:
@@ -121,10 +133,15 @@ def test_gauges_show_the_latest(made: CollectorRegistry, metrics: ServiceMetrics
 
 
 def test_queues(made: CollectorRegistry, metrics: ServiceMetrics) -> None:
-    """Each configured receiver has a queue, empty ones too; the queue of one that left the configuration leaves, and stays away."""
+    """Each configured receiver has a queue, empty ones too; the queue of one that left the configuration leaves, and
+    stays away.
+    """
     metrics.receivers(["hook", "chat"])
     metrics.queue_length("hook", 3)
-    assert (3, 0) == (value(made, "notification_queue_length", receiver="hook"), value(made, "notification_queue_length", receiver="chat"))
+    assert (3, 0) == (
+        value(made, "notification_queue_length", receiver="hook"),
+        value(made, "notification_queue_length", receiver="chat"),
+    )
 
     metrics.receivers(["chat", "mail"])
     metrics.queue_length("hook", 5)

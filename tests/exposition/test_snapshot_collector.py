@@ -92,13 +92,19 @@ def test_failed_pull_keeps_the_last_good_figures() -> None:
 
 def test_stale_figures_leave_together() -> None:
     """Up to `stale_after` all figures are there; after it none, while up, the state and the timestamps stay."""
-    of = board(snapshot(target(), classifier(), PullState.UNREACHABLE, age=0, last_change=NOW, trained=NOW, impulse_stale=True))
+    of = board(
+        snapshot(target(), classifier(), PullState.UNREACHABLE, age=0, last_change=NOW, trained=NOW, impulse_stale=True)
+    )
     before, after = names(of, NOW + STALE_AFTER), names(of, NOW + STALE_AFTER + 0.001)
 
     assert before & FIGURES
     assert not after & FIGURES
     assert before - FIGURES == after
-    assert {"edge_impulse_up", "edge_impulse_last_success_timestamp_seconds", "edge_impulse_last_change_timestamp_seconds"} <= after
+    assert {
+        "edge_impulse_up",
+        "edge_impulse_last_success_timestamp_seconds",
+        "edge_impulse_last_change_timestamp_seconds",
+    } <= after
 
 
 def test_removed_target_leaves_with_all_series() -> None:
@@ -129,7 +135,9 @@ def test_projects_have_labels_of_their_own() -> None:
 
 def test_own_labels_are_on_target_info_alone() -> None:
     """A project's own labels do not multiply into every series."""
-    assert {"edge_impulse_target_info"} == {name for name, pairs in series(registry(full()).collect()) if "team" in dict(pairs)}
+    assert {"edge_impulse_target_info"} == {
+        name for name, pairs in series(registry(full()).collect()) if "team" in dict(pairs)
+    }
 
 
 def test_project_is_silent_until_its_first_discovery_has_ended() -> None:
@@ -143,7 +151,9 @@ def test_project_state(state: PullState) -> None:
     of = board(projects=[ProjectStatus(7, state)])
 
     assert {("7",): float(state is PullState.OK)} == shown(of, "edge_impulse_project_up", "project_id")
-    assert {("7", each.value): float(each is state) for each in PullState} == shown(of, "edge_impulse_project_state", "project_id", "state")
+    assert {("7", each.value): float(each is state) for each in PullState} == shown(
+        of, "edge_impulse_project_state", "project_id", "state"
+    )
     assert {"edge_impulse_project_up", "edge_impulse_project_state"} == names(of)
 
 
@@ -164,13 +174,20 @@ def test_regression_within_tolerance_is_its_accuracy() -> None:
 
 
 def test_impulse_of_several_kinds_has_one_headline() -> None:
-    """Where a classifier, a detector and a regression meet, accuracy and mean F1 are the classifier's, all averages are there."""
+    """Where a classifier, a detector and a regression meet, accuracy and mean F1 are the classifier's, all averages are
+    there.
+    """
     mixed = replace(classifier(), detection=detector().detection, regression=regressor().regression)
     of = board(snapshot(target(), mixed))
 
     assert shown(of, "edge_impulse_accuracy_ratio") == {(): 0.9}
     assert shown(of, "edge_impulse_mean_f1_ratio") == {(): 0.86}
-    assert shown(of, "edge_impulse_f1_ratio", "average") == {("macro",): 0.86, ("weighted",): 0.89, ("micro",): 0.9, ("image",): 0.66}
+    assert shown(of, "edge_impulse_f1_ratio", "average") == {
+        ("macro",): 0.86,
+        ("weighted",): 0.89,
+        ("micro",): 0.9,
+        ("image",): 0.66,
+    }
     assert shown(of, "edge_impulse_mean_absolute_error") == {(): 0.125}
 
 
@@ -206,7 +223,13 @@ def test_unknown_is_absent() -> None:
     """None of the figures that are None shows, least of all as 0."""
     block = Block(4, "anomaly", BlockKind.ANOMALY)
     bare = Evaluation(
-        1, 1, 0, (block,), detection=Detection(), regression=Regression(1.0, 1.0, None, None), anomalies=(Anomaly(block, 0.5, None, {}),)
+        1,
+        1,
+        0,
+        (block,),
+        detection=Detection(),
+        regression=Regression(1.0, 1.0, None, None),
+        anomalies=(Anomaly(block, 0.5, None, {}),),
     )
 
     assert {
@@ -237,7 +260,14 @@ def test_non_finite_is_absent(bad: float) -> None:
     assert shown(of, "edge_impulse_f1_ratio", "average") == {("micro",): 0.5}
     assert shown(of, "edge_impulse_anomaly_score_quantile", "q") == {("0.9",): 2.0}
     assert shown(of, "edge_impulse_accuracy_ratio_upper") == {(): 0.9}
-    absent = ("accuracy_ratio", "mean_f1_ratio", "accuracy_ratio_lower", "calibration_error_ratio", "log_loss", "anomaly_flagged_ratio")
+    absent = (
+        "accuracy_ratio",
+        "mean_f1_ratio",
+        "accuracy_ratio_lower",
+        "calibration_error_ratio",
+        "log_loss",
+        "anomaly_flagged_ratio",
+    )
     assert not {f"edge_impulse_{name}" for name in absent} & names(of)
 
 
@@ -278,7 +308,9 @@ def test_confusion_within_the_limit() -> None:
         ("a", "noise"): 10,
     }
     assert shown(of, "edge_impulse_left_out", "reason", class_limit=2) == {("class_cap",): 2}
-    assert {pair: float(count) for pair, count in confusion.items()} == shown(of, "edge_impulse_confusion_windows", "class", "predicted")
+    assert {pair: float(count) for pair, count in confusion.items()} == shown(
+        of, "edge_impulse_confusion_windows", "class", "predicted"
+    )
 
 
 def test_class_limit_of_a_detector() -> None:
@@ -299,7 +331,9 @@ def test_class_limit_of_a_detector() -> None:
     limit=st.integers(1, 5),
 )
 def test_series_of_classes_are_bounded(windows: dict[str, int], predicted: list[str], limit: int) -> None:
-    """Whatever the labels: at most `limit` classes, twice as many columns, and every label is shown or counted as cut."""
+    """Whatever the labels: at most `limit` classes, twice as many columns, and every label is shown
+    or counted as cut.
+    """
     labels = {*windows, *predicted}
     confusion = {(name, label): 1 for name in windows for label in labels}
     of = board(snapshot(target(), classified(quality(windows, confusion))))
@@ -321,7 +355,9 @@ def test_any_label_value_survives(name: str, impulse: str, label: str, key: str)
     """Quotes, backslashes, newlines, any script: what Studio calls a thing is what a parser of either format reads."""
     block = Block(1, "keras", BlockKind.CLASSIFICATION, name, {key: 0.5})
     of = target(project=name, team=label)
-    collecting = registry(board(snapshot(replace(of, impulse=impulse), replace(classified(quality({label: 1})), blocks=(block,)))))
+    collecting = registry(
+        board(snapshot(replace(of, impulse=impulse), replace(classified(quality({label: 1})), blocks=(block,))))
+    )
     collected = series(collecting.collect())
 
     assert {name, impulse, label, key} <= {value for _, pairs in collected for _, value in pairs}
@@ -340,8 +376,12 @@ def test_text_that_is_not_unicode_does_not_stop_the_exposition() -> None:
 
 
 def test_board_may_change_during_a_scrape() -> None:
-    """Projects and targets that come or go while another thread walks the board are no error: it sees one moment of each."""
-    of = board(*(snapshot(target(impulse_id=number), None) for number in range(3)), projects=[ProjectStatus(8, PullState.OK)])
+    """Projects and targets that come or go while another thread walks the board are no error: it sees one moment of
+    each.
+    """
+    of = board(
+        *(snapshot(target(impulse_id=number), None) for number in range(3)), projects=[ProjectStatus(8, PullState.OK)]
+    )
 
     class RestlessNumber(int):
         """A project's number that, when it is read, makes other projects come."""
@@ -364,7 +404,11 @@ def test_board_may_change_during_a_scrape() -> None:
     collecting = registry(of)
 
     during, after = (
-        {dict(pairs).get("impulse_id") or dict(pairs)["project_id"] for name, pairs in series(collecting.collect()) if name.endswith("_up")}
+        {
+            dict(pairs).get("impulse_id") or dict(pairs)["project_id"]
+            for name, pairs in series(collecting.collect())
+            if name.endswith("_up")
+        }
         for _ in range(2)
     )
 
@@ -390,7 +434,9 @@ def test_comparison() -> None:
     assert {("4",): 0} == shown(of, "edge_impulse_comparison_insufficient", "block_id")
     assert {("psi",): 0.02, ("js",): 0.045} == shown(of, "edge_impulse_prediction_drift", "statistic")
     assert {(): NOW - 5 * 86400} == shown(of, "edge_impulse_baseline_timestamp_seconds")
-    assert {("accuracy",): 0.94, ("mean_f1",): 0.9, ("anomaly_flagged",): 0.02} == shown(of, "edge_impulse_baseline_value", "metric")
+    assert {("accuracy",): 0.94, ("mean_f1",): 0.9, ("anomaly_flagged",): 0.02} == shown(
+        of, "edge_impulse_baseline_value", "metric"
+    )
 
 
 def test_comparison_leaves_with_the_figures() -> None:
@@ -403,7 +449,9 @@ def test_comparison_leaves_with_the_figures() -> None:
 
 
 def test_alerts() -> None:
-    """Pending and firing alerts are 1, others absent; those of a project carry its id alone, and stay whatever its targets do."""
+    """Pending and firing alerts are 1, others absent; those of a project carry its id alone, and stay whatever its
+    targets do.
+    """
     found = shown(full(), "edge_impulse_alerts", "alertname", "project_id", "alertstate", "severity")
 
     assert {

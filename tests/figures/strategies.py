@@ -41,7 +41,9 @@ def result_set(
     both = Categorical.encode([*labels, *predictions])
     windows = len(labels)
     if correct is None:
-        correct = [CORRECT if label == prediction else WRONG for label, prediction in zip(labels, predictions, strict=True)]
+        correct = [
+            CORRECT if label == prediction else WRONG for label, prediction in zip(labels, predictions, strict=True)
+        ]
     if sample is None:
         sample = range(windows)
     if samples is None:
@@ -69,13 +71,15 @@ names = st.text(max_size=3) | st.sampled_from(["idle", "snake", "anomaly", "Übe
 
 @st.composite
 def classified(draw: st.DrawFn, *, judged_by_label: bool = False) -> ResultSet:
-    """Windows of a classifier: one to many per sample, with `uncertain`, unscored and unlabelled ones, labels never true and
-    classes never predicted; Studio's verdict may disagree with the label unless `judged_by_label`."""
+    """Windows of a classifier: one to many per sample, with `uncertain`, unscored and unlabelled ones, labels never
+    true and classes never predicted; Studio's verdict may disagree with the label unless `judged_by_label`."""
     known = draw(st.lists(names, min_size=1, max_size=6, unique=True))
     seen = draw(st.lists(st.sampled_from(known), min_size=1, max_size=6))
     truths = st.sampled_from([*seen, *seen, *seen, None, UNCERTAIN])
     guesses = st.sampled_from([*known, UNCERTAIN])
-    windows = draw(st.lists(st.tuples(truths, guesses, st.booleans(), st.integers(0, 9), st.integers(0, 3)), max_size=60))
+    windows = draw(
+        st.lists(st.tuples(truths, guesses, st.booleans(), st.integers(0, 9), st.integers(0, 3)), max_size=60)
+    )
     labels = [label for label, *_ in windows]
     predictions = [prediction for _, prediction, *_ in windows]
     verdicts = [label == prediction if judged_by_label else verdict for label, prediction, verdict, *_ in windows]
@@ -86,10 +90,18 @@ def classified(draw: st.DrawFn, *, judged_by_label: bool = False) -> ResultSet:
 
 @st.composite
 def confident(draw: st.DrawFn) -> ResultSet:
-    """Windows with confidences that sum to 1, on and off the bins' edges, some missing in part, some labels no class of the block."""
+    """Windows with confidences that sum to 1, on and off the bins' edges, some missing in part, some labels no class of
+    the block.
+    """
     classes = tuple(sorted(draw(st.lists(names, min_size=1, max_size=5, unique=True))))
-    weights = st.lists(st.integers(0, 15) | st.floats(1e-9, 1), min_size=len(classes), max_size=len(classes)).filter(any)
-    rows = draw(st.lists(st.tuples(st.sampled_from([*classes, "no class of it", None]), weights, st.integers(0, 9)), max_size=40))
+    weights = st.lists(st.integers(0, 15) | st.floats(1e-9, 1), min_size=len(classes), max_size=len(classes)).filter(
+        any
+    )
+    rows = draw(
+        st.lists(
+            st.tuples(st.sampled_from([*classes, "no class of it", None]), weights, st.integers(0, 9)), max_size=40
+        )
+    )
     values = np.array([weight for _, weight, _ in rows], np.float64).reshape(len(rows), len(classes))
     values /= values.sum(axis=1, keepdims=True)
     for row, (*_, missing) in enumerate(rows):
@@ -100,12 +112,18 @@ def confident(draw: st.DrawFn) -> ResultSet:
 
 
 def simulated(
-    rng: np.random.Generator, shares: npt.NDArray[np.float64], confusion: npt.NDArray[np.float64], samples: int, windows: int, copied: float
+    rng: np.random.Generator,
+    shares: npt.NDArray[np.float64],
+    confusion: npt.NDArray[np.float64],
+    samples: int,
+    windows: int,
+    copied: float,
 ) -> ResultSet:
-    """Windows drawn from a known population: classes by `shares`, predictions by the rows of `confusion` (float64[k, k]).
+    """Windows drawn from a known population: classes by `shares`, predictions by the rows of `confusion` (float64[k,
+    k]).
 
-    A sample draws one prediction, which each of its windows copies with chance `copied` and else draws anew: any window's
-    prediction follows `confusion`, and two windows of a sample correlate with `copied`².
+    A sample draws one prediction, which each of its windows copies with chance `copied` and else draws anew: any
+    window's prediction follows `confusion`, and two windows of a sample correlate with `copied`².
     """
     classes = len(shares)
     label = rng.choice(classes, samples, p=shares).repeat(windows)

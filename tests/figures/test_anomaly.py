@@ -46,7 +46,11 @@ def result_set(
 
 
 def figures(
-    results: ResultSet, seed: int | None = None, *, bad: frozenset[str] = frozenset(), good: frozenset[str] = frozenset()
+    results: ResultSet,
+    seed: int | None = None,
+    *,
+    bad: frozenset[str] = frozenset(),
+    good: frozenset[str] = frozenset(),
 ) -> Anomaly:
     """The figures of the only block, where nothing is left out."""
     (found,), left_out = anomaly(results, seed, bad, good)
@@ -95,7 +99,9 @@ def test_negative_scores_are_scores() -> None:
 
 
 def test_infinite_scores_are_dropped_and_counted() -> None:
-    """Infinities say nothing of the distribution, NaN stands for no score: neither is a 0, each is counted by its reason."""
+    """Infinities say nothing of the distribution, NaN stands for no score: neither is a 0, each is counted by its
+    reason.
+    """
     found, left_out = anomaly(result_set([1.0, np.inf, np.nan, -np.inf, 0.0], expected=[1, 0, 1, 1, 0]), 1)
 
     assert [block.mean for block in found] == [0.5]
@@ -137,7 +143,9 @@ def test_blocks_are_told_apart() -> None:
     ],
 )
 def test_threshold_is_the_named_one_or_the_only_one(thresholds: dict[str, float], flagged: float | None) -> None:
-    """Of several unnamed thresholds none is guessed; without one nothing is flagged and no verdict is judged, but AUROC is."""
+    """Of several unnamed thresholds none is guessed; without one nothing is flagged and no verdict is judged, but AUROC
+    is.
+    """
     block = dataclasses.replace(KMEANS, thresholds=thresholds)
     found = figures(result_set([0.1, 0.2, 0.6, 0.9], expected=[0, 0, 1, 1], block=block), 1)
 
@@ -164,7 +172,9 @@ def test_ground_truth_is_the_outcome_then_the_configured_then_the_literal_label(
 
 def test_configured_labels_go_before_their_own_words() -> None:
     """A project may call its normal windows `anomaly`."""
-    found = figures(result_set([0.0, 1.0], ["anomaly", "no anomaly"]), bad=frozenset({"no anomaly"}), good=frozenset({"anomaly"}))
+    found = figures(
+        result_set([0.0, 1.0], ["anomaly", "no anomaly"]), bad=frozenset({"no anomaly"}), good=frozenset({"anomaly"})
+    )
 
     assert found.auroc == 1.0
 
@@ -195,7 +205,9 @@ def test_interval_takes_the_sample_as_unit() -> None:
     assert wide.flagged_interval is not None
     assert narrow.flagged_interval is not None
     assert wide.flagged_interval.lower < wide.flagged < wide.flagged_interval.upper
-    assert wide.flagged_interval.upper - wide.flagged_interval.lower > 2 * (narrow.flagged_interval.upper - narrow.flagged_interval.lower)
+    assert wide.flagged_interval.upper - wide.flagged_interval.lower > 2 * (
+        narrow.flagged_interval.upper - narrow.flagged_interval.lower
+    )
 
 
 def test_interval_needs_a_seed_and_thirty_samples() -> None:

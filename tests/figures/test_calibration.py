@@ -19,7 +19,11 @@ from tests.figures.strategies import CLASSIFIER, confident, result_set
 
 def of(labels: list[str | None], rows: list[list[float]], classes: tuple[str, ...] = ("a", "b")) -> ResultSet:
     """Windows of these confidences, Studio's prediction always `uncertain`."""
-    return result_set(labels, ["uncertain"] * len(labels), confidences={CLASSIFIER.id: Confidences(classes, np.array(rows, np.float64))})
+    return result_set(
+        labels,
+        ["uncertain"] * len(labels),
+        confidences={CLASSIFIER.id: Confidences(classes, np.array(rows, np.float64))},
+    )
 
 
 def figures(results: ResultSet) -> Calibration:
@@ -36,7 +40,10 @@ def expected_error(windows: list[tuple[float, bool]]) -> float:
     for confidence, hit in windows:
         home = next((k for k in range(15) if float(Fraction(k, 15)) <= confidence < float(Fraction(k + 1, 15))), 14)
         bins.setdefault(home, []).append((confidence, hit))
-    gaps = (abs(math.fsum(hit for _, hit in part) - math.fsum(confidence for confidence, _ in part)) for part in bins.values())
+    gaps = (
+        abs(math.fsum(hit for _, hit in part) - math.fsum(confidence for confidence, _ in part))
+        for part in bins.values()
+    )
     return math.fsum(gaps) / len(windows)
 
 
@@ -48,7 +55,9 @@ def test_equals_scikit_learn(results: ResultSet) -> None:
     names = [results.labels[code] if code >= 0 else None for code in results.label]
     complete = ~np.isnan(confidences.values).any(axis=1)
     counted = [k for k, name in enumerate(names) if name in classes and complete[k]]
-    unused = [k for k, verdict in enumerate(results.correct) if k not in counted and (verdict != UNSCORED or not complete[k])]
+    unused = [
+        k for k, verdict in enumerate(results.correct) if k not in counted and (verdict != UNSCORED or not complete[k])
+    ]
 
     found, left_out = calibration(results)
 
@@ -67,7 +76,9 @@ def test_equals_scikit_learn(results: ResultSet) -> None:
         numbers = range(len(classes))
         assert found.log_loss == pytest.approx(log_loss(places, p, labels=numbers), abs=1e-12)
         if len(classes) > 2:
-            assert found.brier == pytest.approx(brier_score_loss(places, p, labels=numbers, scale_by_half=False), abs=1e-12)
+            assert found.brier == pytest.approx(
+                brier_score_loss(places, p, labels=numbers, scale_by_half=False), abs=1e-12
+            )
 
 
 def test_by_hand() -> None:
@@ -114,13 +125,17 @@ def test_confidences_beyond_one_keep_to_the_outer_bins() -> None:
 
 
 def test_two_blocks() -> None:
-    """Each block judges the windows that have its confidences and a label it knows; what none can judge is counted once."""
+    """Each block judges the windows that have its confidences and a label it knows; what none can judge is counted
+    once.
+    """
     first, second = CLASSIFIER, replace(CLASSIFIER, id=5)
     one = Confidences(("a", "b"), np.array([[0.9, 0.1], [np.nan, np.nan], [0.5, 0.5]]))
     other = Confidences(("b", "c"), np.array([[0.9, 0.1], [0.8, 0.2], [np.nan, np.nan]]))
     labels: list[str | None] = ["a", "b", "c"]
 
-    found, left_out = calibration(result_set(labels, ["a", "b", "c"], blocks=(first, second), confidences={3: one, 5: other}))
+    found, left_out = calibration(
+        result_set(labels, ["a", "b", "c"], blocks=(first, second), confidences={3: one, 5: other})
+    )
 
     assert found is not None
     assert found.brier == pytest.approx((2 * 0.1**2 + 2 * 0.2**2) / 2)
@@ -143,7 +158,9 @@ def test_a_class_may_be_called_anomaly() -> None:
 )
 def test_windows_that_cannot_be_used_are_counted(labels: list[str | None], correct: int, left: int) -> None:
     """A scored window whose label is no class is counted; an unscored one is already, in another series."""
-    _, left_out = calibration(replace(of([*labels, "a"], [[0.9, 0.1]] * 2), correct=np.array([correct, UNSCORED], np.int8)))
+    _, left_out = calibration(
+        replace(of([*labels, "a"], [[0.9, 0.1]] * 2), correct=np.array([correct, UNSCORED], np.int8))
+    )
 
     assert left_out == ({"no_confidences": left} if left else {})
 
@@ -152,14 +169,18 @@ def test_windows_that_cannot_be_used_are_counted(labels: list[str | None], corre
 @pytest.mark.parametrize("row", [[0.9, np.nan], [np.nan, np.nan], [np.inf, 0]])
 def test_windows_without_confidences_are_counted(row: list[float], correct: int) -> None:
     """A window that lacks a class's confidence is counted, scored or not."""
-    found, left_out = calibration(replace(of(["a", "a"], [row, [0.9, 0.1]]), correct=np.array([correct, UNSCORED], np.int8)))
+    found, left_out = calibration(
+        replace(of(["a", "a"], [row, [0.9, 0.1]]), correct=np.array([correct, UNSCORED], np.int8))
+    )
 
     assert found == Calibration(pytest.approx(0.1), pytest.approx(0.02), pytest.approx(-math.log(0.9)))
     assert left_out == {"no_confidences": 1}
 
 
 def test_too_many_classes_are_counted_once() -> None:
-    """Where the confidences were not kept because of their many classes, windows are not counted for want of them as well."""
+    """Where the confidences were not kept because of their many classes, windows are not counted for want of them as
+    well.
+    """
     results = result_set(["a"], ["a"])
 
     assert calibration(results) == (None, {"no_confidences": 1})
@@ -178,10 +199,21 @@ def test_too_many_classes_are_counted_once() -> None:
         replace(of(["a"], [[0.9, 0.1]]), label_map=True),
         replace(of(["a"], [[0.9, 0.1]]), blocks=(Block(CLASSIFIER.id, "keras-freeform", BlockKind.UNKNOWN),)),
     ],
-    ids=["no confidences", "no label", "unknown label", "one missing", "not finite", "no classes", "label map", "unknown block"],
+    ids=[
+        "no confidences",
+        "no label",
+        "unknown label",
+        "one missing",
+        "not finite",
+        "no classes",
+        "label map",
+        "unknown block",
+    ],
 )
 def test_no_figures_where_they_do_not_apply(results: ResultSet) -> None:
-    """Without confidences that can be judged there are no figures, not zeros; windows are counted where a block classifies."""
+    """Without confidences that can be judged there are no figures, not zeros; windows are counted where a block
+    classifies.
+    """
     found, left_out = calibration(results)
 
     classifies = not results.label_map and results.kinds() == {BlockKind.CLASSIFICATION}

@@ -74,12 +74,19 @@ def test_confusion_holds_every_window_of_a_class(results: ResultSet) -> None:
 
 @given(classified(judged_by_label=True))
 def test_accuracy_is_weighted_recall_where_studio_judges_by_label(results: ResultSet) -> None:
-    """Where verdicts are label against prediction and every label is a class, accuracy equals the recall weighted by support."""
+    """Where verdicts are label against prediction and every label is a class, accuracy equals the recall weighted by
+    support.
+    """
     found = quality(results, None)
 
-    if found is not None and sum(figures.windows for figures in found.classes.values()) == (results.correct != UNSCORED).sum():
+    if (
+        found is not None
+        and sum(figures.windows for figures in found.classes.values()) == (results.correct != UNSCORED).sum()
+    ):
         support = [figures.windows for figures in found.classes.values()]
-        assert found.accuracy == close(np.average([figures.recall for figures in found.classes.values()], weights=support))
+        assert found.accuracy == close(
+            np.average([figures.recall for figures in found.classes.values()], weights=support)
+        )
 
 
 def test_by_hand() -> None:
@@ -92,7 +99,10 @@ def test_by_hand() -> None:
         mean_f1=close(1 / 2),
         f1={"macro": close(1 / 2), "weighted": close(1 / 2), "micro": close(4 / 8)},
         uncertain=1 / 5,
-        classes={"a": ClassFigures(1, close(1 / 3), close(1 / 2), 3), "b": ClassFigures(close(1 / 2), close(1 / 2), close(1 / 2), 2)},
+        classes={
+            "a": ClassFigures(1, close(1 / 3), close(1 / 2), 3),
+            "b": ClassFigures(close(1 / 2), close(1 / 2), close(1 / 2), 2),
+        },
         confusion={("a", "a"): 1, ("a", "uncertain"): 1, ("a", "b"): 1, ("b", "b"): 1, ("b", "c"): 1},
     )
 
@@ -132,7 +142,11 @@ def test_prediction_without_a_text_is_a_miss() -> None:
     found = quality(replace(results, prediction=np.array([0, -1])), None)
 
     assert found is not None
-    assert (found.uncertain, found.classes, found.confusion) == (0.0, {"a": ClassFigures(1.0, 0.5, close(2 / 3), 2)}, {("a", "a"): 1})
+    assert (found.uncertain, found.classes, found.confusion) == (
+        0.0,
+        {"a": ClassFigures(1.0, 0.5, close(2 / 3), 2)},
+        {("a", "a"): 1},
+    )
 
 
 def test_unscored_windows_count_nowhere() -> None:
@@ -180,7 +194,9 @@ def test_very_many_labels() -> None:
 
     assert found is not None
     assert peak < 20e6
-    assert found.mean_f1 == close(f1_score(labels, predictions, labels=sorted(set(labels)), average="macro", zero_division=0))
+    assert found.mean_f1 == close(
+        f1_score(labels, predictions, labels=sorted(set(labels)), average="macro", zero_division=0)
+    )
     assert sum(found.confusion.values()) == 5_000
 
 
@@ -207,7 +223,11 @@ def test_intervals_leave_out_what_is_not_scored() -> None:
     results = simulated(np.random.default_rng(1), shares, population(shares, 0.8)[0], 100, 4, 0.7)
     dropped = np.arange(results.windows) % 4 == 3
     kept = replace(
-        results, **{name: getattr(results, name)[~dropped] for name in ("sample", "start_ms", "end_ms", "label", "prediction", "correct")}
+        results,
+        **{
+            name: getattr(results, name)[~dropped]
+            for name in ("sample", "start_ms", "end_ms", "label", "prediction", "correct")
+        },
     )
     unlabelled = replace(results, label=np.where(dropped, -1, results.label))
 

@@ -23,7 +23,9 @@ Box = tuple[int, int, float, float, float, float]
 
 
 def result_set(truth: list[Box], detections: list[tuple[Box, float]], images: int, **columns: object) -> ResultSet:
-    """One window per sample; boxes as (image, class, x, y, width, height), truth in pixels of a 64 x 48 image, detections in shares."""
+    """One window per sample; boxes as (image, class, x, y, width, height), truth in pixels of a 64 x 48 image,
+    detections in shares.
+    """
     truth = sorted(truth, key=lambda box: box[0])
     detections = sorted(detections, key=lambda row: row[0][0])
     found = [box for box, _ in detections]
@@ -71,7 +73,15 @@ def oracle(results: ResultSet) -> tuple[dict[str, float], dict[str, float]]:
             "images": [{"id": image} for image in range(results.windows)],
             "categories": [{"id": code, "name": name} for code, name in enumerate(CLASSES)],
             "annotations": [
-                {"id": k, "image_id": image, "category_id": label, "bbox": box, "area": box[2] * box[3], "iscrowd": 0, "score": score}
+                {
+                    "id": k,
+                    "image_id": image,
+                    "category_id": label,
+                    "bbox": box,
+                    "area": box[2] * box[3],
+                    "iscrowd": 0,
+                    "score": score,
+                }
                 for k, (image, label, box, score) in enumerate(rows, 1)
             ],
         }
@@ -103,7 +113,9 @@ def agrees(results: ResultSet) -> None:
 
 
 # Whole pixels of a small grid and few scores, so that equal scores and equal overlaps are frequent.
-boxes = st.tuples(st.integers(0, 4), st.integers(0, 3), st.integers(0, 3), st.integers(0, 3), st.integers(0, 6), st.integers(0, 6))
+boxes = st.tuples(
+    st.integers(0, 4), st.integers(0, 3), st.integers(0, 3), st.integers(0, 3), st.integers(0, 6), st.integers(0, 6)
+)
 scores = st.sampled_from([0.0, 0.25, 0.5, 0.5000000001, 0.75, 1.0])
 
 
@@ -123,7 +135,14 @@ def crowd(rng: np.random.Generator, images: int, objects: int, extra: int) -> Re
             truth.append((image, label, x, y, width, height))
             for _ in range(rng.integers(3)):
                 jitter = rng.normal(0, 1.5, 4)
-                box = (image, label, x + jitter[0], y + jitter[1], max(width + jitter[2], 0), max(height + jitter[3], 0))
+                box = (
+                    image,
+                    label,
+                    x + jitter[0],
+                    y + jitter[1],
+                    max(width + jitter[2], 0),
+                    max(height + jitter[3], 0),
+                )
                 found.append((shares(box), round(float(rng.beta(4, 2)), 2)))
         for _ in range(rng.integers(extra + 1)):
             box = (image, int(rng.integers(4)), *rng.uniform((0, 0, 1, 1), (40, 30, 24, 18)))
@@ -132,16 +151,22 @@ def crowd(rng: np.random.Generator, images: int, objects: int, extra: int) -> Re
 
 
 def untied(results: ResultSet) -> ResultSet:
-    """The same set with different scores, in the same order: copies of an image would be ranked otherwise among equal scores."""
+    """The same set with different scores, in the same order: copies of an image would be ranked otherwise among equal
+    scores.
+    """
     found = results.detections
     assert found is not None
-    return dataclasses.replace(results, detections=dataclasses.replace(found, score=found.score - np.arange(len(found)) * 1e-7))
+    return dataclasses.replace(
+        results, detections=dataclasses.replace(found, score=found.score - np.arange(len(found)) * 1e-7)
+    )
 
 
 @settings(max_examples=250, deadline=None)
 @given(st.lists(boxes, max_size=20), st.lists(st.tuples(boxes.map(shares), scores), max_size=30))
 def test_equals_pycocotools_on_small_scenes(truth: list[Box], found: list[tuple[Box, float]]) -> None:
-    """Equal scores, equal overlaps, degenerate boxes, classes without truth and images without anything change nothing."""
+    """Equal scores, equal overlaps, degenerate boxes, classes without truth and images without
+    anything change nothing.
+    """
     agrees(result_set(truth, found, 5))
 
 
@@ -196,7 +221,8 @@ def test_the_highest_overlap_is_taken() -> None:
     """Of several truth boxes within reach a detection takes the one it overlaps most, wherever it stands."""
     truth = [(0, 0, 0.0, 0.0, 16.0, 8.0), (0, 0, 4.0, 0.0, 16.0, 8.0)]
     for rows in (truth, truth[::-1]):
-        found = [(shares(truth[0]), 0.9), (shares((0, 0, 8.0, 0.0, 16.0, 8.0)), 0.8)]  # the second reaches only one of them
+        # the second reaches only one of them
+        found = [(shares(truth[0]), 0.9), (shares((0, 0, 8.0, 0.0, 16.0, 8.0)), 0.8)]
         results = result_set(rows, found, 1)
 
         agrees(results)
@@ -271,7 +297,9 @@ def test_detections_without_scores_are_refused() -> None:
 
 
 def test_images_without_dimensions_are_left_out_and_counted() -> None:
-    """Truth in pixels of an unknown size matches nothing by guess: the image leaves with its truth and its detections."""
+    """Truth in pixels of an unknown size matches nothing by guess: the image leaves with its truth
+    and its detections.
+    """
     truth = [(image, 0, 2.0, 3.0, 10.0, 12.0) for image in range(4)]
     rows = [(shares(box), 0.5 + box[0] / 10) for box in truth] + [((3, 0, 0.6, 0.6, 0.1, 0.1), 0.99)]
     size = np.array([SIDE, SIDE, (0, 0), (64, 0)])
@@ -327,8 +355,12 @@ def test_figures_beside_the_map() -> None:
 
 
 def test_passing_is_studios_verdict() -> None:
-    """Where Studio judges images, its verdicts are the share, whatever the score; images it did not judge are out of it."""
-    results = result_set([], [], 4, reported_map=np.array([0.9, 0.9, 0.1, 0.9]), correct=np.array([0, 0, 1, -1], np.int8))
+    """Where Studio judges images, its verdicts are the share, whatever the score; images it did not judge are out of
+    it.
+    """
+    results = result_set(
+        [], [], 4, reported_map=np.array([0.9, 0.9, 0.1, 0.9]), correct=np.array([0, 0, 1, -1], np.int8)
+    )
     found, left_out = detection(results, None)
 
     assert found is not None
@@ -385,7 +417,14 @@ def test_weights_stand_for_copies_of_images(seed: int, weights: list[int]) -> No
         rows = [np.flatnonzero(boxes.owner == image) for image in copies]
         index = np.concatenate([*rows, np.empty(0)]).astype(np.int64)
         owner = np.repeat(np.arange(len(copies)), np.array([len(row) for row in rows], np.int64))
-        sides.append(ImageBoxes(owner, boxes.label[index], boxes.xywh[index] / scale, None if boxes.score is None else boxes.score[index]))
+        sides.append(
+            ImageBoxes(
+                owner,
+                boxes.label[index],
+                boxes.xywh[index] / scale,
+                None if boxes.score is None else boxes.score[index],
+            )
+        )
 
     copied = match(*sides, len(copies))
     expected = average_precision(copied)[0]
@@ -404,11 +443,15 @@ def test_several_weightings_equal_one_at_a_time() -> None:
 
     together = average_precision(matched[0], weights)
 
-    np.testing.assert_array_equal(together[::37], np.concatenate([average_precision(matched[0], row[None]) for row in weights[::37]]))
+    np.testing.assert_array_equal(
+        together[::37], np.concatenate([average_precision(matched[0], row[None]) for row in weights[::37]])
+    )
 
 
 def test_a_class_without_truth_leaves_the_mean() -> None:
-    """Of a weighting under which a class has no truth, the mean is that of the other classes; of none, it does not exist."""
+    """Of a weighting under which a class has no truth, the mean is that of the other classes; of none, it does not
+    exist.
+    """
     truth = [(0, 0, 2.0, 3.0, 10.0, 12.0), (1, 1, 2.0, 3.0, 10.0, 12.0)]
     matched = box_matches(result_set(truth, [(shares(truth[0]), 0.9)], 3))
     assert matched is not None
@@ -468,13 +511,16 @@ def test_interval_passes_over_replicates_without_truth() -> None:
 
     assert found is not None
     assert found.map_interval is not None
-    assert pytest.approx((1.0, 1.0)) == dataclasses.astuple(found.map_interval)  # a third of the replicates hold no object
+    # a third of the replicates hold no object
+    assert pytest.approx((1.0, 1.0)) == dataclasses.astuple(found.map_interval)
 
 
 @pytest.mark.parametrize(("samples", "bounded"), [(29, False), (30, True)])
 def test_few_samples_have_no_interval(samples: int, bounded: bool) -> None:
     """Under 30 samples no bounds are given."""
-    results = dataclasses.replace(crowd(np.random.default_rng(3), samples, 5, 2), reported_f1=np.linspace(0, 1, samples))
+    results = dataclasses.replace(
+        crowd(np.random.default_rng(3), samples, 5, 2), reported_f1=np.linspace(0, 1, samples)
+    )
     found, _ = detection(results, 1)
 
     assert found is not None

@@ -14,7 +14,9 @@ from monitor.results import Block, BlockKind, Boxes, Categorical, FomoCounts, Po
 NOTHING = (-1, -1, -1)
 
 
-def result_set(counts: list[tuple[int, int, int]], f1: list[float | None] | None = None, truth: list[int] | None = None) -> ResultSet:
+def result_set(
+    counts: list[tuple[int, int, int]], f1: list[float | None] | None = None, truth: list[int] | None = None
+) -> ResultSet:
     """One window per sample with (TP, FP, FN) each; `truth` names the samples with a labelled box."""
     images = len(counts)
     columns = np.array(counts, np.int8).reshape(-1, 3)
@@ -37,7 +39,9 @@ def result_set(counts: list[tuple[int, int, int]], f1: list[float | None] | None
         detections=Boxes.none(scored=True),
         reported_map=reported,
         reported_f1=reported,
-        fomo=FomoCounts(columns[:, 0], columns[:, 1], columns[:, 2], np.full(images, 0.2), Points.none(), Points.none()),
+        fomo=FomoCounts(
+            columns[:, 0], columns[:, 1], columns[:, 2], np.full(images, 0.2), Points.none(), Points.none()
+        ),
     )
 
 
@@ -74,7 +78,9 @@ def test_equals_the_definition(counts: list[tuple[int, int, int]]) -> None:
 
 
 def test_images_without_counts_fall_back_to_the_reported_f1() -> None:
-    """Such an image counts for the mean with the f1 Studio reported, if any; no total is taken from the images that are left."""
+    """Such an image counts for the mean with the f1 Studio reported, if any; no total is taken from the images that are
+    left.
+    """
     found = figures(result_set([(1, 0, 1), NOTHING, NOTHING], [0.1, 0.4, None], truth=[0, 1, 2]), unreadable=2)
 
     assert pytest.approx((2 / 3 + 0.4) / 2) == found.mean_f1
@@ -85,7 +91,9 @@ def test_images_without_counts_fall_back_to_the_reported_f1() -> None:
 
 
 def test_an_empty_image_without_counts_hides_nothing() -> None:
-    """No object and, by its f1 of 1, no detection: its counts are known to be 0, so the pooled figures are of all images."""
+    """No object and, by its f1 of 1, no detection: its counts are known to be 0, so the pooled figures are of all
+    images.
+    """
     found = figures(result_set([(1, 2, 1), NOTHING], [0.4, 1.0], truth=[0]))
 
     assert found.f1 == {"image": pytest.approx((0.4 + 1) / 2), "pooled": pytest.approx(0.4)}
@@ -96,7 +104,9 @@ def test_an_empty_image_without_counts_hides_nothing() -> None:
 
 @given(st.lists(st.tuples(*[st.integers(0, 9)] * 3), min_size=1, max_size=12), st.data())
 def test_pooled_figures_are_of_all_images_or_of_none(counts: list[tuple[int, int, int]], data: st.DataObject) -> None:
-    """Whichever images cannot be read, there is no pooled figure, and as many are counted; the mean takes what is reported."""
+    """Whichever images cannot be read, there is no pooled figure, and as many are counted; the mean takes what is
+    reported.
+    """
     hidden = data.draw(st.sets(st.integers(0, len(counts) - 1), min_size=1))
     seen = [NOTHING if image in hidden else row for image, row in enumerate(counts)]
     reported = [data.draw(st.none() | st.sampled_from([0.0, 0.5, 1.0])) for _ in counts]
@@ -112,7 +122,9 @@ def test_pooled_figures_are_of_all_images_or_of_none(counts: list[tuple[int, int
 
 
 def test_empty_images_without_counts() -> None:
-    """No debug information and f1 = 1 is an empty image where no object is labelled; a perfect one or a wrong one is not."""
+    """No debug information and f1 = 1 is an empty image where no object is labelled; a perfect one or a wrong one is
+    not.
+    """
     found = figures(result_set([NOTHING] * 4, [1.0, 1.0, 0.0, None], truth=[1]), unreadable=3)
 
     assert found.empty == 1
@@ -124,7 +136,9 @@ def test_empty_images_without_counts() -> None:
 
 def test_nothing_reported_is_nothing_known() -> None:
     """Without counts and f1 no figure is made up, and an image of unknown truth is not called empty."""
-    found = figures(dataclasses.replace(result_set([NOTHING] * 2), fomo=None, reported_f1=None, reported_map=None, truth=None), 1, 2)
+    found = figures(
+        dataclasses.replace(result_set([NOTHING] * 2), fomo=None, reported_f1=None, reported_map=None, truth=None), 1, 2
+    )
 
     assert found == Detection(empty=0)
 
@@ -151,16 +165,22 @@ def test_no_map_is_exported() -> None:
 
 
 def test_no_map_beside_a_box_detector() -> None:
-    """Where both kinds of block share the columns, neither boxes nor reported mAP can be told apart: figures are FOMO's."""
+    """Where both kinds of block share the columns, neither boxes nor reported mAP can be told apart: figures are
+    FOMO's.
+    """
     results = result_set([(1, 1, 0), (1, 0, 0)], [0.5, 1.0], truth=[0, 1])
-    mixed = dataclasses.replace(results, blocks=(Block(3, "keras-object-detection", BlockKind.DETECTION), *results.blocks))
+    mixed = dataclasses.replace(
+        results, blocks=(Block(3, "keras-object-detection", BlockKind.DETECTION), *results.blocks)
+    )
 
     assert figures(mixed) == figures(results)
 
 
 def test_passing_is_studios_verdict() -> None:
     """Studio's own verdict counts, by whatever limit the project has; images it did not judge are out of the share."""
-    judged = dataclasses.replace(result_set([(0, 9, 0)] * 4, [0.8, 0.79, 1.0, 1.0]), correct=np.array([0, 1, 0, -1], np.int8))
+    judged = dataclasses.replace(
+        result_set([(0, 9, 0)] * 4, [0.8, 0.79, 1.0, 1.0]), correct=np.array([0, 1, 0, -1], np.int8)
+    )
     found = figures(judged)
 
     assert pytest.approx(1 / 3) == found.passing

@@ -2,7 +2,16 @@
 
 import pytest
 
-from monitor.figures.evaluation import Anomaly, Calibration, Detection, Evaluation, Interval, Quality, Regression, StudioVerdict
+from monitor.figures.evaluation import (
+    Anomaly,
+    Calibration,
+    Detection,
+    Evaluation,
+    Interval,
+    Quality,
+    Regression,
+    StudioVerdict,
+)
 from monitor.figures.headline import METRICS, Headline, headlines
 from monitor.results import Block, BlockKind
 
@@ -30,7 +39,13 @@ REGRESSION = Regression(1.5, 4.0, None, 0.25)
         (evaluation(), {}),
         (
             evaluation(quality=QUALITY, calibration=Calibration(0.03, 0.2, 0.4)),
-            {"accuracy": (0.8, BOUNDS), "balanced_accuracy": (0.7,), "mean_f1": (0.6,), "uncertain": (0.05,), "calibration_error": (0.03,)},
+            {
+                "accuracy": (0.8, BOUNDS),
+                "balanced_accuracy": (0.7,),
+                "mean_f1": (0.6,),
+                "uncertain": (0.05,),
+                "calibration_error": (0.03,),
+            },
         ),
         (evaluation(regression=REGRESSION), {"accuracy": (0.25,), "mae": (1.5,), "mse": (4.0,)}),
         (evaluation(studio=StudioVerdict(0.35, 60, BOUNDS)), {"accuracy": (0.35, BOUNDS)}),
@@ -46,8 +61,14 @@ REGRESSION = Regression(1.5, 4.0, None, 0.25)
             evaluation(anomalies=(anomaly(1, 0.1, None),), studio=StudioVerdict(0.35, 60)),
             {"accuracy": (0.35,), "anomaly_flagged": (0.1, BOUNDS, "block 1")},
         ),
-        (evaluation(quality=QUALITY, regression=REGRESSION), {"accuracy": (0.8, BOUNDS), "mean_f1": (0.6,), "mae": (1.5,)}),
-        (evaluation(detection=Detection(map={"0.50": 0.9, "0.50:0.95": 0.5}, map_interval=BOUNDS)), {"map": (0.5, BOUNDS)}),
+        (
+            evaluation(quality=QUALITY, regression=REGRESSION),
+            {"accuracy": (0.8, BOUNDS), "mean_f1": (0.6,), "mae": (1.5,)},
+        ),
+        (
+            evaluation(detection=Detection(map={"0.50": 0.9, "0.50:0.95": 0.5}, map_interval=BOUNDS)),
+            {"map": (0.5, BOUNDS)},
+        ),
         (evaluation(detection=Detection(mean_f1=0.4)), {"mean_f1": (0.4,)}),
         (
             evaluation(anomalies=(anomaly(1, 0.1, 0.9), anomaly(2, 0.3, 0.95), anomaly(3, None, 0.7))),

@@ -73,7 +73,9 @@ class TestShare:
         assert (often.lower, often.upper) == pytest.approx((once.lower, once.upper), abs=1e-9)
 
     def test_few_errors(self) -> None:
-        """With errors in nine samples the size is the number of samples, though their windows seem independent; with ten it is more."""
+        """With errors in nine samples the size is the number of samples, though their windows seem independent; with
+        ten it is more.
+        """
         sample = np.arange(100).repeat(10)
         hits = np.ones(1000, np.bool_)
         hits[np.arange(9) * 10] = False
@@ -111,7 +113,9 @@ class TestBootstrapMean:
 
     @pytest.mark.parametrize("samples", [500, 50_000])
     def test_has_the_width_of_the_clustered_standard_error(self, samples: int) -> None:
-        """The bounds are those of the normal limit, also where samples, uploaded in order of their value, are dealt into groups."""
+        """The bounds are those of the normal limit, also where samples, uploaded in order of their value, are dealt
+        into groups.
+        """
         rng = np.random.default_rng(1)
         windows = rng.integers(1, 6, samples)
         sample = np.arange(samples).repeat(windows)
@@ -130,7 +134,10 @@ class TestBootstrapMean:
         """Equal windows of a sample are one piece of evidence: the bounds are the same with five of each."""
         values = np.random.default_rng(1).normal(3, 1, 200)
 
-        once, often = bootstrap_mean(values, np.arange(200), 5), bootstrap_mean(values.repeat(5), np.arange(200).repeat(5), 5)
+        once, often = (
+            bootstrap_mean(values, np.arange(200), 5),
+            bootstrap_mean(values.repeat(5), np.arange(200).repeat(5), 5),
+        )
 
         assert once is not None
         assert often is not None
@@ -175,10 +182,15 @@ class TestMeanF1:
         assert (found.lower, found.upper) == pytest.approx(np.quantile(plain, [0.025, 0.975]), abs=0.015)
 
     def test_cells_and_counts_agree(self) -> None:
-        """One window per sample takes the cells, two equal ones take the counts: the bounds are the same but for the draw."""
+        """One window per sample takes the cells, two equal ones take the counts: the bounds are the same but for the
+        draw.
+        """
         label, guess, sample = self.drawn(2000, 1)
 
-        cells, counts = mean_f1(label, guess, sample, 3, 1), mean_f1(label.repeat(2), guess.repeat(2), sample.repeat(2), 3, 1)
+        cells, counts = (
+            mean_f1(label, guess, sample, 3, 1),
+            mean_f1(label.repeat(2), guess.repeat(2), sample.repeat(2), 3, 1),
+        )
 
         assert cells is not None
         assert counts is not None
@@ -212,13 +224,17 @@ class TestMeanF1:
         assert found == {Interval(1, 1)}
 
     def test_replicates_without_a_class(self) -> None:
-        """A class without support in a replicate is left out of that mean: a perfect classifier of 1,000 small classes stays at 1."""
+        """A class without support in a replicate is left out of that mean: a perfect classifier of 1,000 small classes
+        stays at 1.
+        """
         label = np.arange(10_000) % 1000
 
         assert mean_f1(label, label, np.arange(10_000), 1000, 1) == Interval(1, 1)
 
     def test_many_classes(self) -> None:
-        """Hundreds of classes, with more distinct cells than are re-sampled as such, still give bounds around the point."""
+        """Hundreds of classes, with more distinct cells than are re-sampled as such, still give bounds around the
+        point.
+        """
         rng = np.random.default_rng(1)
         label = np.arange(20_000) % 500
         guess = np.where(rng.random(20_000) < 0.5, label, rng.integers(0, 500, 20_000))
@@ -231,7 +247,9 @@ class TestMeanF1:
         assert found.upper - found.lower < 0.05
 
     def test_memory_is_bounded(self) -> None:
-        """A million windows of 100,000 samples and 20 classes, all of which count, take less than 100 MB beside the columns."""
+        """A million windows of 100,000 samples and 20 classes, all of which count, take less than 100 MB beside the
+        columns.
+        """
         label, guess, sample = (column.astype(np.int32) for column in self.drawn(100_000, 10, 20))
         guess[250_000:500_000] = label[250_000:500_000]
         point = f1_score(label, guess, labels=range(20), average="macro")
@@ -262,7 +280,9 @@ def test_too_few_samples(samples: int) -> None:
 @pytest.mark.parametrize("windows", [1, 10], ids=["one window", "ten correlated windows"])
 @pytest.mark.parametrize("shares", [[0.25] * 4, [0.06, 0.24, 0.3, 0.4]], ids=["balanced", "a class at 6 %"])
 def test_coverage(shares: list[float], windows: int) -> None:
-    """The intervals hold the truth in 92 % to 97 % of simulated sets, give or take two standard errors of the simulation."""
+    """The intervals hold the truth in 92 % to 97 % of simulated sets, give or take two standard errors of the
+    simulation.
+    """
     replicates, samples = 400, 300
     rng = np.random.default_rng(1)
     confusion, accuracy, f1 = population(np.array(shares), 0.8)
@@ -271,7 +291,10 @@ def test_coverage(shares: list[float], windows: int) -> None:
     for replicate in range(replicates):
         found = quality(simulated(rng, np.array(shares), confusion, samples, windows, math.sqrt(0.5)), replicate)
         assert found is not None
-        for name, bounds, truth in (("accuracy", found.accuracy_interval, accuracy), ("mean F1", found.mean_f1_interval, f1)):
+        for name, bounds, truth in (
+            ("accuracy", found.accuracy_interval, accuracy),
+            ("mean F1", found.mean_f1_interval, f1),
+        ):
             if bounds is not None:
                 held[name].append(bounds.lower <= truth <= bounds.upper)
 

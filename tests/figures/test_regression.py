@@ -72,7 +72,9 @@ def written(draw: st.DrawFn) -> tuple[str, float]:
 
 @given(st.lists(st.tuples(written(), written()), min_size=1, max_size=60))
 def test_equals_scikit_learn(pairs: list[tuple[tuple[str, float], tuple[str, float]]]) -> None:
-    """However numbers are written, mean absolute and squared error and R² are scikit-learn's; R² only where labels vary."""
+    """However numbers are written, mean absolute and squared error and R² are scikit-learn's; R² only where labels
+    vary.
+    """
     found = figures(result_set([(label, prediction) for (label, _), (prediction, _) in pairs]))
     labels, predictions = ([value for _, value in side] for side in zip(*pairs, strict=True))
 
@@ -187,7 +189,9 @@ def test_without_one_threshold_the_tolerance_is_unknown(thresholds: dict[str, fl
 
 def test_windows_without_numbers_do_not_count_for_the_tolerance() -> None:
     """A verdict on a window whose texts are no numbers is out of the share."""
-    found, _ = regression(result_set([("1", "1"), ("x", "1"), ("1", "y")], [CORRECT, WRONG, CORRECT], {"max_error": 0.5}), None)
+    found, _ = regression(
+        result_set([("1", "1"), ("x", "1"), ("1", "y")], [CORRECT, WRONG, CORRECT], {"max_error": 0.5}), None
+    )
 
     assert found is not None
     assert found.within_tolerance == 1.0
@@ -212,7 +216,10 @@ def test_other_models_have_no_regression() -> None:
     """Numeric labels of a classifier are names, and mapped labels have no documented score."""
     results = result_set([("1", "2")])
 
-    assert regression(dataclasses.replace(results, blocks=(Block(1, "keras", BlockKind.CLASSIFICATION),)), 1) == (None, {})
+    assert regression(dataclasses.replace(results, blocks=(Block(1, "keras", BlockKind.CLASSIFICATION),)), 1) == (
+        None,
+        {},
+    )
     assert regression(dataclasses.replace(results, label_map=True), 1) == (None, {})
 
 
@@ -236,11 +243,16 @@ def test_intervals_need_a_seed_and_thirty_samples() -> None:
     found = figures(result_set(pairs, None, {"max_error": 3}), 1)
 
     assert found.mean_absolute_error_interval is not None
-    assert found.mean_absolute_error_interval.lower < found.mean_absolute_error < found.mean_absolute_error_interval.upper
+    assert (
+        found.mean_absolute_error_interval.lower < found.mean_absolute_error < found.mean_absolute_error_interval.upper
+    )
     assert found.within_tolerance is not None
     assert found.within_tolerance_interval is not None
     assert found.within_tolerance_interval.lower < found.within_tolerance < found.within_tolerance_interval.upper
-    for other in (figures(result_set(pairs, None, {"max_error": 3})), figures(result_set(pairs[:29], None, {"max_error": 3}), 1)):
+    for other in (
+        figures(result_set(pairs, None, {"max_error": 3})),
+        figures(result_set(pairs[:29], None, {"max_error": 3}), 1),
+    ):
         assert other.mean_absolute_error_interval is None
         assert other.within_tolerance_interval is None
 

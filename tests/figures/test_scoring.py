@@ -58,7 +58,9 @@ def test_accuracy_is_studios_verdict(kinds: list[BlockKind], verdicts: list[int]
 @given(st.lists(verdict, min_size=60, max_size=120), st.integers(0, 2**32))
 def test_its_interval_is_that_of_any_accuracy(verdicts: list[int], seed: int) -> None:
     """The same verdicts give the same interval, with the sample as the unit, whichever kind of block they are of."""
-    labelled = result_set(["a"] * len(verdicts), ["a"] * len(verdicts), correct=verdicts, sample=[k // 2 for k in range(len(verdicts))])
+    labelled = result_set(
+        ["a"] * len(verdicts), ["a"] * len(verdicts), correct=verdicts, sample=[k // 2 for k in range(len(verdicts))]
+    )
 
     found = accuracy(evaluate(judged((BlockKind.ANOMALY,), verdicts), SETTINGS, seed))
 
@@ -111,11 +113,16 @@ def test_a_classifier_of_unknown_labels_has_studios_accuracy() -> None:
     [({"max_error": 0.5}, 1 / 3, 2), ({}, 3 / 4, 1), ({"a": 1.0, "b": 2.0}, 3 / 4, 1)],
     ids=["tolerance", "none", "several"],
 )
-def test_a_regression_has_studios_accuracy_only_without_a_tolerance(thresholds: dict[str, float], value: float, unscored: int) -> None:
+def test_a_regression_has_studios_accuracy_only_without_a_tolerance(
+    thresholds: dict[str, float], value: float, unscored: int
+) -> None:
     """Within the tolerance, of the windows with two numbers; without one Studio's verdict stands in, numbers or not."""
     block = Block(5, "keras-regression", BlockKind.REGRESSION, thresholds=thresholds)
     results = result_set(
-        ["1", "2", " 03.", "cold", None], ["1.5", "3", "4", "1", "1"], correct=[WRONG, CORRECT, CORRECT, CORRECT, UNSCORED], blocks=(block,)
+        ["1", "2", " 03.", "cold", None],
+        ["1.5", "3", "4", "1", "1"],
+        correct=[WRONG, CORRECT, CORRECT, CORRECT, UNSCORED],
+        blocks=(block,),
     )
 
     found = evaluate(results, SETTINGS, None)
@@ -128,7 +135,9 @@ def test_a_regression_has_studios_accuracy_only_without_a_tolerance(thresholds: 
 
 
 def test_a_regression_beside_a_classifier_has_no_accuracy_of_its_own() -> None:
-    """Predictions are the classifier's: where Studio scored none of them, a tolerance on class names that are digits is no accuracy."""
+    """Predictions are the classifier's: where Studio scored none of them, a tolerance on class names that are digits is
+    no accuracy.
+    """
     blocks = (
         Block(1, "keras", BlockKind.CLASSIFICATION),
         Block(2, "keras-regression", BlockKind.REGRESSION, thresholds={"max_error": 3.0}),
@@ -151,7 +160,10 @@ def test_a_regression_with_a_tolerance_and_no_number_has_no_accuracy() -> None:
 def page(block_type: str, rows: list[dict[str, Any]], result: dict[str, Any], **block: Any) -> ResultSet:
     """One window per sample, as Studio sends them."""
     learn = {"id": 2, "type": block_type, "name": "NN"}
-    results = [{"sampleId": k, "classifications": [{"learnBlock": learn, "result": [result], **block}]} for k in range(len(rows))]
+    results = [
+        {"sampleId": k, "classifications": [{"learnBlock": learn, "result": [result], **block}]}
+        for k in range(len(rows))
+    ]
     predictions = [{"sampleId": k, "startMs": 0, "endMs": 1000, **row} for k, row in enumerate(rows)]
     builder = ColumnBuilder()
     reply = {"success": True, "result": results, "predictions": predictions, "totalCount": len(rows)}
@@ -160,12 +172,24 @@ def page(block_type: str, rows: list[dict[str, Any]], result: dict[str, Any], **
 
 
 @pytest.mark.parametrize(
-    "block_type", ["anomaly", "anomaly-gmm", "keras-visual-anomaly", "keras-object-detection", "keras-freeform", "vlm", "of-tomorrow"]
+    "block_type",
+    [
+        "anomaly",
+        "anomaly-gmm",
+        "keras-visual-anomaly",
+        "keras-object-detection",
+        "keras-freeform",
+        "vlm",
+        "of-tomorrow",
+    ],
 )
 def test_every_type_of_block_that_studio_judges(block_type: str) -> None:
     """From the wire: of four judged windows three are correct, and one is not judged, for types known and unknown."""
     verdicts = (True, True, None, False, True)
-    rows = [{"prediction": "x", "label": "y"} | ({} if verdict is None else {"predictionCorrect": verdict}) for verdict in verdicts]
+    rows = [
+        {"prediction": "x", "label": "y"} | ({} if verdict is None else {"predictionCorrect": verdict})
+        for verdict in verdicts
+    ]
 
     found = evaluate(page(block_type, rows, {}), SETTINGS, 1)
 
@@ -175,14 +199,22 @@ def test_every_type_of_block_that_studio_judges(block_type: str) -> None:
 
 
 def test_numbers_out_of_file_names() -> None:
-    """A regression whose labels were cut out of file names: errors of 0.25 and, every fifth, of 4 with a tolerance of 1."""
+    """A regression whose labels were cut out of file names: errors of 0.25 and, every fifth, of 4 with a tolerance of
+    1.
+    """
     labels = [f"{written}" for k in range(40) for written in (("000", "+", "", " ", "00")[k % 5] + f"{k}.50",)]
     rows = [
-        {"label": label, "prediction": str(float(label) + (4.0 if k % 5 == 0 else 0.25)), "predictionCorrect": k % 5 != 0}
+        {
+            "label": label,
+            "prediction": str(float(label) + (4.0 if k % 5 == 0 else 0.25)),
+            "predictionCorrect": k % 5 != 0,
+        }
         for k, label in enumerate(labels)
     ]
 
-    found = evaluate(page("keras-regression", rows, {"value": 1.0}, thresholds=[{"key": "min_score", "value": 1.0}]), SETTINGS, 1)
+    found = evaluate(
+        page("keras-regression", rows, {"value": 1.0}, thresholds=[{"key": "min_score", "value": 1.0}]), SETTINGS, 1
+    )
 
     assert found.regression is not None
     assert found.regression.mean_absolute_error == pytest.approx(1.0)
@@ -223,7 +255,9 @@ def test_every_reason_has_words() -> None:
 
 
 def test_documents_of_the_release_before_can_be_read() -> None:
-    """An evaluation that was stored before an accuracy by verdict was known has none, and its images pass by their score."""
+    """An evaluation that was stored before an accuracy by verdict was known has none, and its images pass by their
+    score.
+    """
     results = judged((BlockKind.FOMO,), [CORRECT, WRONG])
     document = json.loads(dump_evaluation(evaluate(results, SETTINGS, None)))
     del document["content"]["studio"]

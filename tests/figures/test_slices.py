@@ -76,7 +76,9 @@ def test_equals_counting(results: ResultSet, data: st.DataObject, limit: int) ->
     assert cut == len(verdicts) - len(found)
     for (_, value), figures in found.items():
         assert figures == Slice(pytest.approx(sum(verdicts[value]) / len(verdicts[value])), len(verdicts.pop(value)))
-    assert max(map(len, verdicts.values()), default=0) <= min((figures.windows for figures in found.values()), default=0)
+    assert max(map(len, verdicts.values()), default=0) <= min(
+        (figures.windows for figures in found.values()), default=0
+    )
 
 
 def test_unknown_metadata_has_no_values() -> None:
@@ -100,7 +102,11 @@ def test_other_keys_are_refused() -> None:
 @pytest.mark.parametrize(
     "results",
     [
-        replace(SIX, blocks=(Block(1, "keras-object-detection", BlockKind.DETECTION),), correct=np.full(6, UNSCORED, np.int8)),
+        replace(
+            SIX,
+            blocks=(Block(1, "keras-object-detection", BlockKind.DETECTION),),
+            correct=np.full(6, UNSCORED, np.int8),
+        ),
         replace(SIX, label_map=True),
         replace(SIX, blocks=(Block(1, "keras-regression", BlockKind.REGRESSION, thresholds={"max_error": 0.5}),)),
     ],
@@ -122,6 +128,12 @@ def test_every_judged_model_has_slices(kind: BlockKind) -> None:
 def test_slices_of_a_regression_are_by_its_tolerance() -> None:
     """A slice's accuracy counts what the whole set's does: errors within the tolerance, whatever Studio said."""
     block = Block(1, "keras-regression", BlockKind.REGRESSION, thresholds={"max_error": 0.5})
-    results = result_set(["1", "2", "x"], ["1.5", "3", "1"], correct=[WRONG, CORRECT, CORRECT], blocks=(block,), device=["m4", "m4", "m7"])
+    results = result_set(
+        ["1", "2", "x"],
+        ["1.5", "3", "1"],
+        correct=[WRONG, CORRECT, CORRECT],
+        blocks=(block,),
+        device=["m4", "m4", "m7"],
+    )
 
     assert slices(results, ["device_name"], 20) == ({("device_name", "m4"): Slice(0.5, 2)}, 0)

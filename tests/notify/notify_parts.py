@@ -43,7 +43,10 @@ FIRING = Transition(
         "project": "Prüfstand №3",
         "team": "edge",
     },
-    annotations={"summary": "Accuracy fell: Prüfstand №3.", "description": "Accuracy 0.913 → 0.872 (−4.1 points; p = 2e-6)."},
+    annotations={
+        "summary": "Accuracy fell: Prüfstand №3.",
+        "description": "Accuracy 0.913 → 0.872 (−4.1 points; p = 2e-6).",
+    },
     starts_at=1_772_352_902.125,
     generator_url="https://monitor.example/targets/101-1-int8-testing",
     details={"value": 0.872, "baseline": 0.913, "causes": {"added": -0.039, "model": -0.002}},
@@ -58,7 +61,12 @@ def resolved(transition: Transition = FIRING, ends_at: float | None = None) -> T
 
 def numbered(number: int) -> Transition:
     """One of many transitions."""
-    return replace(FIRING, id=f"n{number}", target_id=f"{number}-1-int8-testing", labels={**FIRING.labels, "project_id": str(number)})
+    return replace(
+        FIRING,
+        id=f"n{number}",
+        target_id=f"{number}-1-int8-testing",
+        labels={**FIRING.labels, "project_id": str(number)},
+    )
 
 
 def free_port() -> int:
@@ -94,7 +102,10 @@ class Inbox:
     """A receiver. `replies` are given in turn, then 200 for ever; or `reply` decides."""
 
     def __init__(
-        self, replies: Iterable[Reply] = (), reply: Callable[[Any], Reply] | None = None, tls: ssl.SSLContext | None = None
+        self,
+        replies: Iterable[Reply] = (),
+        reply: Callable[[Any], Reply] | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.port = free_port()
         self.tls = tls
@@ -128,7 +139,9 @@ class Inbox:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         reply = self.reply(json.loads(body)) if self.reply else self.replies.pop(0) if self.replies else 200
-        self.requests.append(Request(time.monotonic(), request.method, request.path_qs, dict(request.headers), body, reply))
+        self.requests.append(
+            Request(time.monotonic(), request.method, request.path_qs, dict(request.headers), body, reply)
+        )
         if reply == HANG:
             await self.open.wait()
             return web.Response()
@@ -196,7 +209,13 @@ class Real:
     def __init__(self, binary: str, folder: Path, hook: Inbox) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        route = {"receiver": "hook", "group_by": ["..."], "group_wait": "0s", "group_interval": "1s", "repeat_interval": "1h"}
+        route = {
+            "receiver": "hook",
+            "group_by": ["..."],
+            "group_wait": "0s",
+            "group_interval": "1s",
+            "repeat_interval": "1h",
+        }
         receivers = [{"name": "hook", "webhook_configs": [{"url": hook.url(), "send_resolved": True}]}]
         (folder / "alertmanager.yml").write_text(json.dumps({"route": route, "receivers": receivers}), encoding="utf-8")
         self.command = [
@@ -237,4 +256,8 @@ class Real:
     @property
     def told(self) -> list[tuple[str, str]]:
         """What its webhook was told: the status and project of each alert, in order."""
-        return [(alert["status"], alert["labels"]["project_id"]) for request in self.hook.requests for alert in request.json["alerts"]]
+        return [
+            (alert["status"], alert["labels"]["project_id"])
+            for request in self.hook.requests
+            for alert in request.json["alerts"]
+        ]

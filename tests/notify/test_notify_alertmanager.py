@@ -70,7 +70,9 @@ async def test_clock_set_back(tmp_path: Path) -> None:
     """No alert ends before it starts, whatever the clock does: Alertmanager would refuse it."""
     async with Inbox() as inbox, outbox(tmp_path) as store:
         await put(store, "am", FIRING)
-        async with Dispatcher(store, [alertmanager(inbox.url(""))], Counts(), pace=ONCE, clock=lambda: FIRING.starts_at - 3600):
+        async with Dispatcher(
+            store, [alertmanager(inbox.url(""))], Counts(), pace=ONCE, clock=lambda: FIRING.starts_at - 3600
+        ):
             await drained(store, "am")
     (alert,) = inbox.requests[0].json
 
@@ -89,7 +91,9 @@ async def test_resend(tmp_path: Path) -> None:
         await until(lambda: len(inbox.requests) >= 4)
     at = [request.at for request in inbox.requests]
 
-    assert {("1", "2")} == {tuple(alert["labels"]["project_id"] for alert in request.json) for request in inbox.requests}
+    assert {("1", "2")} == {
+        tuple(alert["labels"]["project_id"] for alert in request.json) for request in inbox.requests
+    }
     assert all(later - earlier == pytest.approx(QUICK.resend, abs=0.1) for earlier, later in itertools.pairwise(at))
     assert 1 == len({request.json[0]["startsAt"] for request in inbox.requests})
     assert {("am", "delivered")} == set(counts.outcomes)
@@ -110,7 +114,9 @@ async def test_nothing_to_resend(tmp_path: Path, alerts: tuple[Transition, ...])
 
 
 async def test_one_bad_alert(tmp_path: Path) -> None:
-    """Of a batch that is refused every alert but the bad one arrives, each time; the bad one is logged once and counted each time."""
+    """Of a batch that is refused every alert but the bad one arrives, each time; the bad one is logged once and counted
+    each time.
+    """
     alerts, counts = [numbered(number) for number in range(150)], Counts()
 
     def picky(body: Any) -> int:
@@ -118,14 +124,20 @@ async def test_one_bad_alert(tmp_path: Path) -> None:
 
     async with Inbox(reply=picky) as inbox, outbox(tmp_path) as store:
         with capture_logs() as logs:
-            async with Dispatcher(store, [alertmanager(inbox.url(""))], counts, lambda: alerts, pace=QUICK, clock=hour_later):
+            async with Dispatcher(
+                store, [alertmanager(inbox.url(""))], counts, lambda: alerts, pace=QUICK, clock=hour_later
+            ):
                 await until(lambda: counts.outcomes["am", "rejected"] >= 3)
-    taken = [alert["labels"]["project_id"] for request in inbox.requests if request.reply == 200 for alert in request.json]
+    taken = [
+        alert["labels"]["project_id"] for request in inbox.requests if request.reply == 200 for alert in request.json
+    ]
     first_round = taken[:149]
 
     assert {str(number) for number in range(150) if number != 70} == set(first_round)
     assert [64, 64] == [len(request.json) for request in inbox.requests[:2]]
-    assert ["101-1-int8-testing".replace("101", "70")] == [line["target"] for line in logs if line["event"] == "notify.rejected"]
+    assert ["101-1-int8-testing".replace("101", "70")] == [
+        line["target"] for line in logs if line["event"] == "notify.rejected"
+    ]
 
 
 async def test_resend_that_fails(tmp_path: Path) -> None:
@@ -142,12 +154,16 @@ async def test_resend_that_fails(tmp_path: Path) -> None:
 
 
 async def test_resend_tells_nothing_out_of_order(tmp_path: Path) -> None:
-    """While messages wait nothing is sent again: an alert that is known to have ended is not told to fire afterwards."""
+    """While messages wait nothing is sent again: an alert that is known to have ended is not told
+    to fire afterwards.
+    """
     current: list[Transition] = []
     async with (
         Inbox([HANG, DROP, 500, 503] * 3) as inbox,
         outbox(tmp_path) as store,
-        Dispatcher(store, [alertmanager(inbox.url(""))], Counts(), lambda: current, pace=QUICK, timeout=1.0) as dispatcher,
+        Dispatcher(
+            store, [alertmanager(inbox.url(""))], Counts(), lambda: current, pace=QUICK, timeout=1.0
+        ) as dispatcher,
     ):
         await put(store, "am", FIRING, resolved(FIRING, time.time()))
         current[:] = [resolved(FIRING, time.time())]

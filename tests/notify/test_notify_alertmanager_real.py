@@ -54,7 +54,9 @@ async def real(tmp_path: Path, program: Callable[[str], str]) -> AsyncIterator[R
 
 @pytest.mark.acceptance
 async def test_real_alertmanager(tmp_path: Path, real: Real) -> None:
-    """An alert arrives once at a webhook behind the real Alertmanager, stays one over many resends, and resolves once."""
+    """An alert arrives once at a webhook behind the real Alertmanager, stays one over many resends,
+    and resolves once.
+    """
     alert = replace(numbered(7), starts_at=time.time() - 5)
     current: list[Transition] = [alert]
     counts = Counts()
@@ -94,11 +96,16 @@ async def test_real_alertmanager(tmp_path: Path, real: Real) -> None:
 
 @pytest.mark.acceptance
 async def test_real_alertmanager_down_and_back(tmp_path: Path, real: Real) -> None:
-    """What fires and resolves while Alertmanager is away arrives when it is back; what it knew before is not told twice."""
+    """What fires and resolves while Alertmanager is away arrives when it is back; what it knew before is not told
+    twice.
+    """
     before, ended, fresh = (replace(numbered(number), starts_at=time.time() - 5) for number in (1, 2, 3))
     current: list[Transition] = [before, ended]
     counts = Counts()
-    async with outbox(tmp_path) as store, Dispatcher(store, [alertmanager(real.url)], counts, lambda: current, pace=PACE) as dispatcher:
+    async with (
+        outbox(tmp_path) as store,
+        Dispatcher(store, [alertmanager(real.url)], counts, lambda: current, pace=PACE) as dispatcher,
+    ):
         async with real.running():
             await put(store, "am", before, ended)
             dispatcher.wake()
@@ -123,7 +130,9 @@ async def test_real_alertmanager_down_and_back(tmp_path: Path, real: Real) -> No
 
 @pytest.mark.acceptance
 async def test_real_alertmanager_refuses_one(tmp_path: Path, real: Real) -> None:
-    """An alert that the real Alertmanager does not take, for its labels, hurts no other: neither when it begins nor in a resend."""
+    """An alert that the real Alertmanager does not take, for its labels, hurts no other: neither when it begins nor in
+    a resend.
+    """
     bad = replace(numbered(13), labels={**numbered(13).labels, "not a name": "x"}, starts_at=time.time() - 5)
     good = replace(numbered(14), starts_at=time.time() - 5)
     counts = Counts()

@@ -18,7 +18,10 @@ from tests.notify.notify_parts import FIRING, QUICK, Counts, Inbox, drained, out
 from tests.waiting import until
 
 # One of Apprise's modules looks whether it is there.
-pytestmark = [pytest.mark.usefixtures("clock"), pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")]
+pytestmark = [
+    pytest.mark.usefixtures("clock"),
+    pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning"),
+]
 
 
 def url(inbox: Inbox, path: str = "/hook") -> str:
@@ -89,7 +92,9 @@ async def test_url_file(tmp_path: Path) -> None:
         dispatcher.wake()
         await drained(store, "chat")
 
-    assert (["warning"], ["success"]) == tuple([request.json["type"] for request in inbox.requests] for inbox in (first, second))
+    assert (["warning"], ["success"]) == tuple(
+        [request.json["type"] for request in inbox.requests] for inbox in (first, second)
+    )
 
 
 async def test_nothing_of_the_url_is_logged(tmp_path: Path) -> None:

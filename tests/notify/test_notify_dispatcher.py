@@ -20,7 +20,20 @@ from monitor.notify import Dispatcher, queue_of
 from monitor.store import Message
 from tests import clock as scheduled
 from tests.clock import SETTLE, Clock
-from tests.notify.notify_parts import DROP, FIRING, HANG, QUICK, Counts, Inbox, Reply, drained, numbered, outbox, put, resolved
+from tests.notify.notify_parts import (
+    DROP,
+    FIRING,
+    HANG,
+    QUICK,
+    Counts,
+    Inbox,
+    Reply,
+    drained,
+    numbered,
+    outbox,
+    put,
+    resolved,
+)
 from tests.waiting import until
 
 pytestmark = pytest.mark.usefixtures("clock")
@@ -36,7 +49,9 @@ def without_repeats(keys: Sequence[str]) -> list[str]:
 @settings(max_examples=25)
 @given(data=st.data())
 def test_every_message_arrives_in_order(data: st.DataObject) -> None:
-    """Whatever fails, dies, comes back or is restarted: each receiver gets every message, in order, repeats with the same key and body."""
+    """Whatever fails, dies, comes back or is restarted: each receiver gets every message, in order, repeats with the
+    same key and body.
+    """
     failures = st.lists(st.sampled_from([*FAILURES, 200, 200, 200]), max_size=8)
     steps = st.lists(st.sampled_from(["put", "put", "down", "up", "restart", "kill", "reload", "wait"]), max_size=12)
     plans = [data.draw(failures, label=f"replies of {index}") for index in range(2)]
@@ -49,7 +64,11 @@ def test_every_message_arrives_in_order(data: st.DataObject) -> None:
 
             def fresh() -> Dispatcher:
                 return Dispatcher(
-                    store, [inbox.webhook(str(index)) for index, inbox in enumerate(inboxes)], Counts(), pace=QUICK, timeout=5.0
+                    store,
+                    [inbox.webhook(str(index)) for index, inbox in enumerate(inboxes)],
+                    Counts(),
+                    pace=QUICK,
+                    timeout=5.0,
                 )
 
             dispatcher = fresh()
@@ -114,12 +133,16 @@ async def test_a_dead_receiver_delays_nobody(tmp_path: Path, clock: Clock) -> No
 
 
 async def test_most(tmp_path: Path) -> None:
-    """Beyond the bound the oldest messages are dropped and counted, also while the receiver fails; the newest arrive in order."""
+    """Beyond the bound the oldest messages are dropped and counted, also while the receiver fails; the newest arrive in
+    order.
+    """
     counts, inbox, numbers = Counts(), Inbox(), [numbered(number) for number in range(12)]
     async with outbox(tmp_path) as store:
         await put(store, "hook", *numbers[:8])
         with capture_logs() as logs:
-            async with Dispatcher(store, [inbox.webhook()], counts, pace=replace(QUICK, most=5, longest_pause=30.0)) as dispatcher:
+            async with Dispatcher(
+                store, [inbox.webhook()], counts, pace=replace(QUICK, most=5, longest_pause=30.0)
+            ) as dispatcher:
                 await until(lambda: counts.outcomes["hook", "failed"])
                 assert 5 == counts.lengths["hook"]
                 await put(store, "hook", *numbers[8:])
@@ -183,7 +206,9 @@ async def test_stop_in_a_pause(tmp_path: Path, clock: Clock) -> None:
     counts = Counts()
     async with outbox(tmp_path) as store:
         await put(store, "hook", FIRING)
-        dispatcher = Dispatcher(store, [Inbox().webhook()], counts, pace=replace(QUICK, first_pause=60.0, longest_pause=60.0))
+        dispatcher = Dispatcher(
+            store, [Inbox().webhook()], counts, pace=replace(QUICK, first_pause=60.0, longest_pause=60.0)
+        )
         await dispatcher.start()
         await until(lambda: counts.outcomes["hook", "failed"])
         started = clock.monotonic()
@@ -206,7 +231,9 @@ async def test_reload_leaves_a_receiver_alone(tmp_path: Path) -> None:
 
 
 async def test_reload_moves_a_receiver(tmp_path: Path) -> None:
-    """A receiver with another address keeps its queue, and nothing is sent there before the request in flight to the old one has ended."""
+    """A receiver with another address keeps its queue, and nothing is sent there before the request in flight to the
+    old one has ended.
+    """
     async with Inbox([HANG]) as old, Inbox() as new, outbox(tmp_path) as store:
         await put(store, "hook", FIRING, resolved())
         async with Dispatcher(store, [old.webhook()], Counts(), pace=QUICK) as dispatcher:
@@ -257,7 +284,9 @@ async def test_forgotten_receivers(tmp_path: Path) -> None:
 
 
 async def test_store_that_cannot_be_written(tmp_path: Path) -> None:
-    """While the store takes no deletion, what has arrived is not sent again, the failure is logged once, and the rest follows after it."""
+    """While the store takes no deletion, what has arrived is not sent again, the failure is logged once, and the rest
+    follows after it.
+    """
     counts = Counts()
     async with Inbox() as inbox, outbox(tmp_path, lock_timeout=0.05) as store:
         await put(store, "hook", FIRING, resolved())
@@ -301,7 +330,9 @@ async def test_store_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 async def test_who_is_failing(tmp_path: Path) -> None:
-    """A receiver that gets nothing is named, since its first failure, with the last reason and what waits, until it takes a message."""
+    """A receiver that gets nothing is named, since its first failure, with the last reason and what waits, until it
+    takes a message.
+    """
     times, hook, well = itertools.count(1000.0), Inbox([500]), Inbox()
     async with well, outbox(tmp_path) as store:
         await put(store, "hook", FIRING, resolved())
@@ -311,7 +342,9 @@ async def test_who_is_failing(tmp_path: Path) -> None:
             await until(lambda: dispatcher.failing)
             (away,) = dispatcher.failing
             async with hook:
-                await until(lambda: "500" in "".join(failing.why for failing in dispatcher.failing) or not dispatcher.failing)
+                await until(
+                    lambda: "500" in "".join(failing.why for failing in dispatcher.failing) or not dispatcher.failing
+                )
                 later = dispatcher.failing
                 await drained(store, "hook", "well")
                 await until(lambda: not dispatcher.failing)
@@ -322,7 +355,9 @@ async def test_who_is_failing(tmp_path: Path) -> None:
 
 
 async def test_a_message_that_was_given_up_is_a_failure(tmp_path: Path) -> None:
-    """A receiver that refused its last message for good counts as failing although nothing waits; one that took it does not."""
+    """A receiver that refused its last message for good counts as failing although nothing waits; one that took it does
+    not.
+    """
     counts = Counts()
     async with (
         Inbox([404, 404]) as inbox,
@@ -376,14 +411,18 @@ async def test_pauses_grow(tmp_path: Path) -> None:
     """The pauses between attempts double up to a bound, each up to half shorter by chance."""
     async with Inbox([500] * 8) as inbox, outbox(tmp_path) as store:
         await put(store, "hook", FIRING)
-        async with Dispatcher(store, [inbox.webhook()], Counts(), pace=replace(QUICK, first_pause=1.0, longest_pause=8.0)):
+        async with Dispatcher(
+            store, [inbox.webhook()], Counts(), pace=replace(QUICK, first_pause=1.0, longest_pause=8.0)
+        ):
             await drained(store, "hook")
     at = [request.at for request in inbox.requests]
     pauses = [later - earlier for earlier, later in itertools.pairwise(at)]
     wanted = [1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0, 8.0]
 
     assert len(wanted) == len(pauses)
-    assert all(longest / 2 - 0.01 <= pause <= longest + 0.01 for longest, pause in zip(wanted, pauses, strict=True)), pauses
+    assert all(longest / 2 - 0.01 <= pause <= longest + 0.01 for longest, pause in zip(wanted, pauses, strict=True)), (
+        pauses
+    )
     assert min(pauses[3:]) < 7.6
 
 
@@ -433,7 +472,9 @@ async def test_shards_share_a_store(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["ops@1", "ops@0", "ops@example.com", "@1", "@"])
 async def test_names_that_look_like_a_shards_queue(tmp_path: Path, name: str) -> None:
-    """A receiver may be called what another one's queue could be called: nobody takes its messages for somebody else's."""
+    """A receiver may be called what another one's queue could be called: nobody takes its messages
+    for somebody else's.
+    """
     async with Inbox() as inbox, outbox(tmp_path) as store:
         await put(store, queue_of(name, Shard(0, 2)), numbered(1))
         async with Dispatcher(store, [inbox.webhook()], Counts(), pace=QUICK, shard=Shard(1, 2)):

@@ -42,7 +42,9 @@ async def why_failing(folder: Path, receiver: Receiver) -> str:
 
 @pytest.mark.parametrize("kind", ["alertmanager", "webhook"])
 async def test_private_authority(tmp_path: Path, kind: str) -> None:
-    """A certificate of a private authority is trusted by `ca_file`, which is read anew: one that is replaced counts from then on."""
+    """A certificate of a private authority is trusted by `ca_file`, which is read anew: one that is replaced counts
+    from then on.
+    """
     first, second, file = trustme.CA(), trustme.CA(), tmp_path / "ca.pem"
     first.cert_pem.write_to_path(str(file))
     async with Inbox(tls=served_by(first)) as inbox, outbox(tmp_path) as store:
@@ -63,7 +65,9 @@ async def test_private_authority(tmp_path: Path, kind: str) -> None:
 
 
 async def test_untrusted_certificate(tmp_path: Path) -> None:
-    """A certificate that is not trusted is an error that names the option to set; another name and an expired one have other advice."""
+    """A certificate that is not trusted is an error that names the option to set; another name and an expired one have
+    other advice.
+    """
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     async with Inbox(tls=served_by(authority)) as inbox:

@@ -64,7 +64,12 @@ async def test_body(tmp_path: Path) -> None:
         "details": FIRING.details,
     } == first.json
     assert ("resolved", "2026-03-01T08:25:02.125000Z") == (second.json["status"], second.json["ends_at"])
-    assert ("POST", "/hook", "application/json", FIRING.id) == (first.method, first.path, first.headers["Content-Type"], first.key)
+    assert ("POST", "/hook", "application/json", FIRING.id) == (
+        first.method,
+        first.path,
+        first.headers["Content-Type"],
+        first.key,
+    )
 
 
 def test_documented_example() -> None:
@@ -76,7 +81,9 @@ def test_documented_example() -> None:
 
 
 async def test_signature(tmp_path: Path) -> None:
-    """The documented check accepts what is sent, and nothing else; a secret that was changed counts from the next message on."""
+    """The documented check accepts what is sent, and nothing else; a secret that was changed counts from the next
+    message on.
+    """
     check: dict[str, Any] = {}
     exec(documented("python"), check)
     genuine: Callable[[str, dict[str, str], bytes], bool] = check["genuine"]
@@ -255,7 +262,9 @@ async def test_nothing_secret_is_logged(tmp_path: Path) -> None:
     assert [] == [word for word in ("pass-word", "T0K3N", "qu3ry", "sesame") if word in said]
 
 
-@pytest.mark.parametrize("url", ["", "token", "http://", "tgram://token/chat", "http://host:port/token", "http://[token"])
+@pytest.mark.parametrize(
+    "url", ["", "token", "http://", "tgram://token/chat", "http://host:port/token", "http://[token"]
+)
 def test_no_address(url: str) -> None:
     """Nothing is shown of what is no HTTP URL."""
     assert "(not a URL of http or https)" == address(url)

@@ -58,7 +58,9 @@ def figures(samples: Iterable[Sample]) -> Series:
     for sample in samples:
         name = sample.name.removeprefix(PREFIX)
         if not OTHERS.fullmatch(name):
-            found[name, tuple(sorted((key, value) for key, value in sample.labels.items() if key not in TARGET_LABELS))] = sample.value
+            found[
+                name, tuple(sorted((key, value) for key, value in sample.labels.items() if key not in TARGET_LABELS))
+            ] = sample.value
     return found
 
 
@@ -67,7 +69,8 @@ class Disagreement(AssertionError):
 
 
 def check(content: Content, other: Spelling) -> tuple[int, float]:
-    """The figures are the oracle's; another spelling of the set has the same fingerprint and figures; one with other figures another.
+    """The figures are the oracle's; another spelling of the set has the same fingerprint and figures; one with other
+    figures another.
 
     Returns:
         How many figures were compared, and the largest deviation.

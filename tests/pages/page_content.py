@@ -1,4 +1,5 @@
-"""From a shape to what Studio holds: samples, each with what every block gave, and predictions, as JSON-able dictionaries.
+"""From a shape to what Studio holds: samples, each with what every block gave, and predictions, as JSON-able
+dictionaries.
 
 Only what Studio may legally send: nothing here knows how the monitor reads it.
 """
@@ -56,14 +57,22 @@ class Make:
 
 
 class Part:
-    """A learning block: gives labels and predictions where it is the first of its impulse, and a row per window always."""
+    """A learning block: gives labels and predictions where it is the first of its impulse, and a
+    row per window always.
+    """
 
     type = ""
     thresholds: tuple[Json, ...] = ()
 
     def __init__(self, make: Make, number: int) -> None:
         self.make, self.number = make, number
-        self.block: Json = {"id": number, "type": self.type, "name": make.one(["NN", "Block é", "", "7"]), "title": "A block", "dsp": [27]}
+        self.block: Json = {
+            "id": number,
+            "type": self.type,
+            "name": make.one(["NN", "Block é", "", "7"]),
+            "title": "A block",
+            "dsp": [27],
+        }
         if make.chance(0.05) and len(PARTS[make.shape.kind]) == 1:
             del self.block["id"]
         self.old_server = make.chance(0.1)
@@ -224,7 +233,12 @@ class VisualAnomaly(KMeans):
     def window(self, label: Any, sample: Json) -> tuple[Json, Json]:
         make = self.make
         grid = np.round(make.rng.gamma(2.0, 1.0, (3, 3)) + (2.0 if label == "anomaly" else 0.0), 4)
-        image: Json = {"scores": grid.tolist(), "maxScore": float(grid.max()), "meanScore": round(float(grid.mean()), 6), "boxes": []}
+        image: Json = {
+            "scores": grid.tolist(),
+            "maxScore": float(grid.max()),
+            "meanScore": round(float(grid.mean()), 6),
+            "boxes": [],
+        }
         image = {key: value for key, value in image.items() if key in (*self.gives, "boxes")}
         flagged = (grid.mean() if self.method == "mean" else grid.max()) > self.limit
         prediction = "anomaly" if flagged else "no anomaly"
@@ -261,7 +275,9 @@ class Regression(Part):
 
     def __init__(self, make: Make, number: int) -> None:
         self.tolerance = make.one([0.5, 3, None])
-        self.thresholds = () if self.tolerance is None else ({"key": make.one(["min_score", "max_error"]), "value": self.tolerance},)
+        self.thresholds = (
+            () if self.tolerance is None else ({"key": make.one(["min_score", "max_error"]), "value": self.tolerance},)
+        )
         super().__init__(make, number)
         if self.tolerance is None:
             self.old_server = False
@@ -398,16 +414,25 @@ class Fomo(Boxes):
             del image["debugInfoJson"]
         return {"result": {}, "structuredResult": image}
 
-    def debug_info(self, truths: int, predictions: int, pairs: list[tuple[int, int]], extra: list[int], missed: list[int]) -> Any:
+    def debug_info(
+        self, truths: int, predictions: int, pairs: list[tuple[int, int]], extra: list[int], missed: list[int]
+    ) -> Any:
         make, rng = self.make, self.make.rng
         if not truths and not predictions:
             info: Json = make.one(
-                [{"normalised_min_distance": 0.2}, {"y_trues": [], "y_preds": []}, {"y_trues": [], "y_preds": [], "x": 1}]
+                [
+                    {"normalised_min_distance": 0.2},
+                    {"y_trues": [], "y_preds": []},
+                    {"y_trues": [], "y_preds": [], "x": 1},
+                ]
             )
         else:
 
             def points(count: int) -> list[Json]:
-                return [{"x": make.number(0, 1), "y": make.number(0, 1), "label": int(rng.integers(1, 4))} for _ in range(count)]
+                return [
+                    {"x": make.number(0, 1), "y": make.number(0, 1), "label": int(rng.integers(1, 4))}
+                    for _ in range(count)
+                ]
 
             info = {
                 "y_trues": points(truths),
@@ -669,7 +694,13 @@ OPTIONAL: dict[str, dict[str, str]] = {
     "anomaly image": {"maxScore": NUMBER, "meanScore": NUMBER, "boxes": LIST},
     "box": {"label": TEXT, "x": NUMBER, "width": NUMBER},
     "found box": {"label": TEXT, "y": NUMBER, "height": NUMBER, "score": NUMBER},
-    "prediction": {"label": TEXT, "predictionCorrect": FLAG, "boundingBoxes": LIST, "anomalyScores": LIST, "f1Score": NUMBER},
+    "prediction": {
+        "label": TEXT,
+        "predictionCorrect": FLAG,
+        "boundingBoxes": LIST,
+        "anomalyScores": LIST,
+        "f1Score": NUMBER,
+    },
 }
 """Members that may be missing, null or of any type, by where they stand."""
 

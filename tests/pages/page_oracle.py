@@ -164,7 +164,8 @@ def read(results: Sequence[Json], predictions: Sequence[Json]) -> Read:
             _entry(found, entry, windows)
         _expect(found, entries, windows)
     for block in found.blocks.values():
-        if not block.thresholds and not block.texts and block.rating is not None:  # a server that knows no thresholds yet
+        # a server that knows no thresholds yet
+        if not block.thresholds and not block.texts and block.rating is not None:
             block.thresholds["minimum_confidence_rating"] = block.rating
         if block.type not in {*CLASSIFIERS, *DETECTORS, *SCORERS, "keras-regression", "keras-visual-anomaly"}:
             found.left_out["unknown_block"] += 1
@@ -198,21 +199,31 @@ def _entry(found: Read, entry: Json, windows: list[Window]) -> None:
     if block.type in {*CLASSIFIERS, *SCORERS}:
         found.unfit[block.id] += unfit
     if block.type in DETECTORS:
-        found.unfit[block.id] += _join(windows, images, lambda window, row: window.images.__setitem__(block.id, members(row)))
+        found.unfit[block.id] += _join(
+            windows, images, lambda window, row: window.images.__setitem__(block.id, members(row))
+        )
     if block.type == "keras-visual-anomaly":
         grids = items(entry.get("anomalyResult"))
-        found.unfit[block.id] += _join(windows, grids, lambda window, row: window.grids.__setitem__(block.id, members(row)))
+        found.unfit[block.id] += _join(
+            windows, grids, lambda window, row: window.grids.__setitem__(block.id, members(row))
+        )
 
 
 def _expect(found: Read, entries: list[Json], windows: list[Window]) -> None:
-    """Expected outcomes of a sample, from the first of its entries that lists one for each window, else from one for all of them."""
+    """Expected outcomes of a sample, from the first of its entries that lists one for each window, else from one for
+    all of them.
+    """
     words = ("anomaly", "no anomaly")
     given = [entry.get("expectedAnomalyOutcome") for entry in entries]
     for outcome in given:
         if isinstance(outcome, str) and outcome in words:
             for window in windows:
                 window.expected = outcome
-    told = [outcome for outcome in map(items, given) if any(members(row).get("label", row) in words for row in outcome if row is not None)]
+    told = [
+        outcome
+        for outcome in map(items, given)
+        if any(members(row).get("label", row) in words for row in outcome if row is not None)
+    ]
     if told:
 
         def put(window: Window, row: Any) -> None:
@@ -309,7 +320,9 @@ def _accuracy(found: Read, out: Expected, slices: Iterable[str]) -> None:
         by_value: dict[str, list[bool]] = defaultdict(list)
         for window, verdict in zip(found.windows, verdicts, strict=True):
             metadata = members(window.sample.get("metadata"))
-            value = text(window.sample.get("deviceName") if key == "device_name" else metadata.get(key.removeprefix("metadata.")))
+            value = text(
+                window.sample.get("deviceName") if key == "device_name" else metadata.get(key.removeprefix("metadata."))
+            )
             if verdict is not None and value is not None:
                 by_value[value].append(verdict)
         for value, part in by_value.items():
@@ -318,7 +331,12 @@ def _accuracy(found: Read, out: Expected, slices: Iterable[str]) -> None:
 
 
 def _tolerance(found: Read) -> float | None:
-    values = [value for block in found.blocks.values() if block.type == "keras-regression" for value in block.thresholds.values()]
+    values = [
+        value
+        for block in found.blocks.values()
+        if block.type == "keras-regression"
+        for value in block.thresholds.values()
+    ]
     return values[0] if len(values) == 1 else None
 
 
@@ -386,27 +404,34 @@ def _calibration(found: Read, out: Expected) -> None:
             hit.append(confidences.argmax() == own)
             squares.append(((confidences - np.eye(len(classes))[own]) ** 2).sum())
             loss.append(_log_loss(confidences, own))
-    if too_many < len(blocks):  # a window that Studio did not score either is no loss: its label is none that the model knows
+    # a window that Studio did not score either is no loss: its label is none that the model knows
+    if too_many < len(blocks):
         scored = np.array([window.correct is not None for window in found.windows], bool)
         found.left_out["no_confidences"] += int((~used & (~complete | scored)).sum())
     if best:
         _, place = np.unique(np.clip(np.digitize(best, np.linspace(0, 1, 16)), 1, 15), return_inverse=True)
         hits, confident = np.array(hit), np.array(best)
         bins = [place == each for each in np.unique(place)]
-        out.add("calibration_error_ratio", sum(abs(hits[bin_].mean() - confident[bin_].mean()) * bin_.mean() for bin_ in bins))
+        out.add(
+            "calibration_error_ratio",
+            sum(abs(hits[bin_].mean() - confident[bin_].mean()) * bin_.mean() for bin_ in bins),
+        )
         out.add("brier_score", np.mean(squares))
         out.add("log_loss", np.mean(loss))
 
 
 def _classes(rows: list[Json], scoring: bool) -> list[str]:
-    """The keys, sorted; `anomaly` is a score only beside an anomaly block, and where the other keys sum to 1 without it.
+    """The keys, sorted; `anomaly` is a score only beside an anomaly block, and where the other keys sum to 1 without
+    it.
 
     A row of which a confidence is missing says nothing of that.
     """
     names = sorted({name for row in rows for name in row}, key=lambda name: text(name) or "")
     others = [name for name in names if name != "anomaly"]
     if scoring and "anomaly" in names and others:
-        values = np.array([[np.nan if (value := number(row.get(name))) is None else value for name in others] for row in rows])
+        values = np.array(
+            [[np.nan if (value := number(row.get(name))) is None else value for name in others] for row in rows]
+        )
         complete = values[~np.isnan(values).any(axis=1)]
         told = complete if len(complete) else values[~np.isnan(values).all(axis=1)]
         if np.all(np.abs(np.nansum(told, axis=1) - 1) <= 0.05):
@@ -586,18 +611,27 @@ def _boxes(found: Read, out: Expected) -> None:
         return
     maps = [number(image.get("mAP")) for _, image in images]
     f1 = [_f1(window, image) for window, image in images]
-    for name, values, labels in (("mean_image_map_ratio", maps, {}), ("mean_f1_ratio", f1, {}), ("f1_ratio", f1, {"average": "image"})):
+    for name, values, labels in (
+        ("mean_image_map_ratio", maps, {}),
+        ("mean_f1_ratio", f1, {}),
+        ("f1_ratio", f1, {"average": "image"}),
+    ):
         known = [value for value in values if value is not None]
         out.add(name, np.mean(known) if known else None, **labels)
     reported = [values for values in (maps, f1) if any(value is not None for value in values)]
     truths = [box for sample in found.samples.values() for box in objects(sample.get("boundingBoxes")) if _box(box)]
-    named = [text(box.get("label")) for box in (*truths, *(box for window in found.windows for box in _detected(window)))]
+    named = [
+        text(box.get("label")) for box in (*truths, *(box for window in found.windows for box in _detected(window)))
+    ]
     found.left_out["unparsable"] += named.count(None)
     found.left_out["unreadable_image"] += sum(None in row for row in zip(*reported, strict=True))
     _passing(found, reported[0] if reported else [], out)
     if any(isinstance(window.said.get("boundingBoxes"), list) for window in found.windows):
         detected = [_detected(window) for window in found.windows]
-        out.add("empty_images", sum(not _truth(window) and not boxes for window, boxes in zip(found.windows, detected, strict=True)))
+        out.add(
+            "empty_images",
+            sum(not _truth(window) and not boxes for window, boxes in zip(found.windows, detected, strict=True)),
+        )
         _coco(found, detected, out)
 
 
@@ -617,7 +651,14 @@ def _coco(found: Read, detected: list[list[Json]], out: Expected) -> None:
                 x, y, w, h = _box(box) or ()
                 xywh = [x / width, y / height, w / width, h / height] if side is truth else [x, y, w, h]
                 category = classes.setdefault(name, len(classes) + 1)
-                entry = {"id": len(side) + 1, "image_id": image, "category_id": category, "bbox": xywh, "area": 0.5, "iscrowd": 0}
+                entry = {
+                    "id": len(side) + 1,
+                    "image_id": image,
+                    "category_id": category,
+                    "bbox": xywh,
+                    "area": 0.5,
+                    "iscrowd": 0,
+                }
                 side.append(entry if side is truth else entry | {"score": number(box.get("score"))})
     if not truth:
         return
@@ -625,7 +666,11 @@ def _coco(found: Read, detected: list[list[Json]], out: Expected) -> None:
     with contextlib.redirect_stdout(io.StringIO()):
         for annotations in (truth, guess):
             side = COCO()
-            side.dataset = {"images": images, "annotations": annotations, "categories": [{"id": place} for place in classes.values()]}
+            side.dataset = {
+                "images": images,
+                "annotations": annotations,
+                "categories": [{"id": place} for place in classes.values()],
+            }
             side.createIndex()
             sides.append(side)
         run = COCOeval(*sides, "bbox")
@@ -659,5 +704,7 @@ def compare(right: Mapping[Any, float], shown: Mapping[Any, float]) -> tuple[lis
 
 
 def _named(key: tuple[str, tuple[tuple[str, str], ...]]) -> str:
-    labels = ", ".join(f"{name}={ascii(value) if len(value) < 80 else f'({len(value)} characters)'}" for name, value in key[1])
+    labels = ", ".join(
+        f"{name}={ascii(value) if len(value) < 80 else f'({len(value)} characters)'}" for name, value in key[1]
+    )
     return f"{key[0]}{{{labels}}}"

@@ -25,8 +25,10 @@ class Spelling:
         overlap: Samples that a page repeats of the one before.
         shuffled: Samples, predictions and members come in another order.
         escaped: Letters beyond ASCII are written as `\\u00e9`.
-        loose: Numbers as texts, floats and truth values as numbers, wherever these mean the same; null among what is listed.
-        predictions: On the page of their sample (`own`), all on each page (`every`), all on the last page (`last`), each twice (`twice`).
+        loose: Numbers as texts, floats and truth values as numbers, wherever these mean the same; null among what is
+            listed.
+        predictions: On the page of their sample (`own`), all on each page (`every`), all on the last page (`last`),
+            each twice (`twice`).
         mark: A byte-order mark in front.
         total: `totalCount`, as a whole number, a float, a text, null, or not at all.
     """
@@ -52,7 +54,12 @@ class Spelling:
         pages = []
         for start in starts:
             part = results[max(0, start - self.overlap) : start + self.page]
-            page = {"success": True, "result": part, "predictions": self._predictions(part, predictions, start == starts[-1]), **count}
+            page = {
+                "success": True,
+                "result": part,
+                "predictions": self._predictions(part, predictions, start == starts[-1]),
+                **count,
+            }
             if self.loose:
                 page = _loose(page, rng)
             pages.append(_reordered(page, rng) if self.shuffled else page)
@@ -76,7 +83,8 @@ class Spelling:
     def write(self, reply: Json) -> bytes:
         """A reply as its body."""
         body = json.dumps(reply, ensure_ascii=self.escaped, separators=(",", ":") if self.seed % 2 else None)
-        body = re.sub("[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", body)  # no encoding has them as they are
+        # no encoding has them as they are
+        body = re.sub("[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", body)
         body = body.replace('"@deep@"', '{"a":' * 3000 + "0" + "}" * 3000)
         return (BOM if self.mark else b"") + body.encode()
 
@@ -134,7 +142,13 @@ def _loose(value: Any, rng: np.random.Generator, name: str = "", parent: str = "
     if isinstance(value, list):
         items = [_loose(item, rng, name, parent) for item in value]
         # A null is no entry; only in lists with a place for each window it would be one.
-        if name in LISTS and parent != "classifications" and items and isinstance(items[0], dict) and rng.random() < 0.2:
+        if (
+            name in LISTS
+            and parent != "classifications"
+            and items
+            and isinstance(items[0], dict)
+            and rng.random() < 0.2
+        ):
             items.insert(int(rng.integers(len(items) + 1)), None)
         return items
     if isinstance(value, dict):

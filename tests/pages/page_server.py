@@ -48,7 +48,9 @@ class PageServer:
 
     async def impulses(self, request: web.Request) -> web.Response:
         """One."""
-        return self._json(int(request.match_info["project"]), {"success": True, "impulses": [{"id": 1, "name": "impulse"}]})
+        return self._json(
+            int(request.match_info["project"]), {"success": True, "impulses": [{"id": 1, "name": "impulse"}]}
+        )
 
     async def variants(self, request: web.Request) -> web.Response:
         """One."""

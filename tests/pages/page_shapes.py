@@ -1,4 +1,6 @@
-"""What a generated result set is like: a few choices that hypothesis draws and shrinks; all bulk numbers follow from one seed."""
+"""What a generated result set is like: a few choices that hypothesis draws and shrinks; all bulk numbers follow from
+one seed.
+"""
 
 from __future__ import annotations
 
@@ -124,7 +126,11 @@ class Shape:
         parts = [f"kind={self.kind!r}"]
         for name in self.__dataclass_fields__:
             if name != "kind" and (value := getattr(self, name)) != getattr(plain, name):
-                text = ", ".join("GIANT" if each == GIANT else ascii(each) for each in value) if name == "names" else ascii(value)
+                text = (
+                    ", ".join("GIANT" if each == GIANT else ascii(each) for each in value)
+                    if name == "names"
+                    else ascii(value)
+                )
                 parts.append(f"{name}=({text},)" if name == "names" else f"{name}={text}")
         return f"Shape({', '.join(parts)})"
 

@@ -9,7 +9,9 @@ from tests.pages.page_shapes import BOX_LAYERS, GIANT, KINDS, NAMES, Shape, as_r
 
 
 def _names(limit: int) -> st.SearchStrategy[tuple[str, ...]]:
-    text = st.integers(0, len(NAMES) - 1).map(lambda place: NAMES[place]) | st.text(st.characters(codec="utf-8"), max_size=4)
+    text = st.integers(0, len(NAMES) - 1).map(lambda place: NAMES[place]) | st.text(
+        st.characters(codec="utf-8"), max_size=4
+    )
     return st.lists(text, min_size=1, max_size=limit, unique_by=as_read).map(tuple)
 
 

@@ -17,7 +17,9 @@ CASES = 20
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_figure_is_the_oracles(kind: str) -> None:
-    """Figures are those of scikit-learn, pycocotools and NumPy, nothing else is exported, and how a set is written does not matter."""
+    """Figures are those of scikit-learn, pycocotools and NumPy, nothing else is exported, and how a set is written does
+    not matter.
+    """
 
     @settings(max_examples=CASES)
     @given(shapes((kind,)), spellings)

@@ -43,12 +43,21 @@ def spelling(place: int) -> Spelling:
 async def _scrape(clock: Clock, folder: Path) -> dict[int, Series]:
     places = range(len(SHAPES))
     server = PageServer(
-        [content(shape) for shape in SHAPES], [spelling(place) for place in places], [(1000, 7)[place % 2] for place in places]
+        [content(shape) for shape in SHAPES],
+        [spelling(place) for place in places],
+        [(1000, 7)[place % 2] for place in places],
     )
     async with served(server) as url:
-        entries = [{"id": number, "api_key": KEY + str(number), "slices": list(SLICES)} for number in range(1, len(SHAPES) + 1)]
+        entries = [
+            {"id": number, "api_key": KEY + str(number), "slices": list(SLICES)} for number in range(1, len(SHAPES) + 1)
+        ]
         path = folder / "monitor.yaml"
-        document = {"studio": {"url": url}, "schedule": {"every": "1h"}, "http": {"listen": "127.0.0.1:0"}, "projects": entries}
+        document = {
+            "studio": {"url": url},
+            "schedule": {"every": "1h"},
+            "http": {"listen": "127.0.0.1:0"},
+            "projects": entries,
+        }
         path.write_text(yaml.safe_dump(document), encoding="utf-8")
         async with App(path) as app, aiohttp.ClientSession() as session:
             await until(lambda: len(app.board.snapshots) == len(entries))

@@ -54,7 +54,10 @@ class Place:
         shown = snapshot or self.board.snapshots.get(subject_id)
         if (target := self.targets.get(subject_id)) is None:
             return None
-        return AlertSubject(Subject.target(target), PullHealth(shown.state if shown else None, 0.0, 60.0, shown.last_success if shown else None))
+        return AlertSubject(
+            Subject.target(target),
+            PullHealth(shown.state if shown else None, 0.0, 60.0, shown.last_success if shown else None),
+        )
 
     async def pulled(self, snapshot: Snapshot) -> None:
         """As `RunRecorder` does it."""
@@ -84,7 +87,9 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 @pytest.mark.parametrize("what", ["rule", "target"])
 async def test_what_comes_back_is_judged_anew(store: Store, what: str) -> None:
-    """A rule or target that was removed and comes back soon fires again, although the result set is the same as before."""
+    """A rule or target that was removed and comes back soon fires again, although the result set is
+    the same as before.
+    """
     place = Place(store)
     await place.pulled(BAD)
     if what == "rule":
@@ -114,7 +119,9 @@ async def test_a_quiet_pull_wakes_no_receiver(store: Store) -> None:
 
 @pytest.mark.parametrize("how", ["pull", "tick"])
 async def test_shows_what_another_process_wrote(store: Store, how: str) -> None:
-    """What another process wrote, or this one without hearing that it was committed, is shown after the next look, and told once."""
+    """What another process wrote, or this one without hearing that it was committed, is shown after the next look, and
+    told once.
+    """
     patient = replace(LOW, for_seconds=60.0)
     here, there = Place(store, patient), Place(store, patient)
     await here.pulled(BAD)
@@ -148,7 +155,9 @@ async def test_shows_no_state_that_the_store_has_not(store: Store) -> None:
 
 
 async def test_other_shards_speak_for_theirs(store: Store) -> None:
-    """On a store that shards share, each shows and sends again its own alerts only: it would not hear how the others go on."""
+    """On a store that shards share, each shows and sends again its own alerts only: it would not hear how the others go
+    on.
+    """
     here, there = Place(store), Place(store, mine=False)
     await here.pulled(BAD)
     there.targets = {}
@@ -200,7 +209,9 @@ async def test_looking_writes_nothing(store: Store, monkeypatch: pytest.MonkeyPa
 
 
 async def test_recall_that_fails_is_tried_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Alerts that could not be read when the store was opened are shown as soon as they can be, not only when they change."""
+    """Alerts that could not be read when the store was opened are shown as soon as they can be, not only when they
+    change.
+    """
     await Place(store).pulled(BAD)
     place, failures = Place(store), [StoreUnavailable("a lock")]
 

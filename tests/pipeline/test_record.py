@@ -73,12 +73,16 @@ def change(service: Service, metric: str = "accuracy", target_id: str = GESTURES
 
 
 async def test_first_run_is_the_baseline(service: Service) -> None:
-    """The first good run becomes the pinned baseline; against itself nothing changed, and every cause is exported as 0."""
+    """The first good run becomes the pinned baseline; against itself nothing changed, and every
+    cause is exported as 0.
+    """
     await service.app.start()
     await service.pulled(GESTURES)
     first = (await runs(service))[0]
 
-    assert {"total": 0.0, "model": 0.0, "labels": 0.0, "thresholds": 0.0, "added": 0.0, "removed": 0.0} == change(service)
+    assert {"total": 0.0, "model": 0.0, "labels": 0.0, "thresholds": 0.0, "added": 0.0, "removed": 0.0} == change(
+        service
+    )
     assert {GESTURES: first.finished} == await service.series("edge_impulse_baseline_timestamp_seconds")
     async with store_of(service) as store:
         pinned = await store.baseline(GESTURES, "pinned")
@@ -87,7 +91,9 @@ async def test_first_run_is_the_baseline(service: Service) -> None:
 
 
 async def test_first_run_says_so(service: Service) -> None:
-    """A first baseline says on the target's page and in the comparison that there was nothing to compare with, until there is."""
+    """A first baseline says on the target's page and in the comparison that there was nothing to compare with, until
+    there is.
+    """
     said = "first run here: nothing to compare with"
     await service.app.start()
     await service.pulled(GESTURES)
@@ -107,7 +113,9 @@ async def test_first_run_says_so(service: Service) -> None:
 
 
 async def test_a_cleared_baseline_is_no_first_run(service: Service) -> None:
-    """Where the store has earlier runs, the run that becomes the baseline after the old one was cleared is not called the first."""
+    """Where the store has earlier runs, the run that becomes the baseline after the old one was cleared is not called
+    the first.
+    """
     await service.app.start()
     await service.pulled(GESTURES)
     async with store_of(service) as store:
@@ -137,14 +145,18 @@ async def test_what_changed_is_told(service: Service) -> None:
     both = change(service)
     assert both["labels"] < -0.05
     assert both["model"] < -0.05
-    assert sum(both[cause] for cause in ("model", "labels", "added", "removed")) == pytest.approx(both["total"], abs=1e-12)
+    assert sum(both[cause] for cause in ("model", "labels", "added", "removed")) == pytest.approx(
+        both["total"], abs=1e-12
+    )
     notes = service.app.board.snapshots[GESTURES].comparison
     assert notes is not None
     assert "the model was trained again since the baseline" in notes.notes
 
 
 async def test_figures_outlive_a_restart(service: Service) -> None:
-    """After a restart the figures are there before anything was pulled, although Studio does not answer; and nothing changed by it."""
+    """After a restart the figures are there before anything was pulled, although Studio does not answer; and nothing
+    changed by it.
+    """
     await service.app.start()
     await service.pulled(GESTURES)
     service.studio.generated(101).retrain(quality=-1.5)
@@ -156,14 +168,20 @@ async def test_figures_outlive_a_restart(service: Service) -> None:
     shown = service.app.board.snapshots[GESTURES]
     assert before.evaluation == shown.evaluation
     assert before.comparison == shown.comparison
-    assert (before.last_change, before.fingerprint, before.last_success) == (shown.last_change, shown.fingerprint, shown.last_success)
+    assert (before.last_change, before.fingerprint, before.last_success) == (
+        shown.last_change,
+        shown.fingerprint,
+        shown.last_success,
+    )
     await again(service)
     assert before.last_change == service.app.board.snapshots[GESTURES].last_change
     assert [False, True] == sorted({run.changed for run in await runs(service)})
 
 
 async def test_an_unchanged_set_is_read_once_over_a_restart(service: Service) -> None:
-    """The first set of all is read twice, because it becomes the baseline; after that, and after a restart, each pull reads once."""
+    """The first set of all is read twice, because it becomes the baseline; after that, and after a restart, each pull
+    reads once.
+    """
     await service.app.start()
     await service.pulled(GESTURES)
     await again(service)
@@ -178,7 +196,9 @@ async def test_an_unchanged_set_is_read_once_over_a_restart(service: Service) ->
 
 
 async def test_stale_figures_do_not_come_back(service: Service, clock: Clock) -> None:
-    """What is older than `stale_after` is not shown after a restart, but a result set that differs from it is a change all the same."""
+    """What is older than `stale_after` is not shown after a restart, but a result set that differs from it is a change
+    all the same.
+    """
     service.content["stale_after"] = "5m"
     service.write()
     await service.app.start()
@@ -225,7 +245,9 @@ async def test_failed_pulls_are_remembered(service: Service) -> None:
 
 
 async def test_pinning_another_run(service: Service) -> None:
-    """A run that another program pins is the baseline from the next pull on, with an unchanged result set too; cleared, the next run is."""
+    """A run that another program pins is the baseline from the next pull on, with an unchanged result set too; cleared,
+    the next run is.
+    """
     await service.app.start()
     await service.pulled(GESTURES)
     service.studio.generated(101).retrain(quality=-1.5)
@@ -262,7 +284,9 @@ async def test_only_good_runs_can_be_pinned(service: Service) -> None:
 
 @pytest.mark.parametrize("mode", [{"mode": "previous"}, {"mode": "rolling", "age": "2s"}])
 async def test_other_modes(service: Service, mode: dict[str, str]) -> None:
-    """`previous` is the last run with other results, `rolling` the newest of some age; before there is one nothing is compared."""
+    """`previous` is the last run with other results, `rolling` the newest of some age; before there is one nothing is
+    compared.
+    """
     service.content["baseline"] = mode
     service.write()
     await service.app.start()
@@ -351,7 +375,9 @@ async def test_no_verdict_twice_on_the_same_result_set(service: Service, monkeyp
 
 
 async def test_locked_store(service: Service) -> None:
-    """While another program holds the store it is not ready and says why; figures are pulled and shown; afterwards it goes on by itself."""
+    """While another program holds the store it is not ready and says why; figures are pulled and shown; afterwards it
+    goes on by itself.
+    """
     service.content["stale_after"] = "1m"  # the first pull waits for the lock before it is given up
     service.write()
     await service.app.start()
@@ -411,7 +437,9 @@ async def test_damaged_baseline(service: Service) -> None:
     assert service.app.board.snapshots[GESTURES].fingerprint == (await runs(service))[-1].fingerprint
 
 
-async def test_bug_in_the_comparison_costs_only_the_comparison(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_bug_in_the_comparison_costs_only_the_comparison(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An unexpected error while comparing is said, and neither the figures nor the record are lost."""
     from monitor.pipeline import record as memory
 

@@ -1,4 +1,6 @@
-"""What `RunRecorder` makes of runs whose order of events is the test's: ages, stores that fail in between, damaged figures."""
+"""What `RunRecorder` makes of runs whose order of events is the test's: ages, stores that fail in between, damaged
+figures.
+"""
 
 from __future__ import annotations
 
@@ -102,8 +104,12 @@ def compared(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     return calls
 
 
-async def test_rolling_baseline_of_a_quiet_target(store: Store, workers: ThreadPoolExecutor, compared: list[object]) -> None:
-    """As long as the runs of that age say the same, an unchanged result set is not compared again, however many there are."""
+async def test_rolling_baseline_of_a_quiet_target(
+    store: Store, workers: ThreadPoolExecutor, compared: list[object]
+) -> None:
+    """As long as the runs of that age say the same, an unchanged result set is not compared again, however many there
+    are.
+    """
     runs = Runs(store, workers, BaselineConfig(mode="rolling", age="1d"))
     for hour in range(40):
         await runs.pull(hour * 3600.0, scored(200))
@@ -138,7 +144,9 @@ async def test_paired_test_under_a_rolling_baseline(store: Store, workers: Threa
 async def test_what_could_not_be_written_is_compared_again(
     store: Store, workers: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What drift remembers of a comparison whose run the store refused is not lost: the next pull of the same result set writes it."""
+    """What drift remembers of a comparison whose run the store refused is not lost: the next pull of the same result
+    set writes it.
+    """
     runs = Runs(store, workers, BaselineConfig())
     await runs.pull(0.0, scored(200))
 
@@ -164,7 +172,9 @@ async def test_what_could_not_be_written_is_compared_again(
 async def test_change_that_no_store_saw(
     store: Store, workers: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch, restarted: bool
 ) -> None:
-    """A result set that changed while the store was away, or before a process that never reached it, is a change in the history."""
+    """A result set that changed while the store was away, or before a process that never reached it, is a change in the
+    history.
+    """
     runs = Runs(store, workers, BaselineConfig())
     await runs.pull(0.0, scored(200))
     await runs.pull(1.0, scored(220))
@@ -199,8 +209,12 @@ async def test_last_change_outlives_a_process_that_began_without_the_store(
 
 
 @pytest.mark.parametrize("baseline", [BaselineConfig(), BaselineConfig(mode="previous")])
-async def test_damaged_figures_of_the_baseline(store: Store, workers: ThreadPoolExecutor, tmp_path: Path, baseline: BaselineConfig) -> None:
-    """Figures of the baseline that cannot be read cost the comparison, which says so, and not the record of the runs since."""
+async def test_damaged_figures_of_the_baseline(
+    store: Store, workers: ThreadPoolExecutor, tmp_path: Path, baseline: BaselineConfig
+) -> None:
+    """Figures of the baseline that cannot be read cost the comparison, which says so, and not the record of the runs
+    since.
+    """
     runs = Runs(store, workers, baseline)
     await runs.pull(0.0, scored(200))
     engine = create_async_engine(parse(f"sqlite:///{tmp_path}/x.db"))
@@ -221,7 +235,9 @@ async def test_damaged_figures_of_the_baseline(store: Store, workers: ThreadPool
 async def test_comparison_that_failed_is_tried_again_after_a_restart(
     store: Store, workers: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A bug in the comparison is not remembered for ever: another process, perhaps of another version, tries the same result set again."""
+    """A bug in the comparison is not remembered for ever: another process, perhaps of another version, tries the same
+    result set again.
+    """
     runs = Runs(store, workers, BaselineConfig())
     await runs.pull(0.0, scored(200))
     with monkeypatch.context() as bug:

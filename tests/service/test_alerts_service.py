@@ -47,7 +47,9 @@ async def hook() -> AsyncIterator[Inbox]:
 
 
 @pytest.fixture
-async def service(studio: Studio, tmp_path: Path, hook: Inbox, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Service]:
+async def service(
+    studio: Studio, tmp_path: Path, hook: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Service]:
     """A service that tells the webhook, not started yet; its clock is looked at often."""
     monkeypatch.setattr(judge, "TICK", 0.2)
     async with serve(studio) as url:
@@ -139,7 +141,9 @@ async def alert_series(service: Service, name: str) -> dict[str, float]:
 
 
 async def test_unchanged_result_set_is_no_evidence(service: Service) -> None:
-    """`for: 2 pulls` counts changed result sets: repeated pulls leave the alert pending, the next changed one lets it fire."""
+    """`for: 2 pulls` counts changed result sets: repeated pulls leave the alert pending, the next changed one lets it
+    fire.
+    """
     service.content["alerts"] = [{"alert": ACCURACY, "metric": "accuracy", "drop": 0.03, "for": "2 pulls"}]
     service.write()
     await service.app.start()
@@ -156,7 +160,9 @@ async def test_unchanged_result_set_is_no_evidence(service: Service) -> None:
 
 
 async def test_failed_pulls_change_nothing(service: Service, hook: Inbox) -> None:
-    """While pulls fail a firing alert stays as it is; the rule about pulling fires by itself, and resolves at the next good pull."""
+    """While pulls fail a firing alert stays as it is; the rule about pulling fires by itself, and resolves at the next
+    good pull.
+    """
     await service.app.start()
     await service.pulled(GESTURES)
     service.studio.generated(101).edit(quality=-1.5)
@@ -170,16 +176,22 @@ async def test_failed_pulls_change_nothing(service: Service, hook: Inbox) -> Non
     await reaches(service, Phase.RESOLVED, FAILING)
     assert firing == state(service)
     messages = await told(service, hook, 3, ACCURACY, FAILING)
-    assert [(ACCURACY, "firing"), (FAILING, "firing"), (FAILING, "resolved")] == [(each["alert"], each["status"]) for each in messages]
+    assert [(ACCURACY, "firing"), (FAILING, "firing"), (FAILING, "resolved")] == [
+        (each["alert"], each["status"]) for each in messages
+    ]
 
 
 async def test_results_vanished(service: Service) -> None:
-    """Results that are gone for long enough fire, without an accuracy of 0 and without a failing pull; they resolve when they are back."""
+    """Results that are gone for long enough fire, without an accuracy of 0 and without a failing pull; they resolve
+    when they are back.
+    """
     service.content["alerts"] = [{"alert": VANISHED, "for": "1s"}]
     service.write()
     await service.app.start()
     await service.pulled(GESTURES)
-    service.studio.fail(Refuse("No model testing results found, run 'startClassifyJob' first"), "result/page", 101, times=None)
+    service.studio.fail(
+        Refuse("No model testing results found, run 'startClassifyJob' first"), "result/page", 101, times=None
+    )
     await reaches(service, Phase.PENDING, VANISHED)
     await reaches(service, Phase.FIRING, VANISHED)
 
@@ -222,13 +234,17 @@ async def fails_later(service: Service, subject: str, seconds: float) -> bool:
 
 @pytest.mark.parametrize(("key", "subject"), [("", GESTURES), ("ei_wrong", "project-101")])
 async def test_failures_count_over_restarts(service: Service, key: str, subject: str) -> None:
-    """What never had a good pull, or discovery, is said to fail three intervals after it was first watched, restarts or not."""
+    """What never had a good pull, or discovery, is said to fail three intervals after it was first watched, restarts or
+    not.
+    """
     project = service.content["projects"][0]
     service.content |= {"schedule": {"every": "1h"}, "projects": [{**project, "api_key": key or project["api_key"]}]}
     service.write()
     service.studio.fail(Status(403), "result/page", 101, times=None)
 
-    assert [False, False, False, True] == [await fails_later(service, subject, hours * 3600) for hours in (0, 1, 2.5, 3.1)]
+    assert [False, False, False, True] == [
+        await fails_later(service, subject, hours * 3600) for hours in (0, 1, 2.5, 3.1)
+    ]
 
 
 async def test_what_comes_back_counts_anew(service: Service) -> None:
@@ -281,7 +297,9 @@ async def test_key_that_expires(service: Service) -> None:
 
 
 async def test_first_of_several_keys(service: Service) -> None:
-    """Where entries of one project have keys of their own, the alert and the metric are about the one that expires first."""
+    """Where entries of one project have keys of their own, the alert and the metric are about the one that expires
+    first.
+    """
     project = service.studio.projects[101]
     project.expires = time.time() + 5 * 86400
     service.content["projects"] = [service.entry(101, category=name) for name in ("testing", "training")]
@@ -299,7 +317,9 @@ async def test_first_of_several_keys(service: Service) -> None:
     assert later == service.app.board.projects[101].key_expires
 
 
-async def test_target_that_was_found_but_is_not_watched_yet(service: Service, hook: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_target_that_was_found_but_is_not_watched_yet(
+    service: Service, hook: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """While the store takes its time to keep a discovery, nothing ends because its targets are not watched yet."""
     await service.app.start()
     await service.pulled(GESTURES)
@@ -313,7 +333,8 @@ async def test_target_that_was_found_but_is_not_watched_yet(service: Service, ho
         await keep(*args)
 
     monkeypatch.setattr(Watchlist, "_keep", slowly)
-    service.content["projects"] = [service.entry(101, labels={"team": "edge"}, impulses=[1])]  # another entry, of which nothing is known
+    # another entry, of which nothing is known
+    service.content["projects"] = [service.entry(101, labels={"team": "edge"}, impulses=[1])]
     service.write()
     assert await service.app.reload()
     await asyncio.wait_for(slow.wait(), 120)
@@ -360,7 +381,9 @@ async def test_what_was_removed_resolves(service: Service, hook: Inbox, how: str
 
 
 async def test_changed_rule_starts_anew(service: Service, hook: Inbox) -> None:
-    """A rule whose text changed ends its alert and judges the same result set again: here it fires once more, as another alert."""
+    """A rule whose text changed ends its alert and judges the same result set again: here it fires once more, as
+    another alert.
+    """
     await service.app.start()
     await service.pulled(GESTURES)
     service.studio.generated(101).edit(quality=-1.5)
@@ -409,7 +432,9 @@ async def test_restart_neither_forgets_nor_repeats(service: Service, hook: Inbox
 
 
 async def test_receiver_that_was_away(service: Service, hook: Inbox) -> None:
-    """What happened while a receiver was down for more than ten intervals arrives when it is back, in order, each once."""
+    """What happened while a receiver was down for more than ten intervals arrives when it is back,
+    in order, each once.
+    """
     service.content["alerts"] = [{"alert": ACCURACY, "metric": "accuracy", "drop": 0.03, "significance": "off"}]
     service.write()
     await service.app.start()
@@ -447,8 +472,12 @@ async def test_no_judging_without_a_store(service: Service, hook: Inbox) -> None
 
 @pytest.mark.acceptance
 @pytest.mark.real_time
-async def test_through_the_real_alertmanager(service: Service, hook: Inbox, tmp_path: Path, program: Callable[[str], str]) -> None:
-    """A regression arrives once, with its cause, at a webhook behind the real Alertmanager, and resolves when the model recovers."""
+async def test_through_the_real_alertmanager(
+    service: Service, hook: Inbox, tmp_path: Path, program: Callable[[str], str]
+) -> None:
+    """A regression arrives once, with its cause, at a webhook behind the real Alertmanager, and resolves when the model
+    recovers.
+    """
     real = Real(program("prometheus-alertmanager"), tmp_path, hook)
     service.content["notify"] = [{"alertmanager": {"url": real.url}}]
     service.content["defaults"] = "off"
@@ -476,10 +505,21 @@ async def test_through_the_real_alertmanager(service: Service, hook: Inbox, tmp_
 
 @pytest.mark.acceptance
 def test_killed_at_any_moment(program: Callable[[str], str]) -> None:
-    """`kill -9` while pending, firing and resolving, three times each, loses no transition and starts no second alert: a webhook behind
-    the real Alertmanager is told of each once."""
-    command = [sys.executable, "-m", "tests.benchmarks", "alert_kill", "--times", "3", "--alertmanager", program("prometheus-alertmanager")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False, cwd=Path(__file__).parents[2])
+    """`kill -9` while pending, firing and resolving, three times each, loses no transition and starts no second alert:
+    a webhook behind the real Alertmanager is told of each once."""
+    command = [
+        sys.executable,
+        "-m",
+        "tests.benchmarks",
+        "alert_kill",
+        "--times",
+        "3",
+        "--alertmanager",
+        program("prometheus-alertmanager"),
+    ]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=280, check=False, cwd=Path(__file__).parents[2]
+    )
 
     assert 0 == done.returncode, done.stdout + done.stderr
     assert done.stdout.rstrip().endswith("9 kills, 18 messages, 0 problems")

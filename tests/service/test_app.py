@@ -97,12 +97,16 @@ async def test_metrics_formats(service: Service) -> None:
 
 
 async def test_failed_pull_keeps_figures_until_stale(service: Service) -> None:
-    """Results that vanish are no accuracy of 0: the state says so, figures stay until they are stale, then they leave."""
+    """Results that vanish are no accuracy of 0: the state says so, figures stay until they are
+    stale, then they leave.
+    """
     service.content["stale_after"] = "5s"
     service.write()
     await service.app.start()
     await service.pulled(ONE, THREE)
-    service.studio.fail(Refuse("No model testing results found, run 'startClassifyJob' first"), "result/page", 101, times=None)
+    service.studio.fail(
+        Refuse("No model testing results found, run 'startClassifyJob' first"), "result/page", 101, times=None
+    )
     await service.until(lambda: service.app.board.snapshots[ONE].state is PullState.NO_RESULTS)
 
     assert {ONE, THREE} == set(await service.series("edge_impulse_accuracy_ratio"))
@@ -185,7 +189,9 @@ async def test_reload_diffs_by_key(service: Service, how: str, tmp_path: Path, m
 
 
 async def test_reload_while_discovering(service: Service) -> None:
-    """What a discovery finds that was under way during a reload is not lost, and the changed entry is asked for again."""
+    """What a discovery finds that was under way during a reload is not lost, and the changed entry
+    is asked for again.
+    """
     service.studio.fail(Delay(1.0), "impulses", 101)
     await service.app.start()
     await service.until(lambda: len(service.studio.calls("impulses", 101)) > 0)
@@ -352,8 +358,12 @@ async def test_quiet_target_costs_no_computing(service: Service, monkeypatch: py
 
 
 async def test_shards_share_the_targets(tmp_path: Path) -> None:
-    """Each target is watched by exactly one of several shards, which say which they are; a project's state is shown by each."""
-    studio = Studio([projects.classification(), projects.kmeans(), projects.two_impulses(), projects.gmm(), projects.regression()])
+    """Each target is watched by exactly one of several shards, which say which they are; a project's state is shown by
+    each.
+    """
+    studio = Studio(
+        [projects.classification(), projects.kmeans(), projects.two_impulses(), projects.gmm(), projects.regression()]
+    )
     async with serve(studio) as url:
         seen = []
         for index in range(2):
@@ -376,11 +386,16 @@ async def test_shards_share_the_targets(tmp_path: Path) -> None:
 
 
 async def test_tls_and_passwords(service: Service, tmp_path: Path) -> None:
-    """With a web configuration HTTPS is served, to those who bring a password; an admin's request may bring the token instead."""
+    """With a web configuration HTTPS is served, to those who bring a password; an admin's request may bring the token
+    instead.
+    """
     authority = trustme.CA()
     authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
     hashed = bcrypt.hashpw(b"open sesame", bcrypt.gensalt(4)).decode()
-    web = {"tls_server_config": {"cert_file": "server.pem", "key_file": "server.pem"}, "basic_auth_users": {"alice": hashed}}
+    web = {
+        "tls_server_config": {"cert_file": "server.pem", "key_file": "server.pem"},
+        "basic_auth_users": {"alice": hashed},
+    }
     (tmp_path / "web.yml").write_text(yaml.safe_dump(web), encoding="utf-8")
     (tmp_path / "token").write_text(TOKEN, encoding="utf-8")
     service.content["http"] |= {"web_config_file": "web.yml", "admin_token_file": "token"}
@@ -395,7 +410,9 @@ async def test_tls_and_passwords(service: Service, tmp_path: Path) -> None:
             async with session.request(method, base + path, **options) as response:
                 return response.status
 
-        alice, mallory = ({"Authorization": aiohttp.encode_basic_auth("alice", password)} for password in ("open sesame", "wrong"))
+        alice, mallory = (
+            {"Authorization": aiohttp.encode_basic_auth("alice", password)} for password in ("open sesame", "wrong")
+        )
         assert [401, 401, 200] == [await status("GET", "/metrics", headers=headers) for headers in ({}, mallory, alice)]
         bearer = {"Authorization": f"Bearer {TOKEN}"}
         assert [200, 401, 401] == [
@@ -419,7 +436,9 @@ async def store_up(service: Service, value: float) -> None:
 
 
 async def test_store_deleted(service: Service, tmp_path: Path, looks: None) -> None:
-    """A store that is deleted under the service is noticed and said; an empty one is begun, and runs are recorded in it."""
+    """A store that is deleted under the service is noticed and said; an empty one is begun, and runs are recorded in
+    it.
+    """
     await service.app.start()
     await service.pulled(ONE, THREE)
     with capture_logs() as lines:
@@ -458,7 +477,9 @@ async def test_run_that_is_not_recorded(service: Service, tmp_path: Path, looks:
 
 @pytest.mark.parametrize("when", ["start", "reload"])
 async def test_missing_key_file(service: Service, tmp_path: Path, when: str) -> None:
-    """A key file that is missing makes its project fail, which names the file, and nothing else; once it is there, the project goes on."""
+    """A key file that is missing makes its project fail, which names the file, and nothing else; once it is there, the
+    project goes on.
+    """
     missing = {"id": 103, "api_key_file": "keys/103"}
     if when == "reload":
         service.content["projects"] = [service.entry(101)]
@@ -473,10 +494,15 @@ async def test_missing_key_file(service: Service, tmp_path: Path, when: str) -> 
         else:
             await service.app.start()
         await service.pulled(ONE)
-        await service.until(lambda: 103 in service.app.board.projects and service.app.board.projects[103].state is PullState.AUTH)
+        await service.until(
+            lambda: 103 in service.app.board.projects and service.app.board.projects[103].state is PullState.AUTH
+        )
     failed = [line["error"] for line in lines if line["event"] == "discovery.failed"]
 
-    said = f"project 103: the API key file {tmp_path}/keys/103 cannot be read (No such file or directory); write the path of a file"
+    said = (
+        f"project 103: the API key file {tmp_path}/keys/103 cannot be read (No such file or directory); write the "
+        "path of a file"
+    )
     assert {f"{said} that holds the secret"} == set(failed)
     assert ["config.file_unreadable"] == [
         line["event"] for line in lines if line["event"].startswith("config.") and line["log_level"] == "error"

@@ -61,4 +61,5 @@ async def test_sick_projects_hold_up_nobody(service: Service):
     before, began = pages(service), time.monotonic()
     await service.until(lambda: all(pages(service)[number] >= before[number] + 12 for number in HEALTHY), within=240)
     sick = sum((pages(service) - before)[number] for number in LIMITED)
-    assert sick <= len(LIMITED) * (time.monotonic() - began + 2)  # a Retry-After is believed up to the interval, a second
+    # a Retry-After is believed up to the interval, a second
+    assert sick <= len(LIMITED) * (time.monotonic() - began + 2)

@@ -1,4 +1,6 @@
-"""The service with `refresh`, against the simulator: jobs come before pulls, and hold up neither others nor the stop."""
+"""The service with `refresh`, against the simulator: jobs come before pulls, and hold up neither
+others nor the stop.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,9 @@ def logged(service: Service, event: str) -> list[dict[str, Any]]:
 
 
 async def test_results_appear_after_one_job(service: Service) -> None:
-    """Results that are missing are there from the first pull on, by one job for both variants; new samples bring another."""
+    """Results that are missing are there from the first pull on, by one job for both variants; new samples bring
+    another.
+    """
     await service.app.start()
     await service.pulled(INT8, FLOAT32, OTHER)
     project = service.studio.generated(101)
@@ -120,7 +124,9 @@ async def test_hanging_jobs_hold_up_nobody(service: Service, monkeypatch: pytest
     await service.app.stop()
     assert time.monotonic() - began < 5
     assert not logged(service, "scheduler.cancelled") + logged(service, "run.crashed")
-    assert "model testing was no longer waited for: the service stops" == logged(service, "pull.finished")[-1]["refresh"]
+    assert (
+        "model testing was no longer waited for: the service stops" == logged(service, "pull.finished")[-1]["refresh"]
+    )
     assert 1 == len(service.studio.jobs)
 
 

@@ -39,7 +39,9 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
 
 
 def test_quotes_are_short_plain_and_masked():
-    """What another program said is one printable line of bounded length, without a secret in it, wherever the cut falls."""
+    """What another program said is one printable line of bounded length, without a secret in it, wherever the cut
+    falls.
+    """
     secrets.add("ei_quoted_secret")
     text = "a\r\nb\t\x1b[31mred\x00 " + "ei_quoted_secret " * 100
 
@@ -52,14 +54,22 @@ def test_quotes_are_short_plain_and_masked():
 
 @pytest.mark.parametrize("status", [200, 400, 500])
 async def test_a_key_in_an_error_text_gets_nowhere(service: Service, status: int):
-    """A server that repeats the key, and much else, in its error: neither pages, API, metrics, store nor log show it."""
+    """A server that repeats the key, and much else, in its error: neither pages, API, metrics,
+    store nor log show it.
+    """
     key = service.studio.projects[101].api_key
     text = f"the key {key} is bad\n" + "body " * 8000
     service.studio.fail(Refuse(text) if status == 200 else Status(status, text), PAGE, times=None)
     with capture_logs(processors=[secrets_untouched]) as lines:
         await service.app.start()
-        await service.until(lambda: TARGET in service.app.board.snapshots and bool(service.app.board.snapshots[TARGET].error), within=120)
-        pages = [await service.get(path) for path in ("/", f"/targets/{TARGET}", "/api/v1/targets", "/api/v1/alerts", "/metrics")]
+        await service.until(
+            lambda: TARGET in service.app.board.snapshots and bool(service.app.board.snapshots[TARGET].error),
+            within=120,
+        )
+        pages = [
+            await service.get(path)
+            for path in ("/", f"/targets/{TARGET}", "/api/v1/targets", "/api/v1/alerts", "/metrics")
+        ]
         runs = await service.get(f"/api/v1/targets/{TARGET}/runs")
         await service.app.stop()
     database = b"".join(path.read_bytes() for path in service.path.parent.glob("*.db*"))
@@ -81,7 +91,9 @@ async def test_a_body_that_is_no_http_is_not_shown(service: Service, unused_tcp_
     """What an HTTP parser says of a foreign protocol, or of HTML, quotes no more than a line of it."""
     service.studio.fail(Body(b"<html>" + b"secret text " * 3000, "text/html" + "; x=y" * 5000), PAGE, times=None)
     await service.app.start()
-    await service.until(lambda: TARGET in service.app.board.snapshots and bool(service.app.board.snapshots[TARGET].error), within=120)
+    await service.until(
+        lambda: TARGET in service.app.board.snapshots and bool(service.app.board.snapshots[TARGET].error), within=120
+    )
 
     error = service.app.board.snapshots[TARGET].error
     assert len(error) <= LONGEST_ERROR
@@ -97,7 +109,9 @@ async def test_a_body_that_is_no_http_is_not_shown(service: Service, unused_tcp_
     ],
 )
 def test_an_at_sign_in_a_password_is_refused(tmp_path: Path, section: str, value: object):
-    """A password whose @ is not escaped would have its rest shown as a host: it is refused, and nothing of it repeated."""
+    """A password whose @ is not escaped would have its rest shown as a host: it is refused, and
+    nothing of it repeated.
+    """
     path = tmp_path / "monitor.yaml"
     path.write_text(yaml.safe_dump({section: value}))
 
@@ -115,7 +129,10 @@ def test_passwords_in_urls_are_secrets(tmp_path: Path):
     path = tmp_path / "monitor.yaml"
     path.write_text(
         yaml.safe_dump(
-            {"store": "postgresql://monitor:p%40ss-word-7@db/monitor", "studio": {"proxy": "http://me:proxy-word-7@proxy.example.com"}}
+            {
+                "store": "postgresql://monitor:p%40ss-word-7@db/monitor",
+                "studio": {"proxy": "http://me:proxy-word-7@proxy.example.com"},
+            }
         )
     )
     load(path)

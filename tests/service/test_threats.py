@@ -18,4 +18,6 @@ def test_each_claim_has_its_test() -> None:
     for row, tests in zip(rows, named, strict=True):
         assert tests, row
         for path, name in tests:
-            assert re.search(rf"^(async )?def {name}\(", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE), f"{path}::{name}"
+            assert re.search(rf"^(async )?def {name}\(", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE), (
+                f"{path}::{name}"
+            )

@@ -43,7 +43,10 @@ async def test_discovery_calls(serving: Serving) -> None:
 
     _, about = await client.get(project, str(project.id))
     assert (about["project"]["name"], about["defaultImpulseId"]) == ("vibration-press-line", 1)
-    assert about["anomalyLabelsConfig"] == {"anomalyLabels": ["anomaly"], "noAnomalyLabels": ["idle", "jam", "pressing"]}
+    assert about["anomalyLabelsConfig"] == {
+        "anomalyLabels": ["anomaly"],
+        "noAnomalyLabels": ["idle", "jam", "pressing"],
+    }
 
     _, key = await client.get(project, "projects/api-key-info")
     assert (key["projectId"], key["role"], seconds(key["expires"])) == (project.id, "admin", 1_900_000_000.0)
@@ -74,7 +77,9 @@ async def test_impulses_become_stale_and_modification_moves(serving: Serving) ->
 
 
 async def test_keys_that_do_not_work(serving: Serving) -> None:
-    """No key, a wrong one, an expired one and another project's are refused in the vendor's shape, and recorded as such."""
+    """No key, a wrong one, an expired one and another project's are refused in the vendor's shape, and recorded as
+    such.
+    """
     project, other = projects.classification(sizes={"testing": 2}), projects.fomo(sizes={"testing": 2})
     studio = Studio([project, other])
     client = await serving(studio)
@@ -116,7 +121,10 @@ async def test_no_results_come_with_status_200(serving: Serving) -> None:
 
     for query in ({"variant": "float32"}, {"category": "training"}):
         status, body = await client.get(project, f"{project.id}/{PAGE}", **query)
-        assert (status, body) == (200, {"success": False, "error": "No model testing results found, run 'startClassifyJob' first"})
+        assert (status, body) == (
+            200,
+            {"success": False, "error": "No model testing results found, run 'startClassifyJob' first"},
+        )
 
 
 @pytest.mark.parametrize(
@@ -213,7 +221,10 @@ def test_keyset_paging() -> None:
         ({"filename": "snake."}, lambda s: "snake." in s.filename),
         ({"dataType": "image"}, lambda s: False),
         ({"metadata": '[{"key":"site","op":"eq","values":["lab"]}]'}, lambda s: s.metadata.get("site") == "lab"),
-        ({"metadata": '[{"key":"site","op":"neq","values":["lab"]}]'}, lambda s: s.metadata and s.metadata["site"] != "lab"),
+        (
+            {"metadata": '[{"key":"site","op":"neq","values":["lab"]}]'},
+            lambda s: s.metadata and s.metadata["site"] != "lab",
+        ),
         ({"metadata": '[{"key":"site","op":"eq"}]'}, lambda s: bool(s.metadata)),
         (
             {"metadata": '[{"no_metadata":true},{"key":"site","op":"eq","values":["lab"]}]'},
@@ -224,7 +235,9 @@ def test_keyset_paging() -> None:
             lambda s: s.metadata.get("site") == "lab" and s.metadata["line"] in "12",
         ),
         (
-            {"metadata": '[{"filters_combinator":"or"},{"key":"site","op":"eq","values":["lab"]},{"key":"line","op":"eq","values":["1"]}]'},
+            {
+                "metadata": '[{"filters_combinator":"or"},{"key":"site","op":"eq","values":["lab"]},{"key":"line","op":"eq","values":["1"]}]'
+            },
             lambda s: s.metadata.get("site") == "lab" or s.metadata.get("line") == "1",
         ),
     ],
@@ -265,7 +278,9 @@ def test_filters(query: dict[str, str], keep: Callable[[Any], bool]) -> None:
     ],
 )
 def test_every_documented_filter(make: Any, query: dict[str, str], keep: Callable[[Any], bool], clock: Any) -> None:
-    """Data type, signature, search, and the bounds of label, length, frequency and date select what the vendor's words say."""
+    """Data type, signature, search, and the bounds of label, length, frequency and date select what the vendor's words
+    say.
+    """
     project = make(sizes={"testing": 150})
     studio = Studio([project], clock=clock)
     ground = project.ground()
@@ -317,7 +332,9 @@ async def post(client: Any, project: Project, body: Any, **query: str) -> tuple[
 
 
 async def test_a_job_brings_results_back(serving: Serving, clock: Any) -> None:
-    """Model testing runs for a while; once it succeeded, results that had vanished are there again, and the impulse is not stale."""
+    """Model testing runs for a while; once it succeeded, results that had vanished are there again, and the impulse is
+    not stale.
+    """
     project = projects.classification(sizes={"testing": 3}, role="admin")
     studio = Studio([project], clock=clock, job_seconds=30, validate=True)
     client = await serving(studio)
@@ -365,7 +382,9 @@ async def test_jobs_want_an_admin_key_and_known_parameters(serving: Serving) -> 
 
 
 async def test_an_invalid_reply_of_its_own_is_found(serving: Serving, caplog: pytest.LogCaptureFixture) -> None:
-    """With `validate`, a reply that breaks the documented shape becomes a 500 that names the place; without, it goes out."""
+    """With `validate`, a reply that breaks the documented shape becomes a 500 that names the place; without, it goes
+    out.
+    """
     project = projects.classification(sizes={"testing": 1}, impulses=[Impulse(1, "ok")])
     project.owner = 7  # type: ignore[assignment]
     studio = Studio([project], validate=True)
@@ -409,7 +428,9 @@ async def regenerate(client: Any, project: Project, impulse: int = 1, **query: s
 
 
 async def test_a_new_threshold_takes_the_results_until_the_summary_is_new(serving: Serving, clock: Any) -> None:
-    """Results are gone, `classify/all/result` says what to do, and the cheap job brings those of the new threshold back."""
+    """Results are gone, `classify/all/result` says what to do, and the cheap job brings those of the new threshold
+    back.
+    """
     project = projects.classification(sizes={"testing": 40}, role="admin")
     studio = Studio([project], clock=clock, job_seconds=30, validate=True)
     client = await serving(studio)
@@ -428,14 +449,19 @@ async def test_a_new_threshold_takes_the_results_until_the_summary_is_new(servin
     assert (gone["success"], gone["error"]) == (False, "No model testing results found, run 'startClassifyJob' first")
     assert (told["result"], told["noResultsBecauseThresholdsChanged"]) == ([], "can_regenerate_model_summary")
     assert (status, job["job"]["finishedSuccessful"]) == (200, True)
-    count = {name: sum(row["prediction"] == "uncertain" for row in rows) for name, rows in (("before", before), ("after", after))}
+    count = {
+        name: sum(row["prediction"] == "uncertain" for row in rows)
+        for name, rows in (("before", before), ("after", after))
+    }
     assert count["after"] > count["before"]
     assert [row["prediction"] for row in after] == [w.prediction for s in project.ground().samples for w in s.windows]  # type: ignore[union-attr]
     assert "noResultsBecauseThresholdsChanged" not in whole
 
 
 async def test_detectors_want_model_testing_after_a_new_threshold(serving: Serving, clock: Any) -> None:
-    """Object detection has no cheap way: the summary is refused, a job brings the results back, and a second change takes them again."""
+    """Object detection has no cheap way: the summary is refused, a job brings the results back, and a second change
+    takes them again.
+    """
     project = projects.fomo(sizes={"testing": 10}, role="admin")
     client = await serving(Studio([project], clock=clock, job_seconds=10, validate=True))
     project.rethreshold(0.7)
@@ -470,7 +496,9 @@ async def test_a_new_summary_wants_an_admin_key_an_impulse_and_results(serving: 
 
 @pytest.mark.parametrize("ignored", [False, True])
 async def test_a_job_is_of_one_category(ignored: bool, serving: Serving, clock: Any) -> None:
-    """A job brings back the results of the category it was started for; of the testing samples where the server knows no categories."""
+    """A job brings back the results of the category it was started for; of the testing samples where the server knows
+    no categories.
+    """
     project = projects.classification(sizes={"testing": 3, "training": 5}, role="admin")
     studio = Studio([project], clock=clock, job_seconds=10)
     project.edit(results=False)

@@ -55,7 +55,9 @@ async def test_the_demo_has_a_dozen_targets_of_every_kind(serving: Serving) -> N
 
 
 def test_the_demo_tells_its_stories_within_minutes() -> None:
-    """A model regresses and recovers, one gets better, data drifts, results vanish and return, a threshold and labels change."""
+    """A model regresses and recovers, one gets better, data drifts, results vanish and return, a threshold and labels
+    change.
+    """
     studio = demo_studio()
 
     assert judged(studio, 103, 11) - judged(studio, 103, 20) > 0.08

@@ -66,7 +66,9 @@ async def test_status_codes(code: int, serving: Serving) -> None:
 async def test_retry_after(value: str | None, serving: Serving) -> None:
     """`Retry-After` is absent, in seconds, or an HTTP date."""
     client, project = await one(serving, Status(429, retry_after=value))
-    async with client.session.get(f"{client.url}/api/{project.id}/{PAGE}", headers={"x-api-key": project.api_key}) as response:
+    async with client.session.get(
+        f"{client.url}/api/{project.id}/{PAGE}", headers={"x-api-key": project.api_key}
+    ) as response:
         assert (response.status, response.headers.get("Retry-After")) == (429, value)
 
 
@@ -78,11 +80,15 @@ async def test_refusals(serving: Serving) -> None:
     assert (status, body) == (200, {"success": False, "error": "Deadline exceeded"})
 
 
-@pytest.mark.parametrize(("content", "content_type"), [(b"<html>maintenance</html>", "text/html"), (b'{"hello": 1}', "application/json")])
+@pytest.mark.parametrize(
+    ("content", "content_type"), [(b"<html>maintenance</html>", "text/html"), (b'{"hello": 1}', "application/json")]
+)
 async def test_other_bodies(content: bytes, content_type: str, serving: Serving) -> None:
     """HTML or wrong JSON comes with HTTP 200, as it was given."""
     client, project = await one(serving, Body(content, content_type))
-    async with client.session.get(f"{client.url}/api/{project.id}/{PAGE}", headers={"x-api-key": project.api_key}) as response:
+    async with client.session.get(
+        f"{client.url}/api/{project.id}/{PAGE}", headers={"x-api-key": project.api_key}
+    ) as response:
         assert (response.status, response.content_type, await response.read()) == (200, content_type, content)
 
 
@@ -102,7 +108,9 @@ async def test_resets(serving: Serving) -> None:
     client, project = await one(serving, Reset(), times=2)
     for _ in range(2):
         with pytest.raises(aiohttp.ClientConnectionError):
-            await client.session.post(f"{client.url}/api/{project.id}/jobs/classify", headers={"x-api-key": project.api_key})
+            await client.session.post(
+                f"{client.url}/api/{project.id}/jobs/classify", headers={"x-api-key": project.api_key}
+            )
 
     assert (await client.page(project))["totalCount"] == 10
 
@@ -138,7 +146,15 @@ async def test_faults_meet_what_they_name(serving: Serving) -> None:
     client = await serving(studio)
     fault = studio.fail(Status(500), call="result/page", project=first.id, after=1, times=2)
     seen = []
-    for project, path in [(first, PAGE), (second, PAGE), (first, "impulses"), (first, PAGE), (second, PAGE), (first, PAGE), (first, PAGE)]:
+    for project, path in [
+        (first, PAGE),
+        (second, PAGE),
+        (first, "impulses"),
+        (first, PAGE),
+        (second, PAGE),
+        (first, PAGE),
+        (first, PAGE),
+    ]:
         seen.append((await client.get(project, f"{project.id}/{path}"))[0])
     endless = studio.fail(Status(502), call="impulses", times=None)
     seen += [(await client.get(first, f"{first.id}/impulses"))[0] for _ in range(3)]
@@ -161,7 +177,11 @@ async def test_faults_by_project_meet_calls_without_an_id(serving: Serving) -> N
 
 @pytest.mark.parametrize(
     ("change", "total"),
-    [(lambda p: p.add(1), 11), (lambda p: p.remove(p.ground().samples[0].id), 9), (lambda p: p.relabel(p.ground().samples[0].id), 10)],
+    [
+        (lambda p: p.add(1), 11),
+        (lambda p: p.remove(p.ground().samples[0].id), 9),
+        (lambda p: p.relabel(p.ground().samples[0].id), 10),
+    ],
     ids=["added", "removed", "relabelled"],
 )
 async def test_the_set_changes_while_it_is_paged(change: Callable[[Any], None], total: int, serving: Serving) -> None:
@@ -171,8 +191,14 @@ async def test_the_set_changes_while_it_is_paged(change: Callable[[Any], None], 
     again = await client.page(project, limit=4)
 
     assert [page["totalCount"] for page in pages] == [10, 10, total]
-    ids, labels = ([[row["sample"][name] for row in page["result"]] for page in (pages[0], again)] for name in ("id", "label"))
-    assert (ids[0] == ids[1], labels[0] == labels[1]) == {11: (True, True), 9: (False, labels[0] == labels[1]), 10: (True, False)}[total]
+    ids, labels = (
+        [[row["sample"][name] for row in page["result"]] for page in (pages[0], again)] for name in ("id", "label")
+    )
+    assert (ids[0] == ids[1], labels[0] == labels[1]) == {
+        11: (True, True),
+        9: (False, labels[0] == labels[1]),
+        10: (True, False),
+    }[total]
 
 
 async def test_limits_not_honoured(serving: Serving) -> None:
@@ -224,8 +250,12 @@ async def test_edits(serving: Serving) -> None:
 
 
 async def test_swaps_while_paging(serving: Serving) -> None:
-    """Between two requests 20 samples leave and 20 others come: `totalCount` and first page stay, and paging on misses what moved up."""
-    client, project = await one(serving, Change(lambda p: p.swap(20, after=10)), samples=100, call="result/page", after=2)
+    """Between two requests 20 samples leave and 20 others come: `totalCount` and first page stay, and paging on misses
+    what moved up.
+    """
+    client, project = await one(
+        serving, Change(lambda p: p.swap(20, after=10)), samples=100, call="result/page", after=2
+    )
     before = {sample.id for sample in project.ground().samples}
     pages = [await client.page(project, limit=10, offset=offset) for offset in range(0, 100, 10)]
     read = [row["sampleId"] for page in pages for row in page["result"]]
@@ -259,7 +289,9 @@ async def test_refused_limits(serving: Serving) -> None:
 
 
 async def test_short_pages(serving: Serving) -> None:
-    """Samples without results count in `totalCount` and `offset` and are left out of pages; the truth holds the others only."""
+    """Samples without results count in `totalCount` and `offset` and are left out of pages; the truth holds the others
+    only.
+    """
     project = projects.classification(sizes={"testing": 60})
     project.edit(untested=0.3)
     client = await serving(Studio([project], validate=True))
@@ -349,14 +381,19 @@ async def test_lone_surrogates(field: str, serving: Serving) -> None:
     with pytest.raises(msgspec.DecodeError):
         msgspec.json.decode(body)
     assert [place for place, _ in changed] == [0, 5]
-    assert all(text.endswith(edits.SURROGATE) and text.replace(edits.SURROGATE, "") == texts(true)[place] for place, text in changed)
+    assert all(
+        text.endswith(edits.SURROGATE) and text.replace(edits.SURROGATE, "") == texts(true)[place]
+        for place, text in changed
+    )
     if field == "label":
         marked = {row["sampleId"] for row in page["predictions"] if row["label"].endswith(edits.SURROGATE)}
         assert marked == {page["result"][place]["sampleId"] for place in (0, 5)}
 
 
 async def test_byte_order_marks_and_escapes(serving: Serving) -> None:
-    """A body may begin with a byte-order mark, and may write every character as an escape; its content is the true one."""
+    """A body may begin with a byte-order mark, and may write every character as an escape; its
+    content is the true one.
+    """
     project = projects.keywords(sizes={"testing": 10})
     studio = Studio([project])
     client = await serving(studio)
@@ -383,7 +420,9 @@ async def test_nesting(serving: Serving) -> None:
 async def test_side_types(name: str, serving: Serving) -> None:
     """A side field has another JSON type; whoever converts it back where that is possible has the true reply."""
     project = (
-        projects.fomo(sizes={"testing": 10}) if "box" in name or "dimensions" in name else projects.classification(sizes={"testing": 10})
+        projects.fomo(sizes={"testing": 10})
+        if "box" in name or "dimensions" in name
+        else projects.classification(sizes={"testing": 10})
     )
     project.fresh_media = False
     side = edits.SIDE_TYPES[name]
@@ -399,7 +438,9 @@ async def test_side_types(name: str, serving: Serving) -> None:
     if side.same and name not in ("nulls", "added-milliseconds"):
         assert all(float(one) == float(other) for one, other in differences)
     if name == "added-milliseconds":
-        assert all(datetime.fromtimestamp(one / 1000, UTC) == datetime.fromisoformat(other) for one, other in differences)
+        assert all(
+            datetime.fromtimestamp(one / 1000, UTC) == datetime.fromisoformat(other) for one, other in differences
+        )
 
 
 def differing(one: Any, other: Any) -> Iterator[tuple[Any, Any]]:
@@ -420,7 +461,12 @@ async def test_all_side_types_at_once(serving: Serving) -> None:
     page = await client.page(project)
     sample, entry = page["result"][0]["sample"], page["result"][0]["classifications"][0]
 
-    assert (page["totalCount"], sample["deviceName"], sample["metadata"], entry["learnBlock"]["id"]) == ("10.0", 7, [1, 2], 2**63)
+    assert (page["totalCount"], sample["deviceName"], sample["metadata"], entry["learnBlock"]["id"]) == (
+        "10.0",
+        7,
+        [1, 2],
+        2**63,
+    )
 
 
 @pytest.mark.parametrize(
@@ -484,5 +530,7 @@ async def test_streams_have_their_size(size: int, serving: Serving) -> None:
     """A stream with a size ends after so many blanks."""
     client, project = await one(serving, Stream(size))
 
-    async with client.session.get(f"{client.url}/api/{project.id}/{PAGE}", headers={"x-api-key": project.api_key}) as response:
+    async with client.session.get(
+        f"{client.url}/api/{project.id}/{PAGE}", headers={"x-api-key": project.api_key}
+    ) as response:
         assert b" " * size == await response.read()

@@ -22,7 +22,9 @@ def windows(ground: Ground | None) -> list[Any]:
 
 @pytest.mark.parametrize("make", projects.KINDS, ids=lambda make: make.__name__)
 async def test_the_wire_holds_the_ground_data(make: Any, serving: Serving) -> None:
-    """For every kind, what a client pulls is the ground data of the same moment, sample by sample and window by window."""
+    """For every kind, what a client pulls is the ground data of the same moment, sample by sample
+    and window by window.
+    """
     project = make(sizes={"testing": 60})
     studio = Studio([project], validate=True)
     results, predictions = await (await serving(studio)).pull(project, limit=25)
@@ -34,12 +36,13 @@ async def test_the_wire_holds_the_ground_data(make: Any, serving: Serving) -> No
     assert [row["sample"]["metadata"] for row in results] == [sample.metadata for sample in ground.samples]
     assert [row["sample"]["deviceName"] for row in results] == [sample.device for sample in ground.samples]
     assert [
-        [(box["label"], box["x"], box["y"], box["width"], box["height"]) for box in row["sample"]["boundingBoxes"]] for row in results
+        [(box["label"], box["x"], box["y"], box["width"], box["height"]) for box in row["sample"]["boundingBoxes"]]
+        for row in results
     ] == [[(box.label, box.x, box.y, box.width, box.height) for box in sample.boxes] for sample in ground.samples]
     flat = [(sample.id, window) for sample in ground.samples for window in sample.windows]
-    assert [(row["sampleId"], row["startMs"], row["endMs"], row["label"], row["prediction"]) for row in predictions] == [
-        (number, window.start_ms, window.end_ms, window.label, window.prediction) for number, window in flat
-    ]
+    assert [
+        (row["sampleId"], row["startMs"], row["endMs"], row["label"], row["prediction"]) for row in predictions
+    ] == [(number, window.start_ms, window.end_ms, window.label, window.prediction) for number, window in flat]
     assert [row.get("predictionCorrect") for row in predictions] == [window.correct for _, window in flat]
     for row, (_, window) in zip(predictions, flat, strict=True):
         if window.image is not None:
@@ -65,7 +68,9 @@ async def test_the_wire_holds_the_ground_data(make: Any, serving: Serving) -> No
 
 
 async def test_the_wire_follows_every_change(serving: Serving) -> None:
-    """After a new threshold, a training, a relabelling and a removal, the next pull is the ground data of that moment."""
+    """After a new threshold, a training, a relabelling and a removal, the next pull is the ground
+    data of that moment.
+    """
     project = projects.classification(sizes={"testing": 80})
     studio = Studio([project], validate=True)
     client = await serving(studio)
@@ -85,19 +90,24 @@ async def test_the_wire_follows_every_change(serving: Serving) -> None:
         _, predictions = await client.pull(project)
         now = studio.ground(project.id)
         expected = [(s.id, w.label, w.prediction, w.correct) for s in now.samples for w in s.windows]  # type: ignore[union-attr]
-        assert [(row["sampleId"], row["label"], row["prediction"], row.get("predictionCorrect")) for row in predictions] == expected
+        assert [
+            (row["sampleId"], row["label"], row["prediction"], row.get("predictionCorrect")) for row in predictions
+        ] == expected
         seen.append(tuple(expected))
 
     assert len(set(seen)) == 6
 
 
 async def test_box_lists_have_the_axes_of_the_real_server(serving: Serving) -> None:
-    """`structuredResult` and `details` give top, left, bottom, right: whoever reads them as documented gets other boxes."""
+    """`structuredResult` and `details` give top, left, bottom, right: whoever reads them as documented gets other
+    boxes.
+    """
     project = projects.box_detector(sizes={"testing": 20})
     results, predictions = await (await serving(Studio([project]))).pull(project)
     for row, prediction in zip(results, predictions, strict=True):
         corners = [
-            pytest.approx([box["y"], box["x"], box["y"] + box["height"], box["x"] + box["width"]]) for box in prediction["boundingBoxes"]
+            pytest.approx([box["y"], box["x"], box["y"] + box["height"], box["x"] + box["width"]])
+            for box in prediction["boundingBoxes"]
         ]
         (entry,) = row["classifications"]
         assert entry["structuredResult"][0]["boxes"] == corners
@@ -107,7 +117,9 @@ async def test_box_lists_have_the_axes_of_the_real_server(serving: Serving) -> N
 
 @pytest.mark.parametrize("make", [projects.classification, projects.keywords, projects.kmeans])
 def test_predictions_follow_from_confidences_and_thresholds(make: Any) -> None:
-    """A classifier predicts its best class from `min_score` on, `uncertain` below, `anomaly` above the K-means threshold."""
+    """A classifier predicts its best class from `min_score` on, `uncertain` below, `anomaly` above the K-means
+    threshold.
+    """
     ground = make(sizes={"testing": 300}).ground()
     classifier = ground.blocks[0]
     seen = set()
@@ -132,7 +144,9 @@ def test_unscored_windows_have_a_label_the_model_does_not_know() -> None:
 
 
 def test_windows_of_one_sample_are_alike() -> None:
-    """Errors cluster in samples: the share of correct windows varies between samples far more than independent windows would."""
+    """Errors cluster in samples: the share of correct windows varies between samples far more than independent windows
+    would.
+    """
     ground = GeneratedProject(1, "p", Classification(windows=10, unknown_share=0), sizes={"testing": 400}).ground()
     assert ground is not None
     shares = np.array([np.mean([window.correct for window in sample.windows]) for sample in ground.samples])

@@ -51,7 +51,9 @@ def test_several_predictions_may_share_a_truth() -> None:
     ("trues", "preds", "f1"),
     [([], [], 1.0), ([(0.5, 0.5, 1)], [], 0.0), ([], [(0.5, 0.5, 1)], 0.0), ([(0.1, 0.1, 1)], [(0.4, 0.1, 1)], 0.0)],
 )
-def test_nothing_matched(trues: list[tuple[float, float, int]], preds: list[tuple[float, float, int]], f1: float) -> None:
+def test_nothing_matched(
+    trues: list[tuple[float, float, int]], preds: list[tuple[float, float, int]], f1: float
+) -> None:
     """F1 is 1 only where nothing was there and nothing was found."""
     assert fomo_score(match_centroids(trues, preds)).f1 == f1
 
@@ -60,8 +62,12 @@ centroid = st.tuples(st.floats(0, 1), st.floats(0, 1), st.integers(1, 2))
 
 
 @given(st.lists(centroid, max_size=5), st.lists(centroid, max_size=5))
-def test_every_centroid_is_accounted_for(trues: list[tuple[float, float, int]], preds: list[tuple[float, float, int]]) -> None:
-    """Each prediction is assigned or left over; each truth is assigned or missed; no assignment is too far or of another class."""
+def test_every_centroid_is_accounted_for(
+    trues: list[tuple[float, float, int]], preds: list[tuple[float, float, int]]
+) -> None:
+    """Each prediction is assigned or left over; each truth is assigned or missed; no assignment is too far or of
+    another class.
+    """
     match = match_centroids(trues, preds)
 
     assert sorted([p for p, _, _ in match.assignments] + list(match.unassigned_preds)) == list(range(len(preds)))
@@ -87,7 +93,12 @@ def coco_map(truth: list[Box], detections: list[Box]) -> float:
         for n, b in enumerate(truth)
     ]
     found = [
-        {"image_id": 1, "category_id": LABELS.index(b.label) + 1, "bbox": [b.x, b.y, b.width, b.height], "score": b.score}
+        {
+            "image_id": 1,
+            "category_id": LABELS.index(b.label) + 1,
+            "bbox": [b.x, b.y, b.width, b.height],
+            "score": b.score,
+        }
         for b in detections
     ]
     with contextlib.redirect_stdout(io.StringIO()):
@@ -118,7 +129,11 @@ def test_image_map_is_cocos_scaled_by_the_classes_in_truth(seed: int) -> None:
     truth = [box(*somewhere()) for _ in range(rng.integers(1, 6))]
     noise = [box(*somewhere(), float(rng.random())) for _ in range(3)]
     near = [
-        box(b.label, (np.array([b.x, b.y, b.width, b.height]) + rng.normal(0, 3, 4)).clip(1), round(float(rng.random()), 1))
+        box(
+            b.label,
+            (np.array([b.x, b.y, b.width, b.height]) + rng.normal(0, 3, 4)).clip(1),
+            round(float(rng.random()), 1),
+        )
         for b in truth
         for _ in range(2)
     ]

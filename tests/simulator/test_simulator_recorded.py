@@ -19,7 +19,9 @@ def pages(limit: int = 4) -> list[bytes]:
     """Pages of a set of ten samples, as recorded from a server."""
     project = projects.kmeans(sizes={"testing": 10})
     studio = Studio([project])
-    return [replies.page(studio, project, {"limit": str(limit), "offset": str(offset)}) for offset in range(0, 10, limit)]
+    return [
+        replies.page(studio, project, {"limit": str(limit), "offset": str(offset)}) for offset in range(0, 10, limit)
+    ]
 
 
 def merged(bodies: list[bytes]) -> tuple[list[Any], list[Any]]:
@@ -30,7 +32,9 @@ def merged(bodies: list[bytes]) -> tuple[list[Any], list[Any]]:
 
 @pytest.mark.parametrize("form", ["folder", "list", "page"])
 async def test_what_was_recorded_is_served(form: str, tmp_path: Path, serving: Serving) -> None:
-    """A folder of pages, a list of them in one file, and one page alike give the recorded set, whatever page size is asked for."""
+    """A folder of pages, a list of them in one file, and one page alike give the recorded set, whatever page size is
+    asked for.
+    """
     bodies = pages(limit=20 if form == "page" else 4)
     if form == "folder":
         for place, body in enumerate(bodies):
@@ -47,7 +51,9 @@ async def test_what_was_recorded_is_served(form: str, tmp_path: Path, serving: S
     _, impulses = await client.get(project, f"{project.id}/impulses")
     assert [block["type"] for block in impulses["impulses"][0]["learnBlocks"]] == ["keras", "anomaly"]
     body = (await client.page(project, labels='["idle"]', limit=20))["result"]
-    assert [row["sampleId"] for row in body] == [row["sampleId"] for row in merged(bodies)[0] if row["sample"]["label"] == "idle"]
+    assert [row["sampleId"] for row in body] == [
+        row["sampleId"] for row in merged(bodies)[0] if row["sample"]["label"] == "idle"
+    ]
     status, training = await client.get(project, f"{project.id}/training/training/none")
     assert (status, training["success"]) == (404, False)
 
@@ -96,7 +102,10 @@ async def test_only_the_recorded_category_and_variant_have_results(serving: Serv
         ('{"success": true, "result": [{"sample": {}}]}', "sampleId"),
         ('{"success": true, "result": []}', "no results"),
         ('{"success": false, "error": "no"}', "success: false"),
-        ('[{"success": true, "result": [{"sampleId": 1}]}, {"success": true, "result": [{"sampleId": 1}]}]', "sample 1 was recorded twice"),
+        (
+            '[{"success": true, "result": [{"sampleId": 1}]}, {"success": true, "result": [{"sampleId": 1}]}]',
+            "sample 1 was recorded twice",
+        ),
     ],
 )
 def test_files_that_are_no_recording(content: str, words: str, tmp_path: Path) -> None:

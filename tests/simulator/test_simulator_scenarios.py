@@ -68,7 +68,9 @@ def test_steady_stays() -> None:
 
 
 def test_regression_and_recovery() -> None:
-    """The same samples are judged worse from the step on, by a model with a new training date, and as well as before at the end."""
+    """The same samples are judged worse from the step on, by a model with a new training date, and as well as before at
+    the end.
+    """
     project = projects.classification(sizes={"testing": 800}, scenario=regressing(at=5, by=1.4, over=2, recovers_at=20))
     studio = Studio([project])
     good, worse, bad, recovered = at(studio, 4), at(studio, 5), at(studio, 6), at(studio, 20)
@@ -101,7 +103,9 @@ def test_quality_matters_for_every_kind(make: Any) -> None:
 
     def score() -> float:
         ground = project.ground()
-        return float(np.mean([w.image.mean_ap if w.image else bool(w.correct) for s in ground.samples for w in s.windows]))
+        return float(
+            np.mean([w.image.mean_ap if w.image else bool(w.correct) for s in ground.samples for w in s.windows])
+        )
 
     before = score()
     project.retrain(quality=-2.0)
@@ -110,7 +114,9 @@ def test_quality_matters_for_every_kind(make: Any) -> None:
 
 
 def test_growth_adds_and_keeps() -> None:
-    """New samples come with higher ids and the time they were first seen; the others stay as they were; it ends at the most."""
+    """New samples come with higher ids and the time they were first seen; the others stay as they were; it ends at the
+    most.
+    """
     project = projects.gmm(sizes={"testing": 50}, scenario=growing(at=2, per_step=3, most=7))
     studio = Studio([project])
     before, after, end = at(studio, 1), at(studio, 2), at(studio, 90)
@@ -126,7 +132,9 @@ def test_shifted_growth_is_data_drift() -> None:
     """Samples added from another distribution score higher, come from one site, and leave the first ones alone."""
     project = projects.gmm(sizes={"testing": 100}, scenario=growing(at=1, per_step=100, most=100, shift=1.0))
     ground = at(Studio([project]), 1)
-    first, later = (np.median([w.anomaly for s in part for w in s.windows]) for part in (ground.samples[:100], ground.samples[100:]))
+    first, later = (
+        np.median([w.anomaly for s in part for w in s.windows]) for part in (ground.samples[:100], ground.samples[100:])
+    )
 
     assert later > 1.4 * first
     assert {s.metadata.get("site", "plant-b") for s in ground.samples[100:]} == {"plant-b"}
@@ -140,7 +148,9 @@ def test_relabelling_changes_the_truth_only(make: Any) -> None:
     project = make(sizes={"testing": 200}, scenario=relabelling(at=1, share=0.2))
     studio = Studio([project])
     before, after = at(studio, 0), at(studio, 1)
-    changed = [a.id for a, b in zip(before.samples, after.samples, strict=True) if (a.label, a.boxes) != (b.label, b.boxes)]
+    changed = [
+        a.id for a, b in zip(before.samples, after.samples, strict=True) if (a.label, a.boxes) != (b.label, b.boxes)
+    ]
 
     assert 20 <= len(changed) <= 60
     for a, b in zip(before.samples, after.samples, strict=True):
@@ -167,7 +177,9 @@ def test_larger_shares_contain_smaller_ones() -> None:
 
 
 def test_retraining_is_noise() -> None:
-    """Another training on the same data moves the accuracy by little, judges some windows otherwise, and rescales GMM scores."""
+    """Another training on the same data moves the accuracy by little, judges some windows otherwise, and rescales GMM
+    scores.
+    """
     project = projects.classification(sizes={"testing": 1000}, scenario=retraining(every=10))
     studio = Studio([project])
     figures, predictions = [], []
@@ -189,7 +201,9 @@ def test_results_vanish_and_return() -> None:
     assert at(studio, 1).samples == at(studio, 5).samples
 
 
-@pytest.mark.parametrize(("make", "value"), [(projects.classification, 0.9), (projects.regression, 1.0), (projects.gmm, 0.5)])
+@pytest.mark.parametrize(
+    ("make", "value"), [(projects.classification, 0.9), (projects.regression, 1.0), (projects.gmm, 0.5)]
+)
 def test_thresholds_change(make: Any, value: float) -> None:
     """A new threshold invalidates the results for a step, then decides; the scores stay."""
     studio = Studio([make(scenario=rethresholding(value, at=3, gap=1))])
@@ -197,8 +211,12 @@ def test_thresholds_change(make: Any, value: float) -> None:
 
     assert gap is None
     assert after.blocks[0].thresholds[0].value == value
-    assert [w.anomaly for s in before.samples for w in s.windows] == [w.anomaly for s in after.samples for w in s.windows]
-    assert [w.correct for s in before.samples for w in s.windows] != [w.correct for s in after.samples for w in s.windows]
+    assert [w.anomaly for s in before.samples for w in s.windows] == [
+        w.anomaly for s in after.samples for w in s.windows
+    ]
+    assert [w.correct for s in before.samples for w in s.windows] != [
+        w.correct for s in after.samples for w in s.windows
+    ]
 
 
 def test_cycles_repeat_with_new_trainings() -> None:
@@ -223,7 +241,9 @@ def test_edits_by_hand() -> None:
 
     assert set(labels(before)) - set(labels(after)) == {before.samples[0].id}
     assert len(set(labels(after)) - set(labels(before))) == 2
-    assert [i for i in labels(before) if i in labels(after) and labels(before)[i] != labels(after)[i]] == [before.samples[1].id]
+    assert [i for i in labels(before) if i in labels(after) and labels(before)[i] != labels(after)[i]] == [
+        before.samples[1].id
+    ]
     project.edit(results=False)
     assert at(studio, 0) is None
     with pytest.raises(TypeError):
@@ -244,7 +264,9 @@ def test_a_retrained_model_has_a_date() -> None:
 
 def test_impulses_of_a_project_share_its_samples() -> None:
     """Two impulses judge the same recordings, one worse than the other."""
-    project = GeneratedProject(1, "p", Classification(unknown_share=0), impulses=projects.two_impulses().impulses, sizes={"testing": 1000})
+    project = GeneratedProject(
+        1, "p", Classification(unknown_share=0), impulses=projects.two_impulses().impulses, sizes={"testing": 1000}
+    )
     first, second = project.ground(1), project.ground(2)
     assert first is not None
     assert second is not None
@@ -260,7 +282,9 @@ def flat(ground: Any) -> list[Any]:
 
 
 def test_a_class_is_renamed_before_the_model_knows() -> None:
-    """First only the labels change, and those windows are not scored; retrained, the model says the new name, as well as before."""
+    """First only the labels change, and those windows are not scored; retrained, the model says the new name, as well
+    as before.
+    """
     project = projects.classification(sizes={"testing": 400}, scenario=renaming("snake", "serpent", at=2, retrained=4))
     studio = Studio([project], validate=True)
     before, renamed, retrained = (flat(at(studio, step)) for step in (1, 2, 4))
@@ -278,8 +302,12 @@ def test_a_class_is_renamed_before_the_model_knows() -> None:
 
 def test_a_class_is_split_and_two_are_merged() -> None:
     """Half of a class's samples get a name of their own; two classes become one; a retrained model knows either."""
-    split = projects.classification(sizes={"testing": 400}, scenario=renaming("wave", "wave hello", at=1, retrained=2, share=0.5))
-    merged = projects.classification(id=7, sizes={"testing": 400}, scenario=renaming("wave", "snake", at=1, retrained=2))
+    split = projects.classification(
+        sizes={"testing": 400}, scenario=renaming("wave", "wave hello", at=1, retrained=2, share=0.5)
+    )
+    merged = projects.classification(
+        id=7, sizes={"testing": 400}, scenario=renaming("wave", "snake", at=1, retrained=2)
+    )
     first, second = (flat(at(Studio([project]), 2)) for project in (split, merged))
     halves = [sum(window.label == label for window in first) for label in ("wave", "wave hello")]
     judged = [window.correct for window in first if window.label in ("wave", "wave hello")]
@@ -293,7 +321,9 @@ def test_a_class_is_split_and_two_are_merged() -> None:
 
 
 def test_class_numbers_shift() -> None:
-    """A class that comes first by name moves the number of every other; nothing that was seen or labelled changes by it."""
+    """A class that comes first by name moves the number of every other; nothing that was seen or labelled changes by
+    it.
+    """
     project = projects.fomo(sizes={"testing": 100}, scenario=adding_class("axle", at=3))
     project.edit(training=0)
     studio = Studio([project], validate=True)
@@ -317,13 +347,20 @@ def test_class_numbers_shift() -> None:
 
 
 def test_detectors_rename_their_boxes() -> None:
-    """Without retraining no renamed object is found again; after it, the model is as good as before under the new name."""
+    """Without retraining no renamed object is found again; after it, the model is as good as before
+    under the new name.
+    """
     for make, old, new in ((projects.fomo, "bolt", "screw"), (projects.box_detector, "pallet", "skid")):
         project = make(sizes={"testing": 150}, scenario=renaming(old, new, at=1, retrained=2))
         studio = Studio([project], validate=True)
         before, renamed, retrained = (at(studio, step) for step in (0, 1, 2))
-        score = [np.mean([w.image.f1 if w.fomo else w.image.mean_ap for w in flat(ground)]) for ground in (before, renamed, retrained)]
-        names = [{box.label for sample in ground.samples for box in sample.boxes} for ground in (before, renamed, retrained)]
+        score = [
+            np.mean([w.image.f1 if w.fomo else w.image.mean_ap for w in flat(ground)])
+            for ground in (before, renamed, retrained)
+        ]
+        names = [
+            {box.label for sample in ground.samples for box in sample.boxes} for ground in (before, renamed, retrained)
+        ]
 
         assert names[0] - names[1] == {old}
         assert names[1] - names[0] == {new}
@@ -333,9 +370,13 @@ def test_detectors_rename_their_boxes() -> None:
         assert score[2] == pytest.approx(score[0], abs=0.06)
 
 
-@pytest.mark.parametrize("make", [projects.classification, projects.fomo, projects.box_detector, projects.regression, projects.label_map])
+@pytest.mark.parametrize(
+    "make", [projects.classification, projects.fomo, projects.box_detector, projects.regression, projects.label_map]
+)
 def test_a_model_is_trained_with_the_new_labels(make: Any) -> None:
-    """Relabelled samples count as wrong until the model is trained with their labels; the others are judged much as before."""
+    """Relabelled samples count as wrong until the model is trained with their labels; the others are judged much as
+    before.
+    """
     project = make(sizes={"testing": 400}, scenario=relearning(at=1, share=0.3, retrained=2))
     studio = Studio([project], validate=True)
     before, relabelled, learned = (at(studio, step) for step in (0, 1, 2))
@@ -350,7 +391,9 @@ def test_a_model_is_trained_with_the_new_labels(make: Any) -> None:
         return window.image.mean_ap if window.image and not window.fomo else float(window.correct)
 
     def share(ground: Any) -> float:
-        return float(np.mean([score(w) for s in ground.samples if s.id in moved for w in s.windows if w.correct is not None]))
+        return float(
+            np.mean([score(w) for s in ground.samples if s.id in moved for w in s.windows if w.correct is not None])
+        )
 
     assert len(moved) > 60
     assert share(relabelled) < share(before) - 0.12
@@ -389,7 +432,9 @@ def test_thresholds_stay_until_regenerated() -> None:
 
 
 def test_the_anomaly_blocks_own_threshold() -> None:
-    """Beside a classifier, the anomaly block's threshold changes by itself: more windows are anomalies, no score moves."""
+    """Beside a classifier, the anomaly block's threshold changes by itself: more windows are
+    anomalies, no score moves.
+    """
     project = projects.kmeans(sizes={"testing": 100})
     before = flat(project.ground())
     project.edit(anomaly_threshold=-0.5)
@@ -416,7 +461,9 @@ MORE = (projects.kmeans_alone, projects.visual_anomaly_by_mean, projects.judged_
 
 @pytest.mark.parametrize("make", MORE, ids=lambda make: make.__name__)
 async def test_further_projects_on_the_wire(make: Any, serving: Any) -> None:
-    """K-means alone, visual anomaly by its mean, a judged block of unknown scores: every window has Studio's verdict, as in the truth."""
+    """K-means alone, visual anomaly by its mean, a judged block of unknown scores: every window has Studio's verdict,
+    as in the truth.
+    """
     project = make(sizes={"testing": 60})
     results, predictions = await (await serving(Studio([project], validate=True))).pull(project)
     windows = flat(project.ground())

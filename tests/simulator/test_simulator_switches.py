@@ -39,7 +39,9 @@ async def answers(client: Any) -> list[Any]:
     """What the client gets of each project: four pages and the call of the project itself; an error by its name."""
     found = []
     for project in client.studio.projects.values():
-        pages = [f"classify/all/result/page?limit={limit}&offset={offset}" for limit, offset in ((110, 0), (10, 0), (20, 30))]
+        pages = [
+            f"classify/all/result/page?limit={limit}&offset={offset}" for limit, offset in ((110, 0), (10, 0), (20, 30))
+        ]
         for path in [*pages, "classify/all/result/page?limit=9&category=training", ""]:
             url = f"{client.url}/api/{project.id}/{path}".rstrip("/")
             try:
@@ -72,10 +74,14 @@ async def test_bodies_beyond_measure(name: str, serving: Serving) -> None:
     client = await serving(one_of_each())
     switch_fault(client.studio, f"{name}@102")
     url = f"{client.url}/api/{{}}/classify/all/result/page?limit=5"
-    async with client.session.get(url.format(102), headers={"x-api-key": client.studio.projects[102].api_key}) as response:
+    async with client.session.get(
+        url.format(102), headers={"x-api-key": client.studio.projects[102].api_key}
+    ) as response:
         assert b" " * 2**24 == await response.content.readexactly(2**24)
 
-    async with client.session.get(url.format(106), headers={"x-api-key": client.studio.projects[106].api_key}) as response:
+    async with client.session.get(
+        url.format(106), headers={"x-api-key": client.studio.projects[106].api_key}
+    ) as response:
         assert (await response.json())["success"]
 
 
@@ -89,7 +95,11 @@ def test_every_scenario_changes_the_truth(name: str) -> None:
     for step in (0, 11, 12, 14, 24):
         studio.timeline.pin(step)
         ground = studio.ground(102)
-        seen.append(None if ground is None else (ground.samples, ground.blocks, ground.trained, project.revision().added_classes))
+        seen.append(
+            None
+            if ground is None
+            else (ground.samples, ground.blocks, ground.trained, project.revision().added_classes)
+        )
 
     assert name == "partly-tested" or seen[0] == seen[1] or name in ("growing", "drifting")
     assert any(other != seen[0] for other in seen[1:]) or name == "partly-tested"
@@ -106,7 +116,9 @@ def test_short_pages_from_the_start() -> None:
 
 
 def test_what_does_not_suit_is_said(tmp_path: Path) -> None:
-    """An unknown name, an unknown project, and a project without classes or without a change in it are errors that say so."""
+    """An unknown name, an unknown project, and a project without classes or without a change in it are errors that say
+    so.
+    """
     studio = Studio([projects.gmm(sizes={"testing": 3}), projects.keywords(sizes={"testing": 3})])
     (tmp_path / "page.json").write_bytes(replies.page(studio, studio.projects[102], {}))
     studio.projects.pop(102)

@@ -21,7 +21,9 @@ def server(program: Callable[[str], str]) -> Iterator[Server]:
 
 @pytest.fixture(params=["unchanged", "lenient"])
 async def pooler(server: Server, program: Callable[[str], str], request: pytest.FixtureRequest) -> AsyncIterator[str]:
-    """The folder of the socket of a PgBouncer before the server, in transaction mode; a lenient one lets settings at the start pass."""
+    """The folder of the socket of a PgBouncer before the server, in transaction mode; a lenient one lets settings at
+    the start pass.
+    """
     lenient = ["ignore_startup_parameters = lock_timeout, tcp_keepalives_idle"] if request.param == "lenient" else []
     async with pooling(server, program, ["auth_type = trust", *lenient], '"postgres" ""\n') as there:
         yield there

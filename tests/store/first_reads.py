@@ -1,4 +1,5 @@
-"""Processes that read their first stored documents in several threads at once: `first_reads.py DOCUMENTS PROCESSES THREADS`.
+"""Processes that read their first stored documents in several threads at once: `first_reads.py DOCUMENTS PROCESSES
+THREADS`.
 
 Each is forked from one that has imported everything and read nothing, which is as new as one that was started, and a
 hundred times cheaper. Prints how those ended that did not end well, a line each.

@@ -43,12 +43,16 @@ class Server:
         """Run one of its programs, which refuse to be run by root."""
         as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
         command = [*as_user, str(self.binaries / name), *arguments]
-        done = subprocess.run(command, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            command, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
         assert done.returncode == 0, done.stderr
 
     async def execute(self, statement: str, database: str = "postgres") -> None:
         """Run a statement as the superuser."""
-        connection = await asyncpg.connect(host=str(self.folder), user="postgres", database=database, password=self.password)
+        connection = await asyncpg.connect(
+            host=str(self.folder), user="postgres", database=database, password=self.password
+        )
         try:
             await connection.execute(statement)
         finally:
@@ -60,7 +64,8 @@ def running(program: Callable[[str], str], password: str | None = None) -> Itera
     """A server of its own."""
     debian = sorted(glob.glob("/usr/lib/postgresql/*/bin/initdb"))  # where no PATH leads
     initdb = program(debian[-1] if debian else "initdb")
-    folder = Path(tempfile.mkdtemp(prefix="pg-"))  # not pytest's: the server's user must get in, and a socket's path is short
+    # not pytest's: the server's user must get in, and a socket's path is short
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))
     try:
         options = ["--auth=trust"]
         if password is not None:
@@ -80,8 +85,12 @@ def running(program: Callable[[str], str], password: str | None = None) -> Itera
 
 
 @asynccontextmanager
-async def pooling(server: Server, program: Callable[[str], str], settings: Sequence[str], users: str) -> AsyncIterator[str]:
-    """A PgBouncer before the server, in transaction mode: the folder of its socket, and its port as an option of a URL."""
+async def pooling(
+    server: Server, program: Callable[[str], str], settings: Sequence[str], users: str
+) -> AsyncIterator[str]:
+    """A PgBouncer before the server, in transaction mode: the folder of its socket, and its port as
+    an option of a URL.
+    """
     with tempfile.TemporaryDirectory(prefix="pgb-") as name:
         folder = Path(name)
         lines = [

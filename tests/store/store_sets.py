@@ -37,7 +37,9 @@ _floats = st.floats(width=64) | st.floats(width=32) | st.sampled_from([-0.0, flo
 _integers = [np.int8, np.int16, np.int32, np.int64]
 
 
-def _column(draw: st.DrawFn, shape: int | tuple[int, ...], dtype: npt.DTypeLike | None = None) -> npt.NDArray[np.generic]:
+def _column(
+    draw: st.DrawFn, shape: int | tuple[int, ...], dtype: npt.DTypeLike | None = None
+) -> npt.NDArray[np.generic]:
     if dtype is None:
         return draw(arrays.arrays(draw(st.sampled_from(_integers)), shape))
     return draw(arrays.arrays(dtype, shape, elements=_floats if np.dtype(dtype) == np.float64 else None))
@@ -67,7 +69,12 @@ def result_sets(draw: st.DrawFn) -> ResultSet:
         for number, kind in enumerate(draw(st.lists(st.sampled_from(list(BlockKind)), max_size=3)))
     ]
     boxes = [
-        Boxes(_column(draw, k), _column(draw, k), _column(draw, (k, 4), np.float64), _column(draw, k, np.float64) if scored else None)
+        Boxes(
+            _column(draw, k),
+            _column(draw, k),
+            _column(draw, (k, 4), np.float64),
+            _column(draw, k, np.float64) if scored else None,
+        )
         if draw(st.booleans())
         else None
         for scored in (False, True)
@@ -87,7 +94,9 @@ def result_sets(draw: st.DrawFn) -> ResultSet:
         label=_column(draw, m),
         prediction=_column(draw, m),
         correct=_column(draw, m, np.int8),
-        confidences={3: Confidences(classes, _column(draw, (m, len(classes)), np.float64))} if draw(st.booleans()) else {},
+        confidences={3: Confidences(classes, _column(draw, (m, len(classes)), np.float64))}
+        if draw(st.booleans())
+        else {},
         anomaly={number: _column(draw, m, np.float64) for number in draw(st.sets(st.integers(0, 9), max_size=2))},
         expected_anomaly=_optional(draw, m, np.int8),
         metadata={key: _coded(draw, n) for key in draw(st.lists(_texts, max_size=2, unique=True))},
@@ -143,7 +152,9 @@ EVALUATION = Evaluation(
         accuracy_interval=Interval(0.8, 0.95),
     ),
     calibration=Calibration(0.1, 0.2, 0.3),
-    detection=Detection(map={"0.50:0.95": 0.4}, class_ap={"蛇": 0.2}, map_interval=Interval(0.3, 0.5), f1={"image": 0.3}, empty=4),
+    detection=Detection(
+        map={"0.50:0.95": 0.4}, class_ap={"蛇": 0.2}, map_interval=Interval(0.3, 0.5), f1={"image": 0.3}, empty=4
+    ),
     regression=Regression(1.0, 2.0, None, 0.5, within_tolerance_interval=Interval(0.4, 0.6)),
     anomalies=(Anomaly(_BLOCK, -0.5, None, {"0.5": -0.4}, flagged=0.1, flagged_interval=Interval(0.05, 0.2)),),
     slices={("metadata.site", "lab"): Slice(0.9, 30), ("device_name", "lab"): Slice(0.8, 10)},

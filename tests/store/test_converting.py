@@ -22,12 +22,16 @@ from tests.store.store_sets import COMPARISON, EVALUATION, drift_state
 TESTS = Path(__file__).parents[1]
 PACKAGE = TESTS.parent / "monitor"
 
-FOUND = Discovery((Target(TargetKey(7, 1, "int8", "testing"), "Bottles", "Small", {"team": "edge"}),), 1e9, frozenset(["bad"]))
+FOUND = Discovery(
+    (Target(TargetKey(7, 1, "int8", "testing"), "Bottles", "Small", {"team": "edge"}),), 1e9, frozenset(["bad"])
+)
 
 
 def test_first_reads_at_once(tmp_path: Path) -> None:
     """No process ends by a signal in which eight threads read their first documents of every kind at the same time."""
-    transition = Transition("id", "firing", "AccuracyDropped", "warning", "7-1-int8-testing", {"a": "b"}, {"c": "d"}, 1.0)
+    transition = Transition(
+        "id", "firing", "AccuracyDropped", "warning", "7-1-int8-testing", {"a": "b"}, {"c": "d"}, 1.0
+    )
     documents = {
         "page": (TESTS / "data" / "studio-api-page.json").read_bytes(),
         "evaluation": dump_evaluation(EVALUATION),
@@ -47,13 +51,22 @@ def test_first_reads_at_once(tmp_path: Path) -> None:
 def late(path: Path) -> Iterator[str]:
     """Places of a module where msgspec meets a type while the module is used."""
     tree = ast.parse(path.read_text("utf-8"))
-    within = {id(node) for each in ast.walk(tree) if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef) for node in ast.walk(each)}
+    within = {
+        id(node)
+        for each in ast.walk(tree)
+        if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(each)
+    }
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
         called = ast.unparse(node.func)
         names_a_type = any(keyword.arg == "type" for keyword in node.keywords) and called.endswith("decode")
-        made_late = id(node) in within and called.rpartition(".")[2] in ("Decoder", "converter", "convert") and called != "convert"
+        made_late = (
+            id(node) in within
+            and called.rpartition(".")[2] in ("Decoder", "converter", "convert")
+            and called != "convert"
+        )
         if names_a_type or made_late:
             yield f"{path.name}:{node.lineno}: {ast.unparse(node)}"
 
@@ -66,7 +79,13 @@ def test_nothing_is_looked_up_late() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["msgspec.json.decode(b, type=X)", "msgspec.convert(b, X)", "msgspec.msgpack.Decoder(X).decode(b)", "converter(X)(b)"]
+    "line",
+    [
+        "msgspec.json.decode(b, type=X)",
+        "msgspec.convert(b, X)",
+        "msgspec.msgpack.Decoder(X).decode(b)",
+        "converter(X)(b)",
+    ],
 )
 def test_late_is_seen(line: str, tmp_path: Path) -> None:
     """The look above sees each of the ways to hand msgspec a type."""

@@ -120,7 +120,11 @@ async def test_content_addressed(url: str, store: Store) -> None:
 async def test_fingerprints_agree(store: Store) -> None:
     """A run cannot be written with another run's result set, nor with a fingerprint and no result set."""
     packed = await store.pack(TARGET, result_set(), "a")
-    for wrong, results in ((replace(run(), fingerprint="b"), packed), (replace(run(), fingerprint="b"), None), (run(), packed)):
+    for wrong, results in (
+        (replace(run(), fingerprint="b"), packed),
+        (replace(run(), fingerprint="b"), None),
+        (run(), packed),
+    ):
         with pytest.raises(ValueError, match="fingerprint"):
             async with store.transaction() as tx:
                 await tx.add_run(wrong, results)
@@ -154,10 +158,17 @@ async def test_baseline_candidates(store: Store) -> None:
 async def test_selection(store: Store) -> None:
     """Runs whose filters took other samples are no candidates; the last good run is the last of any."""
     one, two = result_set(seed=1), result_set(seed=2)
-    for finished, content, selection in ((10, one, ""), (20, one, "label wave"), (30, two, "label wave"), (40, two, "")):
+    for finished, content, selection in (
+        (10, one, ""),
+        (20, one, "label wave"),
+        (30, two, "label wave"),
+        (40, two, ""),
+    ):
         await add(store, replace(run(finished), selection=selection), content)
 
-    rolling = [await store.newest_before(TARGET, at, selection) for selection in ("", "label wave", "other") for at in (15, 35)]
+    rolling = [
+        await store.newest_before(TARGET, at, selection) for selection in ("", "label wave", "other") for at in (15, 35)
+    ]
     previous = [await store.previous(TARGET, two.fingerprint(), selection) for selection in ("", "label wave", "other")]
     last = await store.last_good(TARGET)
     assert [found and (found.finished, found.selection) for found in rolling] == [
@@ -294,7 +305,9 @@ async def test_everything_of_a_run_at_once(store: Store) -> None:
     await asyncio.gather(*map(target, range(20)))
 
     waiting = await store.messages("chat")
-    assert [[message.created for message in waiting if message.subject == str(number)] for number in range(20)] == [[0, 1, 2]] * 20
+    assert [[message.created for message in waiting if message.subject == str(number)] for number in range(20)] == [
+        [0, 1, 2]
+    ] * 20
     for number in range(20):
         kept = await store.drift_states(str(number))
         assert {2: told(drift_state(50, seed=number))} == {block: told(memory) for block, memory in kept.items()}
@@ -333,18 +346,28 @@ async def test_same_target_from_two_programs(url: str, store: Store) -> None:
     content = result_set()
     async with Store(url) as other:
         await asyncio.gather(
-            *(add(program, replace(run(number), evaluation=EVALUATION), content) for number in range(8) for program in (store, other))
+            *(
+                add(program, replace(run(number), evaluation=EVALUATION), content)
+                for number in range(8)
+                for program in (store, other)
+            )
         )
 
     assert (await count(url, "run"), await count(url, "result_set"), await count(url, "figures")) == (16, 1, 1)
 
 
 async def test_retention(url: str, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Old runs go with their result sets, figures and states; baselines and last good runs stay, in as many batches as it takes."""
+    """Old runs go with their result sets, figures and states; baselines and last good runs stay, in as many batches as
+    it takes.
+    """
     monkeypatch.setattr(store_module, "RUNS_PER_BATCH", 3)
     monkeypatch.setattr(store_module, "BLOBS_PER_BATCH", 2)
     numbers = [
-        await add(store, replace(run(finished), comparison=replace(COMPARISON, notes=(str(finished),))), result_set(seed=finished))
+        await add(
+            store,
+            replace(run(finished), comparison=replace(COMPARISON, notes=(str(finished),))),
+            result_set(seed=finished),
+        )
         for finished in range(10)
     ]
     failed = await add(store, run(5, PullState.AUTH))
@@ -409,7 +432,9 @@ async def test_numbers_never_come_twice(store: Store) -> None:
 
 @pytest.mark.parametrize("column", ["evaluation", "comparison"])
 async def test_damaged_content(url: str, store: Store, column: str) -> None:
-    """Damaged bytes are an error of that run, damaged figures leave its other ones and say why; runs beside it and the store go on."""
+    """Damaged bytes are an error of that run, damaged figures leave its other ones and say why; runs beside it and the
+    store go on.
+    """
     whole = await add(store, replace(run(50), evaluation=EVALUATION, comparison=COMPARISON), result_set(seed=3))
     documented = replace(run(), evaluation=replace(EVALUATION, samples=51), comparison=COMPARISON)
     number = await add(store, documented, result_set())
@@ -427,7 +452,9 @@ async def test_damaged_content(url: str, store: Store, column: str) -> None:
     assert f"figures of run {number} of {TARGET} are damaged" in str(found.unreadable)
     kept = {"evaluation": documented.evaluation, "comparison": COMPARISON} | {column: None}
     assert (kept["evaluation"], kept["comparison"]) == (found.evaluation, found.comparison)
-    assert {whole: EVALUATION} == {other.id: other.evaluation for other in await store.runs(TARGET) if other.unreadable is None}
+    assert {whole: EVALUATION} == {
+        other.id: other.evaluation for other in await store.runs(TARGET) if other.unreadable is None
+    }
     assert await store.check()
 
 

@@ -1,4 +1,6 @@
-"""Tasks that are cancelled while they use the store, and errors that are caught inside a transaction, on both back ends."""
+"""Tasks that are cancelled while they use the store, and errors that are caught inside a transaction, on both back
+ends.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ async def remember(store: Store, target_id: str) -> None:
 
 
 async def test_cancelled_at_any_moment(url: str) -> None:
-    """Tasks cancelled once or several times, wherever they are, leave whole runs or none, no lock, no connection and no thread."""
+    """Tasks cancelled once or several times, wherever they are, leave whole runs or none, no lock, no connection and no
+    thread.
+    """
     rng = random.Random(1)
     before = set(threading.enumerate())
     async with Store(url, lock_timeout=120) as store:
@@ -45,14 +49,20 @@ async def test_cancelled_at_any_moment(url: str) -> None:
         targets = await store.target_ids()
         runs = sum([len(await store.runs(target)) for target in targets])
         assert {"chat": runs} == await store.message_counts()
-        assert {str(number) for number in range(20)} == set(targets) == {state.target_id for state in await store.states("drift")}
+        assert (
+            {str(number) for number in range(20)}
+            == set(targets)
+            == {state.target_id for state in await store.states("drift")}
+        )
         assert store.healthy
     left = [thread for thread in set(threading.enumerate()) - before if not thread.name.startswith("asyncio")]
     assert left == []
 
 
 async def test_cancelled_while_it_waits_for_a_lock(sqlite: str) -> None:
-    """A task that is cancelled twice while another program holds the file keeps its turn until its statement has ended."""
+    """A task that is cancelled twice while another program holds the file keeps its turn until its
+    statement has ended.
+    """
     async with Store(sqlite, lock_timeout=120) as store:
         other = sqlite3.connect(Path(sqlite.removeprefix("sqlite:///")), isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
@@ -74,7 +84,9 @@ async def test_cancelled_while_it_waits_for_a_lock(sqlite: str) -> None:
 
 @pytest.mark.parametrize("after", [True, False], ids=["goes on", "leaves"])
 async def test_caught_inside(store: Store, after: bool) -> None:
-    """A transaction in which something was refused is not committed, even if the error was caught: neither back end keeps a part."""
+    """A transaction in which something was refused is not committed, even if the error was caught: neither back end
+    keeps a part.
+    """
     transaction = store.transaction()
     tx = await transaction.__aenter__()
     await tx.add_run(run(1))
@@ -101,7 +113,9 @@ async def test_interrupted_inside(store: Store) -> None:
     adding.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await adding
-    with pytest.raises(StoreUnavailable, match="was interrupted in a statement; nothing of the transaction was written"):
+    with pytest.raises(
+        StoreUnavailable, match="was interrupted in a statement; nothing of the transaction was written"
+    ):
         await transaction.__aexit__(None, None, None)
 
     await add(store, run(3))

@@ -73,12 +73,16 @@ def test_read_by_another_program(tmp_path: Path) -> None:
             for name, dtype in manifest["columns"].items()
         }
 
-    assert ("impulse-monitor result set", 1, 50, 150) == tuple(manifest[key] for key in ("format", "version", "samples", "windows"))
+    assert ("impulse-monitor result set", 1, 50, 150) == tuple(
+        manifest[key] for key in ("format", "version", "samples", "windows")
+    )
     assert (results.correct == 1).sum() == (columns["label"] == columns["prediction"]).sum()
     np.testing.assert_array_equal(results.confidences[3].values, columns["confidences/3"])
     assert manifest["tables"]["confidences"] == {"3": list(results.confidences[3].classes)}
     assert np.array(columns["added"], "datetime64[ms]")[0] == np.datetime64("2026-01-02T03:04:05.006")
-    assert [manifest["tables"]["device"][code] if code >= 0 else None for code in columns["device"]] == results.device.texts()
+    assert [
+        manifest["tables"]["device"][code] if code >= 0 else None for code in columns["device"]
+    ] == results.device.texts()
 
 
 def test_size() -> None:
@@ -91,13 +95,21 @@ def test_size() -> None:
 def test_newer_version() -> None:
     """A file of a newer version is refused with what to do, whatever else is in it."""
     with pytest.raises(
-        StoreTooNew, match=r"format version 2, this version of Impulse Monitor reads up to 1; run the version that wrote it"
+        StoreTooNew,
+        match=r"format version 2, this version of Impulse Monitor reads up to 1; run the version that wrote it",
     ):
         decode(changed(encode(result_set()), version=2, columns="other"))
 
 
 @pytest.mark.parametrize(
-    "manifest", [{"format": "other"}, {"columns": {}}, {"tables": {}}, {"columns": {"sample_id": "<i8", "none": "<i8"}}, {"blocks": [{}]}]
+    "manifest",
+    [
+        {"format": "other"},
+        {"columns": {}},
+        {"tables": {}},
+        {"columns": {"sample_id": "<i8", "none": "<i8"}},
+        {"blocks": [{}]},
+    ],
 )
 def test_not_a_result_set(manifest: dict[str, object]) -> None:
     """A zip that lacks what a result set has is damaged, not a crash."""
@@ -140,7 +152,9 @@ def test_file_of_before_thresholds_were_texts() -> None:
     data = encode(result_set())
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         blocks = json.loads(archive.read("manifest.json"))["blocks"]
-    older = decode(changed(data, blocks=[{key: value for key, value in block.items() if key != "texts"} for block in blocks]))
+    older = decode(
+        changed(data, blocks=[{key: value for key, value in block.items() if key != "texts"} for block in blocks])
+    )
 
     assert {"min_score": 0.6} == older.blocks[0].thresholds
     assert {} == older.blocks[0].texts

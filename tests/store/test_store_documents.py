@@ -14,7 +14,14 @@ from monitor.compare.comparison import BaselineFigures, Comparison
 from monitor.compare.distances import Distances
 from monitor.figures.evaluation import FIGURES_VERSION, Evaluation, Regression
 from monitor.store import Envelope, StoreTooNew
-from monitor.store.documents import dump, dump_comparison, dump_evaluation, figures_version, load_comparison, load_evaluation
+from monitor.store.documents import (
+    dump,
+    dump_comparison,
+    dump_evaluation,
+    figures_version,
+    load_comparison,
+    load_evaluation,
+)
 from tests.store.store_sets import COMPARISON, EVALUATION
 
 
@@ -38,7 +45,10 @@ def test_standard_json() -> None:
 
     assert text.isascii()
     assert document["quality"]["confusion"] == {"idle": {"snake": 3, "uncertain": 1}, "": {"idle": 1}}
-    assert (document["regression"]["mean_absolute_error"], document["regression"]["mean_squared_error"]) == (1.5, "Infinity")
+    assert (document["regression"]["mean_absolute_error"], document["regression"]["mean_squared_error"]) == (
+        1.5,
+        "Infinity",
+    )
     again = load_evaluation(text).regression
     assert again is not None
     assert again.mean_squared_error == math.inf
@@ -51,7 +61,9 @@ def test_not_finite() -> None:
     assert dump({"a": [1.0, (math.nan, -math.inf)]}) == '{"a":[1.0,["NaN","-Infinity"]]}'
 
 
-@pytest.mark.parametrize("text", ["", "[]", "null", "{}", '{"slices": {}, "quality": null}', dump_evaluation(EVALUATION)[:-9]])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "null", "{}", '{"slices": {}, "quality": null}', dump_evaluation(EVALUATION)[:-9]]
+)
 def test_no_evaluation(text: str) -> None:
     """Anything else is a ValueError."""
     with pytest.raises(ValueError, match=r".+"):
@@ -71,10 +83,15 @@ def test_comparison_without_anything() -> None:
 
 
 def test_comparison_in_standard_json() -> None:
-    """A comparison is ASCII without NaN; what is not finite, and NumPy's numbers, come back as numbers, also in mappings."""
+    """A comparison is ASCII without NaN; what is not finite, and NumPy's numbers, come back as numbers, also in
+    mappings.
+    """
     changed = Change("mae", math.inf, np.float64(0.5), {"total": -math.inf}, {"total": np.float64(0.25)}, np.int64(3))
     drifted = replace(
-        COMPARISON.drifts[0], distances={"total": Distances(math.nan, 0, 0, 0, 0)}, gates={"total": np.True_}, evidence=math.inf
+        COMPARISON.drifts[0],
+        distances={"total": Distances(math.nan, 0, 0, 0, 0)},
+        gates={"total": np.True_},
+        evidence=math.inf,
     )
     text = dump_comparison(replace(COMPARISON, changes=(changed,), drifts=(drifted,)))
     json.loads(text, parse_constant=pytest.fail)
@@ -93,7 +110,10 @@ def test_no_comparison(text: str) -> None:
         load_comparison(text)
 
 
-KINDS = {"evaluation": (dump_evaluation(EVALUATION), load_evaluation), "comparison": (dump_comparison(COMPARISON), load_comparison)}
+KINDS = {
+    "evaluation": (dump_evaluation(EVALUATION), load_evaluation),
+    "comparison": (dump_comparison(COMPARISON), load_comparison),
+}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -120,7 +140,9 @@ def test_without_envelope(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_newer_version(kind: str) -> None:
-    """A document of a newer version is refused as such; fields that a newer one added without raising the version are ignored."""
+    """A document of a newer version is refused as such; fields that a newer one added without raising the version are
+    ignored.
+    """
     text, load = KINDS[kind]
     document = json.loads(text)
     added = document | {"content": document["content"] | {"added_later": 1}, "beside": 2}
@@ -133,7 +155,8 @@ def test_newer_version(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "document", [{"format": "f"}, {"format": "f", "version": "1", "content": 1}, {"format": "f", "version": 1}, [], None]
+    "document",
+    [{"format": "f"}, {"format": "f", "version": "1", "content": 1}, {"format": "f", "version": 1}, [], None],
 )
 def test_broken_envelope(document: object) -> None:
     """An envelope that lacks a part is a ValueError, not a crash."""

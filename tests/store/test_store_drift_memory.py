@@ -25,7 +25,9 @@ def all_told(memories: dict[int, DriftState]) -> dict[int, object]:
     return {block: told(memory) for block, memory in memories.items()}
 
 
-@pytest.mark.parametrize("memory", [MEMORY, drift_state(decision=None), drift_state(0)], ids=["full", "undecided", "no reference"])
+@pytest.mark.parametrize(
+    "memory", [MEMORY, drift_state(decision=None), drift_state(0)], ids=["full", "undecided", "no reference"]
+)
 def test_round_trip(memory: DriftState) -> None:
     """A memory comes back to the last bit, and the same memory gives the same bytes."""
     again = load_drift_state(dump_drift_state(memory))
@@ -55,7 +57,9 @@ def test_damaged_bytes(place: int, difference: int, cut: bool) -> None:
     assert told(MEMORY) == told(again)
 
 
-@pytest.mark.parametrize("document", [None, [], "text", 1, {}, {"format": 1}, {"format": 1, "crc32": 0, "content": b""}])
+@pytest.mark.parametrize(
+    "document", [None, [], "text", 1, {}, {"format": 1}, {"format": 1, "crc32": 0, "content": b""}]
+)
 def test_no_memory(document: object) -> None:
     """Anything else is refused with what happens next."""
     with pytest.raises(ValueError, match=r"drift memory cannot be read .*; its evidence starts anew"):
@@ -64,7 +68,9 @@ def test_no_memory(document: object) -> None:
 
 def test_newer_memory() -> None:
     """A newer version's memory is refused with what to do, whatever else is in it."""
-    with pytest.raises(ValueError, match=r"drift memory has format 2, this version reads 1; run the version that wrote it"):
+    with pytest.raises(
+        ValueError, match=r"drift memory has format 2, this version reads 1; run the version that wrote it"
+    ):
         load_drift_state(msgspec.msgpack.encode({"format": 2, "other": "things"}))
 
 
@@ -114,7 +120,9 @@ async def test_unreadable(store: Store) -> None:
         kept = await store.drift_states(TARGET)
 
     assert all_told({8: MEMORY}) == all_told(kept)
-    assert [("store.drift_memory_unreadable", TARGET, key) for key in bad] == [(log["event"], log["target"], log["block"]) for log in logs]
+    assert [("store.drift_memory_unreadable", TARGET, key) for key in bad] == [
+        (log["event"], log["target"], log["block"]) for log in logs
+    ]
     async with store.transaction() as tx:
         await tx.put_drift_states(TARGET, kept)
     assert [state.key for state in await store.states("drift", TARGET)] == ["8"]

@@ -91,7 +91,9 @@ def test_repr_has_no_password() -> None:
 
 
 async def test_locked_file(sqlite: str, path: Path) -> None:
-    """A file that another program holds is given up after the lock timeout; reading works meanwhile; then the store goes on."""
+    """A file that another program holds is given up after the lock timeout; reading works meanwhile; then the store
+    goes on.
+    """
     async with Store(sqlite, lock_timeout=0.2) as store:
         await add(store, run(1))
         other = sqlite3.connect(path, isolation_level=None)
@@ -121,11 +123,15 @@ async def test_locked_for_a_moment(sqlite: str, path: Path) -> None:
         assert store.healthy
 
 
-@pytest.mark.parametrize("content", [b"no database at all, but long enough to have a header" * 100, b"SQLite format 3\0" + bytes(4096)])
+@pytest.mark.parametrize(
+    "content", [b"no database at all, but long enough to have a header" * 100, b"SQLite format 3\0" + bytes(4096)]
+)
 async def test_not_a_database(sqlite: str, path: Path, content: bytes) -> None:
     """A file that is no database is left as it is."""
     path.write_bytes(content)
-    with pytest.raises(StoreCorrupt, match=r"move the file away to go on with an empty store, or stop the service and put a copy"):
+    with pytest.raises(
+        StoreCorrupt, match=r"move the file away to go on with an empty store, or stop the service and put a copy"
+    ):
         async with Store(sqlite):
             pytest.fail("it opened")
 
@@ -233,7 +239,9 @@ asyncio.run(main())
 
 
 def test_full_disk(program: Callable[[str], str]) -> None:
-    """On a full disk a run is refused as a whole and what was acknowledged can be read; with room again, the store goes on."""
+    """On a full disk a run is refused as a whole and what was acknowledged can be read; with room again, the store goes
+    on.
+    """
     inside = [
         program("unshare"),
         "--user",
@@ -247,11 +255,17 @@ def test_full_disk(program: Callable[[str], str]) -> None:
     if subprocess.run([*inside, "true"], capture_output=True, check=False).returncode:
         pytest.skip("this user may not make a small disk in a namespace")
     done = subprocess.run(
-        [*inside, sys.executable, "-c", FULL, str(Path(__file__).parent)], capture_output=True, text=True, timeout=60, check=False
+        [*inside, sys.executable, "-c", FULL, str(Path(__file__).parent)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("store /mnt/x.db cannot grow, the disk is full; free some space, then nothing acknowledged is lost")
+    assert done.stdout.startswith(
+        "store /mnt/x.db cannot grow, the disk is full; free some space, then nothing acknowledged is lost"
+    )
 
 
 async def test_server_stops_and_comes_back(server: Any, postgresql: str) -> None:
@@ -261,7 +275,9 @@ async def test_server_stops_and_comes_back(server: Any, postgresql: str) -> None
         server.control("-m", "immediate", "stop")
         try:
             for access in (lambda: add(store, run(2)), lambda: store.runs(TARGET)):
-                with pytest.raises(StoreUnavailable, match=r"postgresql://postgres@/tmp/.* (cannot be reached|is stopping)"):
+                with pytest.raises(
+                    StoreUnavailable, match=r"postgresql://postgres@/tmp/.* (cannot be reached|is stopping)"
+                ):
                     await access()
             assert not await store.check()
         finally:
@@ -364,7 +380,9 @@ async def test_servers_disk_is_full(server: Any, database: str) -> None:
             "CREATE TRIGGER disk_full BEFORE INSERT ON run EXECUTE FUNCTION disk_full()",
             database,
         )
-        with pytest.raises(StoreUnavailable, match=r"cannot grow, the server's disk is full.*\(could not extend file\)"):
+        with pytest.raises(
+            StoreUnavailable, match=r"cannot grow, the server's disk is full.*\(could not extend file\)"
+        ):
             await add(store, run(1))
         await server.execute("DROP TRIGGER disk_full ON run", database)
 
@@ -387,7 +405,10 @@ async def test_wrong_database_or_user(server: Any, database_name: str, user: str
 
 @pytest.mark.parametrize(
     ("grant", "said"),
-    [("", "has no schema that this user may use"), ("GRANT USAGE ON SCHEMA public TO guest", "denies this user a right it needs")],
+    [
+        ("", "has no schema that this user may use"),
+        ("GRANT USAGE ON SCHEMA public TO guest", "denies this user a right it needs"),
+    ],
 )
 async def test_no_rights(server: Any, database: str, grant: str, said: str) -> None:
     """A user who may not create tables is told that it has to own the database."""
@@ -411,7 +432,9 @@ async def test_errors_of_others_stay_theirs(store: Store) -> None:
 
 
 async def test_nothing_is_asked_of_a_store_that_is_not_open(url: str) -> None:
-    """Before it was opened, and after that failed, a store refuses to be asked: its tables may be missing or too new."""
+    """Before it was opened, and after that failed, a store refuses to be asked: its tables may be
+    missing or too new.
+    """
     store = Store(url)
     try:
         with pytest.raises(StoreUnavailable, match="is not open yet"):
@@ -439,7 +462,9 @@ async def test_file_that_is_no_database_leaves_no_connection_open(tmp_path: Path
 
 
 async def test_tasks_that_meet_a_failing_store_leave_no_connection_open(sqlite: str, path: Path) -> None:
-    """Each connection of a pool that was given up is closed, however many tasks held one: an unclosed one would warn when collected."""
+    """Each connection of a pool that was given up is closed, however many tasks held one: an unclosed one would warn
+    when collected.
+    """
 
     async def ask() -> None:
         for _ in range(20):
@@ -470,7 +495,9 @@ async def test_tasks_that_meet_a_failing_store_leave_no_connection_open(sqlite: 
     ],
 )
 def test_options_that_cannot_be_used(options: str, said: str) -> None:
-    """An option that is not known, or has no such value, is refused with what to write, before anything is connected."""
+    """An option that is not known, or has no such value, is refused with what to write, before
+    anything is connected.
+    """
     with pytest.raises(StoreError, match=re.escape(said)):
         Store(f"postgresql://watcher@db.example.com/monitor?{options}")
 
@@ -491,7 +518,9 @@ async def test_database_that_is_created_later(server: Any) -> None:
     """The advice to create a database that does not exist works without a restart."""
     store = Store(server.url("later"))
     try:
-        with pytest.raises(StoreUnavailable, match="does not exist; create the database, or correct `store` in the configuration"):
+        with pytest.raises(
+            StoreUnavailable, match="does not exist; create the database, or correct `store` in the configuration"
+        ):
             await store.open()
         await server.execute("CREATE DATABASE later")
         await store.open()

@@ -1,4 +1,6 @@
-"""`docs/store-format.md`: what it says of the tables, the columns and their size, and its program, which knows nothing of the monitor."""
+"""`docs/store-format.md`: what it says of the tables, the columns and their size, and its program, which knows nothing
+of the monitor.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,10 @@ async def test_program(sqlite: str) -> None:
         await add(store, run(3, PullState.AUTH))
         await add(store, run(4, target_id="other"), result_set(seed=8))
         done = subprocess.run(
-            [sys.executable, "-I", "-c", program, sqlite.removeprefix("sqlite:///"), TARGET], capture_output=True, text=True, check=False
+            [sys.executable, "-I", "-c", program, sqlite.removeprefix("sqlite:///"), TARGET],
+            capture_output=True,
+            text=True,
+            check=False,
         )
 
     scored = content.correct >= 0
@@ -60,7 +65,9 @@ def test_tables() -> None:
 
 
 def test_columns() -> None:
-    """The document names every column that a result set can have, with its number of dimensions, and every key of the manifest."""
+    """The document names every column that a result set can have, with its number of dimensions, and every key of the
+    manifest.
+    """
     with zipfile.ZipFile(io.BytesIO(encode(everything()))) as archive:
         manifest = json.loads(archive.read("manifest.json"))
         shapes = {name: np.load(io.BytesIO(archive.read(f"{name}.npy"))).ndim for name in manifest["columns"]}
@@ -85,7 +92,11 @@ def documented_columns() -> dict[str, int]:
             if name.startswith("/"):
                 name = last.rpartition("/")[0] + name
             of = shapes.split("; ")
-            part = {"owner": 0, "label": 1, "xywh": 2, "xy": 2, "score": 3}.get(name.rpartition("/")[2], place) if len(of) > 1 else 0
+            part = (
+                {"owner": 0, "label": 1, "xywh": 2, "xy": 2, "score": 3}.get(name.rpartition("/")[2], place)
+                if len(of) > 1
+                else 0
+            )
             found[name] = of[part].count(",") + 1
             last = name
     return found
@@ -111,17 +122,24 @@ def frame(samples: int, rng: np.random.Generator) -> dict[str, Any]:
     """The columns of samples."""
     return {
         "sample_id": 100_000 + np.cumsum(rng.integers(1, 5, samples)),
-        "added": np.datetime64("2026-01-02T03:04:05.006", "ms") + np.cumsum(rng.integers(1, 60_000, samples)).astype("timedelta64[ms]"),
+        "added": np.datetime64("2026-01-02T03:04:05.006", "ms")
+        + np.cumsum(rng.integers(1, 60_000, samples)).astype("timedelta64[ms]"),
         "device": Categorical.encode([("one", "two", "three")[number] for number in rng.integers(0, 3, samples)]),
     }
 
 
 def classifier(samples: int, rounded: Any) -> ResultSet:
-    """Five classes, ten overlapping windows per sample, right in some 85 %, with confidences as a kind of model gives them."""
+    """Five classes, ten overlapping windows per sample, right in some 85 %, with confidences as a kind of model gives
+    them.
+    """
     rng = np.random.default_rng(1)
     labels = ("five", "four", "one", "three", "two")
     label = np.repeat(rng.integers(0, 5, samples), 10)
-    logits = rng.normal(size=(10 * samples, 5)) + np.repeat(rng.normal(size=(samples, 5)), 10, axis=0) + 3.5 * np.eye(5)[label]
+    logits = (
+        rng.normal(size=(10 * samples, 5))
+        + np.repeat(rng.normal(size=(samples, 5)), 10, axis=0)
+        + 3.5 * np.eye(5)[label]
+    )
     confidences = rounded(np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True))
     prediction = confidences.argmax(axis=1)
     return ResultSet(
@@ -171,9 +189,13 @@ def images_with_boxes(samples: int) -> ResultSet:
 
 
 SIZES = {
-    "10 windows, 5 classes, float32": lambda: classifier(SAMPLES, lambda values: values.astype(np.float32).astype(np.float64)),
+    "10 windows, 5 classes, float32": lambda: classifier(
+        SAMPLES, lambda values: values.astype(np.float32).astype(np.float64)
+    ),
     "10 windows, 5 classes, 4 decimals": lambda: classifier(SAMPLES, lambda values: values.round(4)),
-    "10 windows, 5 classes, int8": lambda: classifier(SAMPLES, lambda values: (values * 256).round().clip(0, 255) / 256),
+    "10 windows, 5 classes, int8": lambda: classifier(
+        SAMPLES, lambda values: (values * 256).round().clip(0, 255) / 256
+    ),
     "image, 5 labelled and 6 predicted boxes": lambda: images_with_boxes(SAMPLES),
 }
 """What the document tells the size of."""

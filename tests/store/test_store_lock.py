@@ -28,7 +28,12 @@ async def test_one_at_a_time(url: str) -> None:
 
 async def test_other_names_do_not_wait(postgresql: str) -> None:
     """A name holds up nobody who wants another one."""
-    async with Store(postgresql) as one, Store(postgresql) as other, asyncio.timeout(PATIENCE), one.transaction() as held:
+    async with (
+        Store(postgresql) as one,
+        Store(postgresql) as other,
+        asyncio.timeout(PATIENCE),
+        one.transaction() as held,
+    ):
         await held.lock("a")
         async with other.transaction() as tx:
             await tx.lock("b")

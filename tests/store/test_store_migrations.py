@@ -21,7 +21,9 @@ async def test_migrations_lead_to_the_tables(url: str, store: Store) -> None:
     """A database that the migrations made has the tables that the code declares, indexes and keys included."""
 
     def differences(connection: Connection) -> list[object]:
-        return list(compare_metadata(MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}), metadata))
+        return list(
+            compare_metadata(MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}), metadata)
+        )
 
     engine = create_async_engine(parse(url))
     async with engine.connect() as connection:
@@ -56,7 +58,9 @@ async def test_newer_schema(url: str) -> None:
 
     store = Store(url)
     with pytest.raises(
-        StoreTooNew, match=r"written by a newer version of Impulse Monitor \(schema 9999, .* 0002\); run that version or a newer one"
+        StoreTooNew,
+        match=r"written by a newer version of Impulse Monitor \(schema 9999, .* 0002\); run that version or a newer "
+        r"one",
     ):
         await store.open()
     assert not store.healthy
@@ -71,9 +75,13 @@ async def test_newer_schema(url: str) -> None:
 
 async def test_several_processes_at_once(url: str) -> None:
     """Processes that start together on an empty database all open it."""
-    program = f"import asyncio; from monitor.store import Store; s = Store({url!r}); asyncio.run(s.open()); print('open')"
+    program = (
+        f"import asyncio; from monitor.store import Store; s = Store({url!r}); asyncio.run(s.open()); print('open')"
+    )
     processes = [
-        await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE)
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
         for _ in range(3)
     ]
     said = await asyncio.gather(*(process.communicate() for process in processes))

@@ -63,7 +63,9 @@ async def test_numbers_never_come_twice(store: Store) -> None:
     assert second > first
 
 
-@pytest.mark.parametrize(("most", "deleted", "left"), [(0, 5, []), (2, 3, [3, 4]), (5, 0, [0, 1, 2, 3, 4]), (9, 0, [0, 1, 2, 3, 4])])
+@pytest.mark.parametrize(
+    ("most", "deleted", "left"), [(0, 5, []), (2, 3, [3, 4]), (5, 0, [0, 1, 2, 3, 4]), (9, 0, [0, 1, 2, 3, 4])]
+)
 async def test_trimmed(store: Store, most: int, deleted: int, left: list[float]) -> None:
     """The oldest of one receiver beyond a bound are deleted and counted; another receiver's stay."""
     await enqueue(store, message(0, "mail"), *map(message, range(5)), message(9, "mail"))

@@ -34,7 +34,9 @@ async def test_without_prepared_statements(server: Any, database: str, pooler: s
     """With prepared statements off several stores write, read and forget at once, and nothing is left on the server."""
     there = url(pooler, database, "&prepared_statements=off")
     async with Store(there) as one, Store(there) as other, Store(there) as third:
-        await asyncio.gather(*(work(store, 100 * number) for number, store in enumerate((one, other, third, one, other))))
+        await asyncio.gather(
+            *(work(store, 100 * number) for number, store in enumerate((one, other, third, one, other)))
+        )
         assert await one.check()
         assert len(await other.runs(TARGET)) == 50
         assert await one.message_counts() == {"chat": 50}
@@ -63,18 +65,23 @@ async def test_locks_time_out_behind_a_pooler(server: Any, database: str, pooler
 
 
 async def test_error_names_the_option(server: Any, database: str, pooler: str) -> None:
-    """Without the option the first thing that goes wrong names it, be it a setting at the start or a prepared statement."""
+    """Without the option the first thing that goes wrong names it, be it a setting at the start or a prepared
+    statement.
+    """
     there = url(pooler, database)
 
     async def until_it_fails() -> None:
         async with Store(there) as one, Store(there) as other:
             for first in range(0, 1000, 10):
-                ended = await asyncio.gather(*(work(store, first) for store in (one, other, one, other)), return_exceptions=True)
+                ended = await asyncio.gather(
+                    *(work(store, first) for store in (one, other, one, other)), return_exceptions=True
+                )
                 for error in ended:
                     if error is not None:
                         raise error
 
     with pytest.raises(
-        StoreError, match=r"write `\?prepared_statements=off` at the end of `store` in the configuration, and start the service"
+        StoreError,
+        match=r"write `\?prepared_statements=off` at the end of `store` in the configuration, and start the service",
     ):
         await until_it_fails()

@@ -1,4 +1,6 @@
-"""A SQLite file that is deleted, moved away, replaced or damaged under a store that is open, and what the errors advise then."""
+"""A SQLite file that is deleted, moved away, replaced or damaged under a store that is open, and what the errors advise
+then.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ async def test_deleted(sqlite: str, path: Path) -> None:
         await add(store, run(1))
         assert store.began
         path.unlink()
-        with pytest.raises(StoreUnavailable, match=r"100%25.db is no longer there: it was deleted or moved away while the service ran"):
+        with pytest.raises(
+            StoreUnavailable, match=r"100%25.db is no longer there: it was deleted or moved away while the service ran"
+        ):
             await add(store, run(2))
         assert not await store.check()
         assert (store.opened, store.healthy) == (False, False)
@@ -63,7 +67,9 @@ async def test_look_notices(sqlite: str, path: Path) -> None:
 
 
 async def test_replaced(sqlite: str, path: Path, tmp_path: Path) -> None:
-    """A copy that takes the file's place is used from the next opening on, and the log of the file before damages neither."""
+    """A copy that takes the file's place is used from the next opening on, and the log of the file before damages
+    neither.
+    """
     copy, before = tmp_path / "copy.db", tmp_path / "before.db"
     async with Store(sqlite) as store:
         for number in range(3):
@@ -76,7 +82,9 @@ async def test_replaced(sqlite: str, path: Path, tmp_path: Path) -> None:
         os.link(path, before)
         os.replace(copy, path)
         assert path.with_name(path.name + "-wal").stat().st_size > 0
-        with pytest.raises(StoreUnavailable, match="was replaced while the service ran; it is opened anew in some seconds"):
+        with pytest.raises(
+            StoreUnavailable, match="was replaced while the service ran; it is opened anew in some seconds"
+        ):
             await add(store, run(99))
         assert not await store.check()
 
@@ -90,7 +98,9 @@ async def test_replaced(sqlite: str, path: Path, tmp_path: Path) -> None:
 
 
 async def test_no_connection_to_another_file(sqlite: str, path: Path, tmp_path: Path) -> None:
-    """Before a look has noticed it, no connection is made to the file that took the place: the two would share a log."""
+    """Before a look has noticed it, no connection is made to the file that took the place: the two
+    would share a log.
+    """
     async with Store(f"sqlite:///{tmp_path}/other.db") as store:
         await add(store, run(1))
     async with Store(sqlite) as store:
@@ -102,7 +112,9 @@ async def test_no_connection_to_another_file(sqlite: str, path: Path, tmp_path: 
 
 
 async def test_replaced_while_it_is_read(sqlite: str, path: Path, tmp_path: Path) -> None:
-    """Tasks that read and write while the file is replaced get answers or errors; every run acknowledged later is in the new file."""
+    """Tasks that read and write while the file is replaced get answers or errors; every run acknowledged later is in
+    the new file.
+    """
     copy = tmp_path / "copy.db"
     before: list[float] = []
     later: list[float] = []
@@ -145,7 +157,9 @@ async def test_replaced_while_it_is_read(sqlite: str, path: Path, tmp_path: Path
 
 
 async def test_another_program_reads_what_was_moved(sqlite: str, path: Path, tmp_path: Path) -> None:
-    """While another program still reads the file that was moved away its log cannot be finished: the store says so, and waits."""
+    """While another program still reads the file that was moved away its log cannot be finished: the store says so, and
+    waits.
+    """
     async with Store(sqlite) as store:
         await add(store, run(1))
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
@@ -180,7 +194,9 @@ async def fill(url: str) -> None:
 
 async def meets_damage(store: Store) -> None:
     """Ask for what the damaged pages held."""
-    with pytest.raises(StoreCorrupt, match=r"is damaged; move the file away to go on with an empty store, or stop the service"):
+    with pytest.raises(
+        StoreCorrupt, match=r"is damaged; move the file away to go on with an empty store, or stop the service"
+    ):
         await store.runs(TARGET)
 
 
@@ -229,7 +245,9 @@ async def test_file_that_is_no_database_moved_away(sqlite: str, path: Path, tmp_
     """A store that did not open because of the file that lies there opens once that is moved away."""
     path.write_bytes(b"this is no database " * 200)
     store = Store(sqlite)
-    with pytest.raises(StoreCorrupt, match="is not a SQLite database, or is damaged; move the file away to go on with an empty store"):
+    with pytest.raises(
+        StoreCorrupt, match="is not a SQLite database, or is damaged; move the file away to go on with an empty store"
+    ):
         await store.open()
     os.rename(path, tmp_path / "other")
 

@@ -1,4 +1,6 @@
-"""The whole service with a PostgreSQL that wants a password, and every other kind of secret, at debug level through failures."""
+"""The whole service with a PostgreSQL that wants a password, and every other kind of secret, at debug level through
+failures.
+"""
 
 from __future__ import annotations
 
@@ -36,8 +38,22 @@ UNESCAPED = "tail-of@an-unescaped-pw"
 LONG = 240
 """Seconds to wait for what takes one on a machine that does nothing else."""
 KEY_IN_ENVIRONMENT = "IMPULSE_MONITOR_TEST_KEY"
-PATHS = ("/", "/metrics", "/-/ready", "/-/healthy", "/nowhere", "/targets/101-1-int8-testing", "/targets/102-1-int8-testing")
-API = ("targets", "alerts", "targets/101-1-int8-testing", "targets/101-1-int8-testing/runs", "targets/102-1-int8-testing")
+PATHS = (
+    "/",
+    "/metrics",
+    "/-/ready",
+    "/-/healthy",
+    "/nowhere",
+    "/targets/101-1-int8-testing",
+    "/targets/102-1-int8-testing",
+)
+API = (
+    "targets",
+    "alerts",
+    "targets/101-1-int8-testing",
+    "targets/101-1-int8-testing/runs",
+    "targets/102-1-int8-testing",
+)
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -46,7 +62,10 @@ pytestmark = pytest.mark.timeout(900)
 def guarded(program: Callable[[str], str]) -> Iterator[Server]:
     """A server that wants passwords, with a database of a user who has one."""
     with running(program, "pw-of-the-superuser") as server:
-        for statement in (f"CREATE ROLE {WATCHER} LOGIN PASSWORD '{PASSWORD}'", f"CREATE DATABASE {DATABASE} OWNER {WATCHER}"):
+        for statement in (
+            f"CREATE ROLE {WATCHER} LOGIN PASSWORD '{PASSWORD}'",
+            f"CREATE DATABASE {DATABASE} OWNER {WATCHER}",
+        ):
             asyncio.run(server.execute(statement))
         yield server
 
@@ -54,7 +73,13 @@ def guarded(program: Callable[[str], str]) -> Iterator[Server]:
 def written(secret: str) -> set[str]:
     """A secret in each form in which it might be said."""
     plain = {secret, base64.b64encode(secret.encode()).decode()}
-    return plain | {quote(secret), quote(secret, safe=""), html.escape(secret), json.dumps(secret)[1:-1], repr(secret)[1:-1]}
+    return plain | {
+        quote(secret),
+        quote(secret, safe=""),
+        html.escape(secret),
+        json.dumps(secret)[1:-1],
+        repr(secret)[1:-1],
+    }
 
 
 def leaks(secrets: dict[str, str], said: dict[str, str]) -> list[str]:
@@ -121,11 +146,17 @@ class AlertSubject:
         content = {
             "studio": {
                 "url": studio,
-                "proxy": studio.replace("http://", f"http://proxy:{secrets['the password of proxy']}@").removesuffix("/v1"),
+                "proxy": studio.replace("http://", f"http://proxy:{secrets['the password of proxy']}@").removesuffix(
+                    "/v1"
+                ),
             },
             "schedule": {"every": "5s"},
             "store": self.store,
-            "http": {"listen": self.address.removeprefix("https://"), "web_config_file": "web.yml", "admin_token_file": "the admin token"},
+            "http": {
+                "listen": self.address.removeprefix("https://"),
+                "web_config_file": "web.yml",
+                "admin_token_file": "the admin token",
+            },
             "projects": [
                 {"id": first.id, "api_key": first.api_key},
                 {"id": second.id, "api_key_file": "key"},
@@ -133,9 +164,15 @@ class AlertSubject:
             ],
             "notify": [
                 {"name": "hook", "webhook": {"url": hook, "secret_file": "the webhook's secret"}},
-                {"name": "one", "alertmanager": {"url": f"http://alertmanager:{secrets['the password of alertmanager']}@{host}"}},
+                {
+                    "name": "one",
+                    "alertmanager": {"url": f"http://alertmanager:{secrets['the password of alertmanager']}@{host}"},
+                },
                 {"name": "two", "alertmanager": {"url": receiver, "bearer_token_file": "the bearer token"}},
-                {"name": "chat", "apprise": {"url": f"json://apprise:{secrets['the password of apprise']}@{host}/chat"}},
+                {
+                    "name": "chat",
+                    "apprise": {"url": f"json://apprise:{secrets['the password of apprise']}@{host}/chat"},
+                },
             ],
         }
         (folder / "monitor.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
@@ -169,7 +206,10 @@ class AlertSubject:
         self.authority.configure_trust(trusted)
         login = base64.b64encode(self.secrets["reader and its password"].encode()).decode()
         headers = {"Authorization": f"Basic {login}"}
-        async with aiohttp.ClientSession(headers=headers) as session, session.get(self.address + path, ssl=trusted) as response:
+        async with (
+            aiohttp.ClientSession(headers=headers) as session,
+            session.get(self.address + path, ssl=trusted) as response,
+        ):
             assert response.status not in (401, 403), path
             text = f"{response.status} {response.headers} {await response.text()}"
         self._said[path] = self._said.get(path, "") + text
@@ -241,7 +281,9 @@ def url(host: str | Path, password: str = PASSWORD, database: str = DATABASE, op
 
 
 async def test_a_server_that_stops_and_comes_back(guarded: Server, tmp_path: Path, unused_tcp_port: int) -> None:
-    """While all is well, while PostgreSQL is stopped, with a configuration that is refused, and after it came back: no secret is said."""
+    """While all is well, while PostgreSQL is stopped, with a configuration that is refused, and after it came back: no
+    secret is said.
+    """
     async with watched(tmp_path, unused_tcp_port, url(guarded.folder)) as service:
         await service.told_something()
         await service.until("/metrics", "impulse_monitor_store_up 1.0")
@@ -276,11 +318,15 @@ async def test_a_server_that_stops_and_comes_back(guarded: Server, tmp_path: Pat
     assert [] == leaks(service.secrets, said)
 
 
-@pytest.mark.parametrize("trouble", ["wrong password", "no database", "wrong password file", "pooler", "pooler and wrong password"])
+@pytest.mark.parametrize(
+    "trouble", ["wrong password", "no database", "wrong password file", "pooler", "pooler and wrong password"]
+)
 async def test_a_store_that_cannot_be_used(
     guarded: Server, program: Callable[[str], str], tmp_path: Path, unused_tcp_port: int, trouble: str
 ) -> None:
-    """A password that is refused, a database that does not exist, a pooler without the option for it: said everywhere, without a secret."""
+    """A password that is refused, a database that does not exist, a pooler without the option for it: said everywhere,
+    without a secret.
+    """
     async with AsyncExitStack() as stack:
         host: str | Path = guarded.folder
         if "pooler" in trouble:
@@ -292,7 +338,10 @@ async def test_a_store_that_cannot_be_used(
         store, advice = {
             "wrong password": (url(host, WRONG), "refuses this user"),
             "no database": (url(host, database="absent"), "does not exist"),
-            "wrong password file": (f"postgresql://{WATCHER}@/{DATABASE}?host={host}&passfile={passfile}", "refuses this user"),
+            "wrong password file": (
+                f"postgresql://{WATCHER}@/{DATABASE}?host={host}&passfile={passfile}",
+                "refuses this user",
+            ),
             "pooler": (url(host), "prepared_statements=off"),
             "pooler and wrong password": (url(host, WRONG, options="&prepared_statements=off"), "refuses this user"),
         }[trouble]
@@ -313,5 +362,11 @@ def test_what_is_searched_for_is_found(tmp_path: Path) -> None:
     service = AlertSubject(tmp_path, Studio([projects.classification(103, sizes={"testing": 1})]), 1, "")
 
     for name, secret in service.secrets.items():
-        for form in (secret, quote(secret, safe=""), html.escape(secret), json.dumps(secret), base64.b64encode(secret.encode()).decode()):
+        for form in (
+            secret,
+            quote(secret, safe=""),
+            html.escape(secret),
+            json.dumps(secret),
+            base64.b64encode(secret.encode()).decode(),
+        ):
             assert f"{name} is in the log" in leaks(service.secrets, {"the log": f"before {form} after"})

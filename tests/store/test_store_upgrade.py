@@ -1,4 +1,6 @@
-"""A store of the first release, opened by the newest code: nothing is lost, nothing is raised by what did not change."""
+"""A store of the first release, opened by the newest code: nothing is lost, nothing is raised by
+what did not change.
+"""
 
 from __future__ import annotations
 
@@ -153,11 +155,22 @@ async def pulled(app: App, count: int = 2) -> None:
 
 def standing(state: AlertState) -> tuple[object, ...]:
     """What must not move where nothing changed."""
-    return state.phase, state.since, state.starts_at, state.ends_at, state.held, state.points, dict(state.labels), state.digest
+    return (
+        state.phase,
+        state.since,
+        state.starts_at,
+        state.ends_at,
+        state.held,
+        state.points,
+        dict(state.labels),
+        state.digest,
+    )
 
 
 async def test_everything_is_there_and_nothing_is_raised(release: str, studio: Studio, tmp_path: Path) -> None:
-    """History, baselines, alerts, drift and messages outlive the upgrade; an unchanged result set is none that is new."""
+    """History, baselines, alerts, drift and messages outlive the upgrade; an unchanged result set
+    is none that is new.
+    """
     before = await kept(release)
     assert {Phase.FIRING, Phase.PENDING} <= {state.phase for state in before.alerts.values()}
     async with running(release, studio, tmp_path) as app:
@@ -184,7 +197,9 @@ def assert_nothing_moved(before: Kept, after: Kept) -> None:
         assert {old[-1].last_change} == {run.last_change for run in new}
         assert {old[-1].fingerprint} == {run.fingerprint for run in new}
     assert before.pinned == after.pinned
-    assert {key: standing(state) for key, state in before.alerts.items()} == {key: standing(state) for key, state in after.alerts.items()}
+    assert {key: standing(state) for key, state in before.alerts.items()} == {
+        key: standing(state) for key, state in after.alerts.items()
+    }
     assert [message.payload for message in before.messages] == [message.payload for message in after.messages]
     assert before.evidence == after.evidence
 
@@ -201,10 +216,14 @@ def assert_of_today(comparison: Comparison | None, after: Kept, target: str) -> 
     assert (pinned.fingerprint, pinned.finished) == (comparison.baseline.fingerprint, comparison.baseline.timestamp)
 
 
-async def test_alerts_go_on_from_where_they_stood(release_sqlite: str, studio: Studio, pages: dict[str, Any], tmp_path: Path) -> None:
+async def test_alerts_go_on_from_where_they_stood(
+    release_sqlite: str, studio: Studio, pages: dict[str, Any], tmp_path: Path
+) -> None:
     """The next result set that is really another one counts as the second pull of a pending alert."""
     before = await kept(release_sqlite)
-    pending = next(target for (name, target), state in before.alerts.items() if name == PENDING and state.phase is Phase.PENDING)
+    pending = next(
+        target for (name, target), state in before.alerts.items() if name == PENDING and state.phase is Phase.PENDING
+    )
     number = pending.partition("-")[0]
     async with running(release_sqlite, studio, tmp_path) as app:
         await pulled(app)
@@ -263,7 +282,9 @@ def _figures_by_other_formulas(patch: pytest.MonkeyPatch) -> None:
 
     def halved(*arguments: Any) -> Evaluation:
         found = evaluate(*arguments)
-        quality = found.quality and replace(found.quality, accuracy=found.quality.accuracy / 2, mean_f1=found.quality.mean_f1 / 2)
+        quality = found.quality and replace(
+            found.quality, accuracy=found.quality.accuracy / 2, mean_f1=found.quality.mean_f1 / 2
+        )
         return replace(found, quality=quality)
 
     patch.setattr(memory, "evaluate", halved)
@@ -272,9 +293,15 @@ def _figures_by_other_formulas(patch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("change", [_other_formula, _texts_are_read, _figures_by_other_formulas])
 async def test_whatever_formula_changes(
-    release_sqlite: str, studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[pytest.MonkeyPatch], None]
+    release_sqlite: str,
+    studio: Studio,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[pytest.MonkeyPatch], None],
 ) -> None:
-    """Another formula of the fingerprint, more that is read, or other figures: the same holds, and baselines are by the new formula."""
+    """Another formula of the fingerprint, more that is read, or other figures: the same holds, and baselines are by the
+    new formula.
+    """
     before = await kept(release_sqlite)
     change(monkeypatch)
     async with running(release_sqlite, studio, tmp_path) as app:
@@ -290,10 +317,14 @@ async def test_whatever_formula_changes(
     if change is _texts_are_read:
         async with Store(release_sqlite) as store:
             assert {"max"} == {
-                memory.block.texts["method"] for target in TARGETS for memory in (await store.drift_states(target)).values()
+                memory.block.texts["method"]
+                for target in TARGETS
+                for memory in (await store.drift_states(target)).values()
             }
     if change is _figures_by_other_formulas:
-        old, new = (next(run for run in one.runs[TARGETS[0]] if run.id == one.pinned[TARGETS[0]][0]) for one in (before, after))
+        old, new = (
+            next(run for run in one.runs[TARGETS[0]] if run.id == one.pinned[TARGETS[0]][0]) for one in (before, after)
+        )
         assert old.evaluation is not None
         assert new.evaluation is not None
         assert old.evaluation.quality is not None
@@ -338,16 +369,26 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.parametrize(("release", "after_so_many"), [("sqlite", 1), ("sqlite", 14), ("postgresql", 8)], indirect=["release"])
+@pytest.mark.parametrize(
+    ("release", "after_so_many"), [("sqlite", 1), ("sqlite", 14), ("postgresql", 8)], indirect=["release"]
+)
 async def test_killed_half_way(release: str, studio: Studio, tmp_path: Path, after_so_many: int) -> None:
-    """A process that is killed while it brings up a run leaves nothing half done: the next one goes on, and all is as it was."""
+    """A process that is killed while it brings up a run leaves nothing half done: the next one goes on, and all is as
+    it was.
+    """
     before = await kept(release)
     path = tmp_path / "killed.yaml"
     async with serve(studio) as url:
         path.write_text(configuration(release, studio, url))
         program = _KILLED.replace("LATER", str(LATER - 60))
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", program, str(path), str(after_so_many), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            sys.executable,
+            "-c",
+            program,
+            str(path),
+            str(after_so_many),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         code = await asyncio.wait_for(process.wait(), 60)
     half = await kept(release)
@@ -356,19 +397,28 @@ async def test_killed_half_way(release: str, studio: Studio, tmp_path: Path, aft
     after = await kept(release)
 
     assert -signal.SIGKILL == code
-    old = [run.versions.comparable for runs in half.runs.values() for run in runs if run.id in {row[0] for row in half.pinned.values()}]
+    old = [
+        run.versions.comparable
+        for runs in half.runs.values()
+        for run in runs
+        if run.id in {row[0] for row in half.pinned.values()}
+    ]
     assert False in old
     assert_nothing_moved(before, after)
 
 
 async def test_a_damaged_result_set_costs_its_target_only(release_sqlite: str, studio: Studio, tmp_path: Path) -> None:
-    """A pinned baseline whose result set cannot be read says so; it costs no pull, and the other targets are brought up."""
+    """A pinned baseline whose result set cannot be read says so; it costs no pull, and the other targets are brought
+    up.
+    """
     before = await kept(release_sqlite)
     damaged, _, _ = before.pinned[TARGETS[0]]
     engine = create_async_engine(parse(release_sqlite))
     async with engine.begin() as connection:
         where = "id = (SELECT result_set_id FROM run WHERE id = :run)"
-        await connection.execute(text(f"UPDATE result_set SET data = :data WHERE {where}"), {"data": b"PK", "run": damaged})
+        await connection.execute(
+            text(f"UPDATE result_set SET data = :data WHERE {where}"), {"data": b"PK", "run": damaged}
+        )
     await engine.dispose()
     async with running(release_sqlite, studio, tmp_path) as app:
         await pulled(app)
@@ -385,7 +435,9 @@ async def test_a_damaged_result_set_costs_its_target_only(release_sqlite: str, s
 
 
 @pytest.mark.parametrize("mode", [{"mode": "previous"}, {"mode": "rolling", "age": "1m"}])
-async def test_baselines_of_other_modes(release_sqlite: str, studio: Studio, tmp_path: Path, mode: dict[str, str]) -> None:
+async def test_baselines_of_other_modes(
+    release_sqlite: str, studio: Studio, tmp_path: Path, mode: dict[str, str]
+) -> None:
     """A run that another mode chooses is brought up as well before anything is compared with it."""
     path = tmp_path / "monitor.yaml"
     began = time.time()

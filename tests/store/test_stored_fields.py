@@ -1,7 +1,8 @@
 """What is stored can be read by later releases: fields that a released one did not write have defaults.
 
-`fixtures/fields-1.json` holds the fields that the release of `fixtures/store-1.sqlite.gz` wrote, by dataclass. It is never
-edited; a later release adds a file of its own, written by `python tests/store/test_stored_fields.py >tests/store/fixtures/fields-2.json`.
+`fixtures/fields-1.json` holds the fields that the release of `fixtures/store-1.sqlite.gz` wrote, by dataclass. It is
+never edited; a later release adds a file of its own, written by `python tests/store/test_stored_fields.py
+>tests/store/fixtures/fields-2.json`.
 """
 
 from __future__ import annotations
@@ -50,7 +51,11 @@ def fields_of(kind: type) -> dict[str, bool]:
         defaults = getattr(kind, "_field_defaults", {})
         return {name: name not in defaults for name in getattr(kind, "_fields", ())}
     missing = dataclasses.MISSING
-    return {each.name: each.default is missing and each.default_factory is missing for each in dataclasses.fields(kind) if each.init}
+    return {
+        each.name: each.default is missing and each.default_factory is missing
+        for each in dataclasses.fields(kind)
+        if each.init
+    }
 
 
 def stored_fields() -> Fields:

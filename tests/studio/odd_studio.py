@@ -1,4 +1,6 @@
-"""A small server of `result/page` that departs from the documentation in ways that the samples themselves do not show."""
+"""A small server of `result/page` that departs from the documentation in ways that the samples
+themselves do not show.
+"""
 
 from __future__ import annotations
 
@@ -65,10 +67,19 @@ class OddStudio:
             return web.json_response({"success": False, "error": f"limit must be at most {self.maximum}"})
         start = start if self.offset else 0
         end = start + min(limit, self.cap or limit) if self.limit else len(self.samples)
-        shown = [sample for place, sample in enumerate(self.samples) if start <= place < end and place not in self.left_out]
+        shown = [
+            sample for place, sample in enumerate(self.samples) if start <= place < end and place not in self.left_out
+        ]
         body: dict[str, Any] = {"success": True, "result": [self._result(number) for number, _ in shown]}
         body["predictions"] = [
-            {"sampleId": number, "startMs": 0, "endMs": 1000, "label": label, "prediction": "a", "predictionCorrect": label == "a"}
+            {
+                "sampleId": number,
+                "startMs": 0,
+                "endMs": 1000,
+                "label": label,
+                "prediction": "a",
+                "predictionCorrect": label == "a",
+            }
             for number, label in shown
             if self.predictions
         ]
@@ -90,5 +101,8 @@ async def served(odd: OddStudio, observer: Any) -> AsyncIterator[StudioProject]:
     """The calls of its only project."""
     app = web.Application()
     app.router.add_get("/v1/api/7/classify/all/result/page", odd.page)
-    async with TestServer(app) as server, Client(f"{server.make_url('/v1')}", observer, timeout=120, backoff=0.01) as client:
+    async with (
+        TestServer(app) as server,
+        Client(f"{server.make_url('/v1')}", observer, timeout=120, backoff=0.01) as client,
+    ):
         yield StudioProject(client, 7, "ei_x")

@@ -149,7 +149,9 @@ async def test_turns_go_by_time(clock: Clock):
 
 
 async def test_a_silent_attempt_gives_its_slot_up():
-    """When others need slots, attempts that take far longer than those before end; without need, or where that is usual, they go on."""
+    """When others need slots, attempts that take far longer than those before end; without need, or where that is
+    usual, they go on.
+    """
     budget = Budget(2, 2)
     asked: list[str] = []
     for key, took in (("hangs", 0.01), ("usual", 1000.0), ("fails", 0.0)):
@@ -190,7 +192,9 @@ async def test_those_that_fail_take_turns(failures: int, ends: bool):
 
 
 async def test_a_hold_is_put_down_and_taken_up():
-    """Whoever waits for something else leaves the slot to others, and has one slot at most, whatever its tasks do at once."""
+    """Whoever waits for something else leaves the slot to others, and has one slot at most, whatever its tasks do at
+    once.
+    """
     budget = Budget(1, 1)
     async with Hold(budget, "slow") as hold:
         hold.pause()

@@ -33,12 +33,16 @@ SCORED: list[Row] = [{"idle": 0.75, "snake": 0.25, "anomaly": 111.4}, {"idle": 0
 
 
 def test_a_score_is_no_class() -> None:
-    """Where the others sum to 1 without it, `anomaly` is the anomaly block's score; without such a block it is a class."""
+    """Where the others sum to 1 without it, `anomaly` is the anomaly block's score; without such a
+    block it is a class.
+    """
     assert ("idle", "snake") == classes(SCORED)
     assert ("anomaly", "idle", "snake") == classes(SCORED, second_block="keras-freeform")
 
 
-@pytest.mark.parametrize("incomplete", [{"idle": None, "snake": 0.25, "anomaly": 111.4}, {"snake": 0.25, "anomaly": 1.0}, {"anomaly": 1.0}])
+@pytest.mark.parametrize(
+    "incomplete", [{"idle": None, "snake": 0.25, "anomaly": 111.4}, {"snake": 0.25, "anomaly": 1.0}, {"anomaly": 1.0}]
+)
 def test_a_missing_confidence_does_not_make_the_score_a_class(incomplete: Row) -> None:
     """A row that lacks a confidence does not sum to 1 for that reason alone."""
     assert ("idle", "snake") == classes([*SCORED, incomplete])
@@ -53,5 +57,7 @@ def test_a_class_is_one_beside_an_anomaly_block() -> None:
 
 @pytest.mark.parametrize("value", ["high", [], {}, "1e999", True])
 def test_a_class_whose_confidence_cannot_be_read_is_a_class(value: Any) -> None:
-    """Without its confidence a window cannot be used; without the class it would be judged by the confidences that are left."""
+    """Without its confidence a window cannot be used; without the class it would be judged by the confidences that are
+    left.
+    """
     assert ("idle", "snake") == classes([{"idle": value, "snake": 0.7}], second_block="keras-freeform")

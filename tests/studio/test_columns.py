@@ -35,15 +35,27 @@ def sample(number: int, *classifications: dict[str, Any], **fields: Any) -> dict
     return {"sampleId": number, "sample": {"id": number, **fields}, "classifications": list(classifications)}
 
 
-def classified(*rows: dict[str, float | None] | None, number: int = 3, block_type: str = "keras", **fields: Any) -> dict[str, Any]:
+def classified(
+    *rows: dict[str, float | None] | None, number: int = 3, block_type: str = "keras", **fields: Any
+) -> dict[str, Any]:
     """One entry of a sample's `classifications`."""
     return {"learnBlock": {"id": number, "type": block_type, "name": "NN"}, "result": list(rows), **fields}
 
 
-def window(number: int, prediction: str = "idle", label: str | None = "idle", start: int = 0, **fields: Any) -> dict[str, Any]:
+def window(
+    number: int, prediction: str = "idle", label: str | None = "idle", start: int = 0, **fields: Any
+) -> dict[str, Any]:
     """One entry of a page's `predictions`."""
     correct = {} if label is None else {"predictionCorrect": prediction == label}
-    return {"sampleId": number, "startMs": start, "endMs": start + 1000, "prediction": prediction, "label": label, **correct, **fields}
+    return {
+        "sampleId": number,
+        "startMs": start,
+        "endMs": start + 1000,
+        "prediction": prediction,
+        "label": label,
+        **correct,
+        **fields,
+    }
 
 
 def detector(last_layer: str | None, **fields: Any) -> dict[str, Any]:
@@ -83,8 +95,14 @@ def test_vendors_page() -> None:
 def test_joins_over_pages() -> None:
     """Predictions that came on another page than their sample find it, in the order of their start."""
     results, _ = build(
-        {"result": [sample(9, classified({"a": 0.9, "b": 0.1}, {"a": 0.2, "b": 0.8}))], "predictions": [window(4, "a", "b")]},
-        {"result": [sample(4, classified({"a": 0.7, "b": 0.3}))], "predictions": [window(9, "b", "b", 1000), window(9, "a", "a", 0)]},
+        {
+            "result": [sample(9, classified({"a": 0.9, "b": 0.1}, {"a": 0.2, "b": 0.8}))],
+            "predictions": [window(4, "a", "b")],
+        },
+        {
+            "result": [sample(4, classified({"a": 0.7, "b": 0.3}))],
+            "predictions": [window(9, "b", "b", 1000), window(9, "a", "a", 0)],
+        },
     )
 
     assert [4, 9] == results.sample_id.tolist()
@@ -110,7 +128,14 @@ def test_tolerates_missing_and_null() -> None:
             ],
             "predictions": [
                 {"sampleId": 1, "prediction": "a"},
-                {"sampleId": 4, "prediction": "a", "label": None, "predictionCorrect": None, "startMs": None, "boundingBoxes": None},
+                {
+                    "sampleId": 4,
+                    "prediction": "a",
+                    "label": None,
+                    "predictionCorrect": None,
+                    "startMs": None,
+                    "boundingBoxes": None,
+                },
             ],
         }
     )
@@ -133,7 +158,11 @@ def test_refuses_predictions_without_the_essential(missing: str) -> None:
 
 def test_unknown_block_is_counted_and_skipped() -> None:
     """A block type of tomorrow, whatever its result looks like, fails nothing."""
-    odd = {"learnBlock": {"id": 7, "type": "keras-quantum"}, "result": {"not": ["a", "list"]}, "thresholds": [{"key": "t", "value": 1}]}
+    odd = {
+        "learnBlock": {"id": 7, "type": "keras-quantum"},
+        "result": {"not": ["a", "list"]},
+        "thresholds": [{"key": "t", "value": 1}],
+    }
     results, builder = build({"result": [sample(1, odd), sample(2, odd)], "predictions": [window(1), window(2)]})
 
     assert [BlockKind.UNKNOWN] == [block.kind for block in results.blocks]
@@ -144,7 +173,10 @@ def test_unknown_block_is_counted_and_skipped() -> None:
 def test_undocumented_result_of_a_known_block_is_counted() -> None:
     """A value of another shape than documented is left out and counted by its field."""
     _, builder = build(
-        {"result": [sample(1, {**classified(), "result": [{"a": "high"}], "thresholds": "none"})], "predictions": [window(1)]}
+        {
+            "result": [sample(1, {**classified(), "result": [{"a": "high"}], "thresholds": "none"})],
+            "predictions": [window(1)],
+        }
     )
 
     assert {"result": 1, "thresholds": 1} == dict(builder.unknown)
@@ -158,7 +190,9 @@ def test_thresholds_keep_numbers_only() -> None:
         {"key": "x", "value": True},
     ]
     new, _ = build({"result": [sample(1, classified({"a": 1.0}, thresholds=listed))], "predictions": [window(1)]})
-    old, _ = build({"result": [sample(1, classified({"a": 1.0}, minimumConfidenceRating=0.6))], "predictions": [window(1)]})
+    old, _ = build(
+        {"result": [sample(1, classified({"a": 1.0}, minimumConfidenceRating=0.6))], "predictions": [window(1)]}
+    )
 
     assert {"min_anomaly_score": 0.3} == new.blocks[0].thresholds
     assert {"minimum_confidence_rating": 0.6} == old.blocks[0].thresholds
@@ -264,7 +298,12 @@ def test_visual_anomaly_takes_the_maximum() -> None:
         "learnBlock": {"id": 5, "type": "keras-visual-anomaly"},
         "anomalyResult": [{"scores": [[1, 2], [3, 9]], "maxScore": 9, "meanScore": 4}],
     }
-    results, _ = build({"result": [sample(1, entry)], "predictions": [window(1, "anomaly", "anomaly", expectedAnomalyOutcome="anomaly")]})
+    results, _ = build(
+        {
+            "result": [sample(1, entry)],
+            "predictions": [window(1, "anomaly", "anomaly", expectedAnomalyOutcome="anomaly")],
+        }
+    )
 
     assert [9.0] == results.anomaly[5].tolist()
     assert results.expected_anomaly is not None
@@ -291,7 +330,9 @@ def test_expected_outcome_per_window() -> None:
         expectedAnomalyOutcome=[{"startIndex": 0, "endIndex": 9, "label": "anomaly"}, None],
     )
     odd = classified({"anomaly": 1.0}, block_type="anomaly", expectedAnomalyOutcome={"what": 1})
-    results, builder = build({"result": [sample(1, entry), sample(2, odd)], "predictions": [window(1), window(1, start=5), window(2)]})
+    results, builder = build(
+        {"result": [sample(1, entry), sample(2, odd)], "predictions": [window(1), window(1, start=5), window(2)]}
+    )
 
     assert results.expected_anomaly is not None
     assert [1, -1, -1] == results.expected_anomaly.tolist()
@@ -299,7 +340,9 @@ def test_expected_outcome_per_window() -> None:
 
 
 def test_boxes() -> None:
-    """Truth belongs to samples in pixels, detections to windows in shares; Studio's own score is kept apart; a broken box is counted."""
+    """Truth belongs to samples in pixels, detections to windows in shares; Studio's own score is kept apart; a broken
+    box is counted.
+    """
     whole = {"label": "cat", "x": 1, "y": 2, "width": 3, "height": 4}
     found = {**whole, "x": 0.1, "score": 0.75}
     results, _ = build(
@@ -311,9 +354,16 @@ def test_boxes() -> None:
                     boundingBoxes=[whole],
                     imageDimensions={"width": 320, "height": 240},
                 ),
-                sample(1, detector("yolov11", details=[{"mAP": 0.25}]), boundingBoxes=[{**whole, "label": "dog"}, {**whole, "x": None}]),
+                sample(
+                    1,
+                    detector("yolov11", details=[{"mAP": 0.25}]),
+                    boundingBoxes=[{**whole, "label": "dog"}, {**whole, "x": None}],
+                ),
             ],
-            "predictions": [window(2, boundingBoxes=[found, {**found, "score": None}]), window(1, boundingBoxes=[found])],
+            "predictions": [
+                window(2, boundingBoxes=[found, {**found, "score": None}]),
+                window(1, boundingBoxes=[found]),
+            ],
         }
     )
 
@@ -342,7 +392,9 @@ def test_server_without_predicted_boxes() -> None:
 
 
 def test_fomo_counts() -> None:
-    """FOMO's counts are those of its own matching; an empty image has none of the lists, a broken one is not reported."""
+    """FOMO's counts are those of its own matching; an empty image has none of the lists, a broken
+    one is not reported.
+    """
     images = [json.dumps(MATCHED), "{}", "{broken"]
     results, builder = build(
         {
@@ -376,7 +428,9 @@ def test_fomo_counts() -> None:
     ],
 )
 def test_label_map_is_noticed(page: dict[str, Any]) -> None:
-    """A project that maps labels is marked wherever the server says so, since its predictions have no documented score."""
+    """A project that maps labels is marked wherever the server says so, since its predictions have
+    no documented score.
+    """
     assert build(page)[0].label_map
 
 
@@ -392,7 +446,11 @@ def test_metadata_and_numeric_labels() -> None:
     """Only the wanted keys of metadata are kept, as texts; labels that are JSON numbers become texts."""
     results, _ = build(
         {
-            "result": [sample(1, metadata={"site": "lab", "line": 4}), sample(2, metadata={"line": "5"}), sample(3, metadata=["odd"])],
+            "result": [
+                sample(1, metadata={"site": "lab", "line": 4}),
+                sample(2, metadata={"line": "5"}),
+                sample(3, metadata=["odd"]),
+            ],
             "predictions": [{"sampleId": 1, "prediction": 21.5, "label": 20}],
         },
         metadata=("site", "line"),
@@ -405,7 +463,14 @@ def test_metadata_and_numeric_labels() -> None:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("1970-01-01T00:00:01Z", 1.0), ("1970-01-01T01:00:00.5+01:00", 0.5), ("1970-01-01", 0.0), ("soon", None), ("", None), (None, None)],
+    [
+        ("1970-01-01T00:00:01Z", 1.0),
+        ("1970-01-01T01:00:00.5+01:00", 0.5),
+        ("1970-01-01", 0.0),
+        ("soon", None),
+        ("", None),
+        (None, None),
+    ],
 )
 def test_timestamp(text: str | None, expected: float | None) -> None:
     """Dates are UTC unless they say otherwise; what is no date is unknown."""
@@ -430,12 +495,16 @@ def sets(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
 
 @given(sets(), st.data())
 def test_pages_do_not_matter(content: tuple[list[dict[str, Any]], list[dict[str, Any]]], data: st.DataObject) -> None:
-    """However samples and predictions are dealt to pages, in whatever order, the columns and the fingerprint are the same."""
+    """However samples and predictions are dealt to pages, in whatever order, the columns and the fingerprint are the
+    same.
+    """
     samples, windows = content
     whole, _ = build({"result": sorted(samples, key=lambda row: row["sampleId"]), "predictions": windows})
     cut, other = data.draw(st.integers(0, len(samples))), data.draw(st.integers(0, len(windows)))
     parted, _ = build(
-        {"result": samples[:cut], "predictions": windows[other:]}, {"result": samples[cut:]}, {"result": [], "predictions": windows[:other]}
+        {"result": samples[:cut], "predictions": windows[other:]},
+        {"result": samples[cut:]},
+        {"result": [], "predictions": windows[:other]},
     )
 
     assert whole.fingerprint() == parted.fingerprint()
@@ -460,9 +529,14 @@ def test_fingerprint_tells_changes_apart(content: tuple[list[dict[str, Any]], li
     def scored(change: float) -> str:
         rows = [{"anomaly": row["anomaly"] + change} for row in entry["classifications"][1]["result"]]
         changed = sample(
-            entry["sampleId"], entry["classifications"][0], classified(*rows, number=4, block_type="anomaly"), deviceName="another"
+            entry["sampleId"],
+            entry["classifications"][0],
+            classified(*rows, number=4, block_type="anomaly"),
+            deviceName="another",
         )
-        return build({"result": [*samples[:place], changed, *samples[place + 1 :]], "predictions": windows})[0].fingerprint()
+        return build({"result": [*samples[:place], changed, *samples[place + 1 :]], "predictions": windows})[
+            0
+        ].fingerprint()
 
     assert base == scored(0.0)
     assert base != scored(0.001)
@@ -476,7 +550,8 @@ def test_predictions_on_every_page_count_once() -> None:
     once, _ = build({"result": rows, "predictions": windows})
     repeated, _ = build(*({"result": [row], "predictions": windows} for row in rows))
     overlapping, _ = build(
-        *({"result": [row], "predictions": windows[place : place + 3]} for place, row in enumerate(rows)), {"predictions": windows[4:]}
+        *({"result": [row], "predictions": windows[place : place + 3]} for place, row in enumerate(rows)),
+        {"predictions": windows[4:]},
     )
 
     assert 6 == once.windows
@@ -484,7 +559,9 @@ def test_predictions_on_every_page_count_once() -> None:
     assert {} == dict(repeated.left_out)
 
 
-@pytest.mark.parametrize("other", [{"prediction": "wave"}, {"label": None}, {"predictionCorrect": False}, {"boundingBoxes": []}])
+@pytest.mark.parametrize(
+    "other", [{"prediction": "wave"}, {"label": None}, {"predictionCorrect": False}, {"boundingBoxes": []}]
+)
 def test_window_that_differs_on_another_page_is_a_change(other: dict[str, Any]) -> None:
     """Two windows of the same sample and bounds that say different things are of two states of the set."""
     first = window(1, boundingBoxes=[{"label": "cat", "x": 0.1, "y": 0.2, "width": 0.3, "height": 0.4, "score": 0.5}])
@@ -493,7 +570,9 @@ def test_window_that_differs_on_another_page_is_a_change(other: dict[str, Any]) 
 
 
 def test_windows_without_bounds() -> None:
-    """Windows without a start are told apart by their place; the same list on another page is a repeat, another list is not."""
+    """Windows without a start are told apart by their place; the same list on another page is a repeat, another list is
+    not.
+    """
     rows = [{"sampleId": 1, "prediction": name, "label": "a"} for name in ("a", "a", "b")]
     page = {"result": [sample(1, classified({"a": 1.0}, {"a": 0.5}, {"a": 0.25}))], "predictions": rows}
     several = {"result": [sample(2, classified({"a": 0.125}))], "predictions": [*rows, window(2, "a", "a")]}
@@ -512,7 +591,11 @@ def test_class_names_that_differ_from_window_to_window() -> None:
     rows = [{f"class {number}": 1.0} for number in range(40_000)]
     page = decoder.decode(
         json.dumps(
-            {"success": True, "result": [sample(1, classified(*rows))], "predictions": [window(1, start=at) for at in range(40_000)]}
+            {
+                "success": True,
+                "result": [sample(1, classified(*rows))],
+                "predictions": [window(1, start=at) for at in range(40_000)],
+            }
         ).encode()
     )
     builder = ColumnBuilder()
@@ -544,7 +627,9 @@ def test_as_many_classes_as_there_may_be() -> None:
 @pytest.mark.parametrize("name", ["__proto__", "", "😀", "x" * 10**5, "NaN", "uncertain"])
 def test_odd_class_names(name: str) -> None:
     """A class may have any name."""
-    results, _ = build({"result": [sample(1, classified({name: 0.75, "a": 0.25}))], "predictions": [window(1, name, name)]})
+    results, _ = build(
+        {"result": [sample(1, classified({name: 0.75, "a": 0.25}))], "predictions": [window(1, name, name)]}
+    )
 
     assert {name, "a"} == set(results.confidences[3].classes)
     assert (name,) == results.labels
@@ -561,7 +646,9 @@ ANOMALY_ROWS = [
 @pytest.mark.parametrize(("rows", "block", "classes"), ANOMALY_ROWS)
 @pytest.mark.parametrize("block_type", ["anomaly", "anomaly-gmm", "keras-anomaly"])
 def test_when_anomaly_is_a_class(rows: list[Any], block: bool, classes: tuple[str, ...], block_type: str) -> None:
-    """The key `anomaly` is a score only where the impulse has an anomaly block and the other classes sum to 1 in every row of the set."""
+    """The key `anomaly` is a score only where the impulse has an anomaly block and the other classes sum to 1 in every
+    row of the set.
+    """
     entries = [classified({"anomaly": 0.5}, number=4, block_type=block_type)] * block
     results, _ = build(
         {
@@ -578,7 +665,9 @@ def test_kind_of_detector_is_decided_by_all_images() -> None:
     texts = ["{}", None, json.dumps(MATCHED), "{}"]
 
     def kinds(last_layer: str | None, listed: list[str | None]) -> ResultSet:
-        entries = [detector(last_layer, structuredResult=[{"mAP": 0.5, "f1": 1, "debugInfoJson": text}]) for text in listed]
+        entries = [
+            detector(last_layer, structuredResult=[{"mAP": 0.5, "f1": 1, "debugInfoJson": text}]) for text in listed
+        ]
         rows = [sample(number, entry) for number, entry in enumerate(entries)]
         return build(*({"result": [row], "predictions": [window(number)]} for number, row in enumerate(rows)))[0]
 
@@ -594,7 +683,10 @@ def test_kind_of_detector_is_decided_by_all_images() -> None:
 
 def test_f1_of_the_prediction() -> None:
     """Where the structured result lacks f1, that of the prediction is Studio's own score of the image."""
-    rows = [sample(1, detector("yolov5", structuredResult=[{"mAP": 0.5}])), sample(2, detector("yolov5", structuredResult=[{"f1": 0.5}]))]
+    rows = [
+        sample(1, detector("yolov5", structuredResult=[{"mAP": 0.5}])),
+        sample(2, detector("yolov5", structuredResult=[{"f1": 0.5}])),
+    ]
     results, _ = build({"result": rows, "predictions": [window(1, f1Score=0.25), window(2, f1Score=0.75)]})
 
     assert results.reported_f1 is not None
@@ -618,8 +710,15 @@ VISUAL = [
 def test_score_that_studio_decides_on(image: dict[str, Any] | None, largest: float, mean: float) -> None:
     """The maximum, or the mean where the block's text threshold says so, of the grid where Studio sends neither."""
     for method, expected in ((None, largest), ("max", largest), ("mean", mean)):
-        listed = [{"key": "anomaly_scoring_aggregation_method", "value": method}, {"key": "min_anomaly_score", "value": 6.0}]
-        entry = {"learnBlock": {"id": 5, "type": "keras-visual-anomaly"}, "anomalyResult": [image], "thresholds": listed}
+        listed = [
+            {"key": "anomaly_scoring_aggregation_method", "value": method},
+            {"key": "min_anomaly_score", "value": 6.0},
+        ]
+        entry = {
+            "learnBlock": {"id": 5, "type": "keras-visual-anomaly"},
+            "anomalyResult": [image],
+            "thresholds": listed,
+        }
         results, _ = build({"result": [sample(1, entry)], "predictions": [window(1)]})
 
         np.testing.assert_array_equal([expected], results.anomaly[5])
@@ -632,7 +731,9 @@ def test_label_map_of_any_sample() -> None:
 
     assert build({"result": [plain, mapped]})[0].label_map
     assert build({"result": [plain]}, {"result": [mapped]})[0].label_map
-    assert build({"result": [plain], "predictions": [window(1), window(1, start=9, labelMapPredictions={"a": "b"})]})[0].label_map
+    assert build({"result": [plain], "predictions": [window(1), window(1, start=9, labelMapPredictions={"a": "b"})]})[
+        0
+    ].label_map
     assert not build({"result": [plain, sample(2, labelMap={})]})[0].label_map
 
 
@@ -642,7 +743,11 @@ def test_blocks_without_a_number() -> None:
     for entry in (first, second):
         del entry["learnBlock"]["id"]
     sure = classified({"a": 1.0}, number=7, thresholds=[{"key": "min_score", "value": 0.5}])
-    rows = [sample(1, first, second, {**sure, "thresholds": None}), sample(2, first, second, sure), sample(3, first, second, sure)]
+    rows = [
+        sample(1, first, second, {**sure, "thresholds": None}),
+        sample(2, first, second, sure),
+        sample(3, first, second, sure),
+    ]
     rows.append(sample(4, first, second, {**sure, "thresholds": [{"key": "min_score", "value": 0.75}]}))
     pages = [{"result": [row], "predictions": [window(number)]} for number, row in enumerate(rows, 1)]
     results, _ = build(*pages)

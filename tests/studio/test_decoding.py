@@ -1,4 +1,6 @@
-"""Replies that are not quite what Studio documents: other JSON types, texts that JSON does not allow, values beyond a column's range."""
+"""Replies that are not quite what Studio documents: other JSON types, texts that JSON does not allow, values beyond a
+column's range.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,24 @@ Path = tuple[str | int, ...]
 
 REPLIES = [reply for reply in wire.Reply.__subclasses__() if reply is not wire.Page]
 BEYOND = {"5000 digits": b"1" * 5000, "beyond a double": b"-1e999"}
-OTHER_TYPES: list[Any] = [None, True, 7, -0.5, "60", "", "word", [], [None], {}, {"what": [1]}, 2**63, 10**400, np.nan, "9" * 400, *BEYOND]
+OTHER_TYPES: list[Any] = [
+    None,
+    True,
+    7,
+    -0.5,
+    "60",
+    "",
+    "word",
+    [],
+    [None],
+    {},
+    {"what": [1]},
+    2**63,
+    10**400,
+    np.nan,
+    "9" * 400,
+    *BEYOND,
+]
 ESSENTIAL = ("success", "sampleId", "prediction")
 """What may fail a reply."""
 LISTS = ("result", "predictions", "impulses", "modelVariants")
@@ -77,7 +96,9 @@ def replaced(document: Any, path: Path, value: object) -> Any:
 
 @pytest.mark.parametrize("reply", [wire.Page, *REPLIES])
 def test_every_side_field_may_have_another_type(reply: type[wire.Reply]) -> None:
-    """Whatever the type of a field that is not essential, the reply is read, what it cannot mean is counted, and the rest is as it was."""
+    """Whatever the type of a field that is not essential, the reply is read, what it cannot mean is counted, and the
+    rest is as it was.
+    """
     decoder = msgspec.json.Decoder(reply)
     document = example(inspect.type_info(reply))
     whole = plain(decoder.decode(written(document)))
@@ -96,13 +117,17 @@ def test_every_side_field_may_have_another_type(reply: type[wire.Reply]) -> None
             for other in paths(whole):
                 if diverges_at_a_field(path, other):
                     assert at(whole, other) == at(again, other), (path, value, other)
-            assert set(unknown) <= {snake(part) for part in path if isinstance(part, str)} | {"number"} | {"what"}, (path, value)
+            assert set(unknown) <= {snake(part) for part in path if isinstance(part, str)} | {"number"} | {"what"}, (
+                path,
+                value,
+            )
             tried += 1
     assert tried >= len(OTHER_TYPES)
 
 
 @pytest.mark.parametrize(
-    ("reply", "name"), [(wire.Page, LISTS[0]), (wire.Page, LISTS[1]), (wire.Impulses, LISTS[2]), (wire.Variants, LISTS[3])]
+    ("reply", "name"),
+    [(wire.Page, LISTS[0]), (wire.Page, LISTS[1]), (wire.Impulses, LISTS[2]), (wire.Variants, LISTS[3])],
 )
 @pytest.mark.parametrize("value", [7, "text", {}, {"a": 1}])
 def test_a_list_of_another_type_is_not_an_empty_one(reply: type[wire.Reply], name: str, value: object) -> None:
@@ -112,7 +137,9 @@ def test_a_list_of_another_type_is_not_an_empty_one(reply: type[wire.Reply], nam
 
 
 def diverges_at_a_field(path: Path, other: Path) -> bool:
-    """Whether two places are in different fields, and not in an item of a list that needs an id or a name to be read at all."""
+    """Whether two places are in different fields, and not in an item of a list that needs an id or a name to be read at
+    all.
+    """
     for depth, (mine, its) in enumerate(zip(path, other, strict=False)):
         if mine != its:
             droppable = path[-1] in ("id", "variant") and path[0] in ("impulses", "modelVariants")
@@ -149,7 +176,9 @@ def snake(name: str) -> str:
 )
 @pytest.mark.parametrize("value", [None, [], {}])
 def test_essential_fields_fail_the_page(path: Path, value: object) -> None:
-    """A sample without a readable id, or a window without its prediction, is no page that figures could be taken from."""
+    """A sample without a readable id, or a window without its prediction, is no page that figures
+    could be taken from.
+    """
     decoder = msgspec.json.Decoder(wire.Page)
     document = example(inspect.type_info(wire.Page))
 
@@ -212,13 +241,17 @@ def test_left_out_where_it_can_mean_nothing(path: Path, value: object, field: st
 
 
 def test_null_within_a_list() -> None:
-    """A null among samples, entries or boxes is left out and counted; one among impulses likewise, and an impulse without an id."""
+    """A null among samples, entries or boxes is left out and counted; one among impulses likewise, and an impulse
+    without an id.
+    """
     page: wire.Page = decode(
         msgspec.json.Decoder(wire.Page),
         b'{"success": true, "result": [null, {"sampleId": 1, "classifications": [null, {}], "sample": {"boundingBoxes": [null]}}]}',
         unknown := Counter(),
     )
-    impulses = decode(msgspec.json.Decoder(wire.Impulses), b'{"success": true, "impulses": [null, {"name": "x"}, {"id": 1}]}', unknown)
+    impulses = decode(
+        msgspec.json.Decoder(wire.Impulses), b'{"success": true, "impulses": [null, {"name": "x"}, {"id": 1}]}', unknown
+    )
 
     assert page.result is not None and page.result[0].classifications is not None
     assert (1, 1) == (len(page.result), len(page.result[0].classifications))
@@ -241,7 +274,10 @@ SURROGATES: list[tuple[bytes, str]] = [
 @pytest.mark.parametrize("field", ["deviceName", "filename"])
 def test_lone_surrogates(sent: bytes, expected: str, field: str) -> None:
     """A text cut inside an emoji, read or skipped, is read with U+FFFD in the place of what was cut."""
-    body = b'{"success": true, "result": [{"sampleId": 1, "sample": {"%s": "%s", "category": "\xc3\xa9\\u00e9"}}]}' % (field.encode(), sent)
+    body = b'{"success": true, "result": [{"sampleId": 1, "sample": {"%s": "%s", "category": "\xc3\xa9\\u00e9"}}]}' % (
+        field.encode(),
+        sent,
+    )
     page = decode(msgspec.json.Decoder(wire.Page), body, Counter())
 
     assert page.result is not None
@@ -269,7 +305,10 @@ def test_constants_of_python() -> None:
 def test_deep_nesting(field: bytes) -> None:
     """What is nested thousands deep is cut off and counted, wherever it is."""
     deep = b'{"a":[' * 4000 + b'"]"' + b"]}" * 4000
-    body = b'{"success": true, "result": [{"sampleId": 1, "sample": {"%s": %s, "category": "testing"}}]}' % (field, deep)
+    body = b'{"success": true, "result": [{"sampleId": 1, "sample": {"%s": %s, "category": "testing"}}]}' % (
+        field,
+        deep,
+    )
     unknown: Counter[str] = Counter()
     page = decode(msgspec.json.Decoder(wire.Page), body, unknown)
 
@@ -300,7 +339,13 @@ def test_what_is_not_json(body: bytes) -> None:
 
 def test_garbage_takes_no_longer_than_json() -> None:
     """Mending takes one pass, also over a text made to be scanned again and again."""
-    for garbage in (b'{"N' * 300_000, b"N" * 10**6, b"I" * 10 + b"x" * 10**6 + b"NaN", b'\\"' * 500_000 + b"NaN", b"[" * 10**6):
+    for garbage in (
+        b'{"N' * 300_000,
+        b"N" * 10**6,
+        b"I" * 10 + b"x" * 10**6 + b"NaN",
+        b'\\"' * 500_000 + b"NaN",
+        b"[" * 10**6,
+    ):
         began = time.process_time()
         with pytest.raises(msgspec.DecodeError):
             decode(msgspec.json.Decoder(wire.Page), garbage, Counter())
@@ -310,7 +355,12 @@ def test_garbage_takes_no_longer_than_json() -> None:
 def entry(number: int, block_type: str, **fields: Any) -> dict[str, Any]:
     """One entry of a sample's `classifications`."""
     listed = [{"key": "min_score", "value": 0.6}, {"key": "anomaly_scoring_aggregation_method", "value": "max"}]
-    return {"learnBlock": {"id": number, "type": block_type, "name": "NN"}, "thresholds": listed, "minimumConfidenceRating": 0.6, **fields}
+    return {
+        "learnBlock": {"id": number, "type": block_type, "name": "NN"},
+        "thresholds": listed,
+        "minimumConfidenceRating": 0.6,
+        **fields,
+    }
 
 
 def debug_info() -> dict[str, Any]:
@@ -339,7 +389,10 @@ def document(*numbers: int) -> dict[str, Any]:
     page = {
         "success": True,
         "totalCount": len(numbers),
-        "result": [{"sampleId": number, "sample": {**fields, "boundingBoxes": [box]}, "classifications": entries} for number in numbers],
+        "result": [
+            {"sampleId": number, "sample": {**fields, "boundingBoxes": [box]}, "classifications": entries}
+            for number in numbers
+        ],
         "predictions": [{"sampleId": number, **window, "boundingBoxes": [{**box, "score": 0.5}]} for number in numbers],
     }
     unshared: dict[str, Any] = json.loads(json.dumps(page))
@@ -362,7 +415,9 @@ def built(page: dict[str, Any]) -> tuple[ResultSet, Counter[str]]:
 
 
 def test_every_value_of_a_sample_may_have_another_type() -> None:
-    """Whatever one value of one sample is, in whichever block, the result set is built, and another sample's rows are as they were."""
+    """Whatever one value of one sample is, in whichever block, the result set is built, and another sample's rows are
+    as they were.
+    """
     page = document(1, 2)
     whole, unknown = built(page)
     assert not unknown
@@ -379,14 +434,17 @@ def test_every_value_of_a_sample_may_have_another_type() -> None:
             assert [0.2] == results.anomaly[3][:1].tolist()
             assert results.fomo is not None
             assert (1, 0, 1) == tuple(
-                column.tolist()[0] for column in (results.fomo.true_positives, results.fomo.false_positives, results.fomo.false_negatives)
+                column.tolist()[0]
+                for column in (results.fomo.true_positives, results.fomo.false_positives, results.fomo.false_negatives)
             )
             tried["counted" if counted else "read"] += 1
     assert tried["counted"] > 300 < tried["read"]
 
 
 def test_a_bad_centroid_costs_no_counts() -> None:
-    """One centroid that cannot be read, or none of their coordinates, leaves the image's counts, and the others their places."""
+    """One centroid that cannot be read, or none of their coordinates, leaves the image's counts, and the others their
+    places.
+    """
     for broken in (None, 7, {"x": "far", "y": 0.4, "label": [1]}, {}):
         info = debug_info() | {"y_trues": [broken, {"x": "0.5", "y": 0.4, "label": 2.0}]}
         page = document(1)
@@ -434,7 +492,9 @@ def test_dates(added: object, expected: str | None) -> None:
     if expected is None and str(added).startswith("0001"):
         assert not np.isnat(results.added[0])  # datetime64 holds it
         return
-    assert np.datetime64(expected or "NaT", "ms") == results.added[0] or (expected is None and np.isnat(results.added[0]))
+    assert np.datetime64(expected or "NaT", "ms") == results.added[0] or (
+        expected is None and np.isnat(results.added[0])
+    )
     assert (0 if expected else 1) == counted["added"]
     assert (expected is None) == (timestamp(str(added)) is None)
 

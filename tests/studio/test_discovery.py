@@ -51,7 +51,9 @@ async def test_discovers_everything(project: StudioProject) -> None:
 
 
 async def test_endless_names(project: StudioProject, studio: Studio) -> None:
-    """Every series of a target repeats the names of project, impulse and block: they are cut to 256 characters, and stay apart."""
+    """Every series of a target repeats the names of project, impulse and block: they are cut to 256 characters, and
+    stay apart.
+    """
     name = "é" * 100_000
     studio.fail(Edit(lambda reply: reply["project"].update(name=name)), "project", times=None)
     studio.fail(Edit(lambda reply: reply["impulses"][0].update(name=name)), "impulses", times=None)
@@ -94,7 +96,9 @@ async def test_optional_calls_may_fail(project: StudioProject, studio: Studio, c
 
 @pytest.mark.parametrize(("code", "error"), [(401, AuthError), (403, AuthError), (404, NotFound), (400, InvalidReply)])
 @pytest.mark.parametrize("call", ["impulses", "model-variants"])
-async def test_needed_calls_must_succeed(project: StudioProject, studio: Studio, call: str, code: int, error: type[Exception]) -> None:
+async def test_needed_calls_must_succeed(
+    project: StudioProject, studio: Studio, call: str, code: int, error: type[Exception]
+) -> None:
     """Without the impulses or the variants nothing is known."""
     studio.fail(Status(code), call, times=None)
     with pytest.raises(error):
@@ -109,7 +113,9 @@ async def test_wrong_key(client: Client, studio: Studio) -> None:
 
 
 async def test_staleness_and_training_date(project: StudioProject, studio: Studio) -> None:
-    """Staleness comes per impulse, the training date as the newest of the blocks; both are unknown where the call fails."""
+    """Staleness comes per impulse, the training date as the newest of the blocks; both are unknown where the call
+    fails.
+    """
     blocks = (await pull(project, TargetKey(111, 1, "int8", "testing"))).blocks
     trained = await project.optional_trained(blocks)
 

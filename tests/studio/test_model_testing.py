@@ -71,11 +71,15 @@ class Refreshing:
 INT8, FLOAT32, OTHER = "1-int8", "1-float32", "2-int8"
 
 
-async def refreshing(client: Client, project: StudioProject, door: GeneratedProject, mode: str, **fields: Any) -> Refreshing:
+async def refreshing(
+    client: Client, project: StudioProject, door: GeneratedProject, mode: str, **fields: Any
+) -> Refreshing:
     entry = {"id": 111, "api_key": door.api_key, "refresh": mode, **fields}
     config = Config.model_validate({"schedule": {"every": "20s"}, "projects": [entry]})
     found = await discover(project, config.projects[0])
-    return Refreshing(client, {target.key.id: Watch.of(config, config.projects[0], target, found) for target in found.targets})
+    return Refreshing(
+        client, {target.key.id: Watch.of(config, config.projects[0], target, found) for target in found.targets}
+    )
 
 
 @pytest.fixture
@@ -108,7 +112,9 @@ async def test_always(always: Refreshing, studio: Studio) -> None:
     assert time.time() >= jobs[1].ends > jobs[1].created >= jobs[0].ends
 
 
-async def test_only_watched_variants(client: Client, project: StudioProject, door: GeneratedProject, studio: Studio) -> None:
+async def test_only_watched_variants(
+    client: Client, project: StudioProject, door: GeneratedProject, studio: Studio
+) -> None:
     """Variants that nobody watches are not tested."""
     few = await refreshing(client, project, door, "always", variants=["float32"])
     await few(FLOAT32)
@@ -146,7 +152,8 @@ async def test_empty_results_of_the_target_itself(when_stale: Refreshing, studio
 
     assert 1 == len(studio.jobs)
     asked = [
-        {name: request.query[name] for name in ("impulseId", "variant", "category", "limit")} for request in studio.calls("result/page")
+        {name: request.query[name] for name in ("impulseId", "variant", "category", "limit")}
+        for request in studio.calls("result/page")
     ]
     assert [{"impulseId": "1", "variant": "float32", "category": "testing", "limit": "1"}] == asked
 
@@ -176,7 +183,9 @@ async def test_unknown_staleness(when_stale: Refreshing, door: GeneratedProject,
 
 
 @pytest.mark.parametrize("mode", ["always", "when_stale"])
-async def test_two_due_together_share(client: Client, project: StudioProject, door: GeneratedProject, studio: Studio, mode: str) -> None:
+async def test_two_due_together_share(
+    client: Client, project: StudioProject, door: GeneratedProject, studio: Studio, mode: str
+) -> None:
     """Variants of one impulse that are due at the same time wait for one job; another impulse has its own."""
     door.edit(results=False)
     both = await refreshing(client, project, door, mode)
@@ -205,7 +214,9 @@ async def test_an_old_job_serves_nobody(always: Refreshing, studio: Studio) -> N
 
 
 async def test_a_refused_key_is_logged_on_the_edge(always: Refreshing, door: GeneratedProject, studio: Studio) -> None:
-    """A key that may not start jobs is named once per project, said in each run's line, and taken up again once it may."""
+    """A key that may not start jobs is named once per project, said in each run's line, and taken
+    up again once it may.
+    """
     door.role = "readonly"
     with capture_logs() as lines:
         said = [await always(target) for target in (INT8, FLOAT32, INT8, OTHER)]
@@ -235,10 +246,15 @@ async def test_a_failing_job(always: Refreshing, door: GeneratedProject, studio:
 
 
 async def test_a_job_that_hangs(always: Refreshing, studio: Studio) -> None:
-    """A run waits an interval at most; the next one joins the job that still runs, and takes its results once it ends."""
+    """A run waits an interval at most; the next one joins the job that still runs, and takes its
+    results once it ends.
+    """
     studio.job_seconds = 70
     began = time.monotonic()
-    assert ["model testing still ran after 30 s"] * 2 == [await always(INT8, every=30.0), await always(FLOAT32, every=30.0)]
+    assert ["model testing still ran after 30 s"] * 2 == [
+        await always(INT8, every=30.0),
+        await always(FLOAT32, every=30.0),
+    ]
     assert 60 == pytest.approx(time.monotonic() - began, abs=0.5)
     assert "" == await always(INT8)
     assert "" == await always(FLOAT32)
@@ -272,7 +288,9 @@ async def test_the_question_is_bounded(when_stale: Refreshing, studio: Studio) -
 
 
 @pytest.mark.parametrize(
-    "action", [Status(401), Status(404), Refuse("Cannot find impulse 1"), Refuse("Something new"), Status(302)], ids=repr
+    "action",
+    [Status(401), Status(404), Refuse("Cannot find impulse 1"), Refuse("Something new"), Status(302)],
+    ids=repr,
 )
 async def test_a_question_that_is_refused(when_stale: Refreshing, studio: Studio, action: Any) -> None:
     """What the pull will meet and say itself starts no job."""
@@ -282,7 +300,9 @@ async def test_a_question_that_is_refused(when_stale: Refreshing, studio: Studio
     assert not studio.jobs
 
 
-async def test_studio_may_be_away_meanwhile(always: Refreshing, studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_studio_may_be_away_meanwhile(
+    always: Refreshing, studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A Studio that cannot be reached for a while does not end a job."""
     monkeypatch.setattr(client_module, "ATTEMPTS", 2)
     studio.fail(Status(502), STATE, times=5)
@@ -296,7 +316,9 @@ async def test_a_job_of_unknown_end(always: Refreshing, studio: Studio, action: 
     """Where Studio does not say how a job ended, that is said."""
     studio.fail(action, STATE, times=None)
 
-    assert (await always(INT8)).startswith("how model testing (job 1) ended is not known: job_status (/api/111/jobs/1/status)")
+    assert (await always(INT8)).startswith(
+        "how model testing (job 1) ended is not known: job_status (/api/111/jobs/1/status)"
+    )
 
 
 async def test_stop_while_waiting(always: Refreshing, studio: Studio) -> None:
@@ -327,8 +349,12 @@ async def test_a_run_that_is_cancelled_leaves_the_job(always: Refreshing, studio
     assert 1 == len(studio.jobs)
 
 
-@pytest.mark.parametrize("action", [Reset(), Status(500), Status(503, retry_after="0"), Body(b"<html>"), Body(b"null")], ids=repr)
-async def test_a_start_that_may_be_taken_is_not_repeated(project: StudioProject, studio: Studio, counted: Any, action: Any) -> None:
+@pytest.mark.parametrize(
+    "action", [Reset(), Status(500), Status(503, retry_after="0"), Body(b"<html>"), Body(b"null")], ids=repr
+)
+async def test_a_start_that_may_be_taken_is_not_repeated(
+    project: StudioProject, studio: Studio, counted: Any, action: Any
+) -> None:
     """After a failure that leaves open whether the job was started, it is not asked for again."""
     studio.fail(action, START, times=None)
     with pytest.raises(StudioError):

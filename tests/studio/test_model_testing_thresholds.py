@@ -60,12 +60,16 @@ async def test_a_new_summary_suffices(client: Client, door: GeneratedProject, st
 
     assert (1, 0) == (len(studio.calls(SUMMARY)), len(studio.calls(START)))
     assert [{"category": "testing"}] == [request.query for request in studio.calls(SUMMARY)]
-    assert [{"variant": "int8", "impulseId": "1", "category": "testing"}] == [request.query for request in studio.calls(ALL)]
+    assert [{"variant": "int8", "impulseId": "1", "category": "testing"}] == [
+        request.query for request in studio.calls(ALL)
+    ]
     assert [False] == [job.features for job in studio.jobs.values()]
     assert door.ground() is not None
 
 
-async def test_results_that_are_there_cost_no_heavy_call(client: Client, door: GeneratedProject, studio: Studio) -> None:
+async def test_results_that_are_there_cost_no_heavy_call(
+    client: Client, door: GeneratedProject, studio: Studio
+) -> None:
     """Why results are missing is asked only where they are."""
     assert [""] == await refreshed(client, door)
     door.add(3)
@@ -96,9 +100,13 @@ async def test_other_reasons(client: Client, door: GeneratedProject, studio: Stu
     assert door.ground() is not None
 
 
-@pytest.mark.parametrize("action", [Status(404), Status(403), Status(400), Refuse("Something new"), Body(b"[]")], ids=repr)
+@pytest.mark.parametrize(
+    "action", [Status(404), Status(403), Status(400), Refuse("Something new"), Body(b"[]")], ids=repr
+)
 @pytest.mark.parametrize("call", [ALL, SUMMARY])
-async def test_servers_that_do_not_know_it(client: Client, door: GeneratedProject, studio: Studio, call: str, action: Any) -> None:
+async def test_servers_that_do_not_know_it(
+    client: Client, door: GeneratedProject, studio: Studio, call: str, action: Any
+) -> None:
     """A server that does not know either call, or refuses it, gets a job of model testing instead."""
     door.rethreshold(0.9)
     studio.fail(action, call, times=None)
@@ -109,7 +117,9 @@ async def test_servers_that_do_not_know_it(client: Client, door: GeneratedProjec
 
 
 async def test_a_summary_that_brings_nothing_back(client: Client, door: GeneratedProject, studio: Studio) -> None:
-    """Where the results are still missing after the cheaper job, model testing follows at once, so that no pull asks for it in vain."""
+    """Where the results are still missing after the cheaper job, model testing follows at once, so that no pull asks
+    for it in vain.
+    """
     door.rethreshold(0.9)
     studio.fail(Body(b'{"success": true, "id": 1}'), SUMMARY)
     studio.fail(Body(b'{"success": true, "job": {"id": 1, "finishedSuccessful": true}}'), "job-status", times=1)
@@ -141,8 +151,22 @@ async def test_a_job_of_the_watched_category(client: Client, door: GeneratedProj
 async def test_a_job_is_shared_within_its_category(client: Client, door: GeneratedProject, studio: Studio) -> None:
     """Targets of another category are not served by a job, nor are their variants tested in it."""
     entries = [
-        {"id": 111, "api_key": door.api_key, "refresh": "always", "impulses": [1], "category": "testing", "variants": ["int8"]},
-        {"id": 111, "api_key": door.api_key, "refresh": "always", "impulses": [1], "category": "training", "variants": ["float32"]},
+        {
+            "id": 111,
+            "api_key": door.api_key,
+            "refresh": "always",
+            "impulses": [1],
+            "category": "testing",
+            "variants": ["int8"],
+        },
+        {
+            "id": 111,
+            "api_key": door.api_key,
+            "refresh": "always",
+            "impulses": [1],
+            "category": "training",
+            "variants": ["float32"],
+        },
     ]
     config = Config.model_validate({"schedule": {"every": "20s"}, "projects": entries})
     watches = []
@@ -152,4 +176,6 @@ async def test_a_job_is_shared_within_its_category(client: Client, door: Generat
     refresher = ModelTesting(Board(watched={watch.target.key.id: watch.target for watch in watches}))
     assert ["", ""] == [await refresher.before(watch, client) for watch in watches]
 
-    assert [("testing", ("int8",)), ("training", ("float32",))] == [(job.category, job.variants) for job in studio.jobs.values()]
+    assert [("testing", ("int8",)), ("training", ("float32",))] == [
+        (job.category, job.variants) for job in studio.jobs.values()
+    ]

@@ -1,4 +1,6 @@
-"""Paging through servers that legally or illegally depart from what is documented, and through sets that change meanwhile."""
+"""Paging through servers that legally or illegally depart from what is documented, and through sets that change
+meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def content(results: ResultSet) -> list[tuple[int, str]]:
     """Id and label of each sample."""
-    return [(number, results.labels[code]) for number, code in zip(results.sample_id.tolist(), results.label, strict=True)]
+    return [
+        (number, results.labels[code]) for number, code in zip(results.sample_id.tolist(), results.label, strict=True)
+    ]
 
 
 # Readings
@@ -32,7 +36,9 @@ def content(results: ResultSet) -> list[tuple[int, str]]:
 @pytest.mark.parametrize("known", [False, True], ids=["first", "known"])
 @pytest.mark.parametrize("at", range(1, 26))
 async def test_swap_while_paging(counted: Any, at: int, known: bool) -> None:
-    """Half of the set deleted and as many added between any two requests: the same count, the same first page, never a mixture."""
+    """Half of the set deleted and as many added between any two requests: the same count, the same first page, never a
+    mixture.
+    """
     odd = OddStudio.of(1000)
     old = odd.expected()
     new = [*old[:500], *((5000 + place, "b" if place % 2 else "a") for place in range(500))]
@@ -52,7 +58,9 @@ async def test_swap_while_paging(counted: Any, at: int, known: bool) -> None:
 
 
 async def test_set_that_is_swapped_in_each_reading(counted: Any) -> None:
-    """A set of which another half is swapped in every reading is given up after a bounded number, and nothing comes of it."""
+    """A set of which another half is swapped in every reading is given up after a bounded number, and nothing comes of
+    it.
+    """
     odd = OddStudio.of(200)
 
     def swap(number: int) -> None:
@@ -61,14 +69,18 @@ async def test_set_that_is_swapped_in_each_reading(counted: Any) -> None:
 
     odd.before = swap
     async with served(odd, counted) as project:
-        with pytest.raises(Inconsistent, match=r"no two of 5 readings in a row said the same \(two readings in a row differ\)"):
+        with pytest.raises(
+            Inconsistent, match=r"no two of 5 readings in a row said the same \(two readings in a row differ\)"
+        ):
             await pull(project, KEY)
 
     assert {"changed": 4} == dict(counted.retries)
 
 
 async def test_samples_that_come_in_front(counted: Any) -> None:
-    """A server that lists the newest samples first shows old ones again once new ones came: a change, not a server that repeats itself."""
+    """A server that lists the newest samples first shows old ones again once new ones came: a change, not a server that
+    repeats itself.
+    """
     odd = OddStudio.of(200)
     new = [*((5000 + place, "a") for place in range(80)), *odd.samples[:120]]
 
@@ -237,7 +249,9 @@ async def test_short_pages_without_total(counted: Any, share: float) -> None:
         assert odd.expected() == content(await pull(project, KEY))
 
 
-@pytest.mark.parametrize("left_out", [range(20), range(15, 130), range(350, 400), range(0, 400, 2), range(1, 400), range(399)], ids=repr)
+@pytest.mark.parametrize(
+    "left_out", [range(20), range(15, 130), range(350, 400), range(0, 400, 2), range(1, 400), range(399)], ids=repr
+)
 async def test_long_gaps(counted: Any, left_out: range) -> None:
     """Pages that are empty because all of their samples lack results do not end a reading that knows the total."""
     odd = OddStudio.of(400, left_out=frozenset(left_out))
@@ -252,7 +266,10 @@ async def test_total_far_beyond_the_set(counted: Any, beyond: int) -> None:
     """A total that no page ever reaches costs a bounded number of requests, not as many as a pull has time for."""
     odd = OddStudio.of(100, beyond=beyond)
     async with served(odd, counted) as project:
-        with pytest.raises(Inconsistent, match=f"100 samples came where totalCount says {100 + beyond}, and 300 pages in a row were empty"):
+        with pytest.raises(
+            Inconsistent,
+            match=f"100 samples came where totalCount says {100 + beyond}, and 300 pages in a row were empty",
+        ):
             await pull(project, KEY)
         assert len(odd.asked) < 320
 

@@ -16,13 +16,36 @@ from aiohttp.test_utils import TestServer
 from prometheus_client import CollectorRegistry
 
 from monitor.config import Config, FilterConfig
-from monitor.errors import AuthError, Inconsistent, InvalidReply, MonitorError, NoResults, NotFound, PullState, StudioError, Unreachable
+from monitor.errors import (
+    AuthError,
+    Inconsistent,
+    InvalidReply,
+    MonitorError,
+    NoResults,
+    NotFound,
+    PullState,
+    StudioError,
+    Unreachable,
+)
 from monitor.exposition.service import ServiceMetrics
 from monitor.live.snapshots import Board
 from monitor.pipeline.run import Pipeline, Watch
 from monitor.results import BlockKind
 from monitor.simulator import Studio, projects
-from monitor.simulator.faults import Body, Change, Delay, Edit, Elsewhere, Empty, Limit, NoTotal, Refuse, Reset, Status, Truncate
+from monitor.simulator.faults import (
+    Body,
+    Change,
+    Delay,
+    Edit,
+    Elsewhere,
+    Empty,
+    Limit,
+    NoTotal,
+    Refuse,
+    Reset,
+    Status,
+    Truncate,
+)
 from monitor.studio import client as client_module
 from monitor.studio import pull as pull_module
 from monitor.studio.client import Client
@@ -55,18 +78,26 @@ async def test_pulls_what_the_simulator_holds(project: StudioProject, studio: St
     assert ground is not None
     results = await pull(project, KEY)
 
-    windows = [(sample.id, window) for sample in sorted(ground.samples, key=lambda sample: sample.id) for window in sample.windows]
+    windows = [
+        (sample.id, window)
+        for sample in sorted(ground.samples, key=lambda sample: sample.id)
+        for window in sample.windows
+    ]
     assert sorted(sample.id for sample in ground.samples) == results.sample_id.tolist()
     assert [number for number, _ in windows] == results.sample_id[results.sample].tolist()
     assert [window.prediction for _, window in windows] == [results.labels[code] for code in results.prediction]
-    assert [window.label for _, window in windows] == [results.labels[code] if code >= 0 else None for code in results.label]
+    assert [window.label for _, window in windows] == [
+        results.labels[code] if code >= 0 else None for code in results.label
+    ]
     assert [window.start_ms for _, window in windows] == results.start_ms.tolist()
     assert len(studio.calls(PAGE)) > 4
 
 
 @pytest.mark.parametrize("build", projects.KINDS)
 async def test_every_kind_arrives(build: Callable[[], Any], client: Client, studio: Studio) -> None:
-    """A project of every kind is pulled, on servers of both generations, with the documented reply checked on the way."""
+    """A project of every kind is pulled, on servers of both generations, with the documented reply
+    checked on the way.
+    """
     studio.validate = True
     expected = build()
     results = await pull(StudioProject(client, expected.id, expected.api_key), key_of(expected.id))
@@ -100,7 +131,8 @@ async def test_sends_the_filters(project: StudioProject, studio: Studio) -> None
     assert set(results.metadata["site"].texts()) == {"lab"}
     assert {"idle"} == {results.labels[code] for code in results.label if code >= 0}
     assert {("int8", "1", "testing", '["idle"]')} == {
-        tuple(request.query[name] for name in ("variant", "impulseId", "category", "labels")) for request in studio.calls(PAGE)
+        tuple(request.query[name] for name in ("variant", "impulseId", "category", "labels"))
+        for request in studio.calls(PAGE)
     }
 
 
@@ -138,7 +170,9 @@ async def queries(client: Client, studio: Studio, filters: dict[str, Any]) -> li
 
 @pytest.mark.parametrize("name", EVERY_FILTER)
 async def test_every_filter_reaches_studio(client: Client, studio: Studio, name: str) -> None:
-    """Each filter of the configuration is sent with every page, under Studio's name and as it reads it, and nothing else is."""
+    """Each filter of the configuration is sent with every page, under Studio's name and as it reads it, and nothing
+    else is.
+    """
     written, sent, text = EVERY_FILTER[name]
 
     asked = await queries(client, studio, {name: written})
@@ -156,8 +190,12 @@ async def test_every_filter_reaches_studio(client: Client, studio: Studio, name:
         ([{"filters_combinator": "or"}, {"no_metadata": True}], [{"filters_combinator": "or"}, {"no_metadata": True}]),
     ],
 )
-async def test_metadata_filters_say_how_they_combine(client: Client, studio: Studio, written: list[Any], options: list[Any]) -> None:
-    """Conditions on metadata always come with both options, as configured or as documented: a server's own defaults are not known."""
+async def test_metadata_filters_say_how_they_combine(
+    client: Client, studio: Studio, written: list[Any], options: list[Any]
+) -> None:
+    """Conditions on metadata always come with both options, as configured or as documented: a server's own defaults are
+    not known.
+    """
     sent = await queries(client, studio, {"metadata": [CONDITION, *written]})
 
     assert sent
@@ -165,7 +203,9 @@ async def test_metadata_filters_say_how_they_combine(client: Client, studio: Stu
 
 
 @pytest.mark.parametrize(("no_metadata", "combinator"), [(False, "and"), (True, "and"), (False, "or"), (True, "or")])
-async def test_metadata_options_select(project: StudioProject, studio: Studio, no_metadata: bool, combinator: str) -> None:
+async def test_metadata_options_select(
+    project: StudioProject, studio: Studio, no_metadata: bool, combinator: str
+) -> None:
     """What comes back is what the documentation promises for the options."""
     ground = studio.ground(101)
     assert ground is not None
@@ -177,7 +217,11 @@ async def test_metadata_options_select(project: StudioProject, studio: Studio, n
     expected = {
         sample.id
         for sample in ground.samples
-        if (combine([sample.metadata["site"] == "lab", sample.metadata["line"] != "1"]) if sample.metadata else no_metadata)
+        if (
+            combine([sample.metadata["site"] == "lab", sample.metadata["line"] != "1"])
+            if sample.metadata
+            else no_metadata
+        )
     }
     assert expected == set(results.sample_id.tolist())
 
@@ -186,7 +230,10 @@ async def test_respects_the_budgets(studio: Studio, url: str, counted: Any) -> N
     """No more requests are in flight than allowed, over all keys and for each, while targets are pulled at once."""
     studio.latency = 0.02
     async with Client(url, counted, in_flight=3, in_flight_per_key=2) as client:
-        pulls = (pull(StudioProject(client, number, studio.projects[number].api_key), key_of(number)) for number in (101, 102, 103, 104))
+        pulls = (
+            pull(StudioProject(client, number, studio.projects[number].api_key), key_of(number))
+            for number in (101, 102, 103, 104)
+        )
         await asyncio.gather(*pulls)
 
     assert 3 == studio.most_in_flight
@@ -395,8 +442,12 @@ CHANGES: list[tuple[str, Callable[[Studio], Callable[[Any], None]]]] = [
 
 
 @pytest.mark.parametrize(("name", "change"), CHANGES, ids=[name for name, _ in CHANGES])
-async def test_change_while_paging_starts_again(project: StudioProject, studio: Studio, counted: Any, name: str, change: Any) -> None:
-    """A result set that changes once while it is paged is read until two readings agree, and is then the new one, whole."""
+async def test_change_while_paging_starts_again(
+    project: StudioProject, studio: Studio, counted: Any, name: str, change: Any
+) -> None:
+    """A result set that changes once while it is paged is read until two readings agree, and is then the new one,
+    whole.
+    """
     del name
     studio.fail(Change(change(studio)), PAGE, after=2)
     results = await pull(project, KEY)
@@ -434,7 +485,9 @@ async def test_duplicate_samples_are_noticed(project: StudioProject, studio: Stu
 
 
 async def test_missing_sample_is_noticed(project: StudioProject, studio: Studio) -> None:
-    """Pages that are full but hold one sample in place of another, again and again, are never taken for the whole set."""
+    """Pages that are full but hold one sample in place of another, again and again, are never taken
+    for the whole set.
+    """
 
     def double(page: Any) -> None:
         page["result"][-1] = page["result"][0]

@@ -1,4 +1,6 @@
-"""Replies that once went wrong, over HTTP, and the columns they stand for. The pages in `data/replies` were made for this."""
+"""Replies that once went wrong, over HTTP, and the columns they stand for. The pages in `data/replies` were made for
+this.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,9 @@ async def test_surrogates(field: str, counted: Any) -> None:
 
 
 async def test_fomo_without_a_last_layer(counted: Any) -> None:
-    """Debug information with centroids says that a detector is FOMO where no last layer does; its figures are those of its matching."""
+    """Debug information with centroids says that a detector is FOMO where no last layer does; its figures are those of
+    its matching.
+    """
     results = await reply("fomo-unnamed", counted)
 
     assert [BlockKind.FOMO] == [block.kind for block in results.blocks]
@@ -77,7 +81,9 @@ async def test_nan_in_debug_information(counted: Any) -> None:
 
     assert fomo is not None
     assert 60 == int((fomo.true_positives >= 0).sum())
-    hits, extra, missed = (int(column.sum()) for column in (fomo.true_positives, fomo.false_positives, fomo.false_negatives))
+    hits, extra, missed = (
+        int(column.sum()) for column in (fomo.true_positives, fomo.false_positives, fomo.false_negatives)
+    )
     assert (1.0, pytest.approx(2 / 3), pytest.approx(0.8)) == (
         hits / (hits + extra),
         hits / (hits + missed),
@@ -134,7 +140,12 @@ def turned(value: Any) -> Any:
 @pytest.mark.parametrize("how", ["escaped", "keys", "mark"])
 async def test_two_spellings_are_one_content(how: str, counted: Any) -> None:
     """`é` against its escape, keys in another order, white space and a byte-order mark: the same result set."""
-    page = (REPLIES / "surrogate-in-label.json").read_bytes().replace(rb"\ud83d", "é".encode()).replace(b"snake", "sn\u00e4ke".encode())
+    page = (
+        (REPLIES / "surrogate-in-label.json")
+        .read_bytes()
+        .replace(rb"\ud83d", "é".encode())
+        .replace(b"snake", "sn\u00e4ke".encode())
+    )
 
     assert (await pulled(page, counted)).fingerprint() == (await pulled(spelled(page, how), counted)).fingerprint()
 

@@ -14,7 +14,9 @@ from tests.service_process import Service
 
 @pytest.fixture
 def studio() -> Studio:
-    """At step 1 the first project's model is worse, at step 2 it is as before; the second project is steady. Held at step 0."""
+    """At step 1 the first project's model is worse, at step 2 it is as before; the second project is steady. Held at
+    step 0.
+    """
     scenario = regressing(at=1, by=1.6, over=1, recovers_at=2)
     studio = Studio([projects.classification(sizes={"testing": 300}, scenario=scenario), projects.kmeans()])
     studio.timeline.pin(0)

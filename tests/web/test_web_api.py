@@ -25,7 +25,9 @@ pytestmark = pytest.mark.usefixtures("clock")
 REFUSED = "No model testing results found, run 'startClassifyJob' first"
 
 
-async def ask(service: Service, method: str, path: str, token: str | None = TOKEN, body: bytes | None = None) -> tuple[int, Any]:
+async def ask(
+    service: Service, method: str, path: str, token: str | None = TOKEN, body: bytes | None = None
+) -> tuple[int, Any]:
     """Status and JSON of an answer; every one of them is JSON."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     url = f"http://{service.app.address}/api/v1/{path}"
@@ -48,7 +50,9 @@ def allow(service: Service) -> None:
 
 
 async def test_targets(service: Service) -> None:
-    """A target comes with identity, times, figures with intervals, and the baseline; one not yet pulled with nothing but its identity."""
+    """A target comes with identity, times, figures with intervals, and the baseline; one not yet pulled with nothing
+    but its identity.
+    """
     service.content["http"]["external_url"] = "https://monitor.example.com/edge"
     service.content["projects"][0]["labels"] = {"team": "edge"}
     await start(service, ONE, alone=True)
@@ -119,7 +123,17 @@ async def test_runs(service: Service) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["limit=0", "limit=1001", "limit=x", "limit=-1", "limit=٣", "limit=" + "9" * 5000, "since=yesterday", "since=7", "since=2026-01-01"],
+    [
+        "limit=0",
+        "limit=1001",
+        "limit=x",
+        "limit=-1",
+        "limit=٣",
+        "limit=" + "9" * 5000,
+        "since=yesterday",
+        "since=7",
+        "since=2026-01-01",
+    ],
 )
 async def test_bad_query(service: Service, query: str) -> None:
     """A parameter that is wrong is refused by name."""
@@ -157,12 +171,16 @@ async def test_alerts(service: Service, monkeypatch: pytest.MonkeyPatch) -> None
     assert [] == (await data(service, "alerts"))["alerts"]
     await pull(service, ONE, step=1)
     alert = next(
-        each for each in (await data(service, "alerts"))["alerts"] if each["labels"]["alertname"] == "EdgeImpulseAccuracyRegressed"
+        each
+        for each in (await data(service, "alerts"))["alerts"]
+        if each["labels"]["alertname"] == "EdgeImpulseAccuracyRegressed"
     )
     target = (await data(service, "targets"))["targets"][0]
 
     assert ("firing", ONE, None) == (alert["state"], alert["target"], alert["resolvedAt"])
-    assert ("gesture-wristband", "101", "warning") == tuple(alert["labels"][name] for name in ("project", "project_id", "severity"))
+    assert ("gesture-wristband", "101", "warning") == tuple(
+        alert["labels"][name] for name in ("project", "project_id", "severity")
+    )
     assert target["figures"]["accuracy"]["value"] == alert["value"]
     assert alert["activeAt"] == alert["firedAt"]
     assert 0 <= time.time() - datetime.fromisoformat(alert["activeAt"]).timestamp() < 60
@@ -202,7 +220,9 @@ async def _raw(service: Service, method: str, path: str, token: str | None) -> t
 
     def talk() -> bytes:
         with socket.create_connection((host, int(port)), 5) as connection:
-            connection.sendall(f"{method} /api/v1/{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n".encode() + line + b"\r\n")
+            connection.sendall(
+                f"{method} /api/v1/{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n".encode() + line + b"\r\n"
+            )
             return b"".join(iter(lambda: connection.recv(65536), b""))
 
     head, _, body = (await asyncio.to_thread(talk)).partition(b"\r\n\r\n")
@@ -225,7 +245,9 @@ async def test_pull(service: Service) -> None:
 
 
 async def test_pull_before_discovery(service: Service) -> None:
-    """Targets that a restart knows from the store are not pulled before Studio was asked for them: that is no promise, but a conflict."""
+    """Targets that a restart knows from the store are not pulled before Studio was asked for them: that is no promise,
+    but a conflict.
+    """
     allow(service)
     await start(service, ONE)
     service.studio.fail(Delay(2.0), "impulses", times=None)
@@ -237,7 +259,9 @@ async def test_pull_before_discovery(service: Service) -> None:
 
 
 async def test_pin_and_unpin(service: Service) -> None:
-    """A pinned run is what the next pull is compared with; the first good run after it was cleared is the next baseline."""
+    """A pinned run is what the next pull is compared with; the first good run after it was cleared is the next
+    baseline.
+    """
     allow(service)
     await start(service, ONE)
     await pull(service, ONE, step=1)
@@ -247,7 +271,9 @@ async def test_pin_and_unpin(service: Service) -> None:
     assert (200, worse["run"]) == (status, answer["data"]["baseline"]["run"])
     assert worse["accuracy"] == answer["data"]["baseline"]["values"]["accuracy"]
     assert "pinned through the HTTP API" == answer["data"]["baseline"]["why"]
-    status, answer = await ask(service, "POST", f"targets/{ONE}/baseline", body=json.dumps({"run": first["run"]}).encode())
+    status, answer = await ask(
+        service, "POST", f"targets/{ONE}/baseline", body=json.dumps({"run": first["run"]}).encode()
+    )
     assert (200, first["run"]) == (status, answer["data"]["baseline"]["run"])
 
     await pull(service, ONE)

@@ -71,7 +71,9 @@ def served(tmp_path: Path) -> Iterator[str]:
 
 
 def test_a_thousand_idle_connections(served: str, tmp_path: Path, files: None) -> None:
-    """While a thousand clients hold connections to a process that may open 256 files, scrapes are answered and the store is opened anew."""
+    """While a thousand clients hold connections to a process that may open 256 files, scrapes are answered and the
+    store is opened anew.
+    """
     if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < IDLE + 100:
         pytest.skip("this user may not open a thousand connections")
     host, _, port = served.rpartition(":")
@@ -146,7 +148,9 @@ async def test_longest_idle_is_closed_first() -> None:
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: x\r\n", b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTT"])
 async def test_head_has_a_time_limit(sent: bytes, clock: Clock) -> None:
-    """A client that sends nothing, half a head, or half a second one after its first answer, is closed after a while."""
+    """A client that sends nothing, half a head, or half a second one after its first answer, is
+    closed after a while.
+    """
     async with listening(100) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(sent)
@@ -225,9 +229,13 @@ async def serving(tls: ssl.SSLContext | None, most: int | None = None) -> AsyncI
 
 
 def test_slow_readers_are_cut_off(
-    runner: asyncio.Runner, contexts: tuple[ssl.SSLContext | None, ssl.SSLContext | None], monkeypatch: pytest.MonkeyPatch
+    runner: asyncio.Runner,
+    contexts: tuple[ssl.SSLContext | None, ssl.SSLContext | None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Who reads a response by the byte is cut off when its time is up; until then its connection holds a small part of it."""
+    """Who reads a response by the byte is cut off when its time is up; until then its connection holds a small part of
+    it.
+    """
     monkeypatch.setattr(connections, "SENDING_AT_MOST", 2.0)
     server, client = contexts
 
@@ -246,9 +254,13 @@ def test_slow_readers_are_cut_off(
 
 
 def test_slow_readers_hold_little_together(
-    runner: asyncio.Runner, contexts: tuple[ssl.SSLContext | None, ssl.SSLContext | None], monkeypatch: pytest.MonkeyPatch
+    runner: asyncio.Runner,
+    contexts: tuple[ssl.SSLContext | None, ssl.SSLContext | None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Where clients hold more than may be held, those that read longest are cut off; a quick one gets all of its response."""
+    """Where clients hold more than may be held, those that read longest are cut off; a quick one gets all of its
+    response.
+    """
     monkeypatch.setattr(connections, "HELD_AT_MOST", 3 * BIG)
     server, client = contexts
 
@@ -290,9 +302,13 @@ def test_slow_readers_make_room(runner: asyncio.Runner) -> None:
 def test_files_are_raised() -> None:
     """The soft limit of open files is raised to the hard one."""
     script = (
-        "import resource; hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]; resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard)); "
-        "from monitor.web.connections import files_at_most, raise_files; raise_files(); print(files_at_most() == hard or hard)"
+        "import resource; hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]; "
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard)); "
+        "from monitor.web.connections import files_at_most, raise_files; raise_files(); print(files_at_most() == hard "
+        "or hard)"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=240, check=True, env={**os.environ})
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=240, check=True, env={**os.environ}
+    )
 
     assert done.stdout.strip() in ("True", "-1")

@@ -47,7 +47,9 @@ async def ask(address: str, path: str) -> tuple[int, str]:
 
 
 async def test_answers_without_certificate_and_password(protected: Service) -> None:
-    """A probe without any proof of who it is learns that the service is alive and ready, where the main port turns it away."""
+    """A probe without any proof of who it is learns that the service is alive and ready, where the main port turns it
+    away.
+    """
     await start(protected)
     unverified = ssl.create_default_context()
     unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE

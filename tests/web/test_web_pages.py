@@ -1,4 +1,6 @@
-"""The pages of a running service: what they say, that they escape what Studio sends, and how a real browser takes them."""
+"""The pages of a running service: what they say, that they escape what Studio sends, and how a real
+browser takes them.
+"""
 
 from __future__ import annotations
 
@@ -101,7 +103,9 @@ async def test_project_without_targets(service: Service) -> None:
 
 
 async def test_why_a_figure_changed(service: Service) -> None:
-    """A target's page says what changed, by how much, and whose fault it is; counts are those of the data; runs come newest first."""
+    """A target's page says what changed, by how much, and whose fault it is; counts are those of the data; runs come
+    newest first.
+    """
     await start(service, ONE)
     before = service.app.board.snapshots[ONE].evaluation.quality.accuracy  # type: ignore[union-attr]
     await pull(service, ONE, step=1)
@@ -114,7 +118,9 @@ async def test_why_a_figure_changed(service: Service) -> None:
     assert snapshot.evaluation is not None
     assert snapshot.evaluation.quality is not None
     now = snapshot.evaluation.quality.accuracy
-    scored = [(sample.label, window) for sample in ground.samples for window in sample.windows if window.correct is not None]
+    scored = [
+        (sample.label, window) for sample in ground.samples for window in sample.windows if window.correct is not None
+    ]
 
     _, _, why = shown.text.partition("Change since the baseline")
     assert f"Accuracy: {before:.3f} → {now:.3f} (−{(before - now) * 100:.1f} points)" in why
@@ -150,7 +156,10 @@ async def test_causes_against_each_other(service: Service) -> None:
     zero = next(float(attrs["x1"] or "") for tag, attrs in shown.tags if tag == "line" and attrs["class"] == "axis")
     size = sum(abs(causes[str(rect["class"])]) for rect in rects)
 
-    assert "several causes, some against each other; relabelled and trained again: the two cannot be told apart" in shown.text
+    assert (
+        "several causes, some against each other; relabelled and trained again: the two cannot be told apart"
+        in shown.text
+    )
     assert {"model", "labels", "added", "removed"} == {rect["class"] for rect in rects}
     for rect in rects:
         value, x, width = causes[str(rect["class"])], float(rect["x"] or ""), float(rect["width"] or "")
@@ -250,7 +259,9 @@ async def test_store_down(service: Service, tmp_path: Path) -> None:
 
 
 async def test_everything_is_escaped(service: Service) -> None:
-    """Whatever Studio or an error calls itself is text: no name becomes a tag or an attribute, not even one that cannot be encoded."""
+    """Whatever Studio or an error calls itself is text: no name becomes a tag or an attribute, not even one that cannot
+    be encoded.
+    """
     evil = Classification(labels=(EVIL, "idle"), kmeans=True)
     project = projects.GeneratedProject(120, EVIL, evil, impulses=[Impulse(1, EVIL)])
     service.studio.add(project)
@@ -277,7 +288,9 @@ async def test_links_behind_a_prefix(service: Service) -> None:
     await start(service, ONE)
     prefix = "http://proxy.example.com/monitor"
     for path in ("/", f"/targets/{ONE}"):
-        links = [urljoin(prefix + path, link) for link in (await page(service, path)).links if not link.startswith("data:")]
+        links = [
+            urljoin(prefix + path, link) for link in (await page(service, path)).links if not link.startswith("data:")
+        ]
         assert len(links) > 5
         for link in links:
             assert link.startswith(prefix + "/")
@@ -285,7 +298,9 @@ async def test_links_behind_a_prefix(service: Service) -> None:
 
 
 async def test_headers(service: Service) -> None:
-    """Pages may load nothing but their own stylesheet, whose hash they tell; nothing is sniffed, framed, kept or referred to."""
+    """Pages may load nothing but their own stylesheet, whose hash they tell; nothing is sniffed, framed, kept or
+    referred to.
+    """
     await start(service, ONE)
     async with aiohttp.ClientSession() as session:
         for path in ("/", f"/targets/{ONE}", "/targets/none", "/api/v1/targets", "/metrics", "/none"):
@@ -350,7 +365,9 @@ async def test_in_a_browser(every_kind: Service, browser: Any, scheme: str) -> N
     await shown.goto(f"http://{every_kind.app.address}/")
     await shown.get_by_role("link", name="gesture-wristband").click()
     assert shown.url.endswith(f"/targets/{ONE}")
-    await shown.evaluate("document.body.appendChild(Object.assign(document.createElement('script'), {text: 'window.ran = 1'}))")
+    await shown.evaluate(
+        "document.body.appendChild(Object.assign(document.createElement('script'), {text: 'window.ran = 1'}))"
+    )
     assert await shown.evaluate("window.ran === undefined")
     assert any("Content Security Policy" in complaint for complaint in complaints)
     await context.close()

@@ -1,4 +1,6 @@
-"""TLS, basic auth and headers from a web configuration: real sockets, real certificates, and promtool as the judge of the format."""
+"""TLS, basic auth and headers from a web configuration: real sockets, real certificates, and promtool as the judge of
+the format.
+"""
 
 from __future__ import annotations
 
@@ -99,7 +101,12 @@ class Site:
         self.security = await Security.open(self.path)
         app = web.Application()
         app.add_routes(
-            [web.get("/metrics", _metrics), web.get("/crash", _crash), web.post("/-/reload", _reload), web.post("/open", _metrics)]
+            [
+                web.get("/metrics", _metrics),
+                web.get("/crash", _crash),
+                web.post("/-/reload", _reload),
+                web.post("/open", _metrics),
+            ]
         )
         self.security.protect(app)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
@@ -123,7 +130,11 @@ class Site:
         return context
 
     async def ask(
-        self, path: str = "/metrics", method: str = "GET", headers: dict[str, str] | None = None, client: ssl.SSLContext | None = None
+        self,
+        path: str = "/metrics",
+        method: str = "GET",
+        headers: dict[str, str] | None = None,
+        client: ssl.SSLContext | None = None,
     ) -> tuple[int, str, dict[str, str]]:
         """Status, text and headers of a request over a connection of its own."""
         url = f"{self.security.scheme}://127.0.0.1:{self.port}{path}"
@@ -138,7 +149,9 @@ class Site:
         return (await self.ask(headers=headers, **options))[0]
 
     async def shake_hands(self, client: ssl.SSLContext, session: ssl.SSLSession | None = None) -> Connection:
-        """One GET over a socket of the standard library, which tells more about TLS than aiohttp does; raises OSError where refused."""
+        """One GET over a socket of the standard library, which tells more about TLS than aiohttp does; raises OSError
+        where refused.
+        """
 
         def talk() -> Connection:
             with (
@@ -228,9 +241,15 @@ AGREED = {
 
 REFUSED = {
     "unknown key": ("tls_config: {}\n", "1: tls_config: unknown key; did you mean tls_server_config?"),
-    "unknown key inside": (TLS + "  certfile: x\n", "4: tls_server_config.certfile: unknown key; did you mean cert_file?"),
+    "unknown key inside": (
+        TLS + "  certfile: x\n",
+        "4: tls_server_config.certfile: unknown key; did you mean cert_file?",
+    ),
     "not a mapping": ("- a\n", "1: must be a mapping; write `key: value` lines below it"),
-    "not YAML": ("a: [\n", "2: is not valid YAML: expected the node content, but found '<stream end>'; mend the line or the one before it"),
+    "not YAML": (
+        "a: [\n",
+        "2: is not valid YAML: expected the node content, but found '<stream end>'; mend the line or the one before it",
+    ),
     "written twice": (TLS + TLS, "4: tls_server_config: is written twice, first on line 1; remove one"),
     "no key": (
         "tls_server_config:\n  cert_file: server.pem\n",
@@ -256,7 +275,8 @@ REFUSED = {
     ),
     "a certificate for a key": (
         TLS.replace("server.key", "server.pem"),
-        "3: tls_server_config.key_file: holds no private key that can be used; write the path of a file with a private key in PEM form",
+        "3: tls_server_config.key_file: holds no private key that can be used; write the path of a file with a "
+        "private key in PEM form",
     ),
     "another's key": (
         TLS.replace("server.key", "other.key"),
@@ -264,7 +284,8 @@ REFUSED = {
     ),
     "an encrypted key": (
         TLS.replace("server.key", "encrypted.key"),
-        "3: tls_server_config.key_file: is encrypted; write the path of a key without a password, readable by this service only",
+        "3: tls_server_config.key_file: is encrypted; write the path of a key without a password, readable by this "
+        "service only",
     ),
     "unknown version": (TLS + "  min_version: TLS14\n", "4: tls_server_config.min_version: write TLS12 or TLS13"),
     "unknown suite": (
@@ -279,16 +300,22 @@ REFUSED = {
     ),
     "unknown policy": (
         TLS + "  client_auth_type: Always\n",
-        "4: tls_server_config.client_auth_type: write NoClientCert, VerifyClientCertIfGiven or RequireAndVerifyClientCert",
+        "4: tls_server_config.client_auth_type: write NoClientCert, VerifyClientCertIfGiven or "
+        "RequireAndVerifyClientCert",
     ),
     "not a hash": (
         "basic_auth_users:\n  alice: hunter2\n",
-        "2: basic_auth_users.alice: is not a bcrypt hash; write one that begins with $2y$ or $2b$, as `htpasswd -nBC 10 USER` prints it",
+        "2: basic_auth_users.alice: is not a bcrypt hash; write one that begins with $2y$ or $2b$, as `htpasswd -nBC "
+        "10 USER` prints it",
     ),
-    "no hash": ("basic_auth_users:\n  alice:\n", "2: basic_auth_users.alice: is empty; write a value, or remove the key"),
+    "no hash": (
+        "basic_auth_users:\n  alice:\n",
+        "2: basic_auth_users.alice: is empty; write a value, or remove the key",
+    ),
     "another header": (
         "http_server_config:\n  headers:\n    Server: mine\n",
-        "3: http_server_config.headers.Server: is a header that cannot be set here; write one of: Content-Security-Policy, "
+        "3: http_server_config.headers.Server: is a header that cannot be set here; write one of: "
+        "Content-Security-Policy, "
         "Strict-Transport-Security, X-Content-Type-Options, X-Frame-Options, X-XSS-Protection",
     ),
     "another value": (
@@ -310,11 +337,13 @@ OURS = {
     ),
     "no version left": (
         TLS + "  min_version: TLS13\n  max_version: TLS12\n",
-        "5: tls_server_config.max_version: leaves no version between min_version, the suites and itself; write TLS13, or remove the key",
+        "5: tls_server_config.max_version: leaves no version between min_version, the suites and itself; write TLS13, "
+        "or remove the key",
     ),
     "no suite left": (
         TLS + "  max_version: TLS12\n  cipher_suites: [TLS_AES_128_GCM_SHA256]\n",
-        "4: tls_server_config.max_version: leaves no version between min_version, the suites and itself; write TLS13, or remove the key",
+        "4: tls_server_config.max_version: leaves no version between min_version, the suites and itself; write TLS13, "
+        "or remove the key",
     ),
     "curves": (
         TLS + "  curve_preferences: [X25519]\n",
@@ -322,11 +351,13 @@ OURS = {
     ),
     "HTTP/2": (
         "http_server_config:\n  http2: true\n",
-        "2: http_server_config.http2: is not supported here: the service speaks HTTP/1.1; write false, or remove the key",
+        "2: http_server_config.http2: is not supported here: the service speaks HTTP/1.1; write false, or remove the "
+        "key",
     ),
     "no authority": (
         TLS + "  client_auth_type: RequireAndVerifyClientCert\n",
-        "4: tls_server_config.client_auth_type: means nothing without client_ca_file; write client_ca_file: PATH of the clients' authority",
+        "4: tls_server_config.client_auth_type: means nothing without client_ca_file; write client_ca_file: PATH of "
+        "the clients' authority",
     ),
     "versions without a certificate": (
         "tls_server_config:\n  min_version: TLS13\n",
@@ -353,14 +384,19 @@ NEWER = {
         TLS + "  cert: x\n",
         "4: tls_server_config.cert: is not supported here; write the certificate into a file, and cert_file: PATH",
     ),
-    "inline key": (TLS + "  key: x\n", "4: tls_server_config.key: is not supported here; write the key into a file, and key_file: PATH"),
+    "inline key": (
+        TLS + "  key: x\n",
+        "4: tls_server_config.key: is not supported here; write the key into a file, and key_file: PATH",
+    ),
     "inline authority": (
         TLS + "  client_ca: x\n",
-        "4: tls_server_config.client_ca: is not supported here; write the certificates into a file, and client_ca_file: PATH",
+        "4: tls_server_config.client_ca: is not supported here; write the certificates into a file, and "
+        "client_ca_file: PATH",
     ),
     "names of clients": (
         TLS + "  client_allowed_sans: [x]\n",
-        "4: tls_server_config.client_allowed_sans: is not supported here; remove it, and name an authority of these clients alone in "
+        "4: tls_server_config.client_allowed_sans: is not supported here; remove it, and name an authority of these "
+        "clients alone in "
         "client_ca_file",
     ),
     "rate": (
@@ -379,7 +415,10 @@ def judge(promtool: str, site: Site, text: str) -> bool:
     (site.folder / "other.key").write_bytes(other)
     encrypt = ["openssl", "pkey", "-in", "server.key", "-aes256", "-passout", "pass:secret", "-out", "encrypted.key"]
     subprocess.run(encrypt, cwd=site.folder, check=True)
-    return subprocess.run([promtool, "check", "web-config", str(site.path)], capture_output=True, check=False).returncode == 0
+    return (
+        subprocess.run([promtool, "check", "web-config", str(site.path)], capture_output=True, check=False).returncode
+        == 0
+    )
 
 
 @pytest.mark.parametrize("text", AGREED.values(), ids=AGREED)
@@ -428,7 +467,10 @@ def test_every_problem_at_once(site: Site) -> None:
 
 def test_a_missing_file_says_how_to_name_one(site: Site) -> None:
     """A file that is not there says which settings name it."""
-    expected = ["1: cannot be read (No such file or directory); name a file that exists with --web.config.file or http.web_config_file"]
+    expected = [
+        "1: cannot be read (No such file or directory); name a file that exists with --web.config.file or "
+        "http.web_config_file"
+    ]
 
     assert expected == site.problems()
 
@@ -457,7 +499,8 @@ def test_a_line_end_in_a_header(site: Site) -> None:
     site.write('http_server_config:\n  headers:\n    X-XSS-Protection: "0\\r\\nSet-Cookie: a=b"\n')
 
     expected = [
-        "3: http_server_config.headers.X-XSS-Protection: holds a line end or another control character; write it on one line",
+        "3: http_server_config.headers.X-XSS-Protection: holds a line end or another control character; write it on "
+        "one line",
     ]
 
     assert expected == site.problems()
@@ -515,7 +558,9 @@ async def test_malformed_credentials(site: Site, header: str) -> None:
 async def test_passwords_that_are_not_plain(site: Site) -> None:
     """Colons, other scripts, and what exceeds bcrypt's 72 bytes are taken as htpasswd and Go take them."""
     long = "x" * 100
-    site.write(f"basic_auth_users: {{a: {hashed(b'a:b:')}, b: {hashed('пароль'.encode())}, c: {hashed(long.encode()[:72])}}}\n")
+    site.write(
+        f"basic_auth_users: {{a: {hashed(b'a:b:')}, b: {hashed('пароль'.encode())}, c: {hashed(long.encode()[:72])}}}\n"
+    )
     async with site.served():
         statuses = [await site.status(basic(*pair)) for pair in (("a", "a:b:"), ("b", "пароль"), ("c", long))]
 
@@ -526,7 +571,14 @@ async def test_every_path_is_protected(site: Site) -> None:
     """Nothing can be asked without a password, not even whether a path exists."""
     site.write(ALICE)
     async with site.served():
-        asked = [("/metrics", "GET"), ("/metrics", "POST"), ("/none", "GET"), ("/open", "POST"), ("/-/reload", "POST"), ("/crash", "GET")]
+        asked = [
+            ("/metrics", "GET"),
+            ("/metrics", "POST"),
+            ("/none", "GET"),
+            ("/open", "POST"),
+            ("/-/reload", "POST"),
+            ("/crash", "GET"),
+        ]
         statuses = [(await site.ask(path, method))[0] for path, method in asked]
 
         assert [401] * len(asked) == statuses
@@ -601,7 +653,9 @@ async def test_an_unknown_user_takes_as_long(site: Site, monkeypatch: pytest.Mon
 
 
 async def test_right_passwords_are_remembered_within_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A right password costs one check, a wrong one a check each time, and the longest unused right one is forgotten."""
+    """A right password costs one check, a wrong one a check each time, and the longest unused right
+    one is forgotten.
+    """
     monkeypatch.setattr(passwords, "REMEMBERED", 2)
     checked: list[bytes] = []
     real = bcrypt.checkpw
@@ -630,7 +684,9 @@ async def test_one_check_serves_all_who_wait_for_it(monkeypatch: pytest.MonkeyPa
     """A browser's six connections with one password cost one check."""
     checked: list[bytes] = []
     real = bcrypt.checkpw
-    monkeypatch.setattr(bcrypt, "checkpw", lambda password, hashed_password: checked.append(password) or real(password, hashed_password))
+    monkeypatch.setattr(
+        bcrypt, "checkpw", lambda password, hashed_password: checked.append(password) or real(password, hashed_password)
+    )
     users = {"alice": hashed(b"wonder", 8).encode()}
     checker = passwords.Passwords()
 
@@ -700,7 +756,9 @@ async def test_versions_and_suites(site: Site) -> None:
     old = site.client()
     old.maximum_version = ssl.TLSVersion.TLSv1_2
     old.set_ciphers("ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-SHA")
-    site.write(TLS + "  cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA, TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256]\n")
+    site.write(
+        TLS + "  cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA, TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256]\n"
+    )
     async with site.served():
         assert "ECDHE-ECDSA-AES256-SHA" == (await site.shake_hands(old)).cipher
         assert "TLSv1.3" == (await site.shake_hands(site.client())).version
@@ -768,7 +826,9 @@ async def test_an_authority_that_was_replaced(site: Site) -> None:
     """Clients of an authority that is no longer trusted stay out, also by resuming a session from before."""
     before, after = trustme.CA(), trustme.CA()
     site.trust_clients_of(before)
-    site.write(TLS + "  max_version: TLS12\n  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: clients.pem\n")
+    site.write(
+        TLS + "  max_version: TLS12\n  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: clients.pem\n"
+    )
     async with site.served():
         old = site.client(before)
         session = (await site.shake_hands(old)).session
@@ -807,7 +867,10 @@ async def test_users_change_while_running(site: Site) -> None:
     async with site.served():
         assert 200 == await site.status(basic("alice", "wonder"))
         with events("web_config.reloaded") as reloads:
-            site.write(f"basic_auth_users: {{alice: {hashed(b'glass')}}}\nhttp_server_config: {{headers: {{X-XSS-Protection: '0'}}}}\n")
+            site.write(
+                f"basic_auth_users: {{alice: {hashed(b'glass')}}}\nhttp_server_config: {{headers: {{X-XSS-Protection: "
+                "'0'}}\n"
+            )
             await until(lambda: len(reloads))
 
         assert 401 == await site.status(basic("alice", "wonder"))
@@ -860,13 +923,18 @@ async def test_tls_is_not_switched_on_by_a_change(site: Site) -> None:
         with events("web_config.rejected") as rejections:
             assert not await site.security.reload()
         (rejection,) = rejections
-        expected = f"{site.path}:1: tls_server_config: goes on or off only at a start; restart the service, or take the change back"
+        expected = (
+            f"{site.path}:1: tls_server_config: goes on or off only at a start; restart the service, or take "
+            "the change back"
+        )
 
         assert [expected] == rejection["problems"]
         assert 200 == await site.status(basic("alice", "wonder"))
 
 
-@pytest.mark.parametrize("left", ["", "# nothing\n", "basic_auth_users: {}\n", "basic_auth_users:\n", "basic_auth_u"], ids=repr)
+@pytest.mark.parametrize(
+    "left", ["", "# nothing\n", "basic_auth_users: {}\n", "basic_auth_users:\n", "basic_auth_u"], ids=repr
+)
 async def test_a_file_that_lost_its_users_opens_nothing(site: Site, left: str) -> None:
     """A file that was emptied or cut off for good keeps the password on; a change that leaves a user is taken."""
     site.write(ALICE)

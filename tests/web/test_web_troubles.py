@@ -1,4 +1,6 @@
-"""What is the matter with the service itself is on the status page and at /api/v1/status, the worst first, with what to do."""
+"""What is the matter with the service itself is on the status page and at /api/v1/status, the worst first, with what to
+do.
+"""
 
 from __future__ import annotations
 
@@ -67,14 +69,18 @@ async def becomes(service: Service, *wanted: str) -> None:
 
 
 async def test_nobody_is_told(service: Service) -> None:
-    """Without a receiver both say that nobody is told, and how to change that; with one, and where there is no alert, they do not."""
+    """Without a receiver both say that nobody is told, and how to change that; with one, and where there is no alert,
+    they do not.
+    """
     service.write()
     await service.app.start()
     await service.until(lambda: service.app.ready)
     (problem,) = (await status(service))["problems"]
     _, page = await service.get("/")
 
-    assert ("nobody_told", "warning", None, None) == tuple(problem[name] for name in ("kind", "severity", "since", "receiver"))
+    assert ("nobody_told", "warning", None, None) == tuple(
+        problem[name] for name in ("kind", "severity", "since", "receiver")
+    )
     assert problem["title"] in page
     assert "alertmanager: {url: http://127.0.0.1:9093}" in page
     assert (True, None) == ((await status(service))["ready"], (await status(service))["unready"])
@@ -91,12 +97,16 @@ async def test_nobody_is_told(service: Service) -> None:
 
 
 async def test_rejected_configuration(service: Service) -> None:
-    """A file that was not taken over is shown with each problem at its line, since when, and no longer once it is good."""
+    """A file that was not taken over is shown with each problem at its line, since when, and no
+    longer once it is good.
+    """
     service.content["notify"] = [{"webhook": {"url": f"http://127.0.0.1:{free_port()}/{SECRET}"}}]
     service.write()
     await service.app.start()
     good = service.path.read_text(encoding="utf-8")
-    service.path.write_text(f"unknown: 1\nprojects: [{{id: x}}]\nnotify: [{{webhook: {{url: 'ftp://{SECRET}'}}}}]\n", encoding="utf-8")
+    service.path.write_text(
+        f"unknown: 1\nprojects: [{{id: x}}]\nnotify: [{{webhook: {{url: 'ftp://{SECRET}'}}}}]\n", encoding="utf-8"
+    )
     assert not await service.app.reload()
     (first,) = (await status(service))["problems"]
     _, page = await service.get("/")
@@ -107,7 +117,9 @@ async def test_rejected_configuration(service: Service) -> None:
     assert await service.app.reload()
 
     assert ("config", "error") == (first["kind"], first["severity"])
-    assert [f"{service.path}:{line}: " for line in (1, 2, 2, 3)] == [detail[: len(f"{service.path}:1: ")] for detail in first["details"]]
+    assert [f"{service.path}:{line}: " for line in (1, 2, 2, 3)] == [
+        detail[: len(f"{service.path}:1: ")] for detail in first["details"]
+    ]
     assert "unknown key" in first["details"][0]
     assert f"{service.path}:1: unknown: unknown key" in page
     assert "the one before is running" in page
@@ -117,7 +129,9 @@ async def test_rejected_configuration(service: Service) -> None:
 
 
 async def test_rejected_web_configuration(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A web configuration that lost its users is shown while those of before are still asked for; it leaves with a good one."""
+    """A web configuration that lost its users is shown while those of before are still asked for; it leaves with a good
+    one.
+    """
     monkeypatch.setattr(security, "POLL", 0.05)
     hashed = bcrypt.hashpw(b"open sesame", bcrypt.gensalt(4)).decode()
     text = yaml.safe_dump({"basic_auth_users": {"alice": hashed}})
@@ -142,7 +156,9 @@ async def test_rejected_web_configuration(service: Service, tmp_path: Path, monk
 
 
 async def test_receiver_that_fails(service: Service) -> None:
-    """A receiver that gets nothing is named with why, since when and how many messages wait; the store comes before it; all pass."""
+    """A receiver that gets nothing is named with why, since when and how many messages wait; the store comes before it;
+    all pass.
+    """
     hook = Inbox()
     service.content["notify"] = [{"name": "on call", "webhook": {"url": hook.url(f"/{SECRET}")}}]
     service.content["alerts"] = [{"alert": "Low", "metric": "accuracy", "below": 0.9999}]
@@ -177,12 +193,17 @@ async def test_receiver_that_refuses(service: Service) -> None:
         await becomes(service, "receiver")
         (problem,) = (await status(service))["problems"]
 
-    assert f"the last message was given up: http://127.0.0.1:{hook.port} refused it with 404; check its URL" == problem["details"][0]
+    assert (
+        f"the last message was given up: http://127.0.0.1:{hook.port} refused it with 404; check its URL"
+        == problem["details"][0]
+    )
 
 
 @pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 async def test_apprise_url_that_is_none(service: Service, tmp_path: Path) -> None:
-    """An Apprise URL that cannot be used is shown before there is a message; one that can, put into its file, is taken as it is."""
+    """An Apprise URL that cannot be used is shown before there is a message; one that can, put into its file, is taken
+    as it is.
+    """
     (tmp_path / "chat").write_text(f"no-such-service://{SECRET}", encoding="utf-8")
     service.content["notify"] = [{"apprise": {"url_file": "chat"}}]
     service.write()
@@ -259,18 +280,25 @@ async def test_run_that_is_not_recorded(service: Service, tmp_path: Path) -> Non
 
 @pytest.mark.real_time  # TLS reads the real clock
 async def test_certificate_that_expires(service: Service, tmp_path: Path) -> None:
-    """The own certificate's end is a metric, and a trouble when it is near; a new file changes both, plain HTTP has neither."""
+    """The own certificate's end is a metric, and a trouble when it is near; a new file changes both, plain HTTP has
+    neither.
+    """
     authority = trustme.CA()
     context = ssl.create_default_context()
     authority.configure_trust(context)
 
     def certify(days: int) -> float:
         end = datetime.datetime.now(datetime.UTC).replace(microsecond=0) + datetime.timedelta(days=days)
-        authority.issue_cert("127.0.0.1", not_after=end).private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "server.pem"))
+        authority.issue_cert("127.0.0.1", not_after=end).private_key_and_cert_chain_pem.write_to_path(
+            str(tmp_path / "server.pem")
+        )
         return end.timestamp()
 
     async def ask(path: str, app: App, scheme: str = "https") -> str:
-        async with aiohttp.ClientSession() as session, session.get(f"{scheme}://{app.address}{path}", ssl=context) as response:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{scheme}://{app.address}{path}", ssl=context) as response,
+        ):
             return await response.text()
 
     async def shows(wanted: list[float], app: App, scheme: str = "https") -> bool:
@@ -283,7 +311,9 @@ async def test_certificate_that_expires(service: Service, tmp_path: Path) -> Non
         return found
 
     soon = certify(3)
-    (tmp_path / "web.yml").write_text("tls_server_config: {cert_file: server.pem, key_file: server.pem}", encoding="utf-8")
+    (tmp_path / "web.yml").write_text(
+        "tls_server_config: {cert_file: server.pem, key_file: server.pem}", encoding="utf-8"
+    )
     service.content["defaults"] = "off"
     service.write()
     async with App(service.path) as plain:

@@ -29,7 +29,10 @@ series = selector()
 UP = series("edge_impulse_up")
 FIRING = series("edge_impulse_alerts", alertstate="firing")
 ON_SHARED_IMAGES = series("edge_impulse_change_ratio", metric="map", cause_in="model|labels")
-CHANGE = f"({series('edge_impulse_change_ratio', metric_not='map', cause='total')} or sum without (cause) ({ON_SHARED_IMAGES}))"
+CHANGE = (
+    f"({series('edge_impulse_change_ratio', metric_not='map', cause='total')} or sum without (cause) "
+    f"({ON_SHARED_IMAGES}))"
+)
 """mAP moves with the size of the set: as the alerts do, take what happened on the images that both runs share."""
 COUNT_IS_BAD = [(None, GREEN), (1, RED)]
 STATE_TEXTS = {state: (state.replace("_", " "), shade) for state, shade in STATES.items()}
@@ -43,7 +46,9 @@ def by_target(aggregation: str, expression: str) -> str:
 
 
 def by_project(expression: str) -> str:
-    """An expression by `project_id` with the project's name besides; where no target is known, its number in place of the name."""
+    """An expression by `project_id` with the project's name besides; where no target is known, its number in place of
+    the name.
+    """
     names = f"topk by (project_id) (1, group by (project, project_id) ({UP}))"
     nameless = f'label_join({expression} unless on (project_id) {UP}, "project", "", "project_id")'
     return f"{expression} * on (project_id) group_left (project) {names} or {nameless}"
@@ -67,7 +72,11 @@ def dashboard() -> dashboards.Dashboard:
         since="now-24h",
     )
     for panel in (
-        stat("Targets", "Impulses and variants that are being watched.", query("A", f"count({by_target('max', UP)})", instant=True)),
+        stat(
+            "Targets",
+            "Impulses and variants that are being watched.",
+            query("A", f"count({by_target('max', UP)})", instant=True),
+        ),
         stat(
             "Failing pulls",
             "Targets whose last pull gave no result set.",
@@ -112,7 +121,9 @@ def dashboard() -> dashboards.Dashboard:
         stat(
             "Key expires in",
             "Until the first API key expires. –: no key that expires, or Studio does not say.",
-            query("A", f"(min({series('edge_impulse_api_key_expiry_timestamp_seconds')}) - time()) / 86400", instant=True),
+            query(
+                "A", f"(min({series('edge_impulse_api_key_expiry_timestamp_seconds')}) - time()) / 86400", instant=True
+            ),
             unit="suffix: d",
             decimals=0,
             steps=[(None, WHITE), (-3650, RED), (3, ORANGE), (14, GREEN)],
@@ -157,7 +168,8 @@ def dashboard() -> dashboards.Dashboard:
             "Age of the last good pull of the eight targets where it is longest ago.",
             query(
                 "A",
-                f"sort_desc(topk(8, time() - {by_target('max', series('edge_impulse_last_success_timestamp_seconds'))}))",
+                "sort_desc(topk(8, time() - "
+                f"{by_target('max', series('edge_impulse_last_success_timestamp_seconds'))}))",
                 TARGET_NAME,
                 instant=True,
             ),
@@ -184,8 +196,10 @@ def dashboard() -> dashboards.Dashboard:
 def _targets() -> tables.Panel:
     panel = table(
         "Targets, worst first",
-        "One row per impulse and variant: first those with firing alerts, then failing pulls, then the largest drop from the baseline. "
-        "Change is the worst of accuracy, mean F1 and mAP (on the images shared with the baseline), in percentage points. "
+        "One row per impulse and variant: first those with firing alerts, then failing pulls, then the largest drop "
+        "from the baseline. "
+        "Change is the worst of accuracy, mean F1 and mAP (on the images shared with the baseline), in percentage "
+        "points. "
         "Age is the figures', unchanged the result set's. A row opens the target.",
         query("A", WORST_FIRST, table=True),
         query("B", f"{by_target('sum', FIRING)} and {by_target('max', UP)}", table=True),
@@ -229,7 +243,9 @@ def _targets() -> tables.Panel:
     # A link's fields keep the names that the query gave them, whatever the columns are called.
     panel = cell(panel, "Project", links=[("Open target", frame.ROW_TO_TARGET)], width=170)
     panel = cell(cell(panel, "Impulse", width=105), "Variant", width=75)
-    panel = cell(panel, "Alerts", decimals=0, steps=[(None, "transparent"), (1, RED)], style="color-background", width=70)
+    panel = cell(
+        panel, "Alerts", decimals=0, steps=[(None, "transparent"), (1, RED)], style="color-background", width=70
+    )
     panel = cell(panel, "Pull", texts=STATE_TEXTS, style="color-text", width=90)
     panel = cell(panel, "Change", unit="percentunit", decimals=1, steps=DROP, style="color-text", width=80)
     for name in ("Accuracy", "Mean F1", "mAP", "Flagged"):
@@ -248,7 +264,8 @@ def _alerts() -> tables.Panel:
     of_projects = f"max by ({alert}, project_id) ({series('edge_impulse_alerts', project='')} == 1)"
     panel = table(
         "Alerts",
-        "The monitor's alerts that fire or are pending, and for which target; without an impulse for the whole project. "
+        "The monitor's alerts that fire or are pending, and for which target; without an impulse for the whole "
+        "project. "
         "A row opens the target.",
         query("A", f"{of_targets} or {by_project(of_projects)}", table=True),
         width=14,
@@ -271,7 +288,9 @@ def _alerts() -> tables.Panel:
         },
     )
     panel = cell(panel, "Alert", links=[("Open target", frame.ROW_TO_TARGET)], width=262)
-    panel = cell(panel, "State", texts={"firing": ("firing", RED), "pending": ("pending", ORANGE)}, style="color-text", width=70)
+    panel = cell(
+        panel, "State", texts={"firing": ("firing", RED), "pending": ("pending", ORANGE)}, style="color-text", width=70
+    )
     severities = {"critical": ("critical", RED), "warning": ("warning", ORANGE), "info": ("info", YELLOW)}
     panel = cell(panel, "Severity", texts=severities, style="color-text", width=80)
     panel = cell(cell(panel, "Project", width=158), "Impulse", no_value="–", width=92)
@@ -287,7 +306,9 @@ def _projects() -> tables.Panel:
         "Each configured project: how its last discovery ended, and when its API key expires.",
         query("A", by_project(f"max by (project_id, state) ({series('edge_impulse_project_state')} == 1)"), table=True),
         query("B", f"count by (project_id) ({by_target('max', UP)})", table=True),
-        query("C", f"1000 * max by (project_id) ({series('edge_impulse_api_key_expiry_timestamp_seconds')})", table=True),
+        query(
+            "C", f"1000 * max by (project_id) ({series('edge_impulse_api_key_expiry_timestamp_seconds')})", table=True
+        ),
         width=10,
         height=8,
     )

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard as dashboards
-from grafana_foundation_sdk.models.dashboard import DashboardLinkType, VariableHide, VariableOption, VariableRefresh, VariableSort
+from grafana_foundation_sdk.models.dashboard import (
+    DashboardLinkType,
+    VariableHide,
+    VariableOption,
+    VariableRefresh,
+    VariableSort,
+)
 
 from deploy.grafana.builder.queries import DATASOURCE
 
@@ -15,13 +21,23 @@ _KEPT = "${datasource:queryparam}&${job:queryparam}&${instance:queryparam}&${__u
 
 SERIES_TO_TARGET = f"/d/{TARGET}?{_KEPT}" + "".join(
     f"&var-{variable}=${{__field.labels.{label}}}"
-    for variable, label in (("project", "project_id"), ("impulse", "impulse_id"), ("variant", "variant"), ("category", "category"))
+    for variable, label in (
+        ("project", "project_id"),
+        ("impulse", "impulse_id"),
+        ("variant", "variant"),
+        ("category", "category"),
+    )
 )
 """From a target's series to its dashboard."""
 
 ROW_TO_TARGET = f"/d/{TARGET}?{_KEPT}" + "".join(
     f"&var-{variable}=${{__data.fields.{label}}}"
-    for variable, label in (("project", "project_id"), ("impulse", "impulse_id"), ("variant", "variant"), ("category", "category"))
+    for variable, label in (
+        ("project", "project_id"),
+        ("impulse", "impulse_id"),
+        ("variant", "variant"),
+        ("category", "category"),
+    )
 )
 """From a row of a table that has these columns, shown or hidden, to the target's dashboard."""
 
@@ -37,10 +53,18 @@ def dashboard(title: str, uid: str, description: str, *, refresh: str, since: st
         .refresh(refresh)
         .time(since, "now")
         .timezone("browser")
-        .link(dashboards.DashboardLink("Impulse Monitor").type(DashboardLinkType.DASHBOARDS).tags([TAG]).include_vars(True).keep_time(True))
+        .link(
+            dashboards.DashboardLink("Impulse Monitor")
+            .type(DashboardLinkType.DASHBOARDS)
+            .tags([TAG])
+            .include_vars(True)
+            .keep_time(True)
+        )
         .with_variable(dashboards.DatasourceVariable("datasource").label("Data source").type("prometheus"))
         .with_variable(_service("job", "Job", "label_values(impulse_monitor_build_info, job)"))
-        .with_variable(_service("instance", "Instance", 'label_values(impulse_monitor_build_info{job=~"$job"}, instance)'))
+        .with_variable(
+            _service("instance", "Instance", 'label_values(impulse_monitor_build_info{job=~"$job"}, instance)')
+        )
     )
 
 

@@ -72,7 +72,11 @@ def _now() -> list[PanelBuilder]:
             query("A", f"sum({series('up')})", instant=True),
             steps=[(None, RED), (1, GREEN)],
         ),
-        stat("Targets", "Targets that are being watched.", query("A", f"sum({series('impulse_monitor_targets')})", instant=True)),
+        stat(
+            "Targets",
+            "Targets that are being watched.",
+            query("A", f"sum({series('impulse_monitor_targets')})", instant=True),
+        ),
         stat(
             "Heartbeat",
             "Since the scheduler's last heartbeat, the oldest of all instances; it beats every 5 seconds.",
@@ -137,7 +141,8 @@ def _pulls() -> list[PanelBuilder]:
         colored(outcomes, STATES),
         timeseries(
             "Duration of a pull",
-            "From the first request to the figures; half, and 95 of 100, take no longer. Exact to the histogram's buckets.",
+            "From the first request to the figures; half, and 95 of 100, take no longer. Exact to the histogram's "
+            "buckets.",
             query("A", quantile(0.5, duration), "half"),
             query("B", quantile(0.95, duration), "95 %"),
             unit="s",
@@ -204,7 +209,9 @@ def _notifications() -> list[PanelBuilder]:
     sent = timeseries(
         "Notifications",
         "Attempts per minute to notify, by receiver and outcome.",
-        query("A", f"60 * {rate('impulse_monitor_notifications_total', 'receiver, outcome')}", "{{receiver}} {{outcome}}"),
+        query(
+            "A", f"60 * {rate('impulse_monitor_notifications_total', 'receiver, outcome')}", "{{receiver}} {{outcome}}"
+        ),
         unit="cpm",
         stacked=True,
         limits=(0, None),
@@ -218,7 +225,9 @@ def _notifications() -> list[PanelBuilder]:
         bars=True,
         limits=(0, None),
     )
-    sent = sent.override_by_regexp("/ failed$/", [color(ORANGE)]).override_by_regexp("/ (dropped|rejected)$/", [color(RED)])
+    sent = sent.override_by_regexp("/ failed$/", [color(ORANGE)]).override_by_regexp(
+        "/ (dropped|rejected)$/", [color(RED)]
+    )
     return [
         sent,
         timeseries(
@@ -237,13 +246,22 @@ def _process() -> list[PanelBuilder]:
     by_instance = "{{instance}}"
     instances = table(
         "Instances",
-        "Version, shard and start of each process, when it last took over a configuration, and when its certificate expires.",
+        "Version, shard and start of each process, when it last took over a configuration, and when its certificate "
+        "expires.",
         query("A", f"max by (instance, version, python) ({series('impulse_monitor_build_info')})", table=True),
         query("B", f"max by (instance, index, total) ({series('impulse_monitor_shard_info')})", table=True),
         query("C", f"max by (instance) ({series('impulse_monitor_targets')})", table=True),
         query("D", f"1000 * max by (instance) ({series('process_start_time_seconds')})", table=True),
-        query("E", f"1000 * max by (instance) ({series('impulse_monitor_config_last_reload_success_timestamp_seconds')})", table=True),
-        query("F", f"1000 * min by (instance) ({series('impulse_monitor_certificate_expiry_timestamp_seconds')})", table=True),
+        query(
+            "E",
+            f"1000 * max by (instance) ({series('impulse_monitor_config_last_reload_success_timestamp_seconds')})",
+            table=True,
+        ),
+        query(
+            "F",
+            f"1000 * min by (instance) ({series('impulse_monitor_certificate_expiry_timestamp_seconds')})",
+            table=True,
+        ),
         width=16,
         height=7,
     )
@@ -265,11 +283,17 @@ def _process() -> list[PanelBuilder]:
     )
     for name, width in (("Instance", 135), ("Version", 70), ("Python", 70), ("Shard", 60), ("of", 45), ("Targets", 70)):
         instances = cell(instances, name, decimals=0, width=width)
-    instances = cell(cell(instances, "Started", unit="dateTimeFromNow", width=130), "Configuration of", unit="dateTimeFromNow", width=130)
+    instances = cell(
+        cell(instances, "Started", unit="dateTimeFromNow", width=130),
+        "Configuration of",
+        unit="dateTimeFromNow",
+        width=130,
+    )
     instances = cell(instances, "Certificate until", unit="dateTimeFromNow", width=130)
     unknown = timeseries(
         "Values not understood",
-        "Values in Studio's replies that this version does not know and skipped, per minute and by field: a reason to update.",
+        "Values in Studio's replies that this version does not know and skipped, per minute and by field: a reason to "
+        "update.",
         query("A", f"60 * {rate('impulse_monitor_unknown_values_total', 'field')}", "{{field}}"),
         unit="cpm",
         width=8,

@@ -1,4 +1,6 @@
-"""Panels as all three dashboards have them: one look, and no panel without a title, description, unit and data source."""
+"""Panels as all three dashboards have them: one look, and no panel without a title, description,
+unit and data source.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +73,9 @@ PLAIN: Steps = [(None, WHITE)]
 def thresholds(steps: Steps) -> dashboards.ThresholdsConfig:
     """Absolute thresholds."""
     return (
-        dashboards.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps([Threshold(value=value, color=color) for value, color in steps])
+        dashboards.ThresholdsConfig()
+        .mode(ThresholdsMode.ABSOLUTE)
+        .steps([Threshold(value=value, color=color) for value, color in steps])
     )
 
 
@@ -190,13 +194,17 @@ def timeseries(
 
 
 def band(panel: series.Panel, name: str, shade: str) -> series.Panel:
-    """Draw the series `name`, `name, lower` and `name, upper` as a line in its interval, and `name, baseline` as a dashed one."""
+    """Draw the series `name`, `name, lower` and `name, upper` as a line in its interval, and `name, baseline` as a
+    dashed one.
+    """
     unseen = change("custom.hideFrom", {"legend": True, "tooltip": False, "viz": False})
     edge = [color(shade), change("custom.lineWidth", 0), unseen]
     return (
         panel.override_by_name(name, [color(shade)])
         .override_by_name(f"{name}, lower", edge)
-        .override_by_name(f"{name}, upper", [*edge, change("custom.fillBelowTo", f"{name}, lower"), change("custom.fillOpacity", 18)])
+        .override_by_name(
+            f"{name}, upper", [*edge, change("custom.fillBelowTo", f"{name}, lower"), change("custom.fillOpacity", 18)]
+        )
         .override_by_name(
             f"{name}, baseline",
             [color(shade), change("custom.lineWidth", 1), change("custom.lineStyle", {"fill": "dash", "dash": [8, 8]})],

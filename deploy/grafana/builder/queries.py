@@ -17,7 +17,9 @@ TARGET_NAME = "{{project}} · {{impulse}} · {{variant}}"
 """Legend of a target's series."""
 
 Selector = Callable[..., str]
-"""From a metric's name and further exact matchers to a series selector; `_not` after a label's name negates it, `_in` takes a pattern."""
+"""From a metric's name and further exact matchers to a series selector; `_not` after a label's name negates it, `_in`
+takes a pattern.
+"""
 
 
 def selector(**variables: str) -> Selector:
@@ -28,13 +30,17 @@ def selector(**variables: str) -> Selector:
         parts = [f'{label}=~"{value}"' for label, value in fixed.items()]
         for label, value in matchers.items():
             exact = label.removesuffix("_not").removesuffix("_in")
-            parts.append(f'{exact}{"!=" if label.endswith("_not") else "=~" if label.endswith("_in") else "="}"{value}"')
+            parts.append(
+                f'{exact}{"!=" if label.endswith("_not") else "=~" if label.endswith("_in") else "="}"{value}"'
+            )
         return f"{name}{{{', '.join(parts)}}}"
 
     return series
 
 
-def query(ref: str, expression: str, legend: str = "__auto", *, instant: bool = False, table: bool = False) -> Dataquery:
+def query(
+    ref: str, expression: str, legend: str = "__auto", *, instant: bool = False, table: bool = False
+) -> Dataquery:
     """A query of a panel.
 
     Args:

@@ -113,9 +113,9 @@ def _variables(built: dashboards.Dashboard) -> None:
     ):
         built.with_variable(frame.variable(name, label, f"label_values({info.format(more=more)}, {name})"))
     built.with_variable(
-        frame.variable("metric", "Explained", f"label_values({series('edge_impulse_change_ratio')}, metric)").description(
-            "The figure whose causes of change are shown"
-        )
+        frame.variable(
+            "metric", "Explained", f"label_values({series('edge_impulse_change_ratio')}, metric)"
+        ).description("The figure whose causes of change are shown")
     )
     built.with_variable(
         dashboards.TextBoxVariable("monitor")
@@ -134,7 +134,12 @@ def _variables(built: dashboards.Dashboard) -> None:
     for name, expression, shade, text in (
         ("Alert firing", f"max by (alertname) ({firing})", RED, "{{alertname}}"),
         ("Model trained", f"1000 * {latest('edge_impulse_model_trained_timestamp_seconds')}", BLUE, "Model trained"),
-        ("Baseline", f"1000 * {latest('edge_impulse_baseline_timestamp_seconds')}", GREEN, "Baseline of the comparisons"),
+        (
+            "Baseline",
+            f"1000 * {latest('edge_impulse_baseline_timestamp_seconds')}",
+            GREEN,
+            "Baseline of the comparisons",
+        ),
     ):
         built.annotation(
             dashboards.AnnotationQuery()
@@ -151,10 +156,14 @@ def _variables(built: dashboards.Dashboard) -> None:
 def _now() -> list[PanelBuilder]:
     figures = stat(
         "Figures",
-        "Those that the model has: accuracy (what Studio calls correct; for regression the share within the tolerance), "
+        "Those that the model has: accuracy (what Studio calls correct; for regression the share within the "
+        "tolerance), "
         "mean F1 over classes (for FOMO over images), "
         "COCO mAP at IoU 0.50:0.95, and the share of windows flagged as anomalous.",
-        *(query(letter, latest(name, **matchers), title) for letter, (title, name, _, matchers, _) in zip("ABC", HEADLINES, strict=True)),
+        *(
+            query(letter, latest(name, **matchers), title)
+            for letter, (title, name, _, matchers, _) in zip("ABC", HEADLINES, strict=True)
+        ),
         query("D", latest("edge_impulse_anomaly_flagged_ratio"), "Flagged"),
         unit="percentunit",
         decimals=1,
@@ -213,7 +222,8 @@ def _headline() -> list[PanelBuilder]:
             query(next(letters), latest(f"{name}_upper", **matchers), f"{title}, upper"),
             query(next(letters), latest("edge_impulse_baseline_value", metric=metric), f"{title}, baseline"),
         ]
-    beside = ("edge_impulse_mean_f1_ratio", "edge_impulse_map_ratio", "edge_impulse_mean_absolute_error")  # a model of another kind
+    # a model of another kind
+    beside = ("edge_impulse_mean_f1_ratio", "edge_impulse_map_ratio", "edge_impulse_mean_absolute_error")
     alone = f"{latest('edge_impulse_anomaly_flagged_ratio')} unless ({' or '.join(map(latest, beside))})"
     queries.append(query(next(letters), alone, "Flagged"))
     headline = timeseries(
@@ -231,7 +241,8 @@ def _headline() -> list[PanelBuilder]:
     headline = colored(headline, {"Flagged": YELLOW})
     causes = timeseries(
         "Causes of the change of $metric",
-        "What the change from the baseline is due to: the model on the same samples, other labels, other thresholds, samples added, "
+        "What the change from the baseline is due to: the model on the same samples, other labels, other thresholds, "
+        "samples added, "
         "samples removed. They add up to the total.",
         query("A", f"max by (cause) ({explained('edge_impulse_change_ratio', cause_not='total')})", "{{cause}}"),
         query("B", f"max by (cause) ({explained('edge_impulse_change_ratio', cause='total')})", "{{cause}}"),
@@ -253,9 +264,11 @@ def _headline() -> list[PanelBuilder]:
     )
     chance = table(
         "Could it be chance?",
-        "Each figure's change from the baseline by cause, and its p-value: how likely one at least as large is by the choice of "
+        "Each figure's change from the baseline by cause, and its p-value: how likely one at least as large is by the "
+        "choice of "
         "samples alone. "
-        "0.01 or less fires the default alerts where the drop is beyond their margin. Labels and thresholds are exact and have none.",
+        "0.01 or less fires the default alerts where the drop is beyond their margin. Labels and thresholds are exact "
+        "and have none.",
         query("A", f"sort({per('metric, cause', 'edge_impulse_change_ratio')})", table=True),
         query("B", per("metric, cause", "edge_impulse_change_pvalue"), table=True),
         width=6,
@@ -273,7 +286,11 @@ def _classes() -> list[PanelBuilder]:
     classes = table(
         "Classes, worst first",
         "Precision, recall and F1 of each class; average precision for box detectors.",
-        query("A", f"sort({per('class', 'edge_impulse_class_f1_ratio')} or {per('class', 'edge_impulse_class_ap_ratio')})", table=True),
+        query(
+            "A",
+            f"sort({per('class', 'edge_impulse_class_f1_ratio')} or {per('class', 'edge_impulse_class_ap_ratio')})",
+            table=True,
+        ),
         query("B", per("class", "edge_impulse_class_windows"), table=True),
         query("C", per("class", "edge_impulse_class_precision_ratio"), table=True),
         query("D", per("class", "edge_impulse_class_recall_ratio"), table=True),
@@ -297,7 +314,14 @@ def _classes() -> list[PanelBuilder]:
     )
     for name in ("Precision", "Recall", "F1", "AP"):
         classes = cell(
-            classes, name, unit="percentunit", decimals=1, limits=(0, 1), scheme="continuous-RdYlGr", style="color-background", width=80
+            classes,
+            name,
+            unit="percentunit",
+            decimals=1,
+            limits=(0, 1),
+            scheme="continuous-RdYlGr",
+            style="color-background",
+            width=80,
         )
     classes = cell(classes, "Class", width=110)
     classes = cell(classes, "Windows", decimals=0, width=78)
@@ -324,7 +348,8 @@ def _classes() -> list[PanelBuilder]:
         .cell_options(TableColoredBackgroundCellOptions(mode=TableCellBackgroundDisplayMode.BASIC))
         .with_transformation(
             DataTransformerConfig(
-                "groupingToMatrix", options={"columnField": "predicted", "rowField": "class", "valueField": "Value", "emptyValue": "zero"}
+                "groupingToMatrix",
+                options={"columnField": "predicted", "rowField": "class", "valueField": "Value", "emptyValue": "zero"},
             )
         )
     )
@@ -335,14 +360,19 @@ def _classes() -> list[PanelBuilder]:
         history(
             "F1 of each class over time",
             "A row per class; average precision for box detectors.",
-            query("A", f"{per('class', 'edge_impulse_class_f1_ratio')} or {per('class', 'edge_impulse_class_ap_ratio')}", "{{class}}"),
+            query(
+                "A",
+                f"{per('class', 'edge_impulse_class_f1_ratio')} or {per('class', 'edge_impulse_class_ap_ratio')}",
+                "{{class}}",
+            ),
             unit="percentunit",
             width=16,
             height=6,
         ),
         timeseries(
             "Mix of predicted classes against the baseline",
-            "Distance of the shares of the predicted classes: PSI and Jensen–Shannon. How large is usual depends on the number of samples.",
+            "Distance of the shares of the predicted classes: PSI and Jensen–Shannon. How large is usual depends on "
+            "the number of samples.",
             query("A", per("statistic", "edge_impulse_prediction_drift"), "{{statistic}}"),
             unit="none",
             height=6,
@@ -364,7 +394,8 @@ def _anomaly() -> list[PanelBuilder]:
     by_cause = f"{block}, cause"
     distances = table(
         "Distances from the baseline's scores",
-        "Kolmogorov–Smirnov, PSI, Wasserstein and Jensen–Shannon by cause, and the p-value of one comparison. What distance is usual "
+        "Kolmogorov–Smirnov, PSI, Wasserstein and Jensen–Shannon by cause, and the p-value of one comparison. What "
+        "distance is usual "
         "depends on "
         "the number of samples; the alert goes by the tests, and for new samples by the evidence.",
         *(
@@ -392,7 +423,9 @@ def _anomaly() -> list[PanelBuilder]:
     distances = cell(cell(distances, "Block", width=155), "Cause", width=75)
     for name in ("KS", "PSI", "JS"):
         distances = cell(distances, name, decimals=3, width=70)
-    distances = cell(distances, "Wasserstein", decimals=3, steps=[(None, WHITE), (0.1, ORANGE)], style="color-text", width=105)
+    distances = cell(
+        distances, "Wasserstein", decimals=3, steps=[(None, WHITE), (0.1, ORANGE)], style="color-text", width=105
+    )
     distances = cell(distances, "p", decimals=4, steps=P_VALUE, style="color-text", width=75)
     return [
         timeseries(
@@ -400,16 +433,26 @@ def _anomaly() -> list[PanelBuilder]:
             "Quantiles and mean of the windows' anomaly scores, and the block's threshold.",
             query("A", per(f"{block}, q", "edge_impulse_anomaly_score_quantile"), "{{block}} q{{q}}"),
             query("B", per(block, "edge_impulse_anomaly_score_mean"), "{{block}} mean"),
-            query("C", per(f"{block}, key", "edge_impulse_block_threshold", key="min_anomaly_score"), "{{block}} threshold"),
+            query(
+                "C",
+                per(f"{block}, key", "edge_impulse_block_threshold", key="min_anomaly_score"),
+                "{{block}} threshold",
+            ),
             unit="none",
             width=9,
             height=8,
-        ).override_by_regexp("/ threshold$/", [color(RED), change("custom.lineStyle", {"fill": "dash", "dash": [8, 8]})]),
+        ).override_by_regexp(
+            "/ threshold$/", [color(RED), change("custom.lineStyle", {"fill": "dash", "dash": [8, 8]})]
+        ),
         timeseries(
             "Distance from the baseline's scores",
             "Normalised Wasserstein distance by cause: data, new samples; model, the same samples under another model. "
             "0.1 opens the gate of the drift alert.",
-            query("A", per(f"{block}, cause", "edge_impulse_anomaly_drift", statistic="wasserstein"), "{{block}} {{cause}}"),
+            query(
+                "A",
+                per(f"{block}, cause", "edge_impulse_anomaly_drift", statistic="wasserstein"),
+                "{{block}} {{cause}}",
+            ),
             unit="none",
             width=9,
             height=8,
@@ -454,13 +497,21 @@ def _confidence() -> list[PanelBuilder]:
     )
     slices = columns(slices, {"slice": "Slice", "value": "Is", "Value #A": "Accuracy", "Value #B": "Windows"})
     slices = cell(
-        slices, "Accuracy", unit="percentunit", decimals=1, limits=(0, 1), scheme="continuous-RdYlGr", style="color-background", width=90
+        slices,
+        "Accuracy",
+        unit="percentunit",
+        decimals=1,
+        limits=(0, 1),
+        scheme="continuous-RdYlGr",
+        style="color-background",
+        width=90,
     )
     slices = cell(slices, "Windows", decimals=0, width=80)
     return [
         timeseries(
             "Calibration",
-            "How far confidence and accuracy are apart (expected calibration error), and the share of windows below the "
+            "How far confidence and accuracy are apart (expected calibration error), and the share of windows below "
+            "the "
             "confidence threshold.",
             query("A", latest("edge_impulse_calibration_error_ratio"), "Calibration error"),
             query("B", latest("edge_impulse_uncertain_ratio"), "Uncertain"),
@@ -470,7 +521,8 @@ def _confidence() -> list[PanelBuilder]:
         ),
         timeseries(
             "Losses",
-            "Brier score (0 to 2) and log loss of the confidences; for regression the mean absolute error and the root of the mean squared "
+            "Brier score (0 to 2) and log loss of the confidences; for regression the mean absolute error and the "
+            "root of the mean squared "
             "error, in the label's unit. 0 is perfect.",
             query("A", latest("edge_impulse_brier_score"), "Brier score"),
             query("B", latest("edge_impulse_log_loss"), "Log loss"),
@@ -483,7 +535,8 @@ def _confidence() -> list[PanelBuilder]:
         slices,
         bargauge(
             "All averages",
-            "F1 by how it is averaged, balanced accuracy, mAP by IoU, FOMO's pooled precision and recall, R²; those that apply.",
+            "F1 by how it is averaged, balanced accuracy, mAP by IoU, FOMO's pooled precision and recall, R²; those "
+            "that apply.",
             query("A", per("average", "edge_impulse_f1_ratio"), "F1, {{average}}", instant=True),
             query("B", latest("edge_impulse_balanced_accuracy_ratio"), "Balanced accuracy", instant=True),
             query("C", per("iou", "edge_impulse_map_ratio"), "mAP at {{iou}}", instant=True),
@@ -609,7 +662,8 @@ def _runs() -> list[PanelBuilder]:
         ).height(7),
         stat(
             "Features",
-            "Whether the data set changed since the impulse's features were generated; n/a where the key may not read it.",
+            "Whether the data set changed since the impulse's features were generated; n/a where the key may not read "
+            "it.",
             query("A", f"max({series('edge_impulse_impulse_stale')})", instant=True),
             width=3,
             texts={"0": ("Current", GREEN), "1": ("Outdated", ORANGE)},

@@ -15,7 +15,9 @@ from monitor.simulator.kinds.classification import STRIDE_MS, WINDOW_MS
 
 @dataclass(frozen=True)
 class GaussianMixture:
-    """Heavy-tailed scores whose scale, and with it the threshold, changes with every training. Labels are mapped by the project."""
+    """Heavy-tailed scores whose scale, and with it the threshold, changes with every training. Labels are mapped by the
+    project.
+    """
 
     normal: tuple[str, ...] = ("nominal",)
     faulty: tuple[str, ...] = ("bearing-wear", "misalignment")
@@ -52,7 +54,11 @@ class GaussianMixture:
         fault, usual = int(data.integers(len(self.faulty))), int(data.integers(len(self.normal)))
         effect, own = float(data.normal()), data.normal(size=self.windows)
         level = -0.6 + 0.3 * effect + 0.25 * own + 0.6 * draw.shift + (1.7 + 0.5 * model.quality) * anomalous
-        level += 0.05 * noise.normal() + 0.1 * noise.normal(size=self.windows) + model.jitter * noise.normal(size=self.windows)
+        level += (
+            0.05 * noise.normal()
+            + 0.1 * noise.normal(size=self.windows)
+            + model.jitter * noise.normal(size=self.windows)
+        )
         scores = self._scores(level, model)
         expected = bool(anomalous) != draw.relabelled
         label = renamed(self.faulty[fault] if expected else self.normal[usual], draw.renamings, draw.part)
@@ -73,7 +79,9 @@ class GaussianMixture:
 
 @dataclass(frozen=True)
 class KMeans(GaussianMixture):
-    """A K-means block without a classifier: distances, negative inside the clusters, whose scale no training changes."""
+    """A K-means block without a classifier: distances, negative inside the clusters, whose scale no
+    training changes.
+    """
 
     min_anomaly_score: float = 0.3
 
@@ -118,11 +126,23 @@ class VisualAnomaly:
         """The visual anomaly block."""
         text = "Cells with a higher score are anomalies."
         value = self.min_anomaly_score if model.threshold is None else model.threshold
-        thresholds = [Threshold("min_anomaly_score", "Minimum anomaly score", text, value, suggested=self.min_anomaly_score)]
+        thresholds = [
+            Threshold("min_anomaly_score", "Minimum anomaly score", text, value, suggested=self.min_anomaly_score)
+        ]
         if self.aggregation is not None:
             how = "How scores of several cells become one."
-            thresholds.append(Threshold("anomaly_scoring_aggregation_method", "Aggregation method", how, self.aggregation))
-        return (Block(first_id, "keras-visual-anomaly", "Visual anomaly", "Visual Anomaly Detection (FOMO-AD)", tuple(thresholds)),)
+            thresholds.append(
+                Threshold("anomaly_scoring_aggregation_method", "Aggregation method", how, self.aggregation)
+            )
+        return (
+            Block(
+                first_id,
+                "keras-visual-anomaly",
+                "Visual anomaly",
+                "Visual Anomaly Detection (FOMO-AD)",
+                tuple(thresholds),
+            ),
+        )
 
     def observe(self, draw: Draw, model: Model) -> Observed:
         """One image."""
@@ -130,7 +150,11 @@ class VisualAnomaly:
         anomalous = data.random() < self.anomalous_share
         centre, effect, strength = data.uniform(0, n - 1, size=2), float(data.normal()), float(data.normal())
         own = data.gamma(4.0, 0.22, size=(n, n))
-        grid = own * (1 + 0.1 * effect) + 0.4 * draw.shift + np.abs(0.05 + model.jitter * 0.3) * np.abs(noise.normal(size=(n, n)))
+        grid = (
+            own * (1 + 0.1 * effect)
+            + 0.4 * draw.shift
+            + np.abs(0.05 + model.jitter * 0.3) * np.abs(noise.normal(size=(n, n)))
+        )
         if anomalous:
             y, x = np.mgrid[:n, :n]
             peak = max(2.4 + 0.6 * strength + 0.8 * model.quality + 0.15 * noise.normal(), 0.0)
@@ -141,7 +165,14 @@ class VisualAnomaly:
         found = decisive > threshold
         expected = bool(anomalous) != draw.relabelled
         boxes = tuple(
-            Box(ANOMALY, round(float(column) / n, 4), round(float(row) / n, 4), round(1 / n, 4), round(1 / n, 4), float(grid[row, column]))
+            Box(
+                ANOMALY,
+                round(float(column) / n, 4),
+                round(float(row) / n, 4),
+                round(1 / n, 4),
+                round(1 / n, 4),
+                float(grid[row, column]),
+            )
             for row, column in np.argwhere(grid > threshold)
         )
         label = ANOMALY if expected else NO_ANOMALY

@@ -20,7 +20,9 @@ ANOMALY, NO_ANOMALY = "anomaly", "no anomaly"
 
 @dataclass(frozen=True, slots=True)
 class Renaming:
-    """A class gets another name: all its samples, or (`share` below 1) some, which splits it; a name that exists merges two."""
+    """A class gets another name: all its samples, or (`share` below 1) some, which splits it; a name that exists merges
+    two.
+    """
 
     old: str
     new: str
@@ -48,7 +50,8 @@ class Model:
     Attributes:
         quality, jitter: Skill and quantisation noise, in logits.
         scale: A draw of the training around 1.
-        threshold, anomaly_threshold: Replace the deciding threshold, and the one of an anomaly block beside a classifier.
+        threshold, anomaly_threshold: Replace the deciding threshold, and the one of an anomaly block beside a
+            classifier.
         renamings: The names its classes had in training, when they differ from the first ones.
         added_classes: Classes it was trained with that the first training did not have.
     """
@@ -62,7 +65,9 @@ class Model:
     added_classes: tuple[str, ...] = ()
 
     def classes(self, labels: tuple[str, ...]) -> tuple[str, ...]:
-        """What the model calls its classes, of which `labels` are the first names; class numbers follow this order, from 1."""
+        """What the model calls its classes, of which `labels` are the first names; class numbers follow this order,
+        from 1.
+        """
         if not self.renamings and not self.added_classes:
             return labels
         names = {name for label in labels for name in names_of(label, self.renamings)}

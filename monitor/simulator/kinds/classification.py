@@ -8,7 +8,18 @@ import numpy as np
 import numpy.typing as npt
 
 from monitor.simulator.ground import Block, Threshold, Window
-from monitor.simulator.kinds.base import ANOMALY, UNCERTAIN, DataType, Draw, Model, Observed, another, min_score, names_of, renamed
+from monitor.simulator.kinds.base import (
+    ANOMALY,
+    UNCERTAIN,
+    DataType,
+    Draw,
+    Model,
+    Observed,
+    another,
+    min_score,
+    names_of,
+    renamed,
+)
 
 WINDOW_MS, STRIDE_MS = 1000, 500
 _MOST_OF_A_SPLIT = 0.95
@@ -41,7 +52,10 @@ class Classification:
 
     def __post_init__(self) -> None:
         if tuple(sorted(set(self.labels))) != self.labels:
-            raise ValueError("labels must be sorted and distinct: the first of two equal confidences is then the same for every reader")
+            raise ValueError(
+                "labels must be sorted and distinct: the first of two equal confidences is then the same for every "
+                "reader"
+            )
 
     @property
     def anomaly_labels(self) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
@@ -55,7 +69,9 @@ class Classification:
         if self.kmeans:
             text = "Windows that lie further than this from every cluster are anomalies."
             threshold = Threshold("min_anomaly_score", "Minimum anomaly score", text, self._anomaly_threshold(model))
-            blocks.append(Block(first_id + 1, "anomaly", "Anomaly detection", "Anomaly Detection (K-means)", (threshold,)))
+            blocks.append(
+                Block(first_id + 1, "anomaly", "Anomaly detection", "Anomaly Detection (K-means)", (threshold,))
+            )
         return tuple(blocks)
 
     def observe(self, draw: Draw, model: Model) -> Observed:
@@ -77,7 +93,9 @@ class Classification:
         shares = np.exp(logits - logits.max(axis=1, keepdims=True))
         classes, shares = self._named(shares / shares.sum(axis=1, keepdims=True), model, draw.part)
         confidences = np.round(shares, 5)
-        distances = np.round(-0.35 + 0.15 * effect + 0.1 * own[:, -1] + 0.35 * draw.shift + (0.9 + 0.2 * model.quality) * anomalous, 4)
+        distances = np.round(
+            -0.35 + 0.15 * effect + 0.1 * own[:, -1] + 0.35 * draw.shift + (0.9 + 0.2 * model.quality) * anomalous, 4
+        )
 
         label = "unknown-sound" if unknown else ANOMALY if anomalous and not draw.relabelled else self.labels[shown]
         label = renamed(label, draw.renamings, draw.part)
@@ -107,8 +125,12 @@ class Classification:
     def _anomaly_threshold(self, model: Model) -> float:
         return self.min_anomaly_score if model.anomaly_threshold is None else model.anomaly_threshold
 
-    def _named(self, shares: npt.NDArray[np.float64], model: Model, part: float) -> tuple[tuple[str, ...], npt.NDArray[np.float64]]:
-        """The model's own classes with their shares: merged ones add up, of split ones the sample's side gets most, added ones little."""
+    def _named(
+        self, shares: npt.NDArray[np.float64], model: Model, part: float
+    ) -> tuple[tuple[str, ...], npt.NDArray[np.float64]]:
+        """The model's own classes with their shares: merged ones add up, of split ones the sample's side gets most,
+        added ones little.
+        """
         classes = model.classes(self.labels)
         if classes == self.labels:
             return classes, shares

@@ -17,7 +17,9 @@ PASSING = 0.8
 
 @dataclass(frozen=True)
 class _Scene:
-    """What is on an image: true boxes in pixels, how hard each is to find, and where a model may see what is not there."""
+    """What is on an image: true boxes in pixels, how hard each is to find, and where a model may
+    see what is not there.
+    """
 
     boxes: tuple[Box, ...]
     ease: tuple[float, ...]
@@ -34,10 +36,15 @@ def _scene(draw: Draw, labels: tuple[str, ...], size: tuple[int, int], mean: flo
         x, y = int(data.integers(size[0] - width)), int(data.integers(size[1] - height))
         boxes.append(Box(labels[int(data.integers(len(labels)))], x, y, width, height))
         ease.append(0.9 * image_effect + 0.9 * float(data.normal()))
-    ghosts = [(*data.uniform(0.1, 0.9, size=2).tolist(), int(data.integers(len(labels))), float(data.normal())) for _ in range(4)]
+    ghosts = [
+        (*data.uniform(0.1, 0.9, size=2).tolist(), int(data.integers(len(labels))), float(data.normal()))
+        for _ in range(4)
+    ]
     if draw.relabelled and boxes:
         first = boxes[0]
-        boxes[0] = Box(labels[another(labels.index(first.label), len(labels))], first.x, first.y, first.width, first.height)
+        boxes[0] = Box(
+            labels[another(labels.index(first.label), len(labels))], first.x, first.y, first.width, first.height
+        )
     return _Scene(tuple(boxes), tuple(ease), tuple(ghosts))
 
 
@@ -46,7 +53,9 @@ def _summary(boxes: tuple[Box, ...]) -> str:
 
 
 def _seen_label(draw: Draw, scene: _Scene, labels: tuple[str, ...], index: int) -> str:
-    """The class as the model sees it: relabelling changes the truth, not the object, until the model is trained with it."""
+    """The class as the model sees it: relabelling changes the truth, not the object, until the model is trained with
+    it.
+    """
     label = scene.boxes[index].label
     return labels[labels.index(label) - 1] if draw.relabelled and not draw.learned and index == 0 else label
 
@@ -84,7 +93,16 @@ class Fomo:
         """The detector."""
         score = self.min_score if model.threshold is None else model.threshold
         title = "Object Detection (Images)"
-        return (Block(first_id, "keras-object-detection", "Object detection", title, (min_score(score, "bounding box"),), "fomo"),)
+        return (
+            Block(
+                first_id,
+                "keras-object-detection",
+                "Object detection",
+                title,
+                (min_score(score, "bounding box"),),
+                "fomo",
+            ),
+        )
 
     def observe(self, draw: Draw, model: Model) -> Observed:
         """One image."""
@@ -110,7 +128,12 @@ class Fomo:
             if twice < 0.15:
                 see(x + off[0] + cell, y + off[1], label, logit - 0.5)
         for x, y, ghost, ease in scene.ghosts:
-            see(x, y, self.labels[ghost], ease - 1.8 - 0.6 * model.quality + 0.8 * draw.shift + 0.4 * float(noise.normal()))
+            see(
+                x,
+                y,
+                self.labels[ghost],
+                ease - 1.8 - 0.6 * model.quality + 0.8 * draw.shift + 0.4 * float(noise.normal()),
+            )
 
         detections = tuple(
             Box(label, round(column * cell, 6), round(row * cell, 6), round(cell, 6), round(cell, 6), score)
@@ -119,7 +142,10 @@ class Fomo:
         boxes = _truth(draw, scene)
         number = _numbers(model.classes(self.labels), boxes)
         width, height = self.size
-        truth = [(round((b.x + b.width / 2) / width, 6), round((b.y + b.height / 2) / height, 6), number[b.label]) for b in boxes]
+        truth = [
+            (round((b.x + b.width / 2) / width, 6), round((b.y + b.height / 2) / height, 6), number[b.label])
+            for b in boxes
+        ]
         predicted = [(round(b.x + b.width / 2, 6), round(b.y + b.height / 2, 6), number[b.label]) for b in detections]
         match = match_centroids(truth, predicted)
         image = fomo_score(match)
@@ -152,7 +178,16 @@ class BoxDetector:
         """The detector."""
         score = self.min_score if model.threshold is None else model.threshold
         title = "Object Detection (Images)"
-        return (Block(first_id, self.block_type, "Object detection", title, (min_score(score, "bounding box"),), self.last_layer),)
+        return (
+            Block(
+                first_id,
+                self.block_type,
+                "Object detection",
+                title,
+                (min_score(score, "bounding box"),),
+                self.last_layer,
+            ),
+        )
 
     def observe(self, draw: Draw, model: Model) -> Observed:
         """One image."""
@@ -164,7 +199,9 @@ class BoxDetector:
         for index, box in enumerate(scene.boxes):
             off, chance, wrong = noise.normal(scale=wobble, size=4), float(noise.normal()), noise.random()
             jitter = model.jitter * float(noise.normal())
-            score = round(sigmoid(self.skill + model.quality - draw.shift + scene.ease[index] + 0.4 * chance + jitter), 4)
+            score = round(
+                sigmoid(self.skill + model.quality - draw.shift + scene.ease[index] + 0.4 * chance + jitter), 4
+            )
             label = _seen_label(draw, scene, self.labels, index)
             if wrong < 0.06:
                 label = self.labels[another(self.labels.index(label), len(self.labels))]
@@ -172,7 +209,9 @@ class BoxDetector:
                 shape = (box.width / width, box.height / height)
                 corner = (box.x / width + off[0] * shape[0], box.y / height + off[1] * shape[1])
                 name = renamed(label, model.renamings, draw.part)
-                detections.append(_inside(name, *corner, shape[0] * math.exp(off[2]), shape[1] * math.exp(off[3]), score))
+                detections.append(
+                    _inside(name, *corner, shape[0] * math.exp(off[2]), shape[1] * math.exp(off[3]), score)
+                )
         for x, y, number, ease in scene.ghosts:
             score = round(sigmoid(ease - 2.4 - 0.6 * model.quality + 0.8 * draw.shift + 0.4 * float(noise.normal())), 4)
             if score >= threshold:
@@ -190,4 +229,6 @@ class BoxDetector:
 def _inside(label: str, x: float, y: float, width: float, height: float, score: float) -> Box:
     """A box cut to the image, as rounded as on the wire."""
     left, top = np.clip((x, y), 0.0, 0.98).tolist()
-    return Box(label, round(left, 6), round(top, 6), round(min(width, 1 - left), 6), round(min(height, 1 - top), 6), score)
+    return Box(
+        label, round(left, 6), round(top, 6), round(min(width, 1 - left), 6), round(min(height, 1 - top), 6), score
+    )

@@ -47,7 +47,9 @@ class Freeform:
 class LabelMap:
     """Several labels per sample, one per key; each key is predicted by itself."""
 
-    keys: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: {"cap": ("missing", "on"), "fill": ("full", "half", "low")})
+    keys: Mapping[str, tuple[str, ...]] = field(
+        default_factory=lambda: {"cap": ("missing", "on"), "fill": ("full", "half", "low")}
+    )
     skill: float = 0.9
     data_type: DataType = "image"
 
@@ -65,7 +67,9 @@ class LabelMap:
         true, found, confidences = {}, {}, {}
         for key, values in self.keys.items():
             place, ease = int(draw.data.integers(len(values))), float(draw.data.random())
-            right = ease < np.clip(self.skill + 0.1 * model.quality - 0.1 * draw.shift + 0.03 * draw.noise.normal(), 0, 1)
+            right = ease < np.clip(
+                self.skill + 0.1 * model.quality - 0.1 * draw.shift + 0.03 * draw.noise.normal(), 0, 1
+            )
             true[key] = values[place]
             found[key] = values[place if right else (place + 1) % len(values)]
             confidences[f"{key}={found[key]}"] = round(0.5 + ease / 2, 4)

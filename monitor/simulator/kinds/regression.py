@@ -40,7 +40,9 @@ class Regression:
         data, noise, count = draw.data, draw.noise, self.windows
         true = round(float(data.normal(self.mean, self.spread)), 1)
         effect, own = float(data.normal()), data.normal(size=count)
-        error = self.error * math.exp(-0.5 * model.quality) * (0.8 * effect + 0.5 * own + 0.25 * noise.normal(size=count))
+        error = (
+            self.error * math.exp(-0.5 * model.quality) * (0.8 * effect + 0.5 * own + 0.25 * noise.normal(size=count))
+        )
         shown = round(true + 2 * self.max_error, 1) if draw.relabelled else true
         seen = shown if draw.learned else true
         values = np.round(seen + error + 2.0 * draw.shift + model.jitter * noise.normal(size=count), 4).tolist()
