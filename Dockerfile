@@ -18,7 +18,7 @@ RUN /build/bin/hatchling build -t wheel \
     && /build/bin/pip --python /opt/impulse-monitor/bin/python install --no-deps --no-index dist/*.whl
 
 FROM ${PYTHON_IMAGE}
-ARG VERSION=0.1.0
+ARG VERSION=unknown
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="Impulse Monitor" \
       org.opencontainers.image.description="Watches models tested in Edge Impulse Studio: figures for Prometheus, alerts when they get worse" \

@@ -112,3 +112,12 @@ def test_every_benchmark_is_described() -> None:
     there = {path.stem for path in (ROOT / "tests" / "benchmarks").glob("*.py") if not path.stem.startswith("_")}
 
     assert there == set(re.findall(r"^## `(\w+)`", text, re.MULTILINE))
+
+
+def test_files_to_touch_exist() -> None:
+    """Each file that architecture.md names under *If you want to add* exists."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split("## If you want to add")[1]
+    named = re.findall(r"`((?:monitor|docs|tests)/[\w/.-]+)`", page)
+
+    assert len(named) > 10
+    assert [] == [path for path in named if not (ROOT / path).exists()]

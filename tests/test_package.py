@@ -15,12 +15,16 @@ from monitor import __version__
 ROOT = Path(__file__).resolve().parents[1]
 ALONE = {
     ".dockerignore",
+    ".editorconfig",
     ".gitignore",
     ".importlinter",
+    ".pre-commit-config.yaml",
     "CHANGELOG.md",
+    "CONTRIBUTING.md",
     "Dockerfile",
     "LICENSE",
     "README.md",
+    "SECURITY.md",
     "pyproject.toml",
     "requirements.lock",
 }

@@ -260,7 +260,8 @@ def _selector(series: str, matchers: Sequence[str]) -> str:
 
 
 def _last(series: str, matchers: Sequence[str], **more: str) -> str:
-    return f"last_over_time({_selector(series, [*matchers, *(f'{name}={_quoted(value)}' for name, value in more.items())])}[{WINDOW}])"
+    all_matchers = [*matchers, *(f"{name}={_quoted(value)}" for name, value in more.items())]
+    return f"last_over_time({_selector(series, all_matchers)}[{WINDOW}])"
 
 
 def _quoted(text: str) -> str:

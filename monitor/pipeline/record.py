@@ -207,14 +207,14 @@ class RunRecorder:
             async with self.store.transaction() as tx:
                 if await tx.bring_up(run, packed, evaluation):
                     moved = await refer(tx, run.target_id, run.fingerprint, fingerprint)
-                    await self._bring_up_memories(tx, run.target_id, found.results)
+                    await self._upgrade_drift_states(tx, run.target_id, found.results)
             if self._judge:
                 self._judge.show(moved)
         log.info("run.brought_up", target=run.target_id, run=run.id, unchanged=fingerprint == found.fingerprint)
         versions = replace(Versions(), comparison=run.versions.comparison)
         return replace(run, fingerprint=fingerprint, evaluation=evaluation, versions=versions, unreadable=None)
 
-    async def _bring_up_memories(self, tx: Transaction, target_id: str, read: ResultSet) -> None:
+    async def _upgrade_drift_states(self, tx: Transaction, target_id: str, read: ResultSet) -> None:
         """Let what drift remembers of blocks say what another version did not read of them: else each would count as
         another model.
         """

@@ -94,7 +94,9 @@ def describe(url: URL) -> str:
     if url.get_backend_name() == "sqlite":
         return str(url.database)
     host = url.host or url.query.get("host") or "localhost"
-    return f"postgresql://{f'{url.username}@' if url.username else ''}{host}{f':{url.port}' if url.port else ''}/{url.database}"
+    user = f"{url.username}@" if url.username else ""
+    port = f":{url.port}" if url.port else ""
+    return f"postgresql://{user}{host}{port}/{url.database}"
 
 
 def new_engine(

@@ -19,7 +19,6 @@ import pytest
 from tests.acceptance.test_prometheus import free_port, process, until
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "deploy"))
 
 from tests.deploy.dashboard_queries import all_queries  # noqa: E402
 

@@ -16,19 +16,15 @@ targets that
 from __future__ import annotations
 
 import argparse
-import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor
 from functools import partial
 from itertools import product
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import binomtest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "evaluate"))
 
 from monitor.compare.conclusion import Kind, conclude
 from monitor.figures.intervals import SMALLEST_SAMPLES

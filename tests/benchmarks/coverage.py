@@ -8,11 +8,8 @@ few.
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "evaluate"))
 
 from monitor.figures.classification import quality
 from monitor.figures.evaluation import Interval
@@ -43,7 +40,8 @@ def coverage(
 def main(replicates: int) -> None:
     """Print one line per simulated population and size."""
     print(
-        f"{'classes':16}{'recall':>8}{'samples':>9}{'windows each':>14}{'accuracy':>11}{'mean F1':>11}{'without bounds':>16}"
+        f"{'classes':16}{'recall':>8}{'samples':>9}{'windows each':>14}{'accuracy':>11}{'mean F1':>11}"
+        f"{'without bounds':>16}"
     )
     for name, shares in POPULATIONS.items():
         for recall in (0.8, 0.95, 0.99):

@@ -202,7 +202,7 @@ def main(images: int = 5000, rounds: int = 3) -> None:
     best: dict[str, dict[str, Any]] = {}
     for _ in range(rounds):
         for tool in TOOLS:
-            command = [sys.executable, __file__, tool.__name__, str(images)]
+            command = [sys.executable, "-m", "tests.benchmarks.detection", tool.__name__, str(images)]
             row = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
             known = best.setdefault(tool.__name__, row)
             known["seconds"] = min(known["seconds"], row["seconds"])

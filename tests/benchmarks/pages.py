@@ -10,12 +10,9 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from pathlib import Path
 
 import hypothesis
 from hypothesis import HealthCheck, Phase, settings
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "pages"))
 
 from tests.pages.page_checks import check
 from tests.pages.page_content import content
@@ -73,7 +70,8 @@ def main() -> int:
     for kind in kinds:
         tally = compare(kind, -(-options.cases // len(kinds)), options.seed)
         print(
-            f"{kind:32}{tally.cases:8,}{tally.figures:10,}{tally.largest:20.1e}{'  DISAGREES' if tally.failure else ''}",
+            f"{kind:32}{tally.cases:8,}{tally.figures:10,}{tally.largest:20.1e}"
+            f"{'  DISAGREES' if tally.failure else ''}",
             flush=True,
         )
         cases, figures = cases + tally.cases, figures + tally.figures

@@ -6,17 +6,13 @@
 
 from __future__ import annotations
 
-import sys
 import time
 import tracemalloc
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "evaluate"))
 
 from monitor.figures.calibration import calibration
 from monitor.figures.classification import quality

@@ -18,8 +18,6 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "store"))
-
 from monitor.store import Message, Store
 from tests.store.store_sets import EVALUATION, TARGET, result_set, run
 
@@ -47,7 +45,9 @@ async def write(url: str) -> None:
 
 def killed(url: str, after: float) -> list[int]:
     """Start a writer, kill it some seconds after it began to open the store, and return what it acknowledged."""
-    process = subprocess.Popen([sys.executable, __file__, "--write", url], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.benchmarks.store_kill", "--write", url], stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout is not None
     with process, process.stdout as said:
         assert said.readline().strip() == OPENING

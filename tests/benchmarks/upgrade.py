@@ -14,18 +14,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
-
-sys.path.append(str(Path(__file__).parents[1] / "store"))
 
 from monitor.config import BaselineConfig
 from monitor.errors import PullState

@@ -20,7 +20,9 @@ import pytest
 import trustme
 import yaml
 
-ROOT = Path(__file__).parent.parent
+from monitor import __version__
+
+ROOT = Path(__file__).parents[2]
 
 
 def run(*arguments: str, cwd: Path = ROOT, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -96,7 +98,7 @@ def test_version_everywhere() -> None:
         ["simulate"],
     ):
         result = run(*arguments, "--version")
-        assert (0, "0.1.0") == (result.returncode, result.stdout.split()[-1])
+        assert (0, __version__) == (result.returncode, result.stdout.split()[-1])
 
 
 def test_wrong_usage() -> None:

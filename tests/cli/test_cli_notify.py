@@ -21,7 +21,7 @@ import yaml
 from monitor.store.schema import VERSION_TABLE
 from tests.notify.notify_parts import Inbox, free_port
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SECRET = "T0K3N-of-the-hook"
 
 

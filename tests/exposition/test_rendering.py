@@ -13,7 +13,10 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from monitor.exposition import Renderer, SnapshotCollector
 from tests.exposition.exposition_boards import NOW, board, classifier, full, registry, snapshot, target, text
 
-OPENMETRICS = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+OPENMETRICS = (
+    "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+    "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+)
 PATIENCE = 60
 
 

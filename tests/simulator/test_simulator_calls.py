@@ -236,7 +236,8 @@ def test_keyset_paging() -> None:
         ),
         (
             {
-                "metadata": '[{"filters_combinator":"or"},{"key":"site","op":"eq","values":["lab"]},{"key":"line","op":"eq","values":["1"]}]'
+                "metadata": '[{"filters_combinator":"or"},{"key":"site","op":"eq","values":["lab"]},'
+                '{"key":"line","op":"eq","values":["1"]}]'
             },
             lambda s: s.metadata.get("site") == "lab" or s.metadata.get("line") == "1",
         ),

@@ -441,7 +441,8 @@ async def test_damaged_content(url: str, store: Store, column: str) -> None:
     engine = create_async_engine(parse(url))
     async with engine.begin() as connection:
         await connection.execute(text("UPDATE result_set SET data = :data"), {"data": b"PK damaged"})
-        damaged = f"""UPDATE figures SET {column} = '{{"samples":"many"}}' WHERE id = (SELECT figures_id FROM run WHERE id = {number})"""
+        of_run = f"(SELECT figures_id FROM run WHERE id = {number})"
+        damaged = f"""UPDATE figures SET {column} = '{{"samples":"many"}}' WHERE id = {of_run}"""
         await connection.execute(text(damaged))
     await engine.dispose()
 

@@ -201,7 +201,7 @@ async def test_read_only_file(unprivileged: Path) -> None:
 FULL = """
 import asyncio, dataclasses, pathlib, sys
 sys.path[:0] = sys.argv[1:2]
-from store_sets import TARGET, drift_memory, result_set, run
+from tests.store.store_sets import TARGET, drift_state, result_set, run
 from monitor.store import Message, Store, StoreUnavailable
 
 async def add(store, number):
@@ -209,7 +209,7 @@ async def add(store, number):
     packed = await store.pack(TARGET, results, results.fingerprint())
     async with store.transaction() as tx:
         await tx.enqueue(Message("chat", "A", number, bytes(100)))
-        await tx.put_drift_memories(TARGET, {5: drift_memory(1000, seed=number)})
+        await tx.put_drift_states(TARGET, {5: drift_state(1000, seed=number)})
         await tx.add_run(dataclasses.replace(run(number), fingerprint=packed.fingerprint), packed)
 
 async def main():
@@ -228,8 +228,8 @@ async def main():
         ballast.unlink()
         assert await store.check() and store.healthy
         assert await store.message_counts() == {"chat": written}
-        kept = (await store.drift_memories(TARGET))[5].evidence.reference
-        assert (kept == drift_memory(1000, seed=written - 1).evidence.reference).all()
+        kept = (await store.drift_states(TARGET))[5].evidence.reference
+        assert (kept == drift_state(1000, seed=written - 1).evidence.reference).all()
         await add(store, written)
         assert len(await store.runs(TARGET)) == written + 1
         assert await store.message_counts() == {"chat": written + 1}
@@ -255,7 +255,7 @@ def test_full_disk(program: Callable[[str], str]) -> None:
     if subprocess.run([*inside, "true"], capture_output=True, check=False).returncode:
         pytest.skip("this user may not make a small disk in a namespace")
     done = subprocess.run(
-        [*inside, sys.executable, "-c", FULL, str(Path(__file__).parent)],
+        [*inside, sys.executable, "-c", FULL, str(Path(__file__).parents[2])],
         capture_output=True,
         text=True,
         timeout=60,
@@ -504,7 +504,10 @@ def test_options_that_cannot_be_used(options: str, said: str) -> None:
 
 async def test_options_that_people_use(server: Any, database: str) -> None:
     """The session is called as the URL says, and statements are prepared anew each time where their cache is off."""
-    options = "&application_name=my%20monitor&connect_timeout=3&prepared_statement_cache_size=0&target_session_attrs=read-write"
+    options = (
+        "&application_name=my%20monitor&connect_timeout=3&prepared_statement_cache_size=0"
+        "&target_session_attrs=read-write"
+    )
     async with Store(server.url(database) + options + "&prepared_statements=on") as store:
         await add(store, run(1))
         other = await asyncpg.connect(host=str(server.folder), user="postgres", database=database)

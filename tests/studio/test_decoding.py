@@ -246,7 +246,8 @@ def test_null_within_a_list() -> None:
     """
     page: wire.Page = decode(
         msgspec.json.Decoder(wire.Page),
-        b'{"success": true, "result": [null, {"sampleId": 1, "classifications": [null, {}], "sample": {"boundingBoxes": [null]}}]}',
+        b'{"success": true, "result": [null, {"sampleId": 1, "classifications": [null, {}],'
+        b' "sample": {"boundingBoxes": [null]}}]}',
         unknown := Counter(),
     )
     impulses = decode(
