@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from monitor import __version__
+
 ROOT = Path(__file__).parents[2]
 IMAGE = "localhost/impulse-monitor:test"
 
