@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -38,11 +37,6 @@ class TargetKey(NamedTuple):
                 "12345-1-int8-testing"
             )
         return cls(int(match[1]), int(match[2]), match[3], match[4])
-
-    def spread(self) -> float:
-        """A number in [0, 1) that is the same in every process: where this target sits between others."""
-        digest = hashlib.sha256(self.id.encode()).digest()
-        return int.from_bytes(digest[:8], "big") / 2**64
 
 
 @dataclass(frozen=True, slots=True)

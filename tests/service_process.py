@@ -78,10 +78,12 @@ class Service:
 
     async def pulled(self, *target_ids: str) -> None:
         """Wait until these targets, and no others, are shown with figures."""
-        snapshots = self.app.board.snapshots
-        await self.until(
-            lambda: set(snapshots) == set(target_ids) and all(shot.evaluation for shot in snapshots.values())
-        )
+
+        def are_shown() -> bool:
+            snapshots = self.app.live.snapshots
+            return set(snapshots) == set(target_ids) and all(shot.evaluation for shot in snapshots.values())
+
+        await self.until(are_shown)
 
     async def restart(self, between: Callable[[], object] = lambda: None) -> None:
         """Stop the service, do something, and start another one on the same files."""

@@ -5,16 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 from monitor.config import Config
 from monitor.errors import PullState, StudioError
-from monitor.live.snapshots import Board, Snapshot
+from monitor.pipeline.project_turn import ProjectTurn, new_client
 from monitor.pipeline.record import RunRecorder
-from monitor.pipeline.run import Pipeline, Watch, new_client, studio_project
+from monitor.pipeline.run import Pipeline
+from monitor.pipeline.watch import Watch
 from monitor.store import Store
 from monitor.studio.discovery import discover
 from monitor.studio.pull import Progress
+from monitor.views.report import Outcome
 
 
 class NoMetrics:
@@ -36,16 +37,6 @@ class NoMetrics:
         """Ignored."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How one target's pull ended, or one project's discovery where no target became known (`snapshot` is None)."""
-
-    name: str
-    state: PullState
-    snapshot: Snapshot | None = None
-    error: str = ""
-
-
 async def pull_once(
     config: Config,
     project_id: int | None = None,
@@ -64,21 +55,21 @@ async def pull_once(
     outcomes = []
     with ThreadPoolExecutor(1, "evaluate") as workers:
         async with new_client(config, NoMetrics()) as client:
-            board = Board()
-            memory = RunRecorder(store, workers) if store else None
-            pipeline = Pipeline(board, NoMetrics(), workers, time.time, memory)
-            for project in config.projects:
-                if project_id not in (None, project.id):
+            recorder = RunRecorder(store, workers) if store else None
+            pipeline = Pipeline(NoMetrics(), workers, time.time, recorder)
+            for entry in config.projects:
+                if project_id not in (None, entry.id):
                     continue
+                turn = ProjectTurn(client, entry, config.schedule_of(entry).interval)
                 try:
-                    found = await discover(await studio_project(client, project), project)
+                    found = await discover(await turn.studio(), entry)
                 except StudioError as error:
-                    outcomes.append(Outcome(f"project {project.id}", error.state, error=str(error)))
+                    outcomes.append(Outcome(f"project {entry.id}", error.state, error=str(error)))
                     continue
                 for target in found.targets:
                     if impulse_id in (None, target.key.impulse_id):
                         name = f"{target.project} / {target.impulse} / {target.key.variant}"
-                        board.watch(target, 0)
-                        snapshot = await pipeline.run(Watch.of(config, project, target, found), client, bar(name))
+                        watch = Watch.of(config, entry, target, found)
+                        snapshot = (await pipeline.run(watch, turn, progress=bar(name))).snapshot
                         outcomes.append(Outcome(name, snapshot.state, snapshot, snapshot.error))
     return outcomes

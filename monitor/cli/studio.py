@@ -68,7 +68,7 @@ async def _check_keys(loaded: Loaded) -> bool:
     """Ask Studio about each project's key, print a line each, answer whether all work."""
     from monitor.cli.once import NoMetrics
     from monitor.errors import StudioError
-    from monitor.pipeline.run import new_client, studio_project
+    from monitor.pipeline.project_turn import new_client, studio_project
     from monitor.studio.discovery import discover
 
     good = True

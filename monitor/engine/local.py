@@ -1,27 +1,26 @@
-"""`Scheduler`: when. The one file that knows timing; of APScheduler it knows the scheduler, `config.crontab` the
-calendar.
+"""`Scheduler`: the engine of a single process, on APScheduler.
 
-A job fires on a grid of its own: the multiples of its interval since 1970, shifted by an offset that a hash of its key
-gives. So jobs spread evenly, stay put over restarts, and never drift. The library's own interval trigger counts from
-the last firing, which drifts, stalls when the wall clock is stepped back and floods when it is stepped forward.
+Of the library this file knows the scheduler, and `config.crontab` the calendar. Its own interval trigger counts from
+the last firing, which drifts, stalls when the wall clock is stepped back and floods when it is stepped forward; `times`
+does not.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED, JobExecutionEvent
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 
-from monitor.config import Schedule, cron_trigger
+from monitor.engine.base import Observer, Run, Task, Turn
+from monitor.engine.times import Grid, Times
 
 HEARTBEAT = 5.0
 LAG_PROBE = 0.25
@@ -29,63 +28,21 @@ CLOCK_STEP = 3.0
 """Seconds by which wall and monotonic clock must part before it counts as a step; daylight saving does not, the clock
 is UTC.
 """
-SOONEST = 30.0
-"""Seconds within which the first run of a job comes, whatever its interval."""
-CRON_SPREAD = 30.0
-"""Seconds over which jobs with the same cron expression are spread: within the minute the operator named."""
+_LONGEST_TURN = 7 * 86400.0
+"""Seconds after which a turn is to be over that has no next one."""
 
-Run = Callable[[], Awaitable[None]]
 log = structlog.get_logger()
 
 
-class Observer(Protocol):
-    """Who counts what the scheduler does."""
+class _Trigger(BaseTrigger):  # type: ignore[misc]
+    """Times, as the library wants them."""
 
-    def skipped(self, reason: str) -> None: ...  # noqa: D102
-    def heartbeat(self, now: float) -> None: ...  # noqa: D102
-    def loop_lag(self, seconds: float) -> None: ...  # noqa: D102
-
-
-class Grid(BaseTrigger):  # type: ignore[misc]
-    """Fires at every multiple of `every` seconds since 1970 plus `offset`: a pure function of the time that it is."""
-
-    def __init__(self, every: float, offset: float) -> None:
-        self.every, self.offset = every, offset
-
-    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
-        """The first grid point after the previous firing, or not before `now` where it is the later one."""
-        ticks = (now.timestamp() - self.offset) / self.every
-        number = math.ceil(ticks)
-        if previous_fire_time is not None:
-            number = max(number, math.floor((previous_fire_time.timestamp() - self.offset) / self.every + 1e-6) + 1)
-        return datetime.fromtimestamp(number * self.every + self.offset, UTC)
-
-
-class Delayed(BaseTrigger):  # type: ignore[misc]
-    """Another trigger's times, each `offset` seconds later."""
-
-    def __init__(self, trigger: BaseTrigger, offset: float) -> None:
-        self.trigger, self.offset = trigger, timedelta(seconds=offset)
+    def __init__(self, times: Times) -> None:
+        self.times = times
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
-        """The inner trigger's next time, shifted; None where there is none."""
-        previous = previous_fire_time - self.offset if previous_fire_time else None
-        inner = self.trigger.get_next_fire_time(previous, now - self.offset)
-        return inner + self.offset if inner else None
-
-
-def trigger(schedule: Schedule, spread: float) -> BaseTrigger:
-    """The trigger for a schedule; `spread` in [0, 1) says where the job sits between others of the same schedule."""
-    if schedule.cron is None:
-        return Grid(schedule.interval, spread * schedule.interval)
-    return Delayed(cron_trigger(schedule.cron, schedule.timezone), spread * CRON_SPREAD)
-
-
-def first_delay(schedule: Schedule, spread: float) -> float:
-    """Seconds until a job's first run: within min(interval, SOONEST), spread, so that a start does not ask for
-    everything at once.
-    """
-    return spread * min(schedule.interval, SOONEST)
+        """As `Times` has it."""
+        return self.times.get_next_fire_time(previous_fire_time, now)
 
 
 class Scheduler:
@@ -107,35 +64,46 @@ class Scheduler:
 
     def start(self) -> None:
         """Begin to fire."""
-        self._scheduler.add_job(self._beat, Grid(HEARTBEAT, 0), id="heartbeat", next_run_time=_now())
+        self._scheduler.add_job(self._beat, _Trigger(Grid(HEARTBEAT, 0)), id="heartbeat", next_run_time=_now())
         self._scheduler.start()
         self._watcher = asyncio.create_task(self._watch())
 
-    def add(self, name: str, fires: BaseTrigger, run: Run, delay: float) -> None:
-        """Add a job, or put another in its place: its first run comes in `delay` seconds, the others when the trigger
-        says.
-
-        Args:
-            name: The job's identity.
-            fires: A `trigger` or `Grid`.
-            run: Awaited at each firing.
-            delay: Seconds.
-        """
+    def add(self, name: str, times: Times, run: Run, delay: float, *, overlaps: bool = False) -> None:
+        """As `Engine.add`."""
         self._scheduler.add_job(
-            self._run, fires, args=(name, run), id=name, next_run_time=_in(delay), replace_existing=True
+            self._fire,
+            _Trigger(times),
+            args=(name, run),
+            id=name,
+            next_run_time=_in(delay),
+            replace_existing=True,
+            # the one before is about to end when the next begins, and a busy loop may see both at once
+            max_instances=2 if overlaps else 1,
         )
 
-    def reschedule(self, name: str, fires: BaseTrigger, delay: float) -> None:
-        """Give a job another trigger; its next run comes in `delay` seconds."""
-        self._scheduler.modify_job(name, trigger=fires, next_run_time=_in(delay))
+    def reschedule(self, name: str, times: Times, delay: float) -> None:
+        """As `Engine.reschedule`."""
+        self._scheduler.modify_job(name, trigger=_Trigger(times), next_run_time=_in(delay))
 
-    def soon(self, name: str, delay: float = 0.0) -> None:
-        """Let a job run once in `delay` seconds, then on its grid again; nothing happens if it is not there."""
+    def run_now(self, name: str, delay: float = 0.0) -> None:
+        """As `Engine.run_now`."""
         if self._scheduler.get_job(name) is not None:
             self._scheduler.modify_job(name, next_run_time=_in(delay))
 
+    def spawn(self, name: str, task: Task) -> asyncio.Task[None]:
+        """As `Engine.spawn`."""
+        started = asyncio.create_task(self._spawned(name, task), name=name)
+        self._running.add(started)
+        started.add_done_callback(self._running.discard)
+        return started
+
+    def skip(self, name: str, reason: str) -> None:
+        """As `Engine.skip`."""
+        self._observer.skipped(reason)
+        log.warning("run.skipped", job=name, reason=reason)
+
     def remove(self, name: str) -> None:
-        """Take a job away; a run in flight is let finish."""
+        """As `Engine.remove`."""
         if self._scheduler.get_job(name) is not None:
             self._scheduler.remove_job(name)
 
@@ -169,18 +137,35 @@ class Scheduler:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._watcher
 
-    async def _run(self, name: str, run: Run) -> None:
+    async def _fire(self, name: str, run: Run) -> None:
         # The job itself awaits the work: only so does max_instances keep runs from overlapping.
         task = asyncio.current_task()
         assert task is not None
         self._running.add(task)
         try:
-            await run()
+            await self._ending(run(Turn(name, time.monotonic() + self._until_next(name))))
+        finally:
+            self._running.discard(task)
+
+    async def _spawned(self, name: str, task: Task) -> None:
+        try:
+            await self._ending(task())
+        except Exception as error:
+            log.exception("run.crashed", job=name, error=repr(error))
+
+    async def _ending(self, work: Awaitable[None]) -> None:
+        try:
+            await work
         except asyncio.CancelledError:
             if not self._stopping:
                 raise
-        finally:
-            self._running.discard(task)
+
+    def _until_next(self, name: str) -> float:
+        """Seconds until a job fires again by its times."""
+        now = _now()
+        job = self._scheduler.get_job(name)
+        following = job.trigger.get_next_fire_time(now, now) if job is not None else None
+        return (following - now).total_seconds() if following is not None else _LONGEST_TURN
 
     async def _beat(self) -> None:
         self._observer.heartbeat(time.time())
@@ -212,8 +197,7 @@ class Scheduler:
             log.error("run.crashed", job=event.job_id, error=repr(event.exception))
             return
         reason = "overlap" if event.code == EVENT_JOB_MAX_INSTANCES else "missed"
-        self._observer.skipped(reason)
-        log.warning("run.skipped", job=event.job_id, reason=reason)
+        self.skip(event.job_id, reason)
 
 
 def _now() -> datetime:

@@ -48,7 +48,7 @@ WHOLE = Shard()
 def stable_hash(key: TargetKey) -> int:
     """64 bits of a target's id, the same in every process and version."""
     digest = hashlib.sha256(key.id.encode()).digest()
-    # not the first eight bytes: those place the target on its schedule's grid, and each shard shall use the whole grid
+    # these eight bytes decided from the beginning who owns what; others would move every user's targets
     return int.from_bytes(digest[8:16], "big")
 
 

@@ -18,7 +18,9 @@ from monitor.exposition import catalogue as m
 from monitor.exposition.catalogue import Metric, Scope
 from monitor.figures.evaluation import Anomaly, Calibration, Detection, Evaluation, Interval, Quality, Regression
 from monitor.figures.headline import headlines
-from monitor.live.snapshots import Board, ProjectStatus, Snapshot
+from monitor.live.entry import ProjectStatus
+from monitor.live.live import Live
+from monitor.pipeline.snapshot import Snapshot
 from monitor.results import Block
 from monitor.targets import Target
 from monitor.text import shown
@@ -33,17 +35,17 @@ def family(metric: Metric) -> prometheus_client.Metric:
 
 
 class SnapshotCollector(Collector):
-    """Everything the board shows, as metric families in the catalogue's order; families without a series are left out.
+    """Everything that is watched, as metric families in the catalogue's order; families without a series are left out.
 
     Args:
-        board: What is known right now; read in whatever thread renders, never written.
+        live: What is known right now; read in whatever thread renders, never written.
         class_limit: How many classes of a target get series of their own, most supported first. `edge_impulse_left_out`
             counts the labels cut off as `class_cap`.
         clock: Unix time in seconds; decides which figures are stale.
     """
 
-    def __init__(self, board: Board, *, class_limit: int = 30, clock: Callable[[], float] = time.time) -> None:
-        self._board, self._class_limit, self._clock = board, class_limit, clock
+    def __init__(self, live: Live, *, class_limit: int = 30, clock: Callable[[], float] = time.time) -> None:
+        self._live, self._class_limit, self._clock = live, class_limit, clock
 
     def collect(self) -> Iterable[prometheus_client.Metric]:
         """The families of one scrape."""
@@ -57,9 +59,9 @@ class SnapshotCollector(Collector):
                     families[metric].samples.append(Sample(metric.name, {**common, **own}, float(value)))
 
         # The loop may replace entries meanwhile; a dictionary's copy() is one step under the interpreter's lock.
-        for status in self._board.projects.copy().values():
+        for status in self._live.projects.values():
             add(_project(status), {"project_id": str(status.project_id)})
-        for snapshot in self._board.snapshots.copy().values():
+        for snapshot in self._live.snapshots.values():
             labels = _target_labels(snapshot.target)
             # Prometheus takes an absent label for an empty one, so projects with different labels can share the family.
             add(
@@ -71,19 +73,19 @@ class SnapshotCollector(Collector):
                 add(_figures(snapshot.evaluation, self._class_limit), labels)
                 if snapshot.comparison is not None:
                     add(_comparison(snapshot.comparison), labels)
-        watched, thresholds = self._board.watched.copy(), self._board.thresholds.copy()
-        for (name, target_id), alert in self._board.alerts.copy().items():
+        targets = self._live.targets.copy()
+        for (name, target_id), alert in self._live.alerts.items():
             if alert.phase in (Phase.PENDING, Phase.FIRING):
-                target = watched.get(target_id)
+                target = targets.get(target_id)
                 project = {"project_id": target_id.removeprefix("project-")}  # of an alert that is not about a target
                 add(
                     [(m.ALERTS, 1, (name, alert.severity, alert.phase))],
-                    project if target is None else _target_labels(target),
+                    project if target is None else _target_labels(target.target),
                 )
-        for target_id, target in watched.items():
+        for target in targets.values():
             add(
-                ((m.ALERT_THRESHOLD, value, (name,)) for name, value in thresholds.get(target_id, {}).items()),
-                _target_labels(target),
+                ((m.ALERT_THRESHOLD, value, (name,)) for name, value in target.thresholds.items()),
+                _target_labels(target.target),
             )
         return [shown for shown in families.values() if shown.samples]
 

@@ -24,6 +24,7 @@ from monitor.errors import PullState
 from monitor.exposition import catalogue as m
 from monitor.exposition.catalogue import Metric
 from monitor.exposition.collector import family
+from monitor.live.live import Live
 
 SKIP_REASONS = ("overlap", "missed")
 RETRY_REASONS = (
@@ -52,15 +53,16 @@ class ServiceMetrics:
     Args:
         registry: Where they are registered.
         shard: Index and total of the shard.
+        live: What is watched, counted at each scrape; None: nothing is.
     """
 
-    def __init__(self, registry: CollectorRegistry, shard: tuple[int, int] = (0, 1)) -> None:
+    def __init__(self, registry: CollectorRegistry, shard: tuple[int, int] = (0, 1), live: Live | None = None) -> None:
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
         build = Info(m.BUILD_INFO.family, m.BUILD_INFO.help, registry=registry)
         build.info({"version": __version__, "python": platform.python_version()})
         share = Info(m.SHARD_INFO.family, m.SHARD_INFO.help, registry=registry)
         share.info(dict(zip(m.SHARD_INFO.labels, map(str, shard), strict=True)))
-        self._gauges = _Gauges()
+        self._gauges = _Gauges(live)
         registry.register(self._gauges)
         self._pulls = _counter(m.PULLS, registry, PullState)
         self._pull_duration = _histogram(m.PULL_DURATION, registry, PULL_BUCKETS)
@@ -115,10 +117,6 @@ class ServiceMetrics:
         """Note by how much the event loop was late."""
         self._set(m.EVENT_LOOP_LAG, seconds)
 
-    def targets(self, count: int) -> None:
-        """Note how many targets are watched."""
-        self._set(m.TARGETS, float(count))
-
     def notification(self, receiver: str, outcome: str) -> None:
         """Count an attempt to notify a receiver; `outcome` is one of NOTIFICATION_OUTCOMES."""
         self._notifications.labels(receiver, outcome).inc()
@@ -155,12 +153,15 @@ class ServiceMetrics:
 class _Gauges(Collector):
     """Gauges that are absent until they are set: the client library's own start at 0, a heartbeat in 1970."""
 
-    def __init__(self) -> None:
+    def __init__(self, live: Live | None) -> None:
+        self._live = live
         # replaced as a whole: a scrape reads in another thread
         self.values: dict[Metric, Mapping[tuple[str, ...], float]] = {}
 
     def collect(self) -> Iterable[prometheus_client.Metric]:
         values = self.values.copy()
+        if self._live is not None:
+            values[m.TARGETS] = {(): float(len(self._live.targets))}
         for metric in m.METRICS:
             if metric in values:
                 shown = family(metric)

@@ -4,319 +4,156 @@ configuration.
 
 from __future__ import annotations
 
-import random
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
 from functools import partial
 
-import msgspec
 import structlog
-from apscheduler.triggers.base import BaseTrigger
 
-from monitor.alerts.rules import Subject
-from monitor.alerts.states import PullHealth
-from monitor.config import Config, ProjectConfig
-from monitor.engine.local import Grid, Scheduler, first_delay, trigger
+from monitor.config import Config
+from monitor.engine.base import Engine, Turn
 from monitor.engine.sharding import Shard
+from monitor.engine.times import Grid, first_delay, spread_of, times_of
 from monitor.errors import PullState, StudioError, quoted
-from monitor.live.snapshots import Board, ProjectStatus, Snapshot
-from monitor.pipeline.alerting import AlertSubject
-from monitor.pipeline.run import Pipeline, Watch, studio_project
-from monitor.store import Envelope, State, Store, StoreError, StoreTooNew
-from monitor.store.converting import converter
-from monitor.studio.client import Client
-from monitor.studio.discovery import Discovery, as_discovery, discover
-from monitor.targets import Target, TargetKey
+from monitor.live import discoveries
+from monitor.live.course import Course
+from monitor.live.entry import Entry
+from monitor.live.live import Live
+from monitor.live.studio_access import StudioAccess
+from monitor.live.turns import Turns
+from monitor.pipeline.alerting import AlertEvaluator
+from monitor.pipeline.project_turn import studio_project
+from monitor.pipeline.run import Pipeline
+from monitor.pipeline.target_cache import TargetCache
+from monitor.pipeline.watch import Watch
+from monitor.store import Store, StoreError
+from monitor.studio.discovery import Discovery, discover
 
 REDISCOVER = 30.0
 """Seconds before a failed discovery is tried again; doubles up to the project's interval."""
 
-_DISCOVERY, _COURSE = "discovery", "course"  # kinds of state in the store
-_ENVELOPE = Envelope("impulse-monitor discovery", 1)
-_COURSE_ENVELOPE = Envelope("impulse-monitor course", 1)
-_PROJECT = "project-"  # before the number of a project that alerts are about
-
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Course:
-    """How an entry's discoveries went, and since when its targets are watched, over restarts: what alerts about
-    failures count from.
-
-    Attributes:
-        since: Unix seconds of the last good discovery, or of the first that failed in a row.
-        failing: Whether the last one failed.
-        targets: Unix seconds since when each target that the last good one found is watched, by id.
-    """
-
-    since: float
-    failing: bool = False
-    targets: Mapping[str, float] = field(default_factory=dict)
-
-    def found(self, targets: Iterable[Target], known: Mapping[str, float], now: float) -> Course:
-        """After a good discovery; `known` says since when targets are watched that this course does not know."""
-        began = {**known, **self.targets}
-        return Course(now, failing=False, targets={target.key.id: began.get(target.key.id, now) for target in targets})
-
-    def failed(self, now: float) -> Course:
-        """After a discovery that failed: they may be far apart, so that failures count from the first one on."""
-        return self if self.failing else replace(self, since=now, failing=True)
-
-    def resuming(self, before: Course) -> Course:
-        """As it is where `before` went before it."""
-        targets = {
-            target_id: min(began, before.targets.get(target_id, began)) for target_id, began in self.targets.items()
-        }
-        return replace(self, since=before.since if before.failing and self.failing else self.since, targets=targets)
-
-
-_as_course = converter(Course)
-
-
-@dataclass(slots=True)
-class Entry:
-    """One entry of the configuration's projects, with what its last discovery found.
-
-    Attributes:
-        project: The entry.
-        state: How its last discovery ended; None until one has.
-        found: What the last good one found, perhaps before a restart.
-        failures: How many have failed since.
-        seen: Unix seconds since when this process has the entry.
-        course: How its discoveries went, over restarts.
-        kept: What the store has of that, as far as is known.
-        recalled: Whether the store was asked what it has.
-        error: What the last one failed with, in a sentence; empty where it did not.
-        watches: Of its targets that are this shard's, by id; made of `basis`.
-        basis: The configuration, the entry and the discovery that the watches were made of.
-    """
-
-    project: ProjectConfig
-    state: PullState | None = None
-    found: Discovery | None = None
-    failures: int = 0
-    seen: float = 0.0
-    course: Course = Course(0.0)
-    kept: Course | None = None
-    recalled: bool = False
-    error: str = ""
-    watches: dict[str, Watch] = field(default_factory=dict)
-    basis: tuple[object, ...] = ()
-
-    @property
-    def name(self) -> str:
-        """Identity over reloads and restarts: two entries of one project differ in one of these."""
-        project = self.project
-        return f"discovery {project.id} {project.category} {project.impulses} {project.variants}"
-
-
 class Watchlist:
-    """The entries of the configuration, their targets, and the jobs that discover and pull them.
+    """Keeps `live` in agreement with the configuration and with Studio: discovers, and schedules the turns.
 
     Args:
-        scheduler: Runs the jobs.
-        board: Is told what is watched.
+        engine: Runs discoveries and turns.
+        live: What is watched.
+        turns: Pull the targets.
         pipeline: Restores what the store knows of a target.
+        evaluator: Knows what a target's alerts compare with.
         store: Keeps discoveries over restarts.
-        changed: Called with the ids of the targets that are watched from now on, or otherwise than before, when some
-            may have gone too.
-        pull: Pulls a watched target; answers what is shown of it.
-        client: The client for Studio as it is now; a reload may replace it.
+        studio: The client.
         clock: Unix seconds.
         shard: Which of the targets are this process's.
     """
 
     def __init__(
         self,
-        scheduler: Scheduler,
-        board: Board,
+        engine: Engine,
+        live: Live,
+        turns: Turns,
         pipeline: Pipeline,
+        evaluator: AlertEvaluator,
         store: Store,
-        changed: Callable[[Iterable[str]], None],
-        pull: Callable[[Watch], Awaitable[Snapshot]],
-        client: Callable[[], Client],
+        studio: StudioAccess,
         clock: Callable[[], float],
         shard: Shard,
     ) -> None:
-        self._scheduler, self._board, self._pipeline, self._store = scheduler, board, pipeline, store
-        self._changed = changed
-        self._pull_target, self._client, self._clock, self._shard = pull, client, clock, shard
-        self._entries: dict[str, Entry] = {}
-        self._scheduled: set[str] = set()
-        self.watches: dict[str, Watch] = {}
-        self._projects: dict[int | None, list[Entry]] = {}
-        self._began: dict[str, float] = {}  # over restarts
-        self._resumed: dict[str, float] = {}  # in this process
-        self._config: Config
+        self._engine, self._live, self._turns, self._pipeline = engine, live, turns, pipeline
+        self._evaluator, self._store, self._studio = evaluator, store, studio
+        self._clock, self._shard = clock, shard
+        self._applied = False
 
     @property
-    def asked(self) -> bool:
+    def first_round_done(self) -> bool:
         """Whether each project was asked for its targets once, however that ended."""
-        return all(entry.state is not None for entry in self._entries.values())
-
-    @property
-    def entries(self) -> tuple[Entry, ...]:
-        """The entries, in the order of the configuration."""
-        return tuple(self._entries.values())
+        return self._applied and all(entry.state is not None for entry in self._live.entries.values())
 
     async def apply(self, config: Config, *, rediscover: bool) -> None:
         """Diff the entries by name: add, keep, remove; new and changed ones are asked for at once, with `rediscover`
         all of them.
         """
-        self._config = config
-        before = self._entries
+        before = self._live.entries
         now = self._clock()
-        wanted = {
-            entry.name: entry for entry in (Entry(project, seen=now, course=Course(now)) for project in config.projects)
-        }
+        new = (Entry(config, project, now, Course(now)) for project in config.projects)
+        wanted = {entry.name: entry for entry in new}
         for name in before.keys() - wanted.keys():
-            self._scheduler.remove(name)
+            self._engine.remove(name)
+            self._engine.remove(before[name].turn)
         changed = []
         for name, entry in wanted.items():
             known = before.get(name)
             if rediscover or known is None or known.project != entry.project:
-                changed.append(name)
+                changed.append(entry)
             if known is not None:  # the same object stays: a discovery that is under way will write to it
-                known.project = entry.project
+                known.config, known.project = config, entry.project
                 wanted[name] = known
-        self._entries = wanted
-        self._projects = {}
-        for entry in wanted.values():
-            if self._shard.owns(_project_key(entry.project.id)):
-                self._projects.setdefault(entry.project.id, []).append(entry)
-        await self._forget(before.keys() - wanted.keys())
-        await self.recall()
+        self._live.entries = wanted
+        await discoveries.forget(self._store, before.keys() - wanted.keys())
+        await self.restore()
         self._reconcile()
-        for name in changed:
-            every = config.studio.discover
-            self._scheduler.add(
-                name, Grid(every, random.Random(name).random() * every), partial(self._discover, name), delay=0.0
-            )
+        self._applied = True
+        every = config.studio.discover
+        for entry in changed:
+            times = Grid(every, spread_of(entry.name) * every)
+            self._engine.add(entry.name, times, partial(self._discover, entry.name), delay=0.0)
 
-    async def recall(self) -> None:
+    async def restore(self) -> None:
         """Take up what was known before a restart: how discoveries went, and targets and figures of entries that
         nothing is known of.
         """
-        for name, entry in list(self._entries.items()):
+        for entry in list(self._live.entries.values()):
             if self._store.problem is not None:
                 break
-            await self._recall_course(name, entry)
+            await discoveries.restore_course(self._store, entry)
             if entry.found is not None:
                 continue
             try:
-                state = await self._store.state(_DISCOVERY, "", name)
-                found = _read(state.value) if state else None
+                found = await discoveries.load(self._store, entry.name)
             except (StoreError, ValueError) as error:
-                log.warning("discovery.not_recalled", project_id=entry.project.id, error=str(error))
+                log.warning("discovery.not_restored", project_id=entry.project.id, error=str(error))
                 continue
             if found is not None:
-                await self._restore(entry, found)
+                await self._restore_targets(entry, found)
                 entry.found = entry.found or found  # a discovery may have ended meanwhile
         self._reconcile()
 
-    async def _recall_course(self, name: str, entry: Entry) -> None:
-        """Let an entry's course go on from the one that the store has."""
-        if entry.recalled:
-            return
-        try:
-            state = await self._store.state(_COURSE, "", name)
-            before = _as_course(_COURSE_ENVELOPE.open(msgspec.json.decode(state.value))) if state else None
-        except StoreTooNew as error:  # it stays for the version that wrote it
-            log.warning("discovery.course_not_recalled", project_id=entry.project.id, error=str(error))
-            return
-        except StoreError:
-            return  # the store's trouble is told where it is watched
-        except ValueError as error:
-            log.warning("discovery.course_not_recalled", project_id=entry.project.id, error=str(error))
-            before = None
-        entry.recalled = True
-        if before is not None:
-            entry.kept, entry.course = before, before if entry.state is None else entry.course.resuming(before)
-
-    def subjects(self) -> list[str]:
-        """The ids of all that alerts can be about: the targets, and the projects that are this shard's."""
-        return [*self.watches, *(f"{_PROJECT}{number}" for number in self._projects)]
-
-    def watched(self, subject_id: str, snapshot: Snapshot | None = None) -> AlertSubject | None:
-        """A target or project with how its pulls or discoveries go; None where it is not watched.
-
-        Args:
-            subject_id: Its id.
-            snapshot: Of the target, where another one than the shown one is meant.
-        """
-        external_url = self._config.http.external_url
-        if (watch := self.watches.get(subject_id)) is not None:
-            pulse = PullHealth(
-                None, self._began[subject_id], watch.schedule.interval, resumed=self._resumed[subject_id]
-            )
-            if (shown := snapshot or self._board.snapshots.get(subject_id)) is not None:
-                pulse = replace(pulse, state=shown.state, last_success=shown.last_success, error=shown.error)
-            return AlertSubject(Subject.target(watch.target, external_url), pulse)
-        if (entries := self._projects.get(_project_number(subject_id))) is None:
-            return None
-        entry = _worst(entries)
-        expires = _first_end(entries)
-        interval = self._config.schedule_of(entry.project).interval
-        # the next one is due by the clock of discovery; one that failed is tried sooner
-        if entry.state is PullState.OK:
-            interval = max(interval, self._config.studio.discover)
-        since = entry.course.since
-        pulse = PullHealth(entry.state, since, interval, since, entry.error, expires, resumed=entry.seen)
-        return AlertSubject(Subject.project(entry.project.id, entry.project.labels, external_url), pulse)
-
-    def mine(self, subject_id: str) -> bool:
-        """Whether a target or a project is this shard's; what is neither is the first one's."""
-        if (number := _project_number(subject_id)) is not None:
-            return self._shard.owns(_project_key(number))
-        try:
-            return self._shard.owns(TargetKey.parse(subject_id))
-        except ValueError:
-            return self._shard.index == 0
-
-    def gone(self, subject_id: str) -> bool:
-        """Whether something that is not watched was this shard's, and is known to have gone: its project was asked, or
-        has gone too.
-        """
-        if not self.mine(subject_id):
+    def pull_now(self, target_id: str) -> bool:
+        """Pull a target now, if it is watched and its project was asked; answers whether it is."""
+        target = self._live.targets.get(target_id)
+        entry = self._live.entry_of(target) if target is not None else None
+        if target is None or entry is None or entry.state is None:
             return False
-        if (number := _project_number(subject_id)) is not None:
-            return number not in self._projects
-        try:
-            key = TargetKey.parse(subject_id)
-        except ValueError:
-            return True
-        found = [entry.found for entry in self._entries.values() if entry.project.id == key.project_id]
-        # What was found may not be watched yet: discoveries are kept before they are acted on.
-        return all(each is not None and all(target.key != key for target in each.targets) for each in found)
+        self._turns.pull(entry, [target])
+        return True
 
-    def soon(self, target_id: str) -> bool:
-        """Pull a target now, if it is watched; answers whether it is."""
-        if target_id in self._scheduled:
-            self._scheduler.soon(target_id)
-        return target_id in self._scheduled
-
-    async def _restore(self, entry: Entry, found: Discovery) -> None:
-        """Show what the store knows of the targets, so that figures outlive a restart."""
+    async def _restore_targets(self, entry: Entry, found: Discovery) -> None:
+        """Read what the store knows of the targets, so that figures outlive a restart."""
         for target in found.targets:
-            if self._shard.owns(target.key):
-                watch = Watch.of(self._config, entry.project, target, found)
-                self._board.watch(watch.target, watch.stale_after)
-                await self._pipeline.restore(watch)
+            known = self._live.targets.get(target.key.id)
+            if not self._shard.owns(target.key) or (known is not None and known.snapshot is not None):
+                continue
+            cache = TargetCache()
+            snapshot = await self._pipeline.restore(Watch.of(entry.config, entry.project, target, found), cache)
+            if snapshot is not None:
+                entry.restored[target.key.id] = cache, snapshot
 
-    async def _discover(self, name: str) -> None:
-        entry = self._entries.get(name)
+    async def _discover(self, name: str, _turn: Turn) -> None:
+        entry = self._live.entries.get(name)
         if entry is None:
             return
-        project, client = entry.project, self._client()
+        project, client = entry.project, self._studio.client
         log_fields = {"project_id": project.id}
         before = entry.state
         try:
             found = await discover(await studio_project(client, project), project)
-            await self._restore(entry, found)
+            await self._restore_targets(entry, found)
             entry.found, entry.state = found, PullState.OK
             entry.failures, entry.error = 0, ""
-            entry.course = entry.course.found(found.targets, self._began, self._clock())
+            known = {target.id: target.first_watched for target in self._live.targets.values()}
+            entry.course = entry.course.found(found.targets, known, self._clock())
             log.info("discovery.finished", targets=len(found.targets), **log_fields)
         except StudioError as error:
             entry.state, entry.error = error.state, str(error)
@@ -328,164 +165,87 @@ class Watchlist:
             log.exception("discovery.crashed", error=repr(error), **log_fields)
         if entry.state is not PullState.OK:
             entry.course = entry.course.failed(self._clock())
-            self._discover_again(name, entry)
-        await self._keep(name, entry)
-        if entry.project is not project or self._client() is not client:
+            self._discover_again(entry)
+        if self._live.entries.get(name) is entry:
+            await discoveries.keep(self._store, entry)
+        if entry.project is not project or self._studio.client is not client:
             # a reload came in between: what it asked for was skipped as an overlap
-            self._scheduler.soon(name, delay=1.0)
+            self._engine.run_now(name, delay=1.0)
         self._reconcile()
 
-    async def _keep(self, name: str, entry: Entry) -> None:
-        """Remember what was found and how discoveries went, so that a restart knows both before Studio answers."""
-        await self._recall_course(name, entry)
-        if entry.course == entry.kept or self._entries.get(name) is not entry:
-            return
-        course = entry.course
-        try:
-            async with self._store.transaction() as tx:
-                if entry.found is not None and entry.state is PullState.OK:
-                    await tx.put_state(State(_DISCOVERY, "", name, msgspec.json.encode(_ENVELOPE.seal(entry.found))))
-                if entry.recalled:
-                    await tx.put_state(State(_COURSE, "", name, msgspec.json.encode(_COURSE_ENVELOPE.seal(course))))
-        except StoreError as error:
-            log.debug("discovery.not_kept", error=str(error))  # the store's trouble is told where it is watched
-        else:
-            entry.kept = course
-
-    async def _forget(self, names: Iterable[str]) -> None:
-        """Forget how the discoveries of entries went that were removed: one that comes back begins anew."""
-        try:
-            for name in names:
-                async with self._store.transaction() as tx:
-                    await tx.delete_state(_COURSE, "", name)
-        except StoreError as error:
-            log.debug("discovery.not_forgotten", error=str(error))
-
-    def _discover_again(self, name: str, entry: Entry) -> None:
+    def _discover_again(self, entry: Entry) -> None:
         """A refused key waits for the project's next turn; anything else is tried sooner, at a growing distance."""
-        interval = self._config.schedule_of(entry.project).interval
+        interval = entry.schedule.interval
         entry.failures += 1
         refused = entry.state in (PullState.AUTH, PullState.NOT_FOUND)
-        self._scheduler.soon(
-            name, interval if refused else min(interval, REDISCOVER * 2 ** min(entry.failures - 1, 10))
-        )
+        delay = interval if refused else min(interval, REDISCOVER * 2 ** min(entry.failures - 1, 10))
+        self._engine.run_now(entry.name, delay)
 
     def _reconcile(self) -> None:
-        """Make watches, jobs and what is shown agree with what the entries' discoveries found; failed ones keep what
-        was known.
+        """Make what is watched and when agree with what the entries' discoveries found; failed ones keep what was
+        known.
         """
         wanted: dict[str, Watch] = {}
-        began: dict[str, float] = {}
-        pulled: set[str] = set()
+        began: dict[str, float] = {}  # over restarts
         now = self._clock()
-        for entry in self._entries.values():
+        for entry in self._live.entries.values():
             for target_id, watch in self._watches_of(entry).items():
                 wanted.setdefault(target_id, watch)
-                known = (
-                    began.get(target_id, now),
-                    self._began.get(target_id, now),
-                    entry.course.targets.get(target_id, now),
-                )
-                began[target_id] = min(known)
-                if entry.state is not None:  # discovery runs before the first pull, however it ends
-                    pulled.add(target_id)
-        for target_id in self._board.watched.keys() - wanted.keys():
-            self._board.forget(target_id)
-            self._pipeline.forget(target_id)
-        for target_id in self._scheduled - wanted.keys():
-            self._scheduler.remove(target_id)
-        self._scheduled &= wanted.keys()
-        before, self.watches = self.watches, wanted
-        self._began = began
-        self._resumed = {target_id: self._resumed.get(target_id, now) for target_id in wanted}
-        changed = [target_id for target_id, watch in wanted.items() if before.get(target_id) is not watch]
-        for target_id in changed:
-            watch, was = wanted[target_id], before.get(target_id)
-            self._board.watch(watch.target, watch.stale_after)
-            if (
-                target_id in self._scheduled
-                and was
-                and (was.project != watch.project or was.schedule != watch.schedule)
-            ):
-                self._scheduler.reschedule(target_id, *_times(watch))
-        for target_id in pulled - self._scheduled:
-            fires, delay = _times(wanted[target_id])
-            self._scheduler.add(target_id, fires, partial(self._pull, target_id), delay)
-        self._scheduled |= pulled
-        self._show_projects()
-        self._changed(changed)
+                known = entry.course.targets.get(target_id, now)
+                began[target_id] = min(began.get(target_id, now), known)
+        for target_id in self._live.targets.keys() - wanted.keys():
+            self._live.forget(target_id)
+        new: set[str] = wanted.keys() - self._live.targets.keys()
+        for target_id, watch in wanted.items():
+            target = self._live.targets.get(target_id)
+            if target is None or target.watch is not watch:
+                target = self._live.watch(watch)
+                target.thresholds = self._evaluator.thresholds(watch.subject)
+            target.first_watched = min(target.first_watched, began[target_id])
+        for entry in self._live.entries.values():
+            for target in self._live.targets_of(entry):
+                restored = entry.restored.pop(target.id, None)
+                if restored is not None and target.snapshot is None:  # a pull may have ended meanwhile
+                    target.cache, snapshot = restored
+                    target.show(snapshot)
+            self._schedule(entry, new)
+
+    def _schedule(self, entry: Entry, new: set[str]) -> None:
+        """Let an entry's turn come at the right times, and pull at once what is new in one that has its turns."""
+        if entry.state is None or not entry.watches:  # discovery runs before the first pull, however it ends
+            if entry.scheduled is not None:
+                self._engine.remove(entry.turn)
+                entry.scheduled = None
+            return
+        wanted = (entry.project, entry.schedule)
+        if entry.scheduled == wanted:
+            self._turns.pull(entry, [target for target in self._live.targets_of(entry) if target.id in new])
+            return
+        times, delay = times_of(entry.schedule, entry.spread), first_delay(entry.schedule, entry.spread)
+        if entry.scheduled is None:
+            self._engine.add(entry.turn, times, partial(self._turn, entry.name), delay, overlaps=True)
+        else:
+            self._engine.reschedule(entry.turn, times, delay)
+        entry.scheduled = wanted
+
+    async def _turn(self, name: str, turn: Turn) -> None:
+        entry = self._live.entries.get(name)
+        if entry is not None:
+            await self._turns.run(turn, entry)
 
     def _watches_of(self, entry: Entry) -> dict[str, Watch]:
         """The watches of an entry's targets; the same objects as long as nothing about them changed, so that a thousand
         cost nothing.
         """
-        basis = (self._config, entry.project, entry.found)
-        if len(entry.basis) != len(basis) or any(was is not now for was, now in zip(entry.basis, basis, strict=True)):
+        made_of = (entry.config, entry.project, entry.found)
+        same = len(entry.made_of) == len(made_of) and all(
+            was is now for was, now in zip(entry.made_of, made_of, strict=True)
+        )
+        if not same:
             found = entry.found
             targets = [target for target in found.targets if self._shard.owns(target.key)] if found else []
             entry.watches = {
-                target.key.id: Watch.of(self._config, entry.project, target, found) for target in targets if found
+                target.key.id: Watch.of(entry.config, entry.project, target, found) for target in targets if found
             }
-            entry.basis = basis
+            entry.made_of = made_of
         return entry.watches
-
-    def _show_projects(self) -> None:
-        """One status per project id; of several entries, the one that fails."""
-        entries: dict[int, list[Entry]] = {}
-        for entry in self._entries.values():
-            entries.setdefault(entry.project.id, []).append(entry)
-        self._board.projects = {
-            number: ProjectStatus(number, _worst(of_one).state, _first_end(of_one))
-            for number, of_one in entries.items()
-        }
-
-    async def _pull(self, target_id: str) -> None:
-        watch = self.watches.get(target_id)
-        if watch is None:
-            return
-        snapshot = await self._pull_target(watch)
-        if snapshot.state is PullState.NOT_FOUND:
-            for name, entry in self._entries.items():
-                if entry.project == watch.project:
-                    self._scheduler.soon(name)
-
-
-def _read(data: bytes) -> Discovery:
-    """A stored discovery.
-
-    Raises:
-        StoreTooNew, ValueError: It cannot be read.
-    """
-    return as_discovery(_ENVELOPE.open(msgspec.json.decode(data)))
-
-
-def _times(watch: Watch) -> tuple[BaseTrigger, float]:
-    """When a target is pulled, and in how many seconds first."""
-    spread = watch.target.key.spread()
-    return trigger(watch.schedule, spread), first_delay(watch.schedule, spread)
-
-
-def _worst(entries: Sequence[Entry]) -> Entry:
-    """Of a project's entries, the first that fails, or else the first."""
-    return next((entry for entry in entries if entry.state not in (None, PullState.OK)), entries[0])
-
-
-def _first_end(entries: Iterable[Entry]) -> float | None:
-    """Unix seconds when the first of a project's keys expires: each entry may have its own; None where none is known
-    to.
-    """
-    return min(
-        (entry.found.key_expires for entry in entries if entry.found and entry.found.key_expires is not None),
-        default=None,
-    )
-
-
-def _project_number(subject_id: str) -> int | None:
-    """The project that an id of `subjects` is of; None for a target's."""
-    number = subject_id.removeprefix(_PROJECT)
-    return int(number) if number != subject_id and number.isdecimal() else None
-
-
-def _project_key(number: int) -> TargetKey:
-    """What decides which shard speaks for a project as a whole."""
-    return TargetKey(number, 0, "", "")

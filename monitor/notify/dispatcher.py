@@ -50,8 +50,8 @@ class Dispatcher:
         receivers: Who is told. Names are unique.
         observer: Counts.
         active: What is firing and what has resolved lately (older ones do no harm), for Alertmanager. It must not be
-            behind the store when `wake` is called: a worker that has delivered an end would take the alert for firing
-            again.
+            behind the store when that announces messages: a worker that has delivered an end would take the alert for
+            firing again.
         pace: When.
         timeout: Seconds for one HTTP request.
         clock: Unix seconds.
@@ -115,11 +115,6 @@ class Dispatcher:
         """The receivers that do not get their messages, as far as the last attempts tell."""
         return tuple(failing for job in self._jobs.values() if (failing := job.worker.failing) is not None)
 
-    def wake(self) -> None:
-        """Messages were committed."""
-        for job in self._jobs.values():
-            job.worker.wake()
-
     def replace(self, receivers: Iterable[Receiver]) -> None:
         """Tell these from now on. One that is as before goes on undisturbed; one of the same name inherits the queue;
         the messages of others are deleted."""
@@ -178,4 +173,3 @@ class Dispatcher:
         async with self._store.transaction() as tx:
             await tx.move_messages(queue, queue_of(receiver, self._shard))
         log.info("notify.adopted", receiver=receiver, queue=queue)
-        self._jobs[receiver].worker.wake()

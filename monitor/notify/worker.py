@@ -58,7 +58,7 @@ class RetryPolicy:
         first_pause: After the first failure; it doubles with each further one, less up to half as jitter.
         longest_pause: What it grows up to.
         longest_wait: How long a receiver's `Retry-After` is honoured.
-        look: Between looks into the queue when nobody wakes the worker.
+        look: Between looks into the queue when the store announces nothing.
         resend: Between two times that the current alerts are sent again.
         most: Messages kept for a receiver; older ones are dropped.
     """
@@ -119,10 +119,6 @@ class Worker:
             return FailingReceiver(self._name, since, why, self._waiting)
         return None
 
-    def wake(self) -> None:
-        """There may be something to do."""
-        self._awake.set()
-
     def stop(self) -> None:
         """End after the request in flight."""
         self._stopping = True
@@ -136,6 +132,10 @@ class Worker:
         """
         if after:
             await asyncio.wait(after)
+        with self._store.arrivals.heard(self._queue, self._awake):
+            await self._work()
+
+    async def _work(self) -> None:
         while not self._stopping:
             self._awake.clear()
             try:

@@ -9,21 +9,23 @@ import asyncio
 import hashlib
 from collections.abc import Callable
 from concurrent.futures import Executor
-from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
 
+from monitor.alerts.states import AlertState
 from monitor.compare.carry_over import block_as_now, carried_over, same_content
 from monitor.compare.comparison import BaselineFigures, Comparison, compare
 from monitor.compare.drift import ComparedRun, DriftState
-from monitor.config import BaselineConfig
 from monitor.errors import PullState
 from monitor.figures import EvaluationSettings, evaluate
 from monitor.figures.evaluation import FIGURES_VERSION, Evaluation
-from monitor.live.snapshots import Snapshot
-from monitor.pipeline.alerting import AlertEvaluator, refer
+from monitor.pipeline.alerting import AlertEvaluator, AlertSubject, refer
+from monitor.pipeline.snapshot import Snapshot
+from monitor.pipeline.target_cache import TargetCache
+from monitor.pipeline.watch import Policy, Watch
 from monitor.results import FINGERPRINT_VERSION, ResultSet
 from monitor.store import Baseline, Run, Store, StoreCorrupt, StoreError, StoreTooNew, Transaction, Versions
 from monitor.targets import Target
@@ -56,21 +58,6 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
-    """How a target's baseline is chosen.
-
-    Attributes:
-        baseline: Mode and age.
-        selection: Which samples are taken, as `FilterConfig.text` says it; runs with another selection are no baseline.
-        settings: With which the figures of a baseline are computed anew where other formulas made them.
-    """
-
-    baseline: BaselineConfig
-    selection: str = ""
-    settings: EvaluationSettings = field(default_factory=EvaluationSettings)
-
-
-@dataclass(frozen=True, slots=True)
 class _Compared:
     """A comparison, and what it changes in the store.
 
@@ -78,14 +65,14 @@ class _Compared:
         comparison: None where there is nothing to compare with.
         baseline: The run it is with; None where it is the current one, or none.
         pinned: The number of the pinned run it was made under; None where the current run becomes the pinned one.
-        memories: To be kept for the next comparison; None where nothing advanced.
+        drift: To be kept for the next comparison; None where nothing advanced.
         first: Whether the store has no good run of the target yet.
     """
 
     comparison: Comparison | None = None
     baseline: Run | None = None
     pinned: int | None = None
-    memories: dict[int, DriftState] | None = None
+    drift: dict[int, DriftState] | None = None
     first: bool = False
 
 
@@ -97,27 +84,22 @@ def seed_of(target_id: str, fingerprint: str) -> int:
 
 
 class RunRecorder:
-    """Compares and remembers the runs of targets.
+    """Compares, judges and records the runs of targets.
 
     Args:
         store: Open, or to be opened later.
         workers: Threads for computing.
-        judge: Judges each run, and remembers what came of it in the run's own transaction; None judges nothing.
+        evaluator: Judges each run by the rules, in the run's own transaction; None judges nothing.
     """
 
-    def __init__(self, store: Store, workers: Executor, judge: AlertEvaluator | None = None) -> None:
-        self.store, self._workers, self._judge = store, workers, judge
-        self._pinned_run: dict[str, int | None] = {}
+    def __init__(self, store: Store, workers: Executor, evaluator: AlertEvaluator | None = None) -> None:
+        self.store, self._workers, self._evaluator = store, workers, evaluator
         self.unrecorded: StoreError | None = None
         """Why the last run could not be written; None once one was."""
         self.unrecorded_since: float | None = None
         """Unix seconds since when none could."""
-        # targets whose last good run was not written: what the store knows is older than what is shown
-        self._lost: set[str] = set()
-        self._current: set[str] = set()  # targets whose last good run is known to be of today's formulas
-        self._outdated: set[str] = set()  # targets whose shown comparison was made by other formulas than today's
 
-    async def recall(self, target: Target, stale_after: float) -> Snapshot | None:
+    async def restore(self, target: Target, stale_after: float, cache: TargetCache) -> Snapshot | None:
         """What the store knows of a target's last runs; None where it knows none, or cannot be asked.
 
         The figures are those of the last good run; the last attempt may be a later, failed one.
@@ -128,7 +110,7 @@ class RunRecorder:
             last = await self.store.runs(target.key.id, limit=1)
             good = await self.store.last_good(target.key.id)
         except StoreError as error:
-            log.warning("run.not_recalled", target=target.key.id, error=str(error))
+            log.warning("run.not_restored", target=target.key.id, error=str(error))
             return None
         if not last:
             return None
@@ -138,7 +120,7 @@ class RunRecorder:
         if good.unreadable is not None:
             log.warning("run.figures_unreadable", target=target.key.id, error=str(good.unreadable))
         if good.versions.comparison != FIGURES_VERSION:
-            self._outdated.add(target.key.id)
+            cache.outdated = True
         return replace(
             shown,
             last_success=good.finished,
@@ -150,7 +132,9 @@ class RunRecorder:
             impulse_stale=good.impulse_stale,
         )
 
-    async def bring_up(self, policy: Policy, before: Snapshot, found: Found) -> Snapshot:
+    async def bring_up(
+        self, policy: Policy, before: Snapshot, found: Found, cache: TargetCache
+    ) -> tuple[Snapshot, list[AlertState]]:
         """Make a target's last good run one of today's formulas, if others made it; never raises for the store's sake.
 
         What Studio says unchanged is then no new result set, whatever became of the formulas and of what is read.
@@ -159,32 +143,35 @@ class RunRecorder:
             policy: How the baseline is chosen.
             before: What was known before the run.
             found: What the pull found.
+            cache: Of the target.
 
         Returns:
-            What was known before, under the fingerprint of today.
+            What was known before, under the fingerprint of today, and the alerts' states that refer to it now.
         """
         target_id = before.target.key.id
-        if target_id in self._current or self.store.problem is not None:
-            return before
+        moved: list[AlertState] = []
+        if cache.current or self.store.problem is not None:
+            return before, moved
         try:
             last = await self.store.last_good(target_id)
-            after = await self._brought_up(policy, last, found) if last is not None else None
+            after = await self._brought_up(policy, last, found, moved) if last is not None else None
         except (StoreCorrupt, StoreTooNew) as error:
             log.warning("run.not_brought_up", target=target_id, error=str(error))
             if self.store.problem is None:
-                self._current.add(target_id)  # no other attempt can read what is damaged
-            return before
+                cache.current = True  # no other attempt can read what is damaged
+            return before, moved
         except StoreError as error:
             log.warning("run.not_brought_up", target=target_id, error=str(error))
-            return before
-        self._current.add(target_id)
+            return before, moved
+        cache.current = True
         if last is None or after is None or last.finished < (before.last_success or 0.0):
-            return before
+            return before, moved
         # also where another process has brought it up since it was read
-        return replace(before, fingerprint=after.fingerprint)
+        return replace(before, fingerprint=after.fingerprint), moved
 
-    async def _brought_up(self, policy: Policy, run: Run, found: Found) -> Run:
-        """A good run of the store as today's formulas have it, in the store too; itself where they made it.
+    async def _brought_up(self, policy: Policy, run: Run, found: Found, moved: list[AlertState]) -> Run:
+        """A good run of the store as today's formulas have it, in the store too; itself where they made it. To `moved`
+        are added the alerts' states that this changed.
 
         Raises:
             StoreCorrupt, StoreTooNew: Its result set cannot be read, or be computed with.
@@ -202,74 +189,84 @@ class RunRecorder:
                 f"the figures of run {run.id} of {run.target_id} cannot be computed anew ({error!r})"
             ) from error
         packed = await self.store.pack(run.target_id, results, fingerprint)
-        moved = []
-        async with self._judge.lock(run.target_id) if self._judge else nullcontext():
-            async with self.store.transaction() as tx:
-                if await tx.bring_up(run, packed, evaluation):
-                    moved = await refer(tx, run.target_id, run.fingerprint, fingerprint)
-                    await self._upgrade_drift_states(tx, run.target_id, found.results)
-            if self._judge:
-                self._judge.show(moved)
+        referring: list[AlertState] = []
+        async with self._locked(run.target_id), self.store.transaction() as tx:
+            if await tx.bring_up(run, packed, evaluation):
+                referring = await refer(tx, run.target_id, run.fingerprint, fingerprint)
+                await self._bring_up_drift(tx, run.target_id, found.results)
+        moved += referring
         log.info("run.brought_up", target=run.target_id, run=run.id, unchanged=fingerprint == found.fingerprint)
         versions = replace(Versions(), comparison=run.versions.comparison)
         return replace(run, fingerprint=fingerprint, evaluation=evaluation, versions=versions, unreadable=None)
 
-    async def _upgrade_drift_states(self, tx: Transaction, target_id: str, read: ResultSet) -> None:
+    def _locked(self, target_id: str) -> AbstractAsyncContextManager[None]:
+        """To be held around a transaction that moves a target's alerts."""
+        return self._evaluator.lock(target_id) if self._evaluator else nullcontext()
+
+    async def _bring_up_drift(self, tx: Transaction, target_id: str, read: ResultSet) -> None:
         """Let what drift remembers of blocks say what another version did not read of them: else each would count as
         another model.
         """
-        memories = await tx.drift_states(target_id)
-        now = {
-            number: replace(memory, block=block_as_now(memory.block, read.blocks))
-            for number, memory in memories.items()
-        }
+        states = await tx.drift_states(target_id)
+        now = {number: replace(state, block=block_as_now(state.block, read.blocks)) for number, state in states.items()}
         await tx.replace_drift_states(
-            target_id, {number: memory for number, memory in now.items() if memory.block != memories[number].block}
+            target_id, {number: state for number, state in now.items() if state.block != states[number].block}
         )
 
-    async def remember(
-        self, policy: Policy, before: Snapshot, snapshot: Snapshot, found: Found | None, started: float
-    ) -> Snapshot:
-        """Compare a run with its baseline and write it; never raises for the store's sake.
+    async def record(
+        self,
+        watch: Watch,
+        before: Snapshot,
+        snapshot: Snapshot,
+        found: Found | None,
+        started: float,
+        cache: TargetCache,
+        first_watched: float | None = None,
+    ) -> tuple[Snapshot, list[AlertState]]:
+        """Compare a run with its baseline, judge it and write all of it; never raises for the store's sake.
 
         Args:
-            policy: How the baseline is chosen.
+            watch: The target and how it is watched.
             before: What was known before the run.
             snapshot: What is known after it.
             found: What the pull found; None where it failed.
             started: Unix seconds.
+            cache: Of the target.
+            first_watched: Unix seconds since when the target is watched; None: since this run.
 
         Returns:
-            The snapshot, with the comparison.
+            The snapshot, with the comparison; and all states of the target's alerts as the store has them now, none
+            where it was not written.
         """
         kept = before.comparison if before.fingerprint == snapshot.fingerprint else None
         snapshot = replace(snapshot, comparison=kept)
-        target_id, known = snapshot.target.key.id, before.fingerprint
-        lost = target_id in self._lost
+        known, states = before.fingerprint, list[AlertState]()
+        unrecorded = cache.unrecorded
         away = self.store.problem is not None
         if found is not None and not (away and known == found.fingerprint):  # an unchanged one is no loss
-            self._lost.add(target_id)  # until it is written
-        if away:  # whoever looks after it tries it again: no pull waits for what is known to fail
-            return snapshot
+            cache.unrecorded = True  # until it is written
+        if away:  # its upkeep tries it again: no pull waits for what is known to fail
+            return snapshot, states
         compared = _Compared()
         try:
             if found is not None:
-                if lost:
+                if unrecorded:
                     known, snapshot = await self._caught_up(known, snapshot)
-                compared = await self._compare(policy, before, snapshot, found, lost)
+                compared = await self._compare(watch.policy, before, snapshot, found, unrecorded, cache, states)
                 snapshot = replace(snapshot, comparison=compared.comparison)
                 _log_notes(before, snapshot)
-            await self._write(policy, known, snapshot, found, compared, started)
+            since = started if first_watched is None else first_watched
+            subject = AlertSubject(watch.subject, watch.health(snapshot, since), snapshot)
+            states += await self._write(watch.policy, known, subject, snapshot, found, compared, started)
             self.unrecorded = self.unrecorded_since = None
             if found is not None:
-                self._lost.discard(target_id)
-                self._outdated.discard(target_id)
+                cache.unrecorded = cache.outdated = False
         except StoreError as error:
             self.unrecorded = error
             if self.unrecorded_since is None:
                 self.unrecorded_since = snapshot.last_pull
-            log.warning("run.not_remembered", target=target_id, error=str(error))
-        return snapshot
+            log.warning("run.not_recorded", target=snapshot.target.key.id, error=str(error))
+        return snapshot, states
 
     async def _caught_up(self, known: str | None, snapshot: Snapshot) -> tuple[str | None, Snapshot]:
         """The fingerprint that the store knew last, and the snapshot with the last change that either knows of."""
@@ -280,15 +277,22 @@ class RunRecorder:
         return last.fingerprint, replace(snapshot, last_change=snapshot.last_change or changed)
 
     async def _compare(
-        self, policy: Policy, before: Snapshot, snapshot: Snapshot, found: Found, lost: bool
+        self,
+        policy: Policy,
+        before: Snapshot,
+        snapshot: Snapshot,
+        found: Found,
+        unrecorded: bool,
+        cache: TargetCache,
+        moved: list[AlertState],
     ) -> _Compared:
         """The comparison of a good run; the one before where nothing it depends on has changed, and the store has what
-        it led to.
+        it led to. To `moved` are added the alerts' states that reading old runs changed.
         """
         target_id, finished = snapshot.target.key.id, snapshot.last_pull
         try:
-            pinned = await self._pinned(target_id, policy, found)
-            baseline = await self._baseline(target_id, policy, pinned, found, finished)
+            pinned = await self._pinned(target_id, policy, found, moved)
+            baseline = await self._baseline(target_id, policy, pinned, found, finished, moved)
         except (StoreCorrupt, StoreTooNew) as error:
             if self.store.problem is not None:
                 raise
@@ -307,35 +311,33 @@ class RunRecorder:
             else BaselineFigures.of(mode, baseline.finished, baseline.fingerprint or "", evaluation, baseline.trained)
         )
         number = pinned.id if pinned else None
-        same_pinned = mode == PINNED or self._pinned_run.get(target_id) == number
+        same_pinned = mode == PINNED or cache.pinned == number
         known = before.comparison
-        outdated = target_id in self._outdated
         # another version may mend it
-        anew = lost or outdated or (known is not None and known.broken and target_id not in self._pinned_run)
-        self._pinned_run[target_id] = number
+        anew = unrecorded or cache.outdated or (known is not None and known.broken and not cache.compared)
+        cache.compared, cache.pinned = True, number
         same_run = before.fingerprint == found.fingerprint and before.trained == found.trained
         if known and known.baseline == shown and same_run and same_pinned and not anew:
             return _Compared(known, baseline, number)
         current = ComparedRun(finished, found.results, found.trained)
         try:
             against = current if baseline is None else await self._side(baseline)
-            reference = (
-                current
-                if pinned is None
-                else against
-                if baseline and number == baseline.id
-                else await self._side(pinned)
-            )
+            if pinned is None:
+                reference = current
+            elif baseline and number == baseline.id:
+                reference = against
+            else:
+                reference = await self._side(pinned)
         except (StoreCorrupt, StoreTooNew) as error:  # not the store as a whole: one result set in it
             return _Compared(
                 Comparison(shown, notes=(f"the baseline cannot be read, pin another run: {error}",), broken=True),
                 baseline,
                 number,
             )
-        memories = await self.store.drift_states(target_id)
+        drift = await self.store.drift_states(target_id)
         seed = seed_of(target_id, found.fingerprint)
         try:
-            comparison, kept = await self._in_worker(compare, against, current, reference, shown, memories, seed)
+            comparison, kept = await self._in_worker(compare, against, current, reference, shown, drift, seed)
         except Exception:  # a bug in the comparison must cost neither figures nor record
             log.exception("comparison.crashed", target=target_id)
             return _Compared(
@@ -345,26 +347,34 @@ class RunRecorder:
             comparison = replace(comparison, notes=(*comparison.notes, FIRST_RUN))
         return _Compared(comparison, baseline, number, kept, first)
 
-    async def _pinned(self, target_id: str, policy: Policy, found: Found) -> Run | None:
+    async def _pinned(self, target_id: str, policy: Policy, found: Found, moved: list[AlertState]) -> Run | None:
         """The pinned run, unless it was made with other filters."""
         row = await self.store.baseline(target_id, PINNED)
         run = await self.store.run(row.run_id) if row else None
-        return await self._usable(policy, run, found) if run is not None and run.selection == policy.selection else None
+        if run is None or run.selection != policy.selection:
+            return None
+        return await self._usable(policy, run, found, moved)
 
     async def _baseline(
-        self, target_id: str, policy: Policy, pinned: Run | None, found: Found, now: float
+        self,
+        target_id: str,
+        policy: Policy,
+        pinned: Run | None,
+        found: Found,
+        now: float,
+        moved: list[AlertState],
     ) -> Run | None:
+        """The run that the mode compares with."""
         match policy.baseline.mode:
             case "previous":
-                return await self._usable(
-                    policy, await self.store.previous(target_id, found.fingerprint, policy.selection), found
-                )
+                run = await self.store.previous(target_id, found.fingerprint, policy.selection)
             case "rolling":
-                return await self._usable(policy, await self._rolling(target_id, policy, now), found)
+                run = await self._rolling(target_id, policy, now)
             case _:
                 return pinned
+        return await self._usable(policy, run, found, moved)
 
-    async def _usable(self, policy: Policy, run: Run | None, found: Found) -> Run | None:
+    async def _usable(self, policy: Policy, run: Run | None, found: Found, moved: list[AlertState]) -> Run | None:
         """A run that today's formulas can be compared with.
 
         Raises:
@@ -374,7 +384,7 @@ class RunRecorder:
             return None
         if run.evaluation is None:
             raise run.unreadable or StoreCorrupt(f"run {run.id} of {run.target_id} has no figures")
-        return await self._brought_up(policy, run, found)
+        return await self._brought_up(policy, run, found, moved)
 
     async def _rolling(self, target_id: str, policy: Policy, now: float) -> Run | None:
         """The newest run of some age; the one compared with so far as long as that says the same.
@@ -404,21 +414,19 @@ class RunRecorder:
             raise StoreCorrupt(f"the result set of run {run.id} of {run.target_id} is gone")
         return ComparedRun(run.finished, results, run.trained)
 
-    def forget(self, target_id: str) -> None:
-        """Drop what is kept in memory about a target."""
-        self._pinned_run.pop(target_id, None)
-        self._current.discard(target_id)
-
     async def _write(
         self,
         policy: Policy,
         known: str | None,
+        subject: AlertSubject,
         snapshot: Snapshot,
         found: Found | None,
         compared: _Compared,
         started: float,
-    ) -> None:
-        """All that a run leaves behind, in one transaction; `known` is the fingerprint of the good run before."""
+    ) -> list[AlertState]:
+        """All that a run leaves behind, in one transaction; `known` is the fingerprint of the good run before. Answers
+        the states of the target's alerts.
+        """
         target_id = snapshot.target.key.id
         packed = await self.store.pack(target_id, found.results, found.fingerprint) if found else None
         run = Run(
@@ -440,14 +448,11 @@ class RunRecorder:
                 evaluation=found.evaluation,
                 comparison=compared.comparison,
             )
-        async with self._judge.lock(target_id) if self._judge else nullcontext():
-            async with self.store.transaction() as tx:
-                number = await tx.add_run(run, packed)
-                if found is not None:
-                    await self._keep(tx, policy, run, number, compared)
-                states = await self._judge.judge(tx, snapshot) if self._judge else []
-            if self._judge:
-                self._judge.show(states)
+        async with self._locked(target_id), self.store.transaction() as tx:
+            number = await tx.add_run(run, packed)
+            if found is not None:
+                await self._keep(tx, policy, run, number, compared)
+            return await self._evaluator.judge(tx, subject) if self._evaluator else []
 
     async def _keep(self, tx: Transaction, policy: Policy, run: Run, number: int, compared: _Compared) -> None:
         """Baselines and what drift remembers; nothing that another program has overtaken while this was computed."""
@@ -464,8 +469,8 @@ class RunRecorder:
             return
         if policy.baseline.mode != PINNED:
             await self._protect(tx, policy.baseline.mode, run, compared.baseline)
-        if compared.memories is not None:
-            await tx.put_drift_states(run.target_id, compared.memories)
+        if compared.drift is not None:
+            await tx.put_drift_states(run.target_id, compared.drift)
 
     async def _protect(self, tx: Transaction, mode: str, run: Run, baseline: Run | None) -> None:
         """Note the run that the mode chose, so that retention keeps it."""

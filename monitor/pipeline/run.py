@@ -1,5 +1,5 @@
-"""One run of one target: pull → evaluate → compare → remember → show. It assumes nothing about who calls it, and never
-raises.
+"""One run of one target: pull → evaluate → compare → judge → record. It never raises, and knows only what it is handed:
+nothing of what else is watched, shown or sent.
 """
 
 from __future__ import annotations
@@ -13,60 +13,24 @@ from typing import Any, Protocol
 
 import structlog
 
-from monitor.config import Config, ProjectConfig, Schedule
+from monitor.alerts.states import AlertState
 from monitor.errors import PullState, StudioError, quoted
-from monitor.figures import EvaluationSettings, evaluate
+from monitor.figures import evaluate
 from monitor.figures.evaluation import Evaluation
 from monitor.figures.headline import headlines
-from monitor.live.snapshots import Board, Snapshot
-from monitor.logs import secrets
-from monitor.pipeline.record import Found, Policy, RunRecorder, seed_of
+from monitor.pipeline.project_turn import ProjectTurn
+from monitor.pipeline.record import Found, RunRecorder, seed_of
+from monitor.pipeline.snapshot import Snapshot
+from monitor.pipeline.target_cache import TargetCache
+from monitor.pipeline.watch import Watch
 from monitor.results import ResultSet
-from monitor.studio import client as studio_client
 from monitor.studio.budget import Hold
-from monitor.studio.client import LONGEST_CLOSED, Client
-from monitor.studio.discovery import Discovery
-from monitor.studio.project import StudioProject
 from monitor.studio.pull import Filters, Progress, pull
-from monitor.targets import Target
 
 log = structlog.get_logger()
 
 _LOGGED = ("accuracy", "mean_f1", "map")
 """Headline figures in the line of a pull."""
-
-
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """A target and how it is watched.
-
-    Attributes:
-        target: What.
-        project: Its entry in the configuration.
-        schedule: When it is pulled: its own or the global one.
-        stale_after: Seconds after the last good pull until the figures leave.
-        settings: What the evaluation needs to know beyond the result set.
-        policy: How its baseline is chosen.
-    """
-
-    target: Target
-    project: ProjectConfig
-    schedule: Schedule
-    stale_after: float
-    settings: EvaluationSettings
-    policy: Policy
-
-    @classmethod
-    def of(cls, config: Config, project: ProjectConfig, target: Target, found: Discovery) -> Watch:
-        """How the configuration wants a discovered target watched."""
-        schedule = config.schedule_of(project)
-        settings = EvaluationSettings(
-            tuple(project.slices), config.limits.slice_values, found.anomaly_labels, found.no_anomaly_labels
-        )
-        policy = Policy(config.baseline, project.filters.text() if project.filters else "", settings)
-        return cls(
-            replace(target, labels=project.labels), project, schedule, config.stale_after_of(project), settings, policy
-        )
 
 
 class Observer(Protocol):
@@ -75,161 +39,136 @@ class Observer(Protocol):
     def pull(self, outcome: PullState, seconds: float) -> None: ...  # noqa: D102
 
 
-def new_client(config: Config, observer: studio_client.Observer, processes: int = 1) -> Client:
-    """The client that a configuration asks for.
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a run ended.
 
-    Args:
-        config: The configuration.
-        observer: Counts requests.
-        processes: How many share the budget of requests, in equal parts; each has one request at least.
-
-    Raises:
-        OSError: `studio.ca_file` cannot be read, or holds no certificate.
+    Attributes:
+        snapshot: What is known of the target now.
+        alerts: The states of its alerts as the store has them; those that are not named are as before.
     """
-    studio = config.studio
-    return Client(
-        studio.url,
-        observer,
-        timeout=studio.timeout,
-        in_flight=max(1, studio.requests_in_flight // processes),
-        in_flight_per_key=max(1, studio.requests_in_flight_per_key // processes),
-        proxy=studio.proxy.get_secret_value() if studio.proxy else None,
-        ca_file=str(studio.ca_file) if studio.ca_file else None,
-    )
 
-
-async def studio_project(
-    client: Client, project: ProjectConfig, interval: float = LONGEST_CLOSED, hold: Hold | None = None
-) -> StudioProject:
-    """The project's calls, with its key as it is right now: key files are read at each use, so that keys rotate without
-    a restart.
-
-    Args:
-        client: Sends the requests.
-        project: Its entry in the configuration.
-        interval: Seconds between two pulls, beyond which no Retry-After is believed.
-        hold: What is put down while a request waits.
-
-    Raises:
-        AuthError: The key file cannot be read.
-    """
-    key = (await asyncio.to_thread(project.read_key)).get_secret_value()
-    secrets.add(key)
-    return StudioProject(client, project.id, key, closed_at_most=interval, hold=hold)
+    snapshot: Snapshot
+    alerts: tuple[AlertState, ...] = ()
 
 
 class Pipeline:
-    """Runs targets.
+    """Runs targets, for whoever hands it what is known of them.
 
     Args:
-        board: Where snapshots are shown.
         observer: Counts pulls.
         workers: Threads for computing, apart from those that answer scrapes.
         clock: Unix seconds.
-        memory: Compares and remembers runs; None does neither.
+        recorder: Compares, judges and records runs; None does none of it.
     """
 
     def __init__(
         self,
-        board: Board,
         observer: Observer,
         workers: Executor,
         clock: Callable[[], float] = time.time,
-        memory: RunRecorder | None = None,
+        recorder: RunRecorder | None = None,
     ) -> None:
-        self._board, self._observer, self._workers, self._clock, self._memory = board, observer, workers, clock, memory
-        self._evaluated: dict[str, tuple[object, Evaluation]] = {}
+        self._observer, self._workers, self._clock, self._recorder = observer, workers, clock, recorder
 
     async def run(
         self,
         watch: Watch,
-        client: Client,
-        progress: Progress = lambda done, total: None,
+        project: ProjectTurn,
         *,
+        before: Snapshot | None = None,
+        cache: TargetCache | None = None,
+        first_watched: float | None = None,
+        progress: Progress = lambda done, total: None,
         refresh: str = "",
         hold: Hold | None = None,
-    ) -> Snapshot:
-        """Pull a target, compute its figures, compare, remember, show; a failure keeps the last good figures and says
-        how it failed.
+    ) -> Ended:
+        """Pull a target, compute its figures, compare, judge and record them; a failure keeps the last good figures and
+        says how it failed.
 
         Args:
             watch: The target, and how it is watched.
-            client: Asks Studio.
+            project: The turn of its project.
+            before: What is known of it; None: what the store knows.
+            cache: What earlier runs kept of it; None: nothing.
+            first_watched: Unix seconds since when it is watched; None: since now.
             progress: Told about each page.
             refresh: Why the results are perhaps not new although they were to be, for the log.
             hold: What is put down while the pull waits for Studio.
         """
         target_id = watch.target.key.id
+        cache = TargetCache() if cache is None else cache
         started, began = self._clock(), time.monotonic()
-        before = await self._before(watch)
-        found = None
+        before = before or await self._before(watch, cache)
+        found, alerts = None, list[AlertState]()
         try:
-            found = await self._find(watch, client, progress, before.fingerprint, hold)
-            if self._memory is not None:
-                before = await self._memory.bring_up(watch.policy, before, found)
+            found = await self._find(watch, project, progress, before.fingerprint, cache, hold)
+            if self._recorder is not None:
+                before, alerts = await self._recorder.bring_up(watch.policy, before, found, cache)
             snapshot = _good(before, found, self._clock())
         except StudioError as error:
             snapshot = replace(before, state=error.state, error=str(error), last_pull=self._clock())
         except Exception as error:
             log.exception("pull.crashed", target=target_id)
             snapshot = replace(before, state=PullState.INVALID, error=quoted(repr(error)), last_pull=self._clock())
-        if self._memory is not None:
-            snapshot = await self._memory.remember(watch.policy, before, snapshot, found, started)
-        self._board.show(snapshot)
+        if self._recorder is not None:
+            snapshot, states = await self._recorder.record(
+                watch, before, snapshot, found, started, cache, first_watched
+            )
+            alerts += states
         seconds = time.monotonic() - began
         self._observer.pull(snapshot.state, seconds)
         _log(snapshot, before, seconds, refresh)
-        return snapshot
+        return Ended(snapshot, tuple({state.alertname: state for state in alerts}.values()))
 
-    async def restore(self, watch: Watch) -> None:
-        """Show what the store remembers of a target that is not shown yet, as long as its figures are not stale."""
-        if self._memory is None or watch.target.key.id in self._board.snapshots:
-            return
-        snapshot = await self._memory.recall(watch.target, watch.stale_after)
-        if snapshot is not None and snapshot.fresh(self._clock()) and watch.target.key.id not in self._board.snapshots:
-            self._board.show(snapshot)
+    async def restore(self, watch: Watch, cache: TargetCache) -> Snapshot | None:
+        """What the store has of a target, as long as its figures are not stale; None where it has none."""
+        if self._recorder is None:
+            return None
+        snapshot = await self._recorder.restore(watch.target, watch.stale_after, cache)
+        return snapshot if snapshot is not None and snapshot.fresh(self._clock()) else None
 
-    async def _before(self, watch: Watch) -> Snapshot:
-        """What is known of a target before its run."""
-        shown = self._board.snapshots.get(watch.target.key.id)
-        if shown is None and self._memory is not None:
-            shown = await self._memory.recall(watch.target, watch.stale_after)
-        return shown or Snapshot(watch.target, watch.stale_after, PullState.OK, 0.0)
+    async def _before(self, watch: Watch, cache: TargetCache) -> Snapshot:
+        """What is known of a target before its run, where nobody hands it in."""
+        known = None
+        if self._recorder is not None:
+            known = await self._recorder.restore(watch.target, watch.stale_after, cache)
+        return known or Snapshot(watch.target, watch.stale_after, PullState.OK, 0.0)
 
     async def _find(
-        self, watch: Watch, client: Client, progress: Progress, known: str | None, hold: Hold | None
+        self,
+        watch: Watch,
+        project: ProjectTurn,
+        progress: Progress,
+        known: str | None,
+        cache: TargetCache,
+        hold: Hold | None,
     ) -> Found:
-        studio = await studio_project(client, watch.project, watch.schedule.interval, hold)
+        studio = await project.studio(hold)
         only, keys = watch.project.filters, watch.settings.metadata_keys
         filters = Filters(**only.model_dump(mode="json", exclude_none=True)) if only else Filters()
         results = await pull(studio, watch.target.key, known=known, filters=filters, metadata=keys, progress=progress)
         fingerprint = await self._in_worker(results.fingerprint)
-        evaluation = await self._evaluate(watch, results, fingerprint)
-        stale = await studio.optional_stale_impulses()
-        trained = await studio.optional_trained(results.blocks)
+        evaluation = await self._evaluate(watch, results, fingerprint, cache)
+        # The turn's answer may be from before a training that this set comes of: it would be put down to another model.
+        anew = fingerprint != known
+        stale = await project.stale_impulses(hold, anew=anew)
+        trained = await project.trained(results.blocks, hold, anew=anew)
         return Found(results, fingerprint, evaluation, trained, stale.get(watch.target.key.impulse_id))
 
-    async def _evaluate(self, watch: Watch, results: ResultSet, fingerprint: str) -> Evaluation:
+    async def _evaluate(self, watch: Watch, results: ResultSet, fingerprint: str, cache: TargetCache) -> Evaluation:
         """The figures; those of before where nothing they depend on has changed, so that a quiet target costs no
         computing.
         """
-        target_id = watch.target.key.id
         inputs = (fingerprint, results.blocks, watch.settings)
-        known = self._evaluated.get(target_id)
         # slices depend on more than the fingerprint holds
-        if known is not None and known[0] == inputs and not watch.settings.slices:
-            return known[1]
+        if cache.evaluation is not None and cache.inputs == inputs and not watch.settings.slices:
+            return cache.evaluation
         evaluation: Evaluation = await self._in_worker(
-            evaluate, results, watch.settings, seed_of(target_id, fingerprint)
+            evaluate, results, watch.settings, seed_of(watch.target.key.id, fingerprint)
         )
-        self._evaluated[target_id] = (inputs, evaluation)
+        cache.inputs, cache.evaluation = inputs, evaluation
         return evaluation
-
-    def forget(self, target_id: str) -> None:
-        """Drop what is kept about a target."""
-        self._evaluated.pop(target_id, None)
-        if self._memory is not None:
-            self._memory.forget(target_id)
 
     async def _in_worker(self, function: Callable[..., Any], *args: object) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._workers, function, *args)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 import structlog
@@ -16,6 +16,14 @@ PRUNE = 3600.0
 """Seconds between two rounds of deleting old runs."""
 
 log = structlog.get_logger()
+
+
+class Recorder(Protocol):
+    """Whoever writes runs."""
+
+    @property
+    def unrecorded(self) -> StoreError | None:
+        """Why the last run could not be recorded although the store can be used; None where it was recorded."""
 
 
 class Observer(Protocol):
@@ -31,8 +39,8 @@ class StoreUpkeep:
         store: Not open yet.
         observer: Shows whether it can be used.
         clock: Unix seconds.
-        opened: Awaited each time after the store was opened.
-        unrecorded: Why the last run could not be recorded although the store can be used; None where it was recorded.
+        restore: Each awaited, in this order, after the store was opened: they take up what it has.
+        recorder: Writes the runs; None: nobody does.
     """
 
     def __init__(
@@ -40,25 +48,21 @@ class StoreUpkeep:
         store: Store,
         observer: Observer,
         clock: Callable[[], float],
-        opened: Callable[[], Awaitable[None]],
-        unrecorded: Callable[[], StoreError | None] = lambda: None,
+        restore: Sequence[Callable[[], Awaitable[None]]] = (),
+        recorder: Recorder | None = None,
     ) -> None:
-        self._store, self._observer, self._clock, self._on_open, self._unrecorded = (
-            store,
-            observer,
-            clock,
-            opened,
-            unrecorded,
-        )
+        self._store, self._observer, self._clock = store, observer, clock
+        self._restore, self._recorder = restore, recorder
         self._open = False
         self._was_open = False
         self._told = ""
 
     async def open(self) -> None:
-        """Open the store, and let `opened` read it; a failure of either is logged once, and both are tried again."""
+        """Open the store, and take up what it has; a failure of either is logged once, and both are tried again."""
         try:
             await self._store.open()
-            await self._on_open()
+            for restore in self._restore:
+                await restore()
         except StoreError as error:
             self._note(error)
             return
@@ -67,7 +71,8 @@ class StoreUpkeep:
                 "store.began_anew", store=repr(self._store), lost="history, baselines, alerts and messages of before"
             )
         self._open = self._was_open = True
-        self._note(self._unrecorded())
+        self._store.arrivals.announce_all()  # messages of before wait in it
+        self._note(self._unrecorded)
 
     async def watch(self) -> None:
         """Open the store if that failed, and see whether it can be used, until cancelled."""
@@ -77,7 +82,7 @@ class StoreUpkeep:
                 if self._open:
                     await self._store.check()
                     self._open = self._store.opened
-                    self._note(self._store.problem or self._unrecorded())
+                    self._note(self._store.problem or self._unrecorded)
                 else:
                     await self.open()
             except Exception:  # a bug met in one look must not end the looking
@@ -93,6 +98,10 @@ class StoreUpkeep:
             log.warning("retention.failed", error=str(error))
             return
         log.info("retention.finished", runs=deleted)
+
+    @property
+    def _unrecorded(self) -> StoreError | None:
+        return self._recorder.unrecorded if self._recorder is not None else None
 
     def _note(self, error: StoreError | None) -> None:
         self._observer.store(error is None)

@@ -23,6 +23,7 @@ from monitor.errors import PullState, quoted
 from monitor.figures.evaluation import Evaluation
 from monitor.results import FINGERPRINT_VERSION, ResultSet
 from monitor.store import columns, documents, engine, schema
+from monitor.store.arrivals import Arrivals
 from monitor.store.errors import StoreCorrupt, StoreError, StoreRefused, StoreUnavailable, explain
 from monitor.store.migrate import migrate
 from monitor.store.opened_file import OpenedFile
@@ -83,6 +84,7 @@ class Store(Queries):
     Attributes:
         began: Whether the last `open` found nothing, and began an empty store.
         failing_since: Unix seconds since when it has a `problem`; None where it has none.
+        arrivals: Whoever sends messages hears here that some were committed, once the transaction has been left.
     """
 
     def __init__(
@@ -100,6 +102,7 @@ class Store(Queries):
         self._sqlite = self._url.get_backend_name() == "sqlite"
         self._file: OpenedFile | None = None
         self.began = False
+        self.arrivals = Arrivals()
         # SQLite has one writer: a queue is fairer than its polling. Together no more than the pool has connections:
         # nobody waits in there.
         self._writing, self._reading = asyncio.Semaphore(1 if self._sqlite else 5), asyncio.Semaphore(_READERS)
@@ -291,6 +294,8 @@ class Store(Queries):
             await self._ask(link, link.connection.commit())
             self._problem = None
             self._works()
+        # Last of all: what the caller does after the block, without waiting, is done before anyone wakes.
+        self.arrivals.announce(transaction.queues)
 
     async def prune(self, before: float) -> int:
         """Delete runs that finished before a time, result sets and figures that no run has any more, and the states of
@@ -443,6 +448,8 @@ class Transaction(Queries):
         self._store, self._link = store, link
         self.failure: StoreError | None = None
         """Why it cannot be committed."""
+        self.queues: set[str] = set()
+        """Whose messages it brings."""
 
     async def add_run(self, run: Run, results: Packed | None = None) -> int:
         """Write a run.
@@ -572,6 +579,7 @@ class Transaction(Queries):
         """
         row = asdict(message)
         del row["id"]
+        self.queues.add(message.receiver)
         number: int = (
             await self._execute(schema.message.insert().values(row).returning(schema.message.c.id))
         ).scalar_one()
@@ -583,6 +591,7 @@ class Transaction(Queries):
 
     async def move_messages(self, receiver: str, to: str) -> None:
         """Give the messages of one receiver to another, in their order."""
+        self.queues.add(to)
         await self._execute(update(schema.message).filter_by(receiver=receiver).values(receiver=to))
 
     async def trim_messages(self, receiver: str, most: int) -> int:

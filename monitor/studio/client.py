@@ -22,7 +22,7 @@ import stamina
 from monitor.errors import AuthError, InvalidReply, NoResults, NotFound, StudioError, Unreachable, quoted
 from monitor.net.retry_after import retry_after
 from monitor.net.tls import not_trusted
-from monitor.studio.budget import Budget, Hold, Slot
+from monitor.studio.budget import Budget, Slot
 from monitor.studio.decoding import MALFORMED, decode
 from monitor.studio.wire import Reply
 
@@ -80,6 +80,16 @@ class _Retryable(Exception):
         self.reason, self.error, self.delay, self.not_processed = reason, error, delay, not_processed
 
 
+class Pausable(Protocol):
+    """What a caller puts down while its request waits, such as a `Hold`."""
+
+    def pause(self) -> None:
+        """Put it down."""
+
+    async def resume(self) -> None:
+        """Take it up again, in turn."""
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """On whose behalf a request is sent.
@@ -92,7 +102,7 @@ class Caller:
 
     key: str = field(repr=False)
     closed_at_most: float = LONGEST_CLOSED
-    hold: Hold | None = None
+    hold: Pausable | None = None
 
     def pause(self) -> None:
         """Put down what another key could use."""

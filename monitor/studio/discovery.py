@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal, Protocol
 
-from monitor.config import ProjectConfig
-from monitor.store.converting import converter
 from monitor.studio.dates import timestamp
 from monitor.studio.project import StudioProject
 from monitor.targets import Target, TargetKey
@@ -28,11 +28,31 @@ class Discovery:
     no_anomaly_labels: frozenset[str] = frozenset()
 
 
-as_discovery = converter(Discovery)
-"""A discovery from plain values, as its JSON holds them; a `ValueError` where they are none."""
+class Selection(Protocol):
+    """Which targets of a project are wanted, as an entry of the configuration says it."""
+
+    @property
+    def id(self) -> int:
+        """The project's number."""
+
+    @property
+    def impulses(self) -> Literal["all"] | tuple[int, ...]:
+        """The numbers of impulses."""
+
+    @property
+    def variants(self) -> Literal["enabled"] | tuple[str, ...]:
+        """The model variants; `enabled`: those that Studio has enabled."""
+
+    @property
+    def category(self) -> str:
+        """The part of the data set."""
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Labels of the project's targets."""
 
 
-async def discover(studio: StudioProject, project: ProjectConfig) -> Discovery:
+async def discover(studio: StudioProject, project: Selection) -> Discovery:
     """Look up a project's names, impulses and variants.
 
     Impulses and variants that the configuration names are targets also where Studio does not list them: their pulls

@@ -1,9 +1,9 @@
 """`ModelTesting`: model-testing jobs in Studio, started before pulls where a project's `refresh` asks for them.
 
-A job tests all watched variants of one impulse in one category, so that its targets share it: one that is due while a
-job runs waits for that one, and a job that has ended serves each of the others once, for an interval. Where results are
-missing only because a threshold changed, a new summary of what was found before is tried first. A pull never fails for
-want of a job.
+A job tests all watched variants of one impulse in one category, so that its targets share it. Where other targets of
+the impulse are due at another time, they wait for a job that runs, and one that has ended serves each of them once, for
+an interval. Where results are missing only because a threshold changed, a new summary of what was found before is tried
+first. A pull never fails for want of a job.
 """
 
 from __future__ import annotations
@@ -11,15 +11,14 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import Literal
 
 import structlog
 
 from monitor.errors import AuthError, StudioError, Unreachable, quoted
-from monitor.live.snapshots import Board
-from monitor.pipeline.run import Watch, studio_project
-from monitor.studio.client import Client
 from monitor.studio.project import StudioProject
 from monitor.studio.pull import DEADLINE
 from monitor.targets import TargetKey
@@ -30,6 +29,9 @@ LONGEST = DEADLINE
 """Seconds after which a job is given up; a run waits no longer than its interval, so that a slow job does not become an
 outage.
 """
+
+AskStale = Callable[[], Awaitable[Mapping[int, bool]]]
+"""Answers as `StudioProject.optional_stale_impulses`."""
 
 log = structlog.get_logger()
 
@@ -48,54 +50,79 @@ class _Job:
     ended: float = math.inf
     served: set[str] = field(default_factory=set)
 
-    def serves(self, target_id: str, interval: float) -> bool:
-        """Whether a target needs no job of its own: this one runs, or ended within the interval and has not served it
-        yet.
+    def serves(self, due: Due) -> bool:
+        """Whether the targets need no job of their own: this one runs, or ended within the interval and has not served
+        any of them yet.
         """
-        return target_id not in self.served and time.monotonic() - self.ended <= interval
+        return self.served.isdisjoint(due.ids) and time.monotonic() - self.ended <= due.interval
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """The targets of one impulse in one category that are to be pulled.
+
+    Attributes:
+        keys: Theirs; at least one.
+        variants: All watched variants of the impulse in the category.
+        mode: When a job is started, as the configuration's `refresh` has it.
+        interval: Seconds between two pulls.
+    """
+
+    keys: tuple[TargetKey, ...]
+    variants: tuple[str, ...]
+    mode: Literal["when_stale", "always"]
+    interval: float
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """The targets' ids."""
+        return frozenset(key.id for key in self.keys)
+
+    @property
+    def impulse(self) -> tuple[int, int, str]:
+        """What the targets have in common: project, impulse and category."""
+        key = self.keys[0]
+        return key.project_id, key.impulse_id, key.category
 
 
 class ModelTesting:
-    """Starts jobs, waits for them, shares them.
+    """Starts jobs, waits for them, shares them."""
 
-    Args:
-        board: Knows which variants of an impulse are watched.
-    """
-
-    def __init__(self, board: Board) -> None:
-        self._board = board
+    def __init__(self) -> None:
         self._jobs: dict[tuple[int, int, str], _Job] = {}
         self._refused: set[int] = set()  # projects whose last job could not be started
         self._stopping = False
 
-    async def before(self, watch: Watch, client: Client) -> str:
-        """Let a target's results be renewed, if its project wants that and they need it; never raises, and waits a
-        bounded time.
+    async def before(self, due: Due, studio: StudioProject, stale: AskStale | None = None) -> str:
+        """Let the results of an impulse be renewed, if they need it; never raises, and waits a bounded time.
+
+        Args:
+            due: The targets.
+            studio: Their project's calls.
+            stale: Asks which impulses are stale, where the answer is shared with others; None: `studio` is asked.
 
         Returns:
-            Why the results are perhaps not new, in a sentence for the run's log line; empty where there is nothing to
+            Why the results are perhaps not new, in a sentence for the runs' log lines; empty where there is nothing to
             say.
         """
-        if watch.project.refresh == "never":
-            return ""
-        limit = min(watch.schedule.interval, LONGEST)
+        limit = min(due.interval, LONGEST)
         until = time.monotonic() + limit
         try:
             async with asyncio.timeout(limit):
-                job = await self._job(watch, client)
+                job = await self._job(due, studio, stale or studio.optional_stale_impulses)
         except TimeoutError:
             return f"whether model testing is needed was not known after {limit:g} s"
         except StudioError:
             return ""  # the pull meets the same, and says it
         except Exception as error:
-            log.exception("refresh.crashed", target=watch.target.key.id)
+            log.exception("refresh.crashed", targets=sorted(due.ids))
             return quoted(repr(error))
         if job is None:
             return ""
         done, _ = await asyncio.wait({job.task}, timeout=until - time.monotonic())
         if not done:
             return f"model testing still ran after {limit:g} s"
-        job.served.add(watch.target.key.id)
+        job.served |= due.ids
         return (
             "model testing was no longer waited for: the service stops" if job.task.cancelled() else job.task.result()
         )
@@ -108,22 +135,18 @@ class ModelTesting:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _job(self, watch: Watch, client: Client) -> _Job | None:
-        """The job that serves a target, started where there is none; None where none is needed."""
-        key = watch.target.key
-        if (job := self._shared(watch)) is not None:
+    async def _job(self, due: Due, studio: StudioProject, stale: AskStale) -> _Job | None:
+        """The job that serves the targets, started where there is none; None where none is needed."""
+        if (job := self._shared(due)) is not None:
             return job
-        studio = await studio_project(client, watch.project)
-        needed = _Need.TESTING if watch.project.refresh == "always" else await _need(studio, key)
+        needed = _Need.TESTING if due.mode == "always" else await _need(studio, due.keys, stale)
         if needed is _Need.NOTHING:
             return None
-        if (job := self._shared(watch)) is not None:  # another variant's, while Studio was asked
+        if (job := self._shared(due)) is not None:  # another entry's, while Studio was asked
             return job
         if self._stopping:
             return None
-        same = (other for other in self._board.watched.values() if _shared_by(other.key) == _shared_by(key))
-        variants = sorted({key.variant, *(other.key.variant for other in same)})
-        job = self._jobs[_shared_by(key)] = _Job(asyncio.create_task(self._run(studio, key, variants, needed)))
+        job = self._jobs[due.impulse] = _Job(asyncio.create_task(self._run(studio, due, needed)))
 
         def ended(_: object) -> None:
             job.ended = time.monotonic()
@@ -131,18 +154,19 @@ class ModelTesting:
         job.task.add_done_callback(ended)
         return job
 
-    def _shared(self, watch: Watch) -> _Job | None:
-        job = self._jobs.get(_shared_by(watch.target.key))
-        return job if job is not None and job.serves(watch.target.key.id, watch.schedule.interval) else None
+    def _shared(self, due: Due) -> _Job | None:
+        job = self._jobs.get(due.impulse)
+        return job if job is not None and job.serves(due) else None
 
-    async def _run(self, studio: StudioProject, key: TargetKey, variants: list[str], needed: _Need) -> str:
+    async def _run(self, studio: StudioProject, due: Due, needed: _Need) -> str:
         """Start a job and wait for its end."""
+        key, variants = due.keys[0], sorted({*due.variants, *(key.variant for key in due.keys)})
         fields = {"project_id": key.project_id, "impulse_id": key.impulse_id, "category": key.category}
         began = time.monotonic()
         job_id: int | None = None
         try:
             async with asyncio.timeout(LONGEST):
-                if needed is _Need.SUMMARY and await _summarised(studio, key):
+                if needed is _Need.SUMMARY and await _summarised(studio, due.keys):
                     log.info("refresh.summarised", seconds=round(time.monotonic() - began, 3), **fields)
                     return ""
                 job_id = await studio.start_model_testing(key.impulse_id, variants, key.category)
@@ -188,35 +212,38 @@ class _Need(Enum):
     TESTING = auto()
 
 
-def _shared_by(key: TargetKey) -> tuple[int, int, str]:
-    """What the targets that a job serves have in common."""
-    return key.project_id, key.impulse_id, key.category
-
-
-async def _need(studio: StudioProject, key: TargetKey) -> _Need:
-    stale = await studio.optional_stale_impulses()
-    if stale.get(key.impulse_id, False):
+async def _need(studio: StudioProject, keys: Sequence[TargetKey], stale: AskStale) -> _Need:
+    """What the target needs that needs most."""
+    if (await stale()).get(keys[0].impulse_id, False):
         return _Need.TESTING
-    if await studio.has_results(key.impulse_id, key.variant, key.category):
-        return _Need.NOTHING
-    suffices = await studio.optional_summary_suffices(key.impulse_id, key.variant, key.category)
-    return _Need.SUMMARY if suffices else _Need.TESTING
+    needed = _Need.NOTHING
+    for key in keys:
+        if await studio.has_results(key.impulse_id, key.variant, key.category):
+            continue
+        if not await studio.optional_summary_suffices(key.impulse_id, key.variant, key.category):
+            return _Need.TESTING
+        needed = _Need.SUMMARY
+    return needed
 
 
-async def _summarised(studio: StudioProject, key: TargetKey) -> bool:
+async def _summarised(studio: StudioProject, keys: Sequence[TargetKey]) -> bool:
     """Whether a new summary brought the results back. Where it did not, for whatever reason, model testing will.
 
     Raises:
         Unreachable: Perhaps the job was started all the same: another one beside it could cost twice.
     """
     try:
-        job_id = await studio.regenerate_summary(key.impulse_id, key.category)
-        successful = job_id is None or await _end(studio, job_id)
-        return successful and await studio.has_results(key.impulse_id, key.variant, key.category)
+        job_id = await studio.regenerate_summary(keys[0].impulse_id, keys[0].category)
+        if job_id is not None and not await _end(studio, job_id):
+            return False
+        for key in keys:
+            if not await studio.has_results(key.impulse_id, key.variant, key.category):
+                return False
+        return True
     except Unreachable:
         raise
     except StudioError as error:
-        log.info("refresh.not_summarised", target=key.id, error=str(error))
+        log.info("refresh.not_summarised", target=keys[0].id, error=str(error))
         return False
 
 

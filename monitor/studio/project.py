@@ -10,8 +10,7 @@ import msgspec
 from monitor.errors import InvalidReply, NoResults, StudioError
 from monitor.results import Block, BlockKind
 from monitor.studio import wire
-from monitor.studio.budget import Hold
-from monitor.studio.client import LONGEST_CLOSED, Caller, Client
+from monitor.studio.client import LONGEST_CLOSED, Caller, Client, Pausable
 from monitor.studio.dates import timestamp
 from monitor.text import shown
 
@@ -55,10 +54,15 @@ class StudioProject:
         key: str,
         *,
         closed_at_most: float = LONGEST_CLOSED,
-        hold: Hold | None = None,
+        hold: Pausable | None = None,
     ) -> None:
         self.client, self.project_id = client, project_id
         self._caller = Caller(key, min(closed_at_most, LONGEST_CLOSED), hold)
+
+    def on_behalf_of(self, hold: Pausable | None) -> StudioProject:
+        """The same calls for one who puts `hold` down while a request waits."""
+        caller = self._caller
+        return StudioProject(self.client, self.project_id, caller.key, closed_at_most=caller.closed_at_most, hold=hold)
 
     def __repr__(self) -> str:
         return f"StudioProject({self.project_id})"

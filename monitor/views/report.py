@@ -5,14 +5,26 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from rich.table import Table
 
-from monitor.cli.once import Outcome
 from monitor.compare.comparison import Comparison
+from monitor.errors import PullState
 from monitor.figures.headline import headlines
+from monitor.pipeline.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one target's pull ended, or one project's discovery where no target became known (`snapshot` is None)."""
+
+    name: str
+    state: PullState
+    snapshot: Snapshot | None = None
+    error: str = ""
 
 
 def as_json(outcome: Outcome) -> dict[str, Any]:

@@ -1,5 +1,5 @@
-"""What the pages show, worked out from the board: which target is worst, what moved, which classes fit. Pure; no markup
-here.
+"""What the pages show, worked out from what is known: which target is worst, what moved, which classes fit. Pure; no
+markup here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from monitor.compare.change import Change
 from monitor.errors import PullState
 from monitor.figures.evaluation import ClassFigures, Evaluation, Interval
 from monitor.figures.headline import headlines
-from monitor.live.snapshots import Board, ProjectStatus, Snapshot
+from monitor.live.entry import ProjectStatus
+from monitor.live.live import Live
+from monitor.pipeline.snapshot import Snapshot
 from monitor.targets import Target
 
 GLANCE = ("accuracy", "mean_f1", "map", "mae", "anomaly_flagged", "anomaly_auroc")
@@ -170,15 +172,15 @@ def target_path(target_id: str) -> str:
     return f"targets/{quote(target_id, safe='')}"
 
 
-def overview(board: Board, now: float) -> Overview:
+def overview(live: Live, now: float) -> Overview:
     """What the status page shows at `now` (Unix seconds)."""
-    snapshots, watched, alerts = board.snapshots.copy(), board.watched.copy(), shown_alerts(board, now)
+    snapshots, watched, alerts = live.snapshots, live.watched, shown_alerts(live, now)
     of: dict[str, list[AlertState]] = {}
     for alert in alerts:
         if alert.phase is not Phase.RESOLVED:
             of.setdefault(alert.target_id, []).append(alert)
     rows = [row(target, snapshots.get(name), tuple(of.get(name, ())), now) for name, target in watched.items()]
-    statuses = board.projects.copy().values()
+    statuses = live.projects.values()
     return Overview(
         rows=tuple(sorted(rows, key=lambda each: (each.badness, each.target.project.casefold(), each.target.key))),
         alerts=alerts,
@@ -216,15 +218,11 @@ def _moved(figure: Figure, change: Change | None) -> Figure:
     return replace(figure, moved=moved, pvalue=change.judged_pvalue, exact=exact)
 
 
-def shown_alerts(board: Board, now: float, target_id: str | None = None) -> tuple[AlertState, ...]:
+def shown_alerts(live: Live, now: float, target_id: str | None = None) -> tuple[AlertState, ...]:
     """The alerts that fire or are pending, and those resolved of late; of one target or of all, worst first, then
     newest.
     """
-    found = [
-        alert
-        for alert in board.alerts.copy().values()
-        if _is_shown(alert, now) and target_id in (None, alert.target_id)
-    ]
+    found = [alert for alert in live.alerts.values() if _is_shown(alert, now) and target_id in (None, alert.target_id)]
     return tuple(
         sorted(
             found,

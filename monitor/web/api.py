@@ -23,8 +23,9 @@ from monitor.alerts.rules import Subject
 from monitor.alerts.states import AlertState, Phase
 from monitor.config.values import parse_duration
 from monitor.figures.headline import headlines
-from monitor.live.snapshots import ProjectStatus, Snapshot
+from monitor.live.entry import ProjectStatus
 from monitor.pipeline.record import PINNED, pin, unpin
+from monitor.pipeline.snapshot import Snapshot
 from monitor.store import StoreError
 from monitor.targets import Target
 from monitor.views import status as views
@@ -117,7 +118,7 @@ class Api:
     async def _alerts(self, _request: web.Request) -> web.Response:
         service = self._service
         return await _success(
-            lambda: {"alerts": [alert_as_json(alert) for alert in views.shown_alerts(service.board, service.clock())]},
+            lambda: {"alerts": [alert_as_json(alert) for alert in views.shown_alerts(service.live, service.clock())]},
         )
 
     async def _runs(self, request: web.Request) -> web.Response:
@@ -126,7 +127,7 @@ class Api:
         runs = await self._service.store.runs(target_id, since, limit=limit)
         if (
             not runs
-            and target_id not in self._service.board.watched
+            and target_id not in self._service.live.targets
             and target_id not in await self._service.store.target_ids()
         ):
             raise _unknown(target_id)
@@ -135,7 +136,7 @@ class Api:
     @takes_bearer
     async def _pull(self, request: web.Request) -> web.Response:
         target_id = await self._changed_target(request)
-        if not self._service.soon(target_id):
+        if not self._service.pull_now(target_id):
             raise web.HTTPConflict(
                 text=f"target {target_id} is not pulled before its project's first discovery has ended; try again then"
             )
@@ -169,22 +170,22 @@ class Api:
         """The watched target that an authorized request is about."""
         await self._service.authorize(request)
         target_id = request.match_info["id"]
-        if target_id not in self._service.board.watched:
+        if target_id not in self._service.live.targets:
             raise _unknown(target_id)
         return target_id
 
     def _all_targets(self) -> dict[str, Any]:
         service, now = self._service, self._service.clock()
-        snapshots = service.board.snapshots.copy()
-        alerts = Counter((alert.target_id, alert.phase) for alert in views.shown_alerts(service.board, now))
+        snapshots = service.live.snapshots
+        alerts = Counter((alert.target_id, alert.phase) for alert in views.shown_alerts(service.live, now))
         problem = service.store.problem
         return {
             "targets": [
                 target_as_json(target, snapshots.get(target_id), now, service.external_url)
                 | {"alerts": {str(phase): alerts[target_id, phase] for phase in (Phase.FIRING, Phase.PENDING)}}
-                for target_id, target in sorted(service.board.watched.copy().items())
+                for target_id, target in sorted(service.live.watched.items())
             ],
-            "projects": [project_as_json(status) for status in service.board.projects.copy().values()],
+            "projects": [project_as_json(status) for status in service.live.projects.values()],
             "store_problem": None if problem is None else str(problem),
         }
 

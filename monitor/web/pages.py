@@ -22,7 +22,7 @@ from monitor.alerts import wording
 from monitor.alerts.states import Phase
 from monitor.compare.martingale import ALARM
 from monitor.figures.anomaly import threshold
-from monitor.live.snapshots import Snapshot
+from monitor.pipeline.snapshot import Snapshot
 from monitor.store import Run, StoreError
 from monitor.targets import Target
 from monitor.text import shown
@@ -67,9 +67,9 @@ class Pages:
 
     async def _target(self, request: web.Request) -> web.Response:
         service, target_id = self._service, request.match_info["id"]
-        target = service.board.watched.get(target_id)
+        target = service.live.watched.get(target_id)
         if target is None:
-            close = get_close_matches(target_id, list(service.board.watched), n=5, cutoff=0.5)
+            close = get_close_matches(target_id, list(service.live.watched), n=5, cutoff=0.5)
             return await self._page("missing.html", status=404, target_id=target_id, close=close)
         runs: list[Run] = []
         problem = service.store.problem
@@ -81,7 +81,7 @@ class Pages:
             "target.html",
             now=service.clock(),
             target=target,
-            snapshot=service.board.snapshots.get(target_id),
+            snapshot=service.live.snapshots.get(target_id),
             runs=runs,
             store_problem=problem,
         )
@@ -96,12 +96,12 @@ class Pages:
         )
 
     def _render(self, template: str, context: Mapping[str, Any]) -> bytes:
-        board, limit = self._service.board, self._service.class_limit
+        live, limit = self._service.live, self._service.class_limit
         match template:
             case "status.html":
-                context = {**context, "overview": views.overview(board, context["now"])}
+                context = {**context, "overview": views.overview(live, context["now"])}
             case "target.html":
-                alerts = views.shown_alerts(board, context["now"], context["target"].key.id)
+                alerts = views.shown_alerts(live, context["now"], context["target"].key.id)
                 context = {**context, **_target_view(limit=limit, **context), "alerts": alerts}
         # A lone surrogate in a name from Studio would make the whole page impossible to encode.
         return self._templates.get_template(template).render(context).encode("utf-8", "replace")

@@ -12,7 +12,7 @@ from aiohttp import hdrs, web
 from pydantic import SecretStr
 
 from monitor.config import ConfigError
-from monitor.live.snapshots import Board
+from monitor.live.live import Live
 from monitor.store import Store
 from monitor.views.troubles import Trouble
 
@@ -32,9 +32,9 @@ class Service:
         reload: Reads the configuration again; answers whether it was good.
         admin_token: The token that changing requests must bring, read at each request; None switches them off. May
             raise `ConfigError`.
-        board: What is known right now.
+        live: What is known right now.
         store: What was known before.
-        soon: Pulls a target now; answers whether it is scheduled.
+        pull_now: Pulls a target now; answers whether it is scheduled.
         clock: Unix seconds.
         external_url: Under which users reach the service; None where nobody said.
         class_limit: Up to how many classes of a target are shown.
@@ -45,9 +45,9 @@ class Service:
     troubles: Callable[[], Sequence[Trouble]]
     reload: Callable[[], Awaitable[bool]]
     admin_token: Callable[[], SecretStr | None]
-    board: Board
+    live: Live
     store: Store
-    soon: Callable[[str], bool]
+    pull_now: Callable[[str], bool]
     clock: Callable[[], float]
     external_url: str | None = None
     class_limit: int = 30

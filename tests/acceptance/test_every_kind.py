@@ -103,7 +103,7 @@ async def _scrape(clock: Clock, folder: Path) -> dict[int, Figures]:
         }
         path.write_text(yaml.safe_dump(content), encoding="utf-8")
         async with App(path) as app, aiohttp.ClientSession() as session:
-            await until(lambda: len([shot for shot in app.board.snapshots.values() if shot.evaluation]) == len(entries))
+            await until(lambda: len([shot for shot in app.live.snapshots.values() if shot.evaluation]) == len(entries))
             await asyncio.sleep(1.1)  # a rendered page is kept for a second
             async with session.get(f"http://{app.address}/metrics") as response:
                 text = await response.text()

@@ -26,13 +26,16 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from monitor.config import BaselineConfig
 from monitor.errors import PullState
 from monitor.figures import EvaluationSettings, evaluate
-from monitor.live.snapshots import Snapshot
-from monitor.pipeline.record import Found, Policy, RunRecorder
+from monitor.pipeline.record import Found, RunRecorder
+from monitor.pipeline.snapshot import Snapshot
+from monitor.pipeline.target_cache import TargetCache
+from monitor.pipeline.watch import Policy
 from monitor.results import Block, BlockKind, Categorical, Confidences, ResultSet
 from monitor.store import Store
 from monitor.store.engine import parse
 from monitor.store.schema import VERSION_TABLE
 from monitor.targets import Target, TargetKey
+from tests.live.live_parts import watch_of
 from tests.store.store_sets import TARGET
 
 LABELS = ("five", "four", "one", "three", "two")
@@ -102,47 +105,49 @@ async def measure(url: str, samples: int, windows: int) -> None:
     """Fill, age, open, bring up."""
     first, second = (found(classifier(samples, windows, seed)) for seed in (1, 2))
     policy, target = Policy(BaselineConfig()), Target(TargetKey.parse(TARGET), "p", "i")
+    watch, cache = watch_of(target, policy=policy), TargetCache()
     shown = Snapshot(target, 60.0, PullState.OK, 0.0)
     with ThreadPoolExecutor(1) as workers:
 
-        async def pull(memory: RunRecorder, before: Snapshot, what: Found, now: float) -> Snapshot:
-            before = await memory.bring_up(policy, before, what)
+        async def pull(recorder: RunRecorder, before: Snapshot, what: Found, now: float) -> Snapshot:
+            before, _ = await recorder.bring_up(policy, before, what, cache)
             after = replace(
                 before, last_pull=now, last_success=now, fingerprint=what.fingerprint, evaluation=what.evaluation
             )
-            return await memory.remember(policy, before, after, what, now)
+            return (await recorder.record(watch, before, after, what, now, cache))[0]
 
         async with Store(url) as store:
-            memory = RunRecorder(store, workers)
+            recorder = RunRecorder(store, workers)
             for now, what in enumerate((first, second)):
-                shown = await pull(memory, shown, what, float(now))
+                shown = await pull(recorder, shown, what, float(now))
             size = len((await store.pack("another", second.results, second.fingerprint)).data or b"")
         await as_before(url)
         print(f"{samples} samples of {windows} windows, a stored result set of {size / 2**20:.2f} MB")
         began = time.perf_counter()
         async with Store(url) as store:
             print(f"opened in {time.perf_counter() - began:.2f} s")
-            memory = RunRecorder(store, workers)
-            recalled = await memory.recall(target, 60.0)
-            assert recalled is not None
+            recorder = RunRecorder(store, workers)
+            cache = TargetCache()
+            restored = await recorder.restore(target, 60.0, cache)
+            assert restored is not None
             for what in ("first pull after the upgrade", "the next one"):
                 done = asyncio.Event()
                 watching = asyncio.create_task(held(done))
                 began = time.perf_counter()
-                before = await memory.bring_up(policy, recalled, second)
+                before, _ = await recorder.bring_up(policy, restored, second, cache)
                 unchanged = before.fingerprint == second.fingerprint
                 pinned = await store.baseline(TARGET, "pinned")
                 assert pinned is not None
                 run = await store.run(pinned.run_id)
                 assert run is not None
-                await memory._brought_up(policy, run, second)
+                await recorder._brought_up(policy, run, second, [])
                 seconds = time.perf_counter() - began
                 done.set()
                 print(
                     f"{what}: {seconds:.2f} s, the event loop held for at most {await watching * 1000:.0f} ms, "
                     f"unchanged: {unchanged}"
                 )
-                recalled = before
+                restored = before
 
 
 def main() -> None:

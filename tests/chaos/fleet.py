@@ -35,10 +35,11 @@ import yaml
 from aiohttp import web
 
 from monitor import logs
-from monitor.engine.local import Grid
+from monitor.engine.times import Grid
 from monitor.errors import PullState
-from monitor.live.snapshots import Snapshot
-from monitor.pipeline.run import Pipeline, Watch
+from monitor.pipeline.run import Ended, Pipeline
+from monitor.pipeline.snapshot import Snapshot
+from monitor.pipeline.watch import Watch
 from monitor.service.app import App
 from monitor.simulator import Studio, projects, serve
 from monitor.simulator.project import FLOAT32, INT8, GeneratedProject, Impulse
@@ -347,15 +348,15 @@ def watched(of: Fleet) -> Iterator[None]:
         finally:
             flying[key] -= 1
 
-    async def noted(self: Pipeline, watch: Watch, *args: Any, **named: Any) -> Snapshot:
+    async def noted(self: Pipeline, watch: Watch, *args: Any, **named: Any) -> Ended:
         began, target = of.clock.time(), watch.target.key.id
         of.versions.pulled[target] += 1
         try:
-            snapshot = await run(self, watch, *args, **named)
+            ended = await run(self, watch, *args, **named)
         finally:
             of.versions.pulled[target] -= 1
-        of.ended(Pull(target, watch.project.id, began, of.clock.time(), snapshot.state), snapshot)
-        return snapshot
+        of.ended(Pull(target, watch.project.id, began, of.clock.time(), ended.snapshot.state), ended.snapshot)
+        return ended
 
     with patch.object(Client, "_attempt", counted), patch.object(Pipeline, "run", noted):
         yield
@@ -510,8 +511,10 @@ def usage() -> tuple[float, int, int, int, int]:
 def fires(app: App, since: float, until: float) -> dict[str, list[float]]:
     """When each target was to be pulled, by its own grid."""
     found = {}
-    for target, watch in app._roster.watches.items():
-        grid = Grid(watch.schedule.interval, watch.target.key.spread() * watch.schedule.interval)
+    for target, live in app.live.targets.items():
+        entry = app.live.entry_of(live)
+        assert entry is not None
+        grid = Grid(entry.schedule.interval, entry.spread * entry.schedule.interval)
         first = math.ceil((since - grid.offset) / grid.every)
         found[target] = [
             number * grid.every + grid.offset for number in range(first, int((until - grid.offset) // grid.every))
@@ -525,8 +528,10 @@ async def check_schedule(of: Fleet, app: App) -> None:
     """
     now = of.clock.time()
     jobs = {job.id: job.next_run_time for job in app.scheduler._scheduler.get_jobs()}
-    for target in app._roster.watches:
-        if (due := jobs.get(target)) is None or due.timestamp() - now > EVERY + 1:
+    for target, live in app.live.targets.items():
+        entry = app.live.entry_of(live)
+        assert entry is not None
+        if (due := jobs.get(entry.turn)) is None or due.timestamp() - now > EVERY + 1:
             of.report.problems.append(f"{target} is not scheduled: {due}")
         if target in of.last and now - of.last[target].ended > 3700:
             of.report.problems.append(f"{target} was not tried for {now - of.last[target].ended:.0f} s")
@@ -569,7 +574,7 @@ async def trial(
     with watched(of):
         async with service(of, folder) as (app, outputs):
             await asyncio.sleep(3 * EVERY)
-            judged, targets, told, counted = clock.time(), set(app._roster.watches), 0, Counter[str]()
+            judged, targets, told, counted = clock.time(), set(app.live.targets), 0, Counter[str]()
             for each in range(1, rounds + 1):
                 of.next_round(storm=bool(storm) and each % storm == 0)
                 await asyncio.sleep(EVERY)

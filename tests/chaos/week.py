@@ -28,12 +28,11 @@ import sqlalchemy as sa
 import yaml
 
 from monitor import logs
-from monitor.engine import local as scheduler
-from monitor.live.snapshots import Snapshot
-from monitor.pipeline import alerting as judge
-from monitor.pipeline.run import Pipeline, Watch
-from monitor.service import app
-from monitor.service import store_upkeep as caretaker
+from monitor.engine import local
+from monitor.live import alert_clock
+from monitor.pipeline.run import Ended, Pipeline
+from monitor.pipeline.watch import Watch
+from monitor.service import reload, store_upkeep
 from monitor.service.app import App
 from monitor.service.store_upkeep import PRUNE
 from monitor.simulator import Studio, projects, serve
@@ -78,7 +77,7 @@ def noting(clock: warp.Clock, ended: dict[str, list[float]]) -> Any:
     """Take note of when each pull began, in seconds without the steps of the wall clock, which are undone by then."""
     run = Pipeline.run
 
-    async def noted(self: Pipeline, watch: Watch, *args: Any, **named: Any) -> Snapshot:
+    async def noted(self: Pipeline, watch: Watch, *args: Any, **named: Any) -> Ended:
         ended.setdefault(watch.target.key.id, []).append(clock.monotonic())
         return await run(self, watch, *args, **named)
 
@@ -90,7 +89,12 @@ def noting(clock: warp.Clock, ended: dict[str, list[float]]) -> Any:
 def slower(pace: float) -> Any:
     """Let the service look at what it watches so many times as seldom."""
     with ExitStack() as stack:
-        for where, name in ((judge, "TICK"), (caretaker, "CHECK"), (app, "CONFIG_POLL"), (scheduler, "LAG_PROBE")):
+        for where, name in (
+            (alert_clock, "TICK"),
+            (store_upkeep, "CHECK"),
+            (reload, "CONFIG_POLL"),
+            (local, "LAG_PROBE"),
+        ):
             stack.enter_context(patch.object(where, name, pace * getattr(where, name)))
         yield
 
@@ -264,7 +268,7 @@ async def trial(
                     print(f"day {day:.2f}: {report.usage[day]}", file=sys.stderr, flush=True)
                 lasted = clock.monotonic()
                 report.pulls = Counter({target: len(times) for target, times in began.items()})
-                if report.pulls.keys() != set(service._roster.watches):
+                if report.pulls.keys() != set(service.live.targets):
                     report.problems.append("not all targets were pulled")
     check_times(report, began, every, lasted, stepped, warp.START + start * DAY)
     check_growth(report)

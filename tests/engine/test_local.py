@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from monitor.config import Schedule
 from monitor.engine import local as module
-from monitor.engine.local import CRON_SPREAD, Grid, Scheduler, first_delay, trigger
-from monitor.targets import TargetKey
+from monitor.engine.base import Turn
+from monitor.engine.local import Scheduler
+from monitor.engine.times import CRON_SPREAD, Grid, first_delay, spread_of, times_of
 from tests.clock import START, Clock
 from tests.waiting import until
 
@@ -94,18 +95,18 @@ def test_cron_is_spread_within_its_minute() -> None:
     """Jobs of one cron expression fire at their own second of the minute it names, in its time zone."""
     schedule = Schedule(cron="30 6 * * *", timezone="Asia/Kolkata")
     now = datetime(2026, 3, 1, tzinfo=UTC)
-    on_time, late = (trigger(schedule, spread).get_next_fire_time(None, now) for spread in (0.0, 0.5))
+    on_time, late = (times_of(schedule, spread).get_next_fire_time(None, now) for spread in (0.0, 0.5))
 
     assert datetime(2026, 3, 1, 1, 0, tzinfo=UTC) == on_time
     assert timedelta(seconds=CRON_SPREAD / 2) == late - on_time
-    assert timedelta(days=1) == trigger(schedule, 0.5).get_next_fire_time(late, late) - late
+    assert timedelta(days=1) == times_of(schedule, 0.5).get_next_fire_time(late, late) - late
 
 
-def test_targets_spread_evenly() -> None:
-    """Offsets come from the target's key: the same in every process, and spread over the whole interval."""
-    spreads = sorted(TargetKey(number, 1, "int8", "testing").spread() for number in range(1000))
+def test_entries_spread_evenly() -> None:
+    """Offsets come from the identity of the project's entry: the same in every process, spread over the interval."""
+    spreads = sorted(spread_of(f"{number} testing all enabled") for number in range(1000))
 
-    assert 0.34351127595887015 == TargetKey(12345, 1, "int8", "testing").spread()
+    assert 0.34351127595887015 == spread_of("12345-1-int8-testing")
     assert max(after - before for before, after in pairwise(spreads)) < 0.02
     assert 0 <= spreads[0] < spreads[-1] < 1
 
@@ -120,7 +121,7 @@ async def test_runs_on_the_grid(running: Scheduler, clock: Clock) -> None:
     """A job runs at once when told so, then at each grid point, to the millisecond."""
     times: list[float] = []
 
-    async def run() -> None:
+    async def run(_turn: Turn) -> None:
         times.append(clock.time())
 
     running.add("job", Grid(2, 0.5), run, delay=1.0)
@@ -134,7 +135,7 @@ async def test_no_overlap(running: Scheduler, counted: Counted) -> None:
     """A run that is longer than the interval keeps the next from starting; each one skipped is counted."""
     at_once, most = 0, 0
 
-    async def run() -> None:
+    async def run(_turn: Turn) -> None:
         nonlocal at_once, most
         at_once += 1
         most = max(most, at_once)
@@ -152,10 +153,10 @@ async def test_slow_job_delays_nobody(running: Scheduler, clock: Clock) -> None:
     """A job that hangs leaves the others their times."""
     ran: list[float] = []
 
-    async def hang() -> None:
+    async def hang(_turn: Turn) -> None:
         await asyncio.sleep(3600)
 
-    async def quick() -> None:
+    async def quick(_turn: Turn) -> None:
         ran.append(clock.time() % 2)
 
     running.add("hangs", Grid(2, 0.0), hang, delay=0.0)
@@ -169,7 +170,7 @@ async def test_late_run_is_not_dropped(running: Scheduler, counted: Counted, clo
     """After a stall of the loop the run takes place, once, instead of being dropped as a misfire."""
     ran: list[float] = []
 
-    async def run() -> None:
+    async def run(_turn: Turn) -> None:
         ran.append(clock.monotonic())
 
     running.add("job", Grid(3600, 0.0), run, delay=0.2)
@@ -184,7 +185,7 @@ async def test_crash_does_not_stop_the_job(running: Scheduler) -> None:
     """A run that raises is logged; the next one takes place."""
     ran = 0
 
-    async def run() -> None:
+    async def run(_turn: Turn) -> None:
         nonlocal ran
         ran += 1
         raise RuntimeError("broken")
@@ -197,7 +198,7 @@ async def test_removed_job_finishes_and_never_returns(running: Scheduler) -> Non
     """Removing a job lets its run end, and no other begins."""
     begun, ended = 0, 0
 
-    async def run() -> None:
+    async def run(_turn: Turn) -> None:
         nonlocal begun, ended
         begun += 1
         await asyncio.sleep(5)
@@ -207,7 +208,7 @@ async def test_removed_job_finishes_and_never_returns(running: Scheduler) -> Non
     await until(lambda: begun)
     running.remove("job")
     running.remove("job")
-    running.soon("job")
+    running.run_now("job")
     await asyncio.sleep(60)
 
     assert (1, 1) == (begun, ended)
@@ -217,7 +218,7 @@ async def test_stop_drains(running: Scheduler, clock: Clock) -> None:
     """Stopping waits for the run in flight and begins no other."""
     begun, ended = 0, 0
 
-    async def run() -> None:
+    async def run(_turn: Turn) -> None:
         nonlocal begun, ended
         begun += 1
         await asyncio.sleep(4)
@@ -235,7 +236,7 @@ async def test_stop_cancels_after_the_grace(running: Scheduler, clock: Clock) ->
     """What is not done within the grace period is cancelled."""
     begun, cancelled = asyncio.Event(), False
 
-    async def run() -> None:
+    async def run(_turn: Turn) -> None:
         nonlocal cancelled
         begun.set()
         try:
@@ -269,7 +270,7 @@ async def test_clock_step(running: Scheduler, clock: Clock, step: float) -> None
     """
     ran: list[float] = []
 
-    async def run() -> None:
+    async def run(_turn: Turn) -> None:
         ran.append(clock.monotonic())
 
     running.add("job", Grid(10.0, 0.0), run, delay=10_000.0)  # where a step back leaves a job's next run
@@ -308,10 +309,10 @@ async def test_cron_over_a_change_of_the_clock(
     triggers = {}
     for name, cron in jobs.items():
 
-        async def run(name: str = name) -> None:
+        async def run(_turn: Turn, name: str = name) -> None:
             ran[name].append(clock["now"])
 
-        triggers[name] = trigger(Schedule(cron=cron, timezone="Europe/Berlin"), 0.5)
+        triggers[name] = times_of(Schedule(cron=cron, timezone="Europe/Berlin"), 0.5)
         scheduler.add(name, triggers[name], run, delay=0.0)
     expected: dict[str, list[datetime]] = {name: [day] for name in jobs}
     for name, times in expected.items():

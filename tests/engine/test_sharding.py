@@ -81,14 +81,6 @@ def test_shards_are_balanced(total: int) -> None:
     )
 
 
-def test_a_shard_uses_the_whole_grid() -> None:
-    """Which shard owns a target says nothing about where it sits on its schedule's grid."""
-    spreads = sorted(key.spread() for key in KEYS if Shard(0, 4).owns(key))
-    distance = max(abs(spread - (rank + 0.5) / len(spreads)) for rank, spread in enumerate(spreads))
-
-    assert distance < 1.95 / len(spreads) ** 0.5  # Kolmogorov-Smirnov at 0.1 %
-
-
 def test_golden_owners() -> None:
     """The owner of a target stays the same over versions: a change here moves every user's targets."""
     keys = [

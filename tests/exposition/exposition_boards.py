@@ -24,9 +24,12 @@ from monitor.figures.evaluation import (
     Slice,
     StudioVerdict,
 )
-from monitor.live.snapshots import Board, ProjectStatus, Snapshot
+from monitor.live.entry import ProjectStatus
+from monitor.live.live import Live
+from monitor.pipeline.snapshot import Snapshot
 from monitor.results import Block, BlockKind
 from monitor.targets import Target, TargetKey
+from tests.live.live_parts import live_of
 
 NOW = 1_760_000_000.0
 STALE_AFTER = 2700.0
@@ -49,13 +52,9 @@ def snapshot(
     return Snapshot(of, STALE_AFTER, state, NOW - 30, last_success=success, evaluation=evaluation, **more)
 
 
-def board(*snapshots: Snapshot, projects: Iterable[ProjectStatus] = ()) -> Board:
+def board(*snapshots: Snapshot, projects: Iterable[ProjectStatus] = ()) -> Live:
     """A board that shows these."""
-    shown = Board(projects={status.project_id: status for status in projects})
-    for each in snapshots:
-        shown.watch(each.target, each.stale_after)
-        shown.show(each)
-    return shown
+    return live_of(*snapshots, projects=projects)
 
 
 def quality(windows: Mapping[str, int], confusion: Mapping[tuple[str, str], int] | None = None) -> Quality:
@@ -196,7 +195,7 @@ def compared() -> Comparison:
     )
 
 
-def full() -> Board:
+def full() -> Live:
     """Everything at once: five kinds of target in four projects, two of which fail."""
     found = board(
         snapshot(
@@ -233,12 +232,12 @@ def full() -> Board:
         ("EdgeImpulsePullFailing", third, Phase.INACTIVE),
         ("EdgeImpulseKeyExpiring", "project-33333", Phase.FIRING),
     ):
-        found.alerts[name, of] = AlertState(name, of, "digest", phase, severity="warning")
-    found.thresholds = {first: {"EdgeImpulseAccuracyRegressed": 0.03, "EdgeImpulseAnomalyDrift": 2.0}}
+        found.show_alerts(of, [AlertState(name, of, "digest", phase, severity="warning")])
+    found.targets[first].thresholds = {"EdgeImpulseAccuracyRegressed": 0.03, "EdgeImpulseAnomalyDrift": 2.0}
     return found
 
 
-def registry(shown: Board, *, now: float = NOW, class_limit: int = 30) -> CollectorRegistry:
+def registry(shown: Live, *, now: float = NOW, class_limit: int = 30) -> CollectorRegistry:
     """A registry with nothing but this board."""
     made = CollectorRegistry()
     made.register(SnapshotCollector(shown, class_limit=class_limit, clock=lambda: now))
@@ -247,7 +246,7 @@ def registry(shown: Board, *, now: float = NOW, class_limit: int = 30) -> Collec
 
 def used_service(made: CollectorRegistry) -> ServiceMetrics:
     """The service's metrics, each used once."""
-    metrics = ServiceMetrics(made)
+    metrics = ServiceMetrics(made, live=full())
     metrics.request("page", "200", 0.2)
     metrics.request("page", "timeout", 60.0)
     metrics.retry("timeout")
@@ -259,7 +258,6 @@ def used_service(made: CollectorRegistry) -> ServiceMetrics:
     metrics.reload(True, NOW - 3600)
     metrics.heartbeat(NOW - 2)
     metrics.loop_lag(0.003)
-    metrics.targets(6)
     metrics.store(True)
     metrics.receivers(["webhook"])
     metrics.notification("webhook", "delivered")
@@ -279,7 +277,7 @@ def series(families: Iterable[Metric]) -> Series:
     return found
 
 
-def shown(of: Board, name: str, *labels: str, now: float = NOW, class_limit: int = 30) -> dict[tuple[str, ...], float]:
+def shown(of: Live, name: str, *labels: str, now: float = NOW, class_limit: int = 30) -> dict[tuple[str, ...], float]:
     """One metric's values by the values of these labels."""
     collected = series(registry(of, now=now, class_limit=class_limit).collect())
     return {

@@ -9,8 +9,8 @@ from monitor import __version__
 from monitor.errors import PullState
 from monitor.exposition import METRICS, ServiceMetrics
 from monitor.exposition.catalogue import MetricType, Scope
-from monitor.live.snapshots import Board
-from tests.exposition.exposition_boards import NOW, registry, series
+from tests.exposition.exposition_boards import NOW, registry, series, target
+from tests.live.live_parts import live_of, watch_of
 
 
 @pytest.fixture
@@ -120,16 +120,20 @@ def test_reload(made: CollectorRegistry, metrics: ServiceMetrics) -> None:
 
 
 def test_gauges_show_the_latest(made: CollectorRegistry, metrics: ServiceMetrics) -> None:
-    """Heartbeat, lag and the number of targets are the last that were set, a known 0 included."""
+    """Heartbeat and lag are the last that were set; targets are counted at the scrape."""
+    live = live_of()
+    counting = CollectorRegistry()
+    ServiceMetrics(counting, live=live)
+    none = value(counting, "targets")
+    live.watch(watch_of(target()))
     metrics.heartbeat(NOW)
     metrics.heartbeat(NOW + 5)
     metrics.loop_lag(0.25)
-    metrics.targets(3)
-    metrics.targets(0)
 
     assert value(made, "scheduler_heartbeat_timestamp_seconds") == NOW + 5
     assert value(made, "event_loop_lag_seconds") == 0.25
-    assert value(made, "targets") == 0
+    assert value(made, "targets") is None
+    assert (0, 1) == (none, value(counting, "targets"))
 
 
 def test_queues(made: CollectorRegistry, metrics: ServiceMetrics) -> None:
@@ -178,6 +182,6 @@ def test_process_and_python(made: CollectorRegistry, metrics: ServiceMetrics) ->
 
 def test_registry_is_injected(made: CollectorRegistry, metrics: ServiceMetrics) -> None:
     """Nothing is registered globally, so that two services can live in one process."""
-    ServiceMetrics(registry(Board()))
+    ServiceMetrics(registry(live_of()))
 
     assert not [family.name for family in REGISTRY.collect() if family.name.startswith("impulse_monitor")]

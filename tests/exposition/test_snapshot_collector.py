@@ -14,7 +14,8 @@ from monitor.errors import PullState
 from monitor.exposition import METRICS
 from monitor.exposition.catalogue import Scope
 from monitor.figures.evaluation import Anomaly, Calibration, Detection, Evaluation, Interval, Quality, Regression
-from monitor.live.snapshots import Board, ProjectStatus
+from monitor.live.entry import ProjectStatus
+from monitor.live.live import Live
 from monitor.results import Block, BlockKind
 from tests.exposition.exposition_boards import (
     NOW,
@@ -35,19 +36,20 @@ from tests.exposition.exposition_boards import (
     target,
     text,
 )
+from tests.live.live_parts import entry_of, watch_of
 
 TARGET_LABELS = ("project", "project_id", "impulse", "impulse_id", "variant", "category")
 FIGURES = {metric.name for metric in METRICS if metric.scope is Scope.FIGURES}
 
 
-def names(of: Board, now: float = NOW) -> set[str]:
+def names(of: Live, now: float = NOW) -> set[str]:
     """Names of all series."""
     return {name for name, _ in series(registry(of, now=now).collect())}
 
 
 def test_empty_board_has_no_series() -> None:
     """Before anything is known nothing is exported, not even empty families."""
-    assert list(registry(Board()).collect()) == []
+    assert list(registry(Live(lambda: 0.0)).collect()) == []
 
 
 def test_target_labels() -> None:
@@ -387,7 +389,7 @@ def test_board_may_change_during_a_scrape() -> None:
         """A project's number that, when it is read, makes other projects come."""
 
         def __str__(self) -> str:
-            of.projects[99] = ProjectStatus(99, PullState.OK)
+            of.entries = {**of.entries, "99": entry_of(ProjectStatus(99, PullState.OK))}
             return super().__repr__()
 
     class RestlessName(str):
@@ -396,11 +398,14 @@ def test_board_may_change_during_a_scrape() -> None:
         def encode(self, *args: str) -> bytes:
             of.forget(target(impulse_id=2).key.id)
             for number in range(10, 20):
-                of.snapshots[str(number)] = snapshot(target(impulse_id=number), None)
+                another = snapshot(target(impulse_id=number), None)
+                of.watch(watch_of(another.target)).show(another)
             return super().encode(*args)
 
-    of.projects = {7: ProjectStatus(RestlessNumber(7), PullState.OK), **of.projects}
-    of.watch(target(impulse_id=0, project=RestlessName("restless")), STALE_AFTER)
+    restless = entry_of(ProjectStatus(7, PullState.OK))
+    restless.project = restless.project.model_copy(update={"id": RestlessNumber(7)})
+    of.entries = {"7": restless, **of.entries}
+    of.watch(watch_of(target(impulse_id=0, project=RestlessName("restless")), STALE_AFTER))
     collecting = registry(of)
 
     during, after = (

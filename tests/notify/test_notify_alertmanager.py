@@ -161,13 +161,10 @@ async def test_resend_tells_nothing_out_of_order(tmp_path: Path) -> None:
     async with (
         Inbox([HANG, DROP, 500, 503] * 3) as inbox,
         outbox(tmp_path) as store,
-        Dispatcher(
-            store, [alertmanager(inbox.url(""))], Counts(), lambda: current, pace=QUICK, timeout=1.0
-        ) as dispatcher,
+        Dispatcher(store, [alertmanager(inbox.url(""))], Counts(), lambda: current, pace=QUICK, timeout=1.0),
     ):
         await put(store, "am", FIRING, resolved(FIRING, time.time()))
         current[:] = [resolved(FIRING, time.time())]
-        dispatcher.wake()
         await drained(store, "am")
         await until(lambda: len([request for request in inbox.requests if request.reply == 200]) > 3)
     ended = [datetime.fromisoformat(request.json[0]["endsAt"]).timestamp() < time.time() for request in inbox.requests]

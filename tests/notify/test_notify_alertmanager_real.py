@@ -31,7 +31,7 @@ def told_of(real: Real, *numbers: int) -> list[tuple[str, str]]:
     return [each for each in real.told if int(each[1]) in numbers]
 
 
-async def two_intervals(real: Real, store: Store, dispatcher: Dispatcher, number: int) -> None:
+async def two_intervals(real: Real, store: Store, number: int) -> None:
     """Let at least two of the Alertmanager's group intervals pass: of what is no news it tells nothing in them.
 
     Another alert's end is told an interval after its beginning, not before; a second one's likewise.
@@ -41,7 +41,6 @@ async def two_intervals(real: Real, store: Store, dispatcher: Dispatcher, number
         for news in (other, None):
             news = news or resolved(other, time.time())
             await put(store, "am", news)
-            dispatcher.wake()
             await until(lambda news=news, each=each: (news.status, str(each)) in real.told)
 
 
@@ -63,22 +62,20 @@ async def test_real_alertmanager(tmp_path: Path, real: Real) -> None:
     async with (
         real.running(),
         outbox(tmp_path) as store,
-        Dispatcher(store, [alertmanager(real.url)], counts, lambda: current, pace=PACE) as dispatcher,
+        Dispatcher(store, [alertmanager(real.url)], counts, lambda: current, pace=PACE),
     ):
         await put(store, "am", alert)
-        dispatcher.wake()
         await until(lambda: real.told)
         sent = counts.outcomes["am", "delivered"]
-        await two_intervals(real, store, dispatcher, 20)
+        await two_intervals(real, store, 20)
         await until(lambda: counts.outcomes["am", "delivered"] > sent + 10)
         held = [each for each in await real.alerts() if each["labels"]["project_id"] == "7"]
         while_firing = told_of(real, 7)
         ended = resolved(alert, time.time())
         current[:] = [ended]
         await put(store, "am", ended)
-        dispatcher.wake()
         await until(lambda: len(told_of(real, 7)) > 1)
-        await two_intervals(real, store, dispatcher, 30)
+        await two_intervals(real, store, 30)
         after = await real.alerts()
     all_told = [alert for request in real.hook.requests for alert in request.json["alerts"]]
     first, last = (each for each in all_told if each["labels"]["project_id"] == "7")
@@ -104,22 +101,20 @@ async def test_real_alertmanager_down_and_back(tmp_path: Path, real: Real) -> No
     counts = Counts()
     async with (
         outbox(tmp_path) as store,
-        Dispatcher(store, [alertmanager(real.url)], counts, lambda: current, pace=PACE) as dispatcher,
+        Dispatcher(store, [alertmanager(real.url)], counts, lambda: current, pace=PACE),
     ):
         async with real.running():
             await put(store, "am", before, ended)
-            dispatcher.wake()
             await until(lambda: len(real.told) == 2)
-            await two_intervals(real, store, dispatcher, 20)
+            await two_intervals(real, store, 20)
         failed = counts.outcomes["am", "failed"]
         current[:] = [before, resolved(ended, time.time()), fresh]
         await put(store, "am", current[1], fresh)
-        dispatcher.wake()
         await until(lambda: counts.outcomes["am", "failed"] > failed + 3)
         async with real.running():
             await drained(store, "am")
             await until(lambda: len(told_of(real, 1, 2, 3)) == 4)
-            await two_intervals(real, store, dispatcher, 30)
+            await two_intervals(real, store, 30)
             held = [each for each in await real.alerts() if int(each["labels"]["project_id"]) < 10]
     told = told_of(real, 1, 2, 3)
 

@@ -76,10 +76,9 @@ async def test_url_file(tmp_path: Path) -> None:
         Inbox() as first,
         Inbox() as second,
         outbox(tmp_path) as store,
-        Dispatcher(store, [chat(file)], counts, pace=QUICK) as dispatcher,
+        Dispatcher(store, [chat(file)], counts, pace=QUICK),
     ):
         await put(store, "chat", FIRING)
-        dispatcher.wake()
         for content in (None, "", "no-such-service://token", "nonsense"):
             if content is not None:
                 file.write_text(content, encoding="utf-8")
@@ -89,7 +88,6 @@ async def test_url_file(tmp_path: Path) -> None:
         await drained(store, "chat")
         file.write_text(url(second), encoding="utf-8")
         await put(store, "chat", resolved())
-        dispatcher.wake()
         await drained(store, "chat")
 
     assert (["warning"], ["success"]) == tuple(

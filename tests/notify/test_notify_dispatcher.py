@@ -78,7 +78,6 @@ def test_every_message_arrives_in_order(data: st.DataObject) -> None:
                     transition = numbered(len(sent))
                     sent.append(transition.id)
                     await asyncio.gather(*(put(store, str(index), transition) for index in range(2)))
-                    dispatcher.wake()
                 elif step == "down":
                     await inboxes[which].down()
                 elif step == "up" and inboxes[which]._runner is None:
@@ -140,13 +139,10 @@ async def test_most(tmp_path: Path) -> None:
     async with outbox(tmp_path) as store:
         await put(store, "hook", *numbers[:8])
         with capture_logs() as logs:
-            async with Dispatcher(
-                store, [inbox.webhook()], counts, pace=replace(QUICK, most=5, longest_pause=30.0)
-            ) as dispatcher:
+            async with Dispatcher(store, [inbox.webhook()], counts, pace=replace(QUICK, most=5, longest_pause=30.0)):
                 await until(lambda: counts.outcomes["hook", "failed"])
                 assert 5 == counts.lengths["hook"]
                 await put(store, "hook", *numbers[8:])
-                dispatcher.wake()
                 await until(lambda: counts.outcomes["hook", "dropped"] == 7)
                 async with inbox:
                     await drained(store, "hook")
@@ -365,11 +361,9 @@ async def test_a_message_that_was_given_up_is_a_failure(tmp_path: Path) -> None:
         Dispatcher(store, [inbox.webhook()], counts, pace=QUICK) as dispatcher,
     ):
         await put(store, "hook", FIRING, resolved())
-        dispatcher.wake()
         await until(lambda: counts.outcomes["hook", "rejected"] == 2)
         (refused,) = dispatcher.failing
         await put(store, "hook", FIRING)
-        dispatcher.wake()
         await until(lambda: counts.outcomes["hook", "delivered"])
         await until(lambda: not dispatcher.failing)
 

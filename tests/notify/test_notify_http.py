@@ -49,16 +49,14 @@ async def test_private_authority(tmp_path: Path, kind: str) -> None:
     first.cert_pem.write_to_path(str(file))
     async with Inbox(tls=served_by(first)) as inbox, outbox(tmp_path) as store:
         receiver = Receiver("hook", kind, SecretStr(inbox.url()), ca_file=file)  # type: ignore[arg-type]
-        async with Dispatcher(store, [receiver], Counts(), pace=QUICK) as dispatcher:
+        async with Dispatcher(store, [receiver], Counts(), pace=QUICK):
             await put(store, "hook", FIRING)
-            dispatcher.wake()
             await drained(store, "hook")
             await inbox.down()
             inbox.tls = served_by(second)
             await inbox.up()
             second.cert_pem.write_to_path(str(file))
             await put(store, "hook", resolved())
-            dispatcher.wake()
             await drained(store, "hook")
 
     assert len(inbox.requests) >= 2
@@ -104,13 +102,11 @@ async def test_bearer_token(tmp_path: Path, kind: str) -> None:
     file.write_text("first-token\n", encoding="utf-8")
     async with Inbox() as inbox, outbox(tmp_path) as store:
         receiver = Receiver("hook", kind, SecretStr(inbox.url()), bearer_token=file)  # type: ignore[arg-type]
-        async with Dispatcher(store, [receiver], Counts(), pace=QUICK) as dispatcher:
+        async with Dispatcher(store, [receiver], Counts(), pace=QUICK):
             await put(store, "hook", FIRING)
-            dispatcher.wake()
             await drained(store, "hook")
             file.write_text("second-token", encoding="utf-8")
             await put(store, "hook", resolved())
-            dispatcher.wake()
             await drained(store, "hook")
     tokens = list(dict.fromkeys(request.headers["Authorization"] for request in inbox.requests))
 

@@ -92,14 +92,12 @@ async def test_signature(tmp_path: Path) -> None:
     async with (
         Inbox() as inbox,
         outbox(tmp_path) as store,
-        Dispatcher(store, [inbox.webhook(secret=file)], Counts(), pace=QUICK) as dispatcher,
+        Dispatcher(store, [inbox.webhook(secret=file)], Counts(), pace=QUICK),
     ):
         await put(store, "hook", FIRING)
-        dispatcher.wake()
         await drained(store, "hook")
         file.write_text("second", encoding="utf-8")
         await put(store, "hook", resolved())
-        dispatcher.wake()
         await drained(store, "hook")
     first, second = inbox.requests
     later = {**first.headers, "X-Impulse-Monitor-Timestamp": str(int(first.headers["X-Impulse-Monitor-Timestamp"]) + 1)}
@@ -198,10 +196,9 @@ async def test_retry_after(tmp_path: Path, form: str) -> None:
     told = "20" if form == "number" else email.utils.formatdate(START + 20, usegmt=True)
     async with Inbox([(429, {"Retry-After": told})]) as inbox, outbox(tmp_path) as store:
         await put(store, "hook", FIRING)
-        async with Dispatcher(store, [inbox.webhook()], Counts(), pace=QUICK) as dispatcher:
+        async with Dispatcher(store, [inbox.webhook()], Counts(), pace=QUICK):
             await until(lambda: inbox.requests)
             await put(store, "hook", resolved())
-            dispatcher.wake()
             await drained(store, "hook")
     first, second, _ = inbox.requests
 

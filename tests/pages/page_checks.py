@@ -12,11 +12,12 @@ from prometheus_client.samples import Sample
 from monitor.errors import PullState
 from monitor.exposition.collector import SnapshotCollector
 from monitor.figures import EvaluationSettings, evaluate
-from monitor.live.snapshots import Board, Snapshot
+from monitor.pipeline.snapshot import Snapshot
 from monitor.results import ResultSet
 from monitor.studio import decoding, wire
 from monitor.studio.columns import ColumnBuilder, SetChanged
 from monitor.targets import Target, TargetKey
+from tests.live.live_parts import live_of
 from tests.pages.page_content import Content, changed
 from tests.pages.page_oracle import Series, compare, expected
 from tests.pages.page_replies import Spelling
@@ -48,7 +49,7 @@ def exported(results: ResultSet, content: Content) -> Series:
     settings = EvaluationSettings(SLICES, anomaly_labels=anomaly, no_anomaly_labels=normal)
     target = Target(TargetKey(1, 1, "int8", "testing"), "project", "impulse")
     snapshot = Snapshot(target, 1e9, PullState.OK, 1.0, 1.0, evaluation=evaluate(results, settings, None))
-    families = SnapshotCollector(Board(snapshots={"1": snapshot}), clock=lambda: 1.0).collect()
+    families = SnapshotCollector(live_of(snapshot), clock=lambda: 1.0).collect()
     return figures(sample for family in families for sample in family.samples)
 
 

@@ -60,7 +60,7 @@ async def _scrape(clock: Clock, folder: Path) -> dict[int, Series]:
         }
         path.write_text(yaml.safe_dump(document), encoding="utf-8")
         async with App(path) as app, aiohttp.ClientSession() as session:
-            await until(lambda: len(app.board.snapshots) == len(entries))
+            await until(lambda: len(app.live.snapshots) == len(entries))
             await asyncio.sleep(1.1)  # a rendered page is kept for a second
             async with session.get(f"http://{app.address}/metrics") as response:
                 text = await response.text()

@@ -53,19 +53,19 @@ async def runs(service: Service, target_id: str = GESTURES) -> list[Run]:
 
 async def changed(service: Service, target_id: str = GESTURES) -> None:
     """Wait for the next pull that finds another result set."""
-    before = service.app.board.snapshots[target_id].fingerprint
-    await service.until(lambda: service.app.board.snapshots[target_id].fingerprint != before)
+    before = service.app.live.snapshots[target_id].fingerprint
+    await service.until(lambda: service.app.live.snapshots[target_id].fingerprint != before)
 
 
 async def again(service: Service, target_id: str = GESTURES) -> None:
     """Wait for one whole pull more."""
-    before = service.app.board.snapshots[target_id].last_pull
-    await service.until(lambda: service.app.board.snapshots[target_id].last_pull > before + 1)
+    before = service.app.live.snapshots[target_id].last_pull
+    await service.until(lambda: service.app.live.snapshots[target_id].last_pull > before + 1)
 
 
 def change(service: Service, metric: str = "accuracy", target_id: str = GESTURES) -> dict[str, float]:
     """The causes of a change, as shown now."""
-    comparison = service.app.board.snapshots[target_id].comparison
+    comparison = service.app.live.snapshots[target_id].comparison
     assert comparison is not None
     found = comparison.change(metric)
     assert found is not None
@@ -97,13 +97,13 @@ async def test_first_run_says_so(service: Service) -> None:
     said = "first run here: nothing to compare with"
     await service.app.start()
     await service.pulled(GESTURES)
-    first = service.app.board.snapshots[GESTURES].comparison
+    first = service.app.live.snapshots[GESTURES].comparison
     status, page = await service.get(f"/targets/{GESTURES}")
     async with store_of(service) as store:
         (shown,) = await baseline_statuses(store, GESTURES)
     service.studio.generated(101).retrain(quality=-1.5)
     await changed(service)
-    later = service.app.board.snapshots[GESTURES].comparison
+    later = service.app.live.snapshots[GESTURES].comparison
 
     assert first is not None
     assert later is not None
@@ -123,7 +123,7 @@ async def test_a_cleared_baseline_is_no_first_run(service: Service) -> None:
     await again(service)
     async with store_of(service) as store:
         pinned = await store.baseline(GESTURES, "pinned")
-    comparison = service.app.board.snapshots[GESTURES].comparison
+    comparison = service.app.live.snapshots[GESTURES].comparison
 
     assert pinned is not None
     assert "the first good run since the baseline was cleared" == pinned.why
@@ -148,7 +148,7 @@ async def test_what_changed_is_told(service: Service) -> None:
     assert sum(both[cause] for cause in ("model", "labels", "added", "removed")) == pytest.approx(
         both["total"], abs=1e-12
     )
-    notes = service.app.board.snapshots[GESTURES].comparison
+    notes = service.app.live.snapshots[GESTURES].comparison
     assert notes is not None
     assert "the model was trained again since the baseline" in notes.notes
 
@@ -161,11 +161,11 @@ async def test_figures_outlive_a_restart(service: Service) -> None:
     await service.pulled(GESTURES)
     service.studio.generated(101).retrain(quality=-1.5)
     await changed(service)
-    before = service.app.board.snapshots[GESTURES]
+    before = service.app.live.snapshots[GESTURES]
     await service.restart(lambda: service.studio.fail(Delay(1.0), "impulses", times=None))
 
-    await service.until(lambda: GESTURES in service.app.board.snapshots)
-    shown = service.app.board.snapshots[GESTURES]
+    await service.until(lambda: GESTURES in service.app.live.snapshots)
+    shown = service.app.live.snapshots[GESTURES]
     assert before.evaluation == shown.evaluation
     assert before.comparison == shown.comparison
     assert (before.last_change, before.fingerprint, before.last_success) == (
@@ -174,7 +174,7 @@ async def test_figures_outlive_a_restart(service: Service) -> None:
         shown.last_success,
     )
     await again(service)
-    assert before.last_change == service.app.board.snapshots[GESTURES].last_change
+    assert before.last_change == service.app.live.snapshots[GESTURES].last_change
     assert [False, True] == sorted({run.changed for run in await runs(service)})
 
 
@@ -210,10 +210,10 @@ async def test_stale_figures_do_not_come_back(service: Service, clock: Clock) ->
         clock.go_on(301)
 
     await service.restart(meanwhile)
-    assert {} == service.app.board.snapshots
+    assert {} == service.app.live.snapshots
     service.studio.heal(fault)
     await service.pulled(GESTURES)
-    assert service.app.board.snapshots[GESTURES].last_change is not None
+    assert service.app.live.snapshots[GESTURES].last_change is not None
 
 
 async def test_known_targets_are_pulled_although_discovery_fails(service: Service) -> None:
@@ -224,8 +224,8 @@ async def test_known_targets_are_pulled_although_discovery_fails(service: Servic
     await service.restart()
     await again(service)
 
-    assert PullState.AUTH is service.app.board.projects[101].state
-    assert PullState.OK is service.app.board.snapshots[GESTURES].state
+    assert PullState.AUTH is service.app.live.projects[101].state
+    assert PullState.OK is service.app.live.snapshots[GESTURES].state
     service.studio.heal(fault)
 
 
@@ -233,15 +233,15 @@ async def test_failed_pulls_are_remembered(service: Service) -> None:
     """A failed pull is a run of its own, with its error; it keeps the figures and the comparison."""
     await service.app.start()
     await service.pulled(GESTURES)
-    shown = service.app.board.snapshots[GESTURES]
+    shown = service.app.live.snapshots[GESTURES]
     service.studio.fail(Status(403), "result/page", times=None)
-    await service.until(lambda: service.app.board.snapshots[GESTURES].state is PullState.AUTH)
+    await service.until(lambda: service.app.live.snapshots[GESTURES].state is PullState.AUTH)
     await again(service)
     last = (await runs(service))[-1]
 
     assert (PullState.AUTH, None, None) == (last.state, last.fingerprint, last.evaluation)
     assert "403" in last.error or "refused" in last.error
-    assert shown.comparison == service.app.board.snapshots[GESTURES].comparison
+    assert shown.comparison == service.app.live.snapshots[GESTURES].comparison
 
 
 async def test_pinning_another_run(service: Service) -> None:
@@ -275,7 +275,7 @@ async def test_only_good_runs_can_be_pinned(service: Service) -> None:
     """A failed run has nothing to compare with: pinning it is refused in words."""
     service.studio.fail(Status(403), "result/page", times=None)
     await service.app.start()
-    await service.until(lambda: GESTURES in service.app.board.snapshots)
+    await service.until(lambda: GESTURES in service.app.live.snapshots)
     async with store_of(service) as store:
         (run, *_) = await store.runs(GESTURES)
         with pytest.raises(ValueError, match="only a good run can be a baseline"):
@@ -291,12 +291,12 @@ async def test_other_modes(service: Service, mode: dict[str, str]) -> None:
     service.write()
     await service.app.start()
     await service.pulled(GESTURES)
-    assert service.app.board.snapshots[GESTURES].comparison is None
-    first = service.app.board.snapshots[GESTURES]
+    assert service.app.live.snapshots[GESTURES].comparison is None
+    first = service.app.live.snapshots[GESTURES]
     service.studio.generated(101).retrain(quality=-1.5)
-    await service.until(lambda: (service.app.board.snapshots[GESTURES].comparison or None) is not None)
+    await service.until(lambda: (service.app.live.snapshots[GESTURES].comparison or None) is not None)
     await service.until(lambda: change(service)["total"] < -0.05)
-    comparison = service.app.board.snapshots[GESTURES].comparison
+    comparison = service.app.live.snapshots[GESTURES].comparison
     assert comparison is not None
     assert (mode["mode"], first.fingerprint) == (comparison.baseline.mode, comparison.baseline.fingerprint)
     async with store_of(service) as store:
@@ -340,17 +340,17 @@ async def test_drift_is_exported_and_goes_on_after_a_restart(service: Service) -
     service.studio.generated(104).edit(added=40)
     await changed(service, PUMP)
 
-    (drift,) = service.app.board.snapshots[PUMP].comparison.drifts  # type: ignore[union-attr]
+    (drift,) = service.app.live.snapshots[PUMP].comparison.drifts  # type: ignore[union-attr]
     assert drift.added == 40
     assert drift.evidence > 2
     assert {PUMP: drift.evidence} == await service.series("edge_impulse_anomaly_drift_evidence")
     await service.restart()
     await service.pulled(PUMP)
     await again(service, PUMP)
-    assert drift == service.app.board.snapshots[PUMP].comparison.drifts[0]  # type: ignore[union-attr]
+    assert drift == service.app.live.snapshots[PUMP].comparison.drifts[0]  # type: ignore[union-attr]
     service.studio.generated(104).edit(added=60)
     await changed(service, PUMP)
-    (later,) = service.app.board.snapshots[PUMP].comparison.drifts  # type: ignore[union-attr]
+    (later,) = service.app.live.snapshots[PUMP].comparison.drifts  # type: ignore[union-attr]
     assert (60, True) == (later.added, later.evidence > drift.evidence)
 
 
@@ -412,10 +412,10 @@ async def test_store_that_cannot_be_opened(service: Service, monkeypatch: pytest
     assert 503 == status
     assert str(path) in text
     assert {GESTURES} == set(await service.series("edge_impulse_accuracy_ratio"))
-    assert service.app.board.snapshots[GESTURES].comparison is None
+    assert service.app.live.snapshots[GESTURES].comparison is None
     path.unlink()
     await service.until(lambda: service.app.ready, within=120)
-    await service.until(lambda: service.app.board.snapshots[GESTURES].comparison is not None)
+    await service.until(lambda: service.app.live.snapshots[GESTURES].comparison is not None)
     assert {0.0} == set(change(service).values())
 
 
@@ -428,13 +428,13 @@ async def test_damaged_baseline(service: Service) -> None:
     other.close()
     service.studio.generated(101).retrain(quality=-1.5)
     await changed(service)
-    comparison = service.app.board.snapshots[GESTURES].comparison
+    comparison = service.app.live.snapshots[GESTURES].comparison
 
     assert comparison is not None
     assert () == comparison.changes
     assert "pin another run" in comparison.notes[0]
     assert service.app.ready
-    assert service.app.board.snapshots[GESTURES].fingerprint == (await runs(service))[-1].fingerprint
+    assert service.app.live.snapshots[GESTURES].fingerprint == (await runs(service))[-1].fingerprint
 
 
 async def test_bug_in_the_comparison_costs_only_the_comparison(
@@ -449,9 +449,9 @@ async def test_bug_in_the_comparison_costs_only_the_comparison(
     monkeypatch.setattr(memory, "compare", broken)
     await service.app.start()
     await service.pulled(GESTURES)
-    comparison = service.app.board.snapshots[GESTURES].comparison
+    comparison = service.app.live.snapshots[GESTURES].comparison
 
     assert comparison is not None
     assert ("the comparison failed, see the log",) == comparison.notes
-    assert PullState.OK is service.app.board.snapshots[GESTURES].state
+    assert PullState.OK is service.app.live.snapshots[GESTURES].state
     assert (await runs(service))[-1].evaluation is not None

@@ -17,13 +17,16 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from monitor.config import BaselineConfig
 from monitor.errors import PullState
 from monitor.figures import EvaluationSettings, evaluate
-from monitor.live.snapshots import Snapshot
 from monitor.pipeline import record as memory
-from monitor.pipeline.record import Found, Policy, RunRecorder
+from monitor.pipeline.record import Found, RunRecorder
+from monitor.pipeline.snapshot import Snapshot
+from monitor.pipeline.target_cache import TargetCache
+from monitor.pipeline.watch import Policy
 from monitor.results import UNSCORED, Block, BlockKind, Categorical, ResultSet
 from monitor.store import Store, StoreUnavailable, Transaction
 from monitor.store.engine import parse
 from monitor.targets import Target, TargetKey
+from tests.live.live_parts import watch_of
 
 TARGET = "104-1-int8-testing"
 KMEANS = Block(7, "anomaly", BlockKind.ANOMALY, "K-means", {"min_anomaly_score": 1.0})
@@ -57,7 +60,7 @@ class Runs:
 
     def start(self) -> None:
         """Begin as a process does that knows nothing."""
-        self._memory = RunRecorder(self.store, self._workers)
+        self._recorder, self._cache = RunRecorder(self.store, self._workers), TargetCache()
         self.shown = Snapshot(Target(TargetKey.parse(TARGET), "pump", "rpm"), 60.0, PullState.OK, 0.0)
 
     async def pull(self, now: float, results: ResultSet) -> Snapshot:
@@ -73,7 +76,8 @@ class Runs:
             evaluation=evaluation,
         )
         found = Found(results, fingerprint, evaluation, None, None)
-        self.shown = await self._memory.remember(self.policy, self.shown, after, found, now)
+        watch = watch_of(self.shown.target, policy=self.policy)
+        self.shown, _ = await self._recorder.record(watch, self.shown, after, found, now, self._cache)
         return self.shown
 
 

@@ -16,8 +16,7 @@ import pytest
 
 from monitor.alerts.states import AlertState, Phase
 from monitor.errors import PullState
-from monitor.live.watchlist import Watchlist
-from monitor.pipeline import alerting as judge
+from monitor.live import alert_clock, discoveries
 from monitor.pipeline.record import pin
 from monitor.service.app import App
 from monitor.simulator import Studio, projects, serve
@@ -51,7 +50,7 @@ async def service(
     studio: Studio, tmp_path: Path, hook: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Service]:
     """A service that tells the webhook, not started yet; its clock is looked at often."""
-    monkeypatch.setattr(judge, "TICK", 0.2)
+    monkeypatch.setattr(alert_clock, "TICK", 0.2)
     async with serve(studio) as url:
         service = Service(tmp_path / "monitor.yaml", studio, url)
         service.content["projects"] = [service.entry(101, labels={"team": "edge"})]
@@ -64,7 +63,7 @@ async def service(
 
 def state(service: Service, name: str = ACCURACY, subject: str = GESTURES) -> AlertState | None:
     """Where an alert stands, as it is shown."""
-    return service.app.board.alerts.get((name, subject))
+    return service.app.live.alerts.get((name, subject))
 
 
 async def reaches(service: Service, phase: Phase, name: str = ACCURACY, subject: str = GESTURES) -> AlertState:
@@ -93,19 +92,19 @@ async def told(service: Service, hook: Inbox, count: int, *names: str) -> list[d
 
 async def pulled(service: Service, target_id: str = GESTURES) -> None:
     """Wait for two more pulls."""
-    before = service.app.board.snapshots[target_id].last_pull
-    await service.until(lambda: service.app.board.snapshots[target_id].last_pull > before + 1)
+    before = service.app.live.snapshots[target_id].last_pull
+    await service.until(lambda: service.app.live.snapshots[target_id].last_pull > before + 1)
 
 
 async def test_regression_is_told_and_explained(service: Service, hook: Inbox) -> None:
     """A model that got worse fires once, with value, baseline, p-value and cause; one as good as before resolves it."""
     await service.app.start()
     await service.pulled(GESTURES)
-    baseline = service.app.board.snapshots[GESTURES].evaluation.quality.accuracy  # type: ignore[union-attr]
+    baseline = service.app.live.snapshots[GESTURES].evaluation.quality.accuracy  # type: ignore[union-attr]
     service.studio.generated(101).edit(quality=-1.5)
     firing = await reaches(service, Phase.FIRING)
     (message,) = await told(service, hook, 1)
-    value = service.app.board.snapshots[GESTURES].evaluation.quality.accuracy  # type: ignore[union-attr]
+    value = service.app.live.snapshots[GESTURES].evaluation.quality.accuracy  # type: ignore[union-attr]
 
     assert ("firing", GESTURES, "warning") == (message["status"], message["target"], message["severity"])
     assert {"team": "edge", "project_id": "101", "alertname": ACCURACY} == {
@@ -195,7 +194,7 @@ async def test_results_vanished(service: Service) -> None:
     await reaches(service, Phase.PENDING, VANISHED)
     await reaches(service, Phase.FIRING, VANISHED)
 
-    assert PullState.NO_RESULTS is service.app.board.snapshots[GESTURES].state
+    assert PullState.NO_RESULTS is service.app.live.snapshots[GESTURES].state
     assert (state(service, FAILING) or AlertState(FAILING, GESTURES, "")).phase is Phase.INACTIVE
     assert (state(service) or AlertState(ACCURACY, GESTURES, "")).phase is Phase.INACTIVE
     service.studio.heal()
@@ -292,7 +291,7 @@ async def test_key_that_expires(service: Service) -> None:
 
     assert "edge" == firing.labels["team"]
     assert {("project-101", Phase.FIRING)} == {
-        (subject, each.phase) for (name, subject), each in service.app.board.alerts.items() if name == EXPIRING
+        (subject, each.phase) for (name, subject), each in service.app.live.alerts.items() if name == EXPIRING
     }
 
 
@@ -306,15 +305,14 @@ async def test_first_of_several_keys(service: Service) -> None:
     service.write()
     await service.app.start()
     await reaches(service, Phase.FIRING, EXPIRING, "project-101")
-    first, second = service.app._roster.entries
+    first, second = service.app.live.entries.values()
     assert first.found is not None
     assert second.found is not None
     first.found, later = replace(first.found, key_expires=time.time() + 400 * 86400), second.found.key_expires
-    service.app._roster._reconcile()
     await asyncio.sleep(0.5)
 
     assert Phase.FIRING is (await reaches(service, Phase.FIRING, EXPIRING, "project-101")).phase
-    assert later == service.app.board.projects[101].key_expires
+    assert later == service.app.live.projects[101].key_expires
 
 
 async def test_target_that_was_found_but_is_not_watched_yet(
@@ -325,21 +323,21 @@ async def test_target_that_was_found_but_is_not_watched_yet(
     await service.pulled(GESTURES)
     service.studio.generated(101).edit(quality=-1.5)
     firing = await reaches(service, Phase.FIRING)
-    keep, slow = Watchlist._keep, asyncio.Event()
+    keep, slow = discoveries.keep, asyncio.Event()
 
     async def slowly(*args: Any) -> None:
         slow.set()
         await asyncio.sleep(1.0)  # five looks at the clock
         await keep(*args)
 
-    monkeypatch.setattr(Watchlist, "_keep", slowly)
+    monkeypatch.setattr(discoveries, "keep", slowly)
     # another entry, of which nothing is known
     service.content["projects"] = [service.entry(101, labels={"team": "edge"}, impulses=[1])]
     service.write()
     assert await service.app.reload()
     await asyncio.wait_for(slow.wait(), 120)
-    assert GESTURES not in service.app._roster.watches
-    await service.until(lambda: GESTURES in service.app._roster.watches)
+    assert GESTURES not in service.app.live.targets
+    await service.until(lambda: GESTURES in service.app.live.targets)
     await pulled(service)
 
     assert firing == state(service)
@@ -439,13 +437,13 @@ async def test_receiver_that_was_away(service: Service, hook: Inbox) -> None:
     service.write()
     await service.app.start()
     await service.pulled(GESTURES)
-    first = service.app.board.snapshots[GESTURES].last_pull
+    first = service.app.live.snapshots[GESTURES].last_pull
     await hook.down()
     for _ in range(2):
         for quality, phase in ((-1.5, Phase.FIRING), (0.0, Phase.RESOLVED)):
             service.studio.generated(101).edit(quality=quality)
             await reaches(service, phase)
-    await service.until(lambda: service.app.board.snapshots[GESTURES].last_pull > first + 10, within=120)
+    await service.until(lambda: service.app.live.snapshots[GESTURES].last_pull > first + 10, within=120)
     assert [] == hook.requests
     await hook.up()
     messages = await told(service, hook, 4)

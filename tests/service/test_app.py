@@ -22,7 +22,7 @@ from monitor import logs
 from monitor.config import ConfigError
 from monitor.engine.sharding import Shard
 from monitor.errors import PullState
-from monitor.service import app as module
+from monitor.service import reload as module
 from monitor.service import store_upkeep as caretaker
 from monitor.service.app import App
 from monitor.simulator import Studio, projects, serve
@@ -107,7 +107,7 @@ async def test_failed_pull_keeps_figures_until_stale(service: Service) -> None:
     service.studio.fail(
         Refuse("No model testing results found, run 'startClassifyJob' first"), "result/page", 101, times=None
     )
-    await service.until(lambda: service.app.board.snapshots[ONE].state is PullState.NO_RESULTS)
+    await service.until(lambda: service.app.live.snapshots[ONE].state is PullState.NO_RESULTS)
 
     assert {ONE, THREE} == set(await service.series("edge_impulse_accuracy_ratio"))
     assert {THREE: 1.0} == await service.series("edge_impulse_up")
@@ -136,11 +136,11 @@ async def test_failed_discovery_keeps_targets_and_recovers(service: Service, mon
     await service.app.start()
     await service.pulled(ONE, THREE)
     fault = service.studio.fail(Status(403), "impulses", times=None)
-    await service.until(lambda: service.app.board.projects[101].state is PullState.AUTH)
-    before = service.app.board.snapshots[ONE].last_pull
-    await service.until(lambda: service.app.board.snapshots[ONE].last_pull > before)
+    await service.until(lambda: service.app.live.projects[101].state is PullState.AUTH)
+    before = service.app.live.snapshots[ONE].last_pull
+    await service.until(lambda: service.app.live.snapshots[ONE].last_pull > before)
     service.studio.heal(fault)
-    await service.until(lambda: service.app.board.projects[101].state is PullState.OK)
+    await service.until(lambda: service.app.live.projects[101].state is PullState.OK)
 
 
 async def test_not_found_discovers_at_once(service: Service) -> None:
@@ -163,9 +163,9 @@ async def test_reload_diffs_by_key(service: Service, how: str, tmp_path: Path, m
     service.write()
     await service.app.start()
     await service.until(lambda: service.app.ready)
-    service.app.scheduler.soon(ONE)
+    service.app.watchlist.pull_now(ONE)
     await service.pulled(ONE)
-    kept = service.app.board.snapshots[ONE]
+    kept = service.app.live.snapshots[ONE]
 
     service.content["projects"] = [service.entry(101, labels={"team": "edge"}), service.entry(103)]
     service.write()
@@ -173,17 +173,17 @@ async def test_reload_diffs_by_key(service: Service, how: str, tmp_path: Path, m
         assert 200 == await service.post("/-/reload")
     elif how == "call":
         assert await service.app.reload()
-    await service.until(lambda: THREE in service.app.board.watched)
-    service.app.scheduler.soon(THREE)
+    await service.until(lambda: THREE in service.app.live.watched)
+    service.app.watchlist.pull_now(THREE)
     await service.pulled(ONE, THREE)
-    assert kept.evaluation is service.app.board.snapshots[ONE].evaluation
-    assert {"team": "edge"} == service.app.board.snapshots[ONE].target.labels
+    assert kept.evaluation is service.app.live.snapshots[ONE].evaluation
+    assert {"team": "edge"} == service.app.live.snapshots[ONE].target.labels
 
     service.content["projects"] = [service.entry(103)]
     service.write()
     if how != "file":
         assert await service.app.reload()
-    await service.until(lambda: set(service.app.board.snapshots) == {THREE})
+    await service.until(lambda: set(service.app.live.snapshots) == {THREE})
     assert {"103": 1.0} == await service.series("edge_impulse_project_up")
     assert {THREE} == set(await service.series("edge_impulse_up"))
 
@@ -201,7 +201,7 @@ async def test_reload_while_discovering(service: Service) -> None:
     await service.pulled(ONE, THREE)
     await service.until(lambda: len(service.studio.calls("impulses", 101)) > 1)
 
-    assert {"team": "edge"} == service.app.board.snapshots[ONE].target.labels
+    assert {"team": "edge"} == service.app.live.snapshots[ONE].target.labels
 
 
 async def test_target_removed_while_it_is_pulled(service: Service) -> None:
@@ -216,7 +216,7 @@ async def test_target_removed_while_it_is_pulled(service: Service) -> None:
     assert await service.app.reload()
     await service.app.scheduler.drain()
 
-    assert {ONE} == set(service.app.board.snapshots)
+    assert {ONE} == set(service.app.live.snapshots)
 
 
 async def test_bad_reload_keeps_what_runs(service: Service) -> None:
@@ -227,7 +227,7 @@ async def test_bad_reload_keeps_what_runs(service: Service) -> None:
     service.path.write_text("projects: [{id: x}]\nunknown: 1\n", encoding="utf-8")
 
     assert not await service.app.reload()
-    assert {ONE, THREE} == set(service.app.board.snapshots)
+    assert {ONE, THREE} == set(service.app.live.snapshots)
     _, text = await service.get("/metrics")
     await asyncio.sleep(1.1)
     _, text = await service.get("/metrics")
@@ -247,7 +247,7 @@ async def test_changed_studio_is_taken_over(service: Service) -> None:
         assert await service.app.reload()
         await service.until(lambda: len(other.calls("result/page", 103)) > 0)
         await service.app.scheduler.drain()
-        states = {shot.state for shot in service.app.board.snapshots.values()}
+        states = {shot.state for shot in service.app.live.snapshots.values()}
         await service.app.stop()
 
     assert {PullState.OK} == states
@@ -275,7 +275,7 @@ async def test_rotated_key_file(service: Service, tmp_path: Path) -> None:
     service.content["projects"] = [{"id": 101, "api_key_file": "key"}]
     service.write()
     await service.app.start()
-    await service.until(lambda: service.app.board.projects[101].state is PullState.AUTH)
+    await service.until(lambda: service.app.live.projects[101].state is PullState.AUTH)
     (tmp_path / "key").write_text(service.studio.projects[101].api_key + "\n", encoding="utf-8")
     await service.pulled(ONE)
 
@@ -293,10 +293,10 @@ async def test_bug_of_ours_is_invalid_and_stops_nothing(service: Service, monkey
 
     monkeypatch.setattr(pipeline, "evaluate", broken)
     await service.app.start()
-    await service.until(lambda: THREE in service.app.board.snapshots and ONE in service.app.board.snapshots)
+    await service.until(lambda: THREE in service.app.live.snapshots and ONE in service.app.live.snapshots)
 
-    assert PullState.INVALID is service.app.board.snapshots[THREE].state
-    assert PullState.OK is service.app.board.snapshots[ONE].state
+    assert PullState.INVALID is service.app.live.snapshots[THREE].state
+    assert PullState.OK is service.app.live.snapshots[ONE].state
 
 
 async def test_secrets_are_not_logged(service: Service, tmp_path: Path) -> None:
@@ -306,7 +306,7 @@ async def test_secrets_are_not_logged(service: Service, tmp_path: Path) -> None:
         try:
             service.studio.fail(Status(400, service.studio.projects[101].api_key), "result/page", 101, times=None)
             await service.app.start()
-            await service.until(lambda: ONE in service.app.board.snapshots)
+            await service.until(lambda: ONE in service.app.live.snapshots)
             _, page = await service.get("/metrics")
         finally:
             await service.app.stop()
@@ -346,14 +346,14 @@ async def test_quiet_target_costs_no_computing(service: Service, monkeypatch: py
     service.write()
     await service.app.start()
     await service.pulled(ONE)
-    first = service.app.board.snapshots[ONE]
-    await service.until(lambda: service.app.board.snapshots[ONE].last_pull > first.last_pull + 1)
+    first = service.app.live.snapshots[ONE]
+    await service.until(lambda: service.app.live.snapshots[ONE].last_pull > first.last_pull + 1)
     assert 1 == len(evaluated)
-    assert service.app.board.snapshots[ONE].last_change is None
+    assert service.app.live.snapshots[ONE].last_change is None
 
     service.studio.generated(101).retrain()
-    await service.until(lambda: service.app.board.snapshots[ONE].last_change is not None)
-    assert service.app.board.snapshots[ONE].fingerprint != first.fingerprint
+    await service.until(lambda: service.app.live.snapshots[ONE].last_change is not None)
+    assert service.app.live.snapshots[ONE].fingerprint != first.fingerprint
     assert 2 == len(evaluated)
 
 
@@ -374,8 +374,8 @@ async def test_shards_share_the_targets(tmp_path: Path) -> None:
             service.app = App(service.path, shard=Shard(index, 2))
             async with service.app:
                 await service.until(lambda app=service.app: app.ready)
-                await service.until(lambda app=service.app: app.board.watched.keys() == app.board.snapshots.keys())
-                seen.append(set(service.app.board.watched))
+                await service.until(lambda app=service.app: app.live.watched.keys() == app.live.snapshots.keys())
+                seen.append(set(service.app.live.watched))
                 _, text = await service.get("/metrics")
                 assert f'impulse_monitor_shard_info{{index="{index}",total="2"}} 1.0' in text
                 assert f"impulse_monitor_targets {float(len(seen[-1]))}" in text
@@ -446,8 +446,8 @@ async def test_store_deleted(service: Service, tmp_path: Path, looks: None) -> N
         await store_up(service, 0.0)
         await store_up(service, 1.0)
         await service.until(lambda: (tmp_path / "impulse-monitor.db").exists())
-        before = service.app.board.snapshots[ONE].last_pull
-        await service.until(lambda: service.app.board.snapshots[ONE].last_pull > before + 1)
+        before = service.app.live.snapshots[ONE].last_pull
+        await service.until(lambda: service.app.live.snapshots[ONE].last_pull > before + 1)
     told = {line["event"]: line for line in lines if line["event"].startswith("store.")}
     async with Store(f"sqlite:///{tmp_path}/impulse-monitor.db") as store:
         found, pinned = await store.runs(ONE), await store.baseline(ONE, "pinned")
@@ -495,7 +495,7 @@ async def test_missing_key_file(service: Service, tmp_path: Path, when: str) -> 
             await service.app.start()
         await service.pulled(ONE)
         await service.until(
-            lambda: 103 in service.app.board.projects and service.app.board.projects[103].state is PullState.AUTH
+            lambda: 103 in service.app.live.projects and service.app.live.projects[103].state is PullState.AUTH
         )
     failed = [line["error"] for line in lines if line["event"] == "discovery.failed"]
 

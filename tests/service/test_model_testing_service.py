@@ -17,7 +17,8 @@ from monitor import logs
 from monitor.cli.once import pull_once
 from monitor.config import load
 from monitor.errors import PullState
-from monitor.service import app as app_module
+from monitor.live import turns
+from monitor.service.app import App
 from monitor.simulator import Studio, projects, serve
 from monitor.studio import model_testing as refresh
 from tests.service_process import Service
@@ -71,7 +72,7 @@ async def test_results_appear_after_one_job(service: Service) -> None:
 
     project.add(5)
     await service.until(lambda: len(service.studio.jobs) == 2 and not project.is_stale())
-    await service.until(lambda: all(service.app.board.snapshots[one].impulse_stale is False for one in (INT8, FLOAT32)))
+    await service.until(lambda: all(service.app.live.snapshots[one].impulse_stale is False for one in (INT8, FLOAT32)))
     assert 2 == len(service.studio.jobs)
 
 
@@ -96,18 +97,18 @@ async def test_refused_and_failing_jobs_are_no_outage(service: Service) -> None:
 
 async def test_hanging_jobs_hold_up_nobody(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """Targets that wait for a job take no place from others, then go on without it; the stop waits for none of them."""
-    monkeypatch.setattr(app_module, "PULLS_IN_FLIGHT", 1)
+    monkeypatch.setattr(turns, "PULLS_IN_FLIGHT", 1)
     service.studio.job_seconds = 3600
     service.content["projects"][0]["schedule"] = {"every": "2s"}
     service.content["shutdown_grace"] = "20s"
     service.write()
-    service.app = app_module.App(service.path)
+    service.app = App(service.path)
     await service.app.start()
     await service.until(lambda: len(service.studio.jobs) == 1)
     others = len(service.studio.calls("result/page", 103))
     await service.until(lambda: len(service.studio.calls("result/page", 103)) > others)
-    assert not {INT8, FLOAT32} & service.app.board.snapshots.keys()
-    await service.until(lambda: {INT8, FLOAT32} <= service.app.board.snapshots.keys())
+    assert not {INT8, FLOAT32} & service.app.live.snapshots.keys()
+    await service.until(lambda: {INT8, FLOAT32} <= service.app.live.snapshots.keys())
     waited = next(line for line in logged(service, "pull.finished") if line["target"] == INT8)
     assert ("no_results", "model testing still ran after 2 s") == (waited["state"], waited["refresh"])
 
@@ -117,7 +118,7 @@ async def test_hanging_jobs_hold_up_nobody(service: Service, monkeypatch: pytest
     assert await service.app.reload()
     await service.until(lambda: len(service.studio.calls("impulses", 101)) > asked)
     await service.app.scheduler.drain(2)
-    service.app.scheduler.soon(INT8)
+    service.app.watchlist.pull_now(INT8)
     await asyncio.sleep(0.3)
     assert 0 < await service.app.scheduler.drain(0.3)
     began = time.monotonic()

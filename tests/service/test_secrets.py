@@ -63,7 +63,7 @@ async def test_a_key_in_an_error_text_gets_nowhere(service: Service, status: int
     with capture_logs(processors=[secrets_untouched]) as lines:
         await service.app.start()
         await service.until(
-            lambda: TARGET in service.app.board.snapshots and bool(service.app.board.snapshots[TARGET].error),
+            lambda: TARGET in service.app.live.snapshots and bool(service.app.live.snapshots[TARGET].error),
             within=120,
         )
         pages = [
@@ -77,7 +77,7 @@ async def test_a_key_in_an_error_text_gets_nowhere(service: Service, status: int
     said = "".join(body for _, body in [*pages, runs]) + repr(lines) + database.decode("latin-1")
     assert key not in said
     assert "body body body " * 20 not in said
-    error = service.app.board.snapshots[TARGET].error
+    error = service.app.live.snapshots[TARGET].error
     assert "\n" not in error
     assert ("***" in error) == (status == 200 or status == 400)
 
@@ -92,10 +92,10 @@ async def test_a_body_that_is_no_http_is_not_shown(service: Service, unused_tcp_
     service.studio.fail(Body(b"<html>" + b"secret text " * 3000, "text/html" + "; x=y" * 5000), PAGE, times=None)
     await service.app.start()
     await service.until(
-        lambda: TARGET in service.app.board.snapshots and bool(service.app.board.snapshots[TARGET].error), within=120
+        lambda: TARGET in service.app.live.snapshots and bool(service.app.live.snapshots[TARGET].error), within=120
     )
 
-    error = service.app.board.snapshots[TARGET].error
+    error = service.app.live.snapshots[TARGET].error
     assert len(error) <= LONGEST_ERROR
     assert "secret text" not in error
 

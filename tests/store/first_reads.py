@@ -18,9 +18,9 @@ from typing import Any
 import msgspec
 
 from monitor.alerts.states import load_state, load_transition
+from monitor.live.discoveries import as_discovery
 from monitor.simulator.shape import validate
 from monitor.store.documents import load_comparison, load_drift_state, load_evaluation
-from monitor.studio.discovery import as_discovery
 
 READ: dict[str, Callable[[Any], object]] = {
     "page": lambda body: validate("result/page", body),

@@ -147,7 +147,7 @@ async def pulled(app: App, count: int = 2) -> None:
     moments: dict[str, set[float]] = {target: set() for target in TARGETS}
     async with asyncio.timeout(240):
         while any(len(found) < count for found in moments.values()):
-            for target, shown in app.board.snapshots.items():
+            for target, shown in app.live.snapshots.items():
                 if shown.last_pull >= LATER and shown.error == "":
                     moments[target].add(shown.last_pull)
             await asyncio.sleep(0.02)
@@ -175,7 +175,7 @@ async def test_everything_is_there_and_nothing_is_raised(release: str, studio: S
     assert {Phase.FIRING, Phase.PENDING} <= {state.phase for state in before.alerts.values()}
     async with running(release, studio, tmp_path) as app:
         await pulled(app)
-        comparisons = {target: shown.comparison for target, shown in app.board.snapshots.items()}
+        comparisons = {target: shown.comparison for target, shown in app.live.snapshots.items()}
     after = await kept(release)
 
     assert_nothing_moved(before, after)
@@ -234,7 +234,7 @@ async def test_alerts_go_on_from_where_they_stood(
         project.timeline = studio.timeline
         studio.projects[int(number)] = project
         async with asyncio.timeout(120):
-            while app.board.alerts[PENDING, pending].held == 1:
+            while app.live.alerts[PENDING, pending].held == 1:
                 await asyncio.sleep(0.05)
     after = await kept(release_sqlite)
 
@@ -306,7 +306,7 @@ async def test_whatever_formula_changes(
     change(monkeypatch)
     async with running(release_sqlite, studio, tmp_path) as app:
         await pulled(app)
-        comparisons = {target: shown.comparison for target, shown in app.board.snapshots.items()}
+        comparisons = {target: shown.comparison for target, shown in app.live.snapshots.items()}
     after = await kept(release_sqlite)
 
     assert_nothing_moved(before, after)
@@ -422,7 +422,7 @@ async def test_a_damaged_result_set_costs_its_target_only(release_sqlite: str, s
     await engine.dispose()
     async with running(release_sqlite, studio, tmp_path) as app:
         await pulled(app)
-        shown = {target: found.comparison for target, found in app.board.snapshots.items()}
+        shown = {target: found.comparison for target, found in app.live.snapshots.items()}
     after = await kept(release_sqlite)
 
     broken = shown.pop(TARGETS[0])
@@ -445,7 +445,7 @@ async def test_baselines_of_other_modes(
         path.write_text(configuration(release_sqlite, studio, url) + yaml.safe_dump({"baseline": mode}))
         async with App(path, clock=lambda: LATER + time.time() - began) as app:
             await pulled(app)
-            shown = {target: found.comparison for target, found in app.board.snapshots.items()}
+            shown = {target: found.comparison for target, found in app.live.snapshots.items()}
     async with Store(release_sqlite) as store:
         for target, comparison in shown.items():
             row = await store.baseline(target, mode["mode"])

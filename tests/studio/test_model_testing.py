@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Literal
 
 import pytest
 from structlog.testing import capture_logs
 
 from monitor.config import Config
 from monitor.errors import StudioError, Unreachable
-from monitor.live.snapshots import Board
-from monitor.pipeline.run import Watch
 from monitor.simulator import GeneratedProject, Studio, projects
 from monitor.simulator.faults import Body, Delay, Edit, Empty, Refuse, Reset, Status
 from monitor.studio import client as client_module
 from monitor.studio import model_testing as module
 from monitor.studio.client import Client
 from monitor.studio.discovery import discover
-from monitor.studio.model_testing import ModelTesting
+from monitor.studio.model_testing import Due, ModelTesting
 from monitor.studio.project import StudioProject
+from monitor.targets import TargetKey
 from tests.waiting import until
 
 pytestmark = pytest.mark.usefixtures("clock")
@@ -56,52 +55,38 @@ def project(client: Client, door: GeneratedProject) -> StudioProject:
 class Refreshing:
     """A refresher with the targets it refreshes."""
 
-    def __init__(self, client: Client, watches: dict[str, Watch]) -> None:
-        self.board = Board(watched={target_id: watch.target for target_id, watch in watches.items()})
-        self.refresher = ModelTesting(self.board)
-        self.client, self.watches = client, watches
+    def __init__(self, studio: StudioProject, keys: Iterable[TargetKey], mode: Literal["when_stale", "always"]) -> None:
+        self.refresher = ModelTesting()
+        self.studio, self.keys, self.mode = studio, {key.id: key for key in keys}, mode
 
-    async def __call__(self, target: str, every: float | None = None) -> str:
-        watch = self.watches[f"111-{target}-testing"]
-        if every is not None:
-            watch = replace(watch, schedule=watch.schedule.model_copy(update={"every": every}))
-        return await self.refresher.before(watch, self.client)
+    async def __call__(self, *targets: str, every: float = 20.0) -> str:
+        keys = tuple(self.keys[f"111-{target}-testing"] for target in targets)
+        watched = tuple(key.variant for key in self.keys.values() if key.impulse_id == keys[0].impulse_id)
+        return await self.refresher.before(Due(keys, watched, self.mode, every), self.studio)
 
 
 INT8, FLOAT32, OTHER = "1-int8", "1-float32", "2-int8"
 
 
 async def refreshing(
-    client: Client, project: StudioProject, door: GeneratedProject, mode: str, **fields: Any
+    project: StudioProject, door: GeneratedProject, mode: Literal["when_stale", "always"], **fields: Any
 ) -> Refreshing:
     entry = {"id": 111, "api_key": door.api_key, "refresh": mode, **fields}
     config = Config.model_validate({"schedule": {"every": "20s"}, "projects": [entry]})
     found = await discover(project, config.projects[0])
-    return Refreshing(
-        client, {target.key.id: Watch.of(config, config.projects[0], target, found) for target in found.targets}
-    )
+    return Refreshing(project, (target.key for target in found.targets), mode)
 
 
 @pytest.fixture
-async def always(client: Client, project: StudioProject, door: GeneratedProject) -> Refreshing:
+async def always(project: StudioProject, door: GeneratedProject) -> Refreshing:
     """A job before each pull."""
-    return await refreshing(client, project, door, "always")
+    return await refreshing(project, door, "always")
 
 
 @pytest.fixture
-async def when_stale(client: Client, project: StudioProject, door: GeneratedProject) -> Refreshing:
+async def when_stale(project: StudioProject, door: GeneratedProject) -> Refreshing:
     """A job where the results are old or missing."""
-    return await refreshing(client, project, door, "when_stale")
-
-
-async def test_never(client: Client, project: StudioProject, door: GeneratedProject, studio: Studio) -> None:
-    """Unless it is asked for, nothing is started, nor is Studio asked whether it should be."""
-    door.edit(results=False)
-    never = await refreshing(client, project, door, "never")
-    before = len(studio.requests)
-
-    assert "" == await never(INT8)
-    assert before == len(studio.requests)
+    return await refreshing(project, door, "when_stale")
 
 
 async def test_always(always: Refreshing, studio: Studio) -> None:
@@ -112,11 +97,19 @@ async def test_always(always: Refreshing, studio: Studio) -> None:
     assert time.time() >= jobs[1].ends > jobs[1].created >= jobs[0].ends
 
 
-async def test_only_watched_variants(
-    client: Client, project: StudioProject, door: GeneratedProject, studio: Studio
+async def test_variants_that_are_due_together(
+    always: Refreshing, when_stale: Refreshing, door: GeneratedProject
 ) -> None:
+    """The variants of an impulse in one turn get one job; where results are asked about, it is enough that one has
+    none.
+    """
+    assert "" == await always(INT8, FLOAT32)
+    assert "" == await when_stale(INT8, FLOAT32)
+
+
+async def test_only_watched_variants(project: StudioProject, door: GeneratedProject, studio: Studio) -> None:
     """Variants that nobody watches are not tested."""
-    few = await refreshing(client, project, door, "always", variants=["float32"])
+    few = await refreshing(project, door, "always", variants=["float32"])
     await few(FLOAT32)
 
     assert [("float32",)] == [job.variants for job in studio.jobs.values()]
@@ -184,11 +177,11 @@ async def test_unknown_staleness(when_stale: Refreshing, door: GeneratedProject,
 
 @pytest.mark.parametrize("mode", ["always", "when_stale"])
 async def test_two_due_together_share(
-    client: Client, project: StudioProject, door: GeneratedProject, studio: Studio, mode: str
+    project: StudioProject, door: GeneratedProject, studio: Studio, mode: Literal["when_stale", "always"]
 ) -> None:
     """Variants of one impulse that are due at the same time wait for one job; another impulse has its own."""
     door.edit(results=False)
-    both = await refreshing(client, project, door, mode)
+    both = await refreshing(project, door, mode)
     assert ["", "", ""] == await asyncio.gather(both(INT8), both(FLOAT32), both(OTHER))
 
     assert [1, 2] == sorted(job.impulse_id or 0 for job in studio.jobs.values())

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from structlog.testing import capture_logs
 
 from monitor.config import Config
-from monitor.live.snapshots import Board
-from monitor.pipeline.run import Watch
 from monitor.simulator import GeneratedProject, Studio, projects
 from monitor.simulator.faults import Body, Edit, Refuse, Reset, Status
 from monitor.studio import model_testing as module
 from monitor.studio.client import Client
 from monitor.studio.discovery import discover
-from monitor.studio.model_testing import ModelTesting
+from monitor.studio.model_testing import Due, ModelTesting
 from monitor.studio.project import StudioProject
 
 pytestmark = pytest.mark.usefixtures("clock")
@@ -42,15 +40,21 @@ def studio(door: GeneratedProject) -> Studio:
 
 
 async def refreshed(
-    client: Client, door: GeneratedProject, mode: str = "when_stale", category: str = "testing", times: int = 1
+    client: Client,
+    door: GeneratedProject,
+    mode: Literal["when_stale", "always"] = "when_stale",
+    category: str = "testing",
+    times: int = 1,
 ) -> list[str]:
     """What is said of the first impulse's target of variant int8, refreshed so many times."""
     entry = {"id": 111, "api_key": door.api_key, "refresh": mode, "category": category, "impulses": [1]}
     config = Config.model_validate({"schedule": {"every": "20s"}, "projects": [entry]})
     found = await discover(StudioProject(client, 111, door.api_key), config.projects[0])
-    watches = {target.key.id: Watch.of(config, config.projects[0], target, found) for target in found.targets}
-    refresher = ModelTesting(Board(watched={target_id: watch.target for target_id, watch in watches.items()}))
-    return [await refresher.before(watches[f"111-1-int8-{category}"], client) for _ in range(times)]
+    keys = [target.key for target in found.targets]
+    (key,) = (each for each in keys if each.variant == "int8")
+    due = Due((key,), tuple(each.variant for each in keys), mode, 20.0)
+    refresher = ModelTesting()
+    return [await refresher.before(due, StudioProject(client, 111, door.api_key)) for _ in range(times)]
 
 
 async def test_a_new_summary_suffices(client: Client, door: GeneratedProject, studio: Studio) -> None:
@@ -169,12 +173,12 @@ async def test_a_job_is_shared_within_its_category(client: Client, door: Generat
         },
     ]
     config = Config.model_validate({"schedule": {"every": "20s"}, "projects": entries})
-    watches = []
+    studio_project, keys = StudioProject(client, 111, door.api_key), []
     for entry in config.projects:
-        found = await discover(StudioProject(client, 111, door.api_key), entry)
-        watches += [Watch.of(config, entry, target, found) for target in found.targets]
-    refresher = ModelTesting(Board(watched={watch.target.key.id: watch.target for watch in watches}))
-    assert ["", ""] == [await refresher.before(watch, client) for watch in watches]
+        keys += [target.key for target in (await discover(studio_project, entry)).targets]
+    refresher = ModelTesting()
+    due = [Due((key,), (key.variant,), "always", 20.0) for key in keys]
+    assert ["", ""] == [await refresher.before(each, studio_project) for each in due]
 
     assert [("testing", ("int8",)), ("training", ("float32",))] == [
         (job.category, job.variants) for job in studio.jobs.values()

@@ -28,8 +28,9 @@ from monitor.errors import (
     Unreachable,
 )
 from monitor.exposition.service import ServiceMetrics
-from monitor.live.snapshots import Board
-from monitor.pipeline.run import Pipeline, Watch
+from monitor.pipeline.project_turn import ProjectTurn
+from monitor.pipeline.run import Pipeline
+from monitor.pipeline.watch import Watch
 from monitor.results import BlockKind
 from monitor.simulator import Studio, projects
 from monitor.simulator.faults import (
@@ -162,8 +163,10 @@ async def queries(client: Client, studio: Studio, filters: dict[str, Any]) -> li
     config = Config.model_validate({"schedule": {"every": "20s"}, "projects": [entry]})
     found = await discover(StudioProject(client, 101, studio.projects[101].api_key), config.projects[0])
     with ThreadPoolExecutor(1) as workers:
-        pipeline = Pipeline(Board(), ServiceMetrics(CollectorRegistry()), workers)
-        await pipeline.run(Watch.of(config, config.projects[0], found.targets[0], found), client)
+        pipeline = Pipeline(ServiceMetrics(CollectorRegistry()), workers)
+        await pipeline.run(
+            Watch.of(config, config.projects[0], found.targets[0], found), ProjectTurn(client, config.projects[0])
+        )
     own = {"variant", "impulseId", "category", "limit", "offset"}
     return [{name: value for name, value in request.query.items() if name not in own} for request in studio.calls(PAGE)]
 

@@ -58,7 +58,7 @@ async def test_targets(service: Service) -> None:
     await start(service, ONE, alone=True)
     found = await data(service, "targets")
     pulled, waiting = found["targets"]
-    shown = service.app.board.snapshots[ONE]
+    shown = service.app.live.snapshots[ONE]
     ground = service.studio.ground(101)
     assert ground is not None
     verdicts = [window.correct for sample in ground.samples for window in sample.windows if window.correct is not None]
@@ -237,11 +237,11 @@ async def test_pull(service: Service) -> None:
     """A pull is promised at once, and made soon."""
     allow(service)
     await start(service, ONE)
-    before = service.app.board.snapshots[ONE].last_pull
+    before = service.app.live.snapshots[ONE].last_pull
     status, answer = await ask(service, "POST", f"targets/{ONE}/pull")
 
     assert (202, {"target": ONE}) == (status, answer["data"])
-    await service.until(lambda: service.app.board.snapshots[ONE].last_pull > before)
+    await service.until(lambda: service.app.live.snapshots[ONE].last_pull > before)
 
 
 async def test_pull_before_discovery(service: Service) -> None:
@@ -340,7 +340,7 @@ async def test_store_down(service: Service, tmp_path: Path) -> None:
     allow(service)
     service.write()
     await service.app.start()
-    await service.until(lambda: ONE in service.app.board.snapshots)
+    await service.until(lambda: ONE in service.app.live.snapshots)
     found = await data(service, "targets")
 
     assert "impulse-monitor.db" in found["store_problem"]
@@ -349,4 +349,4 @@ async def test_store_down(service: Service, tmp_path: Path) -> None:
         status, answer = await ask(service, method, f"targets/{ONE}/{path}")
         assert (503, "unavailable") == (status, answer["errorType"])
         assert "impulse-monitor.db" in answer["error"]
-    assert PullState.OK is service.app.board.snapshots[ONE].state
+    assert PullState.OK is service.app.live.snapshots[ONE].state

@@ -11,7 +11,6 @@ import importlib.util
 import os
 import re
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -25,6 +24,7 @@ from monitor.results import UNCERTAIN
 from monitor.simulator import Impulse, Revision, Studio, projects, serve
 from monitor.simulator.faults import Refuse
 from monitor.simulator.kinds import Classification
+from tests.live.live_parts import shown_as
 from tests.service_process import Service
 from tests.web.web_service import ONE, THREE, pull, start
 
@@ -80,7 +80,7 @@ async def test_worst_first(service: Service) -> None:
     service.studio.fail(Refuse(REFUSED), "result/page", 103, times=None)
     await pull(service, THREE)
     shown = await page(service, "/")
-    accuracy = service.app.board.snapshots[ONE].evaluation.quality.accuracy  # type: ignore[union-attr]
+    accuracy = service.app.live.snapshots[ONE].evaluation.quality.accuracy  # type: ignore[union-attr]
 
     order = [link for link in dict.fromkeys(shown.links) if link.startswith("targets/")]
     assert [f"targets/{ONE}", f"targets/{THREE}", "targets/104-1-int8-testing"] == order
@@ -107,11 +107,11 @@ async def test_why_a_figure_changed(service: Service) -> None:
     newest first.
     """
     await start(service, ONE)
-    before = service.app.board.snapshots[ONE].evaluation.quality.accuracy  # type: ignore[union-attr]
+    before = service.app.live.snapshots[ONE].evaluation.quality.accuracy  # type: ignore[union-attr]
     await pull(service, ONE, step=1)
     service.studio.fail(Refuse(REFUSED), "result/page", 101, times=None)
     await pull(service, ONE)
-    snapshot = service.app.board.snapshots[ONE]
+    snapshot = service.app.live.snapshots[ONE]
     shown = await page(service, f"/targets/{ONE}")
     ground = service.studio.ground(101)
     assert ground is not None
@@ -149,7 +149,7 @@ async def test_causes_against_each_other(service: Service) -> None:
     await start(service, target_id)
     await pull(service, target_id, step=1)
     shown = await page(service, f"/targets/{target_id}")
-    comparison = service.app.board.snapshots[target_id].comparison
+    comparison = service.app.live.snapshots[target_id].comparison
     assert comparison is not None
     causes = comparison.changes[0].causes
     rects = [attrs for tag, attrs in shown.tags if tag == "rect"][:4]
@@ -177,7 +177,7 @@ async def every_kind(tmp_path: Path) -> AsyncIterator[Service]:
         service.content["schedule"] = {"every": "1s"}
         service.write()
         await service.app.start()
-        await service.until(lambda: len(service.app.board.snapshots) == len(projects.KINDS))
+        await service.until(lambda: len(service.app.live.snapshots) == len(projects.KINDS))
         yield service
         await service.app.stop()
 
@@ -192,7 +192,7 @@ async def test_every_kind(every_kind: Service) -> None:
         108: ("mean absolute error",),
         109: ("Result set and model",),
     }
-    for target_id in every_kind.app.board.watched:
+    for target_id in every_kind.app.live.watched:
         shown = await page(every_kind, f"/targets/{target_id}")
         for words in wanted.get(int(target_id.partition("-")[0]), ()):
             assert words in shown.text
@@ -205,7 +205,7 @@ async def test_class_limit(service: Service) -> None:
     service.content["limits"] = {"classes": 2}
     await start(service, ONE)
     shown = await page(service, f"/targets/{ONE}")
-    quality = service.app.board.snapshots[ONE].evaluation.quality  # type: ignore[union-attr]
+    quality = service.app.live.snapshots[ONE].evaluation.quality  # type: ignore[union-attr]
     largest = max(quality.classes, key=lambda name: quality.classes[name].windows)  # type: ignore[union-attr]
 
     assert "2 smaller classes are not shown" in shown.text
@@ -248,7 +248,7 @@ async def test_store_down(service: Service, tmp_path: Path) -> None:
     service.content["schedule"] = {"every": "1s"}
     service.write()
     await service.app.start()
-    await service.until(lambda: ONE in service.app.board.snapshots)
+    await service.until(lambda: ONE in service.app.live.snapshots)
     for path in ("/", f"/targets/{ONE}"):
         shown = await page(service, path)
         assert "The store cannot be used" in shown.text
@@ -277,8 +277,7 @@ async def test_everything_is_escaped(service: Service) -> None:
         assert {"script", "img"}.isdisjoint(tag for tag, _ in shown.tags)
         assert not [attrs for _, attrs in shown.tags if any(name.startswith("on") for name in attrs)]
 
-    board = service.app.board
-    board.snapshots[target_id] = replace(board.snapshots[target_id], error="cut \ud800 off")
+    shown_as(service.app.live, target_id, error="cut \ud800 off")
     assert "cut ? off" in (await page(service, "/")).text
     assert "cut ? off" in (await page(service, f"/targets/{target_id}")).text
 
@@ -352,7 +351,7 @@ async def test_in_a_browser(every_kind: Service, browser: Any, scheme: str) -> N
     shown.on("console", lambda message: complaints.append(message.text))
     shown.on("pageerror", lambda error: complaints.append(str(error)))
     shown.on("requestfailed", lambda request: complaints.append(request.url))
-    for path in ("/", *(f"/targets/{target_id}" for target_id in every_kind.app.board.watched)):
+    for path in ("/", *(f"/targets/{target_id}" for target_id in every_kind.app.live.watched)):
         for width in (390, 1280):
             await shown.set_viewport_size({"width": width, "height": 800})
             response = await shown.goto(f"http://{every_kind.app.address}{path}")

@@ -264,9 +264,9 @@ async def test_run_that_is_not_recorded(service: Service, tmp_path: Path) -> Non
     with closing(sqlite3.connect(path)) as database:
         database.execute("CREATE TRIGGER full BEFORE INSERT ON run BEGIN SELECT RAISE(ABORT, 'no more'); END")
         database.commit()
-    before = service.app.board.snapshots[TARGET].last_pull
-    service.app._roster.soon(TARGET)
-    await service.until(lambda: service.app.board.snapshots[TARGET].last_pull > before)
+    before = service.app.live.snapshots[TARGET].last_pull
+    service.app.watchlist.pull_now(TARGET)
+    await service.until(lambda: service.app.live.snapshots[TARGET].last_pull > before)
     problem = (await status(service))["problems"][0]
 
     assert ("store", True) == (problem["kind"], "could not be recorded" in problem["title"])
@@ -274,7 +274,7 @@ async def test_run_that_is_not_recorded(service: Service, tmp_path: Path) -> Non
     with closing(sqlite3.connect(path)) as database:
         database.execute("DROP TRIGGER full")
         database.commit()
-    service.app._roster.soon(TARGET)
+    service.app.watchlist.pull_now(TARGET)
     await becomes(service, "nobody_told")
 
 

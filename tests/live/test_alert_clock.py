@@ -1,4 +1,4 @@
-"""`AlertEvaluator` on a real store: what is shown and told follows what was written, whoever wrote it."""
+"""Alerts on a real store: what is shown and sent follows what was written, whoever wrote it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,20 @@ from typing import Any
 
 import pytest
 
-from monitor.alerts.rules import Below, PullFailing, Rule, Subject
-from monitor.alerts.states import Phase, PullHealth, load_transition
+from monitor.alerts.rules import Below, PullFailing, Rule
+from monitor.alerts.states import Phase, load_transition
+from monitor.engine.sharding import Shard
 from monitor.errors import PullState
-from monitor.live.snapshots import Board, Snapshot
-from monitor.pipeline import alerting as judge_module
-from monitor.pipeline.alerting import AlertEvaluator, AlertSubject
+from monitor.live.alert_clock import AlertClock
+from monitor.live.entry import ProjectStatus
+from monitor.live.live import Live
+from monitor.pipeline import alerting
+from monitor.pipeline.alerting import AlertEvaluator
+from monitor.pipeline.snapshot import Snapshot
 from monitor.service.store_upkeep import StoreUpkeep
 from monitor.store import Store, StoreUnavailable, Transaction
 from tests.alerts.alert_cases import TARGET, classifier
+from tests.live.live_parts import entry_of, watch_of
 
 LOW = Rule("AccuracyLow", Below("accuracy", 0.8), recover=0.02)
 FAILING = Rule("Failing", PullFailing())
@@ -28,49 +33,38 @@ GOOD = replace(BAD, fingerprint="good", evaluation=classifier(0.9, (0.88, 0.92))
 
 
 class Place:
-    """One process: what it watches, and its judge on a store that others may share."""
+    """One process: what it watches, and its evaluator on a store that others may share."""
 
-    def __init__(self, store: Store, *rules: Rule, mine: bool = True) -> None:
-        self.board, self.now, self.owns = Board(), 1000.0, mine
-        self.targets, self.known = {ID: TARGET}, True
-        self.woken = 0
-        self.judge = AlertEvaluator(store, self.board, lambda: self, self.wake, lambda: self.now)
-        self.store = store
-        self.judge.configure(rules or (LOW,), ["hook"])
+    def __init__(self, store: Store, *rules: Rule, owned: bool = True) -> None:
+        self.now, self.store = 1000.0, store
+        shards = (Shard(0, 2), Shard(1, 2))
+        self.live = Live(lambda: self.now, next(shard for shard in shards if shard.owns(TARGET.key) is owned))
+        self.evaluator = AlertEvaluator(store, lambda: self.now)
+        self.clock = AlertClock(self.live, self.evaluator, store)
+        self.evaluator.configure(rules or (LOW,), ["hook"])
+        self.watch()
 
-    def wake(self) -> None:
-        self.woken += 1
+    def watch(self) -> None:
+        """Watch the target."""
+        self.live.watch(watch_of(TARGET))
 
-    def subjects(self) -> list[str]:
-        return list(self.targets)
-
-    def mine(self, subject_id: str) -> bool:
-        return self.owns
-
-    def gone(self, subject_id: str) -> bool:
-        return self.owns and self.known
-
-    def watched(self, subject_id: str, snapshot: Snapshot | None = None) -> AlertSubject | None:
-        shown = snapshot or self.board.snapshots.get(subject_id)
-        if (target := self.targets.get(subject_id)) is None:
-            return None
-        return AlertSubject(
-            Subject.target(target),
-            PullHealth(shown.state if shown else None, 0.0, 60.0, shown.last_success if shown else None),
-        )
+    def forget(self) -> None:
+        """Watch it no longer; its project is not configured either, so that it is known to have gone."""
+        self.live.forget(ID)
 
     async def pulled(self, snapshot: Snapshot) -> None:
-        """As `RunRecorder` does it."""
-        async with self.judge.lock(ID):
-            async with self.store.transaction() as tx:
-                states = await self.judge.judge(tx, snapshot)
-            self.judge.show(states)
-        self.board.snapshots[ID] = snapshot
+        """As a turn does it."""
+        target = self.live.targets[ID]
+        subject = replace(target.subject, health=watch_of(TARGET).health(snapshot, 0.0), snapshot=snapshot)
+        async with self.evaluator.lock(ID), self.store.transaction() as tx:
+            states = await self.evaluator.judge(tx, subject)
+        self.live.show_alerts(ID, states)
+        target.show(snapshot)
 
     @property
     def phase(self) -> Phase | None:
         """Where the alert stands, as shown."""
-        state = self.board.alerts.get((LOW.name, ID))
+        state = self.live.alerts.get((LOW.name, ID))
         return state.phase if state else None
 
     async def told(self) -> list[str]:
@@ -93,13 +87,13 @@ async def test_what_comes_back_is_judged_anew(store: Store, what: str) -> None:
     place = Place(store)
     await place.pulled(BAD)
     if what == "rule":
-        place.judge.configure((), ["hook"])
+        place.evaluator.configure((), ["hook"])
     else:
-        place.targets = {}
-    await place.judge.tick()
+        place.forget()
+    await place.clock.tick()
     assert Phase.RESOLVED is place.phase
-    place.judge.configure((LOW,), ["hook"])
-    place.targets = {ID: TARGET}
+    place.evaluator.configure((LOW,), ["hook"])
+    place.watch()
     place.now += 60.0
     await place.pulled(BAD)
     await place.pulled(BAD)
@@ -125,15 +119,15 @@ async def test_shows_what_another_process_wrote(store: Store, how: str) -> None:
     patient = replace(LOW, for_seconds=60.0)
     here, there = Place(store, patient), Place(store, patient)
     await here.pulled(BAD)
-    await there.judge.recall()
-    there.board.snapshots[ID] = BAD
+    await there.clock.restore()
+    there.live.targets[ID].show(BAD)
     here.now = there.now = 1060.0
-    await here.judge.tick()
+    await here.clock.tick()
     assert (Phase.FIRING, Phase.PENDING) == (here.phase, there.phase)
-    await (there.pulled(BAD) if how == "pull" else there.judge.tick())
+    await (there.pulled(BAD) if how == "pull" else there.clock.tick())
 
-    assert here.board.alerts == there.board.alerts
-    assert here.judge.active() == there.judge.active()
+    assert here.live.alerts == there.live.alerts
+    assert here.live.active() == there.live.active()
     assert ["firing"] == await there.told()
 
 
@@ -141,16 +135,16 @@ async def test_shows_no_state_that_the_store_has_not(store: Store) -> None:
     """A state that another process deleted is no longer shown once it would be moved on."""
     here, there = Place(store), Place(store)
     await here.pulled(BAD)
-    await there.judge.recall()
-    here.targets = {}
-    await here.judge.tick()
+    await there.clock.restore()
+    here.forget()
+    await here.clock.tick()
     here.now += 2000.0
-    await here.judge.tick()
+    await here.clock.tick()
     assert [] == await store.states("alert")
-    there.targets = {}
-    await there.judge.tick()
+    there.forget()
+    await there.clock.tick()
 
-    assert {} == there.board.alerts
+    assert {} == there.live.alerts
     assert ["firing", "resolved"] == await there.told()
 
 
@@ -158,13 +152,13 @@ async def test_other_shards_speak_for_theirs(store: Store) -> None:
     """On a store that shards share, each shows and sends again its own alerts only: it would not hear how the others go
     on.
     """
-    here, there = Place(store), Place(store, mine=False)
+    here, there = Place(store), Place(store, owned=False)
     await here.pulled(BAD)
-    there.targets = {}
-    await there.judge.recall()
+    there.forget()
+    await there.clock.restore()
 
-    assert ({}, []) == (there.board.alerts, there.judge.active())
-    await there.judge.tick()
+    assert ({}, []) == (there.live.alerts, there.live.active())
+    await there.clock.tick()
     assert ["firing"] == await there.told()
 
 
@@ -172,9 +166,10 @@ async def test_reload_during_a_look(store: Store) -> None:
     """A target that a reload takes away in the middle of a look, until its project was asked again, keeps its alert."""
     place = Place(store)
     await place.pulled(BAD)
-    place.targets, place.known = {}, False
-    place.subjects = lambda: [ID]  # type: ignore[method-assign]  # as it was when the look began
-    await place.judge.tick()
+    place.forget()
+    asked = entry_of(ProjectStatus(TARGET.key.project_id))  # as a reload makes it: not asked yet
+    place.live.entries = {asked.name: asked}
+    await place.clock.tick()
 
     assert (Phase.FIRING, ["firing"]) == (place.phase, await place.told())
 
@@ -182,14 +177,14 @@ async def test_reload_during_a_look(store: Store) -> None:
 async def test_bug_in_one_rule(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A rule whose judging crashes costs neither the transaction of the run nor the other rules."""
     place = Place(store, replace(LOW, name="Broken"), LOW)
-    whole = judge_module.judge
+    whole = alerting.judge
 
     def crash(rule: Rule, *args: Any) -> Any:
         if rule.name == "Broken":
             raise RuntimeError("a bug")
         return whole(rule, *args)
 
-    monkeypatch.setattr(judge_module, "judge", crash)
+    monkeypatch.setattr(alerting, "judge", crash)
     await place.pulled(BAD)
 
     assert (Phase.FIRING, ["firing"]) == (place.phase, await place.told())
@@ -199,13 +194,13 @@ async def test_looking_writes_nothing(store: Store, monkeypatch: pytest.MonkeyPa
     """While nothing changes a look at the clock opens no transaction, whatever the alerts' phases."""
     place = Place(store, LOW, FAILING, replace(LOW, name="Patient", for_seconds=1e6))
     await place.pulled(BAD)
-    place.board.snapshots[ID] = replace(BAD, state=PullState.AUTH)
-    await place.judge.tick()
-    assert {Phase.FIRING, Phase.PENDING} == {state.phase for state in place.board.alerts.values()}
+    place.live.targets[ID].show(replace(BAD, state=PullState.AUTH))
+    await place.clock.tick()
+    assert {Phase.FIRING, Phase.PENDING} == {state.phase for state in place.live.alerts.values()}
     monkeypatch.setattr(Store, "transaction", lambda _self: pytest.fail("a transaction"))
     for _ in range(3):
         place.now += 1.0
-        await place.judge.tick()
+        await place.clock.tick()
 
 
 async def test_recall_that_fails_is_tried_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,17 +213,17 @@ async def test_recall_that_fails_is_tried_again(store: Store, monkeypatch: pytes
     async def opened() -> None:
         if failures:
             raise failures.pop()
-        await place.judge.recall()
+        await place.clock.restore()
 
     class Counts:
         def store(self, up: bool) -> None:
             pass
 
     monkeypatch.setattr("monitor.service.store_upkeep.CHECK", 0.01)
-    caretaker = StoreUpkeep(store, Counts(), lambda: 0.0, opened)
-    await caretaker.open()
+    upkeep = StoreUpkeep(store, Counts(), lambda: 0.0, (opened,))
+    await upkeep.open()
     assert place.phase is None
-    watching = asyncio.create_task(caretaker.watch())
+    watching = asyncio.create_task(upkeep.watch())
     async with asyncio.timeout(120):
         while place.phase is None:
             await asyncio.sleep(0.01)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
-from monitor.alerts.states import AlertState
 from monitor.compare.comparison import Comparison
 from monitor.errors import PullState
 from monitor.figures.evaluation import Evaluation
@@ -47,46 +46,3 @@ class Snapshot:
     def fresh(self, now: float) -> bool:
         """Whether the figures may still be shown at `now` (Unix seconds)."""
         return self.evaluation is not None and now - (self.last_success or -math.inf) <= self.stale_after
-
-
-@dataclass(frozen=True, slots=True)
-class ProjectStatus:
-    """The last discovery of one configured project; `state` is None until the first has ended."""
-
-    project_id: int
-    state: PullState | None = None
-    key_expires: float | None = None
-
-
-@dataclass(slots=True)
-class Board:
-    """What a scrape sees: snapshots by target id, projects by id, alerts by (name, target id), and
-    the thresholds of each target's alerts by name.
-
-    Written on the event loop only, one assignment at a time; readers in other threads copy a dictionary before they
-    walk it.
-    """
-
-    snapshots: dict[str, Snapshot] = field(default_factory=dict)
-    projects: dict[int, ProjectStatus] = field(default_factory=dict)
-    alerts: dict[tuple[str, str], AlertState] = field(default_factory=dict)
-    thresholds: dict[str, dict[str, float]] = field(default_factory=dict)
-    watched: dict[str, Target] = field(default_factory=dict)
-
-    def watch(self, target: Target, stale_after: float) -> None:
-        """Accept snapshots of this target from now on; one that is shown takes over changed names
-        and settings at once.
-        """
-        self.watched[target.key.id] = target
-        if shown := self.snapshots.get(target.key.id):
-            self.snapshots[target.key.id] = replace(shown, target=target, stale_after=stale_after)
-
-    def forget(self, target_id: str) -> None:
-        """Let all of a target's series leave."""
-        self.watched.pop(target_id, None)
-        self.snapshots.pop(target_id, None)
-
-    def show(self, snapshot: Snapshot) -> None:
-        """Replace a target's snapshot, unless the target was removed while it was being pulled."""
-        if (target := self.watched.get(snapshot.target.key.id)) is not None:
-            self.snapshots[target.key.id] = replace(snapshot, target=target)

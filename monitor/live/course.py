@@ -1,0 +1,40 @@
+"""`Course`: since when an entry's discoveries fail and its targets are watched, over restarts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from monitor.targets import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How an entry's discoveries went, and since when its targets are watched, over restarts: what alerts about
+    failures count from.
+
+    Attributes:
+        since: Unix seconds of the last good discovery, or of the first that failed in a row.
+        failing: Whether the last one failed.
+        targets: Unix seconds since when each target that the last good one found is watched, by id.
+    """
+
+    since: float
+    failing: bool = False
+    targets: Mapping[str, float] = field(default_factory=dict)
+
+    def found(self, targets: Iterable[Target], known: Mapping[str, float], now: float) -> Course:
+        """After a good discovery; `known` says since when targets are watched that this course does not know."""
+        began = {**known, **self.targets}
+        return Course(now, failing=False, targets={target.key.id: began.get(target.key.id, now) for target in targets})
+
+    def failed(self, now: float) -> Course:
+        """After a discovery that failed: they may be far apart, so that failures count from the first one on."""
+        return self if self.failing else replace(self, since=now, failing=True)
+
+    def resuming(self, before: Course) -> Course:
+        """As it is where `before` went before it."""
+        targets = {
+            target_id: min(began, before.targets.get(target_id, began)) for target_id, began in self.targets.items()
+        }
+        return replace(self, since=before.since if before.failing and self.failing else self.since, targets=targets)

@@ -1,0 +1,84 @@
+"""Discoveries and their course in the store, so that a restart knows both before Studio answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+import structlog
+
+from monitor.live.course import Course
+from monitor.live.entry import Entry
+from monitor.store import Envelope, State, Store, StoreError, StoreTooNew
+from monitor.store.converting import converter
+from monitor.studio.discovery import Discovery
+
+_DISCOVERY, _COURSE = "discovery", "course"  # kinds of state in the store
+_ENVELOPE = Envelope("impulse-monitor discovery", 1)
+_COURSE_ENVELOPE = Envelope("impulse-monitor course", 1)
+
+log = structlog.get_logger()
+
+as_discovery = converter(Discovery)
+"""A discovery from plain values, as its JSON holds them; a `ValueError` where they are none."""
+_as_course = converter(Course)
+
+
+async def load(store: Store, name: str) -> Discovery | None:
+    """What the last discovery of an entry found; None where the store has none.
+
+    Raises:
+        StoreError: The store cannot be read, or is newer than this version.
+        ValueError: What it has is no discovery.
+    """
+    state = await store.state(_DISCOVERY, "", name)
+    return as_discovery(_ENVELOPE.open(msgspec.json.decode(state.value))) if state else None
+
+
+async def restore_course(store: Store, entry: Entry) -> None:
+    """Let an entry's course go on from the one that the store has, once; a store that cannot be read is asked again."""
+    if entry.restored_course:
+        return
+    try:
+        state = await store.state(_COURSE, "", entry.name)
+        before = _as_course(_COURSE_ENVELOPE.open(msgspec.json.decode(state.value))) if state else None
+    except StoreTooNew as error:  # it stays for the version that wrote it
+        log.warning("discovery.course_not_restored", project_id=entry.project.id, error=str(error))
+        return
+    except StoreError:
+        return  # the store's trouble is told where it is watched
+    except ValueError as error:
+        log.warning("discovery.course_not_restored", project_id=entry.project.id, error=str(error))
+        before = None
+    entry.restored_course = True
+    if before is not None:
+        entry.kept_course = before
+        entry.course = before if entry.state is None else entry.course.resuming(before)
+
+
+async def keep(store: Store, entry: Entry) -> None:
+    """Keep what a discovery of an entry found and how it went; a store that does not take it costs only that."""
+    await restore_course(store, entry)
+    course = entry.course
+    if course == entry.kept_course:
+        return
+    try:
+        async with store.transaction() as tx:
+            if entry.found is not None and not course.failing:
+                await tx.put_state(State(_DISCOVERY, "", entry.name, msgspec.json.encode(_ENVELOPE.seal(entry.found))))
+            if entry.restored_course:
+                await tx.put_state(State(_COURSE, "", entry.name, msgspec.json.encode(_COURSE_ENVELOPE.seal(course))))
+    except StoreError as error:
+        log.debug("discovery.not_kept", error=str(error))  # the store's trouble is told where it is watched
+    else:
+        entry.kept_course = course
+
+
+async def forget(store: Store, names: Iterable[str]) -> None:
+    """Forget how the discoveries of entries went that were removed: one that comes back begins anew."""
+    try:
+        for name in names:
+            async with store.transaction() as tx:
+                await tx.delete_state(_COURSE, "", name)
+    except StoreError as error:
+        log.debug("discovery.not_forgotten", error=str(error))

@@ -1,0 +1,226 @@
+"""`Live`: what is known right now of all that is watched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import structlog
+
+from monitor.alerts.states import AlertState, Transition
+from monitor.engine.sharding import WHOLE, Shard
+from monitor.live.entry import Entry, ProjectStatus, first_expiry, project_subject, worst
+from monitor.live.target import Alerts, LiveTarget, by_name
+from monitor.pipeline.alerting import RESEND_RESOLVED_FOR, AlertSubject
+from monitor.pipeline.snapshot import Snapshot
+from monitor.pipeline.watch import Watch
+from monitor.targets import Target, TargetKey
+
+_PROJECT = "project-"  # before the number of a project that alerts are about
+
+log = structlog.get_logger()
+
+
+class Live:
+    """The watched targets, one object each; the projects' entries; and the alerts of all subjects.
+
+    Written on the event loop only. Readers in other threads (a scrape) get copies.
+
+    Args:
+        clock: Unix seconds.
+        shard: Which of the targets are this process's.
+    """
+
+    def __init__(self, clock: Callable[[], float], shard: Shard = WHOLE) -> None:
+        self._clock, self._shard = clock, shard
+        self.targets: dict[str, LiveTarget] = {}
+        self.entries: dict[str, Entry] = {}
+        """By name, in the order of the configuration; replaced as a whole."""
+        self._other_alerts: dict[str, Alerts] = {}
+        """Of projects, and of what is no longer watched."""
+
+    def watch(self, watch: Watch) -> LiveTarget:
+        """Watch a target, or watch it otherwise from now on."""
+        target_id = watch.target.key.id
+        if (target := self.targets.get(target_id)) is not None:
+            target.rewatch(watch)
+            return target
+        now = self._clock()
+        target = LiveTarget(watch, now, now, alerts=self._other_alerts.pop(target_id, {}))
+        self.targets[target_id] = target
+        return target
+
+    def forget(self, target_id: str) -> None:
+        """Let all of a target's series leave, and end its pull; its alerts are remembered until they have ended."""
+        target = self.targets.pop(target_id, None)
+        if target is None:
+            return
+        if target.pull is not None:
+            target.pull.task.cancel()
+        if target.alerts:
+            self._other_alerts[target_id] = target.alerts
+
+    def entries_of(self, project_id: int | None) -> list[Entry]:
+        """A project's entries."""
+        return [entry for entry in self.entries.copy().values() if entry.project.id == project_id]
+
+    def entry_of(self, target: LiveTarget) -> Entry | None:
+        """The entry that a target is pulled for."""
+        return next((entry for entry in self.entries.values() if entry.watches.get(target.id) is target.watch), None)
+
+    def targets_of(self, entry: Entry) -> list[LiveTarget]:
+        """The targets that an entry's turn pulls, by impulse, then variant."""
+        found = [self.targets.get(target_id) for target_id in entry.watches]
+        return [target for target in found if target is not None and entry.watches[target.id] is target.watch]
+
+    def variants(self, key: TargetKey) -> tuple[str, ...]:
+        """All watched variants of a target's impulse in its category."""
+        impulse = (key.project_id, key.impulse_id, key.category)
+        found = (target.target.key for target in self.targets.values())
+        return tuple(each.variant for each in found if (each.project_id, each.impulse_id, each.category) == impulse)
+
+    @property
+    def watched(self) -> dict[str, Target]:
+        """The watched targets by id."""
+        return {name: each.target for name, each in self.targets.copy().items()}
+
+    @property
+    def snapshots(self) -> dict[str, Snapshot]:
+        """The targets' snapshots by id, of those that have one."""
+        return {name: shown for name, each in self.targets.copy().items() if (shown := each.snapshot) is not None}
+
+    @property
+    def projects(self) -> dict[int, ProjectStatus]:
+        """One status per project id; of several entries, the one that fails."""
+        entries: dict[int, list[Entry]] = {}
+        for entry in self.entries.copy().values():
+            entries.setdefault(entry.project.id, []).append(entry)
+        return {
+            number: ProjectStatus(number, worst(of_one).state, first_expiry(of_one))
+            for number, of_one in entries.items()
+        }
+
+    @property
+    def alerts(self) -> dict[tuple[str, str], AlertState]:
+        """The states of all alerts, by name and subject."""
+        return {
+            (name, subject_id): state for subject_id, alerts in self._all_alerts() for name, state in alerts.items()
+        }
+
+    def active(self) -> list[Transition]:
+        """The alerts that are sent again periodically: those that fire, and those that resolved of late."""
+        now = self._clock()
+        found = [
+            state.transition
+            for state in self.alerts.values()
+            if not (state.ends_at and state.ends_at < now - RESEND_RESOLVED_FOR)
+        ]
+        return [transition for transition in found if transition is not None]
+
+    def _all_alerts(self) -> Iterator[tuple[str, Alerts]]:
+        for target_id, target in self.targets.copy().items():
+            yield target_id, target.alerts
+        yield from self._other_alerts.copy().items()
+
+    def subjects(self) -> list[str]:
+        """The ids of all that alerts can be about: the targets, the projects that are this shard's, and what has
+        alerts although it is no longer watched.
+        """
+        projects = {entry.project.id for entry in self.entries.values()}
+        found = [*self.targets, *(f"{_PROJECT}{number}" for number in projects if self._owns_project(number))]
+        return list(dict.fromkeys([*found, *self._other_alerts]))
+
+    def subject(self, subject_id: str) -> AlertSubject | None:
+        """A target or project as it is right now; None where it is not watched."""
+        if (target := self.targets.get(subject_id)) is not None:
+            return target.subject
+        number = _project_number(subject_id)
+        if number is None or not self._owns_project(number):
+            return None
+        entries = self.entries_of(number)
+        return project_subject(entries) if entries else None
+
+    def alerts_of(self, subject_id: str) -> Alerts:
+        """The states of one subject's alerts, by name."""
+        target = self.targets.get(subject_id)
+        return self._other_alerts.get(subject_id, {}) if target is None else target.alerts
+
+    def show_alerts(self, subject_id: str, states: Iterable[AlertState], *, complete: bool = False) -> None:
+        """Show states of a subject's alerts.
+
+        Args:
+            subject_id: Whose.
+            states: As the store has them.
+            complete: Whether these are all of them; others that were shown leave.
+        """
+        before, after = self.alerts_of(subject_id), by_name(states)
+        for name, state in after.items():
+            _log(before.get(name), state)
+        self._set_alerts(subject_id, after if complete else {**before, **after})
+
+    def restore_alerts(self, states: Iterable[AlertState]) -> None:
+        """Show states of the store that nothing newer is shown of; not those of other processes, which would never hear
+        how theirs went on.
+        """
+        for state in states:
+            if self.owns(state.target_id):
+                known = self.alerts_of(state.target_id)
+                self._set_alerts(state.target_id, {state.alertname: state, **known})
+
+    def _set_alerts(self, subject_id: str, alerts: Alerts) -> None:
+        if (target := self.targets.get(subject_id)) is not None:
+            target.alerts = alerts
+        elif alerts:
+            self._other_alerts[subject_id] = alerts
+        else:
+            self._other_alerts.pop(subject_id, None)
+
+    def owns(self, subject_id: str) -> bool:
+        """Whether a target or a project is this shard's; what is neither is the first one's."""
+        if (number := _project_number(subject_id)) is not None:
+            return self._owns_project(number)
+        try:
+            return self._shard.owns(TargetKey.parse(subject_id))
+        except ValueError:
+            return self._shard.index == 0
+
+    def is_removed(self, subject_id: str) -> bool:
+        """Whether something that is not watched was this shard's, and is known to have gone: its project was asked, or
+        has gone too.
+        """
+        if not self.owns(subject_id):
+            return False
+        if (number := _project_number(subject_id)) is not None:
+            return not self.entries_of(number)
+        try:
+            key = TargetKey.parse(subject_id)
+        except ValueError:
+            return True
+        # What was found may not be watched yet: discoveries are kept before they are acted on.
+        return all(_lacks(entry, key) for entry in self.entries_of(key.project_id))
+
+    def _owns_project(self, number: int) -> bool:
+        """Whether this shard speaks for a project as a whole."""
+        return self._shard.owns(TargetKey(number, 0, "", ""))
+
+
+def _lacks(entry: Entry, key: TargetKey) -> bool:
+    """Whether an entry's project was asked, and has no such target."""
+    return entry.found is not None and all(target.key != key for target in entry.found.targets)
+
+
+def _project_number(subject_id: str) -> int | None:
+    """The project that an id of `subjects` is of; None for a target's."""
+    number = subject_id.removeprefix(_PROJECT)
+    return int(number) if number != subject_id and number.isdecimal() else None
+
+
+def _log(before: AlertState | None, after: AlertState) -> None:
+    """A line when an alert begins to fire, and when it resolves."""
+    now, known = after.transition, before.transition if before else None
+    if now is not None and (known is None or known.id != now.id):
+        log.warning(
+            f"alert.{now.status}",
+            alert=now.alertname,
+            target=now.target_id,
+            description=now.annotations.get("description", ""),
+        )

@@ -1,0 +1,193 @@
+"""`ProjectTurn`: what one turn of a project asks once for all of its targets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Any, TypeVar
+
+from monitor.config import Config, ProjectConfig
+from monitor.logs import secrets
+from monitor.results import Block, BlockKind
+from monitor.studio import client as studio_client
+from monitor.studio.budget import Hold
+from monitor.studio.client import LONGEST_CLOSED, Client
+from monitor.studio.project import StudioProject
+
+T = TypeVar("T")
+
+
+def new_client(config: Config, observer: studio_client.Observer, processes: int = 1) -> Client:
+    """The client that a configuration asks for.
+
+    Args:
+        config: The configuration.
+        observer: Counts requests.
+        processes: How many share the budget of requests, in equal parts; each has one request at least.
+
+    Raises:
+        OSError: `studio.ca_file` cannot be read, or holds no certificate.
+    """
+    studio = config.studio
+    return Client(
+        studio.url,
+        observer,
+        timeout=studio.timeout,
+        in_flight=max(1, studio.requests_in_flight // processes),
+        in_flight_per_key=max(1, studio.requests_in_flight_per_key // processes),
+        proxy=studio.proxy.get_secret_value() if studio.proxy else None,
+        ca_file=str(studio.ca_file) if studio.ca_file else None,
+    )
+
+
+async def studio_project(client: Client, project: ProjectConfig, interval: float = LONGEST_CLOSED) -> StudioProject:
+    """The project's calls, with its key as it is right now: key files are read at each use, so that keys rotate without
+    a restart.
+
+    Args:
+        client: Sends the requests.
+        project: Its entry in the configuration.
+        interval: Seconds between two pulls, beyond which no Retry-After is believed.
+
+    Raises:
+        AuthError: The key file cannot be read.
+    """
+    key = (await asyncio.to_thread(project.read_key)).get_secret_value()
+    secrets.add(key)
+    return StudioProject(client, project.id, key, closed_at_most=interval)
+
+
+class ProjectTurn:
+    """A project's calls during one turn. The key is read once; what is the same for all targets is asked once, by
+    whichever needs it first. None waits with its place among the pulls held while Studio lets them wait.
+
+    Args:
+        client: Sends the requests.
+        project: The project's entry in the configuration.
+        interval: Seconds between two turns.
+    """
+
+    def __init__(self, client: Client, project: ProjectConfig, interval: float = LONGEST_CLOSED) -> None:
+        self._client, self._project, self._interval = client, project, interval
+        self._answers: dict[Hashable, _Answer] = {}
+
+    async def studio(self, hold: Hold | None = None) -> StudioProject:
+        """The calls of one target.
+
+        Args:
+            hold: What is put down while a request of this target waits.
+
+        Raises:
+            AuthError: The key file cannot be read.
+        """
+        studio = await self._once("key", self._open, hold)
+        return studio.on_behalf_of(hold)
+
+    async def stale_impulses(self, hold: Hold | None = None, *, anew: bool = False) -> dict[int, bool]:
+        """By impulse id, whether the data set changed since its features were generated; empty where unknown.
+
+        Args:
+            hold: Of the target that asks.
+            anew: Ask although the turn has an answer already: something has changed since.
+        """
+        return await self._ask("stale impulses", hold, StudioProject.optional_stale_impulses, anew=anew)
+
+    async def trained(self, blocks: tuple[Block, ...], hold: Hold | None = None, *, anew: bool = False) -> float | None:
+        """Unix time of the newest training of `blocks`; None where none is known. Arguments as `stale_impulses`."""
+        times = []
+        for block in blocks:
+            if block.kind is not BlockKind.UNKNOWN:
+
+                def one(studio: StudioProject, block: Block = block) -> Awaitable[float | None]:
+                    return studio.optional_trained((block,))
+
+                times.append(await self._ask(("trained", block.id, block.type), hold, one, anew=anew))
+        return max((time for time in times if time is not None), default=None)
+
+    def forget(self) -> None:
+        """Ask anew from now on: a job has changed what was known."""
+        self._answers = {name: answer for name, answer in self._answers.items() if name == "key"}
+
+    async def _open(self, _hold: _Waiting) -> StudioProject:
+        return await studio_project(self._client, self._project, self._interval)
+
+    async def _ask(
+        self, name: Hashable, hold: Hold | None, call: Callable[[StudioProject], Awaitable[T]], *, anew: bool
+    ) -> T:
+        studio = await self.studio(hold)
+
+        async def ask(waiting: _Waiting) -> T:
+            return await call(studio.on_behalf_of(waiting))
+
+        return await self._once(name, ask, hold, anew=anew)
+
+    async def _once(
+        self,
+        name: Hashable,
+        ask: Callable[[_Waiting], Awaitable[T]],
+        hold: Hold | None,
+        *,
+        anew: bool = False,
+    ) -> T:
+        """The answer to a question of the turn. Whoever asked first may be cancelled: the others still get it."""
+        answer = self._answers.get(name)
+        if answer is None or anew:
+            answer = self._answers[name] = _Answer(ask)
+        found: T = await answer.wait(hold)
+        return found
+
+
+class _Waiting:
+    """The places of all who wait for one answer: put down together, and taken up again by each for itself."""
+
+    def __init__(self) -> None:
+        self._holds: list[Hold] = []
+        self._paused = False
+
+    def join(self, hold: Hold) -> None:
+        """Wait too."""
+        self._holds.append(hold)
+        if self._paused:
+            hold.pause()
+
+    def pause(self) -> None:
+        """Put down what others could use."""
+        self._paused = True
+        for hold in self._holds:
+            hold.pause()
+
+    async def resume(self) -> None:
+        """The request has ended; each of those who wait takes up its own place."""
+        self._paused = False
+
+
+class _Answer:
+    """One question under way or answered."""
+
+    def __init__(self, ask: Callable[[_Waiting], Awaitable[Any]]) -> None:
+        self._waiting = _Waiting()
+        self._task = asyncio.ensure_future(ask(self._waiting))
+        self._task.add_done_callback(_retrieved)
+
+    async def wait(self, hold: Hold | None) -> Any:
+        """The answer; the failure of the question is raised for each who waits."""
+        if not self._task.done() and hold is not None:
+            self._waiting.join(hold)
+        try:
+            answer = await asyncio.shield(self._task)
+        except Exception:
+            await _resume(hold)
+            raise
+        await _resume(hold)  # not where the asker was cancelled: it wants no place any more
+        return answer
+
+
+async def _resume(hold: Hold | None) -> None:
+    if hold is not None:
+        await hold.resume()
+
+
+def _retrieved(task: asyncio.Future[Any]) -> None:
+    """A question whose askers have all gone is not an error that nobody heard of."""
+    if not task.cancelled():
+        task.exception()

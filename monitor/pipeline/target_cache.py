@@ -1,0 +1,30 @@
+"""`TargetCache`: what a process keeps of one target between its runs, so that a quiet one costs little."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from monitor.figures.evaluation import Evaluation
+
+
+@dataclass(slots=True)
+class TargetCache:
+    """What was found out about one target. Whoever runs it owns this; an empty one is right too: the store is asked.
+
+    Attributes:
+        inputs: What `evaluation` was computed from; None before the first.
+        evaluation: The last figures.
+        compared: Whether a run was compared yet.
+        pinned: The number of the pinned run at that time; None where there was none.
+        unrecorded: Whether the last good run was not written, so that the store knows less than is shown.
+        current: Whether the last good run in the store is known to be one of today's formulas.
+        outdated: Whether the shown comparison was made by other formulas than today's.
+    """
+
+    inputs: object = None
+    evaluation: Evaluation | None = None
+    compared: bool = False
+    pinned: int | None = None
+    unrecorded: bool = False
+    current: bool = False
+    outdated: bool = False

@@ -1,0 +1,168 @@
+"""`Reloader`: reads the configuration again when it is told to or its files changed, and has every part take it over.
+
+Everything of a reload that can fail happens before any live state is touched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from pydantic import SecretStr
+
+from monitor.config import Config, ConfigError, Loaded, fingerprint, load
+from monitor.engine.sharding import Shard
+from monitor.exposition import ServiceMetrics
+from monitor.live.studio_access import StudioAccess
+from monitor.live.watchlist import Watchlist
+from monitor.notify import Dispatcher, queue_of, receivers_of
+from monitor.pipeline.alerting import AlertEvaluator
+from monitor.pipeline.project_turn import new_client
+from monitor.pipeline.record import RunRecorder
+from monitor.store import Store
+from monitor.views.troubles import Rejection, Trouble, troubles
+from monitor.web.security import Security
+
+CONFIG_POLL = 5.0
+"""Seconds between looks at the configuration's files; by content, since Kubernetes swaps a symlink under the name."""
+NEED_RESTART = ("http", "limits", "store")
+"""Sections of the configuration that a reload does not take over."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What takes over a configuration, or has something to say about how the service is."""
+
+    security: Security
+    metrics: ServiceMetrics
+    studio: StudioAccess
+    evaluator: AlertEvaluator
+    dispatcher: Dispatcher
+    watchlist: Watchlist
+    store: Store
+    recorder: RunRecorder
+
+
+class Reloader:
+    """Owns the running configuration.
+
+    Args:
+        path: The configuration's file.
+        seen: `fingerprint` of its files, taken before they were read: a change in between shows as one at the next
+            look.
+        loaded: What the service was started with.
+        parts: What takes it over.
+        clock: Unix seconds.
+        shard: Which part of the requests to Studio is this process's.
+    """
+
+    def __init__(
+        self, path: Path, seen: str, loaded: Loaded, parts: Parts, clock: Callable[[], float], shard: Shard
+    ) -> None:
+        self._path, self._seen, self._loaded = path, seen, loaded
+        self._parts, self._clock, self._shard = parts, clock, shard
+        self._reloading = asyncio.Lock()
+        self._rejection: Rejection | None = None  # of the configuration, when it was last read
+
+    @property
+    def config(self) -> Config:
+        """The configuration that is running."""
+        return self._loaded.config
+
+    def read_admin_token(self) -> SecretStr | None:
+        """The admin token as its file has it now; see `HttpConfig.read_admin_token`."""
+        return self.config.http.read_admin_token()
+
+    def begin(self) -> None:
+        """Let the configuration of the start hold for alerts and notifications."""
+        _log_unreadable(self._loaded)
+        self._note_certificate()
+        self._parts.metrics.reload(True, self._clock())
+        self._configure_alerts()
+
+    async def reload(self) -> bool:
+        """Read the configuration again and take it over; a bad one changes nothing. Answers whether it was good."""
+        async with self._reloading:
+            web_good = await self._parts.security.reload()
+            self._note_certificate()
+            try:
+                self._seen = await asyncio.to_thread(fingerprint, self._path)
+                loaded = await asyncio.to_thread(load, self._path)
+                new = loaded.config
+                other_studio = new.studio != self.config.studio
+                client = new_client(new, self._parts.metrics, self._shard.total) if other_studio else None
+            except (ConfigError, OSError) as error:
+                self._reject(error)
+                return False
+            if sections := [name for name in NEED_RESTART if getattr(new, name) != getattr(self.config, name)]:
+                log.warning("config.restart_needed", sections=sections)
+            if client is not None:
+                self._parts.studio.replace(client)
+            # what Studio asked for may be about what was wrong with the configuration before
+            self._parts.studio.client.forget_waits()
+            self._loaded = loaded
+            _log_unreadable(self._loaded)
+            self._configure_alerts()
+            await self._parts.watchlist.apply(new, rediscover=other_studio)
+            self._rejection = None
+            self._parts.metrics.reload(web_good, self._clock())
+            log.info("config.reloaded", projects=len(new.projects))
+            return web_good
+
+    def web_reloaded(self, good: bool) -> None:
+        """The web configuration was read again on its own."""
+        self._note_certificate()
+        self._parts.metrics.reload(good and self._rejection is None, self._clock())
+
+    async def watch_files(self) -> None:
+        """Reload when the content of a configuration file changed, until cancelled."""
+        while True:
+            await asyncio.sleep(CONFIG_POLL)
+            try:
+                if await asyncio.to_thread(fingerprint, self._path) != self._seen:
+                    await self.reload()
+            except Exception:  # a bug met in one look must not end the looking
+                log.exception("config.watch_crashed")
+
+    def troubles(self) -> tuple[Trouble, ...]:
+        """What is the matter with the service itself, the worst first."""
+        security, store, recorder = self._parts.security, self._parts.store, self._parts.recorder
+        certificate = security.protection.certificate
+        return troubles(
+            store=(store.problem, store.failing_since),
+            unrecorded=(recorder.unrecorded, recorder.unrecorded_since),
+            failing=self._parts.dispatcher.failing,
+            certificate=certificate.expires if certificate else None,
+            web_config=security.rejection,
+            config=self._rejection,
+            nobody_told=not self.config.notify and bool(self.config.rules()),
+            now=self._clock(),
+        )
+
+    def _reject(self, error: ConfigError | OSError) -> None:
+        problems = error.problems if isinstance(error, ConfigError) else (error,)
+        log.error("config.rejected", problems=[str(problem) for problem in problems])
+        self._rejection = Rejection.of(problems, self._clock(), self._rejection)
+        self._parts.metrics.reload(False, self._clock())
+
+    def _configure_alerts(self) -> None:
+        """Let the configuration's rules judge, and its receivers be told."""
+        receivers = receivers_of(self.config)
+        self._parts.metrics.receivers(receiver.name for receiver in receivers)
+        queues = (queue_of(receiver.name, self._shard) for receiver in receivers)
+        self._parts.evaluator.configure(self.config.rules(), queues)
+        self._parts.dispatcher.replace(receivers)
+
+    def _note_certificate(self) -> None:
+        certificate = self._parts.security.protection.certificate
+        self._parts.metrics.certificate(certificate.expires if certificate else None)
+
+
+def _log_unreadable(loaded: Loaded) -> None:
+    for problem in loaded.unreadable:
+        log.error("config.file_unreadable", problem=str(problem))
