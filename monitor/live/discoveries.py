@@ -7,10 +7,10 @@ from collections.abc import Iterable
 import msgspec
 import structlog
 
+from monitor.converting import converter
 from monitor.live.course import Course
 from monitor.live.entry import Entry
 from monitor.store import Envelope, State, Store, StoreError, StoreTooNew
-from monitor.store.converting import converter
 from monitor.studio.discovery import Discovery
 
 _DISCOVERY, _COURSE = "discovery", "course"  # kinds of state in the store

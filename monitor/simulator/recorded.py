@@ -11,10 +11,10 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from monitor.converting import converter
 from monitor.simulator.ground import Block, Threshold
 from monitor.simulator.project import Impulse, Project, Variant
 from monitor.simulator.render import Record
-from monitor.store.converting import converter
 
 T = TypeVar("T")
 

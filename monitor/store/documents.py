@@ -17,9 +17,9 @@ import numpy as np
 from monitor.compare.comparison import Comparison
 from monitor.compare.drift import Decision, DriftState
 from monitor.compare.martingale import MartingaleState
+from monitor.converting import converter
 from monitor.figures.evaluation import FIGURES_VERSION, Evaluation
 from monitor.results import Block
-from monitor.store.converting import converter
 from monitor.store.envelope import Envelope
 
 Json: TypeAlias = "Mapping[str, Json] | Sequence[Json] | str | int | float | bool | None"

@@ -13,8 +13,8 @@ import msgspec
 import pytest
 
 from monitor.alerts.states import AlertState, Phase, Transition, dump
+from monitor.converting import converter
 from monitor.live.discoveries import as_discovery
-from monitor.store.converting import converter
 from monitor.store.documents import dump_comparison, dump_drift_state, dump_evaluation
 from monitor.studio.discovery import Discovery
 from monitor.targets import Target, TargetKey

@@ -98,13 +98,26 @@ async def test_always(always: Refreshing, studio: Studio) -> None:
 
 
 async def test_variants_that_are_due_together(
-    always: Refreshing, when_stale: Refreshing, door: GeneratedProject
+    when_stale: Refreshing, always: Refreshing, door: GeneratedProject, studio: Studio
 ) -> None:
-    """The variants of an impulse in one turn get one job; where results are asked about, it is enough that one has
-    none.
+    """The variants of an impulse that are due in one turn get one job between them, and none where both have
+    results.
     """
-    assert "" == await always(INT8, FLOAT32)
     assert "" == await when_stale(INT8, FLOAT32)
+    assert not studio.jobs
+    assert "" == await always(INT8, FLOAT32)
+    door.edit(results=False)
+    assert "" == await when_stale(INT8, FLOAT32)
+
+    assert [("float32", "int8")] * 2 == [job.variants for job in studio.jobs.values()]
+
+
+async def test_one_variant_without_results(when_stale: Refreshing, studio: Studio) -> None:
+    """Of variants that are due together it is enough that one has no results."""
+    studio.fail(Empty(), "result/page", after=1)  # the first variant that is asked about has some
+    await when_stale(INT8, FLOAT32)
+
+    assert 1 == len(studio.jobs)
 
 
 async def test_only_watched_variants(project: StudioProject, door: GeneratedProject, studio: Studio) -> None:
