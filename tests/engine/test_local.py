@@ -328,3 +328,47 @@ async def test_cron_over_a_change_of_the_clock(
     assert expected == ran
     assert [len(times) for times in ran.values()] == [3, 145, 3]
     assert [] == counted.reasons
+
+
+async def test_spawned_work_is_drained(counted: Counted) -> None:
+    """Work beside the turns is waited for as they are, and a crash of it ends nothing else."""
+    scheduler = Scheduler(counted)
+    scheduler.start()
+    ended = False
+
+    async def work() -> None:
+        nonlocal ended
+        await asyncio.sleep(0.2)
+        ended = True
+
+    async def crash() -> None:
+        raise ZeroDivisionError
+
+    crashed = scheduler.spawn("crash", crash)
+    scheduler.spawn("work", work)
+    left = await scheduler.drain(0.05)
+    await scheduler.stop(5)
+
+    assert (1, True) == (left, ended)
+    assert crashed.done()
+    assert crashed.exception() is None
+
+
+async def test_a_turn_knows_when_it_ends(running: Scheduler, counted: Counted) -> None:
+    """A turn ends when the next one is due; one that may overlap then begins although the one before is still there."""
+    turns: list[tuple[float, Turn]] = []
+
+    async def run(turn: Turn) -> None:
+        turns.append((time.monotonic(), turn))
+        await asyncio.sleep(1.5 if len(turns) == 1 else 0.0)
+
+    running.add("job", Grid(1.0, 0.0), run, delay=0.0, overlaps=True)
+    async with asyncio.timeout(60):
+        while len(turns) < 3:
+            await asyncio.sleep(0.01)
+    first, second = turns[:2]
+
+    assert "job" == first[1].name
+    assert first[0] <= first[1].ends <= first[0] + 1.01
+    assert second[0] == pytest.approx(first[1].ends, abs=0.2)
+    assert [] == counted.reasons
