@@ -59,7 +59,7 @@ class Schedule(ConfigModel):
     needs: ClassVar[Mapping[str, str]] = {"timezone": "cron"}
 
     every: Interval | None = None
-    """Time between two pulls, at least 1s. Each target keeps its own offset on this grid."""
+    """Time between two pulls, at least 1s. Each project's entry keeps its own offset on this grid."""
     cron: Crontab | None = None
     """Five crontab fields: minute, hour, day of month, month, day of week (0 and 7 are Sunday)."""
     timezone: Timezone = "UTC"

@@ -66,7 +66,7 @@ class Engine(Protocol):
         """Take something away; a turn in flight is let finish."""
 
     def spawn(self, name: str, task: Task) -> asyncio.Task[None]:
-        """Start work beside the turns; answers what can be waited for and cancelled."""
+        """Start work beside the turns, unless the engine is stopping; answers what can be waited for and cancelled."""
 
     def skip(self, name: str, reason: str) -> None:
         """Count and log something that was due and is not done."""

@@ -148,6 +148,8 @@ class Scheduler:
             self._running.discard(task)
 
     async def _spawned(self, name: str, task: Task) -> None:
+        if self._stopping:
+            return
         try:
             await self._ending(task())
         except Exception as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import structlog
 
@@ -33,10 +33,23 @@ class Live:
     def __init__(self, clock: Callable[[], float], shard: Shard = WHOLE) -> None:
         self._clock, self._shard = clock, shard
         self.targets: dict[str, LiveTarget] = {}
-        self.entries: dict[str, Entry] = {}
-        """By name, in the order of the configuration; replaced as a whole."""
+        self._entries: dict[str, Entry] = {}
+        self._projects: dict[int, list[Entry]] = {}
         self._other_alerts: dict[str, Alerts] = {}
         """Of projects, and of what is no longer watched."""
+
+    @property
+    def entries(self) -> Mapping[str, Entry]:
+        """The projects' entries by name, in the order of the configuration."""
+        return self._entries
+
+    def replace_entries(self, entries: Iterable[Entry]) -> None:
+        """These are the projects' entries from now on."""
+        named, projects = dict[str, Entry](), dict[int, list[Entry]]()
+        for entry in entries:
+            named[entry.name] = entry
+            projects.setdefault(entry.project.id, []).append(entry)
+        self._entries, self._projects = named, projects
 
     def watch(self, watch: Watch) -> LiveTarget:
         """Watch a target, or watch it otherwise from now on."""
@@ -59,9 +72,9 @@ class Live:
         if target.alerts:
             self._other_alerts[target_id] = target.alerts
 
-    def entries_of(self, project_id: int | None) -> list[Entry]:
+    def entries_of(self, project_id: int) -> Sequence[Entry]:
         """A project's entries."""
-        return [entry for entry in self.entries.copy().values() if entry.project.id == project_id]
+        return self._projects.get(project_id, [])
 
     def entry_of(self, target: LiveTarget) -> Entry | None:
         """The entry that a target is pulled for."""
@@ -91,12 +104,9 @@ class Live:
     @property
     def projects(self) -> dict[int, ProjectStatus]:
         """One status per project id; of several entries, the one that fails."""
-        entries: dict[int, list[Entry]] = {}
-        for entry in self.entries.copy().values():
-            entries.setdefault(entry.project.id, []).append(entry)
         return {
-            number: ProjectStatus(number, worst(of_one).state, first_expiry(of_one))
-            for number, of_one in entries.items()
+            number: ProjectStatus(number, worst(entries).state, first_expiry(entries))
+            for number, entries in self._projects.items()
         }
 
     @property
@@ -125,8 +135,8 @@ class Live:
         """The ids of all that alerts can be about: the targets, the projects that are this shard's, and what has
         alerts although it is no longer watched.
         """
-        projects = {entry.project.id for entry in self.entries.values()}
-        found = [*self.targets, *(f"{_PROJECT}{number}" for number in projects if self._owns_project(number))]
+        projects = (f"{_PROJECT}{number}" for number in self._projects if self._owns_project(number))
+        found = [*self.targets, *projects]
         return list(dict.fromkeys([*found, *self._other_alerts]))
 
     def subject(self, subject_id: str) -> AlertSubject | None:

@@ -51,6 +51,7 @@ class Turns:
         self._live, self._pipeline, self._studio = live, pipeline, studio
         self._testing, self._engine = testing, engine
         self._budget = Budget(PULLS_IN_FLIGHT, PULLS_PER_PROJECT)
+        self._refreshing: set[asyncio.Task[str]] = set()
 
     async def run(self, turn: Turn, entry: Entry) -> None:
         """Pull an entry's targets. Those that are still being pulled from the turn before are skipped; those that are
@@ -85,6 +86,8 @@ class Turns:
             keys = tuple(target.target.key for target in targets)
             due = Due(keys, self._live.variants(keys[0]), mode, entry.schedule.interval)
             refreshed = asyncio.create_task(self._refresh(project, due))
+            self._refreshing.add(refreshed)
+            refreshed.add_done_callback(self._refreshing.discard)
         tasks = []
         for target in targets:
             task = self._engine.spawn(target.id, partial(self._pull, entry, project, target, refreshed))

@@ -90,7 +90,7 @@ class Watchlist:
             if known is not None:  # the same object stays: a discovery that is under way will write to it
                 known.config, known.project = config, entry.project
                 wanted[name] = known
-        self._live.entries = wanted
+        self._live.replace_entries(wanted.values())
         await discoveries.forget(self._store, before.keys() - wanted.keys())
         await self.restore()
         self._reconcile()

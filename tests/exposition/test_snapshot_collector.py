@@ -388,8 +388,12 @@ def test_board_may_change_during_a_scrape() -> None:
     class RestlessNumber(int):
         """A project's number that, when it is read, makes other projects come."""
 
+        restless = False
+
         def __str__(self) -> str:
-            of.entries = {**of.entries, "99": entry_of(ProjectStatus(99, PullState.OK))}
+            if RestlessNumber.restless:
+                RestlessNumber.restless = False
+                of.replace_entries([*of.entries.values(), entry_of(ProjectStatus(99, PullState.OK))])
             return super().__repr__()
 
     class RestlessName(str):
@@ -404,7 +408,8 @@ def test_board_may_change_during_a_scrape() -> None:
 
     restless = entry_of(ProjectStatus(7, PullState.OK))
     restless.project = restless.project.model_copy(update={"id": RestlessNumber(7)})
-    of.entries = {"7": restless, **of.entries}
+    of.replace_entries([restless, *of.entries.values()])
+    RestlessNumber.restless = True
     of.watch(watch_of(target(impulse_id=0, project=RestlessName("restless")), STALE_AFTER))
     collecting = registry(of)
 

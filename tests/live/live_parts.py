@@ -41,7 +41,7 @@ def live_of(
     live = Live(clock, shard)
     for each in snapshots:
         live.watch(watch_of(each.target, each.stale_after)).show(each)
-    live.entries = {entry.name: entry for entry in map(entry_of, projects)}
+    live.replace_entries(map(entry_of, projects))
     return live
 
 

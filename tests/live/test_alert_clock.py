@@ -167,8 +167,7 @@ async def test_reload_during_a_look(store: Store) -> None:
     place = Place(store)
     await place.pulled(BAD)
     place.forget()
-    asked = entry_of(ProjectStatus(TARGET.key.project_id))  # as a reload makes it: not asked yet
-    place.live.entries = {asked.name: asked}
+    place.live.replace_entries([entry_of(ProjectStatus(TARGET.key.project_id))])  # not asked yet
     await place.clock.tick()
 
     assert (Phase.FIRING, ["firing"]) == (place.phase, await place.told())

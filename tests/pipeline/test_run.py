@@ -233,8 +233,10 @@ async def test_waiting_for_an_answer_holds_no_place(
         async with asyncio.timeout(30):
             while not studio.calls("impulses-detailed") or any(hold.held for hold in holds):
                 await asyncio.sleep(0.005)
+        waiting = [not task.done() for task in asking]
         found = await asyncio.gather(*asking)
 
+    assert [True, True] == waiting
     assert [({1: False}, True)] * 2 == found
 
 
