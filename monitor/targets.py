@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -53,3 +53,43 @@ class Target:
     project: str
     impulse: str
     labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TargetLabel:
+    """One label that whatever is about a target carries: its series, alerts, patterns of rules, and links.
+
+    Attributes:
+        name: Of the label.
+        read: Its value, for a target.
+        is_identity: Whether it stays the same when someone renames a project or an impulse; names may also repeat.
+    """
+
+    name: str
+    read: Callable[[Target], str]
+    is_identity: bool = True
+
+
+TARGET_LABELS = (
+    TargetLabel("project", lambda target: target.project, is_identity=False),
+    TargetLabel("project_id", lambda target: str(target.key.project_id)),
+    TargetLabel("impulse", lambda target: target.impulse, is_identity=False),
+    TargetLabel("impulse_id", lambda target: str(target.key.impulse_id)),
+    TargetLabel("variant", lambda target: target.key.variant),
+    TargetLabel("category", lambda target: target.key.category),
+)
+"""The table of a target's labels: exposition, alerts, configuration, rule file, dashboards and API follow it."""
+
+LABEL_NAMES = tuple(label.name for label in TARGET_LABELS)
+"""Names of a target's labels."""
+
+IDENTITY = tuple(label.name for label in TARGET_LABELS if label.is_identity)
+"""Names of those labels that are identity, in the order of `TargetKey`."""
+
+CALLED = "{project} / {impulse} ({variant}, {category})"
+"""How people call a target in a sentence, from its labels."""
+
+
+def target_labels(target: Target) -> dict[str, str]:
+    """A target's labels, without the project's own."""
+    return {label.name: label.read(target) for label in TARGET_LABELS}

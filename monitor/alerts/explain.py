@@ -22,7 +22,7 @@ from monitor.alerts.rules import (
     Subject,
 )
 from monitor.alerts.verdicts import Answer, Verdict
-from monitor.compare.change import LABELS, MAP, THRESHOLDS, Change
+from monitor.compare.change import LABELS, THRESHOLDS, Change
 from monitor.compare.drift import Drift
 from monitor.compare.martingale import ALARM
 from monitor.errors import PullState
@@ -57,9 +57,8 @@ def verdict(rule: Rule, subject: Subject, found: Verdict) -> Words:
         more = "The alert fires until it is back inside by that much"
     elif found.answer is Answer.POINT:
         more = "Only the figure is beyond it, not its whole interval; three such result sets in a row count as well"
-    return Words(
-        f"{_first_upper(headline)}: {subject.name}.", _joined([*_sentences(rule, found), more]), _details(rule, found)
-    )
+    summary = f"{wording.sentence(headline)}: {subject.name}."
+    return Words(summary, _joined([*_sentences(rule, found), more]), _details(rule, found))
 
 
 def recovered(rule: Rule, subject: Subject, found: Verdict, *, rebased: bool = False) -> Words:
@@ -67,7 +66,7 @@ def recovered(rule: Rule, subject: Subject, found: Verdict, *, rebased: bool = F
     better.
     """
     inside = "is inside, compared with another baseline than before" if rebased else "is back inside"
-    back = _first_upper(f"{_about(rule, found)} {inside}")
+    back = wording.sentence(f"{_about(rule, found)} {inside}")
     return Words(f"{back}: {subject.name}.", _joined([back, *_sentences(rule, found)]), _details(rule, found))
 
 
@@ -105,7 +104,7 @@ def clock(
         error: What it failed with.
         key_expires: Unix seconds when the key expires.
     """
-    pull = "pull" if "impulse_id" in subject.labels else "discovery"
+    pull = "pull" if subject.is_target else "discovery"
     match rule.condition:
         case PullFailing(intervals=intervals):
             failed = f"The last one ended with state {state}" + (f": {error}" if error else "")
@@ -143,7 +142,7 @@ def clock(
 
 def healthy(rule: Rule, subject: Subject, key_expires: float | None) -> Words:
     """A rule by the clock whose condition is over, so that the alert resolves."""
-    pull = "pull" if "impulse_id" in subject.labels else "discovery"
+    pull = "pull" if subject.is_target else "discovery"
     match rule.condition:
         case PullFailing():
             text = f"The last {pull} was good"
@@ -159,7 +158,7 @@ def _about(rule: Rule, found: Verdict) -> str:
     """What the rule is about, such as `flagged share of block K-means`."""
     match rule.condition:
         case Above(metric=metric) | Below(metric=metric) | Drop(metric=metric) | Rise(metric=metric):
-            name = wording.NAMES.get(metric, metric)
+            name = wording.label(metric)
         case _:
             name = "drift of anomaly scores"
     return f"{name} of block {found.block}" if found.block else name
@@ -174,7 +173,7 @@ def _headline(rule: Rule, found: Verdict) -> str:
             return f"{about} is below {wording.figure(metric, threshold)}"
         case Drop(metric=metric) | Rise(metric=metric):
             moved = found.moved or 0.0
-            return f"{about} {'rose' if moved > 0 else 'fell'} by {_size(metric, abs(moved))}"
+            return f"{about} {'rose' if moved > 0 else 'fell'} by {wording.size(metric, abs(moved))}"
         case _:
             return f"anomaly scores{f' of block {found.block}' if found.block else ''} drifted"
 
@@ -190,12 +189,13 @@ def _sentences(rule: Rule, found: Verdict) -> Iterator[str]:
         case Drop() | Rise() as moved:
             yield _moved(rule, moved, found)
             if found.change is not None:
-                yield from map(_first_upper, wording.remarks(found.change))
-                if moved.metric == MAP:
+                yield from map(wording.sentence, wording.remarks(found.change))
+                if found.change.on_shared:
+                    metric = moved.metric
                     thresholds = " + thresholds" if found.change.causes.get(THRESHOLDS) else ""
                     yield (
-                        f"Judged is model + labels{thresholds} on the shared images: "
-                        "added, removed and total also hold what the size of the set does to mAP"
+                        f"Judged is model + labels{thresholds} on the shared {wording.counts(metric)}: "
+                        f"added, removed and total also hold what the size of the set does to {wording.label(metric)}"
                     )
                 if found.exact:
                     yield (
@@ -207,14 +207,14 @@ def _sentences(rule: Rule, found: Verdict) -> Iterator[str]:
             direction = "drop" if isinstance(moved, Drop) else "rise"
             believed = f" with p ≤ {wording.pvalue(moved.significance)}" if moved.significance is not None else ""
             yield (
-                f"The rule fires for a {direction} of more than {_size(moved.metric, moved.margin)}{believed}, "
-                f"and resolves {_size(moved.metric, found.recover or 0.0)} back inside"
+                f"The rule fires for a {direction} of more than {wording.size(moved.metric, moved.margin)}{believed}, "
+                f"and resolves {wording.size(moved.metric, found.recover or 0.0)} back inside"
             )
         case AnomalyDrift(significance=significance) if found.drift is not None:
             yield from _drift(found.drift, found.causes, significance)
     if found.against is not None:
         yield f"The baseline ({found.against.mode}) is of {_time(found.against.timestamp)}"
-    yield from map(_first_upper, found.notes)
+    yield from map(wording.sentence, found.notes)
 
 
 def _moved(rule: Rule, moved: Drop | Rise, found: Verdict) -> str:
@@ -237,7 +237,7 @@ def _moved(rule: Rule, moved: Drop | Rise, found: Verdict) -> str:
 def _exact(change: Change) -> str:
     """What exceeds the margin although no chance is in it."""
     found = [f"changed {cause}" for cause in (LABELS, THRESHOLDS) if change.causes.get(cause)]
-    return _first_upper(" and ".join(found))
+    return wording.sentence(" and ".join(found))
 
 
 def _drift(drift: Drift, causes: tuple[str, ...], significance: float) -> Iterator[str]:
@@ -274,7 +274,7 @@ def _distances(who: str, drift: Drift, cause: str) -> str:
     return (
         f"{who} against the reference: KS {found.ks:.3f}, PSI {found.psi:.3f}, Wasserstein {found.wasserstein:.3f}, "
         f"Jensen-Shannon {found.js:.3f}, share above the threshold "
-        f"{wording.difference('anomaly_flagged', found.exceedance)}"
+        f"{wording.points(found.exceedance)} points"
     )
 
 
@@ -308,20 +308,11 @@ def _range(metric: str, interval: Interval) -> str:
     return f"{wording.figure(metric, interval.lower)} to {wording.figure(metric, interval.upper)}"
 
 
-def _size(metric: str, size: float) -> str:
-    """A difference without its sign."""
-    return f"{size:.3g}" if metric in wording.OWN_UNIT else f"{size * 100:.1f} points"
-
-
 def _time(seconds: float) -> str:
     try:
         return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
     except (OverflowError, ValueError, OSError):  # a clock or a key that says nonsense
         return "an unknown time"
-
-
-def _first_upper(text: str) -> str:
-    return text if text.startswith("mAP") else text[:1].upper() + text[1:]
 
 
 def _joined(sentences: Iterable[str]) -> str:

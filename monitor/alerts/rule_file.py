@@ -16,7 +16,6 @@ from typing import Any
 import yaml
 
 from monitor.alerts.rules import (
-    TESTED,
     Above,
     AnomalyDrift,
     Below,
@@ -28,33 +27,18 @@ from monitor.alerts.rules import (
     Rule,
     Subject,
 )
-from monitor.compare.change import LABELS, MAP, MODEL, THRESHOLDS, TOTAL
+from monitor.compare.change import LABELS, MODEL, THRESHOLDS, TOTAL
 from monitor.compare.distances import EFFECT_WASSERSTEIN
 from monitor.compare.martingale import ALARM
+from monitor.figures.headline import FIGURES
+from monitor.targets import CALLED, IDENTITY, LABEL_NAMES
 
 WINDOW = "5m"
 """How far back a gauge is read, so that one failed scrape resolves nothing."""
 
-_SERIES = {
-    "accuracy": "edge_impulse_accuracy_ratio",
-    "balanced_accuracy": "edge_impulse_balanced_accuracy_ratio",
-    "mean_f1": "edge_impulse_mean_f1_ratio",
-    "map": "edge_impulse_map_ratio",
-    "mae": "edge_impulse_mean_absolute_error",
-    "mse": "edge_impulse_mean_squared_error",
-    "r2": "edge_impulse_r2",
-    "uncertain": "edge_impulse_uncertain_ratio",
-    "calibration_error": "edge_impulse_calibration_error_ratio",
-    "anomaly_flagged": "edge_impulse_anomaly_flagged_ratio",
-    "anomaly_auroc": "edge_impulse_anomaly_auroc_ratio",
-}
-_WORST = {"anomaly_flagged": "max", "anomaly_auroc": "min"}  # of several blocks, as the headline figure takes it
-_IDENTITY = ("project_id", "impulse_id", "variant", "category")
-_TARGET = ("project", "impulse", *_IDENTITY)
-
 _IN_CLASS, _ESCAPED = re.compile(r"([\]\[\\^])"), r"\\\1"
 
-_WHO = "{{ $labels.project }} / {{ $labels.impulse }} ({{ $labels.variant }}, {{ $labels.category }})"
+_WHO = CALLED.format_map({name: f"{{{{ $labels.{name} }}}}" for name in LABEL_NAMES})
 _WHO_OR_PROJECT = (
     f"{{{{ if $labels.impulse_id }}}}{_WHO}{{{{ else }}}}Project {{{{ $labels.project_id }}}}{{{{ end }}}}"
 )
@@ -109,7 +93,7 @@ def _expression(rule: Rule, watched: Sequence[WatchedProject], discover: float) 
         case Below(metric=metric, threshold=threshold):
             found = f"{_figure(rule, metric, '_upper')} < {threshold!r}"
         case Drop() | Rise() as moved:
-            found = _change(rule, moved) if moved.metric in TESTED else _difference(rule, moved)
+            found = _change(rule, moved) if FIGURES[moved.metric].test else _difference(rule, moved)
         case AnomalyDrift() as drifted:
             found = _drift(rule, drifted)
         case PullFailing(intervals=intervals):
@@ -128,18 +112,17 @@ def _expression(rule: Rule, watched: Sequence[WatchedProject], discover: float) 
 
 def _figure(rule: Rule, metric: str, bound: str = "") -> str:
     """A headline figure; its bound where one is exported."""
-    bounded = metric in TESTED
-    more = {"iou": "0.50:0.95"} if metric == MAP else {}
-    series = _last(_SERIES[metric] + (bound if bounded else ""), _matchers(rule), **more)
-    return f"{_WORST[metric]} without (block_id, block) ({series})" if metric in _WORST else series
+    row = FIGURES[metric]
+    series = _last(row.series.name + (bound if row.series.bounds else ""), _matchers(rule), **row.series.headline)
+    return f"{row.worst} without ({', '.join(row.series.labels)}) ({series})" if row.worst else series
 
 
 def _change(rule: Rule, moved: Drop | Rise) -> str:
-    """A change of a metric with causes, of mAP on the shared images, else in total; and significant, or by exact causes
-    alone as large.
+    """A change of a metric with causes, in total or on the shared samples; and significant, or by exact causes alone as
+    large.
     """
     exact = f"{LABELS}|{THRESHOLDS}"
-    judged, tested = (f"{MODEL}|{exact}", MODEL) if moved.metric == MAP else (TOTAL, TOTAL)
+    judged, tested = (f"{MODEL}|{exact}", MODEL) if FIGURES[moved.metric].on_shared else (TOTAL, TOTAL)
 
     def part(series: str, causes: str) -> str:
         operator = "=~" if "|" in causes else "="
@@ -209,16 +192,16 @@ def _failing(rule: Rule, intervals: int, watched: Sequence[WatchedProject], disc
 
 def _matchers(rule: Rule) -> list[str]:
     """What the rule's patterns ask of a target's own series."""
-    return [_matcher(name, pattern) for name, pattern in sorted(rule.match.items()) if name in _TARGET]
+    return [_matcher(name, pattern) for name, pattern in sorted(rule.match.items()) if name in LABEL_NAMES]
 
 
 def _of_labels(rule: Rule, expression: str) -> str:
     """The expression, for those targets only whose project's own labels match: only the info series has them."""
-    own = [_matcher(name, pattern) for name, pattern in sorted(rule.match.items()) if name not in _TARGET]
+    own = [_matcher(name, pattern) for name, pattern in sorted(rule.match.items()) if name not in LABEL_NAMES]
     if not own:
         return expression
     inner = "\n".join(f"  {line}" for line in expression.splitlines())
-    return f"(\n{inner}\n)\nand on ({', '.join(_IDENTITY)})\n{_last('edge_impulse_target_info', own)}"
+    return f"(\n{inner}\n)\nand on ({', '.join(IDENTITY)})\n{_last('edge_impulse_target_info', own)}"
 
 
 def _projects(rule: Rule, watched: Sequence[WatchedProject]) -> list[str] | None:

@@ -16,22 +16,11 @@ from urllib.parse import quote
 import msgspec
 
 from monitor.compare.change import ACCURACY, MAP, MEAN_F1
-from monitor.targets import Target
+from monitor.targets import CALLED, IDENTITY, Target, target_labels
 
 DAY = 86_400.0
 
 Severity = Literal["critical", "warning", "info"]
-
-TESTED = (ACCURACY, MEAN_F1, MAP)
-"""Metrics whose change has causes and a p-value."""
-
-BOUNDED = frozenset({ACCURACY, MEAN_F1, MAP, "mae", "anomaly_flagged"})
-"""Metrics that have an interval, where there are samples enough; any other is taken for its own interval."""
-
-SMALLEST_RESAMPLED = 0.003
-"""The smallest p-value of a total change that is tested by re-sampling (mean F1 and mAP): 1/1000, times its three
-tests.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +102,8 @@ class Subject:
 
     Attributes:
         id: `TargetKey.id`, or `project-<id>`.
-        labels: Those that its alerts carry and that rules match: project, project_id, impulse, impulse_id, variant and
-            category of a target, project_id of a project; and the project's own.
+        labels: Those that its alerts carry and that rules match: a target's `target_labels`, `project_id` of a project;
+            and the project's own.
         url: Its page; empty where nobody knows under which address users reach the service.
     """
 
@@ -126,17 +115,9 @@ class Subject:
     def target(cls, target: Target, external_url: str | None = None) -> Subject:
         """A target, with a link to its page if it is known where users find the service."""
         key = target.key
-        labels = {
-            "project": target.project,
-            "project_id": str(key.project_id),
-            "impulse": target.impulse,
-            "impulse_id": str(key.impulse_id),
-            "variant": key.variant,
-            "category": key.category,
-        }
         return cls(
             key.id,
-            {**target.labels, **labels},
+            {**target.labels, **target_labels(target)},
             f"{external_url}/targets/{quote(key.id, safe='')}" if external_url else "",
         )
 
@@ -152,12 +133,14 @@ class Subject:
         )
 
     @property
+    def is_target(self) -> bool:
+        """Whether it is a target, and not a project as a whole."""
+        return all(name in self.labels for name in IDENTITY)
+
+    @property
     def name(self) -> str:
         """How people call it in a sentence."""
-        of = self.labels
-        if "impulse_id" not in of:
-            return f"project {of['project_id']}"
-        return f"{of['project']} / {of['impulse']} ({of['variant']}, {of['category']})"
+        return CALLED.format_map(self.labels) if self.is_target else f"project {self.labels['project_id']}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,9 +212,9 @@ class Rule:
 
     def matches(self, subject: Subject) -> bool:
         """Whether the subject is one that the rule is for: of the right kind, and matched by all patterns."""
-        if isinstance(self.condition, KeyExpiring) and "impulse_id" in subject.labels:
+        if isinstance(self.condition, KeyExpiring) and subject.is_target:
             return False
-        if not isinstance(self.condition, KeyExpiring | PullFailing) and "impulse_id" not in subject.labels:
+        if not isinstance(self.condition, KeyExpiring | PullFailing) and not subject.is_target:
             return False
         return all(fnmatchcase(subject.labels.get(name, ""), pattern) for name, pattern in self.match.items())
 

@@ -5,21 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from monitor.alerts.rules import BOUNDED, TESTED, Above, AnomalyDrift, Below, Drop, Rise, Rule
-from monitor.compare.change import MAP, Change
+from monitor.alerts.rules import Above, AnomalyDrift, Below, Drop, Rise, Rule
+from monitor.compare.change import Change
 from monitor.compare.comparison import BaselineFigures, Comparison
 from monitor.compare.drift import Drift
 from monitor.compare.martingale import ALARM
 from monitor.figures.evaluation import Evaluation, Interval
-from monitor.figures.headline import Headline, headlines
+from monitor.figures.headline import FIGURES, Headline
 
 SMALLEST_RECOVERY = 0.005
 """How far back inside a figure must be to resolve, unless the rule says so or its own noise is larger."""
 
 _HALF_ERROR = 1 / (4 * 1.96)  # half a standard error, as a part of a 95 % interval's width
 _ROUNDING = 1e-9  # 0.90 - 0.87 is more than 0.03 only for a computer
-_UNBOUNDED = frozenset({"mae", "mse"})  # no largest value
-_NEGATIVE = frozenset({"r2"})  # no smallest one
 
 
 class Answer(StrEnum):
@@ -94,7 +92,7 @@ def judge(rule: Rule, evaluation: Evaluation, comparison: Comparison | None) -> 
         case Drop() | Rise() as moved:
             if comparison is None:
                 return _none("there is no baseline to compare with")
-            if moved.metric in TESTED:
+            if FIGURES[moved.metric].test is not None:
                 return _tested(moved, rule.recover, evaluation, comparison)
             return _untested(moved, rule.recover, evaluation, comparison)
         case AnomalyDrift() as drifted:
@@ -116,18 +114,19 @@ def _default_recovery(interval: Interval | None) -> float:
 
 def _limit(limit: Above | Below, recover: float | None, evaluation: Evaluation) -> Verdict:
     metric, threshold = limit.metric, limit.threshold
-    figure = headlines(evaluation).get(metric)
+    row = FIGURES[metric]
+    figure = row.read(evaluation)
     if figure is None:
         return _absent(metric)
-    interval = figure.interval if metric in BOUNDED else Interval(figure.value, figure.value)
+    interval = figure.interval if row.has_interval else Interval(figure.value, figure.value)
     recover = _default_recovery(figure.interval) if recover is None else recover
     if isinstance(limit, Above):
         # Never beyond the figure's own range: `above: 0` could not recover otherwise.
-        back = threshold - recover if metric in _NEGATIVE else max(threshold - recover, min(threshold, 0.0))
+        back = max(threshold - recover, min(threshold, row.lowest))
         point, whole = figure.value > threshold, interval is not None and interval.lower > threshold
         recovered = figure.value <= back
     else:
-        back = threshold + recover if metric in _UNBOUNDED else min(threshold + recover, max(threshold, 1.0))
+        back = min(threshold + recover, max(threshold, row.highest))
         point, whole = figure.value < threshold, interval is not None and interval.upper < threshold
         recovered = figure.value >= back
     answer = Answer.YES if point and whole else Answer.POINT if point else Answer.NO
@@ -139,9 +138,8 @@ def _tested(rule: Drop | Rise, recover: float | None, evaluation: Evaluation, co
     if change is None:
         return _none(f"the two runs have no {rule.metric} to compare")
     if (moved := change.judged_change) is None:
-        images = "too few images" if rule.metric == MAP else "too few samples"
-        return _none(f"the two runs share {images} to judge a change of {rule.metric}")
-    figure = headlines(evaluation).get(rule.metric)
+        return _none(f"the two runs share too few {FIGURES[rule.metric].counts} to judge a change of {rule.metric}")
+    figure = FIGURES[rule.metric].read(evaluation)
     interval = figure.interval if figure else None
     sign = _sign(rule)
     pvalue, exact = change.judged_pvalue, sign * (change.exact_change or 0.0)
@@ -169,7 +167,7 @@ def _tested(rule: Drop | Rise, recover: float | None, evaluation: Evaluation, co
 
 
 def _untested(rule: Drop | Rise, recover: float | None, evaluation: Evaluation, comparison: Comparison) -> Verdict:
-    figure: Headline | None = headlines(evaluation).get(rule.metric)
+    figure: Headline | None = FIGURES[rule.metric].read(evaluation)
     before = comparison.baseline.values.get(rule.metric)
     if figure is None or before is None:
         return _absent(rule.metric) if figure is None else _none(f"the baseline has no {rule.metric}")

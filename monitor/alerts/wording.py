@@ -2,33 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from monitor.compare.change import ADDED, LABELS, MAP, MODEL, REMOVED, THRESHOLDS, TOTAL, Change
+from monitor.compare.change import ADDED, LABELS, MODEL, REMOVED, THRESHOLDS, TOTAL, Change
 from monitor.compare.conclusion import Conclusion, Kind, conclude
 from monitor.figures.evaluation import Interval
+from monitor.figures.headline import FIGURES
 from monitor.text import brief
-
-NAMES = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "mean_f1": "mean F1",
-    "map": "mAP",
-    "mae": "mean absolute error",
-    "mse": "mean squared error",
-    "r2": "R²",
-    "uncertain": "uncertain share",
-    "calibration_error": "calibration error",
-    "anomaly_flagged": "flagged share",
-    "anomaly_auroc": "anomaly AUROC",
-}
-"""Headline figures as people call them."""
-
-OWN_UNIT = frozenset({"mae", "mse", "r2"})
-"""Figures that are no share: their differences are not in points."""
-
-LOWER_IS_BETTER = frozenset({"mae", "mse", "uncertain", "calibration_error", "anomaly_flagged"})
 
 LEFT_OUT = {
     "no_dimensions": "images without their size: boxes in pixels cannot be compared",
@@ -54,9 +35,29 @@ _TRIFLE = 0.01
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
+def label(metric: str) -> str:
+    """A headline figure as people call it."""
+    return FIGURES[metric].label if metric in FIGURES else metric
+
+
+def is_ratio(metric: str) -> bool:
+    """Whether a headline figure is a share; one that only a later version knows is taken for one."""
+    return metric not in FIGURES or FIGURES[metric].is_ratio
+
+
+def counts(metric: str) -> str:
+    """What a headline figure is counted over, in the plural."""
+    return FIGURES[metric].counts if metric in FIGURES else "samples"
+
+
+def sentence(text: str) -> str:
+    """`text` with the first letter of a sentence; a name such as mAP is written as it is."""
+    return text if text[1:2].isupper() else text[:1].upper() + text[1:]
+
+
 def figure(metric: str, value: float | None) -> str:
     """A headline figure: shares to three decimals, others to four digits."""
-    return number(value, ".4g" if metric in OWN_UNIT else ".3f")
+    return number(value, ".3f" if is_ratio(metric) else ".4g")
 
 
 def number(value: float | None, style: str = ".3f") -> str:
@@ -78,7 +79,12 @@ def difference(metric: str, value: float | None) -> str:
     """A change of a figure, in points where it is a share."""
     if value is None:
         return UNKNOWN
-    return number(value, "+.3g") if metric in OWN_UNIT else f"{points(value)} points"
+    return f"{points(value)} points" if is_ratio(metric) else number(value, "+.3g")
+
+
+def size(metric: str, size: float) -> str:
+    """A difference without its sign."""
+    return f"{size * 100:.1f} points" if is_ratio(metric) else f"{size:.3g}"
 
 
 def points(value: float | None) -> str:
@@ -119,7 +125,7 @@ def duration(seconds: float) -> str:
 
 def causes(change: Change) -> Iterator[str]:
     """What a change is due to: each cause that is known, with what it is worth and how many samples it is about."""
-    of, unit = change.causes, "images" if change.metric == MAP else "samples"
+    of, unit = change.causes, counts(change.metric)
     noise = conclude(change).noise
 
     def part(cause: str, text: str) -> str:
@@ -153,7 +159,7 @@ def conclusion(change: Change) -> str:
         return f"{names[0]} changed{_not(found, change)}{more}"
     if found.kind is Kind.MAINLY:
         against = list(dict.fromkeys(_who(cause, change) for cause in found.against))
-        return f"mainly {names[0]} changed{f', {_listed(against)} the other way' if against else ''}{more}"
+        return f"mainly {names[0]} changed{f', {listed(against)} the other way' if against else ''}{more}"
     return f"several causes together{more}"
 
 
@@ -170,7 +176,7 @@ def remarks(change: Change) -> Iterator[str]:
         else:
             yield f"{count} cannot be judged under the current labels"
     if change.undivided and change.causes.get(MODEL):
-        yield f"what {_listed(_parts(change))} did cannot be told apart"
+        yield f"what {listed(_parts(change))} did cannot be told apart"
 
 
 _NO_CAUSE = {
@@ -192,7 +198,7 @@ _NAMES_OF_CAUSES = {
 
 def _who(cause: str, change: Change) -> str:
     """A cause as the subject of a sentence; the model together with what cannot be told from it."""
-    return _listed(_parts(change), "or") if cause == MODEL else _NAMES_OF_CAUSES[cause]
+    return listed(_parts(change), "or") if cause == MODEL else _NAMES_OF_CAUSES[cause]
 
 
 def _parts(change: Change) -> list[str]:
@@ -210,7 +216,7 @@ def _not(found: Conclusion, change: Change) -> str:
     if change.undivided:
         return ""
     if MODEL in found.named:
-        if change.metric == MAP:
+        if change.on_shared:
             return "" if _matters(LABELS, found, change) else ", not the labels"
         return "" if _matters(ADDED, found, change) or _matters(REMOVED, found, change) else ", not the data"
     # Added samples are judged by the model of now, removed ones by that of then: a new one has no part in the shared
@@ -225,5 +231,6 @@ def _matters(cause: str, found: Conclusion, change: Change) -> bool:
     return abs(change.causes.get(cause, 0.0)) >= _TRIFLE and cause not in found.noise
 
 
-def _listed(names: list[str], last: str = "and") -> str:
+def listed(names: Sequence[str], last: str = "and") -> str:
+    """Names as a sentence lists them."""
     return f" {last} ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -25,6 +25,7 @@ from monitor.compare.resamplable import MapStatistic, Resamplable, SumStatistic
 from monitor.compare.resampling import STOP, hypergeometric, mcnemar, subset_test, swap_test
 from monitor.compare.steps import ACCURACY, LABELS, MAP, MEAN_F1, THRESHOLDS, Family, Runs, Steps, families
 from monitor.compare.thresholds import ThresholdChange, threshold_changes
+from monitor.figures.headline import FIGURES
 from monitor.figures.intervals import SMALLEST_SAMPLES
 from monitor.results import ResultSet
 
@@ -55,7 +56,7 @@ class Change:
     """One figure in two runs.
 
     Attributes:
-        metric: `accuracy`, `mean_f1` or `map`.
+        metric: A headline figure that has a test.
         baseline, current: Its values over all samples of each run.
         causes: `total` and the part of it that is due to `model`, `labels`, `thresholds`, `added` and `removed`; absent
             where not defined. Changes stored by earlier versions have no `thresholds`.
@@ -90,12 +91,18 @@ class Change:
     retrained: bool | None = None
 
     @property
+    def on_shared(self) -> bool:
+        """Whether only what changed on the shared samples is judged: the figure of a whole set moves with its size."""
+        row = FIGURES.get(self.metric)  # None for what a later version stored
+        return row is not None and row.on_shared
+
+    @property
     def judged_change(self) -> float | None:
         """What a rule about a drop or rise compares with its margin.
 
-        The total; for mAP what changed on the shared images, because the figure of a whole set moves with its size.
+        The total; `on_shared` what changed on the shared samples.
         """
-        if self.metric != MAP:
+        if not self.on_shared:
             return self.causes.get(TOTAL)
         if not {MODEL, LABELS} <= self.causes.keys():
             return None
@@ -104,7 +111,7 @@ class Change:
     @property
     def judged_pvalue(self) -> float | None:
         """The p-value that belongs to `judged_change`."""
-        return self.pvalues.get(MODEL if self.metric == MAP else TOTAL)
+        return self.pvalues.get(MODEL if self.on_shared else TOTAL)
 
     @property
     def exact_change(self) -> float | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from monitor.compare.change import ADDED, LABELS, MAP, MODEL, REMOVED, THRESHOLDS, TOTAL, Change
+from monitor.compare.change import ADDED, LABELS, MODEL, REMOVED, THRESHOLDS, TOTAL, Change
 
 BELIEVED = 0.1
 """The largest p-value at which a cause is named: a larger one is within noise."""
@@ -58,12 +58,12 @@ def conclude(change: Change) -> Conclusion:
     """What is said of a change.
 
     A cause counts if its p-value is at most 0.1; labels and thresholds, which are no matter of chance, if they are not
-    0. Of mAP only what is judged is weighed: the size of the set moves the rest.
+    0. Where only shared samples are judged, only they are weighed: the size of the set moves the rest.
     """
     of = change.causes
     if MODEL not in of:
         return Conclusion(Kind.UNKNOWN if of.get(TOTAL) or not of else Kind.NOTHING)
-    weighed = (MODEL, LABELS, THRESHOLDS) if change.metric == MAP else (MODEL, LABELS, THRESHOLDS, ADDED, REMOVED)
+    weighed = (MODEL, LABELS, THRESHOLDS) if change.on_shared else (MODEL, LABELS, THRESHOLDS, ADDED, REMOVED)
     parts = {cause: of[cause] for cause in weighed if of.get(cause)}
     if not parts:
         return Conclusion(Kind.NOTHING)
@@ -78,7 +78,7 @@ def conclude(change: Change) -> Conclusion:
 
 def _direction(change: Change, parts: dict[str, float]) -> float:
     """The change that is to be explained."""
-    return sum(parts.values()) if change.metric == MAP else change.causes.get(TOTAL, sum(parts.values()))
+    return sum(parts.values()) if change.on_shared else change.causes.get(TOTAL, sum(parts.values()))
 
 
 def _inseparable(

@@ -3,7 +3,8 @@
 `load` gives a `Config` or raises `ConfigError`; `fingerprint` tells whether loading again could give another one.
 """
 
-from monitor.config.alerting import AlertConfig, NotifyConfig
+from monitor.config.alert_rules import AlertConfig
+from monitor.config.alerting import NotifyConfig
 from monitor.config.filters import FilterConfig, FiltersCombinator, MetadataFilter, NoMetadata
 from monitor.config.loading import Loaded, fingerprint, load
 from monitor.config.models import (

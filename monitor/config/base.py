@@ -13,6 +13,9 @@ from typing import Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
+TAG = "="
+"""What the names of a union's shapes begin with in pydantic's errors, so that none is a key of the file."""
+
 
 def default(value: Any) -> Any:
     """A field whose default is written, and validated, as the operator would write it."""
@@ -34,6 +37,14 @@ class ConfigModel(BaseModel):
     """Keys of which exactly one must be written."""
     needs: ClassVar[Mapping[str, str]] = {}
     """Keys that mean nothing without another one."""
+    misplaced: ClassVar[Mapping[str, str]] = {}
+    """Keys of mappings beside this one, and what is said of them here in place of `unknown key`."""
+    relatives: ClassVar[tuple[str, ...]] = ()
+    """Keys that a mapping may have in this one's place: what an unknown key may stand for."""
+    absence: ClassVar[Mapping[str, tuple[str, str]]] = {}
+    """Keys whose absence is told at another key's place, and in which words; empty for those of the error."""
+    never_empty: ClassVar[tuple[str, ...]] = ()
+    """Keys that need not be written, but have a value where they are."""
 
     @classmethod
     def add_rules(cls, schema: dict[str, Any]) -> None:
@@ -42,6 +53,9 @@ class ConfigModel(BaseModel):
             schema["oneOf"] = [{"required": [name]} for name in cls.exactly_one]
             for name in cls.exactly_one:
                 schema["properties"][name]["anyOf"].remove({"type": "null"})  # absent, but never empty
+        for name in cls.never_empty:
+            if name in schema["properties"]:
+                schema["properties"][name]["anyOf"].remove({"type": "null"})
         if cls.needs:
             schema["dependentRequired"] = {name: [other] for name, other in cls.needs.items()}
 
@@ -57,13 +71,25 @@ class ConfigModel(BaseModel):
             for each in error.errors(include_url=False):
                 # entries with errors of their own are not counted by pydantic
                 if each["type"] != "too_short" or not each["input"]:
-                    errors.append(broken(each["loc"], _message(cls, each)))
+                    errors.append(cls._explained(each, data))
         if errors:
             raise ValidationError.from_exception_data(cls.__name__, errors)
         return shape
 
     @classmethod
+    def _explained(cls, error: ErrorDetails, data: Any) -> InitErrorDetails:
+        """An error of pydantic's in our words, at its place or at that of the key that needs it."""
+        loc = error["loc"]
+        if len(loc) == 1 and loc[0] in cls.absence and isinstance(data, Mapping) and loc[0] not in data:
+            place, words = cls.absence[str(loc[0])]
+            return broken((place,), words or str(error["ctx"]["error"]))
+        return broken(loc, _message(cls, error))
+
+    @classmethod
     def _broken_rules(cls, data: Mapping[Any, Any]) -> Iterator[InitErrorDetails]:
+        for name in cls.never_empty:
+            if name in data and data[name] is None and name not in cls.misplaced:
+                yield broken((name,), "is empty; write a value, or remove the key")
         written = [name for name in cls.exactly_one if name in data]
         for name in written:
             if data[name] is None:
@@ -88,7 +114,8 @@ def _message(shape: type[ConfigModel], error: ErrorDetails) -> str:
     if kind == "missing":
         return f"has no {error['loc'][-1]}; write `{error['loc'][-1]}: ...` below it"
     if kind == "extra_forbidden":
-        return _unknown(shape, str(error["loc"][-1]))
+        key = str(error["loc"][-1])
+        return shape.misplaced.get(key) or _unknown(shape, key)
     if kind == "configuration":
         return error["msg"]  # a shape further inside has explained it
     if error["input"] is None:
@@ -116,5 +143,6 @@ def _message(shape: type[ConfigModel], error: ErrorDetails) -> str:
 
 def _unknown(shape: type[ConfigModel], key: str) -> str:
     known = [field.alias or name for name, field in shape.model_fields.items()]
+    known += [key for key in shape.relatives if key not in known]
     near = difflib.get_close_matches(key, known, n=1)
     return f"unknown key; did you mean {near[0]}?" if near else f"unknown key; write one of: {', '.join(known)}"

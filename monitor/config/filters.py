@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Discriminator, Field, PlainValidator, Tag, WithJsonSchema
 from pydantic_core import InitErrorDetails
 
-from monitor.config.alerting import NotNegative, Number
 from monitor.config.base import ConfigModel, broken
+from monitor.config.numbers import NotNegative, Number
 from monitor.config.values import Count, Text, Unique
 
 _DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})?)?$"

@@ -13,12 +13,12 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from monitor.config.alerting import SUBJECT_LABELS
 from monitor.config.base import ConfigModel
 from monitor.config.document import Document, Loc, read
 from monitor.config.models import Config, IncludedFile, ProjectConfig, Schedule, TargetSelection
 from monitor.config.problems import ConfigError, Problem
 from monitor.config.values import Files
+from monitor.targets import LABEL_NAMES
 
 S = TypeVar("S", bound=ConfigModel)
 
@@ -221,13 +221,13 @@ def _warn_schedule(document: Document, loc: Loc, schedule: Schedule | None, repo
 
 
 def _warn_rest(main: Document, config: Config, report: _Report) -> None:
-    known = {*SUBJECT_LABELS, *(name for project in config.projects for name in project.labels)}
+    known = {*LABEL_NAMES, *(name for project in config.projects for name in project.labels)}
     for index, alert in enumerate(config.alerts):
         for name in alert.match or ():
             if name not in known:
                 message = (
                     "is a label of no project, so that the alert is for none; write one of "
-                    f"{', '.join(SUBJECT_LABELS)}, or a project's own"
+                    f"{', '.join(LABEL_NAMES)}, or a project's own"
                 )
                 report.warnings.append(main.problem(("alerts", index, "match", name), message))
     if not config.projects:

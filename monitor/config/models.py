@@ -12,7 +12,9 @@ from pydantic_core import InitErrorDetails
 from monitor import __version__
 from monitor.alerts.rule_file import WatchedProject
 from monitor.alerts.rules import Rule
-from monitor.config.alerting import BUILT_IN, AlertConfig, NotifyConfig, called, repeated, rules
+from monitor.config.alert_rules import Alert, rules
+from monitor.config.alert_values import BUILT_IN
+from monitor.config.alerting import NotifyConfig, called, repeated
 from monitor.config.base import ConfigModel, broken, default
 from monitor.config.filters import FilterConfig
 from monitor.config.problems import ConfigError, Problem
@@ -265,7 +267,7 @@ class Config(ConfigModel):
     """The projects to watch."""
     defaults: Literal["on", "off"] = "on"
     """off drops the built-in alerts, except those that are named below `alerts`."""
-    alerts: tuple[AlertConfig, ...] = ()
+    alerts: tuple[Alert, ...] = ()
     """Alerts beside the built-in ones; one of a built-in alert's name changes or replaces that one."""
     notify: tuple[NotifyConfig, ...] = ()
     """Who is told of alerts."""

@@ -21,6 +21,7 @@ from yarl import URL
 
 from monitor.config.schedules import StaleAfter, cron_trigger
 from monitor.logs import secrets
+from monitor.targets import LABEL_NAMES
 
 T = TypeVar("T")
 
@@ -40,8 +41,8 @@ _INTERVALS = re.compile(r"([1-9][0-9]{0,5})\s+intervals?")
 
 RESERVED_LABELS = frozenset(
     [
-        *("project", "project_id", "impulse", "impulse_id", "variant", "category", "state"),
-        *("job", "instance", "alertname", "alertstate", "severity"),
+        *LABEL_NAMES,
+        *("state", "job", "instance", "alertname", "alertstate", "severity"),
     ]
 )
 """Names that the monitor's own series, Prometheus or the alerts already use."""

@@ -17,7 +17,7 @@ from monitor.alerts.states import AlertState
 from monitor.errors import PullState, StudioError, quoted
 from monitor.figures import evaluate
 from monitor.figures.evaluation import Evaluation
-from monitor.figures.headline import headlines
+from monitor.figures.headline import Glance, at_a_glance, headlines
 from monitor.pipeline.project_turn import ProjectTurn
 from monitor.pipeline.record import Found, RunRecorder, seed_of
 from monitor.pipeline.snapshot import Snapshot
@@ -29,7 +29,7 @@ from monitor.studio.pull import Filters, Progress, pull
 
 log = structlog.get_logger()
 
-_LOGGED = ("accuracy", "mean_f1", "map")
+_LOGGED = tuple(row.name for row in at_a_glance(Glance.LOG))
 """Headline figures in the line of a pull."""
 
 

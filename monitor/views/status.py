@@ -10,17 +10,16 @@ from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 from monitor.alerts.states import AlertState, Phase
-from monitor.alerts.wording import LOWER_IS_BETTER, OWN_UNIT
 from monitor.compare.change import Change
 from monitor.errors import PullState
 from monitor.figures.evaluation import ClassFigures, Evaluation, Interval
-from monitor.figures.headline import headlines
+from monitor.figures.headline import FIGURES, Glance, at_a_glance, headlines
 from monitor.live.entry import ProjectStatus
 from monitor.live.live import Live
 from monitor.pipeline.snapshot import Snapshot
 from monitor.targets import Target
 
-GLANCE = ("accuracy", "mean_f1", "map", "mae", "anomaly_flagged", "anomaly_auroc")
+GLANCE = tuple(row.name for row in at_a_glance(Glance.PAGE))
 """Headline figures on the status page; the others are on the target's."""
 
 BELIEVED = 0.01
@@ -61,9 +60,9 @@ class Figure:
     @property
     def worse(self) -> float:
         """How many points it got worse by, as a share; 0 where it did not, or is in a unit of its own."""
-        if self.moved is None or self.metric in OWN_UNIT:
+        if self.moved is None or not FIGURES[self.metric].is_ratio:
             return 0.0
-        return max(self.moved if self.metric in LOWER_IS_BETTER else -self.moved, 0.0)
+        return max(-self.moved if FIGURES[self.metric].higher_is_better else self.moved, 0.0)
 
     @property
     def direction(self) -> str:
@@ -72,7 +71,13 @@ class Figure:
             return "same"
         if not self.exact and (self.pvalue is None or self.pvalue > BELIEVED):
             return "unclear"
-        return "worse" if (self.moved > 0) == (self.metric in LOWER_IS_BETTER) else "better"
+        return "better" if (self.moved > 0) == FIGURES[self.metric].higher_is_better else "worse"
+
+    @property
+    def on_shared(self) -> str:
+        """What is counted where the change is only that of what both runs share; empty where it is of all."""
+        row = FIGURES[self.metric]
+        return row.counts if row.on_shared else ""
 
 
 @dataclass(frozen=True, slots=True)

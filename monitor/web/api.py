@@ -27,7 +27,7 @@ from monitor.live.entry import ProjectStatus
 from monitor.pipeline.record import PINNED, pin, unpin
 from monitor.pipeline.snapshot import Snapshot
 from monitor.store import StoreError
-from monitor.targets import Target
+from monitor.targets import Target, target_labels
 from monitor.views import status as views
 from monitor.views.history import BaselineStatus, baselines_as_json, run_as_json, wanted_run
 from monitor.views.report import comparison_as_json, moment, plain
@@ -243,12 +243,8 @@ def target_as_json(target: Target, snapshot: Snapshot | None, now: float, extern
     """A target with what is known of it at `now` (Unix seconds)."""
     row: dict[str, Any] = {
         "id": target.key.id,
-        "project": target.project,
-        "project_id": target.key.project_id,
-        "impulse": target.impulse,
-        "impulse_id": target.key.impulse_id,
-        "variant": target.key.variant,
-        "category": target.key.category,
+        **target_labels(target),
+        **target.key._asdict(),  # ids as numbers
         "labels": dict(target.labels),
         "url": Subject.target(target, external_url).url or None,
     }

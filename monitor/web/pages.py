@@ -22,6 +22,7 @@ from monitor.alerts import wording
 from monitor.alerts.states import Phase
 from monitor.compare.martingale import ALARM
 from monitor.figures.anomaly import threshold
+from monitor.figures.headline import tested
 from monitor.pipeline.snapshot import Snapshot
 from monitor.store import Run, StoreError
 from monitor.targets import Target
@@ -149,6 +150,9 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     templates.filters |= {
+        "label": wording.label,
+        "counts": wording.counts,
+        "sentence": wording.sentence,
         "figure": lambda value, metric: wording.figure(metric, value),
         "bounds": lambda interval, metric: wording.bounds(metric, interval),
         "difference": lambda value, metric: wording.difference(metric, value),
@@ -171,7 +175,7 @@ def _environment() -> Environment:
         "version": __version__,
         "icon": _ICON,
         "Phase": Phase,
-        "NAMES": wording.NAMES,
+        "TESTED": wording.listed([row.label for row in tested()]),
         "LEFT_OUT": wording.LEFT_OUT,
         "GLANCE": views.GLANCE,
         "BELIEVED": views.BELIEVED,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import trustme
@@ -11,7 +11,7 @@ import yaml
 
 from monitor.alerts.rule_file import WatchedProject
 from monitor.alerts.rules import Above, AnomalyDrift, Below, Drop, Rise, built_in
-from monitor.config.alerting import Metric
+from monitor.config import schema
 from monitor.figures.headline import METRICS
 from monitor.notify import receivers_of
 
@@ -196,6 +196,19 @@ MISTAKES = [
     ),
 ]
 
+OWN_RULE = {
+    "alert": "Own",
+    "metric": "accuracy",
+    "drop": 0.05,
+    "significance": 0.001,
+    "for": "2 pulls",
+    "recover": 0.01,
+    "match": {"project": "vibration-*"},
+    "severity": "critical",
+    "labels": {"team": "edge"},
+    "annotations": {"runbook_url": "https://wiki.example.com"},
+}
+
 
 def rules(folder: Any, **data: Any) -> dict[str, Any]:
     """The rules by name that follow from a file with these keys."""
@@ -227,7 +240,13 @@ def test_all_alerting_mistakes_at_once(folder):
 
 def test_metrics_are_the_headline_figures():
     """A rule may be about every headline figure, and about nothing else."""
-    assert METRICS == get_args(Metric)
+    enums = [
+        shape["properties"]["metric"]["anyOf"][0]["enum"]
+        for shape in schema()["$defs"].values()
+        if "metric" in shape.get("properties", ())
+    ]
+
+    assert [list(METRICS)] * 4 == enums
 
 
 def test_without_alerts_the_built_in_ones(folder):
@@ -293,19 +312,7 @@ def test_switched_off(folder):
 
 def test_everything_written(folder):
     """All that is written about an alert is in its rule."""
-    written = {
-        "alert": "Own",
-        "metric": "accuracy",
-        "drop": 0.05,
-        "significance": 0.001,
-        "for": "2 pulls",
-        "recover": 0.01,
-        "match": {"project": "vibration-*"},
-        "severity": "critical",
-        "labels": {"team": "edge"},
-        "annotations": {"runbook_url": "https://wiki.example.com"},
-    }
-    rule = rules(folder, alerts=[written])["Own"]
+    rule = rules(folder, alerts=[OWN_RULE])["Own"]
 
     assert Drop("accuracy", 0.05, 0.001) == rule.condition
     assert (2, 0.0, 0.01, "critical") == (rule.for_results, rule.for_seconds, rule.recover, rule.severity)
@@ -325,6 +332,29 @@ def test_everything_written(folder):
 def test_conditions(folder, bound, condition):
     """Each of the four bounds gives its condition; drop and rise want a p-value of 0.01 unless told otherwise."""
     assert condition == rules(folder, alerts=[{"alert": "Own", "metric": "accuracy"} | bound])["Own"].condition
+
+
+def test_digests_of_built_in_rules_never_change():
+    """A rule with another digest is another rule: what fires by it would resolve, and start anew, at an upgrade."""
+    assert {
+        "EdgeImpulseAccuracyRegressed": "ced0891bf1304764ffb502da041f55fa4361fc2e8fda6081936a8b99bb481cdc",
+        "EdgeImpulseMeanF1Regressed": "d0a18b44bc24d55c023cf8dd3a2edd841e8ad8854908f4dea84a3adde584ddb5",
+        "EdgeImpulseMapRegressed": "ceb8e09a272b9f07f1fa02c48cc4d9d8097f215194b17ac4b4bbf39cd214eb16",
+        "EdgeImpulseAnomalyDrift": "ae167062fdb8c7083cb54c7c7d0fdd8065acae1ed53113e306587e1934d5bc76",
+        "EdgeImpulsePullFailing": "6145fbd590c44e2229b45f77a51957ddff30fac9c0ba5fcb2caf0719c9901a3d",
+        "EdgeImpulseResultsVanished": "0e7cb9ea04a9da6005c7595a8db8d4ce5ce1218767f0d527c0aee4235e4ca01a",
+        "EdgeImpulseKeyExpiring": "5be2473110b5c9f46f470f38bca513199643dab0f5697b06ae7bbe81bb9ec1e3",
+    } == {name: rule.digest for name, rule in BUILT_IN.items()}
+
+
+def test_digest_of_an_own_rule_never_changes(folder):
+    """The same holds for a rule that an operator wrote, with all that can be written."""
+    digests = rules(folder, alerts=[OWN_RULE, {"alert": "EdgeImpulseMapRegressed", "significance": "off"}])
+
+    assert "175b1001a31a5c24b3325c5f6921a51494723064024243e87948525da33d27aa" == digests["Own"].digest
+    assert (
+        "54867e629dea6e3075d6172e0d379542d87b7c6241e983ed5d7d41cf11191dac" == digests["EdgeImpulseMapRegressed"].digest
+    )
 
 
 def test_digest_tells_rules_apart(folder):

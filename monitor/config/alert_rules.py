@@ -1,0 +1,299 @@
+"""`alerts`: what an operator writes about each, and the rules that follow.
+
+An entry is one of several shapes, told apart by the condition that is written, or by the built-in alert whose condition
+it keeps. Each shape has only the keys that mean something beside its condition.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Discriminator, Field, Tag
+from pydantic_core import InitErrorDetails
+
+from monitor.alerts.rules import (
+    Above,
+    AnomalyDrift,
+    Below,
+    Drop,
+    KeyExpiring,
+    PullFailing,
+    ResultsVanished,
+    Rise,
+    Rule,
+    Severity,
+    built_in,
+)
+from monitor.compare.change import ACCURACY
+from monitor.config.alert_values import (
+    BUILT_IN,
+    NAME,
+    AlertName,
+    Annotations,
+    DriftLevel,
+    For,
+    HighestAllowed,
+    KeptLevel,
+    KeptRecovery,
+    Level,
+    LowestAllowed,
+    Margin,
+    Metric,
+    OnlyDuration,
+    Patterns,
+    Recovery,
+)
+from monitor.config.base import TAG, ConfigModel, broken
+from monitor.config.numbers import NotNegative
+from monitor.config.values import Labels
+
+CONDITIONS = ("drop", "rise", "above", "below")
+
+_ONE_OF = f"{', '.join(CONDITIONS[:-1])} or {CONDITIONS[-1]}"
+_SIGNIFICANCE = 0.01
+
+
+class AlertConfig(ConfigModel):
+    """One alert: what all of them have."""
+
+    relatives: ClassVar[tuple[str, ...]] = ("metric", *CONDITIONS, "significance", "recover")
+    never_empty: ClassVar[tuple[str, ...]] = ("for", "recover", "significance")
+
+    alert: AlertName
+    """Its name, in CamelCase; one of a built-in alert's changes that one."""
+    hold_for: For | None = Field(None, alias="for")
+    """How long it stays pending: `N pulls` (distinct result sets, the first included), or a duration."""
+    match: Patterns | None = None
+    """For which targets: patterns such as vibration-* by label."""
+    severity: Severity | None = None
+    """critical, warning or info; warning unless written."""
+    labels: Labels | None = None
+    """Labels for its alerts."""
+    annotations: Annotations | None = None
+    """Annotations for its alerts, such as runbook_url."""
+    enabled: bool = True
+    """false switches it off."""
+
+    def rule(self) -> Rule:
+        """The rule that it stands for; whether it is switched off is another question."""
+        base = self._base()
+        return replace(
+            base,
+            severity=self.severity or base.severity,
+            labels=base.labels if self.labels is None else self.labels,
+            annotations=base.annotations if self.annotations is None else self.annotations,
+            match=base.match if self.match is None else self.match,
+            for_results=base.for_results if self.hold_for is None else self.hold_for.results,
+            for_seconds=base.for_seconds if self.hold_for is None else self.hold_for.seconds,
+        )
+
+    def _base(self) -> Rule:
+        """The rule by its condition alone."""
+        raise NotImplementedError
+
+
+def _beside(condition: str, **more: str) -> dict[str, str]:
+    """What cannot stand beside a condition: another one."""
+    others = {name: f"cannot stand beside {condition}; remove one of them" for name in CONDITIONS if name != condition}
+    return others | more
+
+
+def _absent(condition: str) -> dict[str, tuple[str, str]]:
+    """Where it is told that something is missing beside a condition."""
+    needs_metric = f"needs a metric; write `metric: {ACCURACY}`, or another, beside it"
+    return {"metric": (condition, needs_metric), "significance": ("metric", "")}
+
+
+_NOTHING = "means nothing for this alert; remove it"
+_WHOLE_INTERVAL = "means nothing beside {}, which waits for the whole interval; remove it"
+
+
+class DropAlert(AlertConfig):
+    """An alert that fires when a figure is down against the baseline."""
+
+    misplaced = _beside("drop")
+    absence = _absent("drop")
+
+    metric: Metric
+    """Which headline figure it is about."""
+    drop: Margin
+    """Fires when the figure is down by more than this against the baseline."""
+    significance: Level = None
+    """The largest p-value that counts as a change: 0.01 unless written; off for the margin alone."""
+    recover: Recovery = None
+    """How far back inside the figure must be to resolve; unless written half its standard error, and 0.005 at least."""
+
+    def _base(self) -> Rule:
+        return Rule(self.alert, Drop(self.metric, self.drop, _level(self.significance)), recover=self.recover)
+
+
+class RiseAlert(AlertConfig):
+    """An alert that fires when a figure is up against the baseline."""
+
+    misplaced = _beside("rise")
+    absence = _absent("rise")
+
+    metric: Metric
+    """Which headline figure it is about."""
+    rise: Margin
+    """Fires when the figure is up by more than this against the baseline."""
+    significance: Level = None
+    """The largest p-value that counts as a change: 0.01 unless written; off for the margin alone."""
+    recover: Recovery = None
+    """How far back inside the figure must be to resolve; unless written half its standard error, and 0.005 at least."""
+
+    def _base(self) -> Rule:
+        return Rule(self.alert, Rise(self.metric, self.rise, _level(self.significance)), recover=self.recover)
+
+
+class AboveAlert(AlertConfig):
+    """An alert that fires when a figure is too high."""
+
+    misplaced = _beside("above", significance=_WHOLE_INTERVAL.format("above"))
+    absence = _absent("above")
+
+    metric: Metric
+    """Which headline figure it is about."""
+    above: HighestAllowed
+    """Fires when the figure is above this, with its whole interval."""
+    recover: NotNegative | None = None
+    """How far back inside the figure must be to resolve; unless written half its standard error, and 0.005 at least."""
+
+    def _base(self) -> Rule:
+        return Rule(self.alert, Above(self.metric, self.above), recover=self.recover)
+
+
+class BelowAlert(AlertConfig):
+    """An alert that fires when a figure is too low."""
+
+    misplaced = _beside("below", significance=_WHOLE_INTERVAL.format("below"))
+    absence = _absent("below")
+
+    metric: Metric
+    """Which headline figure it is about."""
+    below: LowestAllowed
+    """Fires when the figure is below this, with its whole interval."""
+    recover: NotNegative | None = None
+    """How far back inside the figure must be to resolve; unless written half its standard error, and 0.005 at least."""
+
+    def _base(self) -> Rule:
+        return Rule(self.alert, Below(self.metric, self.below), recover=self.recover)
+
+
+class _BuiltInAlert(AlertConfig):
+    """A built-in alert that keeps its condition."""
+
+    misplaced: ClassVar[Mapping[str, str]] = {"metric": f"means nothing without {_ONE_OF}; write one of them beside it"}
+    conditions: ClassVar[tuple[type, ...]] = ()
+    """Of the built-in alerts that have this shape."""
+
+    @classmethod
+    def add_rules(cls, schema: dict[str, Any]) -> None:
+        """Add which alerts have this shape."""
+        super().add_rules(schema)
+        names = sorted(name for name, rule in BUILT_IN.items() if isinstance(rule.condition, cls.conditions))
+        schema["properties"]["alert"] = {"enum": names, "description": "Its name."}
+
+    @classmethod
+    def _broken_rules(cls, data: Mapping[Any, Any]) -> Iterator[InitErrorDetails]:
+        yield from super()._broken_rules(data)
+        name = data.get("alert")
+        if isinstance(name, str) and re.fullmatch(NAME, name) and name not in BUILT_IN and "metric" not in data:
+            yield broken((), f"needs metric, and {_ONE_OF}; only a built-in alert does without them")
+
+    def _base(self) -> Rule:
+        return BUILT_IN[self.alert]
+
+
+class BuiltInDrop(_BuiltInAlert):
+    """A built-in alert about a drop."""
+
+    conditions = (Drop,)
+
+    significance: KeptLevel = None
+    """The largest p-value that counts as a change: 0.01 unless written; off for the margin alone."""
+    recover: KeptRecovery = None
+    """How far back inside the figure must be to resolve; unless written half its standard error, and 0.005 at least."""
+
+    def _base(self) -> Rule:
+        kept = super()._base()
+        assert isinstance(kept.condition, Drop)  # what tells the shapes apart
+        level = _level(self.significance, kept.condition.significance)
+        return replace(kept, condition=replace(kept.condition, significance=level), recover=self.recover)
+
+
+class BuiltInDrift(_BuiltInAlert):
+    """The built-in alert about drift."""
+
+    conditions = (AnomalyDrift,)
+    misplaced: ClassVar[Mapping[str, str]] = {**_BuiltInAlert.misplaced, "recover": _NOTHING}
+
+    significance: DriftLevel = None
+    """The largest p-value of the same samples' scores that counts as drift; 0.01 unless written."""
+
+    def _base(self) -> Rule:
+        kept = super()._base()
+        return kept if self.significance is None else replace(kept, condition=AnomalyDrift(float(self.significance)))
+
+
+class BuiltInByClock(_BuiltInAlert):
+    """A built-in alert that the clock and the state of the pulls decide."""
+
+    conditions = (PullFailing, ResultsVanished, KeyExpiring)
+    misplaced: ClassVar[Mapping[str, str]] = {**_BuiltInAlert.misplaced, "recover": _NOTHING, "significance": _NOTHING}
+
+    hold_for: OnlyDuration = Field(None, alias="for")
+    """How long it stays pending: a duration."""
+
+
+def _level(written: float | str | None, unless_written: float | None = _SIGNIFICANCE) -> float | None:
+    """The significance of a condition; None where the margin alone counts."""
+    if written is None:
+        return unless_written
+    return None if written == "off" else float(written)
+
+
+_OWN = {"drop": DropAlert, "rise": RiseAlert, "above": AboveAlert, "below": BelowAlert}
+_KEPT = (BuiltInDrop, BuiltInDrift, BuiltInByClock)
+
+
+def _shape(entry: object) -> str:
+    """Which shape an entry has: by its condition, else by that of the built-in alert it names."""
+    if isinstance(entry, AlertConfig):
+        return TAG + type(entry).__name__
+    data = entry if isinstance(entry, Mapping) else {}
+    own = next((shape for name, shape in _OWN.items() if name in data), None)
+    name = data.get("alert")
+    rule = BUILT_IN.get(name) if isinstance(name, str) else None
+    kept = next((shape for shape in _KEPT if rule and isinstance(rule.condition, shape.conditions)), BuiltInDrop)
+    return TAG + (own or kept).__name__
+
+
+Alert = Annotated[
+    Annotated[DropAlert, Tag(f"{TAG}DropAlert")]
+    | Annotated[RiseAlert, Tag(f"{TAG}RiseAlert")]
+    | Annotated[AboveAlert, Tag(f"{TAG}AboveAlert")]
+    | Annotated[BelowAlert, Tag(f"{TAG}BelowAlert")]
+    | Annotated[BuiltInDrop, Tag(f"{TAG}BuiltInDrop")]
+    | Annotated[BuiltInDrift, Tag(f"{TAG}BuiltInDrift")]
+    | Annotated[BuiltInByClock, Tag(f"{TAG}BuiltInByClock")],
+    Discriminator(_shape),
+]
+"""One entry of `alerts`."""
+
+
+def rules(alerts: Sequence[AlertConfig], defaults: bool) -> tuple[Rule, ...]:
+    """The rules that apply: the built-in ones unless `defaults` is off, each replaced by one of its name, then the
+    others.
+    """
+    written = {alert.alert: alert for alert in alerts}
+    names = [rule.name for rule in built_in() if defaults or rule.name in written]
+    names += [name for name in written if name not in BUILT_IN]
+    return tuple(
+        written[name].rule() if name in written else BUILT_IN[name]
+        for name in names
+        if name not in written or written[name].enabled
+    )
