@@ -2,8 +2,9 @@
 the bytes.
 """
 
-from monitor.exposition.catalogue import METRICS, Metric, Row, describe
+from monitor.exposition.catalogue import METRICS, describe
 from monitor.exposition.collector import SnapshotCollector
+from monitor.exposition.metric import Metric, Row
 from monitor.exposition.rendering import Renderer
 from monitor.exposition.service import ServiceMetrics
 

@@ -21,9 +21,7 @@ from prometheus_client.samples import Sample
 
 from monitor import __version__
 from monitor.errors import PullState
-from monitor.exposition import catalogue as m
-from monitor.exposition.catalogue import Metric
-from monitor.exposition.collector import family
+from monitor.exposition.metric import Metric, MetricType, Scope
 from monitor.live.live import Live
 
 SKIP_REASONS = ("overlap", "missed")
@@ -45,6 +43,121 @@ REQUEST_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 """Seconds. From a page out of a cache to a request at its default deadline, and beyond for longer ones."""
 
 
+def _service(type: MetricType, name: str, meaning: str, *labels: str, unit: str = "") -> Metric:
+    return Metric(name, type, Scope.SERVICE, meaning, labels, unit)
+
+
+BUILD_INFO = _service(
+    MetricType.INFO,
+    "impulse_monitor_build_info",
+    "1, with the versions of the monitor and of Python.",
+    "version",
+    "python",
+)
+TARGETS = _service(MetricType.GAUGE, "impulse_monitor_targets", "Targets that are being watched.")
+RELOAD_SUCCESSFUL = _service(
+    MetricType.GAUGE,
+    "impulse_monitor_config_last_reload_successful",
+    "1 if the configuration was valid when last read; 0 if it was not, and the one before is running.",
+)
+RELOAD_SUCCESS_TIMESTAMP = _service(
+    MetricType.GAUGE,
+    "impulse_monitor_config_last_reload_success_timestamp_seconds",
+    "Unix time when a valid configuration was last taken over.",
+    unit="seconds",
+)
+PULLS = _service(MetricType.COUNTER, "impulse_monitor_pulls_total", "Pulls that ended, by outcome.", "outcome")
+PULL_DURATION = _service(
+    MetricType.HISTOGRAM, "impulse_monitor_pull_duration_seconds", "How long pulls took, good or not.", unit="seconds"
+)
+PULLS_SKIPPED = _service(
+    MetricType.COUNTER,
+    "impulse_monitor_pulls_skipped_total",
+    "Scheduled runs that did not start: overlap (the one before was still running) or missed (its time had passed).",
+    "reason",
+)
+STUDIO_REQUESTS = _service(
+    MetricType.COUNTER,
+    "impulse_monitor_studio_requests_total",
+    "Requests to Studio by call and HTTP status; code is timeout or error where there was none.",
+    "call",
+    "code",
+)
+STUDIO_REQUEST_DURATION = _service(
+    MetricType.HISTOGRAM,
+    "impulse_monitor_studio_request_duration_seconds",
+    "How long requests to Studio took, the reply's body included.",
+    unit="seconds",
+)
+STUDIO_RETRIES = _service(
+    MetricType.COUNTER,
+    "impulse_monitor_studio_retries_total",
+    "Requests sent again and pulls started again (changed), by reason.",
+    "reason",
+)
+RECEIVED_BYTES = _service(
+    MetricType.COUNTER,
+    "impulse_monitor_received_bytes_total",
+    "Bytes of the bodies of Studio's replies, after decompression.",
+    unit="bytes",
+)
+UNKNOWN_VALUES = _service(
+    MetricType.COUNTER,
+    "impulse_monitor_unknown_values_total",
+    "Values in Studio's replies that this version does not know and skipped, by field.",
+    "field",
+)
+STORE_UP = _service(
+    MetricType.GAUGE,
+    "impulse_monitor_store_up",
+    "1 if the store of runs could be used at the last access, else 0: pulls go on, comparisons and alerts wait.",
+)
+NOTIFICATIONS = _service(
+    MetricType.COUNTER,
+    "impulse_monitor_notifications_total",
+    "Attempts to notify a receiver: delivered, failed (tried again), rejected (refused for good) or dropped (too many "
+    "waited).",
+    "receiver",
+    "outcome",
+)
+NOTIFICATION_QUEUE = _service(
+    MetricType.GAUGE,
+    "impulse_monitor_notification_queue_length",
+    "Notifications that wait for a receiver, as of the last look into its queue; 0 while none does.",
+    "receiver",
+)
+CERTIFICATE_EXPIRY = _service(
+    MetricType.GAUGE,
+    "impulse_monitor_certificate_expiry_timestamp_seconds",
+    "Unix time when the first certificate of the chain that the service itself is served with expires; absent without "
+    "TLS.",
+    unit="seconds",
+)
+EVENT_LOOP_LAG = _service(
+    MetricType.GAUGE,
+    "impulse_monitor_event_loop_lag_seconds",
+    "By how much the event loop was late, at the worst, between the last two heartbeats.",
+    unit="seconds",
+)
+SCHEDULER_HEARTBEAT = _service(
+    MetricType.GAUGE,
+    "impulse_monitor_scheduler_heartbeat_timestamp_seconds",
+    "Unix time of the scheduler's last heartbeat; standing still means that nothing is pulled any more.",
+    unit="seconds",
+)
+
+SHARD_INFO = _service(
+    MetricType.INFO,
+    "impulse_monitor_shard_info",
+    "1, with the shard of the targets that this process watches.",
+    "index",
+    "total",
+)
+
+METRICS = tuple(entry for entry in list(globals().values()) if isinstance(entry, Metric))
+"""All of these, in this order."""
+
+
 class ServiceMetrics:
     """The service's own metrics, those of the process and of Python.
 
@@ -58,21 +171,21 @@ class ServiceMetrics:
 
     def __init__(self, registry: CollectorRegistry, shard: tuple[int, int] = (0, 1), live: Live | None = None) -> None:
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
-        build = Info(m.BUILD_INFO.family, m.BUILD_INFO.help, registry=registry)
+        build = Info(BUILD_INFO.family, BUILD_INFO.help, registry=registry)
         build.info({"version": __version__, "python": platform.python_version()})
-        share = Info(m.SHARD_INFO.family, m.SHARD_INFO.help, registry=registry)
-        share.info(dict(zip(m.SHARD_INFO.labels, map(str, shard), strict=True)))
+        share = Info(SHARD_INFO.family, SHARD_INFO.help, registry=registry)
+        share.info(dict(zip(SHARD_INFO.labels, map(str, shard), strict=True)))
         self._gauges = _Gauges(live)
         registry.register(self._gauges)
-        self._pulls = _counter(m.PULLS, registry, PullState)
-        self._pull_duration = _histogram(m.PULL_DURATION, registry, PULL_BUCKETS)
-        self._skipped = _counter(m.PULLS_SKIPPED, registry, SKIP_REASONS)
-        self._requests = _counter(m.STUDIO_REQUESTS, registry)
-        self._request_duration = _histogram(m.STUDIO_REQUEST_DURATION, registry, REQUEST_BUCKETS)
-        self._retries = _counter(m.STUDIO_RETRIES, registry, RETRY_REASONS)
-        self._received = _counter(m.RECEIVED_BYTES, registry)
-        self._unknown = _counter(m.UNKNOWN_VALUES, registry)
-        self._notifications = _counter(m.NOTIFICATIONS, registry)
+        self._pulls = _counter(PULLS, registry, PullState)
+        self._pull_duration = _histogram(PULL_DURATION, registry, PULL_BUCKETS)
+        self._skipped = _counter(PULLS_SKIPPED, registry, SKIP_REASONS)
+        self._requests = _counter(STUDIO_REQUESTS, registry)
+        self._request_duration = _histogram(STUDIO_REQUEST_DURATION, registry, REQUEST_BUCKETS)
+        self._retries = _counter(STUDIO_RETRIES, registry, RETRY_REASONS)
+        self._received = _counter(RECEIVED_BYTES, registry)
+        self._unknown = _counter(UNKNOWN_VALUES, registry)
+        self._notifications = _counter(NOTIFICATIONS, registry)
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
@@ -105,17 +218,17 @@ class ServiceMetrics:
 
     def reload(self, ok: bool, now: float) -> None:
         """Note how the configuration's last load or reload ended; `now` in Unix seconds."""
-        self._set(m.RELOAD_SUCCESSFUL, float(ok))
+        self._set(RELOAD_SUCCESSFUL, float(ok))
         if ok:
-            self._set(m.RELOAD_SUCCESS_TIMESTAMP, now)
+            self._set(RELOAD_SUCCESS_TIMESTAMP, now)
 
     def heartbeat(self, now: float) -> None:
         """Note that the scheduler lives; `now` in Unix seconds."""
-        self._set(m.SCHEDULER_HEARTBEAT, now)
+        self._set(SCHEDULER_HEARTBEAT, now)
 
     def loop_lag(self, seconds: float) -> None:
         """Note by how much the event loop was late."""
-        self._set(m.EVENT_LOOP_LAG, seconds)
+        self._set(EVENT_LOOP_LAG, seconds)
 
     def notification(self, receiver: str, outcome: str) -> None:
         """Count an attempt to notify a receiver; `outcome` is one of NOTIFICATION_OUTCOMES."""
@@ -126,25 +239,25 @@ class ServiceMetrics:
         names = list(names)
         for name, outcome in itertools.product(names, NOTIFICATION_OUTCOMES):
             self._notifications.labels(name, outcome)
-        queues = self._gauges.values.get(m.NOTIFICATION_QUEUE, {})
-        self._gauges.values[m.NOTIFICATION_QUEUE] = {(name,): queues.get((name,), 0.0) for name in names}
+        queues = self._gauges.values.get(NOTIFICATION_QUEUE, {})
+        self._gauges.values[NOTIFICATION_QUEUE] = {(name,): queues.get((name,), 0.0) for name in names}
 
     def queue_length(self, receiver: str, length: int) -> None:
         """Note how many notifications wait for a receiver; one that `receivers` did not name is not shown."""
-        queues = self._gauges.values.get(m.NOTIFICATION_QUEUE, {})
+        queues = self._gauges.values.get(NOTIFICATION_QUEUE, {})
         if (receiver,) in queues:
-            self._gauges.values[m.NOTIFICATION_QUEUE] = {**queues, (receiver,): float(length)}
+            self._gauges.values[NOTIFICATION_QUEUE] = {**queues, (receiver,): float(length)}
 
     def certificate(self, expires: float | None) -> None:
         """Note when the first certificate of the service's own chain expires, in Unix seconds; None without TLS."""
         if expires is None:
-            self._gauges.values.pop(m.CERTIFICATE_EXPIRY, None)
+            self._gauges.values.pop(CERTIFICATE_EXPIRY, None)
         else:
-            self._set(m.CERTIFICATE_EXPIRY, expires)
+            self._set(CERTIFICATE_EXPIRY, expires)
 
     def store(self, up: bool) -> None:
         """Note whether the store can be used."""
-        self._set(m.STORE_UP, float(up))
+        self._set(STORE_UP, float(up))
 
     def _set(self, gauge: Metric, value: float) -> None:
         self._gauges.values[gauge] = {(): value}
@@ -161,10 +274,10 @@ class _Gauges(Collector):
     def collect(self) -> Iterable[prometheus_client.Metric]:
         values = self.values.copy()
         if self._live is not None:
-            values[m.TARGETS] = {(): float(len(self._live.targets))}
-        for metric in m.METRICS:
+            values[TARGETS] = {(): float(len(self._live.targets))}
+        for metric in METRICS:
             if metric in values:
-                shown = family(metric)
+                shown = metric.empty_family()
                 for labels, value in values[metric].items():
                     shown.samples.append(Sample(metric.name, dict(zip(metric.labels, labels, strict=True)), value))
                 yield shown

@@ -5,13 +5,14 @@ markup here.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 from monitor.alerts.states import AlertState, Phase
 from monitor.compare.change import Change
 from monitor.errors import PullState
+from monitor.figures.classes import largest_classes
 from monitor.figures.evaluation import ClassFigures, Evaluation, Interval
 from monitor.figures.headline import FIGURES, Glance, at_a_glance, headlines
 from monitor.live.entry import ProjectStatus
@@ -255,9 +256,8 @@ def class_rows(evaluation: Evaluation, limit: int) -> tuple[tuple[ClassRow, ...]
     """The classes with most windows, sorted by name, at most `limit`; and how many more there are."""
     known: Mapping[str, ClassFigures] = evaluation.quality.classes if evaluation.quality else {}
     ap: Mapping[str, float] = evaluation.detection.class_ap if evaluation.detection else {}
-    support = dict.fromkeys(ap, 0) | {name: each.windows for name, each in known.items()}
-    rows = tuple(ClassRow(name, known.get(name), ap.get(name)) for name in _largest(support, limit))
-    return rows, len(support) - len(rows)
+    classes = largest_classes(evaluation, limit)
+    return tuple(ClassRow(name, known.get(name), ap.get(name)) for name in classes.names), classes.cut_names
 
 
 def confusion(evaluation: Evaluation, limit: int) -> Confusion | None:
@@ -265,30 +265,21 @@ def confusion(evaluation: Evaluation, limit: int) -> Confusion | None:
     quality = evaluation.quality
     if quality is None or not quality.confusion:
         return None
-    outside: Counter[str] = Counter()
-    for (_, predicted), windows in quality.confusion.items():
-        if predicted not in quality.classes:
-            outside[predicted] += windows
-    classes = _largest({name: each.windows for name, each in quality.classes.items()}, limit)
-    predictions = (*classes, *_largest(outside, limit))
+    classes = largest_classes(evaluation, limit)
+    predictions = classes.names + classes.predictions
     totals: Counter[str] = Counter()
     for (name, _), windows in quality.confusion.items():
         totals[name] += windows
     rows = []
-    for name in classes:
+    for name in classes.names:
         cells = tuple(
             _cell(quality.confusion.get((name, predicted), 0), totals[name], name == predicted)
             for predicted in predictions
         )
         rows.append((name, cells, totals[name] - sum(cell.windows for cell in cells)))
-    return Confusion(predictions, tuple(rows), len(quality.classes) + len(outside) - len(predictions))
+    return Confusion(predictions, tuple(rows), classes.cut)
 
 
 def _cell(windows: int, total: int, hit: bool) -> Cell:
     share = windows / total if total else 0.0
     return Cell(windows, min(int(share * _LEVELS) + 1, _LEVELS) if windows else 0, hit, share)
-
-
-def _largest(counts: Mapping[str, int], limit: int) -> Iterable[str]:
-    """The names with the `limit` largest counts (of equal ones the first by name), sorted by name."""
-    return sorted(sorted(counts, key=lambda name: (-counts[name], name))[:limit])

@@ -14,7 +14,7 @@ from typing import Any
 import promql_parser
 
 from monitor.exposition import METRICS
-from monitor.exposition.catalogue import MetricType
+from monitor.exposition.metric import MetricType
 
 DASHBOARDS = Path(__file__).resolve().parents[2] / "deploy" / "grafana" / "dashboards"
 

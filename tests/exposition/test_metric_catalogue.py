@@ -4,7 +4,8 @@ import json
 import re
 
 from monitor.exposition import METRICS, describe
-from monitor.exposition.catalogue import TARGET_LABELS, MetricType, Scope
+from monitor.exposition.metric import MetricType, Scope
+from monitor.targets import LABEL_NAMES
 from tests.exposition.exposition_golden import DOCS, FOLDER, agree
 
 SECTIONS = {
@@ -28,12 +29,12 @@ HEADINGS = {
 
 def page() -> str:
     """The documentation page of the catalogue."""
-    quoted = ", ".join(f"`{label}`" for label in TARGET_LABELS)
+    quoted = ", ".join(f"`{label}`" for label in LABEL_NAMES)
     lines = [
         "# Metrics",
         "",
         "<!-- Written from the catalogue by UPDATE_GOLDEN=1 pytest tests/exposition; edit "
-        "monitor/exposition/catalogue.py instead. -->",
+        "monitor/exposition instead. -->",
         "",
         f"Every series of a target carries {quoted};",
         "the tables name the labels beyond these. Ratios are 0 to 1. Nothing is exported as 0 because it is unknown.",

@@ -8,7 +8,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from monitor import __version__
 from monitor.errors import PullState
 from monitor.exposition import METRICS, ServiceMetrics
-from monitor.exposition.catalogue import MetricType, Scope
+from monitor.exposition.metric import MetricType, Scope
 from tests.exposition.exposition_boards import NOW, registry, series, target
 from tests.live.live_parts import live_of, watch_of
 

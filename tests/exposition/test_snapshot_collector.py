@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from monitor.errors import PullState
 from monitor.exposition import METRICS
-from monitor.exposition.catalogue import Scope
+from monitor.exposition.metric import Scope
 from monitor.figures.evaluation import Anomaly, Calibration, Detection, Evaluation, Interval, Quality, Regression
 from monitor.live.entry import ProjectStatus
 from monitor.live.live import Live

@@ -1,0 +1,124 @@
+"""Metrics of a target's figures against its baseline: drift of scores and predictions, changes and their causes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from operator import attrgetter
+
+from monitor.compare.comparison import Comparison
+from monitor.compare.drift import Drift
+from monitor.exposition.metric import Metric, Shown, Value, Values, block_labels, figure, one
+
+_STATISTICS = ("ks", "psi", "wasserstein", "js")
+
+
+def _compared(name: str, meaning: str, *labels: str, read: Callable[[Comparison], Values], unit: str = "") -> Metric:
+    """A metric that is absent without a baseline."""
+
+    def of_shown(shown: Shown) -> Values:
+        return () if shown.comparison is None else read(shown.comparison)
+
+    return figure(name, meaning, *labels, unit=unit, read=of_shown)
+
+
+def _of_drifts(value: Callable[[Drift], float | None]) -> Callable[[Comparison], Values]:
+    return lambda comparison: [(value(drift), block_labels(drift.block)) for drift in comparison.drifts]
+
+
+def _distances(comparison: Comparison) -> Iterator[Value]:
+    for drift in comparison.drifts:
+        for cause, distances in drift.distances.items():
+            for statistic, value in zip(_STATISTICS, attrgetter(*_STATISTICS)(distances), strict=True):
+                yield value, (*block_labels(drift.block), statistic, cause)
+
+
+def _drift_pvalues(comparison: Comparison) -> Iterator[Value]:
+    for drift in comparison.drifts:
+        for cause, pvalue in drift.pvalues.items():
+            yield pvalue, (*block_labels(drift.block), cause)
+
+
+def _causes(comparison: Comparison) -> Iterator[Value]:
+    for change in comparison.changes:
+        for cause, value in change.causes.items():
+            yield value, (change.metric, cause)
+
+
+def _change_pvalues(comparison: Comparison) -> Iterator[Value]:
+    for change in comparison.changes:
+        for cause, pvalue in change.pvalues.items():
+            yield pvalue, (change.metric, cause)
+
+
+METRICS = (
+    _compared(
+        "edge_impulse_anomaly_drift",
+        "How far the samples' anomaly scores are from the baseline's: ks, psi, wasserstein or js, in total, on the "
+        "same samples under both models (model), and of new samples under one model (data); 0 is no drift.",
+        "block_id",
+        "block",
+        "statistic",
+        "cause",
+        read=_distances,
+    ),
+    _compared(
+        "edge_impulse_anomaly_drift_pvalue",
+        "How likely such scores are if nothing drifted, for one decision; that of the model is taken once per model. "
+        "Absent with too few samples.",
+        "block_id",
+        "block",
+        "cause",
+        read=_drift_pvalues,
+    ),
+    _compared(
+        "edge_impulse_anomaly_drift_evidence",
+        "log10 of the test martingale over the samples that came since the baseline; may be looked at as often as you "
+        "like, 2 is the default alarm.",
+        "block_id",
+        "block",
+        read=_of_drifts(lambda drift: drift.evidence),
+    ),
+    _compared(
+        "edge_impulse_comparison_insufficient",
+        "1 while there are too few samples for a verdict on the block's drift, else 0.",
+        "block_id",
+        "block",
+        read=_of_drifts(lambda drift: drift.insufficient),
+    ),
+    _compared(
+        "edge_impulse_change_ratio",
+        "Change of the metric since the baseline, in total and by cause: model, labels, thresholds, added and removed "
+        "samples, which add up to the total; labels or thresholds are absent where they cannot be told from the "
+        "model, which then holds them.",
+        "metric",
+        "cause",
+        unit="ratio",
+        read=_causes,
+    ),
+    _compared(
+        "edge_impulse_change_pvalue",
+        "How likely a change at least as large is by the choice of samples alone: in total and of model, added and "
+        "removed; absent where not tested.",
+        "metric",
+        "cause",
+        read=_change_pvalues,
+    ),
+    _compared(
+        "edge_impulse_prediction_drift",
+        "How far the mix of predicted classes is from the baseline's: psi or js; 0 is no drift.",
+        "statistic",
+        read=lambda comparison: [(value, (statistic,)) for statistic, value in comparison.predictions.items()],
+    ),
+    _compared(
+        "edge_impulse_baseline_timestamp_seconds",
+        "Unix time of the run that the comparison is made with; absent without a baseline.",
+        unit="seconds",
+        read=lambda comparison: one(comparison.baseline.timestamp),
+    ),
+    _compared(
+        "edge_impulse_baseline_value",
+        "The metric's value in the baseline, in the metric's own unit.",
+        "metric",
+        read=lambda comparison: [(value, (metric,)) for metric, value in comparison.baseline.values.items()],
+    ),
+)
