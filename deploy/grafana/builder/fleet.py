@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from itertools import chain, islice
+
 from grafana_foundation_sdk.builders import dashboard as dashboards
 from grafana_foundation_sdk.builders import table as tables
 
 from deploy.grafana.builder import frame
+from deploy.grafana.builder.figures import (
+    GLANCE,
+    ON_SHARED,
+    decimals,
+    heading,
+    letters,
+    named,
+    of_metrics,
+    unit,
+)
 from deploy.grafana.builder.panels import (
     GREEN,
     ORANGE,
@@ -24,16 +36,30 @@ from deploy.grafana.builder.panels import (
     timeseries,
 )
 from deploy.grafana.builder.queries import IDENTITY, TARGET_NAME, query, selector
+from monitor.figures.headline import HeadlineFigure, tested
 
 series = selector()
 UP = series("edge_impulse_up")
 FIRING = series("edge_impulse_alerts", alertstate="firing")
-ON_SHARED_IMAGES = series("edge_impulse_change_ratio", metric="map", cause_in="model|labels")
+SHARED_PART = series("edge_impulse_change_ratio", **of_metrics(ON_SHARED), cause_in="model|labels")
 CHANGE = (
-    f"({series('edge_impulse_change_ratio', metric_not='map', cause='total')} or sum without (cause) "
-    f"({ON_SHARED_IMAGES}))"
+    f"({series('edge_impulse_change_ratio', **of_metrics(ON_SHARED, '_not'), cause='total')} or sum without (cause) "
+    f"({SHARED_PART}))"
 )
 """mAP moves with the size of the set: as the alerts do, take what happened on the images that both runs share."""
+CHARTS = {
+    "accuracy": (
+        "",
+        "Windows that Studio calls correct of the scored ones; for regression those within the tolerance.",
+    ),
+    "mean_f1": ("", "Mean F1 over classes; for FOMO over images."),
+    "map": ("", "COCO mAP, IoU 0.50:0.95, of box detectors."),
+    "anomaly_flagged": (
+        "Flagged as anomalous",
+        "Share of windows whose anomaly score is above the block's threshold; the highest of a target's blocks.",
+    ),
+}
+"""Titles and descriptions of figures' charts, where the table's own would not do."""
 COUNT_IS_BAD = [(None, GREEN), (1, RED)]
 STATE_TEXTS = {state: (state.replace("_", " "), shade) for state, shade in STATES.items()}
 DROP = [(None, WHITE), (-1, RED), (-0.03, ORANGE), (-0.01, WHITE), (0.01, GREEN)]
@@ -97,7 +123,7 @@ def dashboard() -> dashboards.Dashboard:
         ),
         stat(
             "Largest drop",
-            "The worst change of accuracy, mean F1 or mAP from a baseline, over all targets, in percentage points; "
+            f"The worst change of {named(tested(), 'or')} from a baseline, over all targets, in percentage points; "
             "of mAP on the images that both runs share.",
             query("A", f"min({CHANGE})", instant=True),
             unit="percentunit",
@@ -132,22 +158,12 @@ def dashboard() -> dashboards.Dashboard:
         built.with_panel(panel)
     built.with_panel(_targets())
     to_target = link("Open target", frame.SERIES_TO_TARGET)
-    for title, description, expression in (
-        (
-            "Accuracy",
-            "Windows that Studio calls correct of the scored ones; for regression those within the tolerance.",
-            series("edge_impulse_accuracy_ratio"),
-        ),
-        ("Mean F1", "Mean F1 over classes; for FOMO over images.", series("edge_impulse_mean_f1_ratio")),
-        ("mAP", "COCO mAP, IoU 0.50:0.95, of box detectors.", series("edge_impulse_map_ratio", iou="0.50:0.95")),
-        (
-            "Flagged as anomalous",
-            "Share of windows whose anomaly score is above the block's threshold; the highest of a target's blocks.",
-            series("edge_impulse_anomaly_flagged_ratio"),
-        ),
-    ):
-        lines = query("A", by_target("max", expression), TARGET_NAME)
-        chart = timeseries(title, description, lines, unit="percentunit", width=12, height=9, table_legend=True)
+    for row in GLANCE:
+        title, description = CHARTS.get(row.name, ("", row.series.meaning))
+        lines = query("A", of_target(row), TARGET_NAME)
+        chart = timeseries(
+            title or heading(row), description, lines, unit=unit(row), width=12, height=9, table_legend=True
+        )
         built.with_panel(chart.data_links(to_target))
     built.with_panel(_alerts())
     built.with_panel(
@@ -193,26 +209,30 @@ def dashboard() -> dashboards.Dashboard:
     return built
 
 
+def of_target(row: HeadlineFigure) -> str:
+    """A headline figure of each target; of several blocks the one that counts."""
+    return by_target(row.worst or "max", series(row.series.name, **row.series.headline))
+
+
 def _targets() -> tables.Panel:
+    refs = dict(zip(chain("DEF", islice(letters(), 11, None)), GLANCE, strict=False))  # G to K are of other columns
+    figures = [query(ref, of_target(row), table=True) for ref, row in refs.items()]
     panel = table(
         "Targets, worst first",
         "One row per impulse and variant: first those with firing alerts, then failing pulls, then the largest drop "
         "from the baseline. "
-        "Change is the worst of accuracy, mean F1 and mAP (on the images shared with the baseline), in percentage "
-        "points. "
+        f"Change is the worst of {named(tested())} (on the images shared with the baseline), in percentage points. "
         "Age is the figures', unchanged the result set's. A row opens the target.",
         query("A", WORST_FIRST, table=True),
         query("B", f"{by_target('sum', FIRING)} and {by_target('max', UP)}", table=True),
         query("C", f"max by ({IDENTITY}, state) ({series('edge_impulse_pull_state')} == 1)", table=True),
-        query("D", by_target("max", series("edge_impulse_accuracy_ratio")), table=True),
-        query("E", by_target("max", series("edge_impulse_mean_f1_ratio")), table=True),
-        query("F", by_target("max", series("edge_impulse_map_ratio", iou="0.50:0.95")), table=True),
+        *figures[:3],
         query("G", by_target("min", CHANGE), table=True),
         query("H", by_target("max", series("edge_impulse_anomaly_drift_evidence")), table=True),
         query("I", by_target("max", series("edge_impulse_samples")), table=True),
         query("J", f"time() - {by_target('max', series('edge_impulse_last_success_timestamp_seconds'))}", table=True),
         query("K", f"time() - {by_target('max', series('edge_impulse_last_change_timestamp_seconds'))}", table=True),
-        query("L", by_target("max", series("edge_impulse_anomaly_flagged_ratio")), table=True),
+        *figures[3:],
         width=24,
         height=12,
     )
@@ -226,10 +246,7 @@ def _targets() -> tables.Panel:
             "Value #B": "Alerts",
             "state": "Pull",
             "Value #G": "Change",
-            "Value #D": "Accuracy",
-            "Value #E": "Mean F1",
-            "Value #F": "mAP",
-            "Value #L": "Flagged",
+            **{f"Value #{ref}": heading(row) for ref, row in refs.items()},
             "Value #H": "Drift",
             "Value #I": "Samples",
             "Value #J": "Age",
@@ -248,8 +265,8 @@ def _targets() -> tables.Panel:
     )
     panel = cell(panel, "Pull", texts=STATE_TEXTS, style="color-text", width=90)
     panel = cell(panel, "Change", unit="percentunit", decimals=1, steps=DROP, style="color-text", width=80)
-    for name in ("Accuracy", "Mean F1", "mAP", "Flagged"):
-        panel = cell(panel, name, unit="percentunit", decimals=1, width=82)
+    for row in GLANCE:
+        panel = cell(panel, heading(row), unit=unit(row), decimals=decimals(row), width=82)
     panel = cell(panel, "Drift", decimals=1, steps=[(None, WHITE), (1, ORANGE), (2, RED)], style="color-text", width=70)
     panel = cell(panel, "Samples", decimals=0, width=80)
     panel = cell(cell(panel, "Age", unit="s", decimals=0, width=75), "Unchanged", unit="s", decimals=0, width=100)

@@ -11,7 +11,7 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableSort,
 )
 
-from deploy.grafana.builder.queries import DATASOURCE
+from deploy.grafana.builder.queries import DATASOURCE, VARIABLES
 
 TAG = "impulse-monitor"
 FLEET, TARGET, MONITOR = "impulse-monitor-fleet", "impulse-monitor-target", "impulse-monitor-service"
@@ -20,24 +20,12 @@ FLEET, TARGET, MONITOR = "impulse-monitor-fleet", "impulse-monitor-target", "imp
 _KEPT = "${datasource:queryparam}&${job:queryparam}&${instance:queryparam}&${__url_time_range}"
 
 SERIES_TO_TARGET = f"/d/{TARGET}?{_KEPT}" + "".join(
-    f"&var-{variable}=${{__field.labels.{label}}}"
-    for variable, label in (
-        ("project", "project_id"),
-        ("impulse", "impulse_id"),
-        ("variant", "variant"),
-        ("category", "category"),
-    )
+    f"&var-{variable}=${{__field.labels.{label}}}" for label, variable in VARIABLES.items()
 )
 """From a target's series to its dashboard."""
 
 ROW_TO_TARGET = f"/d/{TARGET}?{_KEPT}" + "".join(
-    f"&var-{variable}=${{__data.fields.{label}}}"
-    for variable, label in (
-        ("project", "project_id"),
-        ("impulse", "impulse_id"),
-        ("variant", "variant"),
-        ("category", "category"),
-    )
+    f"&var-{variable}=${{__data.fields.{label}}}" for label, variable in VARIABLES.items()
 )
 """From a row of a table that has these columns, shown or hidden, to the target's dashboard."""
 

@@ -8,18 +8,31 @@ from grafana_foundation_sdk.builders.prometheus import Dataquery
 from grafana_foundation_sdk.models.common import DataSourceRef
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
+from monitor import targets
+
 DATASOURCE = DataSourceRef(type_val="prometheus", uid="$datasource")
 
-IDENTITY = "project, project_id, impulse, impulse_id, variant, category"
+IDENTITY = ", ".join(targets.LABEL_NAMES)
 """Labels of a target, without the scrape's: a target that moved to another instance stays one series."""
+
+VARIABLES = {label: label.removesuffix("_id") for label in targets.IDENTITY}
+"""The dashboards' variables that choose a target, by the label that each is about."""
 
 TARGET_NAME = "{{project}} · {{impulse}} · {{variant}}"
 """Legend of a target's series."""
 
 Selector = Callable[..., str]
 """From a metric's name and further exact matchers to a series selector; `_not` after a label's name negates it, `_in`
-takes a pattern.
+takes a pattern, `_not_in` does both.
 """
+
+_OPERATORS = {"_not_in": "!~", "_not": "!=", "_in": "=~"}
+
+
+def _matched(label: str) -> tuple[str, str]:
+    """A label's name, and the operator that its ending means."""
+    ending = next((ending for ending in _OPERATORS if label.endswith(ending)), "")
+    return label.removesuffix(ending), _OPERATORS.get(ending, "=")
 
 
 def selector(**variables: str) -> Selector:
@@ -29,10 +42,8 @@ def selector(**variables: str) -> Selector:
     def series(name: str, **matchers: str) -> str:
         parts = [f'{label}=~"{value}"' for label, value in fixed.items()]
         for label, value in matchers.items():
-            exact = label.removesuffix("_not").removesuffix("_in")
-            parts.append(
-                f'{exact}{"!=" if label.endswith("_not") else "=~" if label.endswith("_in") else "="}"{value}"'
-            )
+            matched, operator = _matched(label)
+            parts.append(f'{matched}{operator}"{value}"')
         return f"{name}{{{', '.join(parts)}}}"
 
     return series

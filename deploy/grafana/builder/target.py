@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 from grafana_foundation_sdk.builders import dashboard as dashboards
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.common import (
     TableCellBackgroundDisplayMode,
     TableColoredBackgroundCellOptions,
@@ -10,6 +13,7 @@ from grafana_foundation_sdk.models.common import (
 from grafana_foundation_sdk.models.dashboard import DashboardLinkType, DataTransformerConfig, FieldColorModeId
 
 from deploy.grafana.builder import frame
+from deploy.grafana.builder.figures import BANDED, GLANCE, decimals, heading, letters, named, shade, unit
 from deploy.grafana.builder.panels import (
     BLUE,
     GREEN,
@@ -36,31 +40,34 @@ from deploy.grafana.builder.panels import (
     thresholds,
     timeseries,
 )
-from deploy.grafana.builder.queries import DATASOURCE, query, selector
+from deploy.grafana.builder.queries import DATASOURCE, VARIABLES, query, selector
+from monitor.alerts.wording import sentence
+from monitor.figures.headline import FIGURES, HeadlineFigure
 
-IMPULSE = {"project_id": "$project", "impulse_id": "$impulse"}
-series = selector(**IMPULSE, variant="$variant", category="$category")
-all_variants = selector(**IMPULSE)
-explained = selector(**IMPULSE, variant="$variant", category="$category", metric="$metric")
+CHOSEN = {label: f"${variable}" for label, variable in VARIABLES.items()}
+series = selector(**CHOSEN)
+all_variants = selector(**{label: CHOSEN[label] for label in ("project_id", "impulse_id")})
+explained = selector(**CHOSEN, metric="$metric")
 """The figure whose changes are explained."""
 
-PAGE = "${monitor}/targets/${project}-${impulse}-${variant}-${category}"
+PAGE = "${monitor}/targets/" + "-".join(f"${{{variable}}}" for variable in VARIABLES.values())
 """The target's page at the monitor itself."""
 
 CAUSES = {"model": BLUE, "labels": PURPLE, "thresholds": YELLOW, "added": ORANGE, "removed": GREY, "total": WHITE}
 """Colours without a verdict: a change may be for the better."""
 DROP = [(None, WHITE), (-1, RED), (-0.03, ORANGE), (-0.01, WHITE), (0.01, GREEN)]
 P_VALUE = [(None, WHITE), (0, RED), (0.01, ORANGE), (0.05, GREEN)]
-HEADLINES: tuple[tuple[str, str, str, dict[str, str], str], ...] = (
-    ("Accuracy", "edge_impulse_accuracy_ratio", "accuracy", {}, BLUE),
-    ("Mean F1", "edge_impulse_mean_f1_ratio", "mean_f1", {}, ORANGE),
-    ("mAP", "edge_impulse_map_ratio", "map", {"iou": "0.50:0.95"}, PURPLE),
-)
 
 
 def latest(name: str, **matchers: str) -> str:
     """The one series of the target, whichever instance it comes from."""
     return f"max({series(name, **matchers)})"
+
+
+def latest_of(row: HeadlineFigure, bound: str = "") -> str:
+    """A headline figure, or a bound of its interval; of several blocks the one that counts."""
+    found = series(f"{row.series.name}{bound}", **row.series.headline)
+    return f"{row.worst or 'max'}({found})"
 
 
 def per(labels: str, name: str, **matchers: str) -> str:
@@ -92,7 +99,25 @@ def dashboard() -> dashboards.Dashboard:
     built.with_row(frame.row("Runs"))
     for panel in _runs():
         built.with_panel(panel)
+    shown = json.dumps(built.build(), cls=JSONEncoder)
+    if others := [row for row in FIGURES.values() if f"{row.series.name}{{" not in shown]:
+        built.with_row(frame.row("Other figures"))
+        for row in others:
+            built.with_panel(_other(row))
     return built
+
+
+def _other(row: HeadlineFigure) -> PanelBuilder:
+    """A headline figure that no other panel shows, and its baseline."""
+    title = heading(row)
+    panel = timeseries(
+        title,
+        row.series.meaning,
+        query("A", latest_of(row), title),
+        query("B", latest("edge_impulse_baseline_value", metric=row.name), f"{title}, baseline"),
+        unit=unit(row),
+    )
+    return colored(panel, {title: shade(row), f"{title}, baseline": WHITE})
 
 
 def _variables(built: dashboards.Dashboard) -> None:
@@ -131,7 +156,7 @@ def _variables(built: dashboards.Dashboard) -> None:
         .target_blank(True)
     )
     firing = series("edge_impulse_alerts", alertstate="firing")
-    for name, expression, shade, text in (
+    for name, expression, icon, text in (
         ("Alert firing", f"max by (alertname) ({firing})", RED, "{{alertname}}"),
         ("Model trained", f"1000 * {latest('edge_impulse_model_trained_timestamp_seconds')}", BLUE, "Model trained"),
         (
@@ -146,7 +171,7 @@ def _variables(built: dashboards.Dashboard) -> None:
             .name(name)
             .datasource(DATASOURCE)
             .enable(True)
-            .icon_color(shade)
+            .icon_color(icon)
             .expr(expression)
             .title_format(text)
             .use_value_for_time(expression.startswith("1000"))
@@ -160,19 +185,16 @@ def _now() -> list[PanelBuilder]:
         "tolerance), "
         "mean F1 over classes (for FOMO over images), "
         "COCO mAP at IoU 0.50:0.95, and the share of windows flagged as anomalous.",
-        *(
-            query(letter, latest(name, **matchers), title)
-            for letter, (title, name, _, matchers, _) in zip("ABC", HEADLINES, strict=True)
-        ),
-        query("D", latest("edge_impulse_anomaly_flagged_ratio"), "Flagged"),
+        *(query(letter, latest_of(row), heading(row)) for letter, row in zip(letters(), GLANCE, strict=False)),
         unit="percentunit",
         decimals=1,
         width=9,
         spark=True,
         no_value="none",
     )
-    for title, shade in [*((title, shade) for title, _, _, _, shade in HEADLINES), ("Flagged", YELLOW)]:
-        figures = figures.override_by_name(title, [color(shade)])
+    for row in GLANCE:
+        own_unit = [] if row.is_ratio else [change("unit", unit(row))]
+        figures = figures.override_by_name(heading(row), [color(shade(row)), *own_unit])
     return [
         figures,
         stat(
@@ -213,22 +235,23 @@ def _now() -> list[PanelBuilder]:
 
 
 def _headline() -> list[PanelBuilder]:
-    letters = iter("ABCDEFGHIJKLM")
+    refs = letters()
     queries = []
-    for title, name, metric, matchers, _ in HEADLINES:
+    for row in BANDED:
+        title = heading(row)
         queries += [
-            query(next(letters), latest(name, **matchers), title),
-            query(next(letters), latest(f"{name}_lower", **matchers), f"{title}, lower"),
-            query(next(letters), latest(f"{name}_upper", **matchers), f"{title}, upper"),
-            query(next(letters), latest("edge_impulse_baseline_value", metric=metric), f"{title}, baseline"),
+            query(next(refs), latest_of(row), title),
+            query(next(refs), latest_of(row, "_lower"), f"{title}, lower"),
+            query(next(refs), latest_of(row, "_upper"), f"{title}, upper"),
+            query(next(refs), latest("edge_impulse_baseline_value", metric=row.name), f"{title}, baseline"),
         ]
     # a model of another kind
     beside = ("edge_impulse_mean_f1_ratio", "edge_impulse_map_ratio", "edge_impulse_mean_absolute_error")
     alone = f"{latest('edge_impulse_anomaly_flagged_ratio')} unless ({' or '.join(map(latest, beside))})"
-    queries.append(query(next(letters), alone, "Flagged"))
+    queries.append(query(next(refs), alone, "Flagged"))
     headline = timeseries(
         "Figures, their 95 % intervals and the baseline",
-        "Accuracy, mean F1 and mAP, those that the model has. The band is the interval with the sample as its unit; "
+        f"{sentence(named(BANDED))}, those that the model has. The band is the interval with the sample as its unit; "
         "the dashed line is the baseline's value. Without a band there are too few samples for one. "
         "Anomaly detection alone has the share of windows flagged beside its accuracy.",
         *queries,
@@ -236,8 +259,8 @@ def _headline() -> list[PanelBuilder]:
         width=11,
         height=10,
     )
-    for title, _, _, _, shade in HEADLINES:
-        headline = band(headline, title, shade)
+    for row in BANDED:
+        headline = band(headline, heading(row), shade(row))
     headline = colored(headline, {"Flagged": YELLOW})
     causes = timeseries(
         "Causes of the change of $metric",
@@ -252,7 +275,7 @@ def _headline() -> list[PanelBuilder]:
         stacked=True,
         bars=True,
     )
-    causes = colored(causes, {name: shade for name, shade in CAUSES.items() if name != "total"}).override_by_name(
+    causes = colored(causes, {name: value for name, value in CAUSES.items() if name != "total"}).override_by_name(
         "total",
         [
             color(WHITE),
@@ -561,14 +584,14 @@ def _variants() -> PanelBuilder:
     def value(name: str, **matchers: str) -> str:
         return f"max by ({by}) ({all_variants(name, **matchers)})"
 
+    refs = letters()
+    shown = {next(refs): row for row in GLANCE}
+    size = next(refs)
     panel = table(
         "Variants of this impulse",
         "Quantised and unoptimised side by side: what the device runs, and what was trained.",
-        query("A", value("edge_impulse_accuracy_ratio"), table=True),
-        query("B", value("edge_impulse_mean_f1_ratio"), table=True),
-        query("C", value("edge_impulse_map_ratio", iou="0.50:0.95"), table=True),
-        query("D", value("edge_impulse_anomaly_flagged_ratio"), table=True),
-        query("E", value("edge_impulse_samples"), table=True),
+        *(query(ref, value(row.series.name, **row.series.headline), table=True) for ref, row in shown.items()),
+        query(size, value("edge_impulse_samples"), table=True),
         width=12,
         height=7,
         no_value="–",
@@ -578,15 +601,12 @@ def _variants() -> PanelBuilder:
         {
             "variant": "Variant",
             "category": "Category",
-            "Value #A": "Accuracy",
-            "Value #B": "Mean F1",
-            "Value #C": "mAP",
-            "Value #D": "Flagged",
-            "Value #E": "Samples",
+            **{f"Value #{ref}": heading(row) for ref, row in shown.items()},
+            f"Value #{size}": "Samples",
         },
     )
-    for name in ("Accuracy", "Mean F1", "mAP", "Flagged"):
-        panel = cell(panel, name, unit="percentunit", decimals=1, width=95)
+    for row in GLANCE:
+        panel = cell(panel, heading(row), unit=unit(row), decimals=decimals(row), width=95)
     return cell(cell(cell(panel, "Variant", width=100), "Category", width=85), "Samples", decimals=0, width=95)
 
 
