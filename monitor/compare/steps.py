@@ -258,3 +258,6 @@ _FAMILIES = (
     Family("centroids", {MEAN_F1: pools.mean_image_f1}, _centroids, _centroid_steps),
     Family("boxes", {MAP: pools.box_map}, _boxes, _box_steps),
 )
+
+STATISTICS = frozenset(metric for family in _FAMILIES for metric in family.metrics)
+"""Headline figures that have a statistic of their change, and so causes and a p-value."""

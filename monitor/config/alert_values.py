@@ -18,7 +18,7 @@ from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo, With
 from monitor.alerts.rules import Drop, built_in
 from monitor.config.numbers import NotNegative, Number, parse_number
 from monitor.config.values import LABEL_NAME, Text, label_name, parse_duration
-from monitor.figures.headline import FIGURES, METRICS, HeadlineFigure, tested
+from monitor.figures.headline import FIGURES, METRICS, HeadlineFigure, with_test
 
 BUILT_IN = {rule.name: rule for rule in built_in()}
 NAME = "^[A-Z][A-Za-z0-9]*$"
@@ -133,7 +133,7 @@ def _possible_level(moved: Moved, value: float | str | None, info: ValidationInf
     if figure is None or value == "off":
         return value
     if figure.test is None:
-        names = ", ".join(row.name for row in tested())
+        names = ", ".join(row.name for row in with_test())
         raise ValueError(f"has no test for a change (only {names} have); write `significance: off`")
     return _not_smaller(value, figure.test.value)
 

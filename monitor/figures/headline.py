@@ -333,7 +333,7 @@ def at_a_glance(place: Glance) -> tuple[HeadlineFigure, ...]:
     return tuple(row for row in FIGURES.values() if place in row.glance)
 
 
-def tested() -> tuple[HeadlineFigure, ...]:
+def with_test() -> tuple[HeadlineFigure, ...]:
     """The figures whose change has causes and a p-value."""
     return tuple(row for row in FIGURES.values() if row.test is not None)
 

@@ -22,7 +22,7 @@ from monitor.alerts import wording
 from monitor.alerts.states import Phase
 from monitor.compare.martingale import ALARM
 from monitor.figures.anomaly import threshold
-from monitor.figures.headline import tested
+from monitor.figures.headline import with_test
 from monitor.pipeline.snapshot import Snapshot
 from monitor.store import Run, StoreError
 from monitor.targets import Target
@@ -175,7 +175,7 @@ def _environment() -> Environment:
         "version": __version__,
         "icon": _ICON,
         "Phase": Phase,
-        "TESTED": wording.listed([row.label for row in tested()]),
+        "TESTED": wording.listed([row.label for row in with_test()]),
         "LEFT_OUT": wording.LEFT_OUT,
         "GLANCE": views.GLANCE,
         "BELIEVED": views.BELIEVED,

@@ -8,7 +8,7 @@ from string import ascii_uppercase
 
 from deploy.grafana.builder.panels import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, WHITE, YELLOW
 from monitor.alerts.wording import listed, sentence
-from monitor.figures.headline import FIGURES, Glance, HeadlineFigure, at_a_glance, tested
+from monitor.figures.headline import FIGURES, Glance, HeadlineFigure, at_a_glance, with_test
 
 BANDED = tuple(row for row in FIGURES.values() if row.series.bounds)
 """Figures whose interval is exported."""
@@ -16,7 +16,7 @@ BANDED = tuple(row for row in FIGURES.values() if row.series.bounds)
 GLANCE = at_a_glance(Glance.DASHBOARD)
 """Figures that dashboards show for every target."""
 
-ON_SHARED = tuple(row for row in tested() if row.on_shared)
+ON_SHARED = tuple(row for row in with_test() if row.on_shared)
 """Figures whose change counts on what both runs share."""
 
 _PALETTE = (BLUE, ORANGE, PURPLE, YELLOW, GREEN, WHITE, RED, GREY)

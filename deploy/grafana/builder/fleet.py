@@ -36,7 +36,7 @@ from deploy.grafana.builder.panels import (
     timeseries,
 )
 from deploy.grafana.builder.queries import IDENTITY, TARGET_NAME, query, selector
-from monitor.figures.headline import HeadlineFigure, tested
+from monitor.figures.headline import HeadlineFigure, with_test
 
 series = selector()
 UP = series("edge_impulse_up")
@@ -123,7 +123,7 @@ def dashboard() -> dashboards.Dashboard:
         ),
         stat(
             "Largest drop",
-            f"The worst change of {named(tested(), 'or')} from a baseline, over all targets, in percentage points; "
+            f"The worst change of {named(with_test(), 'or')} from a baseline, over all targets, in percentage points; "
             "of mAP on the images that both runs share.",
             query("A", f"min({CHANGE})", instant=True),
             unit="percentunit",
@@ -221,7 +221,7 @@ def _targets() -> tables.Panel:
         "Targets, worst first",
         "One row per impulse and variant: first those with firing alerts, then failing pulls, then the largest drop "
         "from the baseline. "
-        f"Change is the worst of {named(tested())} (on the images shared with the baseline), in percentage points. "
+        f"Change is the worst of {named(with_test())} (on the images shared with the baseline), in percentage points. "
         "Age is the figures', unchanged the result set's. A row opens the target.",
         query("A", WORST_FIRST, table=True),
         query("B", f"{by_target('sum', FIRING)} and {by_target('max', UP)}", table=True),
