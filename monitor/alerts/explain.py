@@ -205,9 +205,9 @@ def _sentences(rule: Rule, found: Verdict) -> Iterator[str]:
             if found.interval is not None:
                 yield f"The 95 % interval is {_range(moved.metric, found.interval)}"
             direction = "drop" if isinstance(moved, Drop) else "rise"
-            believed = f" with p ≤ {wording.pvalue(moved.significance)}" if moved.significance is not None else ""
+            level = f" with p ≤ {wording.pvalue(moved.significance)}" if moved.significance is not None else ""
             yield (
-                f"The rule fires for a {direction} of more than {wording.size(moved.metric, moved.margin)}{believed}, "
+                f"The rule fires for a {direction} of more than {wording.size(moved.metric, moved.margin)}{level}, "
                 f"and resolves {wording.size(moved.metric, found.recover or 0.0)} back inside"
             )
         case AnomalyDrift(significance=significance) if found.drift is not None:
@@ -257,7 +257,7 @@ def _drift(drift: Drift, causes: tuple[str, ...], significance: float) -> Iterat
         yield _distances("Shared samples", drift, "model")
     if not causes:
         yield (
-            f"Block {name}: no drift to believe in; evidence {drift.evidence:.2f} (log10 of the odds) from "
+            f"Block {name}: no significant drift; evidence {drift.evidence:.2f} (log10 of the odds) from "
             f"{drift.added} new samples"
         )
     yield (

@@ -283,11 +283,11 @@ def _words(rule: Rule) -> tuple[str, str]:
             | Rise(metric=metric, margin=margin, significance=significance)
         ):
             verb = "fell" if isinstance(rule.condition, Drop) else "rose"
-            believed = f" with p ≤ {significance:g}" if significance is not None else ""
+            level = f" with p ≤ {significance:g}" if significance is not None else ""
             return (
                 f"{metric} {verb} against the baseline.",
                 f"{_WHO}: {metric} moved by {{{{ $value | humanize }}}} since the baseline; "
-                f"the rule fires for more than {margin:g}{believed}.",
+                f"the rule fires for more than {margin:g}{level}.",
             )
         case AnomalyDrift():
             return (

@@ -143,10 +143,10 @@ def _tested(rule: Drop | Rise, recover: float | None, evaluation: Evaluation, co
     interval = figure.interval if figure else None
     sign = _sign(rule)
     pvalue, exact = change.judged_pvalue, sign * (change.exact_change or 0.0)
-    believed = rule.significance is None or (pvalue is not None and pvalue <= rule.significance)
+    significant = rule.significance is None or (pvalue is not None and pvalue <= rule.significance)
     beyond = sign * moved > rule.margin + _ROUNDING
     alone = beyond and exact > rule.margin + _ROUNDING
-    met = beyond and (alone or believed)
+    met = beyond and (alone or significant)
     recover = min(_default_recovery(interval) if recover is None else recover, rule.margin)
     back = rule.margin - recover + _ROUNDING
     return Verdict(
@@ -215,7 +215,7 @@ def _drift(rule: AnomalyDrift, comparison: Comparison) -> Verdict:
 
 
 def _alarms(rule: AnomalyDrift, drift: Drift) -> tuple[str, ...]:
-    """Which causes of a block's drift are believed, and matter."""
+    """Which causes of a block's drift are significant, and matter."""
     data = drift.evidence >= ALARM and drift.gates.get("data", False)
     model = drift.pvalues.get("model", 1.0) <= rule.significance and drift.gates.get("model", False)
     return ("data",) * data + ("model",) * model

@@ -122,7 +122,7 @@ class DropAlert(AlertConfig):
     drop: Margin
     """Fires when the figure is down by more than this against the baseline."""
     significance: Level = None
-    """The largest p-value that counts as a change: 0.01 unless written; off for the margin alone."""
+    """Significance level of the change: 0.01 unless written; off for the margin alone."""
     recover: Recovery = None
     """How far back inside the figure must be to resolve; unless written half its standard error, and 0.005 at least."""
 
@@ -141,7 +141,7 @@ class RiseAlert(AlertConfig):
     rise: Margin
     """Fires when the figure is up by more than this against the baseline."""
     significance: Level = None
-    """The largest p-value that counts as a change: 0.01 unless written; off for the margin alone."""
+    """Significance level of the change: 0.01 unless written; off for the margin alone."""
     recover: Recovery = None
     """How far back inside the figure must be to resolve; unless written half its standard error, and 0.005 at least."""
 
@@ -214,7 +214,7 @@ class BuiltInDrop(_BuiltInAlert):
     conditions = (Drop,)
 
     significance: KeptLevel = None
-    """The largest p-value that counts as a change: 0.01 unless written; off for the margin alone."""
+    """Significance level of the change: 0.01 unless written; off for the margin alone."""
     recover: KeptRecovery = None
     """How far back inside the figure must be to resolve; unless written half its standard error, and 0.005 at least."""
 
@@ -232,7 +232,7 @@ class BuiltInDrift(_BuiltInAlert):
     misplaced: ClassVar[Mapping[str, str]] = {**_BuiltInAlert.misplaced, "recover": _NOTHING}
 
     significance: DriftLevel = None
-    """The largest p-value of the same samples' scores that counts as drift; 0.01 unless written."""
+    """Significance level of drift of the same samples' scores: 0.01 unless written."""
 
     def _base(self) -> Rule:
         kept = super()._base()

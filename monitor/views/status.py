@@ -23,8 +23,8 @@ from monitor.targets import Target
 GLANCE = tuple(row.name for row in at_a_glance(Glance.PAGE))
 """Headline figures on the status page; the others are on the target's."""
 
-BELIEVED = 0.01
-"""p-value up to which a change is shown as one."""
+SIGNIFICANCE = 0.01
+"""Significance level: the p-value up to which a change is shown as one."""
 
 RESOLVED_SHOWN = 86_400.0
 """Seconds for which a resolved alert is still shown."""
@@ -67,10 +67,10 @@ class Figure:
 
     @property
     def direction(self) -> str:
-        """`worse` or `better` where the change is believed, `unclear` where it may be chance, else `same`."""
+        """`worse` or `better` where the change is significant, `unclear` where it may be chance, else `same`."""
         if not self.moved:
             return "same"
-        if not self.exact and (self.pvalue is None or self.pvalue > BELIEVED):
+        if not self.exact and (self.pvalue is None or self.pvalue > SIGNIFICANCE):
             return "unclear"
         return "better" if (self.moved > 0) == FIGURES[self.metric].higher_is_better else "worse"
 

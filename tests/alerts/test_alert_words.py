@@ -246,7 +246,7 @@ GOLDEN: list[tuple[Condition, Evaluation, Comparison | None, str, str]] = [
         compared(drifts=(replace(CALM, evidence=1.5, gates={"data": True}),)),
         "Drift of anomaly scores of block K-means is not yet back inside",
         (
-            "Block K-means (7): no drift to believe in; evidence 1.50 (log10 of the odds) from 100 new samples."
+            "Block K-means (7): no significant drift; evidence 1.50 (log10 of the odds) from 100 new samples."
             + DRIFT
             + BASELINE
             + " The alert fires until it is back inside by that much."

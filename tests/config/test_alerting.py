@@ -60,11 +60,7 @@ MISTAKES = [
     (OWN.replace("accuracy", "mae") + "    below: 0", f"4: alerts[0].below: {NEVER}a number above 0"),
     (
         OWN.replace("accuracy", "f1") + "    drop: 0.1",
-        (
-            "3: alerts[0].metric: write accuracy, balanced_accuracy, mean_f1, map, mae, mse, r2, uncertain, "
-            "calibration_error, "
-            "anomaly_flagged or anomaly_auroc"
-        ),
+        f"3: alerts[0].metric: write {', '.join(list(METRICS)[:-1])} or {list(METRICS)[-1]}",
     ),
     # significance
     (
