@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import click
 from pydantic import SecretStr
 
-from monitor.config import ConfigError, Loaded, Problem
+from monitor.config import ConfigError, Loaded, NotifyConfig, Problem
 from monitor.config.values import read_secret
 
 
@@ -23,7 +24,7 @@ def apprise_problems(loaded: Loaded) -> Iterator[Problem]:
             continue
         from monitor.notify.apprise import UNKNOWN, usable
 
-        place = entry.to.address
+        place = entry.apprise.address
         key, prefix = ("url_file", "names a file whose URL ") if isinstance(place, Path) else ("url", "")
         try:
             url = place if isinstance(place, SecretStr) else read_secret(place)
@@ -75,25 +76,21 @@ async def check_store(loaded: Loaded) -> bool:
 
 
 async def check_receivers(loaded: Loaded) -> bool:
-    """Ask each receiver's host without telling it anything, print a line each, answer whether all that can be asked
-    answer.
-    """
-    from monitor.notify import Receiver, receivers_of, trial
+    """Probe each receiver without notifying it, print a line each, answer whether all that can be probed answer."""
+    from monitor.notify import trial
     from monitor.notify.errors import NotifyError
     from monitor.notify.http import new_session
 
-    async def line(receiver: Receiver) -> tuple[bool, str]:
+    async def line(receiver: NotifyConfig) -> tuple[bool, str]:
         try:
-            said = await trial.ask(receiver, session)
+            said = await trial.probe(receiver, session, time.time)
         except NotifyError as error:
-            return False, f"receiver {receiver.name}: {error}"
-        return (
-            True,
-            f"receiver {receiver.name}: {'ok, ' + said if said else 'not asked; `notify test` sends it a message'}",
-        )
+            return False, f"receiver {receiver.receiver_name}: {error}"
+        result = f"ok, {said}" if said else "not asked; `notify test` sends it a message"
+        return True, f"receiver {receiver.receiver_name}: {result}"
 
     async with new_session() as session:
-        found = await asyncio.gather(*map(line, receivers_of(loaded.config)))
+        found = await asyncio.gather(*map(line, loaded.config.notify))
     for _, text in found:
         click.echo(text)
     return all(good for good, _ in found)

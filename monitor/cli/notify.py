@@ -15,13 +15,13 @@ from monitor import logs
 from monitor.cli.common import config_option, load_config, run_loop, version_option
 
 if TYPE_CHECKING:
-    from monitor.notify import Receiver
+    from monitor.config import NotifyConfig
 
 
 @click.group()
 @version_option
 def notify() -> None:
-    """Who is told of alerts."""
+    """The receivers of alerts."""
 
 
 @notify.command("test")
@@ -29,13 +29,11 @@ def notify() -> None:
 @click.argument("receiver", required=False)
 @version_option
 def send_test(config: Path, receiver: str | None) -> None:
-    """Send a test message to RECEIVER, or to each of them, and say what came of it. Needs no running service, and no
+    """Send a test message to RECEIVER, or to each of them, and print the result. Needs no running service, and no
     store.
     """
-    from monitor.notify import receivers_of
-
     logs.configure("error")
-    known = {each.name: each for each in receivers_of(load_config(config).config)}
+    known = {each.receiver_name: each for each in load_config(config).config.notify}
     if not known:
         click.echo("no receiver is configured, so nobody is told of alerts; write one below notify:", err=True)
         sys.exit(1)
@@ -47,17 +45,17 @@ def send_test(config: Path, receiver: str | None) -> None:
     sys.exit(run_loop(_send([known[receiver]] if receiver is not None else list(known.values()))))
 
 
-async def _send(receivers: list[Receiver]) -> int:
+async def _send(receivers: list[NotifyConfig]) -> int:
     from monitor.notify import trial
     from monitor.notify.errors import NotifyError
     from monitor.notify.http import new_session
 
-    async def line(receiver: Receiver) -> tuple[bool, str]:
+    async def line(receiver: NotifyConfig) -> tuple[bool, str]:
         try:
             await trial.send(receiver, session, time.time)
         except NotifyError as error:
-            return False, f"{receiver.name}: failed: {error}"
-        return True, f"{receiver.name}: delivered"
+            return False, f"{receiver.receiver_name}: failed: {error}"
+        return True, f"{receiver.receiver_name}: delivered"
 
     async with new_session() as session:
         found = await asyncio.gather(*map(line, receivers))

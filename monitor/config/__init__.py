@@ -4,7 +4,6 @@
 """
 
 from monitor.config.alert_rules import AlertConfig
-from monitor.config.alerting import NotifyConfig
 from monitor.config.filters import FilterConfig, FiltersCombinator, MetadataFilter, NoMetadata
 from monitor.config.loading import Loaded, fingerprint, load
 from monitor.config.models import (
@@ -17,6 +16,7 @@ from monitor.config.models import (
     StudioConfig,
 )
 from monitor.config.problems import ConfigError, Problem
+from monitor.config.receivers import NotifyConfig
 from monitor.config.schedules import StaleAfter, cron_trigger
 from monitor.config.schema import schema
 from monitor.config.values import Address

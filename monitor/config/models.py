@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -14,10 +14,10 @@ from monitor.alerts.rule_file import WatchedProject
 from monitor.alerts.rules import Rule
 from monitor.config.alert_rules import Alert, rules
 from monitor.config.alert_values import BUILT_IN
-from monitor.config.alerting import NotifyConfig, called, repeated
 from monitor.config.base import ConfigModel, broken, default
 from monitor.config.filters import FilterConfig
 from monitor.config.problems import ConfigError, Problem
+from monitor.config.receivers import NotifyConfig, written_name
 from monitor.config.schedules import longest_gap
 from monitor.config.values import (
     CertificateFile,
@@ -282,12 +282,12 @@ class Config(ConfigModel):
         alerts, notify = (
             entries if isinstance(entries := data.get(key), list | tuple) else () for key in ("alerts", "notify")
         )
-        for index, first in repeated([each.get("alert") if isinstance(each, Mapping) else None for each in alerts]):
+        for index, first in _repeated([each.get("alert") if isinstance(each, Mapping) else None for each in alerts]):
             yield broken(
                 ("alerts", index, "alert"),
                 f"is the name of entry {first + 1} too; choose another, or remove one of them",
             )
-        for index, first in repeated(list(map(called, notify))):
+        for index, first in _repeated(list(map(written_name, notify))):
             yield broken(
                 ("notify", index), f"is called the same as entry {first + 1}; write `name: ...` with a name of its own"
             )
@@ -326,3 +326,10 @@ class Config(ConfigModel):
     def stale_after_of(self, project: ProjectConfig) -> float:
         """Seconds after a project's last good pull until its figures leave."""
         return self.stale_after.resolve(self.schedule_of(project).interval)
+
+
+def _repeated(names: Sequence[object]) -> Iterator[tuple[int, int]]:
+    """For each name that stands before it already, its index and that of the first."""
+    for index, name in enumerate(names):
+        if name is not None and (first := names.index(name)) < index:
+            yield index, first

@@ -9,15 +9,16 @@ from typing import Any
 import aiohttp
 
 from monitor.alerts.states import Transition
-from monitor.notify.chat import harmless
+from monitor.config.receivers import HttpReceiverConfig
+from monitor.notify.addresses import address
+from monitor.notify.chat import defang
 from monitor.notify.errors import Rejected
-from monitor.notify.http import post
+from monitor.notify.http import Endpoint
 from monitor.notify.notifier import Clock, Resent, moment
-from monitor.notify.receivers import Receiver, read
 
 FIRING_FOR = 240.0
-"""Seconds that a firing alert stays one without being sent again: four times the pause between, as Prometheus does."""
-RESOLVED_FOR = 900.0
+"""Seconds that a firing alert lasts without being sent again: four times the resend interval, as Prometheus does."""
+RESEND_RESOLVED_FOR = 900.0
 """Seconds that a resolved alert is sent again, for an Alertmanager that was away when it resolved."""
 BATCH = 64
 """Alerts in one request, as Prometheus does."""
@@ -26,8 +27,8 @@ BATCH = 64
 class Alertmanager:
     """Sends alerts to one Alertmanager; each replica of a cluster is a receiver of its own."""
 
-    def __init__(self, receiver: Receiver, session: aiohttp.ClientSession, clock: Clock) -> None:
-        self._receiver, self._session, self._clock = receiver, session, clock
+    def __init__(self, name: str, config: HttpReceiverConfig, session: aiohttp.ClientSession, clock: Clock) -> None:
+        self._endpoint, self._clock = Endpoint(name, config, session), clock
 
     async def send(self, transition: Transition) -> None:
         """Deliver one alert, alone: one that Alertmanager does not take would have the others of its request refused
@@ -37,8 +38,8 @@ class Alertmanager:
 
     async def resend(self, alerts: Iterable[Transition]) -> Resent:
         """Deliver what is firing, and what has resolved lately."""
-        heard = self._clock() - RESOLVED_FOR
-        current = [each for each in alerts if each.status == "firing" or (each.ends_at or 0.0) >= heard]
+        resent_since = self._clock() - RESEND_RESOLVED_FOR
+        current = [each for each in alerts if each.status == "firing" or (each.ends_at or 0.0) >= resent_since]
         refused: list[tuple[Transition, Rejected]] = []
         for start in range(0, len(current), BATCH):
             batch = current[start : start + BATCH]
@@ -47,6 +48,17 @@ class Alertmanager:
             except Rejected as error:
                 refused += [(batch[0], error)] if len(batch) == 1 else await self._one_by_one(batch)
         return Resent(len(current) - len(refused), refused)
+
+    async def probe(self) -> str:
+        """Whether it is ready."""
+        url = await self._endpoint.url()
+        shown = address(url)
+        status, _ = await self._endpoint.request("GET", url.rstrip("/") + "/-/ready")
+        if status != 200:
+            raise Rejected(
+                f"{shown} answered {status} to /-/ready; is that the URL of an Alertmanager, and may we in?", status
+            )
+        return f"{shown} is ready"
 
     async def _one_by_one(self, alerts: Sequence[Transition]) -> list[tuple[Transition, Rejected]]:
         refused = []
@@ -58,10 +70,10 @@ class Alertmanager:
         return refused
 
     async def _post(self, alerts: Sequence[Transition]) -> None:
-        url = await read(self._receiver.url, f"URL of {self._receiver.name}")
+        url = await self._endpoint.url()
         now = self._clock()
         body = json.dumps([as_alert(each, now) for each in alerts], ensure_ascii=False).encode()
-        await post(self._session, self._receiver, url.rstrip("/") + "/api/v2/alerts", body)
+        await self._endpoint.post(url.rstrip("/") + "/api/v2/alerts", body)
 
 
 def as_alert(transition: Transition, now: float) -> dict[str, Any]:
@@ -85,7 +97,7 @@ def as_alert(transition: Transition, now: float) -> dict[str, Any]:
 
 
 def _annotations(transition: Transition) -> dict[str, str]:
-    """What Alertmanager hands on to chats as it is: texts that hold Studio's names are made
-    harmless, addresses stay.
+    """What Alertmanager hands on to chats as it is: texts that hold Studio's names are defanged,
+    addresses stay.
     """
-    return {name: text if name.endswith("_url") else harmless(text) for name, text in transition.annotations.items()}
+    return {name: text if name.endswith("_url") else defang(text) for name, text in transition.annotations.items()}

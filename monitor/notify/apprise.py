@@ -10,10 +10,11 @@ from typing import Any
 import aiohttp
 
 from monitor.alerts.states import Transition
-from monitor.notify.chat import harmless
+from monitor.config.receivers import AppriseConfig
+from monitor.notify.addresses import read
+from monitor.notify.chat import defang
 from monitor.notify.errors import Retry
 from monitor.notify.notifier import Clock
-from monitor.notify.receivers import Receiver, read
 
 TIMEOUT = 30.0
 """Seconds for one message: a mail server takes longer than a web server."""
@@ -29,8 +30,8 @@ class Apprise:
     Apprise does not say why a service refused, so that every failure is one that may pass.
     """
 
-    def __init__(self, receiver: Receiver, session: aiohttp.ClientSession, clock: Clock) -> None:
-        self._receiver = receiver
+    def __init__(self, name: str, config: AppriseConfig, _session: aiohttp.ClientSession, _clock: Clock) -> None:
+        self._name, self._config = name, config
 
     async def check(self) -> None:
         """See whether Apprise knows the service that the URL names, and finds the URL complete; nothing is sent."""
@@ -38,7 +39,7 @@ class Apprise:
 
     async def send(self, transition: Transition) -> None:
         """Deliver one transition."""
-        name = self._receiver.name
+        name = self._name
         title, body = texts(transition)
         kind = "success" if transition.status == "resolved" else _TYPES.get(transition.severity, "info")
         try:
@@ -57,9 +58,9 @@ class Apprise:
             raise Retry(f"{name}: Apprise could not deliver; try the URL by hand: apprise -vv -b test URL")
 
     async def _service(self) -> Any:
-        url = await read(self._receiver.url, f"URL of {self._receiver.name}")
+        url = await read(self._config.address, f"URL of {self._name}")
         if (service := await asyncio.to_thread(_service, url)) is None:
-            raise Retry(f"{self._receiver.name}: the URL {UNKNOWN}")
+            raise Retry(f"{self._name}: the URL {UNKNOWN}")
         return service
 
 
@@ -74,9 +75,9 @@ def texts(transition: Transition) -> tuple[str, str]:
     """Title and body, for people; only the service's own addresses are links."""
     status = "Resolved" if transition.status == "resolved" else "Firing"
     annotations = transition.annotations
-    title = f"{status}: {harmless(annotations.get('summary') or transition.alertname)}"
+    title = f"{status}: {defang(annotations.get('summary') or transition.alertname)}"
     links = (transition.generator_url, annotations.get("runbook_url"))
-    body = "\n".join(filter(None, (harmless(annotations.get("description", "")), *links)))
+    body = "\n".join(filter(None, (defang(annotations.get("description", "")), *links)))
     return title, body or title
 
 
@@ -90,8 +91,8 @@ def _service(url: str) -> Any:
 
 @functools.cache
 def _library() -> Any:
-    """Apprise, with what could log a URL struck dumb: a token in it does not look like a password
-    to these libraries.
+    """Apprise, with the loggers silenced that could log a URL: to these libraries a token in it does not look like a
+    password.
     """
     for name in ("apprise", "urllib3", "requests_oauthlib", "oauthlib"):
         logger = logging.getLogger(name)

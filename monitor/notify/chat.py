@@ -1,6 +1,4 @@
-"""Alert texts as they may go to a chat: names that people give in Studio must mention nobody there,
-and lead nowhere.
-"""
+"""Alert texts for a chat: names that people give in Studio must neither mention anybody there nor become links."""
 
 from __future__ import annotations
 
@@ -22,7 +20,7 @@ _SPECIAL = re.compile(
 )
 
 
-def harmless(text: str) -> str:
+def defang(text: str) -> str:
     """The text without mentions, markup and links: each is broken by a space of no width, so that it still reads the
     same.
     """

@@ -4,55 +4,48 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
 import aiohttp
 import structlog
 
+from monitor.config.receivers import NotifyConfig
 from monitor.engine.sharding import WHOLE, Shard
-from monitor.notify.alertmanager import Alertmanager
-from monitor.notify.apprise import Apprise
 from monitor.notify.http import TIMEOUT, new_session
-from monitor.notify.notifier import Clock, Notifier
-from monitor.notify.receivers import Kind, Receiver, owner_of, queue_of
-from monitor.notify.webhook import Webhook
+from monitor.notify.notifier import Clock
+from monitor.notify.queues import owner_of, queue_of
+from monitor.notify.registry import notifier_of
 from monitor.notify.worker import Active, FailingReceiver, Observer, RetryPolicy, Worker
 from monitor.store import Store, StoreError
 
 log = structlog.get_logger()
 
-NOTIFIERS: dict[Kind, Callable[[Receiver, aiohttp.ClientSession, Clock], Notifier]] = {
-    "alertmanager": Alertmanager,
-    "webhook": Webhook,
-    "apprise": Apprise,
-}
-
-_SWEEP = 60.0
-"""Seconds between looks for messages that nobody is to get."""
+_SWEEP_INTERVAL = 60.0
+"""Seconds between sweeps of the outbox for messages of receivers that are no longer configured."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    receiver: Receiver
+    receiver: NotifyConfig
     worker: Worker
     task: asyncio.Task[None]
 
 
 class Dispatcher:
-    """Sends the messages in the store's outbox, apart from whoever puts them there. No receiver waits for another.
+    """Sends the messages in the store's outbox, one worker for each receiver: none waits for another, nor do the pulls.
 
     Use it as an asynchronous context, or call `start` and `stop`.
 
     Args:
         store: Its outbox has messages by `queue_of` the receivers, with `dump(transition)` as payload.
-        receivers: Who is told. Names are unique.
-        observer: Counts.
-        active: What is firing and what has resolved lately (older ones do no harm), for Alertmanager. It must not be
+        receivers: The receivers of the configuration. Names are unique.
+        observer: Counts notifications and the length of queues.
+        active: The alerts that fire or have resolved lately (older ones do no harm), for Alertmanager. It must not be
             behind the store when that announces messages: a worker that has delivered an end would take the alert for
             firing again.
-        pace: When.
+        policy: Backoff, intervals and the longest queue.
         timeout: Seconds for one HTTP request.
         clock: Unix seconds.
         shard: Which of the processes that may share the store this is.
@@ -61,17 +54,17 @@ class Dispatcher:
     def __init__(
         self,
         store: Store,
-        receivers: Iterable[Receiver],
+        receivers: Iterable[NotifyConfig],
         observer: Observer,
         active: Active = tuple,
         *,
-        pace: RetryPolicy | None = None,
+        policy: RetryPolicy | None = None,
         timeout: float = TIMEOUT,
         clock: Clock = time.time,
         shard: Shard = WHOLE,
     ) -> None:
         self._store, self._observer, self._active, self._clock, self._shard = store, observer, active, clock, shard
-        self._pace, self._timeout = pace or RetryPolicy(), timeout
+        self._policy, self._timeout = policy or RetryPolicy(), timeout
         self._first = tuple(receivers)
         self._session: aiohttp.ClientSession | None = None
         self._jobs: dict[str, _Job] = {}
@@ -87,13 +80,13 @@ class Dispatcher:
         await self.stop(0.0)
 
     async def start(self) -> None:
-        """Begin; messages of before are sent at once."""
+        """Start the workers; messages that wait from before are sent at once."""
         self._session = new_session(self._timeout)
         self.replace(self._first)
         self._sweeper = asyncio.create_task(self._sweep(), name="notify.sweep")
 
     async def stop(self, grace: float) -> None:
-        """End. Requests in flight have `grace` seconds to end in; what has not arrived by then is sent after the next
+        """Stop the workers. Requests in flight have `grace` seconds to end; other messages are sent after the next
         start.
         """
         for job in self._jobs.values():
@@ -112,14 +105,15 @@ class Dispatcher:
 
     @property
     def failing(self) -> tuple[FailingReceiver, ...]:
-        """The receivers that do not get their messages, as far as the last attempts tell."""
+        """The receivers whose last attempt failed."""
         return tuple(failing for job in self._jobs.values() if (failing := job.worker.failing) is not None)
 
-    def replace(self, receivers: Iterable[Receiver]) -> None:
-        """Tell these from now on. One that is as before goes on undisturbed; one of the same name inherits the queue;
-        the messages of others are deleted."""
+    def replace(self, receivers: Iterable[NotifyConfig]) -> None:
+        """Notify these receivers from now on. One whose configuration is equal keeps its worker; another of the same
+        name inherits the queue; the messages of receivers that are gone are deleted.
+        """
         assert self._session is not None, "start() first"
-        wanted = {receiver.name: receiver for receiver in receivers}
+        wanted = {receiver.receiver_name: receiver for receiver in receivers}
         left = {name: job for name, job in self._jobs.items() if wanted.get(name) != job.receiver}
         for job in left.values():
             job.worker.stop()
@@ -127,10 +121,10 @@ class Dispatcher:
             job.task.add_done_callback(self._ending.discard)
         for name, receiver in wanted.items():
             if name in left or name not in self._jobs:
-                notifier = NOTIFIERS[receiver.kind](receiver, self._session, self._clock)
+                notifier = notifier_of(receiver, self._session, self._clock)
                 queue = queue_of(name, self._shard)
                 worker = Worker(
-                    name, queue, notifier, self._store, self._observer, self._active, self._pace, self._clock
+                    name, queue, notifier, self._store, self._observer, self._active, self._policy, self._clock
                 )
                 task_name = f"notify.{name}"
                 before = {task for task in self._ending if task.get_name() == task_name}
@@ -156,7 +150,7 @@ class Dispatcher:
             except StoreError as error:  # each worker says so as well; the next look comes
                 log.debug("notify.sweep_failed", error=str(error))
             try:
-                async with asyncio.timeout(_SWEEP):
+                async with asyncio.timeout(_SWEEP_INTERVAL):
                     await self._swept.wait()
             except TimeoutError:
                 pass

@@ -4,8 +4,8 @@
 
     MonitorError
     └── NotifyError     an attempt that failed; `str()` says where and why, without the secret parts of an address
-        ├── Retry       it may pass: the message stays in its queue
-        └── Rejected    it will not pass: the receiver refuses this message for good
+        ├── Retry       the failure may pass: the message stays in its queue
+        └── Rejected    the receiver refuses this message for good
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from monitor.errors import LONGEST_ERROR, MonitorError, quoted
 class NotifyError(MonitorError):
     """An attempt that failed. Its text is one line without secrets: it goes to pages and the API."""
 
-    def __init__(self, told: str) -> None:
-        super().__init__(quoted(told, LONGEST_ERROR))
+    def __init__(self, message: str) -> None:
+        super().__init__(quoted(message, LONGEST_ERROR))
 
 
 class Retry(NotifyError):
@@ -25,14 +25,14 @@ class Retry(NotifyError):
     if it did.
     """
 
-    def __init__(self, told: str, delay: float | None = None) -> None:
-        super().__init__(told)
+    def __init__(self, message: str, delay: float | None = None) -> None:
+        super().__init__(message)
         self.delay = delay
 
 
 class Rejected(NotifyError):
     """The receiver refuses this message, and would again; `status` is the HTTP status, where there was one."""
 
-    def __init__(self, told: str, status: int | None = None) -> None:
-        super().__init__(told)
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
         self.status = status

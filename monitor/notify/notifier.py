@@ -1,4 +1,4 @@
-"""What a notifier is, and what they share."""
+"""`Notifier`: what sends to one receiver, what it may do beside that, and what notifiers share."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ Clock = Callable[[], float]
 
 
 class Notifier(Protocol):
-    """Tells one receiver."""
+    """Sends to one receiver."""
 
     async def send(self, transition: Transition) -> None:
         """Deliver; it has arrived when this returns.
 
         Raises:
-            Retry: It may pass.
-            Rejected: It will not.
+            Retry: The failure may pass.
+            Rejected: The receiver refuses this message for good.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Resent:
-    """What came of sending the current alerts again.
+    """The result of sending the current alerts again.
 
     Attributes:
-        arrived: How many did.
-        refused: Which did not, and how they were refused.
+        delivered: How many arrived.
+        refused: Those that the receiver refused, each with its error.
     """
 
-    arrived: int
+    delivered: int
     refused: list[tuple[Transition, Rejected]]
 
 
 @runtime_checkable
 class Resender(Notifier, Protocol):
-    """A notifier whose receiver wants to hear again and again what is firing."""
+    """A notifier whose receiver is sent the current alerts again at each resend interval."""
 
     async def resend(self, alerts: Iterable[Transition]) -> Resent:
-        """Deliver the current alerts again, as far as the receiver is to hear of them.
+        """Deliver again those of the current alerts that concern the receiver.
 
         Raises:
             Retry: The receiver has not got all of them.
@@ -53,13 +53,25 @@ class Resender(Notifier, Protocol):
 
 @runtime_checkable
 class Checkable(Notifier, Protocol):
-    """A notifier that can tell, without sending, that its receiver cannot be told."""
+    """A notifier that can tell, without sending, that its configuration cannot be used."""
 
     async def check(self) -> None:
-        """See whether what is configured can be used.
+        """Check the configuration.
 
         Raises:
-            Retry: It cannot.
+            Retry: It cannot be used.
+        """
+
+
+@runtime_checkable
+class Probing(Notifier, Protocol):
+    """A notifier that can ask its receiver, without notifying it, whether it can be reached."""
+
+    async def probe(self) -> str:
+        """What the receiver answers, in words.
+
+        Raises:
+            NotifyError: It cannot be reached, or is something else.
         """
 
 

@@ -1,4 +1,4 @@
-"""Trying a receiver apart from the service: by a test message, or by asking without telling anything."""
+"""Trying a receiver apart from the service: by a test message, or by a probe that notifies nobody."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ import aiohttp
 import structlog
 
 from monitor.alerts.states import Transition
-from monitor.notify.dispatcher import NOTIFIERS
-from monitor.notify.errors import NotifyError, Rejected
-from monitor.notify.http import request
-from monitor.notify.notifier import Clock
-from monitor.notify.receivers import Receiver, address, read
+from monitor.config.receivers import NotifyConfig
+from monitor.notify.errors import NotifyError
+from monitor.notify.notifier import Clock, Probing
+from monitor.notify.registry import notifier_of
 
 ALERT = "ImpulseMonitorTest"
 """Name of the alert that a test message is of."""
@@ -32,45 +31,32 @@ def message(now: float) -> Transition:
         labels={"alertname": ALERT, "severity": "info"},
         annotations={
             "summary": "Test message of Impulse Monitor.",
-            "description": f"Nothing is the matter: somebody on {socket.gethostname()} tries whether notifications "
-            "arrive.",
+            "description": f"Nothing is wrong: somebody on {socket.gethostname()} checks whether notifications arrive.",
         },
         starts_at=now,
     )
 
 
-async def send(receiver: Receiver, session: aiohttp.ClientSession, clock: Clock) -> None:
+async def send(receiver: NotifyConfig, session: aiohttp.ClientSession, clock: Clock) -> None:
     """Send a test message, once.
 
     Raises:
-        NotifyError: It did not arrive: why.
+        NotifyError: It did not arrive.
     """
     try:
-        await NOTIFIERS[receiver.kind](receiver, session, clock).send(message(clock()))
+        await notifier_of(receiver, session, clock).send(message(clock()))
     except NotifyError:
         raise
-    except Exception as error:  # a bug of ours, or what a file holds that nobody thought of
-        log.exception("notify.crashed", receiver=receiver.name)
+    except Exception as error:  # a bug of ours, or unforeseen content of a file
+        log.exception("notify.crashed", receiver=receiver.receiver_name)
         raise NotifyError(f"an error of Impulse Monitor ({type(error).__name__}); please report this") from None
 
 
-async def ask(receiver: Receiver, session: aiohttp.ClientSession) -> str:
-    """What a receiver that is told nothing answers, in words; empty where it cannot be asked.
+async def probe(receiver: NotifyConfig, session: aiohttp.ClientSession, clock: Clock) -> str:
+    """What a receiver answers, in words, without being notified; empty where its kind cannot be asked.
 
     Raises:
-        NotifyError: It cannot be reached, or is not what it should be.
+        NotifyError: It cannot be reached, or is something else.
     """
-    if receiver.kind == "apprise":
-        return ""
-    url = await read(receiver.url, f"URL of {receiver.name}")
-    shown = address(url)
-    if receiver.kind == "alertmanager":
-        status, _ = await request(session, receiver, "GET", url.rstrip("/") + "/-/ready")
-        if status != 200:
-            raise Rejected(
-                f"{shown} answered {status} to /-/ready; is that the URL of an Alertmanager, and may we in?", status
-            )
-        return f"{shown} is ready"
-    # Of the host alone: who knows what a request to the webhook itself would set off.
-    status, _ = await request(session, receiver, "HEAD", f"{shown}/")
-    return f"{shown} answers (HTTP {status})"
+    notifier = notifier_of(receiver, session, clock)
+    return await notifier.probe() if isinstance(notifier, Probing) else ""

@@ -1,7 +1,11 @@
-"""A webhook: signed JSON, described in `docs/notifications.md` and `config/webhook.schema.json`."""
+"""A webhook: JSON, signed as Standard Webhooks has it; described in `docs/notifications.md` and
+`config/webhook.schema.json`.
+"""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import hmac
 import json
@@ -10,31 +14,55 @@ from typing import Any
 import aiohttp
 
 from monitor.alerts.states import Transition
-from monitor.notify.http import post
+from monitor.config.receivers import WebhookConfig
+from monitor.notify.addresses import address, read
+from monitor.notify.errors import Retry
+from monitor.notify.http import Endpoint
 from monitor.notify.notifier import Clock, moment
-from monitor.notify.receivers import Receiver, read
 
 VERSION = 1
 """Of the body: a new member leaves it as it is, any other change does not."""
+
+_ENCODED = "whsec_"
+"""What a secret begins with whose rest is the key in base64."""
 
 
 class Webhook:
     """Sends transitions to one URL."""
 
-    def __init__(self, receiver: Receiver, session: aiohttp.ClientSession, clock: Clock) -> None:
-        self._receiver, self._session, self._clock = receiver, session, clock
+    def __init__(self, name: str, config: WebhookConfig, session: aiohttp.ClientSession, clock: Clock) -> None:
+        self._name, self._config, self._clock = name, config, clock
+        self._endpoint = Endpoint(name, config, session)
 
     async def send(self, transition: Transition) -> None:
-        """Deliver one transition; a repeat has the same `Idempotency-Key`."""
-        receiver = self._receiver
-        url = await read(receiver.url, f"URL of {receiver.name}")
+        """Deliver one transition; a repeat has the same `webhook-id` and `Idempotency-Key`."""
+        url = await self._endpoint.url()
         body = json.dumps(payload(transition), ensure_ascii=False, allow_nan=False).encode()
         timestamp = str(int(self._clock()))
-        headers = {"Idempotency-Key": transition.id, "X-Impulse-Monitor-Timestamp": timestamp}
-        if receiver.secret is not None:
-            secret = await read(receiver.secret, f"secret of {receiver.name}")
-            headers["X-Impulse-Monitor-Signature"] = signature(secret, timestamp, body)
-        await post(self._session, receiver, url, body, headers)
+        headers = {
+            "Idempotency-Key": transition.id,
+            "webhook-id": transition.id,
+            "webhook-timestamp": timestamp,
+        }
+        key = await self._key()
+        if key is not None:
+            headers["webhook-signature"] = signature(key, transition.id, timestamp, body)
+        await self._endpoint.post(url, body, headers)
+
+    async def probe(self) -> str:
+        """What the host answers. The webhook itself is not asked: nobody knows what a request would set off."""
+        shown = address(await self._endpoint.url())
+        status, _ = await self._endpoint.request("HEAD", f"{shown}/")
+        return f"{shown} answers (HTTP {status})"
+
+    async def _key(self) -> bytes | None:
+        if self._config.secret_file is None:
+            return None
+        secret = await read(self._config.secret_file, f"secret of {self._name}")
+        try:
+            return key_of(secret)
+        except ValueError as error:
+            raise Retry(f"secret of {self._name}: the file {self._config.secret_file} {error}") from None
 
 
 def payload(transition: Transition) -> dict[str, Any]:
@@ -55,8 +83,28 @@ def payload(transition: Transition) -> dict[str, Any]:
     }
 
 
-def signature(secret: str, timestamp: str, body: bytes) -> str:
-    """`sha256=` and the HMAC-SHA256 of "timestamp.body" in hexadecimal digits: the timestamp is signed too, so that a
-    copy goes stale.
+def key_of(secret: str) -> bytes:
+    """The key that a secret stands for: `whsec_` and base64, or any other text, whose bytes (UTF-8) are the key.
+
+    Raises:
+        ValueError: What follows `whsec_` is not base64; the message does not repeat it.
     """
-    return "sha256=" + hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
+    if not secret.startswith(_ENCODED):
+        return secret.encode()
+    encoded = secret.removeprefix(_ENCODED)
+    try:
+        key = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)  # padding may be left out
+    except binascii.Error:
+        key = b""
+    if not key:
+        raise ValueError("begins with whsec_, but what follows is not base64; messages wait until it is")
+    return key
+
+
+def signature(key: bytes, message_id: str, timestamp: str, body: bytes) -> str:
+    """`v1,` and the HMAC-SHA256 of "id.timestamp.body" in base64.
+
+    Source: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+    """
+    signed = b".".join((message_id.encode(), timestamp.encode(), body))
+    return "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()

@@ -1,4 +1,4 @@
-"""`Worker`: one receiver's queue, from the store to the receiver."""
+"""`Worker`: delivers one receiver's queue of the outbox."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from monitor.store import Message, Store, StoreError
 log = structlog.get_logger()
 
 Outcome = Literal["delivered", "failed", "rejected", "dropped"]
-"""`failed` is an attempt that is made again; `rejected` and `dropped` are messages that never arrive."""
+"""`failed` attempts are made again; `rejected` and `dropped` messages never arrive."""
 Active = Callable[[], Iterable[Transition]]
-"""What is firing, and what has resolved lately, as far as the committed states tell."""
+"""The alerts that fire or have resolved lately, by the committed states."""
 
 BATCH = 20
 """Messages read at once."""
 
 
 class Observer(Protocol):
-    """Who counts notifications."""
+    """Counts notifications."""
 
     def notification(self, receiver: str, outcome: Outcome) -> None: ...  # noqa: D102
     def queue_length(self, receiver: str, length: int) -> None: ...  # noqa: D102
@@ -35,13 +35,13 @@ class Observer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FailingReceiver:
-    """A receiver that does not get its messages.
+    """A receiver whose last attempt failed.
 
     Attributes:
         receiver: Its name.
         since: Unix seconds of the first failure in a row.
-        why: What the last attempt failed with, one line without secrets.
-        waiting: How many messages wait for it, as of the last look.
+        why: The error of the last attempt, one line without secrets.
+        waiting: Messages in its queue, as of the last look.
     """
 
     receiver: str
@@ -52,23 +52,23 @@ class FailingReceiver:
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """When things are done, and how much is kept. All in seconds, but `most`.
+    """Backoff, intervals and the longest queue. All in seconds, but `queue_limit`.
 
     Attributes:
-        first_pause: After the first failure; it doubles with each further one, less up to half as jitter.
-        longest_pause: What it grows up to.
-        longest_wait: How long a receiver's `Retry-After` is honoured.
-        look: Between looks into the queue when the store announces nothing.
-        resend: Between two times that the current alerts are sent again.
-        most: Messages kept for a receiver; older ones are dropped.
+        initial_backoff: Pause after the first failure; it doubles with each further one, less up to half as jitter.
+        max_backoff: The longest of these pauses.
+        max_retry_after: How long a receiver's `Retry-After` is honoured.
+        poll_interval: Between looks into the queue when the store announces nothing.
+        resend_interval: Between two times that the current alerts are sent again.
+        queue_limit: Messages kept for a receiver; older ones are dropped.
     """
 
-    first_pause: float = 1.0
-    longest_pause: float = 60.0
-    longest_wait: float = 300.0
-    look: float = 15.0
-    resend: float = 60.0
-    most: int = 1000
+    initial_backoff: float = 1.0
+    max_backoff: float = 60.0
+    max_retry_after: float = 300.0
+    poll_interval: float = 15.0
+    resend_interval: float = 60.0
+    queue_limit: int = 1000
 
 
 class Worker:
@@ -77,11 +77,11 @@ class Worker:
     Args:
         name: The receiver's.
         queue: Its queue in the store.
-        notifier: Tells the receiver.
+        notifier: Sends to the receiver.
         store: Holds the queue.
-        observer: Counts.
-        active: The current alerts, for a receiver that wants to hear them again.
-        pace: When.
+        observer: Counts notifications and the length of the queue.
+        active: The current alerts, for a receiver that is sent them again.
+        policy: Backoff, intervals and the longest queue.
         clock: Unix seconds.
     """
 
@@ -93,17 +93,17 @@ class Worker:
         store: Store,
         observer: Observer,
         active: Active,
-        pace: RetryPolicy,
+        policy: RetryPolicy,
         clock: Clock,
     ) -> None:
         self._name, self._queue, self._notifier = name, queue, notifier
-        self._store, self._observer, self._active, self._pace = store, observer, active, pace
+        self._store, self._observer, self._active, self._policy = store, observer, active, policy
         self._awake, self._stopping = asyncio.Event(), False
         self._time = asyncio.get_running_loop().time
         self._not_before = self._resend_at = self._time()
         self._failures = 0
         self._failing: set[str] = set()
-        self._arrived: list[int] = []
+        self._delivered: list[int] = []
         self._refused: set[str] = set()
         self._clock = clock
         self._troubles: dict[str, tuple[float, str]] = {}
@@ -112,15 +112,13 @@ class Worker:
 
     @property
     def failing(self) -> FailingReceiver | None:
-        """What keeps the receiver from being told; None while nothing is known to. The store's failures are not the
-        receiver's.
-        """
+        """Why the last attempt failed; None where it succeeded. The store's failures are not the receiver's."""
         for since, why in self._troubles.values():
             return FailingReceiver(self._name, since, why, self._waiting)
         return None
 
     def stop(self) -> None:
-        """End after the request in flight."""
+        """Stop after the request in flight."""
         self._stopping = True
         self._awake.set()
 
@@ -128,7 +126,7 @@ class Worker:
         """Work until stopped.
 
         Args:
-            after: Other workers on the same queue, which are waited for: two at once would send out of order.
+            after: Workers that had the queue before, which must end first: two at once would send out of order.
         """
         if after:
             await asyncio.wait(after)
@@ -141,25 +139,25 @@ class Worker:
             try:
                 if self._unchecked:
                     await self._check()
-                await self._tidy()
+                await self._trim()
                 if self._time() >= self._not_before:
                     await self._deliver()
             except StoreError as error:
-                self._ill("store", error)
-            except Exception as error:  # of the caller's `active`, or a bug of ours: it must not end the worker
+                self._back_off("store", error)
+            except Exception as error:  # in `active`, or a bug of ours: it must not end the worker
                 log.exception("notify.crashed", receiver=self._name)
-                self._ill("worker", error)
-                self._blame("worker", "an error of the service, which its log has as notify.crashed")
+                self._back_off("worker", error)
+                self._set_trouble("worker", "an error of the service, which its log has as notify.crashed")
             else:
-                self._well("store")
-                self._well("worker")
-                self._forgive("worker")
+                self._recover("store")
+                self._recover("worker")
+                self._clear_trouble("worker")
             await self._idle()
 
     async def _idle(self) -> None:
         pause = self._not_before - self._time()
         if pause <= 0:
-            pause = self._pace.look
+            pause = self._policy.poll_interval
             if isinstance(self._notifier, Resender):
                 pause = min(pause, self._resend_at - self._time())
         try:
@@ -169,37 +167,37 @@ class Worker:
             pass
 
     async def _check(self) -> None:
-        """See, before there is a message, whether the receiver can be told at all; again at each look until it can."""
+        """Check the configuration before there is a message; again at each look until it can be used."""
         assert isinstance(self._notifier, Checkable)
         try:
             await self._notifier.check()
         except Retry as error:
-            self._note("receiver", error)
-            self._blame("receiver", str(error))
+            self._log_failure("receiver", error)
+            self._set_trouble("receiver", str(error))
             return
         self._unchecked = False
-        self._well("receiver")
-        self._forgive("receiver")
+        self._recover("receiver")
+        self._clear_trouble("receiver")
 
-    async def _tidy(self) -> None:
-        """Delete what has arrived, and what is too much; show how many wait."""
-        if self._arrived:  # deleting it failed before: it must not be sent again
+    async def _trim(self) -> None:
+        """Delete delivered messages and those beyond the limit; report the length of the queue."""
+        if self._delivered:  # deleting it failed before: it must not be sent again
             await self._delete()
         waiting = (await self._store.message_counts()).get(self._queue, 0)
-        if waiting > self._pace.most:
+        if waiting > self._policy.queue_limit:
             async with self._store.transaction() as tx:
-                dropped = await tx.trim_messages(self._queue, self._pace.most)
+                dropped = await tx.trim_messages(self._queue, self._policy.queue_limit)
             for _ in range(dropped):
                 self._observer.notification(self._name, "dropped")
-            log.error("notify.dropped", receiver=self._name, messages=dropped, most=self._pace.most)
+            log.error("notify.dropped", receiver=self._name, messages=dropped, most=self._policy.queue_limit)
             waiting -= dropped
         self._waiting = waiting
         self._observer.queue_length(self._name, waiting)
 
     async def _deliver(self) -> None:
         while not self._stopping:
-            # Before looking into the queue: if that is empty then, the receiver has heard everything that led to these
-            # alerts, and sending them again tells it nothing out of order.
+            # Taken before looking into the queue: where that is empty then, every message that led to these alerts was
+            # delivered, and sending them again is in order.
             alerts = (
                 list(self._active())
                 if isinstance(self._notifier, Resender) and self._time() >= self._resend_at
@@ -213,7 +211,7 @@ class Worker:
             for message in messages:
                 if self._stopping or not await self._send(message):
                     return
-            await self._tidy()
+            await self._trim()
 
     async def _send(self, message: Message) -> bool:
         """Whether the message is done with: delivered or rejected."""
@@ -222,7 +220,7 @@ class Worker:
         if outcome == "failed":
             return False
         if message.id is not None:
-            self._arrived.append(message.id)
+            self._delivered.append(message.id)
         await self._delete()
         return True
 
@@ -237,31 +235,31 @@ class Worker:
         try:
             await self._notifier.send(transition)
         except Retry as error:
-            self._ill("receiver", error, error.delay)
-            self._blame("receiver", str(error))
+            self._back_off("receiver", error, error.delay)
+            self._set_trouble("receiver", str(error))
             return "failed"
         except Rejected as error:
             log.error("notify.rejected", **about, error=str(error))
-            self._well("receiver")
-            self._blame("receiver", f"the last message was given up: {error}")
+            self._recover("receiver")
+            self._set_trouble("receiver", f"the last message was given up: {error}")
             return "rejected"
-        except Exception:  # a bug of ours that this message calls up: it must not hold up the others for ever
+        except Exception:  # a bug that this message triggers: it must not hold up the others for ever
             log.exception("notify.crashed", **about)
-            self._blame(
+            self._set_trouble(
                 "receiver",
                 "the last message was given up: an error of the service, which its log has as notify.crashed",
             )
             return "rejected"
         log.info("notify.delivered", **about)
-        self._well("receiver")
-        self._forgive("receiver")
+        self._recover("receiver")
+        self._clear_trouble("receiver")
         self._unchecked = False
         return "delivered"
 
     async def _delete(self) -> None:
         async with self._store.transaction() as tx:
-            await tx.delivered(*self._arrived)
-        self._arrived.clear()
+            await tx.delivered(*self._delivered)
+        self._delivered.clear()
 
     async def _resend(self, alerts: list[Transition]) -> None:
         assert isinstance(self._notifier, Resender)
@@ -269,14 +267,14 @@ class Worker:
             resent = await self._notifier.resend(alerts)
         except Retry as error:
             self._observer.notification(self._name, "failed")
-            self._ill("receiver", error, error.delay)
-            self._blame("receiver", str(error))
+            self._back_off("receiver", error, error.delay)
+            self._set_trouble("receiver", str(error))
             return
-        self._resend_at = self._time() + self._pace.resend
-        if resent.arrived or resent.refused:
-            self._well("receiver")
-        if resent.arrived:
-            self._forgive("receiver")
+        self._resend_at = self._time() + self._policy.resend_interval
+        if resent.delivered or resent.refused:
+            self._recover("receiver")
+        if resent.delivered:
+            self._clear_trouble("receiver")
             self._observer.notification(self._name, "delivered")
         for alert, why in resent.refused:
             self._observer.notification(self._name, "rejected")
@@ -289,33 +287,33 @@ class Worker:
                     error=str(why),
                 )
         if resent.refused:
-            self._blame("receiver", f"an alert was given up: {resent.refused[-1][1]}")
+            self._set_trouble("receiver", f"an alert was given up: {resent.refused[-1][1]}")
         self._refused = {alert.id for alert, _ in resent.refused}
 
-    def _ill(self, what: str, error: Exception, delay: float | None = None) -> None:
-        """Pause, longer after each failure of a row; log the first."""
+    def _back_off(self, what: str, error: Exception, delay: float | None = None) -> None:
+        """Pause before the next attempt, longer after each failure in a row; log the first."""
         self._failures += 1
         pause = min(
-            self._pace.longest_pause, self._pace.first_pause * 2 ** min(self._failures - 1, 30)
+            self._policy.max_backoff, self._policy.initial_backoff * 2 ** min(self._failures - 1, 30)
         ) * random.uniform(0.5, 1.0)
-        self._not_before = self._time() + max(pause, min(delay or 0.0, self._pace.longest_wait))
-        self._note(what, error)
+        self._not_before = self._time() + max(pause, min(delay or 0.0, self._policy.max_retry_after))
+        self._log_failure(what, error)
 
-    def _note(self, what: str, error: Exception) -> None:
-        """Log the first failure of a row."""
+    def _log_failure(self, what: str, error: Exception) -> None:
+        """Log the first failure in a row."""
         if what not in self._failing:
             log.error("notify.failing", receiver=self._name, what=what, error=str(error))
             self._failing.add(what)
 
-    def _blame(self, what: str, why: str) -> None:
-        """Let `failing` say why, and since when, until it is forgiven."""
+    def _set_trouble(self, what: str, why: str) -> None:
+        """Let `failing` say why, and since when, until it is cleared."""
         since = self._troubles[what][0] if what in self._troubles else self._clock()
         self._troubles[what] = (since, why)
 
-    def _forgive(self, what: str) -> None:
+    def _clear_trouble(self, what: str) -> None:
         self._troubles.pop(what, None)
 
-    def _well(self, what: str) -> None:
+    def _recover(self, what: str) -> None:
         if what in self._failing:
             self._failing.discard(what)
             log.info("notify.recovered", receiver=self._name, what=what)

@@ -18,7 +18,7 @@ from monitor.engine.sharding import Shard
 from monitor.exposition import ServiceMetrics
 from monitor.live.studio_access import StudioAccess
 from monitor.live.watchlist import Watchlist
-from monitor.notify import Dispatcher, queue_of, receivers_of
+from monitor.notify import Dispatcher, queue_of
 from monitor.pipeline.alerting import AlertEvaluator
 from monitor.pipeline.project_turn import new_client
 from monitor.pipeline.record import RunRecorder
@@ -152,11 +152,11 @@ class Reloader:
 
     def _configure_alerts(self) -> None:
         """Let the configuration's rules judge, and its receivers be told."""
-        receivers = receivers_of(self.config)
-        self._parts.metrics.receivers(receiver.name for receiver in receivers)
-        queues = (queue_of(receiver.name, self._shard) for receiver in receivers)
+        names = [entry.receiver_name for entry in self.config.notify]
+        self._parts.metrics.receivers(names)
+        queues = (queue_of(name, self._shard) for name in names)
         self._parts.evaluator.configure(self.config.rules(), queues)
-        self._parts.dispatcher.replace(receivers)
+        self._parts.dispatcher.replace(self.config.notify)
 
     def _note_certificate(self) -> None:
         certificate = self._parts.security.protection.certificate

@@ -16,7 +16,7 @@ from monitor.config import load
 from monitor.errors import PullState
 from monitor.notify.alertmanager import as_alert
 from monitor.notify.apprise import texts
-from monitor.notify.chat import harmless
+from monitor.notify.chat import defang
 from monitor.targets import Target, TargetKey
 
 ROOT = Path(__file__).parent.parent.parent
@@ -122,7 +122,7 @@ def test_names_mention_nobody_and_lead_nowhere(name: str):
 @given(st.text(st.sampled_from("<@!#a/:.w[]()& -"), max_size=40))
 def test_harmless_texts_read_the_same(text: str):
     """Only spaces of no width are added, and nothing that a chat would act on is left."""
-    made = harmless(text)
+    made = defang(text)
 
     assert text == made.replace("\u200b", "")
     for special in ("<!", "<@", "<#", "@a", "](", "www."):

@@ -13,7 +13,6 @@ from monitor.alerts.rule_file import WatchedProject
 from monitor.alerts.rules import Above, AnomalyDrift, Below, Drop, Rise, built_in
 from monitor.config import schema
 from monitor.figures.headline import METRICS
-from monitor.notify import receivers_of
 
 BUILT_IN = {rule.name: rule for rule in built_in()}
 OWN = "alerts:\n  - alert: Own\n    metric: accuracy\n"  # three lines, to go on with four blanks
@@ -405,10 +404,10 @@ def test_receivers(folder):
         "webhook-hooks.example.com:443",
         "apprise-hook",
         "mail",
-    ] == [each.called for each in notify]
+    ] == [each.receiver_name for each in notify]
     assert ["alertmanager", "alertmanager", "webhook", "apprise", "apprise"] == [each.kind for each in notify]
-    assert folder.path / "hook" == notify[2].webhook.secret_file == notify[3].to.address
-    assert "https://hooks.example.com/?token=1" == notify[2].to.address.get_secret_value()
+    assert folder.path / "hook" == notify[2].webhook.secret_file == notify[3].apprise.address
+    assert "https://hooks.example.com/?token=1" == notify[2].webhook.address.get_secret_value()
 
 
 @pytest.mark.parametrize("kind", ["alertmanager", "webhook"])
@@ -422,12 +421,12 @@ def test_authority_and_token_of_a_receiver(folder, kind):
         "notify:\n  - {}:\n      url: https://{}am.example.com/x?y=a@b\n      ca_file: ca.pem\n      "
         "bearer_token_file: token\n"
     )
-    (receiver,) = receivers_of(folder.load(entry.format(kind, "")).config)
+    (written,) = folder.load(entry.format(kind, "")).config.notify
 
     assert (kind, folder.path / "ca.pem", folder.path / "token") == (
-        receiver.kind,
-        receiver.ca_file,
-        receiver.bearer_token,
+        written.kind,
+        written.receiver.ca_file,
+        written.receiver.bearer_token_file,
     )
     assert [
         f"monitor.yaml:5: notify[0].{kind}.bearer_token_file: cannot stand beside a user in the URL, both being sent "

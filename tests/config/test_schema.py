@@ -239,7 +239,7 @@ def test_example_uncommented(tmp_path: Path):
     assert config.projects[0].filters is not None
     assert config.projects[0].filters.metadata
     assert ["alertmanager-127.0.0.1:9093", "webhook-hooks.example.com:443", "internal", "chat"] == [
-        each.called for each in config.notify
+        each.receiver_name for each in config.notify
     ]
     assert ["EdgeImpulseF1Fell", "EdgeImpulseFlaggedOften"] == [rule.name for rule in config.rules()][-2:]
 

@@ -19,11 +19,12 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from monitor.alerts.states import Transition, dump
-from monitor.notify import Outcome, Receiver, RetryPolicy
+from monitor.config import NotifyConfig
+from monitor.notify import Outcome, RetryPolicy
 from monitor.store import Message, Store
 from tests.waiting import until
 
-QUICK = RetryPolicy(first_pause=1.0, longest_pause=3.0, look=5.0, resend=10.0)
+QUICK = RetryPolicy(initial_backoff=1.0, max_backoff=3.0, poll_interval=5.0, resend_interval=10.0)
 """Everything as in earnest, with fewer looks: for tests in scheduled time."""
 
 HANG, DROP = "hang", "drop"
@@ -57,6 +58,11 @@ def resolved(transition: Transition = FIRING, ends_at: float | None = None) -> T
     """The end of an alert that fires."""
     ends_at = transition.starts_at + 600 if ends_at is None else ends_at
     return replace(transition, id=transition.id[:-1] + "0", status="resolved", ends_at=ends_at)
+
+
+def notify_entry(kind: str, name: str, **config: Any) -> NotifyConfig:
+    """An entry of `notify`."""
+    return NotifyConfig.model_validate({"name": name, kind: config})
 
 
 def numbered(number: int) -> Transition:
@@ -156,9 +162,9 @@ class Inbox:
         """Where it listens."""
         return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}{path}"
 
-    def webhook(self, name: str = "hook", **others: Any) -> Receiver:
+    def webhook(self, name: str = "hook", **others: Any) -> NotifyConfig:
         """It as a webhook."""
-        return Receiver(name, "webhook", SecretStr(self.url()), **others)
+        return notify_entry("webhook", name, url=SecretStr(self.url()), **others)
 
     @property
     def keys(self) -> list[str]:

@@ -15,19 +15,33 @@ from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from monitor.alerts.states import Transition
-from monitor.notify import Dispatcher, Receiver
-from tests.notify.notify_parts import DROP, FIRING, HANG, QUICK, Counts, Inbox, drained, numbered, outbox, put, resolved
+from monitor.config import NotifyConfig
+from monitor.notify import Dispatcher
+from tests.notify.notify_parts import (
+    DROP,
+    FIRING,
+    HANG,
+    QUICK,
+    Counts,
+    Inbox,
+    drained,
+    notify_entry,
+    numbered,
+    outbox,
+    put,
+    resolved,
+)
 from tests.waiting import until
 
 pytestmark = pytest.mark.usefixtures("clock")
 
 NOW = FIRING.starts_at + 3600
-ONCE = replace(QUICK, resend=3600.0)
+ONCE = replace(QUICK, resend_interval=3600.0)
 
 
-def alertmanager(url: str, name: str = "am") -> Receiver:
+def alertmanager(url: str, name: str = "am") -> NotifyConfig:
     """A receiver."""
-    return Receiver(name, "alertmanager", SecretStr(url))
+    return notify_entry("alertmanager", name, url=SecretStr(url))
 
 
 def hour_later() -> float:
@@ -40,7 +54,7 @@ async def test_wire(tmp_path: Path) -> None:
     alert = replace(FIRING, labels={**FIRING.labels, "site": ""})
     async with Inbox() as inbox, outbox(tmp_path) as store:
         await put(store, "am", alert, replace(resolved(alert), generator_url=""))
-        async with Dispatcher(store, [alertmanager(inbox.url("/prefix/"))], Counts(), pace=ONCE, clock=hour_later):
+        async with Dispatcher(store, [alertmanager(inbox.url("/prefix/"))], Counts(), policy=ONCE, clock=hour_later):
             await drained(store, "am")
     first, second = inbox.requests
 
@@ -71,7 +85,7 @@ async def test_clock_set_back(tmp_path: Path) -> None:
     async with Inbox() as inbox, outbox(tmp_path) as store:
         await put(store, "am", FIRING)
         async with Dispatcher(
-            store, [alertmanager(inbox.url(""))], Counts(), pace=ONCE, clock=lambda: FIRING.starts_at - 3600
+            store, [alertmanager(inbox.url(""))], Counts(), policy=ONCE, clock=lambda: FIRING.starts_at - 3600
         ):
             await drained(store, "am")
     (alert,) = inbox.requests[0].json
@@ -86,7 +100,7 @@ async def test_resend(tmp_path: Path) -> None:
     async with (
         Inbox() as inbox,
         outbox(tmp_path) as store,
-        Dispatcher(store, [alertmanager(inbox.url(""))], counts, lambda: alerts, pace=QUICK, clock=hour_later),
+        Dispatcher(store, [alertmanager(inbox.url(""))], counts, lambda: alerts, policy=QUICK, clock=hour_later),
     ):
         await until(lambda: len(inbox.requests) >= 4)
     at = [request.at for request in inbox.requests]
@@ -94,7 +108,9 @@ async def test_resend(tmp_path: Path) -> None:
     assert {("1", "2")} == {
         tuple(alert["labels"]["project_id"] for alert in request.json) for request in inbox.requests
     }
-    assert all(later - earlier == pytest.approx(QUICK.resend, abs=0.1) for earlier, later in itertools.pairwise(at))
+    assert all(
+        later - earlier == pytest.approx(QUICK.resend_interval, abs=0.1) for earlier, later in itertools.pairwise(at)
+    )
     assert 1 == len({request.json[0]["startsAt"] for request in inbox.requests})
     assert {("am", "delivered")} == set(counts.outcomes)
 
@@ -106,9 +122,9 @@ async def test_nothing_to_resend(tmp_path: Path, alerts: tuple[Transition, ...])
     async with (
         Inbox() as inbox,
         outbox(tmp_path) as store,
-        Dispatcher(store, [alertmanager(inbox.url(""))], counts, lambda: alerts, pace=QUICK, clock=hour_later),
+        Dispatcher(store, [alertmanager(inbox.url(""))], counts, lambda: alerts, policy=QUICK, clock=hour_later),
     ):
-        await asyncio.sleep(3 * QUICK.resend)
+        await asyncio.sleep(3 * QUICK.resend_interval)
 
     assert ([], {}) == (inbox.requests, counts.outcomes)
 
@@ -125,7 +141,7 @@ async def test_one_bad_alert(tmp_path: Path) -> None:
     async with Inbox(reply=picky) as inbox, outbox(tmp_path) as store:
         with capture_logs() as logs:
             async with Dispatcher(
-                store, [alertmanager(inbox.url(""))], counts, lambda: alerts, pace=QUICK, clock=hour_later
+                store, [alertmanager(inbox.url(""))], counts, lambda: alerts, policy=QUICK, clock=hour_later
             ):
                 await until(lambda: counts.outcomes["am", "rejected"] >= 3)
     taken = [
@@ -146,7 +162,7 @@ async def test_resend_that_fails(tmp_path: Path) -> None:
     async with (
         Inbox([503, 503]) as inbox,
         outbox(tmp_path) as store,
-        Dispatcher(store, [alertmanager(inbox.url(""))], counts, lambda: (FIRING,), pace=ONCE),
+        Dispatcher(store, [alertmanager(inbox.url(""))], counts, lambda: (FIRING,), policy=ONCE),
     ):
         await until(lambda: counts.outcomes["am", "delivered"])
 
@@ -161,7 +177,7 @@ async def test_resend_tells_nothing_out_of_order(tmp_path: Path) -> None:
     async with (
         Inbox([HANG, DROP, 500, 503] * 3) as inbox,
         outbox(tmp_path) as store,
-        Dispatcher(store, [alertmanager(inbox.url(""))], Counts(), lambda: current, pace=QUICK, timeout=1.0),
+        Dispatcher(store, [alertmanager(inbox.url(""))], Counts(), lambda: current, policy=QUICK, timeout=1.0),
     ):
         await put(store, "am", FIRING, resolved(FIRING, time.time()))
         current[:] = [resolved(FIRING, time.time())]

@@ -12,18 +12,19 @@ import pytest
 from pydantic import SecretStr
 
 from monitor.alerts.states import Transition
-from monitor.notify import Dispatcher, Receiver, RetryPolicy
+from monitor.config import NotifyConfig
+from monitor.notify import Dispatcher, RetryPolicy
 from monitor.store import Store
-from tests.notify.notify_parts import Counts, Inbox, Real, drained, numbered, outbox, put, resolved
+from tests.notify.notify_parts import Counts, Inbox, Real, drained, notify_entry, numbered, outbox, put, resolved
 from tests.waiting import until
 
-PACE = RetryPolicy(first_pause=0.01, longest_pause=0.03, look=0.05, resend=0.2)
+PACE = RetryPolicy(initial_backoff=0.01, max_backoff=0.03, poll_interval=0.05, resend_interval=0.2)
 """Often, so that much happens in little time."""
 
 
-def alertmanager(url: str) -> Receiver:
+def alertmanager(url: str) -> NotifyConfig:
     """A receiver."""
-    return Receiver("am", "alertmanager", SecretStr(url))
+    return notify_entry("alertmanager", "am", url=SecretStr(url))
 
 
 def told_of(real: Real, *numbers: int) -> list[tuple[str, str]]:
@@ -62,7 +63,7 @@ async def test_real_alertmanager(tmp_path: Path, real: Real) -> None:
     async with (
         real.running(),
         outbox(tmp_path) as store,
-        Dispatcher(store, [alertmanager(real.url)], counts, lambda: current, pace=PACE),
+        Dispatcher(store, [alertmanager(real.url)], counts, lambda: current, policy=PACE),
     ):
         await put(store, "am", alert)
         await until(lambda: real.told)
@@ -101,7 +102,7 @@ async def test_real_alertmanager_down_and_back(tmp_path: Path, real: Real) -> No
     counts = Counts()
     async with (
         outbox(tmp_path) as store,
-        Dispatcher(store, [alertmanager(real.url)], counts, lambda: current, pace=PACE),
+        Dispatcher(store, [alertmanager(real.url)], counts, lambda: current, policy=PACE),
     ):
         async with real.running():
             await put(store, "am", before, ended)
@@ -133,7 +134,7 @@ async def test_real_alertmanager_refuses_one(tmp_path: Path, real: Real) -> None
     counts = Counts()
     async with real.running(), outbox(tmp_path) as store:
         await put(store, "am", bad, good)
-        async with Dispatcher(store, [alertmanager(real.url)], counts, lambda: (bad, good), pace=PACE):
+        async with Dispatcher(store, [alertmanager(real.url)], counts, lambda: (bad, good), policy=PACE):
             await until(lambda: counts.outcomes["am", "rejected"] >= 3 and real.told)
             held = await real.alerts()
 

@@ -13,8 +13,9 @@ import pytest
 import structlog
 
 from monitor import logs
-from monitor.notify import Dispatcher, Receiver
-from tests.notify.notify_parts import FIRING, QUICK, Counts, Inbox, drained, outbox, put, resolved
+from monitor.config import NotifyConfig
+from monitor.notify import Dispatcher
+from tests.notify.notify_parts import FIRING, QUICK, Counts, Inbox, drained, notify_entry, outbox, put, resolved
 from tests.waiting import until
 
 # One of Apprise's modules looks whether it is there.
@@ -29,9 +30,9 @@ def url(inbox: Inbox, path: str = "/hook") -> str:
     return f"json://user:pass-word@127.0.0.1:{inbox.port}{path}"
 
 
-def chat(file: Path) -> Receiver:
+def chat(file: Path) -> NotifyConfig:
     """A receiver with its URL in a file."""
-    return Receiver("chat", "apprise", file)
+    return notify_entry("apprise", "chat", url_file=file)
 
 
 async def test_texts(tmp_path: Path) -> None:
@@ -41,7 +42,7 @@ async def test_texts(tmp_path: Path) -> None:
     async with Inbox() as inbox, outbox(tmp_path) as store:
         file.write_text(url(inbox) + "\n", encoding="utf-8")
         await put(store, "chat", FIRING, resolved(), replace(FIRING, severity="critical"), bare)
-        async with Dispatcher(store, [chat(file)], Counts(), pace=QUICK):
+        async with Dispatcher(store, [chat(file)], Counts(), policy=QUICK):
             await drained(store, "chat")
     told = [(request.json["type"], request.json["title"], request.json["message"]) for request in inbox.requests]
     text = f"{FIRING.annotations['description']}\n{FIRING.generator_url}"
@@ -60,7 +61,7 @@ async def test_down_and_back(tmp_path: Path) -> None:
     file.write_text(url(inbox), encoding="utf-8")
     async with outbox(tmp_path) as store:
         await put(store, "chat", FIRING, resolved())
-        async with Dispatcher(store, [chat(file)], counts, pace=QUICK):
+        async with Dispatcher(store, [chat(file)], counts, policy=QUICK):
             await until(lambda: counts.outcomes["chat", "failed"] > 1)
             async with inbox:
                 await drained(store, "chat")
@@ -76,7 +77,7 @@ async def test_url_file(tmp_path: Path) -> None:
         Inbox() as first,
         Inbox() as second,
         outbox(tmp_path) as store,
-        Dispatcher(store, [chat(file)], counts, pace=QUICK),
+        Dispatcher(store, [chat(file)], counts, policy=QUICK),
     ):
         await put(store, "chat", FIRING)
         for content in (None, "", "no-such-service://token", "nonsense"):
@@ -108,7 +109,7 @@ async def test_nothing_of_the_url_is_logged(tmp_path: Path) -> None:
         async with outbox(tmp_path) as store:
             await put(store, "chat", FIRING, resolved())
             file.write_text("nonsense://T0K3N:pass-word@T0K3N/T0K3N", encoding="utf-8")
-            async with Dispatcher(store, [chat(file)], counts, pace=QUICK):
+            async with Dispatcher(store, [chat(file)], counts, policy=QUICK):
                 await until(lambda: counts.outcomes["chat", "failed"])
                 file.write_text(url(inbox, "/T0K3N?+key=qu3ry"), encoding="utf-8")
                 failed = counts.outcomes["chat", "failed"]

@@ -67,7 +67,7 @@ def test_every_message_arrives_in_order(data: st.DataObject) -> None:
                     store,
                     [inbox.webhook(str(index)) for index, inbox in enumerate(inboxes)],
                     Counts(),
-                    pace=QUICK,
+                    policy=QUICK,
                     timeout=5.0,
                 )
 
@@ -88,7 +88,7 @@ def test_every_message_arrives_in_order(data: st.DataObject) -> None:
                     await dispatcher.start()
                 elif step == "reload":
                     receivers = [inbox.webhook(str(index)) for index, inbox in enumerate(inboxes)]
-                    receivers[which] = replace(receivers[which], secret=folder / "secret")
+                    receivers[which] = inboxes[which].webhook(str(which), secret_file=folder / "secret")
                     (folder / "secret").write_text("secret", encoding="utf-8")
                     dispatcher.replace(receivers)
                 elif step == "wait":
@@ -118,9 +118,9 @@ async def test_a_dead_receiver_delays_nobody(tmp_path: Path, clock: Clock) -> No
     async with Inbox([HANG] * 1000) as hanging, Inbox() as well, outbox(tmp_path) as store:
         receivers = [hanging.webhook("hanging"), Inbox().webhook("away"), well.webhook("well")]
         for receiver in receivers:
-            await put(store, receiver.name, *numbers)
+            await put(store, receiver.receiver_name, *numbers)
         started = clock.monotonic()
-        async with Dispatcher(store, receivers, counts, pace=QUICK):
+        async with Dispatcher(store, receivers, counts, policy=QUICK):
             await drained(store, "well")
             seconds = clock.monotonic() - started
         left = await store.message_counts()
@@ -139,7 +139,8 @@ async def test_most(tmp_path: Path) -> None:
     async with outbox(tmp_path) as store:
         await put(store, "hook", *numbers[:8])
         with capture_logs() as logs:
-            async with Dispatcher(store, [inbox.webhook()], counts, pace=replace(QUICK, most=5, longest_pause=30.0)):
+            policy = replace(QUICK, queue_limit=5, max_backoff=30.0)
+            async with Dispatcher(store, [inbox.webhook()], counts, policy=policy):
                 await until(lambda: counts.outcomes["hook", "failed"])
                 assert 5 == counts.lengths["hook"]
                 await put(store, "hook", *numbers[8:])
@@ -155,8 +156,12 @@ async def test_most(tmp_path: Path) -> None:
 
 async def test_committed_without_waking(tmp_path: Path) -> None:
     """A message that nobody announces is found by the timer."""
-    async with Inbox() as inbox, outbox(tmp_path) as store, Dispatcher(store, [inbox.webhook()], Counts(), pace=QUICK):
-        await asyncio.sleep(QUICK.look / 2)
+    async with (
+        Inbox() as inbox,
+        outbox(tmp_path) as store,
+        Dispatcher(store, [inbox.webhook()], Counts(), policy=QUICK),
+    ):
+        await asyncio.sleep(QUICK.poll_interval / 2)
         await put(store, "hook", FIRING)
         await drained(store, "hook")
 
@@ -167,7 +172,7 @@ async def test_stop_lets_a_request_end(tmp_path: Path) -> None:
     """A request in flight ends within the grace and its message is done with; no other is begun."""
     async with Inbox([HANG]) as inbox, outbox(tmp_path) as store:
         await put(store, "hook", FIRING, resolved())
-        dispatcher = Dispatcher(store, [inbox.webhook()], Counts(), pace=QUICK)
+        dispatcher = Dispatcher(store, [inbox.webhook()], Counts(), policy=QUICK)
         await dispatcher.start()
         await until(lambda: inbox.requests)
         stopping = asyncio.create_task(dispatcher.stop(5.0))
@@ -184,13 +189,13 @@ async def test_stop_does_not_wait_for_ever(tmp_path: Path, clock: Clock) -> None
     """A request that outlives the grace is given up, and its message stays for the next start."""
     async with Inbox([HANG]) as inbox, outbox(tmp_path) as store:
         await put(store, "hook", FIRING)
-        dispatcher = Dispatcher(store, [inbox.webhook()], Counts(), pace=QUICK)
+        dispatcher = Dispatcher(store, [inbox.webhook()], Counts(), policy=QUICK)
         await dispatcher.start()
         await until(lambda: inbox.requests)
         started = clock.monotonic()
         await dispatcher.stop(5.0)
         seconds = clock.monotonic() - started
-        async with Dispatcher(store, [inbox.webhook()], Counts(), pace=QUICK):
+        async with Dispatcher(store, [inbox.webhook()], Counts(), policy=QUICK):
             await drained(store, "hook")
 
     assert 5.0 == pytest.approx(seconds, abs=0.1)
@@ -203,7 +208,7 @@ async def test_stop_in_a_pause(tmp_path: Path, clock: Clock) -> None:
     async with outbox(tmp_path) as store:
         await put(store, "hook", FIRING)
         dispatcher = Dispatcher(
-            store, [Inbox().webhook()], counts, pace=replace(QUICK, first_pause=60.0, longest_pause=60.0)
+            store, [Inbox().webhook()], counts, policy=replace(QUICK, initial_backoff=60.0, max_backoff=60.0)
         )
         await dispatcher.start()
         await until(lambda: counts.outcomes["hook", "failed"])
@@ -217,7 +222,7 @@ async def test_reload_leaves_a_receiver_alone(tmp_path: Path) -> None:
     """A receiver that is as before goes on with the request in flight."""
     async with Inbox([HANG]) as inbox, outbox(tmp_path) as store:
         await put(store, "hook", FIRING)
-        async with Dispatcher(store, [inbox.webhook()], Counts(), pace=QUICK) as dispatcher:
+        async with Dispatcher(store, [inbox.webhook()], Counts(), policy=QUICK) as dispatcher:
             await until(lambda: inbox.requests)
             dispatcher.replace([inbox.webhook(), Inbox().webhook("another")])
             inbox.open.set()
@@ -232,10 +237,10 @@ async def test_reload_moves_a_receiver(tmp_path: Path) -> None:
     """
     async with Inbox([HANG]) as old, Inbox() as new, outbox(tmp_path) as store:
         await put(store, "hook", FIRING, resolved())
-        async with Dispatcher(store, [old.webhook()], Counts(), pace=QUICK) as dispatcher:
+        async with Dispatcher(store, [old.webhook()], Counts(), policy=QUICK) as dispatcher:
             await until(lambda: old.requests)
             dispatcher.replace([new.webhook()])
-            await asyncio.sleep(QUICK.look + 1.0)  # less than a request may take
+            await asyncio.sleep(QUICK.poll_interval + 1.0)  # less than a request may take
             early = len(new.requests)
             old.open.set()
             await drained(store, "hook")
@@ -249,11 +254,11 @@ async def test_reload_away_and_back(tmp_path: Path) -> None:
     """A receiver that is taken out and put back while a request is in flight is not sent two at once."""
     async with Inbox([HANG]) as inbox, outbox(tmp_path) as store:
         await put(store, "hook", FIRING)
-        async with Dispatcher(store, [inbox.webhook()], Counts(), pace=QUICK) as dispatcher:
+        async with Dispatcher(store, [inbox.webhook()], Counts(), policy=QUICK) as dispatcher:
             await until(lambda: inbox.requests)
             dispatcher.replace([])
             dispatcher.replace([inbox.webhook()])
-            await asyncio.sleep(QUICK.look + 1.0)  # less than a request may take
+            await asyncio.sleep(QUICK.poll_interval + 1.0)  # less than a request may take
             early = len(inbox.requests)
             inbox.open.set()
             await drained(store, "hook")
@@ -268,7 +273,7 @@ async def test_forgotten_receivers(tmp_path: Path) -> None:
         await put(store, "former", FIRING, resolved())
         await put(store, "hook", FIRING)
         with capture_logs() as logs:
-            async with Dispatcher(store, [Inbox().webhook()], counts, pace=QUICK) as dispatcher:
+            async with Dispatcher(store, [Inbox().webhook()], counts, policy=QUICK) as dispatcher:
                 await drained(store, "former")
                 assert {"hook": 1} == await store.message_counts()
                 dispatcher.replace([])
@@ -289,9 +294,9 @@ async def test_store_that_cannot_be_written(tmp_path: Path) -> None:
         other = sqlite3.connect(f"{tmp_path}/outbox.db", isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         with capture_logs() as logs:
-            async with Dispatcher(store, [inbox.webhook()], counts, pace=QUICK):
+            async with Dispatcher(store, [inbox.webhook()], counts, policy=QUICK):
                 await until(lambda: inbox.requests)
-                await asyncio.sleep(3 * QUICK.look)
+                await asyncio.sleep(3 * QUICK.poll_interval)
                 early = len(inbox.requests)
                 other.execute("ROLLBACK")
                 await drained(store, "hook")
@@ -311,12 +316,12 @@ async def test_store_that_cannot_be_read(tmp_path: Path) -> None:
         await put(store, "hook", FIRING)
         other = sqlite3.connect(f"{tmp_path}/outbox.db", isolation_level=None)
         with capture_logs() as logs:
-            async with Dispatcher(store, [inbox.webhook()], Counts(), pace=QUICK):
+            async with Dispatcher(store, [inbox.webhook()], Counts(), policy=QUICK):
                 await drained(store, "hook")
                 await put(store, "hook", resolved())
                 other.execute("ALTER TABLE message RENAME TO gone")
                 await until(lambda: any(line["event"] == "notify.failing" for line in logs))
-                await asyncio.sleep(3 * QUICK.look)
+                await asyncio.sleep(3 * QUICK.poll_interval)
                 other.execute("ALTER TABLE gone RENAME TO message")
                 await drained(store, "hook")
         other.close()
@@ -334,7 +339,7 @@ async def test_who_is_failing(tmp_path: Path) -> None:
         await put(store, "hook", FIRING, resolved())
         await put(store, "well", FIRING)
         receivers = [hook.webhook(), well.webhook("well")]
-        async with Dispatcher(store, receivers, Counts(), pace=QUICK, clock=lambda: next(times)) as dispatcher:
+        async with Dispatcher(store, receivers, Counts(), policy=QUICK, clock=lambda: next(times)) as dispatcher:
             await until(lambda: dispatcher.failing)
             (away,) = dispatcher.failing
             async with hook:
@@ -358,7 +363,7 @@ async def test_a_message_that_was_given_up_is_a_failure(tmp_path: Path) -> None:
     async with (
         Inbox([404, 404]) as inbox,
         outbox(tmp_path) as store,
-        Dispatcher(store, [inbox.webhook()], counts, pace=QUICK) as dispatcher,
+        Dispatcher(store, [inbox.webhook()], counts, policy=QUICK) as dispatcher,
     ):
         await put(store, "hook", FIRING, resolved())
         await until(lambda: counts.outcomes["hook", "rejected"] == 2)
@@ -376,7 +381,7 @@ async def test_a_store_that_fails_is_no_receivers_fault(tmp_path: Path) -> None:
         other = sqlite3.connect(f"{tmp_path}/outbox.db", isolation_level=None)
         other.execute("ALTER TABLE message RENAME TO gone")
         with capture_logs() as logs:
-            async with Dispatcher(store, [inbox.webhook()], Counts(), pace=QUICK) as dispatcher:
+            async with Dispatcher(store, [inbox.webhook()], Counts(), policy=QUICK) as dispatcher:
                 await until(lambda: any(line["event"] == "notify.failing" for line in logs))
                 failing = dispatcher.failing
         other.close()
@@ -390,7 +395,7 @@ async def test_a_failing_receiver_is_logged_on_the_edge(tmp_path: Path) -> None:
     async with outbox(tmp_path) as store:
         await put(store, "hook", FIRING)
         with capture_logs() as logs:
-            async with Dispatcher(store, [inbox.webhook()], counts, pace=QUICK):
+            async with Dispatcher(store, [inbox.webhook()], counts, policy=QUICK):
                 await until(lambda: counts.outcomes["hook", "failed"] > 5)
                 async with inbox:
                     await drained(store, "hook")
@@ -406,7 +411,7 @@ async def test_pauses_grow(tmp_path: Path) -> None:
     async with Inbox([500] * 8) as inbox, outbox(tmp_path) as store:
         await put(store, "hook", FIRING)
         async with Dispatcher(
-            store, [inbox.webhook()], Counts(), pace=replace(QUICK, first_pause=1.0, longest_pause=8.0)
+            store, [inbox.webhook()], Counts(), policy=replace(QUICK, initial_backoff=1.0, max_backoff=8.0)
         ):
             await drained(store, "hook")
     at = [request.at for request in inbox.requests]
@@ -429,7 +434,7 @@ async def test_unreadable_message(tmp_path: Path, payload: bytes) -> None:
             await tx.enqueue(Message("hook", "damaged", 1.0, payload))
         await put(store, "hook", FIRING)
         with capture_logs() as logs:
-            async with Dispatcher(store, [inbox.webhook()], counts, pace=QUICK):
+            async with Dispatcher(store, [inbox.webhook()], counts, policy=QUICK):
                 await drained(store, "hook")
 
     assert {("hook", "rejected"): 1, ("hook", "delivered"): 1} == counts.outcomes
@@ -442,7 +447,7 @@ async def test_unexpected_error(tmp_path: Path) -> None:
     async with Inbox() as inbox, outbox(tmp_path) as store:
         await put(store, "hook", replace(FIRING, id="no header\r\nholds this"), FIRING)
         with capture_logs() as logs:
-            async with Dispatcher(store, [inbox.webhook()], counts, pace=QUICK):
+            async with Dispatcher(store, [inbox.webhook()], counts, policy=QUICK):
                 await drained(store, "hook")
 
     assert {("hook", "rejected"): 1, ("hook", "delivered"): 1} == counts.outcomes
@@ -456,9 +461,9 @@ async def test_shards_share_a_store(tmp_path: Path) -> None:
         for shard, number in ((first, 1), (second, 2), (third, 3)):
             await put(store, queue_of("hook", shard), numbered(number))
         await put(store, queue_of("other", third), numbered(4))
-        async with Dispatcher(store, [inbox.webhook()], Counts(), pace=QUICK, shard=second):
+        async with Dispatcher(store, [inbox.webhook()], Counts(), policy=QUICK, shard=second):
             await until(lambda: inbox.keys == ["n2"])
-            await asyncio.sleep(3 * QUICK.look)
+            await asyncio.sleep(3 * QUICK.poll_interval)
 
         assert inbox.keys == ["n2"]
         assert {"hook": 1, "hook@2": 1, "other@2": 1} == await store.message_counts()
@@ -471,10 +476,10 @@ async def test_names_that_look_like_a_shards_queue(tmp_path: Path, name: str) ->
     """
     async with Inbox() as inbox, outbox(tmp_path) as store:
         await put(store, queue_of(name, Shard(0, 2)), numbered(1))
-        async with Dispatcher(store, [inbox.webhook()], Counts(), pace=QUICK, shard=Shard(1, 2)):
-            await asyncio.sleep(3 * QUICK.look)
+        async with Dispatcher(store, [inbox.webhook()], Counts(), policy=QUICK, shard=Shard(1, 2)):
+            await asyncio.sleep(3 * QUICK.poll_interval)
         assert {queue_of(name, Shard(0, 2)): 1} == await store.message_counts()
-        async with Dispatcher(store, [replace(inbox.webhook(), name=name)], Counts(), pace=QUICK, shard=Shard(0, 2)):
+        async with Dispatcher(store, [inbox.webhook(name)], Counts(), policy=QUICK, shard=Shard(0, 2)):
             await until(lambda: inbox.keys == ["n1"])
 
 
@@ -483,9 +488,9 @@ async def test_messages_of_a_shard_that_is_no_more(tmp_path: Path) -> None:
     async with Inbox() as inbox, outbox(tmp_path) as store:
         await put(store, queue_of("hook", Shard(2, 3)), numbered(1), numbered(2))
         await put(store, queue_of("gone", Shard(2, 3)), numbered(3))
-        async with Dispatcher(store, [inbox.webhook()], Counts(), pace=QUICK, shard=Shard(1, 2)):
-            await asyncio.sleep(3 * QUICK.look)
+        async with Dispatcher(store, [inbox.webhook()], Counts(), policy=QUICK, shard=Shard(1, 2)):
+            await asyncio.sleep(3 * QUICK.poll_interval)
             assert [] == inbox.requests
-        async with Dispatcher(store, [inbox.webhook()], Counts(), pace=QUICK, shard=Shard(0, 2)):
+        async with Dispatcher(store, [inbox.webhook()], Counts(), policy=QUICK, shard=Shard(0, 2)):
             await until(lambda: inbox.keys == ["n1", "n2"])
             await drained(store, "hook", "hook@2", "gone@2")

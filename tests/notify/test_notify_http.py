@@ -11,8 +11,9 @@ import trustme
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from monitor.notify import Dispatcher, Receiver
-from tests.notify.notify_parts import FIRING, QUICK, Counts, Inbox, drained, outbox, put, resolved
+from monitor.config import NotifyConfig
+from monitor.notify import Dispatcher
+from tests.notify.notify_parts import FIRING, QUICK, Counts, Inbox, drained, notify_entry, outbox, put, resolved
 from tests.waiting import until
 
 pytestmark = pytest.mark.usefixtures("clock")
@@ -27,14 +28,14 @@ def served_by(authority: trustme.CA, name: str = "127.0.0.1", until: datetime.da
     return context
 
 
-async def why_failing(folder: Path, receiver: Receiver) -> str:
+async def why_failing(folder: Path, receiver: NotifyConfig) -> str:
     """What is logged of a receiver that does not get its message."""
     counts = Counts()
     async with outbox(folder) as store:
-        await put(store, receiver.name, FIRING)
+        await put(store, receiver.receiver_name, FIRING)
         with capture_logs() as logs:
-            async with Dispatcher(store, [receiver], counts, pace=QUICK):
-                await until(lambda: counts.outcomes[receiver.name, "failed"] > 1)
+            async with Dispatcher(store, [receiver], counts, policy=QUICK):
+                await until(lambda: counts.outcomes[receiver.receiver_name, "failed"] > 1)
     (error,) = [str(line["error"]) for line in logs if line["event"] == "notify.failing"]
 
     return error
@@ -48,8 +49,8 @@ async def test_private_authority(tmp_path: Path, kind: str) -> None:
     first, second, file = trustme.CA(), trustme.CA(), tmp_path / "ca.pem"
     first.cert_pem.write_to_path(str(file))
     async with Inbox(tls=served_by(first)) as inbox, outbox(tmp_path) as store:
-        receiver = Receiver("hook", kind, SecretStr(inbox.url()), ca_file=file)  # type: ignore[arg-type]
-        async with Dispatcher(store, [receiver], Counts(), pace=QUICK):
+        receiver = notify_entry(kind, "hook", url=SecretStr(inbox.url()), ca_file=file)
+        async with Dispatcher(store, [receiver], Counts(), policy=QUICK):
             await put(store, "hook", FIRING)
             await drained(store, "hook")
             await inbox.down()
@@ -101,8 +102,8 @@ async def test_bearer_token(tmp_path: Path, kind: str) -> None:
     file = tmp_path / "token"
     file.write_text("first-token\n", encoding="utf-8")
     async with Inbox() as inbox, outbox(tmp_path) as store:
-        receiver = Receiver("hook", kind, SecretStr(inbox.url()), bearer_token=file)  # type: ignore[arg-type]
-        async with Dispatcher(store, [receiver], Counts(), pace=QUICK):
+        receiver = notify_entry(kind, "hook", url=SecretStr(inbox.url()), bearer_token_file=file)
+        async with Dispatcher(store, [receiver], Counts(), policy=QUICK):
             await put(store, "hook", FIRING)
             await drained(store, "hook")
             file.write_text("second-token", encoding="utf-8")
@@ -111,7 +112,7 @@ async def test_bearer_token(tmp_path: Path, kind: str) -> None:
     tokens = list(dict.fromkeys(request.headers["Authorization"] for request in inbox.requests))
 
     assert ["Bearer first-token", "Bearer second-token"] == tokens
-    assert "token" not in repr(receiver)
+    assert "-token" not in repr(receiver).replace("bearer_token", "")
 
 
 @pytest.mark.parametrize(
@@ -129,8 +130,9 @@ async def test_unusable_bearer_token(tmp_path: Path, content: str | None, user: 
     if content is not None:
         file.write_text(content, encoding="utf-8")
     async with Inbox() as inbox:
-        url = SecretStr(inbox.url().replace("://", f"://{user}"))
-        error = await why_failing(tmp_path, Receiver("hook", "webhook", url, bearer_token=file))
+        url = tmp_path / "url"
+        url.write_text(inbox.url().replace("://", f"://{user}"), encoding="utf-8")
+        error = await why_failing(tmp_path, notify_entry("webhook", "hook", url_file=url, bearer_token_file=file))
 
     assert why in error
     assert [] == inbox.requests
@@ -141,7 +143,7 @@ async def test_refused_token(tmp_path: Path) -> None:
     async with Inbox([401]) as inbox, outbox(tmp_path) as store:
         await put(store, "hook", FIRING)
         with capture_logs() as logs:
-            async with Dispatcher(store, [inbox.webhook()], Counts(), pace=QUICK):
+            async with Dispatcher(store, [inbox.webhook()], Counts(), policy=QUICK):
                 await drained(store, "hook")
 
     (error,) = [str(line["error"]) for line in logs if line["event"] == "notify.rejected"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import email.utils
 import io
 import json
@@ -16,11 +17,24 @@ import jsonschema
 import pytest
 import structlog
 from pydantic import SecretStr
+from standardwebhooks import Webhook, WebhookVerificationError
 
 from monitor import logs
-from monitor.notify import Dispatcher, Receiver, address
-from tests.clock import START
-from tests.notify.notify_parts import DROP, FIRING, HANG, QUICK, Counts, Inbox, drained, outbox, put, resolved
+from monitor.notify import Dispatcher, address
+from tests.clock import START, Clock
+from tests.notify.notify_parts import (
+    DROP,
+    FIRING,
+    HANG,
+    QUICK,
+    Counts,
+    Inbox,
+    drained,
+    notify_entry,
+    outbox,
+    put,
+    resolved,
+)
 from tests.waiting import until
 
 pytestmark = pytest.mark.usefixtures("clock")
@@ -28,6 +42,7 @@ pytestmark = pytest.mark.usefixtures("clock")
 ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads((ROOT / "config" / "webhook.schema.json").read_text(encoding="utf-8"))
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+ENCODED = "whsec_" + base64.b64encode(bytes(range(24))).decode()
 DOCUMENTATION = (ROOT / "docs" / "notifications.md").read_text(encoding="utf-8")
 
 
@@ -43,7 +58,7 @@ async def test_body(tmp_path: Path) -> None:
     """A transition arrives as JSON with every member of the schema, and with nothing lost."""
     async with Inbox() as inbox, outbox(tmp_path) as store:
         await put(store, "hook", FIRING, resolved())
-        async with Dispatcher(store, [inbox.webhook()], Counts(), pace=QUICK):
+        async with Dispatcher(store, [inbox.webhook()], Counts(), policy=QUICK):
             await drained(store, "hook")
     first, second = inbox.requests
 
@@ -80,43 +95,73 @@ def test_documented_example() -> None:
     assert set(SCHEMA["properties"]) == set(example)
 
 
+@pytest.mark.real_time  # the package that verifies takes the real time
 async def test_signature(tmp_path: Path) -> None:
-    """The documented check accepts what is sent, and nothing else; a secret that was changed counts from the next
-    message on.
+    """`standardwebhooks` and the documented check accept what is sent, and nothing else; a secret that was changed
+    counts from the next message on.
     """
     check: dict[str, Any] = {}
     exec(documented("python"), check)
     genuine: Callable[[str, dict[str, str], bytes], bool] = check["genuine"]
     file = tmp_path / "secret"
-    file.write_text("première clé\n", encoding="utf-8")
+    file.write_text(f"{ENCODED}\n", encoding="utf-8")
     async with (
         Inbox() as inbox,
         outbox(tmp_path) as store,
-        Dispatcher(store, [inbox.webhook(secret=file)], Counts(), pace=QUICK),
+        Dispatcher(store, [inbox.webhook(secret_file=file)], Counts(), policy=QUICK),
     ):
         await put(store, "hook", FIRING)
         await drained(store, "hook")
-        file.write_text("second", encoding="utf-8")
+        file.write_text("première clé", encoding="utf-8")
         await put(store, "hook", resolved())
         await drained(store, "hook")
     first, second = inbox.requests
-    later = {**first.headers, "X-Impulse-Monitor-Timestamp": str(int(first.headers["X-Impulse-Monitor-Timestamp"]) + 1)}
+    later = {**first.headers, "webhook-timestamp": str(int(first.headers["webhook-timestamp"]) + 1)}
+    other = {**first.headers, "webhook-id": resolved().id}
+    raw = base64.b64encode("première clé".encode()).decode()  # the package takes no secret but in base64
 
-    assert genuine("première clé", first.headers, first.body)
-    assert not genuine("second", first.headers, first.body)
-    assert not genuine("première clé", first.headers, first.body + b" ")
-    assert not genuine("première clé", later, first.body)
-    assert genuine("second", second.headers, second.body)
+    assert FIRING.id == first.headers["webhook-id"] == first.key
+    assert first.json == Webhook(ENCODED).verify(first.body, dict(first.headers))
+    assert second.json == Webhook(raw).verify(second.body, dict(second.headers))
+    for headers, body in ((first.headers, first.body + b" "), (later, first.body), (other, first.body)):
+        with pytest.raises(WebhookVerificationError):
+            Webhook(ENCODED).verify(body, dict(headers))
+        assert not genuine(ENCODED, dict(headers), body)
+    assert genuine(ENCODED, dict(first.headers), first.body)
+    assert genuine("première clé", dict(second.headers), second.body)
+    assert not genuine("première clé", dict(first.headers), first.body)
 
 
-async def test_unsigned(tmp_path: Path) -> None:
-    """Without a secret there is no signature."""
+async def test_a_secret_that_is_not_base64(tmp_path: Path) -> None:
+    """A message waits, unsent, for a secret whose `whsec_` is followed by base64, and the reason repeats none of it."""
+    file, counts = tmp_path / "secret", Counts()
+    file.write_text("whsec_sesame!", encoding="utf-8")
     async with Inbox() as inbox, outbox(tmp_path) as store:
         await put(store, "hook", FIRING)
-        async with Dispatcher(store, [inbox.webhook()], Counts(), pace=QUICK):
+        async with Dispatcher(store, [inbox.webhook(secret_file=file)], counts, policy=QUICK) as dispatcher:
+            await until(lambda: dispatcher.failing)
+            (failing,) = dispatcher.failing
+            sent = len(inbox.requests)
+            file.write_text(ENCODED, encoding="utf-8")
             await drained(store, "hook")
 
-    assert "X-Impulse-Monitor-Signature" not in inbox.requests[0].headers
+    assert failing.why.endswith("begins with whsec_, but what follows is not base64; messages wait until it is")
+    assert "sesame" not in failing.why
+    assert (0, 1) == (sent, len(inbox.requests))
+
+
+async def test_unsigned(tmp_path: Path, clock: Clock) -> None:
+    """Without a secret there is no signature; identity and time are sent nevertheless."""
+    async with Inbox() as inbox, outbox(tmp_path) as store:
+        await put(store, "hook", FIRING)
+        async with Dispatcher(store, [inbox.webhook()], Counts(), policy=QUICK):
+            await drained(store, "hook")
+
+    headers = inbox.requests[0].headers
+
+    assert "webhook-signature" not in headers
+    assert FIRING.id == headers["webhook-id"]
+    assert abs(clock.time() - int(headers["webhook-timestamp"])) < 60
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\xff\xfe"])
@@ -127,7 +172,7 @@ async def test_unreadable_secret(tmp_path: Path, content: bytes | None) -> None:
         file.write_bytes(content)
     async with Inbox() as inbox, outbox(tmp_path) as store:
         await put(store, "hook", FIRING)
-        async with Dispatcher(store, [inbox.webhook(secret=file)], counts, pace=QUICK):
+        async with Dispatcher(store, [inbox.webhook(secret_file=file)], counts, policy=QUICK):
             await until(lambda: counts.outcomes["hook", "failed"] > 2)
             sent = len(inbox.requests)
             file.write_text("secret", encoding="utf-8")
@@ -142,7 +187,7 @@ async def test_delivered(tmp_path: Path, status: int) -> None:
     counts = Counts()
     async with Inbox([status]) as inbox, outbox(tmp_path) as store:
         await put(store, "hook", FIRING)
-        async with Dispatcher(store, [inbox.webhook()], counts, pace=QUICK):
+        async with Dispatcher(store, [inbox.webhook()], counts, policy=QUICK):
             await drained(store, "hook")
 
     assert {("hook", "delivered"): 1} == counts.outcomes
@@ -155,7 +200,7 @@ async def test_rejected(tmp_path: Path, status: int) -> None:
     counts = Counts()
     async with Inbox([status]) as inbox, outbox(tmp_path) as store:
         await put(store, "hook", FIRING, resolved())
-        async with Dispatcher(store, [inbox.webhook()], counts, pace=QUICK):
+        async with Dispatcher(store, [inbox.webhook()], counts, policy=QUICK):
             await drained(store, "hook")
 
     assert {("hook", "rejected"): 1, ("hook", "delivered"): 1} == counts.outcomes
@@ -168,7 +213,7 @@ async def test_tried_again(tmp_path: Path, reply: Any) -> None:
     counts = Counts()
     async with Inbox([reply, reply]) as inbox, outbox(tmp_path) as store:
         await put(store, "hook", FIRING)
-        async with Dispatcher(store, [inbox.webhook()], counts, pace=QUICK, timeout=5.0):
+        async with Dispatcher(store, [inbox.webhook()], counts, policy=QUICK, timeout=5.0):
             await drained(store, "hook")
 
     assert {("hook", "failed"): 2, ("hook", "delivered"): 1} == counts.outcomes
@@ -182,7 +227,7 @@ async def test_refused_connection(tmp_path: Path) -> None:
     inbox = Inbox()
     async with outbox(tmp_path) as store:
         await put(store, "hook", FIRING)
-        async with Dispatcher(store, [inbox.webhook()], counts, pace=QUICK):
+        async with Dispatcher(store, [inbox.webhook()], counts, policy=QUICK):
             await until(lambda: counts.outcomes["hook", "failed"] > 2)
             async with inbox:
                 await drained(store, "hook")
@@ -196,7 +241,7 @@ async def test_retry_after(tmp_path: Path, form: str) -> None:
     told = "20" if form == "number" else email.utils.formatdate(START + 20, usegmt=True)
     async with Inbox([(429, {"Retry-After": told})]) as inbox, outbox(tmp_path) as store:
         await put(store, "hook", FIRING)
-        async with Dispatcher(store, [inbox.webhook()], Counts(), pace=QUICK):
+        async with Dispatcher(store, [inbox.webhook()], Counts(), policy=QUICK):
             await until(lambda: inbox.requests)
             await put(store, "hook", resolved())
             await drained(store, "hook")
@@ -209,7 +254,7 @@ async def test_long_retry_after(tmp_path: Path) -> None:
     """A receiver that wants to be left alone for a day is asked again after the longest wait."""
     async with Inbox([(503, {"Retry-After": "86400"})]) as inbox, outbox(tmp_path) as store:
         await put(store, "hook", FIRING)
-        async with Dispatcher(store, [inbox.webhook()], Counts(), pace=replace(QUICK, longest_wait=30.0)):
+        async with Dispatcher(store, [inbox.webhook()], Counts(), policy=replace(QUICK, max_retry_after=30.0)):
             await drained(store, "hook")
     first, second = inbox.requests
 
@@ -221,11 +266,11 @@ async def test_nonsense_retry_after(tmp_path: Path, value: str) -> None:
     """A `Retry-After` that says nothing changes nothing."""
     async with Inbox([(503, {"Retry-After": value})]) as inbox, outbox(tmp_path) as store:
         await put(store, "hook", FIRING)
-        async with Dispatcher(store, [inbox.webhook()], Counts(), pace=QUICK):
+        async with Dispatcher(store, [inbox.webhook()], Counts(), policy=QUICK):
             await drained(store, "hook")
     first, second = inbox.requests
 
-    assert second.at - first.at <= QUICK.first_pause + 0.1
+    assert second.at - first.at <= QUICK.initial_backoff + 0.1
 
 
 async def test_nothing_secret_is_logged(tmp_path: Path) -> None:
@@ -239,15 +284,17 @@ async def test_nothing_secret_is_logged(tmp_path: Path) -> None:
         async with Inbox([500, HANG, DROP, 302, 404]) as inbox, outbox(tmp_path) as store:
             hook = f"http://user:pass-word@127.0.0.1:{inbox.port}/services/T0K3N?key=qu3ry"
             nobody = f"http://user:pass-word@127.0.0.1:{Inbox().port}/services/T0K3N?key=qu3ry"
+            nonsense = tmp_path / "nonsense"
+            nonsense.write_text("http://user:pass-word@[T0K3N/services?key=qu3ry", encoding="utf-8")
             receivers = [
-                Receiver("hook", "webhook", SecretStr(hook), secret),
-                Receiver("nobody", "webhook", SecretStr(nobody)),
-                Receiver("nonsense", "webhook", SecretStr("http://user:pass-word@[T0K3N/services?key=qu3ry")),
+                notify_entry("webhook", "hook", url=SecretStr(hook), secret_file=secret),
+                notify_entry("webhook", "nobody", url=SecretStr(nobody)),
+                notify_entry("webhook", "nonsense", url_file=nonsense),
             ]
-            for receiver in receivers:
-                await put(store, receiver.name, FIRING, resolved())
+            for each in receivers:
+                await put(store, each.receiver_name, FIRING, resolved())
             counts = Counts()
-            async with Dispatcher(store, receivers, counts, pace=QUICK, timeout=5.0):
+            async with Dispatcher(store, receivers, counts, policy=QUICK, timeout=5.0):
                 await drained(store, "hook")
                 await until(lambda: counts.outcomes["nobody", "failed"] and counts.outcomes["nonsense", "failed"])
     finally:
