@@ -61,6 +61,17 @@ def test_wheel(built: Path) -> None:
 def test_source_archive(built: Path) -> None:
     """Whoever unpacks the source archive can run the tests and deploy from it: nothing that they read is left out."""
     with tarfile.open(built / f"{NAME}.tar.gz") as archive:
-        inside = {member.name.removeprefix(f"{NAME}/") for member in archive.getmembers() if member.isfile()}
+        inside = {member.name.removeprefix(f"{NAME}/") for member in archive if member.isfile() or member.issym()}
 
     assert files(".ci", "config", "deploy", "docs", "monitor", "tests") | ALONE == inside - {"PKG-INFO"}
+
+
+def test_links_in_the_source_archive(built: Path, tmp_path: Path) -> None:
+    """The chart's links lead to the same files from the source archive, unpacked as pip does it."""
+    with tarfile.open(built / f"{NAME}.tar.gz") as archive:
+        links = [member.name for member in archive if member.issym()]
+        archive.extractall(tmp_path, filter="data")
+    unpacked = {name.removeprefix(f"{NAME}/"): (tmp_path / name).read_bytes() for name in links}
+
+    assert {path.split("/")[3] for path in unpacked} == {"dashboards", "rules"}
+    assert {path: (ROOT / path).read_bytes() for path in unpacked} == unpacked

@@ -155,12 +155,12 @@ def written_name(entry: object) -> str | None:
     if kind is None:
         return None
     try:
-        return _model_of(kind).default_name(kind, entry[kind])
+        return model_of(kind).default_name(kind, entry[kind])
     except ValueError:  # which is said elsewhere
         return None
 
 
-def _model_of(kind: str) -> type[ReceiverConfig]:
+def model_of(kind: str) -> type[ReceiverConfig]:
     """The model of a kind, from the annotation `Model | None` of its field."""
     annotation = NotifyConfig.model_fields[kind].annotation
     (model,) = [each for each in annotation.__args__ if each is not type(None)]  # type: ignore[union-attr]

@@ -375,23 +375,33 @@ def test_rules_are_deployed(chart: Chart) -> None:
     assert groups
 
 
-@pytest.mark.parametrize(
-    ("copy", "original", "pattern"),
-    [
-        pytest.param("rules", "prometheus/rules", "*.yaml", id="rules"),
-        pytest.param("dashboards", "grafana/dashboards", "*.json", id="dashboards"),
-    ],
-)
-def test_copies(copy: str, original: str, pattern: str) -> None:
-    """A chart takes no files from outside its folder; its copies are what the originals are."""
+LINKED = [
+    pytest.param("rules", "prometheus/rules", "*.yaml", id="rules"),
+    pytest.param("dashboards", "grafana/dashboards", "*.json", id="dashboards"),
+]
 
-    def contents(folder: Path) -> dict[str, bytes]:
-        return {file.name: file.read_bytes() for file in folder.glob(pattern)}
 
-    command = f"cp deploy/{original}/{pattern} deploy/helm/impulse-monitor/{copy}/"
+@pytest.mark.parametrize(("linked", "original", "pattern"), LINKED)
+def test_links(linked: str, original: str, pattern: str) -> None:
+    """The chart's rules and dashboards are links to all the files that Prometheus and Grafana are given elsewhere."""
+    originals = {file.name: file.resolve() for file in (ROOT / "deploy" / original).glob(pattern)}
+    links = {file.name: file.resolve() for file in (CHART / linked).iterdir() if file.is_symlink()}
+    command = f"ln -s ../../../{original}/NAME deploy/helm/impulse-monitor/{linked}/"
 
-    assert contents(ROOT / "deploy" / original) == contents(CHART / copy), command
-    assert contents(CHART / copy)
+    assert originals
+    assert originals == links, command
+
+
+@pytest.mark.parametrize(("linked", "original", "pattern"), LINKED)
+def test_a_packaged_chart_holds_what_it_links_to(tmp_path: Path, linked: str, original: str, pattern: str) -> None:
+    """`helm package` puts files in place of the links, so that the archive installs anywhere."""
+    archive = helm_python.package(CHART, destination=tmp_path)
+    originals = {
+        f"{linked}/{file.name}": file.read_text("utf-8") for file in (ROOT / "deploy" / original).glob(pattern)
+    }
+    packaged = {file["name"]: file["data"] for file in Chart.load(archive).files}
+
+    assert originals.items() <= packaged.items()
 
 
 def test_dashboards_are_deployed(chart: Chart) -> None:

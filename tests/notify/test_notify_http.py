@@ -112,7 +112,7 @@ async def test_bearer_token(tmp_path: Path, kind: str) -> None:
     tokens = list(dict.fromkeys(request.headers["Authorization"] for request in inbox.requests))
 
     assert ["Bearer first-token", "Bearer second-token"] == tokens
-    assert "-token" not in repr(receiver).replace("bearer_token", "")
+    assert "-token" not in repr(receiver)
 
 
 @pytest.mark.parametrize(
