@@ -45,6 +45,8 @@ class ConfigModel(BaseModel):
     """Keys whose absence is told at another key's place, and in which words; empty for those of the error."""
     never_empty: ClassVar[tuple[str, ...]] = ()
     """Keys that need not be written, but have a value where they are."""
+    unsupported: ClassVar[Mapping[str, str]] = {}
+    """Keys that the format has and this service has not, each with what to do instead."""
 
     @classmethod
     def add_rules(cls, schema: dict[str, Any]) -> None:
@@ -142,6 +144,8 @@ def _message(shape: type[ConfigModel], error: ErrorDetails) -> str:
 
 
 def _unknown(shape: type[ConfigModel], key: str) -> str:
+    if key in shape.unsupported:
+        return f"is not supported here; {shape.unsupported[key]}"
     known = [field.alias or name for name, field in shape.model_fields.items()]
     known += [key for key in shape.relatives if key not in known]
     near = difflib.get_close_matches(key, known, n=1)

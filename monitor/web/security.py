@@ -1,4 +1,4 @@
-"""`Security`: TLS, basic auth and headers of the HTTP endpoint, as the web configuration has them now.
+"""`Security`: TLS and basic auth of the HTTP endpoint, as the web configuration has them now.
 
 The file, its certificates and its passwords may change while the service runs: new connections and requests follow
 within seconds. What is wrong is logged once and changes nothing, and neither does what would take a protection off: a
@@ -91,9 +91,8 @@ class Security:
         return "https" if self.tls else "http"
 
     def protect(self, app: web.Application) -> None:
-        """Ask for basic auth before anything else in `app`, also for paths that do not exist, and set the headers."""
+        """Require basic auth before anything else in `app`, also for paths that do not exist."""
         app.middlewares.insert(0, self._authenticate)
-        app.on_response_prepare.append(self._set_headers)
 
     async def reload(self) -> bool:
         """Read the files again and take them over; bad ones change nothing. Answers whether they were good."""
@@ -148,12 +147,9 @@ class Security:
             if not right:
                 challenge = {hdrs.WWW_AUTHENTICATE: 'Basic realm="impulse-monitor", charset="UTF-8"'}
                 raise web.HTTPUnauthorized(
-                    headers=challenge, text="Bring a user and password of the web configuration.\n"
+                    headers=challenge, text="Send a user and password of the web configuration.\n"
                 )
         return await handler(request)
-
-    async def _set_headers(self, _request: web.Request, response: web.StreamResponse) -> None:
-        response.headers.update(self._now.headers)
 
 
 def _weaker(now: Protection, then: Protection, path: Path) -> Iterator[Problem]:

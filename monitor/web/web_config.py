@@ -1,7 +1,8 @@
 """exporter-toolkit's web configuration: what may stand in the file, and what follows from it.
 
-The format is the one that Prometheus, its exporters and `promtool check web-config` read. What it has and Python or
-this service has not is refused by name: a protection that is written down but not there would be worse than none.
+The format is the one that Prometheus, its exporters and `promtool check web-config` read. Its common options are here:
+certificate, key, authority of the clients, users. The others are refused by name: a protection that is written down but
+not there would be worse than none.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr, ValidationError, ValidationInfo
 
@@ -24,7 +25,6 @@ from monitor.config.problems import ConfigError, Problem
 from monitor.config.values import CertificateFile, Files
 from monitor.net.tls import expiry_text, first_expiry
 
-_VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
 _CLIENTS = {
     "NoClientCert": ssl.CERT_NONE,
     "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
@@ -32,52 +32,10 @@ _CLIENTS = {
 }
 _UNVERIFIED = ("RequestClientCert", "RequireAnyClientCert", "RequireClientCert")
 
-_CIPHERS = {
-    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA": "ECDHE-ECDSA-AES128-SHA",
-    "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA": "ECDHE-ECDSA-AES256-SHA",
-    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": "ECDHE-ECDSA-AES128-GCM-SHA256",
-    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384": "ECDHE-ECDSA-AES256-GCM-SHA384",
-    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-ECDSA-CHACHA20-POLY1305",
-    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA": "ECDHE-RSA-AES128-SHA",
-    "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA": "ECDHE-RSA-AES256-SHA",
-    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256": "ECDHE-RSA-AES128-GCM-SHA256",
-    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384": "ECDHE-RSA-AES256-GCM-SHA384",
-    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-RSA-CHACHA20-POLY1305",
-    "TLS_RSA_WITH_AES_128_CBC_SHA": "AES128-SHA",
-    "TLS_RSA_WITH_AES_256_CBC_SHA": "AES256-SHA",
-    "TLS_RSA_WITH_AES_128_GCM_SHA256": "AES128-GCM-SHA256",
-    "TLS_RSA_WITH_AES_256_GCM_SHA384": "AES256-GCM-SHA384",
-}
-"""OpenSSL's name of each suite that Go offers for TLS 1.2."""
-_ALWAYS_ON = ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
-"""TLS 1.3's suites: they may be listed, but neither Go nor OpenSSL lets a list change them."""
-
-_HEADERS: Mapping[str, tuple[str, ...]] = {
-    "Content-Security-Policy": (),
-    "Strict-Transport-Security": (),
-    "X-Content-Type-Options": ("nosniff",),
-    "X-Frame-Options": ("deny", "sameorigin"),
-    "X-XSS-Protection": (),
-}
-"""The headers that may be set, each with its values where not every text is one."""
-
 _BCRYPT = re.compile(r"\$2[aby]\$(?:0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}")
 
 
 # Values
-
-
-def _unsupported(instead: str) -> BeforeValidator:
-    def refuse(_value: object) -> NoReturn:
-        raise ValueError(f"is not supported here; {instead}")
-
-    return BeforeValidator(refuse)
-
-
-def _version(value: object) -> object:
-    if value in ("TLS10", "TLS11"):
-        raise ValueError("is not supported here: TLS 1.0 and 1.1 are broken; write TLS12 or TLS13")
-    return value
 
 
 def _client_auth(value: object) -> object:
@@ -85,30 +43,6 @@ def _client_auth(value: object) -> object:
         raise ValueError(
             "is not supported here: it lets any certificate in, unverified; write RequireAndVerifyClientCert"
         )
-    return value
-
-
-def _cipher(name: str) -> str:
-    if name not in _CIPHERS and name not in _ALWAYS_ON:
-        raise ValueError(
-            "is not a suite that can be used; write a name as Go has it, such as TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"
-        )
-    return name
-
-
-def _flag(value: object) -> object:
-    """Also the words of YAML 1.1, which exporter-toolkit reads."""
-    words = {"yes": True, "on": True, "y": True, "no": False, "off": False, "n": False}
-    if isinstance(value, str) and value.lower() in words:
-        return words[value.lower()]
-    if not isinstance(value, bool):
-        raise ValueError("write true or false")
-    return value
-
-
-def _http2(value: bool) -> bool:
-    if value:
-        raise ValueError("is not supported here: the service speaks HTTP/1.1; write false, or remove the key")
     return value
 
 
@@ -138,15 +72,23 @@ def _nothing_as(empty: Any) -> BeforeValidator:
     return BeforeValidator(lambda value: empty if value is None or value == {} else value)
 
 
-Version = Annotated[Literal["TLS12", "TLS13"], BeforeValidator(_version)]
-Flag = Annotated[bool, BeforeValidator(_flag)]
-
-
 # Shapes
 
 
 class TlsConfig(ConfigModel):
-    """How the endpoint speaks TLS."""
+    """How the endpoint speaks TLS: in version 1.2 or 1.3, with the suites and curves of OpenSSL's own choice."""
+
+    unsupported: ClassVar[Mapping[str, str]] = {
+        "cert": "write the certificate into a file, and cert_file: PATH",
+        "key": "write the key into a file, and key_file: PATH",
+        "client_ca": "write the certificates into a file, and client_ca_file: PATH",
+        "client_allowed_sans": "remove it, and name an authority of these clients alone in client_ca_file",
+        "min_version": "remove it; TLS 1.2 and 1.3 are spoken",
+        "max_version": "remove it; TLS 1.2 and 1.3 are spoken",
+        "cipher_suites": "remove it; the suites are OpenSSL's own choice",
+        "prefer_server_cipher_suites": "remove it; the order of the suites is the server's",
+        "curve_preferences": "remove it; the curves are OpenSSL's own choice",
+    }
 
     cert_file: CertificateFile
     """The certificate, followed by the intermediate ones, in PEM form."""
@@ -158,48 +100,20 @@ class TlsConfig(ConfigModel):
     """Whether clients bring certificates."""
     client_ca_file: CertificateFile | None = None
     """The authorities whose client certificates are good."""
-    min_version: Version = "TLS12"
-    """The least version that is spoken."""
-    max_version: Version = "TLS13"
-    """The highest version that is spoken."""
-    cipher_suites: tuple[Annotated[str, AfterValidator(_cipher)], ...] = ()
-    """Suites for TLS 1.2 by their names in Go; none means OpenSSL's own choice."""
-    prefer_server_cipher_suites: Flag = True
-    """Whether the order of `cipher_suites` counts, or the client's."""
-    cert: Annotated[None, _unsupported("write the certificate into a file, and cert_file: PATH")] = None
-    """Refused."""
-    key: Annotated[None, _unsupported("write the key into a file, and key_file: PATH")] = None
-    """Refused."""
-    client_ca: Annotated[None, _unsupported("write the certificates into a file, and client_ca_file: PATH")] = None
-    """Refused."""
-    client_allowed_sans: Annotated[
-        None, _unsupported("remove it, and name an authority of these clients alone in client_ca_file")
-    ] = None
-    """Refused."""
-    curve_preferences: Annotated[None, _unsupported("remove it; the curves are OpenSSL's own choice")] = None
-    """Refused."""
-
-
-class HttpServerConfig(ConfigModel):
-    """How the endpoint speaks HTTP."""
-
-    http2: Annotated[Flag, AfterValidator(_http2)] = False
-    """HTTP/2, which is not there: only `false` may be written."""
-    headers: Annotated[Mapping[str, str], _nothing_as({})] = {}
-    """Headers for every response; blank ones are left out."""
 
 
 class WebConfig(ConfigModel):
     """exporter-toolkit's file."""
 
+    unsupported: ClassVar[Mapping[str, str]] = {
+        "http_server_config": "remove it; the service speaks HTTP/1.1 and sets its security headers itself",
+        "rate_limit": "remove it, and limit the rate in a proxy before the service",
+    }
+
     tls_server_config: Annotated[TlsConfig | None, _nothing_as(None)] = None
     """How the endpoint speaks TLS; without it plain HTTP."""
-    http_server_config: Annotated[HttpServerConfig, _nothing_as({})] = HttpServerConfig()
-    """How the endpoint speaks HTTP."""
     basic_auth_users: Annotated[Mapping[str, Annotated[SecretStr, AfterValidator(_bcrypt)]], _nothing_as({})] = {}
     """bcrypt hashes of passwords by user; none means that everyone may in."""
-    rate_limit: Annotated[None, _unsupported("remove it, and limit the rate in a proxy before the service")] = None
-    """Refused."""
 
 
 # From the file to what is used
@@ -230,13 +144,11 @@ class Protection:
 
     Attributes:
         users: bcrypt hashes of passwords by user; empty where everyone may in.
-        headers: For every response.
         tls: For new connections; None for plain HTTP.
         certificate: What it is served with; None for plain HTTP.
     """
 
     users: Mapping[str, bytes] = field(default_factory=dict, repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict)
     tls: ssl.SSLContext | None = None
     certificate: Certificate | None = None
 
@@ -262,7 +174,6 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Protection:
             if document.locate(each["loc"]) not in document.broken:
                 problems.append(document.problem(each["loc"], each["msg"]))
         raise ConfigError(sorted(problems, key=lambda problem: problem.line)) from None
-    headers = _headers(document, config.http_server_config.headers, problems)
     tls = _context(document, config.tls_server_config, problems) if config.tls_server_config else None
     certificate = (
         _certificate(document, config.tls_server_config, problems)
@@ -272,7 +183,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Protection:
     if problems:
         raise ConfigError(sorted(problems, key=lambda problem: problem.line))
     users = {user: hashed.get_secret_value().encode() for user, hashed in config.basic_auth_users.items()}
-    return Protection(users, headers, tls, certificate)
+    return Protection(users, tls, certificate)
 
 
 def fingerprint(path: Path, environ: Mapping[str, str] = os.environ) -> str:
@@ -303,20 +214,6 @@ def _folder(path: Path) -> Path:
     return Path(os.path.abspath(path)).parent
 
 
-def _headers(document: Document, headers: Mapping[str, str], problems: list[Problem]) -> dict[str, str]:
-    for name, value in headers.items():
-        message = ""
-        if name not in _HEADERS:
-            message = f"is a header that cannot be set here; write one of: {', '.join(_HEADERS)}"
-        elif value and _HEADERS[name] and value not in _HEADERS[name]:
-            message = f"write {' or '.join(_HEADERS[name])}"
-        elif not value.isprintable():
-            message = "holds a line end or another control character; write it on one line"
-        if message:
-            problems.append(document.problem(("http_server_config", "headers", name), message))
-    return {name: value for name, value in headers.items() if value}
-
-
 def _context(document: Document, tls: TlsConfig, problems: list[Problem]) -> ssl.SSLContext:
     def problem(key: str, message: str) -> None:
         problems.append(document.problem(("tls_server_config", key), message))
@@ -324,26 +221,7 @@ def _context(document: Document, tls: TlsConfig, problems: list[Problem]) -> ssl
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.set_alpn_protocols(["http/1.1"])
     _load_pair(context, tls, problem)
-    least, highest = _VERSIONS[tls.min_version], _VERSIONS[tls.max_version]
-    suites = [_CIPHERS[name] for name in tls.cipher_suites if name in _CIPHERS]
-    if suites:
-        try:
-            context.set_ciphers(":".join(suites))
-        except ssl.SSLError:
-            problem(
-                "cipher_suites",
-                "lists no suite that this machine's OpenSSL still allows; write more, or remove the key",
-            )
-    elif tls.cipher_suites:
-        least = ssl.TLSVersion.TLSv1_3  # only suites of TLS 1.3 are listed: none is left for less
-    if least > highest:
-        problem(
-            "max_version",
-            "leaves no version between min_version, the suites and itself; write TLS13, or remove the key",
-        )
-    context.minimum_version, context.maximum_version = least, highest
-    if not tls.prefer_server_cipher_suites:
-        context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     _verify_clients(context, tls, problem)
     return context
 

@@ -155,8 +155,7 @@ notify:
 """
 _WEB = """
 tls_server_config:
-  {cert_file: tls.crt, key_file: tls.key, min_version: TLS12, cipher_suites: [TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]}
-http_server_config: {http2: false, headers: {X-Frame-Options: deny}}
+  {cert_file: tls.crt, key_file: tls.key, client_ca_file: ca.crt, client_auth_type: VerifyClientCertIfGiven}
 basic_auth_users: {reader: $2y$10$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG}
 """
 
