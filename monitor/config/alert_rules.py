@@ -57,25 +57,31 @@ _SIGNIFICANCE = 0.01
 
 
 class AlertConfig(ConfigModel):
-    """One alert: what all of them have."""
+    """One alert: what all of them have. Its subclasses are the shapes."""
 
     relatives: ClassVar[tuple[str, ...]] = ("metric", *CONDITIONS, "significance", "recover")
     never_empty: ClassVar[tuple[str, ...]] = ("for", "recover", "significance")
 
     alert: AlertName
-    """Its name, in CamelCase; one of a built-in alert's changes that one."""
+    """Its name, in CamelCase: letters and digits. A built-in alert's name without a condition changes only what is
+    written; with one it replaces that alert.
+    """
     hold_for: For | None = Field(None, alias="for")
-    """How long it stays pending: `N pulls` (distinct result sets, the first included), or a duration."""
+    """How long it stays pending, `0` by default. `2 pulls`: in so many distinct result sets in a row, the first
+    included; or a duration.
+    """
     match: Patterns | None = None
-    """For which targets: patterns such as vibration-* by label."""
+    """Patterns (`*`, `?`, `[a-c]`) by label, all of which must match: `project`, `project_id`, `impulse`, `impulse_id`,
+    `variant`, `category`, and the projects' own. All targets by default.
+    """
     severity: Severity | None = None
-    """critical, warning or info; warning unless written."""
+    """`critical`, `warning` or `info`; `warning` by default."""
     labels: Labels | None = None
-    """Labels for its alerts."""
+    """Labels for its alerts, in place of the project's of the same name."""
     annotations: Annotations | None = None
-    """Annotations for its alerts, such as runbook_url."""
+    """Annotations for its alerts, such as `runbook_url`; `summary` and `description` are the monitor's."""
     enabled: bool = True
-    """false switches it off."""
+    """`false` switches it off."""
 
     def rule(self) -> Rule:
         """The rule that it stands for; whether it is switched off is another question."""
@@ -118,13 +124,17 @@ class DropAlert(AlertConfig):
     absence = _absent("drop")
 
     metric: Metric
-    """Which headline figure it is about."""
+    """[Headline figure](figures.md#headline-figures) that it is about; required for an alert of your own."""
     drop: Margin
-    """Fires when the figure is down by more than this against the baseline."""
+    """Fires when the figure is down by more than this against the baseline. Ratios are shares: `0.03` is 3 points."""
     significance: Level = None
-    """Significance level of the change: 0.01 unless written; off for the margin alone."""
+    """Significance level of the change, `0.01` by default; `off` for the margin alone. Write `off` for a figure
+    without a test. For one with a re-sampled test at least `0.003`, the smallest p-value that re-sampling gives.
+    """
     recover: Recovery = None
-    """How far back inside the figure must be to resolve; unless written half its standard error, and 0.005 at least."""
+    """How far back inside the figure must be to resolve, for `drop` and `rise` less than the margin; by default half
+    its standard error, and 0.005 at least.
+    """
 
     def _base(self) -> Rule:
         return Rule(self.alert, Drop(self.metric, self.drop, _level(self.significance)), recover=self.recover)
@@ -137,13 +147,17 @@ class RiseAlert(AlertConfig):
     absence = _absent("rise")
 
     metric: Metric
-    """Which headline figure it is about."""
+    """[Headline figure](figures.md#headline-figures) that it is about; required for an alert of your own."""
     rise: Margin
     """Fires when the figure is up by more than this against the baseline."""
     significance: Level = None
-    """Significance level of the change: 0.01 unless written; off for the margin alone."""
+    """Significance level of the change, `0.01` by default; `off` for the margin alone. Write `off` for a figure
+    without a test. For one with a re-sampled test at least `0.003`, the smallest p-value that re-sampling gives.
+    """
     recover: Recovery = None
-    """How far back inside the figure must be to resolve; unless written half its standard error, and 0.005 at least."""
+    """How far back inside the figure must be to resolve, for `drop` and `rise` less than the margin; by default half
+    its standard error, and 0.005 at least.
+    """
 
     def _base(self) -> Rule:
         return Rule(self.alert, Rise(self.metric, self.rise, _level(self.significance)), recover=self.recover)
@@ -156,11 +170,13 @@ class AboveAlert(AlertConfig):
     absence = _absent("above")
 
     metric: Metric
-    """Which headline figure it is about."""
+    """[Headline figure](figures.md#headline-figures) that it is about; required for an alert of your own."""
     above: HighestAllowed
     """Fires when the figure is above this, with its whole interval."""
     recover: NotNegative | None = None
-    """How far back inside the figure must be to resolve; unless written half its standard error, and 0.005 at least."""
+    """How far back inside the figure must be to resolve, for `drop` and `rise` less than the margin; by default half
+    its standard error, and 0.005 at least.
+    """
 
     def _base(self) -> Rule:
         return Rule(self.alert, Above(self.metric, self.above), recover=self.recover)
@@ -173,11 +189,13 @@ class BelowAlert(AlertConfig):
     absence = _absent("below")
 
     metric: Metric
-    """Which headline figure it is about."""
+    """[Headline figure](figures.md#headline-figures) that it is about; required for an alert of your own."""
     below: LowestAllowed
     """Fires when the figure is below this, with its whole interval."""
     recover: NotNegative | None = None
-    """How far back inside the figure must be to resolve; unless written half its standard error, and 0.005 at least."""
+    """How far back inside the figure must be to resolve, for `drop` and `rise` less than the margin; by default half
+    its standard error, and 0.005 at least.
+    """
 
     def _base(self) -> Rule:
         return Rule(self.alert, Below(self.metric, self.below), recover=self.recover)
@@ -214,9 +232,13 @@ class BuiltInDrop(_BuiltInAlert):
     conditions = (Drop,)
 
     significance: KeptLevel = None
-    """Significance level of the change: 0.01 unless written; off for the margin alone."""
+    """Significance level of the change, `0.01` by default; `off` for the margin alone. Write `off` for a figure
+    without a test. For one with a re-sampled test at least `0.003`, the smallest p-value that re-sampling gives.
+    """
     recover: KeptRecovery = None
-    """How far back inside the figure must be to resolve; unless written half its standard error, and 0.005 at least."""
+    """How far back inside the figure must be to resolve, for `drop` and `rise` less than the margin; by default half
+    its standard error, and 0.005 at least.
+    """
 
     def _base(self) -> Rule:
         kept = super()._base()

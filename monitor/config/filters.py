@@ -113,15 +113,21 @@ class FilterConfig(ConfigModel):
     labels: Annotated[tuple[Text, ...], Field(min_length=1), Unique] | None = None
     """Only samples with one of these labels."""
     metadata: Annotated[tuple[MetadataItem, ...], Field(min_length=1), AfterValidator(_options_once)] | None = None
-    """Only samples whose metadata meets these conditions."""
+    """A list of conditions `{key: site, op: eq, values: [lab]}`, all of which must hold; `op` is `eq` (default) or
+    `neq`; without `values` every value of `key` is meant. Two options may stand in the list: `{no_metadata: true}`
+    takes samples without any metadata as well; with `{filters_combinator: or}` one condition suffices, and samples that
+    have none of the keys are taken, too.
+    """
     filename: Text | None = None
     """Only samples whose file name holds this text."""
     search: Text | None = None
     """Only samples that Studio's own search finds by this text."""
     min_date: Date | None = None
-    """Only samples that were added after this date, such as 2026-01-31 or 2026-01-31T12:00:00Z."""
+    """Only samples that were added after this moment: `2026-01-31`, or `2026-01-31T12:00:00Z`; UTC unless it says
+    otherwise.
+    """
     max_date: Date | None = None
-    """Only samples that were added before this date."""
+    """Only samples that were added before this moment."""
     min_id: Count | None = None
     """Only samples of this number or a larger one."""
     max_id: Count | None = None

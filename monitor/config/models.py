@@ -61,11 +61,15 @@ class Schedule(ConfigModel):
     needs: ClassVar[Mapping[str, str]] = {"timezone": "cron"}
 
     every: Interval | None = None
-    """Time between two pulls, at least 1s. Each project's entry keeps its own offset on this grid."""
+    """Time between two pulls, at least `1s`; `check` warns under `1m`. Each project's entry keeps its own offset on
+    this grid, so that projects are not all pulled at once.
+    """
     cron: Crontab | None = None
-    """Five crontab fields: minute, hour, day of month, month, day of week (0 and 7 are Sunday)."""
+    """Five crontab fields: minute, hour, day of month, month, day of week (0 and 7 are Sunday). Days of the month and
+    of the week cannot both be given.
+    """
     timezone: Timezone = "UTC"
-    """The time zone of `cron`, such as Europe/Berlin."""
+    """Time zone of `cron`: a name of the IANA database, such as `Europe/Berlin`."""
 
     @property
     def interval(self) -> float:
@@ -88,9 +92,9 @@ class StudioConfig(ConfigModel):
     requests_in_flight_per_key: Positive = 2
     """Requests at the same time with one API key."""
     discover: Interval = default("1h")
-    """How often projects, impulses and variants are looked up again."""
+    """How often projects, impulses and variants are looked up again; at least `1s`."""
     proxy: ProxyUrl | None = None
-    """HTTP proxy for Studio. Without it HTTPS_PROXY and NO_PROXY are honoured."""
+    """HTTP proxy for Studio, `http://host:port`. Without it the variables `HTTPS_PROXY` and `NO_PROXY` are honoured."""
     ca_file: CertificateFile | None = None
     """Certificates (PEM) of a private authority to trust instead of the system's."""
 
@@ -99,7 +103,7 @@ class LimitsConfig(ConfigModel):
     """How many series one target may have."""
 
     classes: Count = 30
-    """Classes up to which the confusion matrix is exported."""
+    """Classes up to which the confusion matrix is exported (it has classes² series)."""
     slice_values: Count = 20
     """Values per slice that are exported."""
 
@@ -108,11 +112,11 @@ class BaselineConfig(ConfigModel):
     """Which run each target is compared with."""
 
     mode: Literal["pinned", "previous", "rolling"] = "pinned"
-    """pinned: the first good run, until another is pinned; previous: the last run with other results; rolling: one at
-    least `age` old.
+    """`pinned`: the first good run, until another is pinned; `previous`: the last run with other results; `rolling`:
+    the newest run that is at least `age` old.
     """
     age: Interval | None = None
-    """How old the baseline of mode `rolling` is, at least, such as 7d."""
+    """Required for `rolling`: the least age of the baseline, such as `7d`; less than `retention`."""
 
     @classmethod
     def add_rules(cls, schema: dict[str, Any]) -> None:
@@ -135,21 +139,22 @@ class HttpConfig(ConfigModel):
     """The service's own endpoints."""
 
     listen: Listen = default("127.0.0.1:9890")
-    """HOST:PORT; [::1]:9890 for IPv6; :9890 for every interface; port 0 takes a free one."""
+    """`HOST:PORT`; `[::1]:9890` for IPv6; `:9890` for every interface; port `0` takes a free one."""
     health_listen: Listen | None = None
-    """HOST:PORT that answers /-/healthy and /-/ready alone, without TLS or password: for probes
-    that cannot give one.
+    """`HOST:PORT` that answers `/-/healthy` and `/-/ready` alone, without TLS or password: for probes that have neither
+    certificate nor password.
     """
     external_url: HttpUrl | None = None
-    """Under which users reach this service: for links in alerts and pages."""
+    """Address under which users reach this service: for links in alerts and pages."""
     runbook_url: HttpUrl | None = None
-    """Where the pages of docs/runbooks are found, for links in alerts; without it this version's on the project's own
-    site.
+    """Address of the pages of `docs/runbooks`: alerts link to `ADDRESS/ALERT.md`. Without it, this version's pages on
+    the project's own site.
     """
     web_config_file: ReadableFile | None = None
-    """File with TLS and basic authentication, in the format of Prometheus's exporter-toolkit."""
+    """File with TLS and basic authentication, in the format of Prometheus's exporter-toolkit; see `docs/security.md`.
+    """
     admin_token_file: PresentSecretFile | None = None
-    """File with the bearer token for the POST endpoints, which are off without it. Read again at each use."""
+    """File with the bearer token of the `POST` endpoints, which are off without it. Read again at each use."""
 
     def read_admin_token(self) -> SecretStr | None:
         """The token as the file has it now; None where no file is configured.
@@ -177,13 +182,13 @@ class TargetSelection(ConfigModel):
         | Annotated[tuple[Positive, ...], Field(min_length=1), Unique, Tag("list")],
         Discriminator(which),
     ] = "all"
-    """`all`, or a list of impulse numbers."""
+    """`all`, or a list of impulse numbers: `[1, 4]`."""
     variants: Annotated[
         Annotated[Literal["enabled"], word_or_list("enabled", "[int8, float32]"), Tag("word")]
         | Annotated[tuple[Variant, ...], Field(min_length=1), Unique, Tag("list")],
         Discriminator(which),
     ] = "enabled"
-    """`enabled` (whatever Studio has enabled), or a list of int8, float32, akida."""
+    """`enabled` (those that Studio has enabled), or a list of `int8`, `float32`, `akida`."""
     category: Literal["testing", "training", "validation", "post-processing"] = "testing"
     """The part of the data set whose results are read."""
 
@@ -202,7 +207,7 @@ class ProjectConfig(TargetSelection):
     exactly_one = ("api_key", "api_key_file")
 
     api_key: Secret | None = None
-    """The project's API key; a read-only one suffices. Better ${NAME} than in plain text."""
+    """The project's API key; a read-only one suffices, but for `refresh`. Better `${NAME}` than in plain text."""
     api_key_file: SecretFile | None = None
     """File with the API key, in place of `api_key`. Read again at each pull, so a key can be
     rotated without a restart.
@@ -210,14 +215,16 @@ class ProjectConfig(TargetSelection):
     schedule: Schedule | None = None
     """This project's own schedule, in place of the general one."""
     labels: Labels = default({})
-    """Labels for this project's alerts and for edge_impulse_target_info."""
+    """Labels for this project's alerts and for `edge_impulse_target_info`. Names as in Prometheus, without those of the
+    series, the alerts and Prometheus itself. Values must not be empty.
+    """
     filters: FilterConfig | None = None
-    """Which samples count; without it all of the category."""
+    """Which samples count; without it all of the category. Changing it starts a new baseline."""
     slices: Annotated[tuple[Slice, ...], Unique] = ()
-    """By what quality is also given in parts: metadata.KEY or device_name."""
+    """By what quality is also given in parts: `metadata.KEY` or `device_name`."""
     refresh: Literal["never", "when_stale", "always"] = "never"
-    """Start a model-testing job before a pull: when_stale where the impulse is stale or has no results. Spends the
-    project's compute.
+    """Whether a model-testing job is started in Studio before a pull. `when_stale`: where Studio says that the impulse
+    is stale, or holds no results; `always`: before each. Spends the project's compute, and needs an admin's key.
     """
 
     def read_key(self) -> SecretStr:
@@ -248,33 +255,36 @@ class Config(ConfigModel):
     studio: StudioConfig = default({})
     """How Edge Impulse Studio is reached."""
     store: StoreUrl = default("sqlite:///impulse-monitor.db")
-    """Where runs are kept: sqlite:///FILE, sqlite:////ABSOLUTE/FILE or postgresql://USER@HOST/DATABASE."""
+    """Where runs are kept: `sqlite:///FILE`, `sqlite:////ABSOLUTE/FILE` or `postgresql://USER@HOST/DATABASE`. The
+    folder of a SQLite file must exist. A password in a PostgreSQL URL is percent-encoded, and best taken from a
+    variable.
+    """
     schedule: Schedule = default({"every": "15m"})
     """When projects without a schedule of their own are pulled."""
     retention: PositiveDuration = default("90d")
-    """How long runs are kept; never deletes a baseline, nor a target's last good run."""
+    """How long runs are kept. A baseline and a target's last good run are never deleted."""
     stale_after: Staleness = default("3 intervals")
-    """How old the last good figures may get before they are no longer exported: `N intervals` of the schedule, or a
-    duration.
+    """How old the last good figures may get before they are no longer exported: `N intervals` of the target's schedule,
+    or a duration.
     """
     limits: LimitsConfig = default({})
     """How many series one target may have."""
     baseline: BaselineConfig = default({})
     """Which run each target is compared with."""
     include: tuple[Text, ...] = ()
-    """More files with `projects:` (and nothing else), as paths or patterns such as projects.d/*.yaml."""
+    """More files with `projects:` (and nothing else), as paths or patterns such as `projects.d/*.yaml`."""
     projects: tuple[ProjectConfig, ...] = ()
     """The projects to watch."""
     defaults: Literal["on", "off"] = "on"
-    """off drops the built-in alerts, except those that are named below `alerts`."""
+    """`off` drops the built-in alerts, except those that are named below `alerts`."""
     alerts: tuple[Alert, ...] = ()
     """Alerts beside the built-in ones; one of a built-in alert's name changes or replaces that one."""
     notify: tuple[NotifyConfig, ...] = ()
-    """Who is told of alerts."""
+    """Receivers of alerts."""
     http: HttpConfig = default({})
     """The service's own endpoints."""
     shutdown_grace: Duration = default("10s")
-    """How long pulls in flight may take to end when the service stops."""
+    """How long pulls in flight may take to end when the service stops; `0` cancels them."""
 
     @classmethod
     def _broken_rules(cls, data: Mapping[Any, Any]) -> Iterator[InitErrorDetails]:

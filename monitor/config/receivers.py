@@ -47,7 +47,8 @@ class UrlReceiverConfig(ReceiverConfig):
     exactly_one = ("url", "url_file")
 
     url: ReceiverUrl | None = None
-    """Its URL, which may hold a user and a password."""
+    """Its URL. Only scheme, host and port are ever shown; a user and a password in it are sent as basic authentication.
+    """
     url_file: SecretFile | None = None
     """File with the URL, in place of `url`. Read again at each use."""
 
@@ -75,7 +76,8 @@ class HttpReceiverConfig(UrlReceiverConfig):
     ca_file: CertificateFile | None = None
     """Certificates (PEM) of a private authority to trust instead of the system's. Read again at each use."""
     bearer_token_file: SecretFile | None = None
-    """File with a token that is sent as `Authorization: Bearer`. Read again at each use."""
+    """File with a token that is sent as `Authorization: Bearer`; not beside a user in the URL. Read again at each use.
+    """
 
     @classmethod
     def default_name(cls, kind: str, written: Mapping[str, Any]) -> str:
@@ -111,7 +113,7 @@ class AppriseConfig(UrlReceiverConfig):
     """A service of chat or mail, by its Apprise URL."""
 
     url: AppriseUrl | None = None
-    """Its Apprise URL, such as mailto://..."""
+    """Its Apprise URL, such as `mailto://...`; nothing of it is ever shown."""
 
 
 class NotifyConfig(ConfigModel):
@@ -126,7 +128,9 @@ class NotifyConfig(ConfigModel):
     apprise: AppriseConfig | None = None
     """A service of chat or mail that Apprise knows."""
     name: Annotated[str, Field(min_length=1, max_length=100)] | None = None
-    """Name of the receiver in metrics, logs and the store; by default its kind with host:port or the file's name."""
+    """Name of the receiver in metrics, logs and the store, where its messages wait; by default `kind-host:port`, or
+    `kind-FILE` with `url_file`, or the kind of an Apprise URL. Two that would have the same name need one each.
+    """
 
     @property
     def kind(self) -> str:

@@ -11,8 +11,8 @@ _FROM_ENVIRONMENT = "FromEnvironment"
 
 
 def schema() -> dict[str, Any]:
-    """JSON schema (draft 2020-12) of the main file, generated from the shapes."""
-    generated = _lean(Config.model_json_schema())
+    """JSON schema (draft 2020-12) of the main file, generated from the models."""
+    generated = _slim(Config.model_json_schema())
     generated["$defs"][_FROM_ENVIRONMENT] = {
         "description": "A value from the environment.",
         "type": "string",
@@ -26,28 +26,23 @@ def schema_text() -> str:
     return json.dumps(schema(), indent=2, ensure_ascii=False, sort_keys=True) + "\n"
 
 
-def _lean(node: Any) -> Any:
+def _slim(node: Any) -> Any:
     """Without pydantic's titles and null defaults, and with `${NAME}` wherever a text of any content would not do."""
     if isinstance(node, list):
-        return [_lean(each) for each in node]
+        return [_slim(each) for each in node]
     if not isinstance(node, dict):
         return node
-    shrink_dtype: dict[str, Any] = {}
+    kept: dict[str, Any] = {}
     for key, value in node.items():
         if key == "properties":  # names that are not keywords
-            shrink_dtype[key] = {name: _lean(each) for name, each in value.items()}
+            kept[key] = {name: _slim(each) for name, each in value.items()}
         elif key in ("propertyNames", "default"):
-            shrink_dtype[key] = value
+            kept[key] = value
         elif key not in ("title", "discriminator"):
-            shrink_dtype[key] = _lean(value)
-    if shrink_dtype.get("default", ...) is None:
-        del shrink_dtype["default"]
-    if (
-        "const" in shrink_dtype
-        or "enum" in shrink_dtype
-        or "pattern" in shrink_dtype
-        or shrink_dtype.get("type") in ("integer", "number")
-    ):
-        notes = {key: shrink_dtype.pop(key) for key in ("description", "default") if key in shrink_dtype}
-        return {**notes, "anyOf": [shrink_dtype, {"$ref": f"#/$defs/{_FROM_ENVIRONMENT}"}]}
-    return shrink_dtype
+            kept[key] = _slim(value)
+    if kept.get("default", ...) is None:
+        del kept["default"]
+    if "const" in kept or "enum" in kept or "pattern" in kept or kept.get("type") in ("integer", "number"):
+        notes = {key: kept.pop(key) for key in ("description", "default") if key in kept}
+        return {**notes, "anyOf": [kept, {"$ref": f"#/$defs/{_FROM_ENVIRONMENT}"}]}
+    return kept
