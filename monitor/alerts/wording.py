@@ -148,7 +148,7 @@ def conclusion(change: Change) -> str:
     found = conclude(change)
     if found.kind in _NO_CAUSE:
         few = found.kind is Kind.UNKNOWN and change.causes.keys() == {TOTAL}
-        return "the runs share too few samples to tell the cause" if few else _NO_CAUSE[found.kind]
+        return "the runs share too few samples to determine the cause" if few else _NO_CAUSE[found.kind]
     if found.kind is Kind.INSEPARABLE:
         return f"{'several causes, some against each other; ' if found.against else ''}{_INSEPARABLE}"
     names = list(dict.fromkeys(_who(cause, change) for cause in found.named))
@@ -176,16 +176,16 @@ def remarks(change: Change) -> Iterator[str]:
         else:
             yield f"{count} cannot be judged under the current labels"
     if change.undivided and change.causes.get(MODEL):
-        yield f"what {listed(_parts(change))} did cannot be told apart"
+        yield f"what {listed(_parts(change))} did cannot be separated"
 
 
 _NO_CAUSE = {
     Kind.NOTHING: "nothing changed",
-    Kind.UNKNOWN: "the cause cannot be told",
+    Kind.UNKNOWN: "the cause is not known",
     Kind.NOISE: "every cause is within noise",
     Kind.CANCEL: "the causes cancel each other",
 }
-_INSEPARABLE = "relabelled and trained again: the two cannot be told apart"
+_INSEPARABLE = "relabelled and trained again: the two cannot be separated"
 _DATA = "the data"
 _NAMES_OF_CAUSES = {
     MODEL: "the model",
@@ -197,12 +197,12 @@ _NAMES_OF_CAUSES = {
 
 
 def _who(cause: str, change: Change) -> str:
-    """A cause as the subject of a sentence; the model together with what cannot be told from it."""
+    """A cause as the subject of a sentence; the model together with what cannot be separated from it."""
     return listed(_parts(change), "or") if cause == MODEL else _NAMES_OF_CAUSES[cause]
 
 
 def _parts(change: Change) -> list[str]:
-    """The model, and what cannot be told from it."""
+    """The model, and what cannot be separated from it."""
     parts = ["the model"]
     if THRESHOLDS in change.undivided:
         parts.append("its thresholds")

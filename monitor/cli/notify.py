@@ -35,7 +35,7 @@ def send_test(config: Path, receiver: str | None) -> None:
     logs.configure("error")
     known = {each.receiver_name: each for each in load_config(config).config.notify}
     if not known:
-        click.echo("no receiver is configured, so nobody is told of alerts; write one below notify:", err=True)
+        click.echo("no receiver is configured, so nobody is notified of alerts; write one below notify:", err=True)
         sys.exit(1)
     if receiver is not None and receiver not in known:
         near = get_close_matches(receiver, known, n=1)

@@ -38,7 +38,7 @@ def _since(_context: click.Context, _option: click.Parameter, value: str | None)
 @format_option("table", "json", "csv")
 @version_option
 def history(config: Path, target: str | None, since: float, limit: int, style: str) -> None:
-    """Print the runs that the store remembers, oldest first; of one TARGET (its id) or of all."""
+    """Print the stored runs, oldest first; of one TARGET (its id) or of all."""
     logs.configure("critical")
     sys.exit(with_store(load_config(config), lambda store: _history(store, target, time.time() - since, limit, style)))
 
@@ -144,7 +144,7 @@ async def _clear(store: Store, target: str) -> int:
 @format_option("table", "json")
 @version_option
 def alerts(config: Path, style: str) -> None:
-    """Print the alerts that the store remembers: pending, firing, and resolved."""
+    """Print the stored alerts: pending, firing, and resolved."""
     logs.configure("critical")
     sys.exit(with_store(load_config(config), lambda store: _alerts(store, style)))
 

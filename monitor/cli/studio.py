@@ -93,7 +93,7 @@ async def _check_keys(loaded: Loaded) -> bool:
 @click.option("--project", "project_id", type=int, help="Only this project.")
 @click.option("--impulse", "impulse_id", type=int, help="Only this impulse.")
 @format_option("table", "json")
-@click.option("--save", is_flag=True, help="Compare the runs with their baselines, and remember them in the store.")
+@click.option("--save", is_flag=True, help="Compare the runs with their baselines, and record them in the store.")
 @version_option
 def pull(config: Path, project_id: int | None, impulse_id: int | None, style: str, save: bool) -> None:
     """Pull once, now, and print the figures."""

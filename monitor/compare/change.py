@@ -67,8 +67,8 @@ class Change:
         thresholds: What else changed with the model.
         kind: What the figure is computed from: `classes`, `tolerance`, `verdicts` (Studio's own), `centroids` or
             `boxes`.
-        undivided: Causes (`labels`, `thresholds`) that changed something and cannot be told from the model, which holds
-            them.
+        undivided: Causes (`labels`, `thresholds`) that changed something and cannot be separated from the model, which
+            holds them.
         dropped: Shared windows that the baseline has a verdict on, and would have none under the current labels: the
             step of the labels is then over other windows.
         renamed: Old and new names of classes that were renamed, which is no change of labels.
@@ -190,7 +190,7 @@ class _Views:
             next, one of each per sample.
         baseline_removed, current_added: Those of either run that are not shared.
         comparable: bool[s], the shared samples of which no window lost its verdict on the way.
-        absent: Causes that cannot be told from the model.
+        absent: Causes that cannot be separated from the model.
     """
 
     def __init__(self, pool: Resamplable, runs: Runs, steps: Steps) -> None:

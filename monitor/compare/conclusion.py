@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from monitor.compare.change import ADDED, LABELS, MODEL, REMOVED, THRESHOLDS, TOTAL, Change
 
-BELIEVED = 0.1
+SIGNIFICANCE_LEVEL = 0.1
 """The largest p-value at which a cause is named: a larger one is within noise."""
 
 _ALONE, _MAINLY = 0.75, 0.5  # parts of a change from which one cause explains it by itself, or most of it
@@ -67,7 +67,7 @@ def conclude(change: Change) -> Conclusion:
     parts = {cause: of[cause] for cause in weighed if of.get(cause)}
     if not parts:
         return Conclusion(Kind.NOTHING)
-    noise = tuple(cause for cause in parts if change.pvalues.get(cause, 0.0) > BELIEVED)
+    noise = tuple(cause for cause in parts if change.pvalues.get(cause, 0.0) > SIGNIFICANCE_LEVEL)
     if parts.get(MODEL, 0.0) * parts.get(LABELS, 0.0) < 0:
         return _inseparable(parts, noise, _direction(change, parts), change.pvalues)
     counted = {cause: part for cause, part in parts.items() if cause not in noise}

@@ -24,7 +24,7 @@ from monitor.results import FloatArray
 Ids = npt.NDArray[np.int64]
 
 ALARM = 2.0
-"""Evidence (log10 of the capital) from which to believe in drift: reached by chance for at most 1 % of quiet
+"""Evidence (log10 of the capital) from which drift is significant: reached by chance for at most 1 % of quiet
 references, ever.
 """
 

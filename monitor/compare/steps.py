@@ -84,7 +84,7 @@ class Steps:
             them: the labels did not change, or what they did is part of what the model did.
         rethresholded: The same outputs under the current thresholds; None where they are as in `relabelled`.
         only_thresholds: Whether what is left from there to the current run is all due to thresholds.
-        absent: Causes that cannot be told from the model, which then holds them.
+        absent: Causes that cannot be separated from the model, which then holds them.
         undivided: Those of them that did change, as far as is known.
         dropped: bool[w], windows of the pairing that had a verdict and have none under the current labels.
         renamed: Old and new names of classes that are the same class.
@@ -233,7 +233,7 @@ def _rethresholded(runs: Runs, steps: Steps, kind: BlockKind, known: BoolArray |
 
 
 def _without(steps: Steps, cause: str) -> Steps:
-    """The steps with a cause that cannot be told from the model."""
+    """The steps with a cause that cannot be separated from the model."""
     return replace(steps, absent=(*steps.absent, cause), undivided=(*steps.undivided, cause))
 
 

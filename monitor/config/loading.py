@@ -235,7 +235,7 @@ def _warn_rest(main: Document, config: Config, report: _Report) -> None:
             main.problem(("projects",), "no project is configured, so nothing is watched; write one below projects:")
         )
     if not config.notify and config.rules():
-        message = "no receiver is configured, so nobody is told of alerts; write one below notify:"
+        message = "no receiver is configured, so nobody is notified of alerts; write one below notify:"
         report.warnings.append(Problem(main.path, main.lines.get(("notify",), 1), "notify", message))
     if any(config.stale_after_of(project) < config.schedule_of(project).interval for project in config.projects):
         message = "is shorter than a schedule's interval: figures leave between two pulls; write 3 intervals"

@@ -88,7 +88,7 @@ METRICS = (
     _compared(
         "edge_impulse_change_ratio",
         "Change of the metric since the baseline, in total and by cause: model, labels, thresholds, added and removed "
-        "samples, which add up to the total; labels or thresholds are absent where they cannot be told from the "
+        "samples, which add up to the total; labels or thresholds are absent where they cannot be separated from the "
         "model, which then holds them.",
         "metric",
         "cause",

@@ -23,8 +23,8 @@ from monitor.targets import Target
 GLANCE = tuple(row.name for row in at_a_glance(Glance.PAGE))
 """Headline figures on the status page; the others are on the target's."""
 
-SIGNIFICANCE = 0.01
-"""Significance level: the p-value up to which a change is shown as one."""
+SIGNIFICANCE_LEVEL = 0.01
+"""p-value up to which a change is shown as one."""
 
 RESOLVED_SHOWN = 86_400.0
 """Seconds for which a resolved alert is still shown."""
@@ -70,7 +70,7 @@ class Figure:
         """`worse` or `better` where the change is significant, `unclear` where it may be chance, else `same`."""
         if not self.moved:
             return "same"
-        if not self.exact and (self.pvalue is None or self.pvalue > SIGNIFICANCE):
+        if not self.exact and (self.pvalue is None or self.pvalue > SIGNIFICANCE_LEVEL):
             return "unclear"
         return "better" if (self.moved > 0) == FIGURES[self.metric].higher_is_better else "worse"
 

@@ -86,7 +86,7 @@ def troubles(
         certificate: Unix seconds when the service's own certificate expires; None without TLS.
         web_config: Why the web configuration was rejected; None where it was not.
         config: The same of the configuration.
-        nobody_told: Whether there are alerts, and nobody to tell.
+        nobody_told: Whether there are alerts, but no receiver.
         now: Unix seconds.
     """
     found = [
@@ -101,7 +101,7 @@ def troubles(
     if nobody_told:
         details = ("No receiver is configured: alerts are shown here and exported, and that is all.",)
         advice = "Write one below notify in the configuration, such as `- alertmanager: {url: http://127.0.0.1:9093}`."
-        found.append(Trouble("nobody_told", "warning", "Nobody is told of alerts", details, advice))
+        found.append(Trouble("nobody_told", "warning", "Nobody is notified of alerts", details, advice))
     return tuple(sorted(found, key=lambda trouble: trouble.severity == "warning"))
 
 
@@ -128,7 +128,7 @@ def _of_receiver(failing: FailingReceiver) -> Trouble:
     return Trouble(
         "receiver",
         "error",
-        f"Receiver {failing.receiver} is not told of alerts",
+        f"Receiver {failing.receiver} is not notified of alerts",
         tuple(details),
         advice,
         failing.since,

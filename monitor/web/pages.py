@@ -178,7 +178,7 @@ def _environment() -> Environment:
         "TESTED": wording.listed([row.label for row in with_test()]),
         "LEFT_OUT": wording.LEFT_OUT,
         "GLANCE": views.GLANCE,
-        "SIGNIFICANCE": views.SIGNIFICANCE,
+        "SIGNIFICANCE_LEVEL": views.SIGNIFICANCE_LEVEL,
         "ALARM": ALARM,
         "RUNS_SHOWN": RUNS_SHOWN,
         "BAR_WIDTH": charts.BAR_WIDTH,

@@ -35,7 +35,7 @@ log = structlog.get_logger()
 
 
 def takes_bearer(handler: H) -> H:
-    """Mark a handler that checks a bearer token itself: requests that bring one need no basic auth to get there."""
+    """Mark a handler that checks a bearer token itself: requests with one need no basic auth to get there."""
     handler.takes_bearer = True  # type: ignore[attr-defined]
     return handler
 

@@ -30,7 +30,7 @@ class Service:
         unready: What keeps the service from being ready, in a sentence; empty where nothing does.
         troubles: What is the matter with the service itself, the worst first.
         reload: Reads the configuration again; answers whether it was good.
-        admin_token: The token that changing requests must bring, read at each request; None switches them off. May
+        admin_token: The token that changing requests must send, read at each request; None switches them off. May
             raise `ConfigError`.
         live: What is known right now.
         store: What was known before.
@@ -57,7 +57,7 @@ class Service:
 
         Raises:
             HTTPForbidden: There is no admin token: what changes something is off.
-            HTTPUnauthorized: The request does not bring it.
+            HTTPUnauthorized: The request does not send it.
             HTTPInternalServerError: Its file cannot be read.
         """
         try:
@@ -76,4 +76,6 @@ class Service:
             given.strip().encode("utf-8", "surrogateescape"), wanted
         ):
             challenge = {hdrs.WWW_AUTHENTICATE: 'Bearer realm="impulse-monitor"'}
-            raise web.HTTPUnauthorized(headers=challenge, text="Bring the admin token as a bearer.\n")
+            raise web.HTTPUnauthorized(
+                headers=challenge, text="Send the admin token as `Authorization: Bearer TOKEN`.\n"
+            )

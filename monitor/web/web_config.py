@@ -97,7 +97,7 @@ class TlsConfig(ConfigModel):
     client_auth_type: Annotated[
         Literal["NoClientCert", "VerifyClientCertIfGiven", "RequireAndVerifyClientCert"], BeforeValidator(_client_auth)
     ] = "NoClientCert"
-    """Whether clients bring certificates."""
+    """Whether clients are asked for certificates."""
     client_ca_file: CertificateFile | None = None
     """The authorities whose client certificates are good."""
 

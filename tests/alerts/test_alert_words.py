@@ -140,7 +140,7 @@ GOLDEN: list[tuple[Condition, Evaluation, Comparison | None, str, str]] = [
         ),
         "Accuracy fell by 4.1 points",
         (
-            "accuracy 0.913 → 0.872 (−4.1 points; p = 0.001): the runs share too few samples to tell the cause."
+            "accuracy 0.913 → 0.872 (−4.1 points; p = 0.001): the runs share too few samples to determine the cause."
             + MARGIN
             + BASELINE
         ),
@@ -361,7 +361,7 @@ CAUSES: dict[str, tuple[dict[str, object], str]] = {
         },
         (
             "+12.5 on the 812 samples both runs share, −16.0 from changed labels: "
-            "relabelled and trained again: the two cannot be told apart."
+            "relabelled and trained again: the two cannot be separated."
         ),
     ),
     "one cause against another": (
@@ -416,7 +416,7 @@ CAUSES: dict[str, tuple[dict[str, object], str]] = {
             "1 window has a label the earlier model never had."
         ),
     ),
-    "labels that cannot be told from the model": (
+    "labels that cannot be separated from the model": (
         {
             "parts": {"model": -0.04},
             "added": 0,
@@ -426,10 +426,10 @@ CAUSES: dict[str, tuple[dict[str, object], str]] = {
         },
         (
             "−4.0 on the 812 samples both runs share: the model or the labels changed. "
-            "What the model and the labels did cannot be told apart."
+            "What the model and the labels did cannot be separated."
         ),
     ),
-    "thresholds that cannot be told from the model": (
+    "thresholds that cannot be separated from the model": (
         {
             "parts": {"model": -0.04},
             "metric": "map",
@@ -439,7 +439,7 @@ CAUSES: dict[str, tuple[dict[str, object], str]] = {
         (
             "−4.0 on the 812 images both runs share, 0.0 from 203 images added since: the model or its thresholds "
             "changed. "
-            "What the model and its thresholds did cannot be told apart. Judged is model + labels on the shared "
+            "What the model and its thresholds did cannot be separated. Judged is model + labels on the shared "
             "images: "
             "added, removed and total also hold what the size of the set does to mAP."
         ),
@@ -449,7 +449,7 @@ CAUSES: dict[str, tuple[dict[str, object], str]] = {
 
 @pytest.mark.parametrize(("given", "text"), CAUSES.values(), ids=CAUSES.keys())
 def test_causes(given, text):
-    """Each thing that can be said of causes: what is noise, what cannot be told apart, and what is a name and no
+    """Each thing that can be said of causes: what is noise, what cannot be separated, and what is a name and no
     change.
     """
     assert text == said(**given)

@@ -147,7 +147,7 @@ async def test_unknown_receiver(tmp_path: Path) -> None:
     assert (1, "", "no receiver is called oncall; did you mean on-call?\n") == near
     assert (1, "", "no receiver is called zzz; there are: on-call\n") == far
     assert (1, "") == none[:2]
-    assert "nobody is told of alerts" in none[2]
+    assert "nobody is notified of alerts" in none[2]
 
 
 async def test_check_validates_apprise_urls(tmp_path: Path) -> None:
@@ -180,8 +180,8 @@ async def test_check_warns_where_nobody_is_told(tmp_path: Path) -> None:
 
     assert 0 == code
     assert (
-        f"{config}:1: notify: no receiver is configured, so nobody is told of alerts; write one below notify: (warning)"
-        in out
+        f"{config}:1: notify: no receiver is configured, so nobody is notified of alerts; write one below notify: "
+        "(warning)" in out
     )
 
 

@@ -825,8 +825,8 @@ def test_changed_texts_are_named() -> None:
     ids=lambda block: block.type,
 )
 def test_verdicts_that_only_studio_can_give(block: Block) -> None:
-    """Of other kinds accuracy is what Studio calls correct; labels that changed cannot be told from the model, and are
-    not there.
+    """Of other kinds accuracy is what Studio calls correct; labels that changed cannot be separated from the model, and
+    are not there.
     """
     verdicts: Run = {n: [Window("no anomaly", "no anomaly", CORRECT)] for n in range(60)}
     current = {n: [Window("anomaly", "no anomaly", WRONG) if n < 6 else w for w in ws] for n, ws in verdicts.items()}

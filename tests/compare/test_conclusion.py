@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.compare.change import ADDED, LABELS, MODEL, REMOVED, THRESHOLDS, TOTAL, Change
-from monitor.compare.conclusion import BELIEVED, Conclusion, Kind, conclude
+from monitor.compare.conclusion import SIGNIFICANCE_LEVEL, Conclusion, Kind, conclude
 from monitor.results import UNCERTAIN, Confidences, ResultSet
 from tests.compare.change_oracle import by_metric
 from tests.figures.strategies import CLASSIFIER, result_set
@@ -36,7 +36,7 @@ def test_only_causes_that_count_are_named(parts: dict[str, int], pvalues: dict[s
 
     weighed = (MODEL, LABELS, THRESHOLDS) if metric == "map" else PARTS
     direction = sum(parts[cause] for cause in weighed)
-    counts = {cause for cause in weighed if parts[cause] and pvalues.get(cause, 0) <= BELIEVED}
+    counts = {cause for cause in weighed if parts[cause] and pvalues.get(cause, 0) <= SIGNIFICANCE_LEVEL}
     if found.kind is Kind.INSEPARABLE:
         assert parts[MODEL] * parts[LABELS] < 0
         assert found.named == (LABELS, MODEL)

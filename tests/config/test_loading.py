@@ -22,7 +22,7 @@ from monitor.errors import AuthError
 EXAMPLE = Path(__file__).parents[2] / "config" / "monitor.yaml"
 KEY = "ei_8c1d0f5e77secret"
 
-NOBODY = "monitor.yaml:{}: notify: no receiver is configured, so nobody is told of alerts; write one below notify:"
+NOBODY = "monitor.yaml:{}: notify: no receiver is configured, so nobody is notified of alerts; write one below notify:"
 
 
 def test_defaults(folder):
@@ -193,8 +193,8 @@ def test_filters_as_text():
 
 
 def test_example(tmp_path: Path):
-    """The example in the repository loads with EI_API_KEY alone, warns of nothing but that nobody is told, and shows
-    the defaults.
+    """The example in the repository loads with EI_API_KEY alone, warns of nothing but that nobody is notified, and
+    shows the defaults.
     """
     loaded = load(EXAMPLE, {"EI_API_KEY": KEY})
     bare = tmp_path / "monitor.yaml"

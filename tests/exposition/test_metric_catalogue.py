@@ -14,7 +14,7 @@ SECTIONS = {
     Scope.FIGURES: (
         "From the last good pull, and cached between pulls; they leave together once they are older than "
         "`stale_after`.\n"
-        "A figure that does not apply to the model, or is not known, is absent."
+        "Only figures that apply to the model, and are known, are exported."
     ),
     Scope.SERVICE: "Beside these, the client library's `process_*` and `python_*`. Gauges are absent until they are "
     "first set.",

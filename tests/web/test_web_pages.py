@@ -157,7 +157,7 @@ async def test_causes_against_each_other(service: Service) -> None:
     size = sum(abs(causes[str(rect["class"])]) for rect in rects)
 
     assert (
-        "several causes, some against each other; relabelled and trained again: the two cannot be told apart"
+        "several causes, some against each other; relabelled and trained again: the two cannot be separated"
         in shown.text
     )
     assert {"model", "labels", "added", "removed"} == {rect["class"] for rect in rects}

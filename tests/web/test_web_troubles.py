@@ -69,8 +69,8 @@ async def becomes(service: Service, *wanted: str) -> None:
 
 
 async def test_nobody_is_told(service: Service) -> None:
-    """Without a receiver both say that nobody is told, and how to change that; with one, and where there is no alert,
-    they do not.
+    """Without a receiver both say that nobody is notified, and how to change that; with one, and where there is no
+    alert, they do not.
     """
     service.write()
     await service.app.start()
@@ -175,7 +175,7 @@ async def test_receiver_that_fails(service: Service) -> None:
         return "1 message waits" in json.dumps(await status(service))
 
     await until(waits)
-    assert "Receiver on call is not told of alerts" in page
+    assert "Receiver on call is not notified of alerts" in page
     assert "impulse-monitor notify test" in page
     assert SECRET not in json.dumps(problem) + page
     async with hook:
