@@ -12,6 +12,7 @@ import yaml
 from monitor.alerts.rule_file import WatchedProject
 from monitor.alerts.rules import Above, AnomalyDrift, Below, Drop, Rise, built_in
 from monitor.config import schema
+from monitor.config.receivers import NotifyConfig
 from monitor.figures.headline import METRICS
 
 BUILT_IN = {rule.name: rule for rule in built_in()}
@@ -151,7 +152,7 @@ MISTAKES = [
     (EXPIRING + "    match: {project_id: 5}", "3: alerts[0].match.project_id: must be text; put it into quotes"),
     ("defaults: none", "1: defaults: write on or off"),
     # receivers
-    ("notify:\n  - {}", "2: notify[0]: needs alertmanager or webhook or apprise; write one of them"),
+    ("notify:\n  - {}", f"2: notify[0]: needs {' or '.join(NotifyConfig.exactly_one)}; write one of them"),
     (
         "notify:\n  - apprise: {url: ops-channel}",
         "2: notify[0].apprise.url: is not an Apprise URL; write for example mailto://user:password@example.com",
