@@ -194,8 +194,8 @@ def _sentences(rule: Rule, found: Verdict) -> Iterator[str]:
                     metric = moved.metric
                     thresholds = " + thresholds" if found.change.causes.get(THRESHOLDS) else ""
                     yield (
-                        f"Judged is model + labels{thresholds} on the shared {wording.counts(metric)}: "
-                        f"added, removed and total also hold what the size of the set does to {wording.label(metric)}"
+                        f"The test is of model + labels{thresholds} on the shared {wording.counts(metric)}: "
+                        f"added, removed and total also contain the effect of the set's size on {wording.label(metric)}"
                     )
                 if found.exact:
                     yield (

@@ -1,4 +1,4 @@
-"""What `check` looks at beyond the shape of the files: receivers, the certificate, the store."""
+"""What `check` looks at beyond the models of the configuration: receivers, the certificate, the store."""
 
 from __future__ import annotations
 

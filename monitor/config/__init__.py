@@ -1,4 +1,4 @@
-"""What the operator writes: its shape, and reading it with every problem at its line.
+"""What the operator writes: its models, and reading it with every problem at its line.
 
 `load` gives a `Config` or raises `ConfigError`; `fingerprint` tells whether loading again could give another one.
 """

@@ -68,7 +68,7 @@ class ConfigModel(BaseModel):
         # report
         errors = list(cls._broken_rules(data)) if isinstance(data, Mapping) else []
         try:
-            shape = handler(data)
+            model = handler(data)
         except ValidationError as error:
             for each in error.errors(include_url=False):
                 # entries with errors of their own are not counted by pydantic
@@ -76,7 +76,7 @@ class ConfigModel(BaseModel):
                     errors.append(cls._explained(each, data))
         if errors:
             raise ValidationError.from_exception_data(cls.__name__, errors)
-        return shape
+        return model
 
     @classmethod
     def _explained(cls, error: ErrorDetails, data: Any) -> InitErrorDetails:
@@ -106,20 +106,20 @@ class ConfigModel(BaseModel):
 
 
 def broken(loc: tuple[int | str, ...], message: str) -> InitErrorDetails:
-    """An error at a place inside the shape, for `ConfigModel._broken_rules`."""
+    """An error at a place inside the model, for `ConfigModel._broken_rules`."""
     return InitErrorDetails(type=PydanticCustomError("configuration", message), loc=loc, input=None)
 
 
-def _message(shape: type[ConfigModel], error: ErrorDetails) -> str:
+def _message(model: type[ConfigModel], error: ErrorDetails) -> str:
     """What is wrong and what to write instead, in place of pydantic's words; never repeats the input."""
     kind, context = error["type"], error.get("ctx", {})
     if kind == "missing":
         return f"has no {error['loc'][-1]}; write `{error['loc'][-1]}: ...` below it"
     if kind == "extra_forbidden":
         key = str(error["loc"][-1])
-        return shape.misplaced.get(key) or _unknown(shape, key)
+        return model.misplaced.get(key) or _unknown(model, key)
     if kind == "configuration":
-        return error["msg"]  # a shape further inside has explained it
+        return error["msg"]  # an inner model has explained it
     if error["input"] is None:
         return "is empty; write a value, or remove the key"
     if kind == "value_error":
@@ -143,10 +143,10 @@ def _message(shape: type[ConfigModel], error: ErrorDetails) -> str:
     return sentences.get(kind, error["msg"])
 
 
-def _unknown(shape: type[ConfigModel], key: str) -> str:
-    if key in shape.unsupported:
-        return f"is not supported here; {shape.unsupported[key]}"
-    known = [field.alias or name for name, field in shape.model_fields.items()]
-    known += [key for key in shape.relatives if key not in known]
+def _unknown(model: type[ConfigModel], key: str) -> str:
+    if key in model.unsupported:
+        return f"is not supported here; {model.unsupported[key]}"
+    known = [field.alias or name for name, field in model.model_fields.items()]
+    known += [key for key in model.relatives if key not in known]
     near = difflib.get_close_matches(key, known, n=1)
     return f"unknown key; did you mean {near[0]}?" if near else f"unknown key; write one of: {', '.join(known)}"

@@ -161,27 +161,27 @@ def _entries(document: Document) -> Iterator[tuple[Loc, Any]]:
         yield ("projects", index), entry
 
 
-def _validate(shape: type[S], document: Document, report: _Report) -> S | None:
+def _validate(model: type[S], document: Document, report: _Report) -> S | None:
     """The file without its projects, which are validated one by one so that each is compared with the others if it can
     be.
     """
     data = {} if document.data is None else document.data
     if isinstance(data, dict) and isinstance(data.get("projects"), list):
         data = {**data, "projects": []}
-    return _checked(shape, document, (), data, report)
+    return _checked(model, document, (), data, report)
 
 
-def _checked(shape: type[S], document: Document, loc: Loc, data: Any, report: _Report) -> S | None:
+def _checked(model: type[S], document: Document, loc: Loc, data: Any, report: _Report) -> S | None:
     folder = _folder(document)
     try:
-        return shape.model_validate(data, context=Files(folder))
+        return model.model_validate(data, context=Files(folder))
     except ValidationError as error:
         places = [((*loc, *each["loc"]), each["msg"]) for each in error.errors(include_url=False, include_input=False)]
     found = [
         document.problem(place, message) for place, message in places if document.locate(place) not in document.broken
     ]
     try:
-        checked = shape.model_validate(data, context=Files(folder, secrets=False))
+        checked = model.model_validate(data, context=Files(folder, secrets=False))
     except ValidationError:
         report.problems += found
         return None

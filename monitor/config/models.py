@@ -1,4 +1,4 @@
-"""The shape of the configuration: what may be written, its defaults and its meaning, and nothing about files."""
+"""The models of the configuration: what may be written, its defaults and its meaning, and nothing about files."""
 
 from __future__ import annotations
 

@@ -36,8 +36,8 @@ DISTANCES = (
     "threshold +6.1 points."
 )
 SIZE = (
-    " Judged is model + labels on the shared images: added, removed and total also hold what the size of the set "
-    "does to mAP."
+    " The test is of model + labels on the shared images: added, removed and total also contain the effect of the "
+    "set's size on mAP."
 )
 CALM = replace(drifted(), distances={})
 
@@ -439,9 +439,9 @@ CAUSES: dict[str, tuple[dict[str, object], str]] = {
         (
             "−4.0 on the 812 images both runs share, 0.0 from 203 images added since: the model or its thresholds "
             "changed. "
-            "What the model and its thresholds did cannot be separated. Judged is model + labels on the shared "
+            "What the model and its thresholds did cannot be separated. The test is of model + labels on the shared "
             "images: "
-            "added, removed and total also hold what the size of the set does to mAP."
+            "added, removed and total also contain the effect of the set's size on mAP."
         ),
     ),
 }
