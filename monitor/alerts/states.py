@@ -13,23 +13,15 @@ its target has gone. Each answers the new state and what is to be told; nothing 
 from __future__ import annotations
 
 import hashlib
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Literal, TypeVar
-
-import msgspec
+from typing import Any, Literal
 
 from monitor.alerts import explain
 from monitor.alerts.rules import KeyExpiring, PullFailing, ResultsVanished, Rule, Subject
 from monitor.alerts.verdicts import Answer, Verdict
 from monitor.errors import PullState
-
-T = TypeVar("T")
-
-VERSION = 1
-"""Of a stored state; raised when an older reader would misread what is written."""
 
 POINTS = 3
 """Distinct result sets in a row whose figure alone is beyond a threshold that count as one whose interval is."""
@@ -277,55 +269,6 @@ def end(state: AlertState, now: float, why: str) -> Step:
     # Judged nothing, so that one which comes back is judged at once, on the same result set too.
     state = replace(_cleared(state), judged=None)
     return _over(state, now, explain.ended(state.alertname, why, state.annotations.get("description", "")))
-
-
-def dump(state: AlertState | Transition) -> bytes:
-    """A state or a transition as JSON in UTF-8 with a checksum; `load` gives an equal one."""
-    content = msgspec.json.encode(state)
-    return msgspec.json.encode(
-        {"format": VERSION, "crc32": zlib.crc32(content), type(state).__name__: msgspec.Raw(content)}
-    )
-
-
-def load_state(data: bytes) -> AlertState:
-    """The state that `dump` wrote.
-
-    Raises:
-        ValueError: The bytes are no such state, or a newer version of the service wrote them.
-    """
-    return _load(data, _state)
-
-
-def load_transition(data: bytes) -> Transition:
-    """The transition that `dump` wrote.
-
-    Raises:
-        ValueError: The bytes are no such transition, or a newer version of the service wrote them.
-    """
-    return _load(data, _transition)
-
-
-_envelope = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_state = msgspec.json.Decoder(AlertState)
-_transition = msgspec.json.Decoder(Transition)
-
-
-def _load(data: bytes, decoder: msgspec.json.Decoder[T]) -> T:
-    name = decoder.type.__name__
-    try:
-        document = _envelope.decode(data)
-        version = msgspec.json.decode(document["format"])
-        if version == VERSION:
-            content = bytes(document[name])
-            if zlib.crc32(content) != msgspec.json.decode(document["crc32"]):
-                raise ValueError("its checksum does not fit")
-            return decoder.decode(content)
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"a stored {name} cannot be read ({error!r}); let the alert start anew") from error
-    raise ValueError(
-        f"a stored {name} has format {version}, this version reads {VERSION}; run the version that wrote it, or let "
-        "the alert start anew"
-    )
 
 
 def _fresh(rule: Rule, subject: Subject) -> AlertState:

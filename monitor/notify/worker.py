@@ -10,10 +10,11 @@ from typing import Literal, Protocol
 
 import structlog
 
-from monitor.alerts.states import Transition, load_transition
+from monitor.alerts.states import Transition
 from monitor.notify.errors import Rejected, Retry
 from monitor.notify.notifier import Checkable, Clock, Notifier, Resender
 from monitor.store import Message, Store, StoreError
+from monitor.store.state_documents import load_transition
 
 log = structlog.get_logger()
 

@@ -23,23 +23,20 @@ from monitor.alerts.states import (
     PullHealth,
     Step,
     Transition,
-    dump,
     end,
-    load_state,
     step,
     tick,
 )
 from monitor.alerts.verdicts import judge
 from monitor.errors import PullState
 from monitor.pipeline.snapshot import Snapshot
-from monitor.store import Message, Queries, State, Store, Transaction
+from monitor.store import Message, Queries, Store, Transaction
+from monitor.store.state_documents import dump_transition
 
 RESEND_RESOLVED_FOR = 900.0
 """Seconds for which a resolved alert is still among those that are sent again, and remembered after its target has
 gone.
 """
-
-_ALERT = "alert"  # kind of state in the store
 
 log = structlog.get_logger()
 
@@ -164,7 +161,7 @@ class AlertEvaluator:
         rules = {rule.name for rule in self._matching(subject.subject)} if subject else set()
         over = [step.state for step in moves if step.state.alertname not in rules and self._is_over(step.state)]
         for state in over:
-            await tx.delete_state(_ALERT, subject_id, state.alertname)
+            await tx.delete_alert_state(subject_id, state.alertname)
         kept = [step for step in moves if step.state not in over]
         await self._write(
             tx, [step.state for step in kept], [transition for step in kept for transition in step.transitions]
@@ -183,9 +180,9 @@ class AlertEvaluator:
         return [rule for rule in self._rules if rule.matches(subject)]
 
     async def _write(self, tx: Transaction, states: Iterable[AlertState], transitions: Iterable[Transition]) -> None:
-        await _put(tx, states)
+        await tx.put_alert_states(states)
         for transition in transitions:
-            content = dump(transition)
+            content = dump_transition(transition)
             for queue in self._queues:
                 await tx.enqueue(
                     Message(queue, f"{transition.alertname}/{transition.target_id}", self._clock(), content)
@@ -197,11 +194,6 @@ async def locked_states(tx: Transaction, subject_id: str) -> dict[str, AlertStat
     # while the number of shards changes, two processes may have the same target
     await tx.lock(f"alerts of {subject_id}")
     return {state.alertname: state for state in await stored(tx, subject_id)}
-
-
-async def _put(tx: Transaction, states: Iterable[AlertState]) -> None:
-    for state in states:
-        await tx.put_state(State(_ALERT, state.target_id, state.alertname, dump(state)))
 
 
 async def refer(tx: Transaction, subject_id: str, before: str, after: str) -> list[AlertState]:
@@ -220,7 +212,7 @@ async def refer(tx: Transaction, subject_id: str, before: str, after: str) -> li
     for state in (await locked_states(tx, subject_id)).values():
         if state.judged is not None and state.judged.fingerprint == before:
             found.append(replace(state, judged=replace(state.judged, fingerprint=after)))
-    await _put(tx, found)
+    await tx.put_alert_states(found)
     return found
 
 
@@ -230,10 +222,7 @@ async def stored(store: Queries, subject_id: str | None = None) -> list[AlertSta
     Raises:
         StoreError: The store cannot be read.
     """
-    rows = await store.states(_ALERT, subject_id)
-    # Ten thousand take a quarter of a second to read, ten less than a thread takes to begin.
-    found = map(_read, rows) if subject_id is not None else await asyncio.to_thread(lambda: list(map(_read, rows)))
-    return [state for state in found if state is not None]
+    return await store.alert_states(subject_id)
 
 
 def _tried(
@@ -279,12 +268,3 @@ def _evidence(rule: Rule, snapshot: Snapshot) -> Evidence:
     compares = isinstance(rule.condition, Drop | Rise | AnomalyDrift)
     baseline = snapshot.comparison.baseline.timestamp if snapshot.comparison and compares else None
     return Evidence(snapshot.fingerprint or "", baseline)
-
-
-def _read(stored: State) -> AlertState | None:
-    """A stored state; one that cannot be read is said and starts anew."""
-    try:
-        return load_state(stored.value)
-    except ValueError as error:
-        log.warning("alert.state_unreadable", alert=stored.key, target=stored.target_id, error=str(error))
-        return None

@@ -114,7 +114,7 @@ class RunRecorder:
             return None
         if not last:
             return None
-        shown = Snapshot(target, stale_after, last[0].state, last[0].finished, error=last[0].error)
+        shown = Snapshot(target, stale_after, last[0].state, last[0].last_seen, error=last[0].error)
         if good is None:
             return shown
         if good.unreadable is not None:
@@ -123,7 +123,7 @@ class RunRecorder:
             cache.outdated = True
         return replace(
             shown,
-            last_success=good.finished,
+            last_success=good.last_seen,
             last_change=good.last_change,
             fingerprint=good.fingerprint,
             evaluation=good.evaluation,
@@ -164,7 +164,7 @@ class RunRecorder:
             log.warning("run.not_brought_up", target=target_id, error=str(error))
             return before, moved
         cache.current = True
-        if last is None or after is None or last.finished < (before.last_success or 0.0):
+        if last is None or after is None or last.last_seen < (before.last_success or 0.0):
             return before, moved
         # also where another process has brought it up since it was read
         return replace(before, fingerprint=after.fingerprint), moved

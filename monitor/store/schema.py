@@ -16,6 +16,9 @@ metadata = sa.MetaData(
     }
 )
 
+NEVER_SEEN = 0.0
+"""`run.last_seen` of runs by a program that does not know the column; retention puts `finished` in its place."""
+
 _Id = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite numbers rows by itself for INTEGER only
 
 result_set = sa.Table(
@@ -62,10 +65,13 @@ run = sa.Table(
     sa.Column("error", sa.Text, nullable=False),
     sa.Column("result_set_id", sa.ForeignKey("result_set.id"), index=True),
     sa.Column("figures_id", sa.ForeignKey("figures.id"), index=True),
+    # an older process beside this one gives neither
+    sa.Column("last_seen", sa.Double, nullable=False, server_default=sa.text("0")),
+    sa.Column("times", sa.Integer, nullable=False, server_default=sa.text("1")),
+    sa.Index(None, "target_id", "id"),  # history, and the last run, which counts those that say nothing new
     sa.Index(None, "target_id", "state", "id"),  # the last good run
     sa.Index(None, "target_id", "state", "selection", "finished"),  # rolling and previous baselines
-    sa.Index(None, "target_id", "finished"),  # history
-    sa.Index(None, "finished"),  # retention
+    sa.Index(None, "last_seen"),  # retention
     sqlite_autoincrement=True,  # a number never comes twice: states and baselines refer to it
 )
 
@@ -88,7 +94,7 @@ state = sa.Table(
     sa.Column("value", sa.LargeBinary, nullable=False),
     sa.Column("run_id", sa.ForeignKey("run.id", ondelete="CASCADE"), index=True),
 )
-"""Opaque states of drift, and of what comes later, written in the transaction of the run they follow from."""
+"""Opaque states of alerts, drift and discoveries, written in the transaction of the run they follow from."""
 
 message = sa.Table(
     "message",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -29,15 +28,13 @@ from monitor.alerts.states import (
     PullHealth,
     Step,
     Transition,
-    dump,
     end,
-    load_state,
-    load_transition,
     step,
     tick,
 )
 from monitor.alerts.verdicts import judge
 from monitor.errors import PullState
+from monitor.store.state_documents import dump_alert_state, load_alert_state
 from tests.alerts.alert_cases import SUBJECT, change, classifier, compared
 
 RUNS = {
@@ -539,71 +536,10 @@ def test_clock_against_an_account(events, succeeded, of):
         last = now if outcome is PullState.OK else last
         history.append((now, PullHealth(outcome, began=0.0, interval=60.0, last_success=last)))
         taken = tick(state, of, SUBJECT, history[-1][1], now)
-        state = load_state(dump(taken.state))
+        state = load_alert_state(dump_alert_state(taken.state))
         found += [f"{now:g} {status}" for status in told(taken)]
 
     assert Account.of(of.condition, history).told == found
-
-
-# serialised
-
-
-@pytest.mark.parametrize("kinds", [["back"], ["point"], ["yes"], ["yes", "back"], ["yes", "none"]])
-def test_round_trip(kinds):
-    """A state and its transitions come back equal from their bytes."""
-    taken = after(*kinds)
-
-    assert taken.state == load_state(dump(taken.state))
-    assert list(taken.transitions) == [load_transition(dump(each)) for each in taken.transitions]
-
-
-@given(data=st.data())
-def test_damaged_bytes_are_refused(data):
-    """Whatever byte is changed, added or cut off, nothing is taken for a state that is none."""
-    whole = dump(after("yes").state)
-    place = data.draw(st.integers(0, len(whole) - 1))
-    damaged = data.draw(
-        st.sampled_from(
-            [
-                whole[:place],
-                whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :],
-                whole[:place] + b"x" + whole[place:],
-            ]
-        )
-    )
-
-    with pytest.raises(ValueError, match="a stored AlertState"):
-        load_state(damaged)
-
-
-@pytest.mark.parametrize(
-    "content", [b"", b"{}", b"[]", b"null", b'{"format":1,"crc32":0}', b"\xff", dump(after("yes").transitions[0])]
-)
-def test_other_content_is_refused(content):
-    """What was never a state is refused with what to do, a transition included."""
-    with pytest.raises(ValueError, match="let the alert start anew"):
-        load_state(content)
-
-
-def test_newer_format_is_refused():
-    """What a newer version wrote is refused by that name."""
-    newer = json.loads(dump(after("yes").state)) | {"format": 2}
-
-    with pytest.raises(ValueError, match="format 2, this version reads 1"):
-        load_state(json.dumps(newer).encode())
-
-
-def test_stored_form():
-    """The bytes are the form that is documented as version 1: another one needs another version."""
-    document = json.loads(dump(after("yes").state))
-
-    assert {"format", "crc32", "AlertState"} == document.keys()
-    assert {each.strip('"') for each in document["AlertState"]} == set(AlertState.__slots__)
-    assert ("firing", {"fingerprint": "100.0 0 yes", "baseline": None}) == (
-        document["AlertState"]["phase"],
-        document["AlertState"]["judged"],
-    )
-    assert set(Transition.__slots__) == set(json.loads(dump(after("yes").transitions[0]))["Transition"])
 
 
 # at random
@@ -742,7 +678,7 @@ class AlertMachine(RuleBasedStateMachine):
     def restart(self) -> None:
         """The service starts again with what it stored."""
         if self.state is not None:
-            self.state = load_state(dump(self.state))
+            self.state = load_alert_state(dump_alert_state(self.state))
 
     @precondition(lambda self: self.state is not None)
     @rule(soon=st.booleans())
@@ -785,7 +721,7 @@ class AlertMachine(RuleBasedStateMachine):
     @invariant()
     def state_survives_its_bytes(self) -> None:
         if self.state is not None:
-            assert self.state == load_state(dump(self.state))
+            assert self.state == load_alert_state(dump_alert_state(self.state))
 
 
 AlertMachine.TestCase.settings = settings(max_examples=200, stateful_step_count=40)

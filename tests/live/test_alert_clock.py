@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from monitor.alerts.rules import Below, PullFailing, Rule
-from monitor.alerts.states import Phase, load_transition
+from monitor.alerts.states import Phase
 from monitor.engine.sharding import Shard
 from monitor.errors import PullState
 from monitor.live.alert_clock import AlertClock
@@ -22,6 +22,7 @@ from monitor.pipeline.alerting import AlertEvaluator
 from monitor.pipeline.snapshot import Snapshot
 from monitor.service.store_upkeep import StoreUpkeep
 from monitor.store import Store, StoreUnavailable, Transaction
+from monitor.store.state_documents import load_transition
 from tests.alerts.alert_cases import TARGET, classifier
 from tests.live.live_parts import entry_of, watch_of
 

@@ -18,10 +18,11 @@ import aiohttp
 from aiohttp import web
 from pydantic import SecretStr
 
-from monitor.alerts.states import Transition, dump
+from monitor.alerts.states import Transition
 from monitor.config import NotifyConfig
 from monitor.notify import Outcome, RetryPolicy
 from monitor.store import Message, Store
+from monitor.store.state_documents import dump_transition
 from tests.waiting import until
 
 QUICK = RetryPolicy(initial_backoff=1.0, max_backoff=3.0, poll_interval=5.0, resend_interval=10.0)
@@ -197,7 +198,9 @@ async def put(store: Store, receiver: str, *transitions: Transition) -> None:
     """Commit notifications."""
     async with store.transaction() as tx:
         for each in transitions:
-            await tx.enqueue(Message(receiver, f"{each.alertname} {each.target_id}", time.time(), dump(each)))
+            await tx.enqueue(
+                Message(receiver, f"{each.alertname} {each.target_id}", time.time(), dump_transition(each))
+            )
 
 
 async def drained(store: Store, *receivers: str) -> None:

@@ -17,17 +17,17 @@ from typing import Any
 
 import msgspec
 
-from monitor.alerts.states import load_state, load_transition
 from monitor.live.discoveries import as_discovery
 from monitor.simulator.shape import validate
-from monitor.store.documents import load_comparison, load_drift_state, load_evaluation
+from monitor.store.documents import load_comparison, load_evaluation
+from monitor.store.state_documents import load_alert_state, load_drift_state, load_transition
 
 READ: dict[str, Callable[[Any], object]] = {
     "page": lambda body: validate("result/page", body),
     "evaluation": load_evaluation,
     "comparison": load_comparison,
     "memory": load_drift_state,
-    "state": load_state,
+    "state": load_alert_state,
     "transition": load_transition,
     "discovery": lambda data: as_discovery(msgspec.json.decode(data)),
 }

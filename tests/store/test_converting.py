@@ -12,10 +12,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from monitor.alerts.states import AlertState, Phase, Transition, dump
+from monitor.alerts.states import AlertState, Phase, Transition
 from monitor.converting import converter
 from monitor.live.discoveries import as_discovery
-from monitor.store.documents import dump_comparison, dump_drift_state, dump_evaluation
+from monitor.store.documents import dump_comparison, dump_evaluation
+from monitor.store.state_documents import dump_alert_state, dump_drift_state, dump_transition
 from monitor.studio.discovery import Discovery
 from monitor.targets import Target, TargetKey
 from tests.store.store_sets import COMPARISON, EVALUATION, drift_state
@@ -38,8 +39,8 @@ def test_first_reads_at_once(tmp_path: Path) -> None:
         "evaluation": dump_evaluation(EVALUATION),
         "comparison": dump_comparison(COMPARISON),
         "memory": dump_drift_state(drift_state()),
-        "state": dump(AlertState("AccuracyDropped", "7-1-int8-testing", "digest", Phase.FIRING)),
-        "transition": dump(transition),
+        "state": dump_alert_state(AlertState("AccuracyDropped", "7-1-int8-testing", "digest", Phase.FIRING)),
+        "transition": dump_transition(transition),
         "discovery": msgspec.json.encode(FOUND),
     }
     (tmp_path / "documents").write_bytes(pickle.dumps(documents))

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from monitor.compare.drift import DriftState
 from monitor.compare.martingale import advance
 from monitor.store import State, Store
-from monitor.store.documents import dump_drift_state, load_drift_state
+from monitor.store.state_documents import dump_drift_state, load_drift_state
 from tests.store.store_sets import TARGET, drift_state, told
 
 OTHER = "7-2-float32-testing"
@@ -58,7 +58,13 @@ def test_damaged_bytes(place: int, difference: int, cut: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "document", [None, [], "text", 1, {}, {"format": 1}, {"format": 1, "crc32": 0, "content": b""}]
+    "document",
+    [
+        *(None, [], "text", 1, {}, {"format": 1}, {"format": 2}, {"format": 1, "crc32": 0, "content": b""}),
+        {"format": "impulse-monitor drift state", "version": 1},
+        {"format": "impulse-monitor drift state", "version": 1, "crc32": 0, "content": b""},
+        {"format": "impulse-monitor alert state", "version": 1, "crc32": 0, "content": b""},
+    ],
 )
 def test_no_memory(document: object) -> None:
     """Anything else is refused with what happens next."""
@@ -68,10 +74,20 @@ def test_no_memory(document: object) -> None:
 
 def test_newer_memory() -> None:
     """A newer version's memory is refused with what to do, whatever else is in it."""
-    with pytest.raises(
-        ValueError, match=r"drift memory has format 2, this version reads 1; run the version that wrote it"
-    ):
-        load_drift_state(msgspec.msgpack.encode({"format": 2, "other": "things"}))
+    newer = msgspec.msgpack.decode(DUMPED) | {"version": 2, "other": "things"}
+
+    with pytest.raises(ValueError, match=r"drift state\) has version 2, .* up to 1; run the version that wrote it"):
+        load_drift_state(msgspec.msgpack.encode(newer))
+
+
+def test_memory_of_the_first_release() -> None:
+    """What the first release wrote is read, unless it is damaged."""
+    document = msgspec.msgpack.decode(DUMPED)
+    first = {"format": 1, "crc32": document["crc32"], "content": document["content"]}
+
+    assert told(MEMORY) == told(load_drift_state(msgspec.msgpack.encode(first)))
+    with pytest.raises(ValueError, match="its checksum does not fit"):
+        load_drift_state(msgspec.msgpack.encode(first | {"crc32": 1}))
 
 
 async def test_kept_by_target(url: str) -> None:

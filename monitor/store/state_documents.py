@@ -1,0 +1,104 @@
+"""What is stored as bytes: alert states and their transitions in JSON, drift states in MessagePack."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+
+from monitor.alerts.states import AlertState, Transition
+from monitor.compare.drift import Decision, DriftState
+from monitor.compare.martingale import MartingaleState
+from monitor.results import Block
+from monitor.store.documents import plain
+from monitor.store.envelope import JSON, MESSAGE_PACK, Envelope
+from monitor.store.errors import StoreTooNew
+
+T = TypeVar("T")
+
+ALERT_STATE = Envelope("impulse-monitor alert state", 1)
+TRANSITION = Envelope("impulse-monitor transition", 1)
+DRIFT_STATE = Envelope("impulse-monitor drift state", 1)
+
+_alert_state = msgspec.json.Decoder(AlertState)
+_transition = msgspec.json.Decoder(Transition)
+
+
+def dump_alert_state(state: AlertState) -> bytes:
+    """An alert's state as JSON in its envelope; `load_alert_state` gives an equal one."""
+    return ALERT_STATE.seal_bytes(msgspec.json.encode(state), JSON)
+
+
+def load_alert_state(data: bytes) -> AlertState:
+    """The state that `dump_alert_state` wrote.
+
+    Raises:
+        ValueError: The bytes are no such state, or a newer version of the service wrote them.
+    """
+    return _load(data, ALERT_STATE, _alert_state)
+
+
+def dump_transition(transition: Transition) -> bytes:
+    """What receivers are told as JSON in its envelope; `load_transition` gives an equal one."""
+    return TRANSITION.seal_bytes(msgspec.json.encode(transition), JSON)
+
+
+def load_transition(data: bytes) -> Transition:
+    """The transition that `dump_transition` wrote.
+
+    Raises:
+        ValueError: The bytes are no such transition, or a newer version of the service wrote them.
+    """
+    return _load(data, TRANSITION, _transition)
+
+
+def _load(data: bytes, envelope: Envelope, decoder: msgspec.json.Decoder[T]) -> T:
+    name = decoder.type.__name__
+    try:
+        return decoder.decode(envelope.open_bytes(data, JSON, first=name))
+    except StoreTooNew as error:
+        raise ValueError(f"{error}, or let the alert start anew") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"a stored {name} cannot be read ({error!r}); let the alert start anew") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """A `DriftState` as it is stored, with the evidence's own bytes."""
+
+    pinned: float
+    since: float
+    block: Block
+    trained: float | None
+    evidence: bytes
+    decision: Decision | None
+
+
+_memory = msgspec.msgpack.Decoder(_Memory)
+
+
+def dump_drift_state(memory: DriftState) -> bytes:
+    """A memory of drift in MessagePack; `load_drift_state` gives an equal one, to the last bit. Takes some 10 ms for
+    500,000 samples.
+    """
+    stored: Any = _Memory(
+        memory.pinned, memory.since, memory.block, memory.trained, memory.evidence.to_bytes(), memory.decision
+    )
+    return DRIFT_STATE.seal_bytes(msgspec.msgpack.encode(stored, enc_hook=plain), MESSAGE_PACK)
+
+
+def load_drift_state(data: bytes) -> DriftState:
+    """The memory that `dump_drift_state` wrote.
+
+    Raises:
+        ValueError: The bytes are no such memory, or a newer version of the service wrote them.
+    """
+    try:
+        stored = _memory.decode(DRIFT_STATE.open_bytes(data, MESSAGE_PACK, first="content"))
+        evidence = MartingaleState.from_bytes(stored.evidence)
+    except StoreTooNew as error:
+        raise ValueError(f"{error}, or let its evidence start anew") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"a stored drift memory cannot be read ({error}); its evidence starts anew") from error
+    return DriftState(stored.pinned, stored.since, stored.block, stored.trained, evidence, stored.decision)

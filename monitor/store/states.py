@@ -1,0 +1,65 @@
+"""States: bytes by kind, target and key, written in the transaction of the run that they follow from.
+
+Alerts, drift and discoveries keep theirs here; the store does not look into a value.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import select
+
+from monitor.store import schema
+from monitor.store.access import Reading, Writing, given
+
+_table = schema.state
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Opaque bytes that a caller keeps: one per (kind, target, key).
+
+    Attributes:
+        kind: Whose: `drift`, `alert`, ...
+        target_id: Of which target; empty where of none.
+        key: Which one, such as a block's id.
+        value: The bytes.
+        run_id: The run it is about: the state is removed with it. None where it stays until it is deleted.
+    """
+
+    kind: str
+    target_id: str
+    key: str
+    value: bytes
+    run_id: int | None = None
+
+
+class StateQueries(Reading):
+    """What can be asked about states."""
+
+    async def state(self, kind: str, target_id: str, key: str) -> State | None:
+        """One state."""
+        rows = await self._fetch(select(_table).filter_by(kind=kind, target_id=target_id, key=key))
+        return State(**rows[0]._mapping) if rows else None
+
+    async def states(self, kind: str, target_id: str | None = None) -> list[State]:
+        """The states of a kind, of all targets unless told, by key, then target."""
+        wanted = given({"kind": kind, "target_id": target_id})
+        statement = select(_table).filter_by(**wanted).order_by(_table.c.key, _table.c.target_id)
+        return [State(**row._mapping) for row in await self._fetch(statement)]
+
+
+class StateWrites(Writing):
+    """How states are written."""
+
+    async def put_state(self, state: State) -> None:
+        """Write a state, in place of the one of the same kind, target and key.
+
+        Raises:
+            StoreRefused: The run it is about is not in the store.
+        """
+        await self._upsert(_table, asdict(state))
+
+    async def delete_state(self, kind: str, target_id: str, key: str) -> bool:
+        """Delete a state; answers whether there was one."""
+        return await self._remove(_table, kind=kind, target_id=target_id, key=key)

@@ -1,0 +1,67 @@
+"""`Transaction`: everything that can be written, all of it or nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import Executable, Row, Select, Table, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import CursorResult
+
+from monitor.store.alert_states import AlertStateWrites
+from monitor.store.baselines import BaselineWrites
+from monitor.store.connections import Connections, Link
+from monitor.store.drift_states import DriftStateWrites
+from monitor.store.errors import StoreError, StoreUnavailable
+from monitor.store.outbox import OutboxWrites
+from monitor.store.queries import Queries
+from monitor.store.runs import RunWrites
+
+T = TypeVar("T")
+
+
+class Transaction(Queries, RunWrites, BaselineWrites, DriftStateWrites, AlertStateWrites, OutboxWrites):
+    """One unit of work on the store; its queries see what it has written so far."""
+
+    def __init__(self, connections: Connections, link: Link) -> None:
+        self._connections, self._link = connections, link
+        self.failure: StoreError | None = None
+        """Why it cannot be committed."""
+        self.queues: set[str] = set()
+        """Whose messages it brings."""
+
+    async def lock(self, name: str) -> None:
+        """Wait until no other transaction, of this or another process, holds this name; this one does until it ends.
+
+        With SQLite it is the only one anyway.
+        """
+        if not self._connections.is_sqlite:
+            key = int.from_bytes(hashlib.sha256(f"impulse-monitor {name}".encode()).digest()[:8], "big", signed=True)
+            await self._execute(select(func.pg_advisory_xact_lock(key)))
+
+    async def _fetch(self, statement: Select[Any]) -> Sequence[Row[Any]]:
+        return (await self._execute(statement)).all()
+
+    async def _in_worker(self, function: Callable[..., T], *args: object) -> T:
+        return await self._connections.in_worker(function, *args)
+
+    def _insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
+        return sqlite.insert(table) if self._connections.is_sqlite else postgresql.insert(table)
+
+    async def _execute(self, statement: Executable) -> CursorResult[Any]:
+        if self.failure is not None:
+            raise self.failure
+        try:
+            return await self._connections.execute(self._link, statement)
+        except StoreError as error:
+            self.failure = error
+            raise
+        except asyncio.CancelledError:
+            self.failure = StoreUnavailable(
+                f"store {self._connections.where} was interrupted in a statement; nothing of the transaction was "
+                "written"
+            )
+            raise
