@@ -30,7 +30,7 @@ def _since(_context: click.Context, _option: click.Parameter, value: str | None)
 @config_option
 @click.argument("target", required=False)
 @click.option(
-    "--since", metavar="DURATION", callback=_since, help="Only runs that finished within it, such as 7d; default: all."
+    "--since", metavar="DURATION", callback=_since, help="Only runs that were seen within it, such as 7d; default: all."
 )
 @click.option(
     "--limit", type=click.IntRange(1), default=50, show_default=True, help="The newest so many runs of each target."
@@ -38,7 +38,10 @@ def _since(_context: click.Context, _option: click.Parameter, value: str | None)
 @format_option("table", "json", "csv")
 @version_option
 def history(config: Path, target: str | None, since: float, limit: int, style: str) -> None:
-    """Print the stored runs, oldest first; of one TARGET (its id) or of all."""
+    """Print the stored runs, oldest first; of one TARGET (its id) or of all.
+
+    Pulls that said nothing new are counted by the run before them, which says when it was last seen.
+    """
     logs.configure("critical")
     sys.exit(with_store(load_config(config), lambda store: _history(store, target, time.time() - since, limit, style)))
 

@@ -63,7 +63,8 @@ class Spark:
 
     Attributes:
         metric: Which.
-        points: (x, y) of the good runs, oldest first; x goes by time.
+        points: (x, y) of the good runs, oldest first; x goes by time. A run that was counted several times has two:
+            when it was first and last seen.
         failed: x of the runs without a figure.
         baseline: y of the baseline's figure; None where there is none, or where it lies outside.
         first, last, lowest, highest: The figure's values.
@@ -93,9 +94,9 @@ def sparks(runs: Sequence[Run], metrics: Iterable[str], baseline: dict[str, floa
         baseline: The baseline's headline figures by name.
     """
     known = [headlines(run.evaluation) if run.evaluation else {} for run in runs]
-    times = [run.finished for run in runs]
-    begin = min(times, default=0.0)
-    length = max(times, default=0.0) - begin
+    seen = [(at, figures) for run, figures in zip(runs, known, strict=True) for at in _moments(run)]
+    begin = min((at for at, _ in seen), default=0.0)
+    length = max((at for at, _ in seen), default=0.0) - begin
 
     def x(at: float) -> float:
         inner = SPARK_WIDTH - 2 * SPARK_MARGIN
@@ -103,10 +104,10 @@ def sparks(runs: Sequence[Run], metrics: Iterable[str], baseline: dict[str, floa
 
     found = []
     for metric in metrics:
-        values = [(at, figures[metric].value) for at, figures in zip(times, known, strict=True) if metric in figures]
+        values = [(at, figures[metric].value) for at, figures in seen if metric in figures]
         if not values:
             continue
-        failed = tuple(x(run.finished) for run, figures in zip(runs, known, strict=True) if not figures)
+        failed = tuple(x(at) for at, figures in seen if not figures)
         numbers = [value for _, value in values]
         within = [*numbers, baseline[metric]] if metric in baseline else numbers
         middle = (max(within) + min(within)) / 2
@@ -128,3 +129,8 @@ def sparks(runs: Sequence[Run], metrics: Iterable[str], baseline: dict[str, floa
             )
         )
     return found
+
+
+def _moments(run: Run) -> tuple[float, ...]:
+    """When a run was first seen, and last."""
+    return (run.finished,) if run.times == 1 else (run.finished, run.last_seen)

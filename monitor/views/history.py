@@ -16,7 +16,8 @@ from monitor.figures.headline import METRICS, headlines
 from monitor.store import Baseline, Queries, Run
 from monitor.views.report import comparison_as_json, moment, plain, when
 
-_COLUMNS = ("run", "target", "finished", "state", "changed", "fingerprint", "samples", "windows", *METRICS, "error")
+_BEGIN = ("run", "target", "finished", "last_seen", "times", "state", "changed", "fingerprint", "samples", "windows")
+_COLUMNS = (*_BEGIN, *METRICS, "error")
 _SHOWN = 12  # characters of a fingerprint, for eyes
 
 
@@ -49,7 +50,7 @@ def runs_as_csv(runs: Iterable[Run]) -> str:
 def runs_as_table(runs: Sequence[Run]) -> Table:
     """Runs as a table: the headline figures that occur, each with its change since the baseline."""
     used = [metric for metric in METRICS if any(run.evaluation and metric in headlines(run.evaluation) for run in runs)]
-    table = Table("run", "finished", "target", "state", "result set", "samples", *used)
+    table = Table("run", "finished", "last seen", "times", "target", "state", "result set", "samples", *used)
     for run in runs:
         row = _row(run)
         mark = " *" if run.changed else ""
@@ -57,7 +58,8 @@ def runs_as_table(runs: Sequence[Run]) -> Table:
         samples = "" if row["samples"] is None else str(row["samples"])
         shown = (run.fingerprint or "")[:_SHOWN] + mark
         told = f"{shown} {run.unreadable or ''}".strip() or run.error
-        table.add_row(str(run.id), when(run.finished), run.target_id, str(run.state), told, samples, *figures)
+        seen = (when(run.finished), when(run.last_seen), str(run.times))
+        table.add_row(str(run.id), *seen, run.target_id, str(run.state), told, samples, *figures)
     return table
 
 
@@ -67,6 +69,8 @@ def _row(run: Run) -> dict[str, Any]:
         "run": run.id,
         "target": run.target_id,
         "finished": moment(run.finished),
+        "last_seen": moment(run.last_seen),
+        "times": run.times,
         "state": str(run.state),
         "changed": run.changed,
         "fingerprint": run.fingerprint,

@@ -137,7 +137,7 @@ def _target_view(
 
 
 def _as_snapshot(target: Target, run: Run) -> Snapshot:
-    return Snapshot(target, 0.0, run.state, run.finished, evaluation=run.evaluation, comparison=run.comparison)
+    return Snapshot(target, 0.0, run.state, run.last_seen, evaluation=run.evaluation, comparison=run.comparison)
 
 
 def _environment() -> Environment:

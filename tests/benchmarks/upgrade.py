@@ -83,6 +83,12 @@ async def as_before(url: str) -> None:
         await connection.execute(text("UPDATE result_set SET fingerprint = 'of another formula ' || id"))
         await connection.execute(text("UPDATE run SET fingerprint = 'of another formula ' || result_set_id"))
         await connection.execute(text("ALTER TABLE result_set DROP COLUMN version"))
+        for index in ("ix_run_target_id_id", "ix_run_last_seen"):
+            await connection.execute(text(f"DROP INDEX {index}"))
+        for column in ("last_seen", "times"):
+            await connection.execute(text(f"ALTER TABLE run DROP COLUMN {column}"))
+        await connection.execute(text("CREATE INDEX ix_run_target_id_finished ON run (target_id, finished)"))
+        await connection.execute(text("CREATE INDEX ix_run_finished ON run (finished)"))
         await connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0001'"))
     await engine.dispose()
 

@@ -26,6 +26,7 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 import yaml
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from monitor import logs
 from monitor.engine import local
@@ -38,7 +39,8 @@ from monitor.service.store_upkeep import PRUNE
 from monitor.simulator import Studio, projects, serve
 from monitor.simulator.faults import Status
 from monitor.simulator.project import FLOAT32, INT8, Impulse
-from monitor.store import Store, schema
+from monitor.store import schema
+from monitor.store.engine import parse
 from tests.chaos import warp
 from tests.chaos.fleet import usage
 
@@ -101,11 +103,13 @@ def slower(pace: float) -> Any:
 
 async def rows(path: Path) -> dict[str, int]:
     """How many rows each table of the store has."""
-    async with Store(f"sqlite:///{path}") as store, store._engine.connect() as connection:
+    engine = create_async_engine(parse(f"sqlite:///{path}"))
+    async with engine.connect() as connection:
         counts = {}
         for table in schema.metadata.sorted_tables:
             counts[table.name] = (await connection.execute(sa.select(sa.func.count()).select_from(table))).scalar_one()
-        return counts
+    await engine.dispose()
+    return counts
 
 
 def configuration(folder: Path, studio: Studio, url: str, every: str) -> Path:

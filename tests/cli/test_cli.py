@@ -190,8 +190,8 @@ def test_pull_changes_nothing_in_the_store(config: Path) -> None:
 
 
 def test_saved_pulls_are_history(config: Path) -> None:
-    """Runs of `pull --save` are compared with the first one and come back as table, JSON and CSV,
-    the failed ones too.
+    """Runs of `pull --save` are compared with the first one and come back as table, JSON and CSV; those that say
+    nothing new are counted.
     """
     saved = [
         run("pull", "--config", str(config), "--save", "--format", "json", "--project", "101", "--impulse", "1")
@@ -203,18 +203,20 @@ def test_saved_pulls_are_history(config: Path) -> None:
     target = row["target"]["id"]
     assert 0 == row["comparison"]["changes"][0]["causes"]["total"]
 
-    as_json = json.loads(run("history", target, "--config", str(config), "--format", "json").stdout)
-    assert [row["evaluation"]] * 3 == [each["evaluation"] for each in as_json]
-    assert ["ok"] * 3 == [each["state"] for each in as_json]
+    (as_json,) = json.loads(run("history", target, "--config", str(config), "--format", "json").stdout)
+    assert (row["evaluation"], "ok", 3) == (as_json["evaluation"], as_json["state"], as_json["times"])
+    assert as_json["started"] < as_json["finished"] < as_json["last_seen"]
     lines = run("history", target, "--config", str(config), "--format", "csv").stdout.splitlines()
     rows = list(csv.DictReader(lines))
-    assert [repr(row["evaluation"]["quality"]["accuracy"])] * 3 == [each["accuracy"] for each in rows]
+    assert [(repr(row["evaluation"]["quality"]["accuracy"]), as_json["last_seen"], "3")] == [
+        (each["accuracy"], each["last_seen"], each["times"]) for each in rows
+    ]
     assert {""} == {each["map"] for each in rows}
     table = run("history", "--config", str(config), "--since", "1h").stdout
     assert "107-1-int8-testing" in table
     assert f"{row['evaluation']['quality']['accuracy']:.4g}" in table
     newest = run("history", target, "--config", str(config), "--limit", "1", "--format", "json").stdout
-    assert [as_json[2]["run"]] == [each["run"] for each in json.loads(newest)]
+    assert [as_json["run"]] == [each["run"] for each in json.loads(newest)]
     assert "[]" == run("history", target, "--config", str(config), "--since", "1ms", "--format", "json").stdout.strip()
 
 

@@ -61,7 +61,7 @@ def test_tables() -> None:
         section = DOCUMENT.split(f"**`{table.name}`**")[1].split("**`")[0].split("\n## ")[0]
         for column in table.columns:
             assert f"`{column.name}`" in section, (table.name, column.name)
-    assert f"`{VERSION_TABLE}.version_num` is the version of the tables: `0002`" in DOCUMENT
+    assert f"`{VERSION_TABLE}.version_num` is the version of the tables: `0003`" in DOCUMENT
 
 
 def test_columns() -> None:

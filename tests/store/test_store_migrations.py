@@ -59,7 +59,7 @@ async def test_newer_schema(url: str) -> None:
     store = Store(url)
     with pytest.raises(
         StoreTooNew,
-        match=r"written by a newer version of Impulse Monitor \(schema 9999, .* 0002\); run that version or a newer "
+        match=r"written by a newer version of Impulse Monitor \(schema 9999, .* 0003\); run that version or a newer "
         r"one",
     ):
         await store.open()
@@ -67,7 +67,7 @@ async def test_newer_schema(url: str) -> None:
     await store.close()
 
     async with engine.begin() as connection:  # as if the newer version had been taken back
-        await connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0002'"))
+        await connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0003'"))
     await engine.dispose()
     async with Store(url) as store:
         assert len(await store.runs(TARGET)) == 1
