@@ -230,12 +230,10 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 
 
 async def test_a_large_store(tmp_path: Path) -> None:
-    """A year of 10 targets every 15 minutes is merged in bounded memory: some megabytes more than a store of 89 runs
-    takes.
-    """
+    """100,000 runs are merged in bounded memory: some megabytes more than a store of 89 runs takes."""
     small, large = tmp_path / "small", tmp_path / "large"
     peaks = []
-    for folder, copies in ((small, 0), (large, 35_000)):
+    for folder, copies in ((small, 0), (large, 10_000)):
         folder.mkdir()
         url = sqlite_store(1, folder)
         with sqlite3.connect(url.removeprefix("sqlite:///")) as database:
