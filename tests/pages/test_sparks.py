@@ -17,7 +17,7 @@ def good(first: float, last: float, times: int, accuracy: float) -> Run:
 
 
 def test_a_quiet_day_is_a_flat_line() -> None:
-    """A run that was counted has two points of one height, when it was first and last seen; one that was not has one."""
+    """A run that was counted has two points of one height, when it was first and last seen; any other has one."""
     (spark,) = sparks([good(0, 50, 5, 0.9), good(60, 60, 1, 0.5), good(70, 100, 2, 0.7)], ["accuracy"], {})
     inner = SPARK_WIDTH - 2 * SPARK_MARGIN
 
