@@ -87,9 +87,14 @@ class App:
         return self._reloader.config
 
     @property
+    def unready(self) -> str:
+        """What keeps the service from being ready, in a sentence; empty where nothing does."""
+        return self._readiness.unready()
+
+    @property
     def ready(self) -> bool:
-        """Whether nothing stands in the way of readiness."""
-        return not self._readiness.unready()
+        """Whether nothing in `unready` stands in the way."""
+        return not self.unready
 
     async def __aenter__(self) -> Self:
         await self.start()
