@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from monitor.alerts.rules import Below, Rule
-from monitor.alerts.states import Phase, load_transition
+from monitor.alerts.states import Phase
 from monitor.cli.once import NoMetrics
 from monitor.config import Config, ProjectConfig
 from monitor.errors import PullState
@@ -28,6 +28,7 @@ from monitor.pipeline.watch import Watch
 from monitor.simulator import Studio, projects, serve
 from monitor.simulator.faults import Delay, Status
 from monitor.store import Store
+from monitor.store.state_documents import load_transition
 from monitor.studio.budget import Budget, Hold
 from monitor.studio.client import Client
 from monitor.studio.discovery import discover
