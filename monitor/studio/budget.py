@@ -7,6 +7,11 @@ attempts succeeds, and keys of which nothing is known yet leave at least one slo
 attempt that takes far longer than its key's last good one gives its slot up when others need it. So a host that answers
 nothing for a minute costs the others one slot, whatever number of keys it has, and seconds of the others' time when it
 falls silent; and a key that works again does not wait a minute for each one that does not.
+
+Many keys may fall silent at once, and each is known to only by an attempt. When half of the slots are held by attempts
+that are late for their keys, what is known from before is in doubt: keys that have not answered since leave a slot to
+those that have, and an attempt that others overtook, which began after it and have ended well, gives its slot up within
+seconds. Where all have become slow nobody is overtaken, and everything takes its time.
 """
 
 from __future__ import annotations
@@ -22,6 +27,16 @@ from itertools import count
 
 PATIENCE = 10.0
 """Seconds that an attempt may keep a slot that others need, at least."""
+LATE = 1.0
+"""Seconds after which an attempt is late, at least."""
+OVERTAKEN = 2.0
+"""Seconds that a late attempt may keep a slot that others need, at least, once others overtook it
+while there is doubt.
+"""
+_OVERTAKERS = 2
+"""By how many it has to be overtaken."""
+_DOUBT = 60.0
+"""Seconds that doubt lasts after its last cause."""
 _TIMES_AS_LONG = 3.0
 """How many times as long as the key's last good attempt it may be."""
 _WHOLE_EVERY = 4
@@ -38,11 +53,15 @@ class Slot:
         key: Whose.
         since: On the monotonic clock.
         yield_: Called once when others need it and its attempt takes too long; None where it is not to be given up.
+        tried: Whether it is used for an attempt, of which others can tell how long it takes.
+        overtakers: Attempts that began later and have ended well.
     """
 
     key: str
     since: float
     yield_: Callable[[], object] | None = None
+    tried: bool = False
+    overtakers: int = 0
 
 
 @dataclass(slots=True)
@@ -54,6 +73,7 @@ class _Key:
         slots: Those it has.
         used: Seconds for which it has had slots, older ones counting less; up to `reckoned`, on the monotonic clock.
         took: Seconds of its last good attempt.
+        answered: When that ended, on the monotonic clock.
         failures: How many attempts have failed since.
         turn: The number of its last turn; 0 before the first.
         closed_until: On the monotonic clock.
@@ -66,6 +86,7 @@ class _Key:
     used: float = 0.0
     reckoned: float = 0.0
     took: float = 0.0
+    answered: float = -math.inf
     failures: int = 0
     turn: int = 0
     closed_until: float = 0.0
@@ -75,6 +96,10 @@ class _Key:
     def used_by(self, now: float) -> float:
         """Seconds for which it has had slots by now."""
         return self.used * math.pow(0.5, (now - self.reckoned) / _HALF) + sum(now - slot.since for slot in self.slots)
+
+    def late_from(self, slot: Slot, least: float) -> float:
+        """When a slot's attempt will have taken too long, `least` seconds being what is granted to every key."""
+        return slot.since + max(least, _TIMES_AS_LONG * self.took)
 
     def take_back(self, slot: Slot, now: float) -> None:
         """Reckon up a slot that was given back."""
@@ -97,6 +122,7 @@ class Budget:
         self._keys: dict[str, _Key] = {}
         self._numbers = count(1)
         self._pressing: asyncio.TimerHandle | None = None
+        self._doubt = (-math.inf, -math.inf)  # since when there is doubt, and its last cause, on the monotonic clock
 
     def closed_for(self, key: str) -> float:
         """Seconds until a key opens; at most 0 where it is open."""
@@ -122,11 +148,13 @@ class Budget:
 
     def attempted(self, key: str, *, worked: bool, seconds: float = 0.0) -> None:
         """Say how an attempt ended, and how long it took."""
-        known = self._key(key)
+        known, now = self._key(key), time.monotonic()
         known.works = worked
         known.failures = 0 if worked else known.failures + 1
         if worked:
-            known.took = seconds
+            known.took, known.answered = seconds, now
+            for slot in self._attempts():
+                slot.overtakers += slot.since < now - seconds
         self._grant()
 
     @asynccontextmanager
@@ -142,6 +170,7 @@ class Budget:
         """Let `give_up` be called, once at most, when the slot is needed and its attempt takes too long."""
         failures = self._key(slot.key).failures
         slot.yield_ = give_up if not failures or failures % _WHOLE_EVERY else None
+        slot.tried = True
         self._press()
 
     async def acquire(self, key: str) -> Slot:
@@ -208,8 +237,9 @@ class Budget:
         that fail at once.
         """
         now = time.monotonic()
+        self._look_for_doubt(now)
         failing = sum(len(known.slots) for known in self._keys.values() if known.works is False)
-        unproven = failing + sum(len(known.slots) for known in self._keys.values() if known.works is None)
+        unproven = sum(len(known.slots) for known in self._keys.values() if not self._proven(known))
 
         def ready(known: _Key) -> bool:
             if (
@@ -219,7 +249,7 @@ class Budget:
                 or (known.works is False and failing)
             ):
                 return False
-            return bool(known.works) or unproven < max(1, self._slots - 1)
+            return self._proven(known) or unproven < max(1, self._slots - 1)
 
         waiting = [(key, known) for key, known in self._keys.items() if ready(known)]
 
@@ -229,6 +259,25 @@ class Budget:
 
         return min(waiting, key=turn, default=None)
 
+    def _attempts(self) -> list[Slot]:
+        return [slot for known in self._keys.values() for slot in known.slots if slot.tried]
+
+    def _look_for_doubt(self, now: float) -> None:
+        """See whether half of the slots are held by attempts that are late, of keys that are not known to fail."""
+        since, last = self._doubt
+        late = [slot.since for slot in self._attempts() if self._is_late(slot, now)]
+        if late and 2 * len(late) >= self._slots:
+            self._doubt = (since if now - last < _DOUBT else min(late), now)
+
+    def _is_late(self, slot: Slot, now: float) -> bool:
+        known = self._key(slot.key)
+        return known.works is not False and known.late_from(slot, LATE) <= now
+
+    def _proven(self, known: _Key) -> bool:
+        """Whether a key is known to work; while there is doubt, since that began."""
+        since, last = self._doubt
+        return bool(known.works) and (time.monotonic() - last >= _DOUBT or known.answered >= since)
+
     def _press(self) -> None:
         """Ask the attempts that take too long for their slots, if others need them; look again when
         the next one does.
@@ -237,18 +286,27 @@ class Budget:
             self._pressing.cancel()
             self._pressing = None
         now = time.monotonic()
-        held = [
-            (slot.since + max(PATIENCE, _TIMES_AS_LONG * known.took), slot)
-            for known in self._keys.values()
-            for slot in known.slots
-            if slot.yield_ is not None and self._needed(known, now)
-        ]
-        for due, slot in held:
-            if due <= now and (give_up := slot.yield_) is not None:
-                slot.yield_ = None
-                give_up()
-        if later := [due for due, slot in held if slot.yield_ is not None]:
-            self._pressing = asyncio.get_running_loop().call_later(min(later) - now, self._press)
+        self._look_for_doubt(now)
+        moments: list[float] = []
+        for known in list(self._keys.values()):
+            needed = bool(known.slots) and self._needed(known, now)
+            for slot in [slot for slot in known.slots if slot.yield_ is not None and needed]:
+                due = self._due(known, slot, now)
+                if due > now:
+                    moments += [
+                        due,
+                        *(moment for least in (LATE, OVERTAKEN) if (moment := known.late_from(slot, least)) > now),
+                    ]
+                elif (give_up := slot.yield_) is not None:
+                    slot.yield_ = None
+                    give_up()
+        if moments:
+            self._pressing = asyncio.get_running_loop().call_later(min(moments) - now, self._press)
+
+    def _due(self, known: _Key, slot: Slot, now: float) -> float:
+        """When a slot that others need is to be given up."""
+        doubted = now - self._doubt[1] < _DOUBT and slot.overtakers >= _OVERTAKERS and known.works is not False
+        return known.late_from(slot, OVERTAKEN if doubted else PATIENCE)
 
     def _needed(self, by: _Key, now: float) -> bool:
         """Whether others wait for what a key has: a slot, or the one of those that fail."""
@@ -257,9 +315,10 @@ class Budget:
             for known in self._keys.values()
             if known is not by and known.waiting and known.closed_until <= now and len(known.slots) < self.per_key
         ]
-        full = not self._free
+        # a free slot that nobody has taken is kept for keys that are known to work
+        helps = not self._free or not self._proven(by)
         return any(
-            (full and known.works is not False) or (known.works is False and by.works is False) for known in waiting
+            (helps and known.works is not False) or (known.works is False and by.works is False) for known in waiting
         )
 
 

@@ -37,6 +37,7 @@ from aiohttp import web
 from monitor import logs
 from monitor.engine.times import Grid
 from monitor.errors import PullState
+from monitor.figures.evaluation import Evaluation
 from monitor.pipeline.run import Ended, Pipeline
 from monitor.pipeline.snapshot import Snapshot
 from monitor.pipeline.watch import Watch
@@ -46,7 +47,7 @@ from monitor.simulator.project import FLOAT32, INT8, GeneratedProject, Impulse
 from monitor.studio.client import Client
 from tests.chaos import sickness, truth, warp
 from tests.chaos.sickness import Sick
-from tests.chaos.truth import Figures, differences
+from tests.chaos.truth import Truth, differences
 
 EVERY = 60.0
 """Seconds of a round."""
@@ -70,6 +71,13 @@ IN_FLIGHT, PER_KEY = 4, 2
 SLICES = ("metadata.site",)
 LATENCY = 0.05
 """Seconds each request takes."""
+
+
+def is_sliced(studio: Studio, project: GeneratedProject) -> bool:
+    """Whether the service is to slice a project's results: every other one, as figures with slices are computed anew at
+    each pull.
+    """
+    return list(studio.projects).index(project.id) % 2 == 1
 
 
 def fleet(number: int, samples: int) -> list[GeneratedProject]:
@@ -167,16 +175,19 @@ class Versions:
 
     def __init__(self, studio: Studio, clock: warp.Clock) -> None:
         self._studio, self._clock = studio, clock
-        self._past: dict[str, deque[tuple[float, Figures]]] = defaultdict(lambda: deque(maxlen=12))
-        self._now: dict[str, Figures] = {}
+        self._past: dict[str, deque[tuple[float, Truth]]] = defaultdict(lambda: deque(maxlen=12))
+        self._now: dict[str, Truth] = {}
         self.pulled: Counter[str] = Counter()
         """Targets that are being pulled: only they may have seen something that is no longer true."""
 
-    def of(self, target: str) -> Figures:
+    def of(self, target: str) -> Truth:
         """What is true now."""
         if target not in self._now:
             number, impulse, variant, category = target.split("-")
-            self._now[target] = truth.figures(self._studio.ground(int(number), int(impulse), variant, category))
+            project = self._studio.generated(int(number))
+            self._now[target] = truth.truth(
+                project, int(impulse), variant, category, SLICES if is_sliced(self._studio, project) else ()
+            )
         return self._now[target]
 
     def changes(self, project: GeneratedProject) -> None:
@@ -188,9 +199,12 @@ class Versions:
                     self._past[target].append((self._clock.time(), self.of(target)))
                 self._now.pop(target, None)
 
-    def since(self, target: str, moment: float) -> list[Figures]:
+    def since(self, target: str, moment: float) -> list[Truth]:
         """All that was true at some time since then."""
-        return [self.of(target), *(figures for until, figures in self._past[target] if until >= moment)]
+        past = self._past[target]
+        while past and past[0][0] < moment - REMEMBERED:
+            past.popleft()
+        return [self.of(target), *(true for until, true in past if until >= moment)]
 
 
 class Fleet:
@@ -207,7 +221,8 @@ class Fleet:
         self.versions = Versions(studio, clock)
         self.ends: dict[str, list[float]] = defaultdict(list)
         self.last: dict[str, Pull] = {}
-        self._spans: dict[int, list[tuple[float, float, str]]] = defaultdict(list)  # of the sicknesses that are over
+        self._spans: dict[int, list[tuple[float, float, Sick]]] = defaultdict(list)  # of the sicknesses that are over
+        self._right: dict[str, tuple[Truth, Evaluation]] = {}
         self._since: dict[int, float] = {}
         self._names = deque[str]()
         for project in self.projects:
@@ -238,7 +253,7 @@ class Fleet:
         """Let a project be well."""
         sick = self.sick.pop(number)
         sickness.heal(self.studio, sick)
-        self._spans[number].append((self._since.pop(number), self.clock.time(), sick.name))
+        self._spans[number].append((self._since.pop(number), self.clock.time(), sick))
         self._cut_back(self.studio.generated(number))
 
     def _cut_back(self, project: GeneratedProject) -> None:
@@ -277,11 +292,11 @@ class Fleet:
         for number in list(self.sick):
             self.get_well(number)
 
-    def was_sick(self, number: int, since: float, until: float) -> set[str]:
+    def was_sick(self, number: int, since: float, until: float) -> list[Sick]:
         """From what a project suffered at any time in between."""
-        found = {name for began, ended, name in self._spans[number] if began <= until and ended >= since}
+        found = [sick for began, ended, sick in self._spans[number] if began <= until and ended >= since]
         if number in self.sick and self._since[number] <= until:
-            found.add(self.sick[number].name)
+            found.append(self.sick[number])
         return found
 
     def ended(self, pull: Pull, snapshot: Snapshot) -> None:
@@ -293,16 +308,28 @@ class Fleet:
             return
         self.ends[pull.target].append(pull.ended)
         sick = self.was_sick(pull.project, pull.began, pull.ended)
-        if sick & sickness.NOT_JUDGED or snapshot.evaluation is None:
+        project = self.studio.generated(pull.project)
+        if snapshot.evaluation is None or not all(sickness.is_judged(project, each) for each in sick):
             return
         report.compared += 1
-        touched = set().union(*(sickness.TOUCHED.get(name, set()) for name in sick))
-        found = truth.shown(snapshot.evaluation)
-        wrong = [set(differences(true, found)) - touched for true in self.versions.since(pull.target, pull.began)]
-        if all(wrong):
-            true = self.versions.of(pull.target)
-            values = ", ".join(f"{name} {found.get(name)} for {true.get(name)}" for name in sorted(wrong[0]))
-            report.problems.append(f"{pull.target} ({', '.join(sick) or 'healthy'}): {values}")
+        if wrong := self._wrong(pull, snapshot, snapshot.evaluation, sick):
+            names = ", ".join(each.name for each in sick) or "healthy"
+            report.problems.append(f"{pull.target} ({names}): {'; '.join(wrong[:5])}")
+
+    def _wrong(self, pull: Pull, snapshot: Snapshot, evaluation: Evaluation, sick: list[Sick]) -> list[str]:
+        """What no version of the truth says of the time that a pull took; figures that were right still are, where
+        neither has changed.
+        """
+        versions, known = self.versions.since(pull.target, pull.began), self._right.get(pull.target)
+        if known is not None and any(true is known[0] for true in versions) and evaluation == known[1]:
+            return []
+        found = truth.shown(snapshot)
+        for true in versions:
+            if not differences(true, (), found):
+                self._right[pull.target] = (true, evaluation)
+                return []
+        wrong = [differences(true, sick, found) for true in versions]
+        return wrong[0] if all(wrong) else []
 
     def not_pulled(self, targets: set[str], since: float) -> list[str]:
         """The targets without a good pull that ended since then."""
@@ -398,7 +425,7 @@ class Outputs:
         entries = []
         for place, project in enumerate(studio.projects.values()):
             entry: dict[str, Any] = {"id": project.id}
-            if place % 2:  # without them figures are computed only where something changed
+            if is_sliced(studio, project):
                 entry["slices"] = list(SLICES)
             if place % 2:
                 (folder / f"key-{project.id}").write_text(f"{project.api_key}\n", encoding="utf-8")

@@ -1,4 +1,6 @@
-"""Everything that can be wrong with a project's Studio, each under a name, and which figures it may change."""
+"""Everything that can be wrong with a project's Studio, each under a name, and which of it leaves
+nothing to compare.
+"""
 
 from __future__ import annotations
 
@@ -6,29 +8,15 @@ from dataclasses import dataclass
 
 from monitor.simulator import Project, Studio, edits
 from monitor.simulator.faults import Action, Body, Delay, Edit, Fault, Limit, Refuse, Reset, Status, Truncate
+from monitor.simulator.project import GeneratedProject
 from monitor.simulator.switches import FAULTS
 
 PAGE = "result/page"
 
-TOUCHED = {
-    "no-predictions": {"windows", "accuracy", "mean_f1", "mae", "anomaly", "image_map"},
-    "nan-debug-info": {"mean_f1", "image_map"},
-    "surrogate-labels": {"mean_f1", "accuracy", "mae"},  # a regression's labels are no numbers then
-}
-"""Figures that a fault takes something away from: another value than the simulator's is right then, and its own tests
-say which.
-"""
-
-NOT_JUDGED = {
-    "empty",
-    "other-category",
-    "no-learn-block",
-    "endless-classes",
-    "no-last-layer",
-    "no-max-score",
-    "no-thresholds",
-}
-"""Faults that say something else than the truth, in a documented form: no figure can be compared."""
+NOT_JUDGED = {"empty"}
+"""Faults that say that there is nothing, in a documented form: no figure can be compared."""
+NAMELESS = {"side-types", "all-side-types-in-small-pages", "side-type-block-id-beyond"}
+"""Faults that take the numbers of blocks away: of several blocks no one can say which is which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +62,11 @@ def _own(project: Project) -> dict[str, list[tuple[Action, str | None, int, int 
 def names(project: Project) -> list[str]:
     """Of every sickness that this project can have."""
     return [*FAULTS, *_own(project)]
+
+
+def is_judged(project: GeneratedProject, sick: Sick) -> bool:
+    """Whether figures of a project that suffers from this can be compared."""
+    return sick.name not in NOT_JUDGED and (sick.name not in NAMELESS or len(project.blocks(project.impulses[0])) == 1)
 
 
 def befall(studio: Studio, project: Project, name: str) -> Sick:

@@ -63,12 +63,42 @@ def test_every_sickness_strikes(tmp_path: Path) -> None:
 def test_a_wrong_figure_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The trial finds figures that differ from the truth by a thousandth, and a secret in the log."""
     shown = truth.shown
-    monkeypatch.setattr(truth, "shown", lambda evaluation: {**shown(evaluation), "samples": evaluation.samples * 1.001})
+    monkeypatch.setattr(truth, "shown", lambda snapshot: {key: value * 1.001 for key, value in shown(snapshot).items()})
     monkeypatch.setattr("monitor.logs.Secrets.mask", lambda self, text: text)
     report = warp.run(lambda clock: fleet.trial(clock, tmp_path, 1, number=3, only=("key-in-refusal",)))
 
-    assert any("samples 24.02" in problem for problem in report.problems)
+    assert any("accuracy_ratio{} is" in problem for problem in report.problems)
     assert any("key of" in problem and "is in the log" in problem for problem in report.problems)
+
+
+def test_all_figures_are_compared() -> None:
+    """The truth of a detector has COCO's mAP, that of a classifier slices and calibration; what pages no longer say is
+    true no more.
+    """
+    studio = Studio(fleet.fleet(10, 24))
+    boxes, classes = (
+        truth.truth(project, 1, "int8", "testing", fleet.SLICES)
+        for kind in ("box_detector", "classification")
+        for project in studio.projects.values()
+        if isinstance(project, projects.GeneratedProject) and project.name.startswith(kind)
+    )
+    names = {name for name, _ in (*boxes.series(), *classes.series())}
+    assert {
+        "map_ratio",
+        "class_ap_ratio",
+        "slice_accuracy_ratio",
+        "calibration_error_ratio",
+        "brier_score",
+        "log_loss",
+    } <= names
+
+    sick = sickness.befall(studio, studio.projects[1000], "side-type-metadata-list")
+    assert {name for name, _ in classes.series()} - {name for name, _ in classes.series(sick)} == {
+        "slice_accuracy_ratio",
+        "slice_windows",
+    }
+    assert [] != truth.differences(classes, [], classes.series(sick))
+    assert [] == truth.differences(classes, [sick], classes.series(sick))
 
 
 def test_days_of_scheduled_time() -> None:
@@ -110,10 +140,11 @@ def test_scheduled_time_waits_for_work() -> None:
         clock.step(-100)
         return worked, time.monotonic() - before[0], time.time() - before[1]
 
-    worked, passed, wall = warp.run(main)
-    assert 0 == worked
-    assert week.DAY == pytest.approx(passed)
-    assert week.DAY - 100 == pytest.approx(wall)
+    for threads in (True, False):
+        worked, passed, wall = warp.run(main, threads=threads)
+        assert 0 == worked
+        assert week.DAY == pytest.approx(passed)
+        assert week.DAY - 100 == pytest.approx(wall)
 
 
 def test_killed_with_a_full_disk_and_a_dead_receiver() -> None:

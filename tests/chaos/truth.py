@@ -1,87 +1,98 @@
-"""The figures of a target from what the simulator knows to be true, and where those of an
-evaluation differ from them.
+"""The figures of a target from what the simulator holds, and those that the service shows of it.
+
+The right ones are the oracle's of the generated pages (scikit-learn, pycocotools and NumPy over Studio's JSON): every
+series of a result set, COCO's mAP, slices and calibration among them. A fault that changes what pages say changes the
+JSON that they are computed from.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-import numpy as np
+from monitor.exposition.collector import SnapshotCollector
+from monitor.live.snapshots import Board, Snapshot
+from monitor.simulator.faults import Edit, NoPredictions
+from monitor.simulator.project import GeneratedProject
+from monitor.simulator.render import Record
+from tests.chaos.sickness import PAGE, Sick
+from tests.pages.page_oracle import Series, compare, expected, figures
 
-from monitor.figures.evaluation import Evaluation
-from monitor.figures.headline import headlines
-from monitor.simulator import Ground
-
-Figures = Mapping[str, float]
+Json = dict[str, Any]
 
 
-def figures(ground: Ground | None) -> Figures:
-    """What is true, by name; nothing where there are no results."""
-    if ground is None:
-        return {}
-    windows = [window for sample in ground.samples for window in sample.windows]
-    judged = [window for window in windows if window.correct is not None]
-    found: dict[str, float] = {"samples": len(ground.samples), "windows": len(windows)}
-    types = {block.type for block in ground.blocks}
-    if judged and not any(window.label_map for window in windows):
-        found["accuracy"] = float(np.mean([window.correct for window in judged]))
-    if any(window.confidences for window in windows) and not any(window.label_map for window in windows):
-        found["mean_f1"] = _mean_f1(
-            [(str(window.label), window.prediction) for window in judged if window.label is not None]
-        )
-    if matches := [window.fomo for window in windows if window.fomo is not None]:
-        found["mean_f1"] = float(
-            np.mean([_f1(len(m.assignments), len(m.unassigned_preds), len(m.unassigned_trues)) for m in matches])
-        )
-    if images := [window.image.mean_ap for window in windows if window.image is not None and window.fomo is None]:
-        found["image_map"] = float(np.mean(images))
-    if "keras-regression" in types:
-        pairs = np.array([(float(window.label or "nan"), float(window.prediction)) for window in windows])
-        found["mae"] = float(np.nanmean(np.abs(pairs[:, 0] - pairs[:, 1])))
-    if scores := [window.anomaly for window in windows if window.anomaly is not None]:
-        found["anomaly"] = float(np.mean(scores))
+@dataclass(eq=False)
+class Truth:
+    """What is true of a target at one time.
+
+    Attributes:
+        records: Its samples as they are served.
+        anomaly_labels: The project's.
+        slices: What the service is to slice by.
+    """
+
+    records: Sequence[Record]
+    anomaly_labels: tuple[Sequence[str], Sequence[str]] | None
+    slices: Sequence[str]
+    _series: dict[str, Series] = field(default_factory=dict)
+
+    def series(self, sick: Sick | None = None) -> Series:
+        """All series, where every page was read as a sickness makes it; computed when they are first asked for."""
+        name = sick.name if sick else ""
+        if name not in self._series:
+            page = self._page()
+            for edit in _edits(sick):
+                changed = edit(page)
+                page = page if changed is None else changed
+            if not isinstance(page, dict):
+                return {}
+            self._series[name] = expected(page["result"], page["predictions"], self.anomaly_labels, self.slices)
+        return self._series[name]
+
+    def _page(self) -> Json:
+        """All of it as one page."""
+        predictions = b",".join(record.predictions for record in self.records if record.predictions)
+        return {
+            "success": True,
+            "result": [json.loads(record.result) for record in self.records if record.result],
+            "predictions": json.loads(b"[%b]" % predictions),
+            "totalCount": len(self.records),
+        }
+
+
+def truth(project: GeneratedProject, impulse_id: int, variant: str, category: str, slices: Sequence[str] = ()) -> Truth:
+    """What is true right now."""
+    impulse = project.impulse(impulse_id)
+    found = impulse.variant(variant) if impulse else None
+    records = project.records(impulse, found, category) if impulse and found else None
+    return Truth(tuple(records or ()), project.anomaly_labels, slices)
+
+
+def changes(sick: Sick) -> bool:
+    """Whether a sickness changes what pages say."""
+    return bool(_edits(sick))
+
+
+def _edits(sick: Sick | None) -> list[Callable[[Json], Json | None]]:
+    found: list[Callable[[Json], Json | None]] = []
+    for fault in sick.faults if sick else ():
+        if isinstance(fault.action, Edit) and fault.call in (None, PAGE):
+            found.append(fault.action.edit)
+        elif isinstance(fault.action, NoPredictions):
+            found.append(lambda page: page | {"predictions": []})
     return found
 
 
-def _f1(hits: int, *wrong: int) -> float:
-    return 2 * hits / (2 * hits + sum(wrong)) if hits + sum(wrong) else 1.0
+def shown(snapshot: Snapshot) -> Series:
+    """All series that a scrape shows of a target's result set."""
+    families = SnapshotCollector(Board(snapshots={"one": snapshot}), clock=lambda: snapshot.last_pull).collect()
+    return figures(sample for family in families for sample in family.samples)
 
 
-def _mean_f1(pairs: list[tuple[str, str]]) -> float:
-    """Over the classes that are true of a window."""
-    return float(
-        np.mean(
-            [
-                _f1(
-                    sum(true == name == said for true, said in pairs),
-                    sum(true != name == said for true, said in pairs),
-                    sum(true == name != said for true, said in pairs),
-                )
-                for name in {true for true, _ in pairs}
-            ]
-        )
-    )
-
-
-def shown(evaluation: Evaluation) -> Figures:
-    """The same figures of an evaluation."""
-    found: dict[str, float] = {"samples": evaluation.samples, "windows": evaluation.windows}
-    found |= {
-        name: each.value for name, each in headlines(evaluation).items() if name in ("accuracy", "mean_f1", "mae")
-    }
-    if evaluation.detection is not None and evaluation.detection.mean_image_map is not None:
-        found["image_map"] = evaluation.detection.mean_image_map
-    if evaluation.anomalies:
-        found["anomaly"] = evaluation.anomalies[0].mean
-    return found
-
-
-def differences(true: Figures, found: Figures) -> list[str]:
-    """The names of the figures that are missing, superfluous or not the same to 1e-9."""
-    return sorted(
-        name
-        for name in true.keys() | found.keys()
-        if name not in true
-        or name not in found
-        or not abs(true[name] - found[name]) <= 1e-9 * max(1.0, abs(true[name]))
-    )
+def differences(true: Truth, sick: Iterable[Sick], found: Series) -> list[str]:
+    """How the series differ from the true ones, in a line each; nothing where they are those that one of the sicknesses
+    leads to.
+    """
+    return min((compare(true.series(each), found)[0] for each in (None, *filter(changes, sick))), key=len)

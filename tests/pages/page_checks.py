@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 import msgspec
 import numpy as np
-from prometheus_client.samples import Sample
 
 from monitor.errors import PullState
 from monitor.exposition.collector import SnapshotCollector
@@ -19,19 +17,11 @@ from monitor.studio.columns import ColumnBuilder, SetChanged
 from monitor.targets import Target, TargetKey
 from tests.live.live_parts import live_of
 from tests.pages.page_content import Content, changed
-from tests.pages.page_oracle import Series, compare, expected
+from tests.pages.page_oracle import Series, compare, expected, figures
 from tests.pages.page_replies import Spelling
 from tests.pages.page_shapes import as_read
 
 SLICES = ("metadata.site", "device_name")
-TARGET_LABELS = {"project", "project_id", "impulse", "impulse_id", "variant", "category"}
-OTHERS = re.compile(
-    "target_info|up|pull_state|last_.*|alert.*|model_trained.*|impulse_stale|.*_(lower|upper)"
-    "|change.*|anomaly_drift.*|comparison.*|prediction_drift|baseline.*"
-)
-"""What is said of the pull, of the model, of a comparison; and bounds, which have tests of their own."""
-PREFIX = "edge_impulse_"
-
 _decoder = msgspec.json.Decoder(wire.Page)
 
 
@@ -51,18 +41,6 @@ def exported(results: ResultSet, content: Content) -> Series:
     snapshot = Snapshot(target, 1e9, PullState.OK, 1.0, 1.0, evaluation=evaluate(results, settings, None))
     families = SnapshotCollector(live_of(snapshot), clock=lambda: 1.0).collect()
     return figures(sample for family in families for sample in family.samples)
-
-
-def figures(samples: Iterable[Sample]) -> Series:
-    """Series of one target by name and own labels: what is said of its result set alone, bounds apart."""
-    found: Series = {}
-    for sample in samples:
-        name = sample.name.removeprefix(PREFIX)
-        if not OTHERS.fullmatch(name):
-            found[
-                name, tuple(sorted((key, value) for key, value in sample.labels.items() if key not in TARGET_LABELS))
-            ] = sample.value
-    return found
 
 
 class Disagreement(AssertionError):

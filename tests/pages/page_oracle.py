@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from prometheus_client.samples import Sample
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from sklearn import metrics
@@ -174,8 +175,10 @@ def read(results: Sequence[Json], predictions: Sequence[Json]) -> Read:
 
 def _entry(found: Read, entry: Json, windows: list[Window]) -> None:
     learn = members(entry.get("learnBlock"))
-    block = found.blocks.setdefault(int(number(learn.get("id")) or -1), Block(0))
-    block.id = int(number(learn.get("id")) or -1)
+    value = number(learn.get("id")) or -1.0
+    place = int(value) if abs(value) < 2**63 else -1  # no number of a block
+    block = found.blocks.setdefault(place, Block(0))
+    block.id = place
     block.type = block.type or text(learn.get("type")) or ""
     block.name = block.name or text(learn.get("name")) or text(learn.get("title")) or ""
     if layer := text(entry.get("objectDetectionLastLayer")):
@@ -251,6 +254,27 @@ def debug_info(image: Json) -> Json | None:
 
 
 # The series.
+
+
+TARGET_LABELS = {"project", "project_id", "impulse", "impulse_id", "variant", "category"}
+OTHERS = re.compile(
+    "target_info|up|pull_state|last_.*|alert.*|model_trained.*|impulse_stale|.*_(lower|upper)"
+    "|change.*|anomaly_drift.*|comparison.*|prediction_drift|baseline.*"
+)
+"""What is said of the pull, of the model, of a comparison; and bounds, which have tests of their own."""
+PREFIX = "edge_impulse_"
+
+
+def figures(samples: Iterable[Sample]) -> Series:
+    """Series of one target by name and own labels: what is said of its result set alone, bounds apart."""
+    found: Series = {}
+    for sample in samples:
+        name = sample.name.removeprefix(PREFIX)
+        if not OTHERS.fullmatch(name):
+            found[
+                name, tuple(sorted((key, value) for key, value in sample.labels.items() if key not in TARGET_LABELS))
+            ] = sample.value
+    return found
 
 
 class Expected:
@@ -376,7 +400,7 @@ def _classification(found: Read, out: Expected) -> None:
 
 
 def _calibration(found: Read, out: Expected) -> None:
-    best, hit, squares, loss = [], [], [], []
+    best, hit, squares, loss, windows = [], [], [], 0.0, 0
     blocks = [block for block in found.blocks.values() if block.type in CLASSIFIERS]
     scoring = any("anomaly" in block.type for block in found.blocks.values())
     complete, used = np.zeros((2, len(found.windows)), bool)
@@ -390,7 +414,7 @@ def _calibration(found: Read, out: Expected) -> None:
             found.left_out["too_many_classes"] += sum(len(items(entry)) for entry in found.rows[block.id])
             del found.unfit[block.id]  # counted as that
             continue
-        names = [text(name) for name in classes]
+        names, judged = [text(name) for name in classes], []
         for place, (window, row) in enumerate(zip(found.windows, rows, strict=True)):
             values = [number(row.get(name)) for name in classes]
             if None in values or not values:
@@ -403,7 +427,8 @@ def _calibration(found: Read, out: Expected) -> None:
             best.append(confidences.max())
             hit.append(confidences.argmax() == own)
             squares.append(((confidences - np.eye(len(classes))[own]) ** 2).sum())
-            loss.append(_log_loss(confidences, own))
+            judged.append((own, confidences))
+        loss, windows = loss + _log_loss(judged), windows + len(judged)
     # a window that Studio did not score either is no loss: its label is none that the model knows
     if too_many < len(blocks):
         scored = np.array([window.correct is not None for window in found.windows], bool)
@@ -417,7 +442,7 @@ def _calibration(found: Read, out: Expected) -> None:
             sum(abs(hits[bin_].mean() - confident[bin_].mean()) * bin_.mean() for bin_ in bins),
         )
         out.add("brier_score", np.mean(squares))
-        out.add("log_loss", np.mean(loss))
+        out.add("log_loss", loss / windows)
 
 
 def _classes(rows: list[Json], scoring: bool) -> list[str]:
@@ -439,11 +464,20 @@ def _classes(rows: list[Json], scoring: bool) -> list[str]:
     return names
 
 
-def _log_loss(confidences: np.ndarray, own: int) -> float:
-    """scikit-learn's, where it would not normalise; else its formula."""
-    if len(confidences) > 1 and abs(confidences.sum() - 1) < 1e-9:
-        return float(metrics.log_loss([own], [confidences], labels=range(len(confidences))))
-    return float(-np.log(np.clip(confidences[own], 2.220446049250313e-16, 1)))
+def _log_loss(rows: list[tuple[int, np.ndarray]]) -> float:
+    """The sum over the windows of a block, each with its class and its confidences: scikit-learn's, where it would not
+    normalise; else its formula.
+    """
+    fit = [(own, row) for own, row in rows if len(row) > 1 and abs(row.sum() - 1) < 1e-9]
+    others = sum(
+        -np.log(np.clip(row[own], 2.220446049250313e-16, 1))
+        for own, row in rows
+        if len(row) < 2 or abs(row.sum() - 1) >= 1e-9
+    )
+    if not fit:
+        return float(others)
+    truth, confidences = zip(*fit, strict=True)
+    return float(metrics.log_loss(truth, confidences, labels=range(len(confidences[0])), normalize=False) + others)
 
 
 def _regression(found: Read, out: Expected) -> None:

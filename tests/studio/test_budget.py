@@ -8,6 +8,7 @@ from collections import Counter
 
 import pytest
 
+from monitor.studio import budget as module
 from monitor.studio.budget import Budget, Hold
 from tests.clock import Clock
 from tests.waiting import until
@@ -188,6 +189,65 @@ async def test_those_that_fail_take_turns(failures: int, ends: bool):
 
     budget.release(slot)
     await waits
+    budget.stop()
+
+
+async def fallen_silent(
+    budget: Budget, keys: list[str], monkeypatch: pytest.MonkeyPatch
+) -> tuple[list[asyncio.Task[None]], list[str]]:
+    """Attempts of keys that have worked so far which do not end now, once they are late; and who was asked to end."""
+    monkeypatch.setattr(module, "LATE", 0.05)
+    monkeypatch.setattr(module, "OVERTAKEN", 0.1)
+    asked: list[str] = []
+
+    async def one(key: str) -> None:
+        async with budget.slot(key) as slot:
+            given_up = asyncio.Event()
+            budget.may_be_asked_for(slot, lambda: (asked.append(key), given_up.set()))
+            await given_up.wait()
+        budget.attempted(key, worked=False)
+
+    for key in keys:
+        budget.attempted(key, worked=True, seconds=0.01)
+    tasks = [asyncio.create_task(one(key)) for key in keys]
+    await asyncio.sleep(0.3)
+    return tasks, asked
+
+
+async def test_many_that_fall_silent_at_once(monkeypatch: pytest.MonkeyPatch):
+    """Keys that all worked and hang now are found out within moments, by those that still answer, which have a slot
+    meanwhile.
+    """
+    budget = Budget(4, 2)
+    silent = [f"bad{number}" for number in range(30)]
+    tasks, asked = await fallen_silent(budget, silent[:3], monkeypatch)
+    budget.attempted("good", worked=True, seconds=0.01)
+    more = [asyncio.create_task(budget.acquire(key)) for key in silent[3:]]
+    await asyncio.sleep(0)
+    assert not any(task.done() for task in more)
+
+    async with asyncio.timeout(120):
+        while len(asked) < 3:
+            async with budget.slot("good"):
+                await asyncio.sleep(0.01)
+            budget.attempted("good", worked=True, seconds=0.01)
+    for task in (*tasks, *more):
+        task.cancel()
+    budget.stop()
+
+
+async def test_where_all_are_slow_nobody_is_asked(monkeypatch: pytest.MonkeyPatch):
+    """Attempts that take far longer than usual go on where those that began later take as long: Studio as a whole has
+    become slow.
+    """
+    budget = Budget(4, 2)
+    tasks, asked = await fallen_silent(budget, [f"slow{number}" for number in range(8)], monkeypatch)
+    budget.attempted("slow0", worked=True, seconds=0.3)  # the first of them answers: it had begun before the others
+    await asyncio.sleep(0.3)
+
+    assert [] == asked
+    for task in tasks:
+        task.cancel()
     budget.stop()
 
 
