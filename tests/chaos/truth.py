@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from monitor.exposition.collector import SnapshotCollector
-from monitor.live.snapshots import Board, Snapshot
+from monitor.pipeline.snapshot import Snapshot
 from monitor.simulator.faults import Edit, NoPredictions
 from monitor.simulator.project import GeneratedProject
 from monitor.simulator.render import Record
 from tests.chaos.sickness import PAGE, Sick
+from tests.live.live_parts import live_of
 from tests.pages.page_oracle import Series, compare, expected, figures
 
 Json = dict[str, Any]
@@ -87,7 +88,7 @@ def _edits(sick: Sick | None) -> list[Callable[[Json], Json | None]]:
 
 def shown(snapshot: Snapshot) -> Series:
     """All series that a scrape shows of a target's result set."""
-    families = SnapshotCollector(Board(snapshots={"one": snapshot}), clock=lambda: snapshot.last_pull).collect()
+    families = SnapshotCollector(live_of(snapshot), clock=lambda: snapshot.last_pull).collect()
     return figures(sample for family in families for sample in family.samples)
 
 

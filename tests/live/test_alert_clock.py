@@ -105,11 +105,13 @@ async def test_what_comes_back_is_judged_anew(store: Store, what: str) -> None:
 
 async def test_a_quiet_pull_wakes_no_receiver(store: Store) -> None:
     """Receivers look into their queues when an alert begins or ends, not at every pull of every target."""
-    place = Place(store)
-    for snapshot, woken in ((GOOD, 0), (GOOD, 0), (BAD, 1), (BAD, 1), (GOOD, 2), (GOOD, 2)):
+    place, woken = Place(store), asyncio.Event()
+    for snapshot, wakes in ((GOOD, False), (GOOD, False), (BAD, True), (BAD, False), (GOOD, True), (GOOD, False)):
         place.now += 60.0
-        await place.pulled(snapshot)
-        assert woken == place.woken
+        woken.clear()
+        with store.arrivals.heard("hook", woken):
+            await place.pulled(snapshot)
+        assert wakes == woken.is_set()
 
 
 @pytest.mark.parametrize("how", ["pull", "tick"])

@@ -141,7 +141,7 @@ async def test_what_is_not_handed_is_asked_of_the_store(
     assert first.snapshot.fingerprint == again.snapshot.fingerprint
     assert (None, 1120.0) == (again.snapshot.last_change, changed.snapshot.last_change)
     assert first.alerts == again.alerts
-    assert 3 == len(await store.runs(INT8))
+    assert 3 == sum(run.times for run in await store.runs(INT8))
     assert 1 == len(await store.messages("hook"))
 
 
@@ -189,7 +189,7 @@ async def test_key_file_is_read_once_a_turn(
 
     states = [PullState.AUTH, PullState.OK, PullState.OK, PullState.AUTH]
     assert states == [each.snapshot.state for each in (refused, good, same_turn, next_turn)]
-    assert states == [run.state for run in await store.runs(INT8)]
+    assert states == [run.state for run in await store.runs(INT8) for _ in range(run.times)]
 
 
 def watch_of_classifier(studio: Studio, key_file: Path) -> Watch:

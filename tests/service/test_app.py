@@ -466,12 +466,14 @@ async def test_run_that_is_not_recorded(service: Service, tmp_path: Path, looks:
     await service.pulled(ONE, THREE)
     await store_up(service, 1.0)
     with closing(sqlite3.connect(tmp_path / "impulse-monitor.db", isolation_level=None, timeout=60)) as other:
-        other.execute("CREATE TRIGGER never BEFORE INSERT ON run BEGIN SELECT raise(ABORT, 'never'); END")
+        for change in ("INSERT", "UPDATE"):  # a run is added, or counted
+            other.execute(f"CREATE TRIGGER never_{change} BEFORE {change} ON run BEGIN SELECT raise(ABORT, 'no'); END")
         await store_up(service, 0.0)
         assert service.app.ready
         await asyncio.sleep(1.0)
         assert 0.0 == service.app.registry.get_sample_value("impulse_monitor_store_up")
-        other.execute("DROP TRIGGER never")
+        for change in ("INSERT", "UPDATE"):
+            other.execute(f"DROP TRIGGER never_{change}")
     await store_up(service, 1.0)
 
 

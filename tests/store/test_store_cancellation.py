@@ -47,7 +47,7 @@ async def test_cancelled_at_any_moment(url: str) -> None:
             await asyncio.gather(*(remember(store, str(number)) for number in range(20)))
 
         targets = await store.target_ids()
-        runs = sum(run.times for target in targets for run in await store.runs(target))
+        runs = sum([run.times for target in targets for run in await store.runs(target)])
         assert {"chat": runs} == await store.message_counts()
         assert (
             {str(number) for number in range(20)}
