@@ -21,7 +21,7 @@ EXCEPTIONS = {
     "benchmarks/store_kill.py:killed": "kills a process at a moment that is drawn",
     "chaos/kills.py:one_round": "kills a process at a moment that is drawn, and looks after what it waited for for "
     "more",
-    "service.py:Service": "a rendered page is kept for a second: any later is as good",
+    "service_process.py:Service": "a rendered page is kept for a second: any later is as good",
     "store/fixtures/make_store.py:until": "makes a fixture by hand: no test runs it",
     "store/test_store_cancellation.py:test_cancelled_at_any_moment": "cancels at moments that are drawn",
     "store/test_store_cancellation.py:test_cancelled_while_it_waits_for_a_lock": "the lock is held as long as it takes",
@@ -29,6 +29,7 @@ EXCEPTIONS = {
     "store/test_store_failures.py:test_locked_for_a_moment": "the lock is held as long as it takes",
     "store/test_store_lock.py:test_one_at_a_time": "makes transactions overlap that must wait for each other: any "
     "longer is as good",
+    "web/test_web_connections.py:read_slowly": "reads as slowly as it is told: a client in a thread",
     "waiting.py:until": "what others poll with",
     "waiting.py:wait_until": "what others poll with",
 }

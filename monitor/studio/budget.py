@@ -239,7 +239,7 @@ class Budget:
         now = time.monotonic()
         self._look_for_doubt(now)
         failing = sum(len(known.slots) for known in self._keys.values() if known.works is False)
-        unproven = sum(len(known.slots) for known in self._keys.values() if not self._proven(known))
+        unproven = sum(len(known.slots) for known in self._keys.values() if known.slots and not self._proven(known))
 
         def ready(known: _Key) -> bool:
             if (

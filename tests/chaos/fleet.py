@@ -201,10 +201,13 @@ class Versions:
 
     def since(self, target: str, moment: float) -> list[Truth]:
         """All that was true at some time since then."""
-        past = self._past[target]
-        while past and past[0][0] < moment - REMEMBERED:
-            past.popleft()
-        return [self.of(target), *(true for until, true in past if until >= moment)]
+        return [self.of(target), *(true for until, true in self._past[target] if until >= moment)]
+
+    def pull_ended(self, target: str) -> None:
+        """Forget what no pull under way can have seen."""
+        self.pulled[target] -= 1
+        if not self.pulled[target]:
+            self._past.pop(target, None)
 
 
 class Fleet:
@@ -380,9 +383,9 @@ def watched(of: Fleet) -> Iterator[None]:
         of.versions.pulled[target] += 1
         try:
             ended = await run(self, watch, *args, **named)
+            of.ended(Pull(target, watch.project.id, began, of.clock.time(), ended.snapshot.state), ended.snapshot)
         finally:
-            of.versions.pulled[target] -= 1
-        of.ended(Pull(target, watch.project.id, began, of.clock.time(), ended.snapshot.state), ended.snapshot)
+            of.versions.pull_ended(target)
         return ended
 
     with patch.object(Client, "_attempt", counted), patch.object(Pipeline, "run", noted):

@@ -35,6 +35,7 @@ from monitor.studio.discovery import discover
 from monitor.studio.project import StudioProject
 from monitor.targets import Target, TargetKey
 from tests.live.live_parts import watch_of
+from tests.waiting import until
 
 INT8, FLOAT32 = "101-1-int8-testing", "101-1-float32-testing"
 LOW = Rule("AccuracyLow", Below("accuracy", 0.99), recover=0.001)
@@ -203,10 +204,10 @@ async def test_others_get_the_answer_of_one_who_gave_up(
 ) -> None:
     """A target whose pull is cancelled while it asks for all does not take the answer from the others."""
     async with alone(studio, url, store, workers) as process:
-        studio.fail(Delay(0.3), "impulses-detailed")
+        studio.fail(Delay(2.0), "impulses-detailed")
         turn = process.turn()
         first, second = (asyncio.create_task(turn.stale_impulses()) for _ in range(2))
-        await asyncio.sleep(0.1)
+        await until(lambda: studio.calls("impulses-detailed"))
         first.cancel()
         found = await second
 

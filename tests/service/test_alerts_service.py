@@ -221,11 +221,11 @@ async def fails_later(service: Service, subject: str, seconds: float) -> bool:
     """Whether what fails since then is said to fail by a service that is started as much later, and stopped again."""
     service.app = App(service.path, clock=lambda: time.time() + seconds)
     await service.app.start()
-    roster = service.app._roster
+    live, watchlist = service.app.live, service.app.watchlist
     if subject == GESTURES:
-        await service.until(lambda: roster.soon(subject))
-    await service.until(lambda: (found := roster.watched(subject)) is not None and found.pulse.state is PullState.AUTH)
-    await asyncio.sleep(1.0)  # some looks at the clock
+        await service.until(lambda: watchlist.pull_now(subject))
+    await service.until(lambda: (found := live.subject(subject)) is not None and found.health.state is PullState.AUTH)
+    await asyncio.sleep(3 * alert_clock.TICK)
     await service.app.stop()
     found = state(service, FAILING, subject)
     return found is not None and found.phase is Phase.FIRING
@@ -276,8 +276,8 @@ async def test_downtime_is_no_endless_pull(service: Service) -> None:
     service.write()
     service.app = App(service.path, clock=lambda: time.time() + 5 * 86400)
     await service.app.start()
-    await service.until(lambda: GESTURES in service.app.board.snapshots and service.app._roster.soon(GESTURES))
-    await asyncio.sleep(1.0)  # some looks at the clock
+    await service.until(lambda: GESTURES in service.app.live.snapshots and service.app.watchlist.pull_now(GESTURES))
+    await asyncio.sleep(3 * alert_clock.TICK)
 
     assert (state(service, FAILING) or AlertState(FAILING, GESTURES, "")).phase is Phase.INACTIVE
     service.studio.heal()

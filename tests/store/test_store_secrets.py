@@ -93,7 +93,7 @@ def leaks(secrets: dict[str, str], said: dict[str, str]) -> list[str]:
     ]
 
 
-class AlertSubject:
+class WatchedService:
     """The service as a process of its own, all secrets of its configuration, and all it says.
 
     Attributes:
@@ -242,10 +242,10 @@ class AlertSubject:
 
 
 @asynccontextmanager
-async def watched(folder: Path, port: int, store: str) -> AsyncIterator[AlertSubject]:
+async def watched(folder: Path, port: int, store: str) -> AsyncIterator[WatchedService]:
     """The service, running, with three projects, of which one is refused with its key, and another one now and then."""
     studio = Studio([projects.classification(number, sizes={"testing": 10}) for number in (101, 102, 103)])
-    service = AlertSubject(folder, studio, port, store)
+    service = WatchedService(folder, studio, port, store)
     for number, fault in (
         (102, Refuse(f"the key {studio.projects[102].api_key} may not")),
         (103, Status(500, studio.projects[103].api_key)),
@@ -359,7 +359,7 @@ async def test_a_store_that_cannot_be_used(
 
 def test_what_is_searched_for_is_found(tmp_path: Path) -> None:
     """The search knows a secret as it is, as a URL, HTML or JSON writes it, and encoded as a header is."""
-    service = AlertSubject(tmp_path, Studio([projects.classification(103, sizes={"testing": 1})]), 1, "")
+    service = WatchedService(tmp_path, Studio([projects.classification(103, sizes={"testing": 1})]), 1, "")
 
     for name, secret in service.secrets.items():
         for form in (

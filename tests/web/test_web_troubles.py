@@ -232,7 +232,7 @@ async def test_store_that_is_gone(service: Service, tmp_path: Path) -> None:
     since = datetime.datetime.fromisoformat(data["problems"][0]["since"])
     assert before - 1 <= since.timestamp() <= time.time()
     assert "since" in (await service.get("/"))[1]
-    assert not await service.app._store.check()
+    assert not await service.app.store.check()
     assert data["problems"][0]["since"] == (await status(service))["problems"][0]["since"]
     path.unlink()
     await becomes(service, "nobody_told")
@@ -247,7 +247,7 @@ async def test_store_that_goes_later(service: Service, tmp_path: Path) -> None:
     await becomes(service, "nobody_told")
     ahead = 86400.0
     (tmp_path / "impulse-monitor.db").unlink()
-    assert not await service.app._store.check()
+    assert not await service.app.store.check()
     problem = (await status(service))["problems"][0]
 
     assert "store" == problem["kind"]
@@ -262,7 +262,10 @@ async def test_run_that_is_not_recorded(service: Service, tmp_path: Path) -> Non
     await service.pulled(TARGET)
     path = tmp_path / "impulse-monitor.db"
     with closing(sqlite3.connect(path)) as database:
-        database.execute("CREATE TRIGGER full BEFORE INSERT ON run BEGIN SELECT RAISE(ABORT, 'no more'); END")
+        for change in ("INSERT", "UPDATE"):  # a run that says nothing new is counted by the one before
+            database.execute(
+                f"CREATE TRIGGER full_{change} BEFORE {change} ON run BEGIN SELECT RAISE(ABORT, 'no more'); END"
+            )
         database.commit()
     before = service.app.live.snapshots[TARGET].last_pull
     service.app.watchlist.pull_now(TARGET)
@@ -272,7 +275,8 @@ async def test_run_that_is_not_recorded(service: Service, tmp_path: Path) -> Non
     assert ("store", True) == (problem["kind"], "could not be recorded" in problem["title"])
     assert datetime.datetime.fromisoformat(problem["since"]).timestamp() > before - 1
     with closing(sqlite3.connect(path)) as database:
-        database.execute("DROP TRIGGER full")
+        for change in ("INSERT", "UPDATE"):
+            database.execute(f"DROP TRIGGER full_{change}")
         database.commit()
     service.app.watchlist.pull_now(TARGET)
     await becomes(service, "nobody_told")
