@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 import time
 from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
@@ -77,8 +78,8 @@ class Scheduler:
             id=name,
             next_run_time=_in(delay),
             replace_existing=True,
-            # the one before is about to end when the next begins, and a busy loop may see both at once
-            max_instances=2 if overlaps else 1,
+            # a turn goes on until the next one was due when it began: each change of its times may begin another
+            max_instances=sys.maxsize if overlaps else 1,
         )
 
     def reschedule(self, name: str, times: Times, delay: float) -> None:

@@ -73,7 +73,11 @@ class Turns:
         return [task for of_one in impulses.values() for task in self._pull_impulse(entry, project, of_one)]
 
     def cancel_waiting(self) -> None:
-        """End the pulls that only wait, for their place or because Studio asked for it: nothing is lost with them."""
+        """End the pulls that only wait, for their place, because Studio asked for it, or to hear whether their results
+        are to be renewed: nothing is lost with them.
+        """
+        for task in self._refreshing:
+            task.cancel()  # and with it the pulls that wait for it
         for target in self._live.targets.values():
             if target.pull is not None and target.pull.waits:
                 target.pull.task.cancel()

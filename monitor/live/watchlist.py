@@ -168,7 +168,8 @@ class Watchlist:
             self._discover_again(entry)
         if self._live.entries.get(name) is entry:
             await discoveries.keep(self._store, entry)
-        if entry.project is not project or self._studio.client is not client:
+        replaced = self._live.entries.get(name) is not entry  # removed, and perhaps there again
+        if replaced or entry.project is not project or self._studio.client is not client:
             # a reload came in between: what it asked for was skipped as an overlap
             self._engine.run_now(name, delay=1.0)
         self._reconcile()

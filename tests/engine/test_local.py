@@ -370,3 +370,21 @@ async def test_a_turn_knows_when_it_ends(running: Scheduler, counted: Counted, c
     assert first[0] <= first[1].ends <= first[0] + 1.01
     assert second[0] == pytest.approx(first[1].ends, abs=0.2)
     assert [] == counted.reasons
+
+
+async def test_other_times_hold_up_no_turn(running: Scheduler, counted: Counted) -> None:
+    """A turn that is given other times again and again fires each time, whatever number of those before goes on."""
+    begun: list[Turn] = []
+    ended = asyncio.Event()
+
+    async def run(turn: Turn) -> None:
+        begun.append(turn)
+        await ended.wait()
+
+    running.add("job", Grid(3600.0, 0.0), run, delay=0.0, overlaps=True)
+    for number in range(1, 5):
+        await until(lambda number=number: len(begun) == number, within=10)
+        running.reschedule("job", Grid(3600.0, 0.0), delay=1.0)
+    ended.set()
+
+    assert [] == counted.reasons

@@ -10,8 +10,10 @@ import pytest
 
 from monitor.errors import PullState
 from monitor.simulator import Studio, projects, serve
-from monitor.simulator.faults import Delay
+from monitor.simulator.faults import Delay, Status
 from tests.service_process import Service
+
+pytestmark = pytest.mark.usefixtures("clock")
 
 INT8, FLOAT32, OTHER = "101-1-int8-testing", "101-1-float32-testing", "103-1-int8-testing"
 PAGE = "result/page"
@@ -163,3 +165,42 @@ async def test_nothing_is_asked_about_jobs_unless_wanted(service: Service) -> No
     assert PullState.NO_RESULTS is service.app.live.snapshots[INT8].state
     assert not service.studio.jobs
     assert not service.studio.calls("impulses-detailed", 101)
+
+
+async def test_entry_that_left_and_came_back_is_discovered(service: Service) -> None:
+    """An entry that a reload removed while its first discovery hung, and that the next one brought back, is asked for
+    its targets as soon as that discovery has ended, and not at the next time that discoveries come round.
+    """
+    both = service.content["projects"]
+    service.content["projects"] = both[:1]
+    service.content["studio"]["discover"] = "1d"
+    service.write()
+    await service.app.start()
+    await service.until(lambda: service.app.ready)
+    hangs = service.studio.fail(Delay(20.0), project=103, times=None)
+    for entries in (both, both[:1], both):
+        service.content["projects"] = entries
+        service.write()
+        assert await service.app.reload()
+        await asyncio.sleep(1)
+    service.studio.heal(hangs)
+
+    await service.until(lambda: OTHER in service.app.live.targets, within=60)
+
+
+async def test_stop_does_not_wait_for_who_asks_whether_results_are_stale(service: Service) -> None:
+    """A pull that waits to hear whether its results are to be renewed, because Studio asked to wait, holds up no stop."""
+    service.content["projects"] = [service.entry(101, refresh="when_stale")]
+    service.content["shutdown_grace"] = "30s"
+    service.write()
+    await service.app.start()
+    await service.until(lambda: service.app.ready and INT8 in service.app.live.targets)
+    await service.app.scheduler.drain()
+    refused = service.studio.fail(Status(429, retry_after="100"), "impulses-detailed", 101)
+    await both_now(service)
+    await service.until(lambda: refused.met)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await service.app.stop()
+
+    assert loop.time() - began < 5
