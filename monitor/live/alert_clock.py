@@ -46,7 +46,8 @@ class AlertClock:
             subject = self._live.subject(subject_id)
             if subject is None and not self._live.is_removed(subject_id):
                 continue
-            if self._evaluator.moves(subject_id, subject, self._live.alerts_of(subject_id)):
+            unheard = subject_id in self._live.unheard
+            if unheard or self._evaluator.moves(subject_id, subject, self._live.alerts_of(subject_id)):
                 try:
                     await self._move(subject_id)
                 except StoreError:
@@ -66,6 +67,7 @@ class AlertClock:
                     return
                 after = await self._evaluator.tick(tx, subject_id, subject, states)
             self._live.show_alerts(subject_id, after, complete=True)
+            self._live.unheard.discard(subject_id)
 
     async def run(self) -> None:
         """Look at the clock every few seconds until cancelled; a store that fails is tried again at the next look."""

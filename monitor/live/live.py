@@ -37,6 +37,8 @@ class Live:
         self._projects: dict[int, list[Entry]] = {}
         self._other_alerts: dict[str, Alerts] = {}
         """Of projects, and of what is no longer watched."""
+        self.unheard: set[str] = set()
+        """Targets whose pull was ended from outside: it may have been written, with alerts that nobody has shown."""
 
     @property
     def entries(self) -> Mapping[str, Entry]:
@@ -69,6 +71,7 @@ class Live:
             return
         if target.pull is not None:
             target.pull.task.cancel()
+            self.unheard.add(target_id)
         if target.alerts:
             self._other_alerts[target_id] = target.alerts
 
@@ -85,11 +88,14 @@ class Live:
         found = [self.targets.get(target_id) for target_id in entry.watches]
         return [target for target in found if target is not None and entry.watches[target.id] is target.watch]
 
-    def variants(self, key: TargetKey) -> tuple[str, ...]:
-        """All watched variants of a target's impulse in its category."""
-        impulse = (key.project_id, key.impulse_id, key.category)
-        found = (target.target.key for target in self.targets.values())
-        return tuple(each.variant for each in found if (each.project_id, each.impulse_id, each.category) == impulse)
+    def variants(self, project_id: int, category: str) -> dict[int, list[str]]:
+        """All watched variants of a project's impulses in a category, by impulse."""
+        found: dict[int, list[str]] = {}
+        for target in self.targets.values():
+            key = target.target.key
+            if (key.project_id, key.category) == (project_id, category):
+                found.setdefault(key.impulse_id, []).append(key.variant)
+        return found
 
     @property
     def watched(self) -> dict[str, Target]:
@@ -137,7 +143,7 @@ class Live:
         """
         projects = (f"{_PROJECT}{number}" for number in self._projects if self._owns_project(number))
         found = [*self.targets, *projects]
-        return list(dict.fromkeys([*found, *self._other_alerts]))
+        return list(dict.fromkeys([*found, *self._other_alerts, *self.unheard]))
 
     def subject(self, subject_id: str) -> AlertSubject | None:
         """A target or project as it is right now; None where it is not watched."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 import structlog
@@ -70,7 +70,13 @@ class Turns:
                 self._engine.skip(target.id, "overlap")
             else:
                 impulses.setdefault(target.target.key.impulse_id, []).append(target)
-        return [task for of_one in impulses.values() for task in self._pull_impulse(entry, project, of_one)]
+        renews = entry.project.refresh != "never"
+        variants = self._live.variants(entry.project.id, entry.project.category) if renews else {}
+        return [
+            task
+            for impulse_id, of_one in impulses.items()
+            for task in self._pull_impulse(entry, project, of_one, variants.get(impulse_id, ()))
+        ]
 
     def cancel_waiting(self) -> None:
         """End the pulls that only wait, for their place, because Studio asked for it, or to hear whether their results
@@ -82,13 +88,17 @@ class Turns:
             if target.pull is not None and target.pull.waits:
                 target.pull.task.cancel()
 
-    def _pull_impulse(self, entry: Entry, project: ProjectTurn, targets: list[LiveTarget]) -> list[asyncio.Task[None]]:
-        """Begin to pull the variants of an impulse, once its results are renewed where that is wanted."""
+    def _pull_impulse(
+        self, entry: Entry, project: ProjectTurn, targets: list[LiveTarget], variants: Sequence[str]
+    ) -> list[asyncio.Task[None]]:
+        """Begin to pull an impulse's targets that are due, once its results are renewed, of all its watched variants,
+        where that is wanted.
+        """
         mode = entry.project.refresh
         refreshed: asyncio.Task[str] | None = None
         if mode != "never":
             keys = tuple(target.target.key for target in targets)
-            due = Due(keys, self._live.variants(keys[0]), mode, entry.schedule.interval)
+            due = Due(keys, tuple(variants), mode, entry.schedule.interval)
             refreshed = asyncio.create_task(self._refresh(project, due))
             self._refreshing.add(refreshed)
             refreshed.add_done_callback(self._refreshing.discard)

@@ -17,6 +17,7 @@ from monitor.errors import PullState
 from monitor.live.alert_clock import AlertClock
 from monitor.live.entry import ProjectStatus
 from monitor.live.live import Live
+from monitor.live.target import PullInFlight
 from monitor.pipeline import alerting
 from monitor.pipeline.alerting import AlertEvaluator
 from monitor.pipeline.snapshot import Snapshot
@@ -149,6 +150,26 @@ async def test_shows_no_state_that_the_store_has_not(store: Store) -> None:
 
     assert {} == there.live.alerts
     assert ["firing", "resolved"] == await there.told()
+
+
+@pytest.mark.parametrize("back", [False, True])
+async def test_alert_of_a_pull_that_was_ended_while_it_was_written(store: Store, back: bool) -> None:
+    """A pull that ends because its target left may have been written all the same, with an alert that fires: that one
+    resolves as any other does, and where the target is back it is shown.
+    """
+    place, writer = Place(store), Place(store)
+    await writer.pulled(BAD)  # what the ended pull wrote, without hearing that it was committed
+    task = asyncio.create_task(asyncio.Event().wait())
+    place.live.targets[ID].pull = PullInFlight(task)  # type: ignore[arg-type]
+    place.forget()
+    if back:
+        place.watch()
+    place.now += 5.0
+    await place.clock.tick()
+
+    assert ["firing"] + ["resolved"] * (not back) == await place.told()
+    assert (Phase.FIRING if back else Phase.RESOLVED) is place.phase
+    await asyncio.wait([task])
 
 
 async def test_other_shards_speak_for_theirs(store: Store) -> None:

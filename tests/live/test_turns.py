@@ -189,7 +189,7 @@ async def test_entry_that_left_and_came_back_is_discovered(service: Service) -> 
 
 
 async def test_stop_does_not_wait_for_who_asks_whether_results_are_stale(service: Service) -> None:
-    """A pull that waits to hear whether its results are to be renewed, because Studio asked to wait, holds up no stop."""
+    """A pull that waits to hear whether its results are to be renewed holds up no stop."""
     service.content["projects"] = [service.entry(101, refresh="when_stale")]
     service.content["shutdown_grace"] = "30s"
     service.write()
