@@ -272,6 +272,8 @@ class Client:
         nothing.
         """
         caller, budget = request.caller, self._budget
+        if self._session.closed:
+            raise Unreachable(f"{request.call}: this client was closed, as another configuration or the stop wanted it")
         if (wait := budget.closed_for(caller.key)) > LONGEST_WAIT:
             raise Unreachable(
                 f"{request.call}: Studio asked to wait another {wait:.0f} s (Retry-After); no request is sent with "

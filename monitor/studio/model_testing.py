@@ -41,12 +41,14 @@ class _Job:
     """A job, from before it is started in Studio.
 
     Attributes:
+        studio: The project's calls, of whoever asked last: a job may outlive a client and a key.
         task: Answers what is to be said of it, empty where it ended well.
         ended: On the monotonic clock; infinite while it runs.
         served: Ids of the targets that saw its end.
     """
 
-    task: asyncio.Task[str]
+    studio: StudioProject
+    task: asyncio.Task[str] = field(init=False)
     ended: float = math.inf
     served: set[str] = field(default_factory=set)
 
@@ -138,6 +140,7 @@ class ModelTesting:
     async def _job(self, due: Due, studio: StudioProject, stale: AskStale) -> _Job | None:
         """The job that serves the targets, started where there is none; None where none is needed."""
         if (job := self._shared(due)) is not None:
+            job.studio = studio
             return job
         needed = _Need.TESTING if due.mode == "always" else await _need(studio, due.keys, stale)
         if needed is _Need.NOTHING:
@@ -146,7 +149,8 @@ class ModelTesting:
             return job
         if self._stopping:
             return None
-        job = self._jobs[due.impulse] = _Job(asyncio.create_task(self._run(studio, due, needed)))
+        job = self._jobs[due.impulse] = _Job(studio)
+        job.task = asyncio.create_task(self._run(job, due, needed))
 
         def ended(_: object) -> None:
             job.ended = time.monotonic()
@@ -158,7 +162,7 @@ class ModelTesting:
         job = self._jobs.get(due.impulse)
         return job if job is not None and job.serves(due) else None
 
-    async def _run(self, studio: StudioProject, due: Due, needed: _Need) -> str:
+    async def _run(self, job: _Job, due: Due, needed: _Need) -> str:
         """Start a job and wait for its end."""
         key, variants = due.keys[0], sorted({*due.variants, *(key.variant for key in due.keys)})
         fields = {"project_id": key.project_id, "impulse_id": key.impulse_id, "category": key.category}
@@ -166,13 +170,13 @@ class ModelTesting:
         job_id: int | None = None
         try:
             async with asyncio.timeout(LONGEST):
-                if needed is _Need.SUMMARY and await _summarised(studio, due.keys):
+                if needed is _Need.SUMMARY and await _summarised(job, due.keys):
                     log.info("refresh.summarised", seconds=round(time.monotonic() - began, 3), **fields)
                     return ""
-                job_id = await studio.start_model_testing(key.impulse_id, variants, key.category)
-                self._refused.discard(studio.project_id)
+                job_id = await job.studio.start_model_testing(key.impulse_id, variants, key.category)
+                self._refused.discard(key.project_id)
                 log.info("refresh.started", job=job_id, variants=variants, **fields)
-                successful = await _end(studio, job_id)
+                successful = await _end(job, job_id)
         except TimeoutError:
             problem = (
                 f"model testing ({f'job {job_id}' if job_id is not None else 'its start'}) did not end within "
@@ -188,8 +192,8 @@ class ModelTesting:
                     else ""
                 )
                 problem = f"model testing was not started, as far as is known: {error}{hint}"
-                if studio.project_id not in self._refused:
-                    self._refused.add(studio.project_id)
+                if key.project_id not in self._refused:
+                    self._refused.add(key.project_id)
                     log.warning("refresh.refused", error=problem, **fields)
         except Exception as error:
             log.exception("refresh.crashed", **fields)
@@ -226,18 +230,18 @@ async def _need(studio: StudioProject, keys: Sequence[TargetKey], stale: AskStal
     return needed
 
 
-async def _summarised(studio: StudioProject, keys: Sequence[TargetKey]) -> bool:
+async def _summarised(job: _Job, keys: Sequence[TargetKey]) -> bool:
     """Whether a new summary brought the results back. Where it did not, for whatever reason, model testing will.
 
     Raises:
         Unreachable: Perhaps the job was started all the same: another one beside it could cost twice.
     """
     try:
-        job_id = await studio.regenerate_summary(keys[0].impulse_id, keys[0].category)
-        if job_id is not None and not await _end(studio, job_id):
+        job_id = await job.studio.regenerate_summary(keys[0].impulse_id, keys[0].category)
+        if job_id is not None and not await _end(job, job_id):
             return False
         for key in keys:
-            if not await studio.has_results(key.impulse_id, key.variant, key.category):
+            if not await job.studio.has_results(key.impulse_id, key.variant, key.category):
                 return False
         return True
     except Unreachable:
@@ -247,12 +251,12 @@ async def _summarised(studio: StudioProject, keys: Sequence[TargetKey]) -> bool:
         return False
 
 
-async def _end(studio: StudioProject, job_id: int) -> bool:
+async def _end(job: _Job, job_id: int) -> bool:
     """How a job ended, as soon as it has."""
     while True:
         await asyncio.sleep(POLL)
         try:
-            successful = await studio.job_finished(job_id)
+            successful = await job.studio.job_finished(job_id)
         except Unreachable:
             continue  # the job goes on without us
         if successful is not None:

@@ -137,3 +137,26 @@ async def test_the_command_starts_no_job(service: Service) -> None:
 
     assert [PullState.NO_RESULTS, PullState.NO_RESULTS, PullState.OK] == [outcome.state for outcome in outcomes]
     assert not service.studio.calls(START)
+
+
+async def test_a_job_outlives_the_client_that_started_it(service: Service) -> None:
+    """A reload that replaces the client while a job runs ends nobody's waiting for it: no second job is started beside
+    it, and the pull after its end has the results.
+    """
+    service.studio.job_seconds = 600
+    service.content["projects"] = [service.entry(101, refresh="when_stale", schedule={"every": "60s"})]
+    service.write()
+    await service.app.start()
+    await service.until(lambda: len(service.studio.jobs) == 1)
+    service.content["studio"]["timeout"] = "50s"
+    service.write()
+    assert await service.app.reload()
+    await service.until(lambda: {INT8, FLOAT32} <= service.app.live.targets.keys())
+
+    def are_good() -> bool:
+        shown = service.app.live.snapshots
+        return all(target in shown and shown[target].state is PullState.OK for target in (INT8, FLOAT32))
+
+    await service.until(are_good, within=900)
+    assert 1 == len(service.studio.jobs)
+    assert not logged(service, "refresh.crashed")
