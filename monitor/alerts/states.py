@@ -7,7 +7,8 @@
         └───────────┘          └─ pending ◀┘
 
 `step` moves an alert by a result set's verdict, `tick` by the clock and the state of the pulls, `end` when its rule or
-its target has gone. Each answers the new state and what is to be told; nothing here stores or sends anything.
+its target has gone. Each answers the new state and the transitions that are to be sent; nothing here stores or
+sends anything.
 """
 
 from __future__ import annotations
@@ -46,10 +47,10 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """Everything that a receiver is told: that an alert fires, or that it no longer does.
+    """Everything that a receiver is notified of: that an alert fires, or that it no longer does.
 
     Attributes:
-        id: The same whenever this transition is told again, and no other's: an idempotency key.
+        id: The same whenever this transition is sent again, and no other's: an idempotency key.
         status: `firing` or `resolved`.
         alertname: The rule's name.
         severity: critical, warning or info.
@@ -150,7 +151,7 @@ class AlertState:
 
     @property
     def transition(self) -> Transition | None:
-        """What receivers are told of it now: that it fires, or has resolved; None in any other phase."""
+        """What receivers are notified of now: that it fires, or has resolved; None in any other phase."""
         if self.phase not in (Phase.FIRING, Phase.RESOLVED) or self.starts_at is None:
             return None
         status: Literal["firing", "resolved"] = "firing" if self.phase is Phase.FIRING else "resolved"
@@ -176,7 +177,7 @@ class Step:
 
     Attributes:
         state: Where the alert stands now.
-        transitions: What is to be told, in this order; mostly nothing.
+        transitions: What is to be sent, in this order; mostly nothing.
     """
 
     state: AlertState
@@ -196,33 +197,33 @@ def step(
         state: Where it stood; None at first.
         rule: One that is judged by result sets.
         subject: The target.
-        verdict: `judge` of the result set.
+        verdict: `check_rule` of the result set.
         evidence: What the verdict rests on.
         now: Unix seconds.
     """
-    state, told = _under(state, rule, subject, now)
+    state, earlier = _under(state, rule, subject, now)
     if evidence == state.judged:
-        return _after(told, _mature(state, rule, now))
+        return _after(earlier, _mature(state, rule, now))
     another = state.judged is None or evidence.fingerprint != state.judged.fingerprint
     rebased = state.judged is not None and evidence.baseline != state.judged.baseline
     state = replace(state, judged=evidence)
     match verdict.answer:
         case Answer.NOT_APPLICABLE:
-            return _after(told, _over(_cleared(state), now, explain.not_applicable(rule, subject, verdict)))
+            return _after(earlier, _over(_cleared(state), now, explain.not_applicable(rule, subject, verdict)))
         case Answer.NO:
             state = _cleared(state)
             if verdict.recovered or state.phase is not Phase.FIRING:
-                return _after(told, _over(state, now, explain.recovered(rule, subject, verdict, rebased=rebased)))
-            return _after(told, Step(_explained(state, rule, explain.verdict(rule, subject, verdict))))
+                return _after(earlier, _over(state, now, explain.recovered(rule, subject, verdict, rebased=rebased)))
+            return _after(earlier, Step(_explained(state, rule, explain.verdict(rule, subject, verdict))))
         case Answer.YES | Answer.POINT:
             points = state.points + another
             met = verdict.answer is Answer.YES or points >= POINTS
             held = max(state.held + another, 1) if met else 0
             state = _pending(replace(state, points=points, held=held), rule, subject, now)
-            return _after(told, _mature(_explained(state, rule, explain.verdict(rule, subject, verdict)), rule, now))
+            return _after(earlier, _mature(_explained(state, rule, explain.verdict(rule, subject, verdict)), rule, now))
 
 
-def tick(state: AlertState | None, rule: Rule, subject: Subject, pulse: PullHealth, now: float) -> Step:
+def tick(state: AlertState | None, rule: Rule, subject: Subject, health: PullHealth, now: float) -> Step:
     """Move an alert by the clock and the state of the pulls. To be called every so often, and after each pull and
     discovery.
 
@@ -233,33 +234,34 @@ def tick(state: AlertState | None, rule: Rule, subject: Subject, pulse: PullHeal
         state: Where it stood; None at first.
         rule: Any.
         subject: The target or project.
-        pulse: How its pulls go.
+        health: How its pulls go.
         now: Unix seconds.
     """
     if not rule.by_clock:
         state = state or _fresh(rule, subject)
-        return _mature(state, rule, now) if state.digest == rule.digest and pulse.state is PullState.OK else Step(state)
-    state, told = _under(state, rule, subject, now)
-    holds = _holds(rule, pulse, now, state.phase)
+        goes_on = state.digest == rule.digest and health.state is PullState.OK
+        return _mature(state, rule, now) if goes_on else Step(state)
+    state, earlier = _under(state, rule, subject, now)
+    holds = _holds(rule, health, now, state.phase)
     if holds is None:
-        return _after(told, Step(state))
+        return _after(earlier, Step(state))
     if not holds:
-        return _after(told, _over(_cleared(state), now, explain.healthy(rule, subject, pulse.key_expires)))
+        return _after(earlier, _over(_cleared(state), now, explain.healthy(rule, subject, health.key_expires)))
     state = replace(_pending(state, rule, subject, now), held=1)
     words = explain.clock(
         rule,
         subject,
         state.since or now,
-        pulse.last_success or pulse.began,
-        pulse.state,
-        pulse.error,
-        pulse.key_expires,
+        health.last_success or health.began,
+        health.state,
+        health.error,
+        health.key_expires,
     )
-    return _after(told, _mature(_explained(state, rule, words), rule, now))
+    return _after(earlier, _mature(_explained(state, rule, words), rule, now))
 
 
 def end(state: AlertState, now: float, why: str) -> Step:
-    """End an alert whose rule or target has gone; only one that fires is told.
+    """End an alert whose rule or target has gone; only of one that fires receivers are notified.
 
     Args:
         state: Where it stood.
@@ -287,8 +289,8 @@ def _under(
     return replace(_fresh(rule, subject), starts_at=state.starts_at), ended.transitions
 
 
-def _after(told: tuple[Transition, ...], step: Step) -> Step:
-    return replace(step, transitions=told + step.transitions)
+def _after(earlier: tuple[Transition, ...], step: Step) -> Step:
+    return replace(step, transitions=earlier + step.transitions)
 
 
 def _cleared(state: AlertState) -> AlertState:
@@ -322,7 +324,7 @@ def _mature(state: AlertState, rule: Rule, now: float) -> Step:
     ):
         return Step(state)
     start = now if state.starts_at is None or now > state.starts_at else state.starts_at + _NEXT_START
-    return _telling(replace(state, phase=Phase.FIRING, starts_at=start))
+    return _announced(replace(state, phase=Phase.FIRING, starts_at=start))
 
 
 def _over(state: AlertState, now: float, words: explain.Words) -> Step:
@@ -334,7 +336,7 @@ def _over(state: AlertState, now: float, words: explain.Words) -> Step:
     others = {name: text for name, text in state.annotations.items() if name not in words.annotations}
     ends = max(now, state.starts_at)  # whatever the clock does
     annotations = {**words.annotations, **others}
-    return _telling(
+    return _announced(
         replace(state, phase=Phase.RESOLVED, since=None, ends_at=ends, annotations=annotations, details=words.details)
     )
 
@@ -347,36 +349,35 @@ def _explained(state: AlertState, rule: Rule, words: explain.Words) -> AlertStat
     return replace(state, annotations={**rule.links, **rule.annotations, **words.annotations}, details=words.details)
 
 
-def _telling(state: AlertState) -> Step:
+def _announced(state: AlertState) -> Step:
     transition = state.transition
     assert transition is not None  # it fires or has resolved
     return Step(state, (transition,))
 
 
-def _holds(rule: Rule, pulse: PullHealth, now: float, phase: Phase) -> bool | None:
+def _holds(rule: Rule, health: PullHealth, now: float, phase: Phase) -> bool | None:
     """Whether the condition of a rule by the clock holds; None where that cannot be said, and everything stays as it
     is.
     """
     match rule.condition:
         case PullFailing(intervals=intervals):
-            if pulse.state in (None, PullState.OK):
+            if health.state in (None, PullState.OK):
                 # Nothing failed; but a pull that never ends is no good one. Counted from the start: a service that was
                 # down is not the target's failure.
-                resumed = pulse.began if pulse.resumed is None else pulse.resumed
-                late = now - max(resumed, pulse.last_success or resumed) >= max(intervals * pulse.interval, ENDLESS)
-                return late or (None if pulse.state is None else False)
-            late = (
-                now - (pulse.began if pulse.last_success is None else pulse.last_success) >= intervals * pulse.interval
-            )
-            if late and pulse.state is not PullState.NO_RESULTS:
+                resumed = health.began if health.resumed is None else health.resumed
+                late = now - max(resumed, health.last_success or resumed) >= max(intervals * health.interval, ENDLESS)
+                return late or (None if health.state is None else False)
+            good = health.began if health.last_success is None else health.last_success
+            late = now - good >= intervals * health.interval
+            if late and health.state is not PullState.NO_RESULTS:
                 return True
             return None if phase is Phase.FIRING else False  # only a good pull resolves it
         case ResultsVanished():
-            if pulse.state is PullState.OK:
+            if health.state is PullState.OK:
                 return False
-            return True if pulse.state is PullState.NO_RESULTS and pulse.last_success is not None else None
+            return True if health.state is PullState.NO_RESULTS and health.last_success is not None else None
         case KeyExpiring(seconds=seconds):
-            if pulse.key_expires is None:
-                return False if pulse.state is PullState.OK else None
-            return pulse.key_expires - now <= seconds
+            if health.key_expires is None:
+                return False if health.state is PullState.OK else None
+            return health.key_expires - now <= seconds
     raise ValueError(f"{rule.name} is judged by result sets, not by the clock")

@@ -75,7 +75,7 @@ class Verdict:
     reason: str = ""
 
 
-def judge(rule: Rule, evaluation: Evaluation, comparison: Comparison | None) -> Verdict:
+def check_rule(rule: Rule, evaluation: Evaluation, comparison: Comparison | None) -> Verdict:
     """Hold a result set against a rule.
 
     Args:
@@ -123,13 +123,20 @@ def _limit(limit: Above | Below, recover: float | None, evaluation: Evaluation) 
     if isinstance(limit, Above):
         # Never beyond the figure's own range: `above: 0` could not recover otherwise.
         back = max(threshold - recover, min(threshold, row.lowest))
-        point, whole = figure.value > threshold, interval is not None and interval.lower > threshold
+        point = figure.value > threshold
+        whole = interval is not None and interval.lower > threshold
         recovered = figure.value <= back
     else:
         back = min(threshold + recover, max(threshold, row.highest))
-        point, whole = figure.value < threshold, interval is not None and interval.upper < threshold
+        point = figure.value < threshold
+        whole = interval is not None and interval.upper < threshold
         recovered = figure.value >= back
-    answer = Answer.YES if point and whole else Answer.POINT if point else Answer.NO
+    if not point:
+        answer = Answer.NO
+    elif whole:
+        answer = Answer.YES
+    else:
+        answer = Answer.POINT
     return Verdict(answer, recovered, figure.value, None, threshold, recover, figure.interval, block=figure.block)
 
 

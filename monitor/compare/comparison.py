@@ -14,7 +14,7 @@ from monitor.figures.headline import headlines
 from monitor.results import Block
 from monitor.text import brief
 
-Memories = Mapping[int, DriftState]
+DriftStates = Mapping[int, DriftState]
 """By the id of an anomaly block."""
 
 
@@ -80,7 +80,7 @@ def compare(
     current: ComparedRun,
     pinned: ComparedRun,
     shown: BaselineFigures,
-    memories: Memories,
+    states: DriftStates,
     seed: int,
 ) -> tuple[Comparison, dict[int, DriftState]]:
     """Compare two runs of a target. Takes up to some seconds for large sets: call it in a worker thread.
@@ -90,7 +90,7 @@ def compare(
         current: The run of now.
         pinned: The pinned baseline, which may be another run than `baseline`: new samples' scores are compared with it.
         shown: What is shown of the baseline.
-        memories: What the comparison before this one remembered, by block.
+        states: What the comparison before this one remembered, by block.
         seed: Of every re-sampling; 0 to 2**64 - 1.
 
     Returns:
@@ -99,7 +99,7 @@ def compare(
     drifts, kept = [], {}
     for block in current.results.blocks:
         if block.kind in KINDS and block.id in current.results.anomaly:
-            found, kept[block.id] = drift(baseline, current, pinned, block, memories.get(block.id), seed)
+            found, kept[block.id] = drift(baseline, current, pinned, block, states.get(block.id), seed)
             drifts.append(found)
     return Comparison(
         baseline=shown,

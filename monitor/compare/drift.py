@@ -110,7 +110,7 @@ class Drift:
 
 
 def drift(
-    baseline: ComparedRun, current: ComparedRun, pinned: ComparedRun, block: Block, memory: DriftState | None, seed: int
+    baseline: ComparedRun, current: ComparedRun, pinned: ComparedRun, block: Block, state: DriftState | None, seed: int
 ) -> tuple[Drift, DriftState]:
     """Compare one anomaly block of two runs, and let the evidence advance over the new samples.
 
@@ -119,11 +119,11 @@ def drift(
         current: The run of now; may be the baseline itself.
         pinned: The pinned baseline, whose scores new samples are compared with as long as its model is the current one.
         block: The block in the current run; its threshold holds for both.
-        memory: Of the run before; None where there was none.
+        state: Of the run before; None where there was none.
         seed: Of the re-sampling, and of a new reference's tie breaks, 0 to 2**64 - 1.
 
     Returns:
-        The drift, and the memory for the next run.
+        The drift, and the state for the next run.
     """
     limit = threshold(block)
     reference_id, reference = per_sample(baseline.results, block.id)
@@ -131,9 +131,9 @@ def drift(
     _, left, right = np.intersect1d(reference_id, current_id, assume_unique=True, return_indices=True)
     before, after = reference[left], scores[right]
 
-    if memory is None or memory.pinned != pinned.finished or not _goes_on(memory, current, block, current_id, scores):
-        memory = _begun(pinned, current, block, current_id, scores, seed)
-    evidence = advance(memory.evidence, current_id, scores, _added(current.results, current_id))
+    if state is None or state.pinned != pinned.finished or not _goes_on(state, current, block, current_id, scores):
+        state = _begun(pinned, current, block, current_id, scores, seed)
+    evidence = advance(state.evidence, current_id, scores, _added(current.results, current_id))
 
     pairs = {"total": (reference, scores), "model": (before, after), "data": (evidence.reference, evidence.counted)}
     found = {cause: distances(*pair, limit) for cause, pair in pairs.items() if len(pair[0]) and len(pair[1])}
@@ -144,7 +144,7 @@ def drift(
     pvalues = {}
     if sufficient["total"] and not _same(reference_id, reference, current_id, scores):
         pvalues["total"] = two_sample_pvalue(reference, scores, limit, seed)
-    decision = memory.decision if memory.decision and memory.decision.baseline == baseline.finished else None
+    decision = state.decision if state.decision and state.decision.baseline == baseline.finished else None
     if decision is None and sufficient["model"] and not np.array_equal(before, after):
         decision = Decision(baseline.finished, paired_pvalue(before, after, limit, seed), gates["model"])
     if decision is not None:
@@ -160,14 +160,14 @@ def drift(
         shared=len(before),
         added=len(evidence.counted),
         evidence=evidence.evidence,
-        since=memory.since,
-    ), replace(memory, evidence=evidence, decision=decision, trained=current.trained or memory.trained)
+        since=state.since,
+    ), replace(state, evidence=evidence, decision=decision, trained=current.trained or state.trained)
 
 
 def _begun(
     pinned: ComparedRun, current: ComparedRun, block: Block, current_id: Ids, scores: FloatArray, seed: int
 ) -> DriftState:
-    """A memory without new samples: of the pinned baseline's scores, if the current model gave them, else of the
+    """A state without new samples: of the pinned baseline's scores, if the current model gave them, else of the
     current run's.
     """
     pinned_id, pinned_scores = per_sample(pinned.results, block.id)
@@ -184,14 +184,14 @@ def _begun(
     return DriftState(pinned.finished, current.finished, block, current.trained, start(current_id, scores, seed))
 
 
-def _goes_on(memory: DriftState, current: ComparedRun, block: Block, current_id: Ids, scores: FloatArray) -> bool:
-    """Whether the model is the one that the memory began with."""
+def _goes_on(state: DriftState, current: ComparedRun, block: Block, current_id: Ids, scores: FloatArray) -> bool:
+    """Whether the model is the one that the state began with."""
     if not len(scores):
         return True  # nothing says otherwise
-    state = memory.evidence
-    known_id = np.concatenate([state.reference_id, state.counted_id])
-    known = np.concatenate([state.reference, state.counted])
-    return _one_model((memory.block, block), (memory.trained, current.trained), (known_id, known), (current_id, scores))
+    evidence = state.evidence
+    known_id = np.concatenate([evidence.reference_id, evidence.counted_id])
+    known = np.concatenate([evidence.reference, evidence.counted])
+    return _one_model((state.block, block), (state.trained, current.trained), (known_id, known), (current_id, scores))
 
 
 def _one_model(

@@ -66,7 +66,12 @@ def _weekdays(part: str) -> str:
         return "invalid"  # a bare number beyond crontab's would be taken by APScheduler
     everyday, first, last, step = match.groups()
     start = 0 if everyday else _number(first)
-    end = 6 if everyday else _number(last) if last else 6 if step else start
+    if last:
+        end = _number(last)
+    elif everyday or step:
+        end = 6
+    else:
+        end = start
     if end < start and end == 0:
         end = 7  # fri-sun
     return ",".join(_WEEKDAYS[number % 7] for number in range(start, end + 1, int(step or 1))) or "invalid"

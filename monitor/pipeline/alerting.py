@@ -27,7 +27,7 @@ from monitor.alerts.states import (
     step,
     tick,
 )
-from monitor.alerts.verdicts import judge
+from monitor.alerts.verdicts import check_rule
 from monitor.errors import PullState
 from monitor.pipeline.snapshot import Snapshot
 from monitor.store import Message, Queries, Store, Transaction
@@ -88,8 +88,8 @@ class AlertEvaluator:
         """
         return self._locks[subject_id]
 
-    async def judge(self, tx: Transaction, subject: AlertSubject) -> list[AlertState]:
-        """Judge a target after a pull, within the transaction of its run.
+    async def evaluate(self, tx: Transaction, subject: AlertSubject) -> list[AlertState]:
+        """Check the rules against a target after a pull, within the transaction of its run.
 
         Args:
             tx: Of the run; the caller holds `lock`.
@@ -240,7 +240,7 @@ def _advanced(state: AlertState | None, rule: Rule, subject: AlertSubject, judge
     """An alert after a verdict on a snapshot's result set, if one is to be taken, and after a look at the clock."""
     transitions: tuple[Transition, ...] = ()
     if judged is not None and judged.evaluation is not None:
-        verdict = judge(rule, judged.evaluation, judged.comparison)
+        verdict = check_rule(rule, judged.evaluation, judged.comparison)
         stepped = step(state, rule, subject.subject, verdict, _evidence(rule, judged), now)
         state, transitions = stepped.state, stepped.transitions
     ticked = tick(state, rule, subject.subject, subject.health, now)

@@ -452,7 +452,7 @@ class RunRecorder:
             number = await tx.add_run(run, packed)
             if found is not None:
                 await self._keep(tx, policy, run, number, compared)
-            return await self._evaluator.judge(tx, subject) if self._evaluator else []
+            return await self._evaluator.evaluate(tx, subject) if self._evaluator else []
 
     async def _keep(self, tx: Transaction, policy: Policy, run: Run, number: int, compared: _Compared) -> None:
         """Baselines and what drift remembers; nothing that another program has overtaken while this was computed."""
@@ -463,7 +463,12 @@ class RunRecorder:
         if compared.pinned is None:
             if pinned is not None and await tx.selection(pinned.run_id) == policy.selection:
                 return  # someone pinned a run meanwhile: what was compared is of no use to the next comparison
-            why = FIRST_RUN if compared.first else CLEARED if pinned is None else OTHER_FILTERS
+            if compared.first:
+                why = FIRST_RUN
+            elif pinned is None:
+                why = CLEARED
+            else:
+                why = OTHER_FILTERS
             await tx.set_baseline(Baseline(run.target_id, PINNED, number, run.finished, why))
         elif pinned is None or pinned.run_id != compared.pinned:
             return

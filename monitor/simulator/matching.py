@@ -52,9 +52,9 @@ def fomo_score(match: FomoMatch) -> ImageScore:
     if not tp + fp + fn:
         return ImageScore(1.0, 1.0, 1.0, 1.0)
     f1 = round(2 * tp / (2 * tp + fp + fn), 6)
-    return ImageScore(
-        f1, f1, round(tp / (tp + fp), 6) if tp + fp else 0.0, round(tp / (tp + fn), 6) if tp + fn else 0.0
-    )
+    precision = round(tp / (tp + fp), 6) if tp + fp else 0.0
+    recall = round(tp / (tp + fn), 6) if tp + fn else 0.0
+    return ImageScore(f1, f1, precision, recall)
 
 
 def image_map(truth: Sequence[Box], detections: Sequence[Box], classes: int) -> float:

@@ -99,7 +99,10 @@ class _Handler:
         key = request.headers.get("x-api-key", "")
         owner = self._owner(key)
         state = self._key_state(key, owner, project_id)
-        actions = studio.meet(call, project_id if project_id is not None else owner.id if owner else None)
+        asked = project_id
+        if asked is None and owner is not None:
+            asked = owner.id
+        actions = studio.meet(call, asked)
         studio.requests.append(
             Request(studio.now(), request.method, call, request.path, project_id, dict(request.query), state, actions)
         )

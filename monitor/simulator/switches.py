@@ -137,9 +137,13 @@ def _threshold(project: GeneratedProject) -> float:
         raise ValueError(f"project {project.id} ({project.name}) has no threshold")
     first = block.thresholds[0]
     value = block.threshold(first.key)
-    return round(
-        (1 + value) / 2 if first.key == "min_score" else 0.7 * value if first.key == "max_error" else 1.3 * value, 4
-    )
+    if first.key == "min_score":
+        stricter = (1 + value) / 2
+    elif first.key == "max_error":
+        stricter = 0.7 * value
+    else:
+        stricter = 1.3 * value
+    return round(stricter, 4)
 
 
 SCENARIOS: dict[str, NamedScenario] = {

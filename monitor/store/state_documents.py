@@ -64,7 +64,7 @@ def _load(data: bytes, envelope: Envelope, decoder: msgspec.json.Decoder[T]) -> 
 
 
 @dataclass(frozen=True, slots=True)
-class _Memory:
+class StoredDriftState:
     """A `DriftState` as it is stored, with the evidence's own bytes."""
 
     pinned: float
@@ -75,30 +75,30 @@ class _Memory:
     decision: Decision | None
 
 
-_memory = msgspec.msgpack.Decoder(_Memory)
+_drift_state = msgspec.msgpack.Decoder(StoredDriftState)
 
 
-def dump_drift_state(memory: DriftState) -> bytes:
-    """A memory of drift in MessagePack; `load_drift_state` gives an equal one, to the last bit. Takes some 10 ms for
+def dump_drift_state(state: DriftState) -> bytes:
+    """A drift state in MessagePack; `load_drift_state` gives an equal one, to the last bit. Takes some 10 ms for
     500,000 samples.
     """
-    stored: Any = _Memory(
-        memory.pinned, memory.since, memory.block, memory.trained, memory.evidence.to_bytes(), memory.decision
+    stored: Any = StoredDriftState(
+        state.pinned, state.since, state.block, state.trained, state.evidence.to_bytes(), state.decision
     )
     return DRIFT_STATE.seal_bytes(msgspec.msgpack.encode(stored, enc_hook=plain), MESSAGE_PACK)
 
 
 def load_drift_state(data: bytes) -> DriftState:
-    """The memory that `dump_drift_state` wrote.
+    """The drift state that `dump_drift_state` wrote.
 
     Raises:
-        ValueError: The bytes are no such memory, or a newer version of the service wrote them.
+        ValueError: The bytes are no drift state, or a newer version of the service wrote them.
     """
     try:
-        stored = _memory.decode(DRIFT_STATE.open_bytes(data, MESSAGE_PACK, first="content"))
+        stored = _drift_state.decode(DRIFT_STATE.open_bytes(data, MESSAGE_PACK, first="content"))
         evidence = MartingaleState.from_bytes(stored.evidence)
     except StoreTooNew as error:
         raise ValueError(f"{error}, or let its evidence start anew") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"a stored drift memory cannot be read ({error}); its evidence starts anew") from error
+        raise ValueError(f"a stored drift state cannot be read ({error}); its evidence starts anew") from error
     return DriftState(stored.pinned, stored.since, stored.block, stored.trained, evidence, stored.decision)

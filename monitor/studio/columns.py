@@ -53,6 +53,7 @@ from monitor.studio.rows import (
 T = TypeVar("T")
 
 _OUTCOMES = {"anomaly": 1, "no anomaly": 0}
+_VERDICTS = {True: CORRECT, False: WRONG, None: UNSCORED}
 _NOTHING = (b"", b"null", b"[]", b"{}")
 _NO_DATE = -(2**63)
 _LARGEST_SIZE = 2**31
@@ -161,9 +162,7 @@ class ColumnBuilder:
         windows.end.append(-1 if row.end_ms is None else row.end_ms)
         windows.label.append(self._labels(_text(row.label)))
         windows.prediction.append(self._labels(_text(row.prediction)))
-        windows.correct.append(
-            UNSCORED if row.prediction_correct is None else CORRECT if row.prediction_correct else WRONG
-        )
+        windows.correct.append(_VERDICTS[row.prediction_correct])
         windows.outcome.append(self._outcome_code(row.expected_anomaly_outcome))
         windows.f1.append(_nan(row.f1_score))
         if row.bounding_boxes is not None:

@@ -32,7 +32,7 @@ from monitor.alerts.states import (
     step,
     tick,
 )
-from monitor.alerts.verdicts import judge
+from monitor.alerts.verdicts import check_rule
 from monitor.errors import PullState
 from monitor.store.state_documents import dump_alert_state, load_alert_state
 from tests.alerts.alert_cases import SUBJECT, change, classifier, compared
@@ -58,7 +58,7 @@ def after(
     last = None
     for index, kind in enumerate(kinds):
         now = start + index * apart
-        last = step(state, of, SUBJECT, judge(of, RUNS[kind], None), Evidence(f"{start} {index} {kind}"), now)
+        last = step(state, of, SUBJECT, check_rule(of, RUNS[kind], None), Evidence(f"{start} {index} {kind}"), now)
         state = last.state
     assert last is not None
     return last
@@ -101,7 +101,7 @@ def test_same_result_set_adds_no_evidence():
     """The same result set again neither counts nor is judged, whatever is said of it."""
     patient = replace(LOW, for_results=2)
     first = after("yes", of=patient).state
-    again = step(first, patient, SUBJECT, judge(patient, RUNS["back"], None), first.judged or Evidence(""), 200.0)
+    again = step(first, patient, SUBJECT, check_rule(patient, RUNS["back"], None), first.judged or Evidence(""), 200.0)
 
     assert Step(first) == again
 
@@ -112,7 +112,7 @@ def test_another_baseline_is_judged_anew_but_counts_once():
 
     def judged(state: AlertState | None, fingerprint: str, baseline: float, by: float) -> AlertState:
         run = classifier(0.9 - by)
-        verdict = judge(fell, run, compared(change("accuracy", 0.9, {"model": -by})))
+        verdict = check_rule(fell, run, compared(change("accuracy", 0.9, {"model": -by})))
         return step(state, fell, SUBJECT, verdict, Evidence(fingerprint, baseline), 100.0).state
 
     pending = judged(None, "a", 1.0, 0.05)
@@ -127,7 +127,7 @@ def test_another_baseline_is_no_recovery():
     fell = Rule("Fell", Drop("accuracy", 0.03, None))
 
     def judged(state: AlertState | None, baseline: float, by: float) -> AlertState:
-        verdict = judge(fell, classifier(0.9 - by), compared(change("accuracy", 0.9, {"model": -by})))
+        verdict = check_rule(fell, classifier(0.9 - by), compared(change("accuracy", 0.9, {"model": -by})))
         return step(state, fell, SUBJECT, verdict, Evidence(f"{by}", baseline), 100.0).state
 
     firing = judged(None, 1.0, 0.05)
@@ -149,7 +149,9 @@ def test_duration_goes_on_by_the_clock():
     early, failed, late = (
         tick(pending, patient, SUBJECT, pulse, now) for pulse, now in ((GOOD, 699.9), (BAD, 700.0), (GOOD, 700.0))
     )
-    again = step(pending, patient, SUBJECT, judge(patient, RUNS["yes"], None), pending.judged or Evidence(""), 700.0)
+    again = step(
+        pending, patient, SUBJECT, check_rule(patient, RUNS["yes"], None), pending.judged or Evidence(""), 700.0
+    )
 
     assert [[], [], ["firing"], ["firing"]] == list(map(told, (early, failed, late, again)))
     assert 700.0 == late.state.starts_at
@@ -274,7 +276,7 @@ def test_changed_rule_starts_anew():
     """Another text resolves what fires and judges the very same result set again, with the new labels."""
     first = after("yes").state
     changed = replace(LOW, severity="critical")
-    taken = step(first, changed, SUBJECT, judge(changed, RUNS["yes"], None), first.judged or Evidence(""), 200.0)
+    taken = step(first, changed, SUBJECT, check_rule(changed, RUNS["yes"], None), first.judged or Evidence(""), 200.0)
 
     assert ["resolved", "firing"] == told(taken)
     assert ["warning", "critical"] == [each.labels["severity"] for each in taken.transitions]
@@ -302,9 +304,9 @@ def test_labels_are_kept_until_it_resolves():
     """A renamed project does not make a firing alert another one."""
     firing = after("yes").state
     renamed = Subject(SUBJECT.id, {**SUBJECT.labels, "project": "renamed"}, SUBJECT.url)
-    still = step(firing, LOW, renamed, judge(LOW, RUNS["yes"], None), Evidence("new"), 200.0).state
-    back = step(still, LOW, renamed, judge(LOW, RUNS["back"], None), Evidence("newer"), 300.0)
-    again = step(back.state, LOW, renamed, judge(LOW, RUNS["yes"], None), Evidence("newest"), 400.0).state
+    still = step(firing, LOW, renamed, check_rule(LOW, RUNS["yes"], None), Evidence("new"), 200.0).state
+    back = step(still, LOW, renamed, check_rule(LOW, RUNS["back"], None), Evidence("newer"), 300.0)
+    again = step(back.state, LOW, renamed, check_rule(LOW, RUNS["yes"], None), Evidence("newest"), 400.0).state
 
     assert firing.labels == still.labels == back.transitions[0].labels
     assert "renamed" == again.labels["project"]
@@ -329,7 +331,9 @@ def test_own_annotations_survive_the_end():
 def test_newest_verdict_is_told():
     """While it fires an alert carries the newest figures; what is sent again is the same transition."""
     first = after("yes")
-    later = step(first.state, LOW, SUBJECT, judge(LOW, classifier(0.5, (0.4, 0.6)), None), Evidence("new"), 200.0).state
+    later = step(
+        first.state, LOW, SUBJECT, check_rule(LOW, classifier(0.5, (0.4, 0.6)), None), Evidence("new"), 200.0
+    ).state
 
     assert later.transition is not None
     assert (0.5, first.transitions[0].id) == (later.details["value"], later.transition.id)
@@ -622,7 +626,7 @@ class AlertMachine(RuleBasedStateMachine):
 
     def pulled(self) -> None:
         assert self.current is not None
-        verdict = judge(self.rule, RUNS[self.runs[self.current]], None)
+        verdict = check_rule(self.rule, RUNS[self.runs[self.current]], None)
         self.take(step(self.state, self.rule, SUBJECT, verdict, Evidence(f"f{self.current}"), self.now))
 
     @initialize(text=st.sampled_from(TEXTS))

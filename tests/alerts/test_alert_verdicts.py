@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.alerts.rules import Above, AnomalyDrift, Below, Drop, Rise, Rule, Subject, built_in
-from monitor.alerts.verdicts import Answer, Verdict, judge
+from monitor.alerts.verdicts import Answer, Verdict, check_rule
 from monitor.compare.comparison import Comparison
 from tests.alerts.alert_cases import (
     CAUSES,
@@ -53,7 +53,7 @@ def test_threshold(value, widths, threshold, recover, above):
     bounds = None if widths is None else (max(value - widths[0], 0), min(value + widths[1], 1000))
     run = classifier(value / 1000, bounds and (bounds[0] / 1000, bounds[1] / 1000))
     condition = (Above if above else Below)("accuracy", threshold / 1000)
-    found = judge(rule(condition, None if recover is None else recover / 1000), run, None)
+    found = check_rule(rule(condition, None if recover is None else recover / 1000), run, None)
 
     beyond = value > threshold if above else value < threshold
     whole = bounds is not None and (bounds[0] > threshold if above else bounds[1] < threshold)
@@ -95,7 +95,7 @@ def test_threshold_by_metric(condition, run, expected):
     """A metric without intervals is its own; one that could have an interval but has too few samples is a point at
     most.
     """
-    assert expected == shown(judge(rule(condition), run, None))
+    assert expected == shown(check_rule(rule(condition), run, None))
 
 
 @given(
@@ -122,7 +122,7 @@ def test_change(metric, parts, margin, recover, pvalues, significance, drop, dro
     )
     run = detector(found.current) if metric == "map" else classifier(found.current)
     condition = (Drop if drop else Rise)(metric, margin / 1000, None if significance is None else significance / 1000)
-    verdict = judge(rule(condition, None if recover is None else recover / 1000), run, compared(found))
+    verdict = check_rule(rule(condition, None if recover is None else recover / 1000), run, compared(found))
 
     model, labels, thresholds, added, removed = (-part if drop else part for part in parts)
     moved = model + labels + thresholds if metric == "map" else model + labels + thresholds + added + removed
@@ -144,17 +144,19 @@ def test_no_change_always_recovers(metric, margin, recover):
     """Whatever margin and recovery are, a run that is the baseline resolves."""
     run = detector(0.5, (0.1, 0.9)) if metric == "map" else classifier(0.5, (0.1, 0.9))
 
-    assert ("no", True) == shown(judge(rule(Drop(metric, margin), recover), run, compared(change(metric, 0.5, {}))))
+    assert ("no", True) == shown(
+        check_rule(rule(Drop(metric, margin), recover), run, compared(change(metric, 0.5, {})))
+    )
 
 
 def test_what_others_make_up_for_is_no_drop():
     """Relabelled samples that cost more than the margin fire only if the figure as a whole fell by more than it."""
-    made_up = judge(
+    made_up = check_rule(
         rule(Drop("accuracy", 0.03)),
         classifier(0.91),
         compared(change("accuracy", 0.9, {"labels": -0.05, "added": 0.06})),
     )
-    fallen = judge(
+    fallen = check_rule(
         rule(Drop("accuracy", 0.03)),
         classifier(0.86),
         compared(change("accuracy", 0.9, {"labels": -0.05, "added": 0.01})),
@@ -182,7 +184,7 @@ def test_what_no_chance_explains(parts, others, exact):
     removals.
     """
     found = change("accuracy", 0.9, parts, pvalues={"total": 1.0}, **others)
-    verdict = judge(rule(Drop("accuracy", 0.03)), classifier(found.current), compared(found))
+    verdict = check_rule(rule(Drop("accuracy", 0.03)), classifier(found.current), compared(found))
 
     assert ("yes" if exact else "no", exact) == (str(verdict.answer), verdict.exact)
 
@@ -193,7 +195,7 @@ def test_stored_change_without_thresholds():
     old = replace(old, causes={cause: part for cause, part in old.causes.items() if cause != "thresholds"})
 
     assert ("yes", True) == (
-        str((found := judge(rule(Drop("accuracy", 0.03)), classifier(0.86), compared(old))).answer),
+        str((found := check_rule(rule(Drop("accuracy", 0.03)), classifier(0.86), compared(old))).answer),
         found.exact,
     )
     assert -0.04 == old.exact_change
@@ -204,20 +206,22 @@ def test_noise_widens_the_recovery():
     run = classifier(0.888, (0.85, 0.928))  # 0.078 / 3.92 / 2 = 0.00995
     fell = {"model": -0.021}
 
-    assert ("no", False) == shown(judge(rule(Drop("accuracy", 0.03)), run, compared(change("accuracy", 0.909, fell))))
-    assert ("no", True) == shown(
-        judge(rule(Drop("accuracy", 0.03)), run, compared(change("accuracy", 0.907, {"model": -0.019})))
+    assert ("no", False) == shown(
+        check_rule(rule(Drop("accuracy", 0.03)), run, compared(change("accuracy", 0.909, fell)))
     )
     assert ("no", True) == shown(
-        judge(rule(Drop("accuracy", 0.03), 0.005), run, compared(change("accuracy", 0.909, fell)))
+        check_rule(rule(Drop("accuracy", 0.03)), run, compared(change("accuracy", 0.907, {"model": -0.019})))
+    )
+    assert ("no", True) == shown(
+        check_rule(rule(Drop("accuracy", 0.03), 0.005), run, compared(change("accuracy", 0.909, fell)))
     )
 
 
 def test_exactly_the_margin_is_not_more():
     """A change that is more than the margin only by binary rounding is not."""
     labels = {"labels": -0.1, "thresholds": -0.2}
-    alone = judge(rule(Drop("accuracy", 0.3)), classifier(0.6), compared(change("accuracy", 0.9, labels)))
-    moved = judge(
+    alone = check_rule(rule(Drop("accuracy", 0.3)), classifier(0.6), compared(change("accuracy", 0.9, labels)))
+    moved = check_rule(
         rule(Drop("accuracy", 0.1, None)), classifier(0.8), compared(change("accuracy", 0.9, {"model": -0.1}))
     )
 
@@ -228,7 +232,7 @@ def test_exactly_the_margin_is_not_more():
 def test_recovered_at_no_recovery():
     """With `recover: 0` a change of exactly the margin is over."""
     parts = {"labels": -0.1, "thresholds": -0.2}
-    found = judge(rule(Drop("accuracy", 0.3), 0.0), classifier(0.6), compared(change("accuracy", 0.9, parts)))
+    found = check_rule(rule(Drop("accuracy", 0.3), 0.0), classifier(0.6), compared(change("accuracy", 0.9, parts)))
 
     assert ("no", True) == shown(found)
 
@@ -246,7 +250,7 @@ def test_recovered_at_no_recovery():
 )
 def test_change_without_a_test(condition, run, expected):
     """Metrics without a test are compared with the baseline's value; wanted significance is never believed."""
-    assert expected == shown(judge(rule(condition), run, compared()))
+    assert expected == shown(check_rule(rule(condition), run, compared()))
 
 
 @given(
@@ -265,7 +269,7 @@ def test_drift(blocks):
     """Drift of any block: evidence with its gate open, or the paired test with its gate open; over only when all have
     calmed down.
     """
-    verdict = judge(
+    verdict = check_rule(
         rule(AnomalyDrift(0.01)), classifier(0.9), compared(drifts=tuple(drifted(*block) for block in blocks))
     )
 
@@ -300,7 +304,7 @@ def test_drift(blocks):
 )
 def test_not_applicable(condition, run, comparison: Comparison | None, reason):
     """Where the figure or the comparison does not exist the verdict says so, and why."""
-    verdict = judge(rule(condition), run, comparison)
+    verdict = check_rule(rule(condition), run, comparison)
 
     assert (Answer.NOT_APPLICABLE, False, reason) == (verdict.answer, verdict.recovered, verdict.reason)
 
@@ -309,7 +313,7 @@ def test_few_shared_samples_judge_the_total():
     """Where causes are not known, accuracy is judged by its total and that one's p-value."""
     few = replace(change("accuracy", 0.9, {}, pvalues={"total": 0.001}), causes={"total": -0.1}, shared=3)
 
-    assert Answer.YES == judge(rule(Drop("accuracy", 0.03)), classifier(0.8), compared(few)).answer
+    assert Answer.YES == check_rule(rule(Drop("accuracy", 0.03)), classifier(0.8), compared(few)).answer
 
 
 def test_rules_by_the_clock_have_no_verdict():
@@ -317,7 +321,7 @@ def test_rules_by_the_clock_have_no_verdict():
     for each in built_in():
         if each.by_clock:
             with pytest.raises(ValueError, match="by the clock"):
-                judge(each, classifier(0.9), None)
+                check_rule(each, classifier(0.9), None)
 
 
 @pytest.mark.parametrize(

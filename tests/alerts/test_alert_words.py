@@ -8,7 +8,7 @@ import pytest
 
 from monitor.alerts import explain
 from monitor.alerts.rules import Above, AnomalyDrift, Below, Condition, Drop, KeyExpiring, Rise, Rule, Subject, built_in
-from monitor.alerts.verdicts import judge
+from monitor.alerts.verdicts import check_rule
 from monitor.compare.comparison import Comparison
 from monitor.errors import PullState
 from monitor.figures.evaluation import Evaluation
@@ -259,7 +259,7 @@ GOLDEN: list[tuple[Condition, Evaluation, Comparison | None, str, str]] = [
 def test_verdict(condition, run, comparison, summary, description):
     """Each kind of verdict: value, baseline, threshold, interval, p-value, and the cause."""
     rule = Rule("Own", condition)
-    words = explain.verdict(rule, SUBJECT, judge(rule, run, comparison))
+    words = explain.verdict(rule, SUBJECT, check_rule(rule, run, comparison))
 
     assert f"{summary}: vibration-a / classifier (int8, testing)." == words.summary
     assert description == words.description
@@ -270,7 +270,7 @@ def said(parts: dict[str, float], metric: str = "accuracy", **others: object) ->
     rule = Rule("Own", Drop(metric, 0.03))
     found = change(metric, 0.913, parts, **others)
     run = detector(found.current) if metric == "map" else classifier(found.current)
-    words = explain.verdict(rule, SUBJECT, judge(rule, run, compared(found))).description
+    words = explain.verdict(rule, SUBJECT, check_rule(rule, run, compared(found))).description
     return words.split("): ", 1)[1].split(" The rule fires")[0]
 
 
@@ -475,9 +475,9 @@ def test_details():
             "added": -0.039,
             "removed": 0.0,
         },
-    } == explain.verdict(rule, SUBJECT, judge(rule, FELL, compared(found))).details
+    } == explain.verdict(rule, SUBJECT, check_rule(rule, FELL, compared(found))).details
     drift = Rule("Own", AnomalyDrift())
-    alarm = judge(drift, FELL, compared(drifts=(drifted(2.5, data=True, pvalue=0.5),)))
+    alarm = check_rule(drift, FELL, compared(drifts=(drifted(2.5, data=True, pvalue=0.5),)))
     assert {
         "value": 2.5,
         "threshold": 2.0,
@@ -490,7 +490,7 @@ def test_details():
 def test_recovered():
     """A resolved alert says that the figure is back, and the figure."""
     rule = Rule("Own", Below("accuracy", 0.9))
-    words = explain.recovered(rule, SUBJECT, judge(rule, classifier(0.95, (0.94, 0.96)), None))
+    words = explain.recovered(rule, SUBJECT, check_rule(rule, classifier(0.95, (0.94, 0.96)), None))
 
     assert "Accuracy is back inside: vibration-a / classifier (int8, testing)." == words.summary
     assert (
@@ -502,7 +502,7 @@ def test_recovered():
 def test_not_applicable():
     """A figure that is gone is named."""
     rule = Rule("Own", Below("map", 0.9))
-    words = explain.not_applicable(rule, SUBJECT, judge(rule, classifier(0.9), None))
+    words = explain.not_applicable(rule, SUBJECT, check_rule(rule, classifier(0.9), None))
 
     assert "Own no longer applies: vibration-a / classifier (int8, testing)." == words.summary
     assert "Own no longer applies: this result set has no map." == words.description
@@ -599,7 +599,9 @@ def test_pvalues(p, text):
     """P-values have one or two digits, and never become 0 by rounding."""
     rule = Rule("Own", DROP)
     words = explain.verdict(
-        rule, SUBJECT, judge(rule, FELL, compared(change("accuracy", 0.913, {"model": -0.041}, pvalues={"total": p})))
+        rule,
+        SUBJECT,
+        check_rule(rule, FELL, compared(change("accuracy", 0.913, {"model": -0.041}, pvalues={"total": p}))),
     )
 
     assert f"p = {text})" in words.description

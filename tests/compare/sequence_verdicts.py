@@ -1,11 +1,11 @@
-"""What the default rule says about two worlds, by the public way: compare, judge, words."""
+"""What the default rule says about two worlds, by the public way: compare, check the rule, words."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from monitor.alerts.rules import Drop, Rule, Subject
-from monitor.alerts.verdicts import Answer, Verdict, judge
+from monitor.alerts.verdicts import Answer, Verdict, check_rule
 from monitor.compare.change import ACCURACY
 from monitor.compare.comparison import BaselineFigures, compare
 from monitor.compare.drift import ComparedRun
@@ -47,4 +47,4 @@ def alarm(before: World, after: World, seed: int) -> Verdict | None:
 
 def _judged(old: ComparedRun, new: ComparedRun, seed: int) -> Verdict:
     comparison, _ = compare(old, new, old, BASELINE, {}, seed)
-    return judge(RULE, evaluated(new.results), comparison)
+    return check_rule(RULE, evaluated(new.results), comparison)

@@ -52,7 +52,7 @@ def test_parts() -> None:
     """A comparison has the changes, the drift of each anomaly block and of the predictions, and
     remembers each block.
     """
-    found, memories = against(run(), run(wrong=60))
+    found, states = against(run(), run(wrong=60))
 
     assert SHOWN == found.baseline
     assert {"accuracy", "mean_f1"} == {change.metric for change in found.changes}
@@ -60,27 +60,27 @@ def test_parts() -> None:
     assert found.change("map") is None
     assert [KMEANS] == [drift.block for drift in found.drifts]
     assert {"psi", "js"} == found.predictions.keys()
-    assert {KMEANS.id} == memories.keys()
+    assert {KMEANS.id} == states.keys()
     assert found.notes == ()
 
 
 def test_blocks_without_scores_have_no_drift() -> None:
     """A block that gave no score at all in the current run is not there to drift."""
-    found, memories = against(run(), dataclasses.replace(run(), anomaly={}))
+    found, states = against(run(), dataclasses.replace(run(), anomaly={}))
 
-    assert ((), {}) == (found.drifts, memories)
+    assert ((), {}) == (found.drifts, states)
 
 
 def test_memories_are_handed_on() -> None:
     """What an earlier comparison remembered is where the next one goes on."""
     first = ComparedRun(100.0, run())
     more = run(260)
-    _, memories = compare(first, ComparedRun(200.0, more), first, SHOWN, {}, 1)
+    _, states = compare(first, ComparedRun(200.0, more), first, SHOWN, {}, 1)
 
-    again, _ = compare(first, ComparedRun(300.0, more), first, SHOWN, memories, 2)
+    again, _ = compare(first, ComparedRun(300.0, more), first, SHOWN, states, 2)
 
     assert again.drifts[0].added == 60
-    assert memories[7].evidence.evidence == again.drifts[0].evidence
+    assert states[7].evidence.evidence == again.drifts[0].evidence
 
 
 OTHER = dataclasses.replace(KMEANS, thresholds={"min_anomaly_score": 1.5, "more": 2.0})

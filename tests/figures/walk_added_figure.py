@@ -17,7 +17,7 @@ from rich.console import Console
 from monitor.alerts import explain
 from monitor.alerts.rule_file import rule_file
 from monitor.alerts.rules import Above, Below, Drop, Rule
-from monitor.alerts.verdicts import Answer, judge
+from monitor.alerts.verdicts import Answer, check_rule
 from monitor.cli.once import Outcome
 from monitor.compare.comparison import Comparison
 from monitor.config import schema
@@ -49,7 +49,7 @@ COMPARED = Comparison(replace(BASELINE, values={NAME: 20.0}), (), (), {}, ())
 def words(condition: Above | Below | Drop) -> str:
     """What a rule that is met says."""
     rule = Rule("Own", condition)
-    verdict = judge(rule, TWELVE, COMPARED)
+    verdict = check_rule(rule, TWELVE, COMPARED)
     assert verdict.answer is Answer.YES
     said = explain.verdict(rule, SUBJECT, verdict)
     return f"{said.summary} {said.description}"

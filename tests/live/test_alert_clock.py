@@ -59,7 +59,7 @@ class Place:
         target = self.live.targets[ID]
         subject = replace(target.subject, health=watch_of(TARGET).health(snapshot, 0.0), snapshot=snapshot)
         async with self.evaluator.lock(ID), self.store.transaction() as tx:
-            states = await self.evaluator.judge(tx, subject)
+            states = await self.evaluator.evaluate(tx, subject)
         self.live.show_alerts(ID, states)
         target.show(snapshot)
 
@@ -200,14 +200,14 @@ async def test_reload_during_a_look(store: Store) -> None:
 async def test_bug_in_one_rule(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A rule whose judging crashes costs neither the transaction of the run nor the other rules."""
     place = Place(store, replace(LOW, name="Broken"), LOW)
-    whole = alerting.judge
+    whole = alerting.check_rule
 
     def crash(rule: Rule, *args: Any) -> Any:
         if rule.name == "Broken":
             raise RuntimeError("a bug")
         return whole(rule, *args)
 
-    monkeypatch.setattr(alerting, "judge", crash)
+    monkeypatch.setattr(alerting, "check_rule", crash)
     await place.pulled(BAD)
 
     assert (Phase.FIRING, ["firing"]) == (place.phase, await place.told())

@@ -162,13 +162,13 @@ async def test_what_could_not_be_written_is_compared_again(
         full.setattr(Transaction, "add_run", refuse)
         refused = await runs.pull(1.0, scored(240, shift=0.5))
     again = await runs.pull(2.0, scored(240, shift=0.5))
-    memories = await store.drift_states(TARGET)
+    states = await store.drift_states(TARGET)
 
     assert len(await store.runs(TARGET)) == 2
     assert again.comparison is not None
     assert refused.comparison is not None
     assert again.comparison.drifts[0].pvalues == refused.comparison.drifts[0].pvalues
-    decision = memories[KMEANS.id].decision
+    decision = states[KMEANS.id].decision
     assert decision is not None
     assert decision.pvalue == refused.comparison.drifts[0].pvalues["model"]
 

@@ -213,9 +213,9 @@ def drift_state(samples: int = 200, seed: int = 0, decision: Decision | None = D
     return DriftState(100.5, 200.25, _BLOCK, None, evidence, decision)
 
 
-def told(memory: DriftState) -> tuple[object, ...]:
-    """A memory as values that can be compared."""
-    return memory.pinned, memory.since, memory.block, memory.trained, memory.evidence.to_bytes(), memory.decision
+def values_of(state: DriftState) -> tuple[object, ...]:
+    """A drift state as values that can be compared."""
+    return state.pinned, state.since, state.block, state.trained, state.evidence.to_bytes(), state.decision
 
 
 def run(finished: float = 100.0, state: PullState = PullState.OK, target_id: str = TARGET) -> Run:

@@ -28,7 +28,7 @@ from monitor.store import (
 from monitor.store import store as store_module
 from monitor.store.engine import parse
 from monitor.store.queries import Queries
-from tests.store.store_sets import COMPARISON, EVALUATION, TARGET, add, drift_state, result_set, run, told
+from tests.store.store_sets import COMPARISON, EVALUATION, TARGET, add, drift_state, result_set, run, values_of
 from tests.waiting import until
 
 OTHER = "7-2-float32-testing"
@@ -222,7 +222,7 @@ async def test_baselines(store: Store) -> None:
 
 
 async def test_states(store: Store) -> None:
-    """States are told apart by kind, target and key, come sorted by key, can be replaced and deleted."""
+    """States are values_of apart by kind, target and key, come sorted by key, can be replaced and deleted."""
     states = [State("outbox", "", f"{number:04}", bytes([number])) for number in range(12)]
     async with store.transaction() as tx:
         for state in (
@@ -321,7 +321,9 @@ async def test_everything_of_a_run_at_once(store: Store) -> None:
     ] * 20
     for number in range(20):
         kept = await store.drift_states(str(number))
-        assert {2: told(drift_state(50, seed=number))} == {block: told(memory) for block, memory in kept.items()}
+        assert {2: values_of(drift_state(50, seed=number))} == {
+            block: values_of(state) for block, state in kept.items()
+        }
 
 
 QUESTIONS: list[Callable[[Queries], Awaitable[object]]] = [
@@ -487,10 +489,10 @@ async def test_off_the_loop(store: Store, monkeypatch: pytest.MonkeyPatch) -> No
     for name in ("encode", "decode"):
         watched(columns, name)
     texts = ("dump_evaluation", "dump_comparison", "load_evaluation", "load_comparison")
-    memories = ("dump_drift_state", "load_drift_state")
+    states = ("dump_drift_state", "load_drift_state")
     for name in texts:
         watched(documents, name)
-    for name in memories:
+    for name in states:
         watched(state_documents, name)
     number = await add(store, replace(run(), evaluation=EVALUATION, comparison=COMPARISON), result_set())
     async with store.transaction() as tx:
@@ -499,5 +501,5 @@ async def test_off_the_loop(store: Store, monkeypatch: pytest.MonkeyPatch) -> No
     await store.runs(TARGET)
     await store.drift_states(TARGET)
 
-    assert threads.keys() == {"encode", "decode", *texts, *memories}
+    assert threads.keys() == {"encode", "decode", *texts, *states}
     assert threading.main_thread() not in threads.values()

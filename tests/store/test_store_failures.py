@@ -141,7 +141,7 @@ async def test_not_a_database(sqlite: str, path: Path, content: bytes) -> None:
 @pytest.mark.parametrize(
     "ask",
     [lambda store: store.runs(TARGET), lambda store: store.messages("chat"), lambda store: store.drift_states(TARGET)],
-    ids=["runs", "messages", "memories"],
+    ids=["runs", "messages", "drift states"],
 )
 async def test_damaged_file(sqlite: str, path: Path, ask: Callable[[Store], Awaitable[object]]) -> None:
     """Pages overwritten with rubbish are an error that names the file, not a crash and not wrong runs."""

@@ -25,7 +25,7 @@ from monitor.store import state_documents
 from monitor.studio.discovery import Discovery
 
 FROZEN = sorted((Path(__file__).parent / "fixtures").glob("fields-*.json"))
-STORED = (Evaluation, Comparison, state_documents._Memory, AlertState, Transition, Discovery, Course)
+STORED = (Evaluation, Comparison, state_documents.StoredDriftState, AlertState, Transition, Discovery, Course)
 """What is written as a document; whatever their fields hold is stored with them."""
 
 Fields = dict[str, dict[str, bool]]
@@ -104,7 +104,7 @@ def test_the_walk_meets_all_that_is_stored() -> None:
 
     assert {"Evaluation", "Quality", "ClassFigures", "Interval", "Anomaly", "Block", "Slice"} <= names
     assert {"Comparison", "BaselineFigures", "Change", "ThresholdChange", "Drift", "Distances", "Decision"} <= names
-    assert {"AlertState", "Evidence", "Transition", "Discovery", "Target", "TargetKey", "_Memory"} <= names
+    assert {"AlertState", "Evidence", "Transition", "Discovery", "Target", "TargetKey", "StoredDriftState"} <= names
 
 
 def test_a_field_without_default_is_found() -> None:

@@ -97,7 +97,12 @@ class Classification:
             -0.35 + 0.15 * effect + 0.1 * own[:, -1] + 0.35 * draw.shift + (0.9 + 0.2 * model.quality) * anomalous, 4
         )
 
-        label = "unknown-sound" if unknown else ANOMALY if anomalous and not draw.relabelled else self.labels[shown]
+        if unknown:
+            label = "unknown-sound"
+        elif anomalous and not draw.relabelled:
+            label = ANOMALY
+        else:
+            label = self.labels[shown]
         label = renamed(label, draw.renamings, draw.part)
         known = label in classes or (self.kmeans and label == ANOMALY)
         threshold = self.min_score if model.threshold is None else model.threshold
