@@ -1,11 +1,11 @@
 """What must survive a restart: runs, result sets, baselines, states and messages, in SQLite or PostgreSQL."""
 
+from monitor.store.aggregates import Queries
 from monitor.store.baselines import Baseline
 from monitor.store.envelope import Envelope
 from monitor.store.errors import StoreCorrupt, StoreError, StoreRefused, StoreTooNew, StoreUnavailable
 from monitor.store.figures import Versions
 from monitor.store.outbox import Message
-from monitor.store.queries import Queries
 from monitor.store.result_sets import Packed
 from monitor.store.runs import Run
 from monitor.store.states import State

@@ -16,12 +16,12 @@ from monitor.errors import PullState, quoted
 from monitor.results import ResultSet
 from monitor.store import columns, schema
 from monitor.store.access import row_id
+from monitor.store.aggregates import Queries
 from monitor.store.arrivals import Arrivals
 from monitor.store.connections import READERS, Connections
 from monitor.store.errors import StoreError
 from monitor.store.migrate import migrate
 from monitor.store.opened_file import OpenedFile
-from monitor.store.queries import Queries
 from monitor.store.result_sets import Packed
 from monitor.store.states import State
 from monitor.store.transaction import Transaction

@@ -11,19 +11,14 @@ from sqlalchemy import Executable, Row, Select, Table, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import CursorResult
 
-from monitor.store.alert_states import AlertStateWrites
-from monitor.store.baselines import BaselineWrites
+from monitor.store.aggregates import Queries, Writes
 from monitor.store.connections import Connections, Link
-from monitor.store.drift_states import DriftStateWrites
 from monitor.store.errors import StoreError, StoreUnavailable
-from monitor.store.outbox import OutboxWrites
-from monitor.store.queries import Queries
-from monitor.store.runs import RunWrites
 
 T = TypeVar("T")
 
 
-class Transaction(Queries, RunWrites, BaselineWrites, DriftStateWrites, AlertStateWrites, OutboxWrites):
+class Transaction(Queries, Writes):
     """One unit of work on the store; its queries see what it has written so far."""
 
     def __init__(self, connections: Connections, link: Link) -> None:

@@ -27,7 +27,7 @@ from monitor.store import (
 )
 from monitor.store import store as store_module
 from monitor.store.engine import parse
-from monitor.store.queries import Queries
+from monitor.store.aggregates import Queries
 from tests.store.store_sets import COMPARISON, EVALUATION, TARGET, add, drift_state, result_set, run, values_of
 from tests.waiting import until
 
