@@ -1,4 +1,4 @@
-"""Every error the monitor raises on purpose.
+"""The root of all errors that are raised on purpose, and those of the configuration and of Studio.
 
 ::
 
@@ -12,7 +12,8 @@
         ├── Inconsistent       inconsistent  the result set kept changing while it was read
         └── InvalidReply       invalid       a reply that is not the documented JSON, or another refusal
 
-Anything else that escapes a pull is a bug of ours; the pipeline logs it with its target and shows it as `invalid`.
+The store's are in `monitor.store.errors`, the notifiers' in `monitor.notify.errors`. Anything else that escapes a pull
+is a bug of ours; the pipeline logs it with its target and shows it as `invalid`.
 """
 
 from __future__ import annotations

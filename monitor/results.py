@@ -1,4 +1,4 @@
-"""`ResultSet`: what Studio said about one target, as columns. The one structure the rooms hand each other.
+"""`ResultSet`: what Studio said about one target, as columns.
 
 A *sample* is one uploaded recording or image; a *window* is one prediction on it. A sample has zero, one or many
 windows. Columns are NumPy arrays in the smallest integer type that holds them; texts are codes into a sorted table, so

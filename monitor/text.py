@@ -1,6 +1,4 @@
-"""Names that others chose, no longer than series, pages and sentences can bear: a name of a megabyte would be in every
-one of them.
-"""
+"""Names that others chose, cut to a length that series, pages and sentences can bear."""
 
 from __future__ import annotations
 

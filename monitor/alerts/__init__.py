@@ -1,4 +1,4 @@
-"""Alerts: rules, the verdicts they come to, the states they lead to, and what is told about them.
+"""Alerts as values: rules, verdicts, states, the words of messages, and the Prometheus rule file.
 
-Nothing here waits: who judges when, what is stored and who is told are decided elsewhere.
+Pure: `monitor.pipeline.alerting` says when a rule is checked and writes what follows, `monitor.notify` sends it.
 """

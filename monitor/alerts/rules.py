@@ -1,6 +1,6 @@
-"""`Rule`: what is to be told, about whom, and when; and the rules that are built in.
+"""`Rule`: which condition is an alert, and for which targets; and the rules that are built in.
 
-Everything here is plain text and numbers: a rule knows neither its configuration file nor who judges it.
+Everything here is plain text and numbers: a rule knows neither its configuration file nor what checks it.
 """
 
 from __future__ import annotations

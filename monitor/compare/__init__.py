@@ -1,3 +1,4 @@
-"""Two result sets, or one beside what was remembered: what changed, why, and whether it is noise. Pure: columns in,
-dataclasses out.
+"""Two result sets to a `Comparison`: what changed, why, how far scores drifted, and whether it is noise.
+
+Pure: columns and the drift states of the comparison before in, dataclasses out.
 """

@@ -1,1 +1,1 @@
-"""Who takes which turn, and when."""
+"""When each turn is due, what runs it, and which process has which targets."""

@@ -1,7 +1,7 @@
-"""`Turn` and `Engine`: what whoever has turns needs to know of whatever hands them out.
+"""`Turn` and `Engine`: the seam between those that have turns and what runs them at their times.
 
-The one engine so far is `local.Scheduler`, in this process. One that shares the turns of a fleet over a queue would
-hand out the same turns, each to one of its processes.
+The one engine is `local.Scheduler`, in this process. `docs/decisions/0012-the-seam-of-the-engine.md` says why there is
+a seam.
 """
 
 from __future__ import annotations

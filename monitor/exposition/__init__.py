@@ -1,5 +1,4 @@
-"""Exposition: what a scrape gets. The catalogue of metrics, snapshots turned into series, the service's own metrics,
-the bytes.
+"""What a scrape gets: the catalogue of metrics, how each is read, the service's own, and the bytes.
 """
 
 from monitor.exposition.catalogue import METRICS, describe

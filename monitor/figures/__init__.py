@@ -1,5 +1,6 @@
-"""What a result set says about its model. Pure: columns in, figures out; nothing here waits, and nothing knows where
-columns come from.
+"""One result set to an `Evaluation`: all figures that apply to the model.
+
+Pure: columns in, figures out; nothing here waits, and nothing knows where columns come from.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What is known right now of all that is watched, and the turns that keep it so."""
+"""What is known right now: one object per target, the watch list, the turns, the clock of the alerts."""

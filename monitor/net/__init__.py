@@ -1,1 +1,1 @@
-"""What every part that speaks HTTP or TLS needs: `Retry-After`, certificates."""
+"""What the clients and the server have in common: `Retry-After`, certificates."""

@@ -1,5 +1,6 @@
-"""Notifications: from the store's outbox to Alertmanager, webhooks, chat and mail. At least once, in order, apart from
-the pulls.
+"""Notifications: from the store's outbox to Alertmanager, webhooks, chat and mail.
+
+At least once, in order for each receiver, apart from the pulls.
 """
 
 from monitor.notify.addresses import address

@@ -1,1 +1,1 @@
-"""One turn of a project: pull, evaluate, compare, judge, record."""
+"""One run of one target: pull, evaluate, compare, check the rules, record; and what a turn asks once per project."""

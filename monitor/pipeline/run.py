@@ -1,5 +1,7 @@
-"""One run of one target: pull → evaluate → compare → judge → record. It never raises, and knows only what it is handed:
-nothing of what else is watched, shown or sent.
+"""One run of one target: pull → evaluate → compare → check the rules → record.
+
+What goes wrong with Studio or with the store ends in the snapshot, not in an exception. A run knows only what it is
+handed: nothing of what else is watched, shown or sent.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The process: start, stop, reload; readiness; upkeep of the store."""
+"""The process: wiring, start and stop, reload, readiness, upkeep of the store."""

@@ -1,4 +1,4 @@
-"""`App`: start and stop. Wires the parts together, each handed those that it needs and that are there already.
+"""`App`: makes the parts, hands each those that it needs and that are there already, starts and stops them.
 
 A store that cannot be used keeps nothing from being pulled and shown: it is opened, and after a failure tried again,
 beside the rest.

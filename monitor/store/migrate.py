@@ -66,14 +66,19 @@ def check_version(connection: Connection, where: str) -> bool:
         StoreTooNew: The schema is newer than this version.
     """
     revision = _revision(connection)
-    scripts = ScriptDirectory(str(_SCRIPTS))
-    if revision is not None and revision not in {script.revision for script in scripts.walk_revisions()}:
+    newest = newest_version()
+    known = {script.revision for script in ScriptDirectory(str(_SCRIPTS)).walk_revisions()}
+    if revision is not None and revision not in known:
         raise StoreTooNew(
             f"store {where} was written by a newer version of Impulse Monitor (schema {revision}, while this "
-            "version's is "
-            f"{scripts.get_current_head()}); run that version or a newer one, or restore a copy from before the upgrade"
+            f"version's is {newest}); run that version or a newer one, or restore a copy from before the upgrade"
         )
-    return revision == scripts.get_current_head()
+    return revision == newest
+
+
+def newest_version() -> str:
+    """The version of the schema that the migrations of this release lead to."""
+    return str(ScriptDirectory(str(_SCRIPTS)).get_current_head())
 
 
 def _revision(connection: Connection) -> str | None:

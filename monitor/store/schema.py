@@ -94,7 +94,7 @@ state = sa.Table(
     sa.Column("value", sa.LargeBinary, nullable=False),
     sa.Column("run_id", sa.ForeignKey("run.id", ondelete="CASCADE"), index=True),
 )
-"""Opaque states of alerts, drift and discoveries, written in the transaction of the run they follow from."""
+"""States of alerts, drift and discoveries, as bytes; those that follow from a run are written in its transaction."""
 
 message = sa.Table(
     "message",

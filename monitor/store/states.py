@@ -1,6 +1,7 @@
-"""States: bytes by kind, target and key, written in the transaction of the run that they follow from.
+"""States: bytes by kind, target and key. Those that follow from a run are written in its transaction.
 
-Alerts, drift and discoveries keep theirs here; the store does not look into a value.
+Alerts, drift, discoveries and their course keep theirs in this one table, which does not look into a value:
+`alert_states` and `drift_states` do, and `monitor.live.discoveries`.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""HTTP: routes and the page that links them."""
+"""HTTP: routes, pages, JSON API, TLS and passwords, and what connections may hold."""

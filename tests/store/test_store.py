@@ -26,8 +26,8 @@ from monitor.store import (
     state_documents,
 )
 from monitor.store import store as store_module
-from monitor.store.engine import parse
 from monitor.store.aggregates import Queries
+from monitor.store.engine import parse
 from tests.store.store_sets import COMPARISON, EVALUATION, TARGET, add, drift_state, result_set, run, values_of
 from tests.waiting import until
 

@@ -21,6 +21,7 @@ from monitor.errors import PullState
 from monitor.results import Block, BlockKind, Boxes, Categorical, Confidences, FomoCounts, Points, ResultSet
 from monitor.store import Store
 from monitor.store.columns import encode
+from monitor.store.migrate import newest_version
 from monitor.store.schema import VERSION_TABLE, metadata
 from tests.store.store_sets import COMPARISON, EVALUATION, TARGET, add, result_set, run
 
@@ -61,7 +62,7 @@ def test_tables() -> None:
         section = DOCUMENT.split(f"**`{table.name}`**")[1].split("**`")[0].split("\n## ")[0]
         for column in table.columns:
             assert f"`{column.name}`" in section, (table.name, column.name)
-    assert f"`{VERSION_TABLE}.version_num` is the version of the tables: `0003`" in DOCUMENT
+    assert f"`{VERSION_TABLE}.version_num` is the version of the tables: `{newest_version()}`" in DOCUMENT
 
 
 def test_columns() -> None:

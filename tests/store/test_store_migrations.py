@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from monitor.store import Store, StoreTooNew
 from monitor.store.engine import parse
+from monitor.store.migrate import newest_version
 from monitor.store.schema import VERSION_TABLE, metadata
 from tests.store.store_sets import TARGET, add, run
 
@@ -59,15 +60,15 @@ async def test_newer_schema(url: str) -> None:
     store = Store(url)
     with pytest.raises(
         StoreTooNew,
-        match=r"written by a newer version of Impulse Monitor \(schema 9999, .* 0003\); run that version or a newer "
-        r"one",
+        match=r"written by a newer version of Impulse Monitor \(schema 9999, "
+        rf".* {newest_version()}\); run that version or a newer one",
     ):
         await store.open()
     assert not store.healthy
     await store.close()
 
     async with engine.begin() as connection:  # as if the newer version had been taken back
-        await connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0003'"))
+        await connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '{newest_version()}'"))
     await engine.dispose()
     async with Store(url) as store:
         assert len(await store.runs(TARGET)) == 1
