@@ -1,4 +1,4 @@
-"""The rules as a Prometheus rule file, for those who prefer Prometheus to judge.
+"""The rules as a Prometheus rule file, for those who prefer Prometheus to evaluate them.
 
 PromQL knows the figures but not the result sets they came from: what it cannot say is left out, and `docs/alerts.md`
 lists it.

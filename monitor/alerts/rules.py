@@ -90,9 +90,9 @@ class KeyExpiring:
 
 
 ResultCondition: TypeAlias = Above | Below | Drop | Rise | AnomalyDrift
-"""Judged once per result set."""
+"""Checked once per result set."""
 ClockCondition: TypeAlias = PullFailing | ResultsVanished | KeyExpiring
-"""Judged by the clock and the state of the pulls."""
+"""Checked by the clock and the state of the pulls."""
 Condition: TypeAlias = ResultCondition | ClockCondition
 
 

@@ -49,8 +49,8 @@ async def pull_once(
     Args:
         config: What to pull.
         project_id, impulse_id: Only these.
-        bar: Called with each target's name; what it answers is told the progress.
-        store: Open; the runs are compared with their baselines and remembered there. None does neither.
+        bar: Called with each target's name; what it answers is called with the progress.
+        store: Open; the runs are compared with their baselines and recorded there. None does neither.
     """
     outcomes = []
     with ThreadPoolExecutor(1, "evaluate") as workers:

@@ -1,4 +1,4 @@
-"""`metrics` and `rules`: what there is to query, and the alerts for those who prefer Prometheus to judge."""
+"""`metrics` and `rules`: what there is to query, and the alerts for those who prefer Prometheus to evaluate them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from monitor.cli.common import config_option, load_config, print_table, version_
 @config_option
 @version_option
 def rules(config: Path) -> None:
-    """Print the configured alerts as a Prometheus rule file, for those who prefer Prometheus to judge."""
+    """Print the configured alerts as a Prometheus rule file, for those who prefer Prometheus to evaluate them."""
     from monitor.alerts.rule_file import rule_file
 
     logs.configure("error")

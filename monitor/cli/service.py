@@ -1,4 +1,4 @@
-"""`run` and `demo`, which serve until they are told to stop, and `simulate`."""
+"""`run` and `demo`, which serve until they are stopped, and `simulate`."""
 
 from __future__ import annotations
 

@@ -90,11 +90,11 @@ def compare(
         current: The run of now.
         pinned: The pinned baseline, which may be another run than `baseline`: new samples' scores are compared with it.
         shown: What is shown of the baseline.
-        states: What the comparison before this one remembered, by block.
+        states: The drift states of the comparison before this one, by block.
         seed: Of every re-sampling; 0 to 2**64 - 1.
 
     Returns:
-        The comparison, and what to remember for the next one.
+        The comparison, and the drift states for the next one.
     """
     drifts, kept = [], {}
     for block in current.results.blocks:

@@ -31,7 +31,7 @@ references, ever.
 JUMPING_RATES = (1e-4, 1e-3, 1e-2, 1e-1)
 """How much of the capital is dealt out anew over the bets before each sample; M is the mean over the rates."""
 
-_TAIL = 0.05  # a bet on a tail believes in p-values this close to 0 or 1 ...
+_TAIL = 0.05  # a bet on a tail is on p-values this close to 0 or 1 ...
 _TAIL_DENSITIES = (2.0, 4.0)  # ... occurring so many times as often as they should
 _BETS = 3 + 2 * len(_TAIL_DENSITIES)
 _CHUNK = 512  # new samples compared with each other at once (bool[512, 512], 256 KB)
@@ -64,7 +64,7 @@ class MartingaleState:
 
     @property
     def evidence(self) -> float:
-        """log10 of the capital M: 0 at the start, `ALARM` and more where drift is believed."""
+        """log10 of the capital M: 0 at the start, `ALARM` and more where there is drift."""
         return float(_evidence(self.log_capital))
 
     def to_bytes(self) -> bytes:

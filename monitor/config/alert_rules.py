@@ -108,7 +108,7 @@ def _beside(condition: str, **more: str) -> dict[str, str]:
 
 
 def _absent(condition: str) -> dict[str, tuple[str, str]]:
-    """Where it is told that something is missing beside a condition."""
+    """Where it is reported that something is missing beside a condition."""
     needs_metric = f"needs a metric; write `metric: {ACCURACY}`, or another, beside it"
     return {"metric": (condition, needs_metric), "significance": ("metric", "")}
 

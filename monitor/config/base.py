@@ -42,7 +42,7 @@ class ConfigModel(BaseModel):
     relatives: ClassVar[tuple[str, ...]] = ()
     """Keys that a mapping may have in this one's place: what an unknown key may stand for."""
     absence: ClassVar[Mapping[str, tuple[str, str]]] = {}
-    """Keys whose absence is told at another key's place, and in which words; empty for those of the error."""
+    """Keys whose absence is reported at another key's place, and in which words; empty for those of the error."""
     never_empty: ClassVar[tuple[str, ...]] = ()
     """Keys that need not be written, but have a value where they are."""
     unsupported: ClassVar[Mapping[str, str]] = {}

@@ -1,5 +1,4 @@
-"""What a scrape gets: the catalogue of metrics, how each is read, the service's own, and the bytes.
-"""
+"""What a scrape gets: the catalogue of metrics, how each is read, the service's own, and the bytes."""
 
 from monitor.exposition.catalogue import METRICS, describe
 from monitor.exposition.collector import SnapshotCollector

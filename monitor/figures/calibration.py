@@ -1,4 +1,4 @@
-"""How far a classifier's confidences can be believed."""
+"""How well a classifier's confidences are calibrated: how far they are from the share that is correct."""
 
 from __future__ import annotations
 

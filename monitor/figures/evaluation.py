@@ -92,7 +92,7 @@ class StudioVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """How far a classifier's confidences can be believed: expected calibration error, Brier score, log loss."""
+    """How well a classifier's confidences are calibrated: expected calibration error, Brier score, log loss."""
 
     expected_error: float
     brier: float

@@ -85,7 +85,7 @@ class HeadlineFigure:
         label: As people call it in a sentence.
         series: The series that carries it.
         sources: Where it is read from; the first that has it counts.
-        unit: `ratio` for a share; else the unit in words, in which its differences are told too.
+        unit: `ratio` for a share; else the unit in words, in which its differences are given too.
         higher_is_better: Whether more of it is better.
         lowest, highest: Its range.
         has_interval: Whether it has a 95 % interval where there are samples enough.

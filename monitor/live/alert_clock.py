@@ -21,7 +21,7 @@ class AlertClock:
 
     Args:
         live: What is watched; shows the states.
-        evaluator: Judges.
+        evaluator: Checks the rules.
         store: Where the states are.
     """
 
@@ -76,6 +76,6 @@ class AlertClock:
             try:
                 await self.tick()
             except StoreError as error:
-                log.debug("alert.tick_failed", error=str(error))  # the store's trouble is told where it is watched
+                log.debug("alert.tick_failed", error=str(error))  # StoreUpkeep reports the store's trouble
             except Exception:  # a bug met in one look must not end the looking
                 log.exception("alert.tick_crashed")

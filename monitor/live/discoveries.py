@@ -46,7 +46,7 @@ async def restore_course(store: Store, entry: Entry) -> None:
         log.warning("discovery.course_not_restored", project_id=entry.project.id, error=str(error))
         return
     except StoreError:
-        return  # the store's trouble is told where it is watched
+        return  # StoreUpkeep reports the store's trouble
     except ValueError as error:
         log.warning("discovery.course_not_restored", project_id=entry.project.id, error=str(error))
         before = None
@@ -69,7 +69,7 @@ async def keep(store: Store, entry: Entry) -> None:
             if entry.restored_course:
                 await tx.put_state(State(_COURSE, "", entry.name, msgspec.json.encode(_COURSE_ENVELOPE.seal(course))))
     except StoreError as error:
-        log.debug("discovery.not_kept", error=str(error))  # the store's trouble is told where it is watched
+        log.debug("discovery.not_kept", error=str(error))  # StoreUpkeep reports the store's trouble
     else:
         entry.kept_course = course
 

@@ -65,7 +65,7 @@ class Live:
         return target
 
     def forget(self, target_id: str) -> None:
-        """Let all of a target's series leave, and end its pull; its alerts are remembered until they have ended."""
+        """Let all of a target's series leave, and end its pull; its alerts are kept until they have ended."""
         target = self.targets.pop(target_id, None)
         if target is None:
             return

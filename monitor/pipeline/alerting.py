@@ -1,6 +1,6 @@
 """`AlertEvaluator`: what the rules say of a target or project, kept in the store with its messages.
 
-Result sets are judged in the transaction of their run; what depends on the clock in one of its own. A transition and
+Result sets are evaluated in the transaction of their run; what depends on the clock in one of its own. A transition and
 its messages are written together, so that a restart neither forgets nor repeats one. The evaluator knows nothing of
 what is watched: each subject is handed to it.
 """
@@ -34,7 +34,7 @@ from monitor.store import Message, Queries, Store, Transaction
 from monitor.store.state_documents import dump_transition
 
 RESEND_RESOLVED_FOR = 900.0
-"""Seconds for which a resolved alert is still among those that are sent again, and remembered after its target has
+"""Seconds for which a resolved alert is still among those that are sent again, and kept after its target has
 gone.
 """
 
@@ -57,7 +57,7 @@ class AlertSubject:
 
 
 class AlertEvaluator:
-    """Judges by the rules whatever subject it is handed, and keeps in the store what came of it.
+    """Checks the rules against each subject that it is handed, and writes states and messages into the store.
 
     Args:
         store: Where states and messages are kept.
@@ -71,8 +71,8 @@ class AlertEvaluator:
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     def configure(self, rules: Iterable[Rule], queues: Iterable[str]) -> None:
-        """Take over other rules, and other queues for the messages; what was judged by a rule that
-        changed starts anew.
+        """Take over other rules, and other queues for the messages; alerts of a rule that
+        changed start anew.
         """
         self._rules, self._queues = tuple(rules), tuple(queues)
 
@@ -83,8 +83,8 @@ class AlertEvaluator:
         }
 
     def lock(self, subject_id: str) -> AbstractAsyncContextManager[None]:
-        """To be held around a transaction that judges a subject: states are read, moved on and written without another
-        in between.
+        """To be held around a transaction that evaluates a subject: states are read, moved on and written without
+        another in between.
         """
         return self._locks[subject_id]
 
@@ -172,7 +172,7 @@ class AlertEvaluator:
         return list(after.values())
 
     def _is_over(self, state: AlertState) -> bool:
-        """Whether an alert without a rule or a subject need not be remembered any more."""
+        """Whether an alert without a rule or a subject need not be kept any more."""
         live = state.phase in (Phase.PENDING, Phase.FIRING)
         return not live and (state.ends_at or 0.0) < self._clock() - RESEND_RESOLVED_FOR
 
@@ -257,7 +257,7 @@ def _takes_verdict(rule: Rule, snapshot: Snapshot) -> bool:
 
 
 def _differs(before: AlertState | None, after: AlertState) -> bool:
-    """Whether there is something new to be remembered; that nothing was ever the matter is not."""
+    """Whether there is something new to be written; that nothing was ever the matter is not."""
     if before is None:
         return after.phase is not Phase.INACTIVE or after.judged is not None
     return before != after

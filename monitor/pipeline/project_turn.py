@@ -47,7 +47,7 @@ async def studio_project(client: Client, project: ProjectConfig, interval: float
     Args:
         client: Sends the requests.
         project: Its entry in the configuration.
-        interval: Seconds between two pulls, beyond which no Retry-After is believed.
+        interval: Seconds between two pulls, beyond which no Retry-After is honoured.
 
     Raises:
         AuthError: The key file cannot be read.

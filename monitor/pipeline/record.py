@@ -1,4 +1,4 @@
-"""`RunRecorder`: what a run means beside those before it: compare, judge, and write all of it in one transaction.
+"""`RunRecorder`: compares a run with those before it, has the rules checked, and writes all of it in one transaction.
 
 A store that cannot be used costs the comparison and the record, never the figures: the run is shown all the same.
 """
@@ -84,12 +84,12 @@ def seed_of(target_id: str, fingerprint: str) -> int:
 
 
 class RunRecorder:
-    """Compares, judges and records the runs of targets.
+    """Compares and records the runs of targets, and has the rules checked.
 
     Args:
         store: Open, or to be opened later.
         workers: Threads for computing.
-        evaluator: Judges each run by the rules, in the run's own transaction; None judges nothing.
+        evaluator: Checks the rules against each run, in the run's own transaction; None checks none.
     """
 
     def __init__(self, store: Store, workers: Executor, evaluator: AlertEvaluator | None = None) -> None:
@@ -204,7 +204,7 @@ class RunRecorder:
         return self._evaluator.lock(target_id) if self._evaluator else nullcontext()
 
     async def _bring_up_drift(self, tx: Transaction, target_id: str, read: ResultSet) -> None:
-        """Let what drift remembers of blocks say what another version did not read of them: else each would count as
+        """Let the drift states of blocks say what another version did not read of them: else each would count as
         another model.
         """
         states = await tx.drift_states(target_id)
@@ -455,7 +455,7 @@ class RunRecorder:
             return await self._evaluator.evaluate(tx, subject) if self._evaluator else []
 
     async def _keep(self, tx: Transaction, policy: Policy, run: Run, number: int, compared: _Compared) -> None:
-        """Baselines and what drift remembers; nothing that another program has overtaken while this was computed."""
+        """Baselines and drift states; nothing that another program has overtaken while this was computed."""
         rows = {row.mode: row for row in await tx.baselines(run.target_id)}
         pinned = rows.get(PINNED)
         for mode in rows.keys() - {PINNED, policy.baseline.mode}:  # of a mode that is no longer wanted

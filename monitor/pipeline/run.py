@@ -61,7 +61,7 @@ class Pipeline:
         observer: Counts pulls.
         workers: Threads for computing, apart from those that answer scrapes.
         clock: Unix seconds.
-        recorder: Compares, judges and records runs; None does none of it.
+        recorder: Compares runs, has the rules checked, and records them; None does none of it.
     """
 
     def __init__(
@@ -85,8 +85,8 @@ class Pipeline:
         refresh: str = "",
         hold: Hold | None = None,
     ) -> Ended:
-        """Pull a target, compute its figures, compare, judge and record them; a failure keeps the last good figures and
-        says how it failed.
+        """Pull a target, compute its figures, compare them, check the rules and record all of it; a failure keeps the
+        last good figures and says how it failed.
 
         Args:
             watch: The target, and how it is watched.
@@ -94,7 +94,7 @@ class Pipeline:
             before: What is known of it; None: what the store knows.
             cache: What earlier runs kept of it; None: nothing.
             first_watched: Unix seconds since when it is watched; None: since now.
-            progress: Told about each page.
+            progress: Called for each page.
             refresh: Why the results are perhaps not new although they were to be, for the log.
             hold: What is put down while the pull waits for Studio.
         """

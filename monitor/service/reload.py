@@ -1,4 +1,4 @@
-"""`Reloader`: reads the configuration again when it is told to or its files changed, and has every part take it over.
+"""`Reloader`: reads the configuration again on demand or when its files changed, and has every part take it over.
 
 Everything of a reload that can fail happens before any live state is touched.
 """
@@ -151,7 +151,7 @@ class Reloader:
         self._parts.metrics.reload(False, self._clock())
 
     def _configure_alerts(self) -> None:
-        """Let the configuration's rules judge, and its receivers be told."""
+        """Take over the configuration's rules and receivers."""
         names = [entry.receiver_name for entry in self.config.notify]
         self._parts.metrics.receivers(names)
         queues = (queue_of(name, self._shard) for name in names)

@@ -39,7 +39,7 @@ class BaselineQueries(Reading):
         return next(iter(await self.baselines(target_id, mode)), None)
 
     async def baselines(self, target_id: str | None = None, mode: str | None = None) -> list[Baseline]:
-        """Baselines, of all targets or modes unless told, by target, then mode."""
+        """Baselines, of all targets and modes by default, by target, then mode."""
         wanted = given({"target_id": target_id, "mode": mode})
         statement = select(_table).filter_by(**wanted).order_by(_table.c.target_id, _table.c.mode)
         return [Baseline(**row._mapping) for row in await self._fetch(statement)]

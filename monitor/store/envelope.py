@@ -113,14 +113,14 @@ class Envelope:
             ValueError: It is damaged, of another format, or no document at all.
         """
         parts = codec.parts(data)
-        told = {name: codec.decode(parts[name]) for name in ("format", "version", "crc32") if name in parts}
-        if "format" not in told:
+        header = {name: codec.decode(parts[name]) for name in ("format", "version", "crc32") if name in parts}
+        if "format" not in header:
             raise ValueError(f"no {self.format}, but an object without a format")
-        if told["format"] == _FIRST and first in parts:
+        if header["format"] == _FIRST and first in parts:
             wrapped = parts[first]
         else:
-            wrapped = self.open(told | {name: parts[name] for name in ("content",) if name in parts})
+            wrapped = self.open(header | {name: parts[name] for name in ("content",) if name in parts})
         content = codec.unwrap(wrapped)
-        if zlib.crc32(content) != told.get("crc32"):
+        if zlib.crc32(content) != header.get("crc32"):
             raise ValueError("its checksum does not fit")
         return content

@@ -70,11 +70,11 @@ def read_figures(row: Row[Any]) -> StoredFigures:
         except StoreTooNew as error:
             unreadable = unreadable or error
         except ValueError as error:
-            told = (
+            problem = (
                 f"the stored figures of run {row.id} of {row.target_id} are damaged ({error}); the next good pull "
                 "makes new ones"
             )
-            unreadable = unreadable or StoreCorrupt(told)
+            unreadable = unreadable or StoreCorrupt(problem)
     return StoredFigures(**documented, versions=Versions(**versions), unreadable=unreadable)
 
 

@@ -40,7 +40,7 @@ def load_alert_state(data: bytes) -> AlertState:
 
 
 def dump_transition(transition: Transition) -> bytes:
-    """What receivers are told as JSON in its envelope; `load_transition` gives an equal one."""
+    """A transition as JSON in its envelope; `load_transition` gives an equal one."""
     return TRANSITION.seal_bytes(msgspec.json.encode(transition), JSON)
 
 

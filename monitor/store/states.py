@@ -44,7 +44,7 @@ class StateQueries(Reading):
         return State(**rows[0]._mapping) if rows else None
 
     async def states(self, kind: str, target_id: str | None = None) -> list[State]:
-        """The states of a kind, of all targets unless told, by key, then target."""
+        """The states of a kind, of all targets by default, by key, then target."""
         wanted = given({"kind": kind, "target_id": target_id})
         statement = select(_table).filter_by(**wanted).order_by(_table.c.key, _table.c.target_id)
         return [State(**row._mapping) for row in await self._fetch(statement)]

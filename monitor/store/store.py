@@ -150,7 +150,7 @@ class Store(Queries):
 
     @property
     def problem(self) -> StoreError | None:
-        """Why the store cannot be used right now, as far as the last accesses told; None while it can."""
+        """Why the store cannot be used right now, as far as the last accesses showed; None while it can."""
         return self._connections.damaged or self._connections.problem
 
     @property

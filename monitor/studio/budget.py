@@ -140,7 +140,7 @@ class Budget:
         self._look_again(known)
 
     def open_all(self) -> None:
-        """Open every key, and believe in each anew."""
+        """Open every key, and try each as one that works."""
         for known in self._keys.values():
             known.closed_until = 0.0
             known.works = known.works or None

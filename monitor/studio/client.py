@@ -96,7 +96,7 @@ class Caller:
 
     Attributes:
         key: The API key.
-        closed_at_most: Seconds for which a Retry-After is believed: the project's interval, `LONGEST_CLOSED` at most.
+        closed_at_most: Seconds for which a Retry-After is honoured: the project's interval, `LONGEST_CLOSED` at most.
         hold: What is put down while the request waits or fails, and taken up again before its reply is used.
     """
 

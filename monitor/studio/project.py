@@ -43,7 +43,7 @@ class StudioProject:
         client: Sends the requests.
         project_id: Which project.
         key: Its API key.
-        closed_at_most: Seconds for which a Retry-After is believed.
+        closed_at_most: Seconds for which a Retry-After is honoured.
         hold: What is put down while a request waits.
     """
 

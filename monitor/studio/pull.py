@@ -123,7 +123,7 @@ async def pull(
             one.
         filters: Narrows the samples.
         metadata: Keys of the samples' metadata to keep.
-        progress: Told about each page.
+        progress: Called for each page.
         deadline: Seconds for the whole pull.
 
     Raises:

@@ -219,8 +219,8 @@ def _sums_to_one(values: FloatArray) -> bool:
         return False
     known = ~np.isnan(values)
     complete = known.all(axis=1)
-    told = values[complete if complete.any() else known.any(axis=1)]
-    return bool(np.all(np.abs(np.nansum(told, axis=1) - 1) <= 0.05))
+    counted = values[complete if complete.any() else known.any(axis=1)]
+    return bool(np.all(np.abs(np.nansum(counted, axis=1) - 1) <= 0.05))
 
 
 class BoxRows:

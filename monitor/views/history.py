@@ -57,9 +57,9 @@ def runs_as_table(runs: Sequence[Run]) -> Table:
         figures = [_with_change(row[metric], run.comparison, metric) for metric in used]
         samples = "" if row["samples"] is None else str(row["samples"])
         shown = (run.fingerprint or "")[:_SHOWN] + mark
-        told = f"{shown} {run.unreadable or ''}".strip() or run.error
+        detail = f"{shown} {run.unreadable or ''}".strip() or run.error
         seen = (when(run.finished), when(run.last_seen), str(run.times))
-        table.add_row(str(run.id), *seen, run.target_id, str(run.state), told, samples, *figures)
+        table.add_row(str(run.id), *seen, run.target_id, str(run.state), detail, samples, *figures)
     return table
 
 
@@ -205,9 +205,9 @@ def alerts_as_table(states: Iterable[AlertState]) -> Table:
     table = Table("state", "alert", "target", "severity", "since", "until", "description")
     for state in _noteworthy(states):
         began = state.since if state.phase is Phase.PENDING else state.starts_at
-        told = state.annotations.get("description", "")
+        text = state.annotations.get("description", "")
         table.add_row(
-            str(state.phase), state.alertname, state.target_id, state.severity, when(began), when(state.ends_at), told
+            str(state.phase), state.alertname, state.target_id, state.severity, when(began), when(state.ends_at), text
         )
     return table
 

@@ -37,7 +37,7 @@ from monitor.web.service import Service
 
 PREFIX = "/api/"
 LIMIT, MOST = 50, 1000
-"""Runs answered unless told, and at most."""
+"""Runs answered by default, and at most."""
 
 _LARGEST_ID = 2**63 - 1  # of a run in the store
 _KINDS = {

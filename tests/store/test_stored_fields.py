@@ -28,6 +28,9 @@ FROZEN = sorted((Path(__file__).parent / "fixtures").glob("fields-*.json"))
 STORED = (Evaluation, Comparison, state_documents.StoredDriftState, AlertState, Transition, Discovery, Course)
 """What is written as a document; whatever their fields hold is stored with them."""
 
+RENAMED = {"_Memory": "StoredDriftState"}
+"""Dataclasses that have another name than in a release; names are not stored."""
+
 Fields = dict[str, dict[str, bool]]
 """By dataclass and field, whether a document must have the field."""
 
@@ -65,7 +68,8 @@ def stored_fields() -> Fields:
 
 def frozen_fields(path: Path) -> Fields:
     """Those of a release; its files also name the modules."""
-    return {name.rpartition(".")[2]: fields for name, fields in json.loads(path.read_text()).items()}
+    names = ((name.rpartition(".")[2], fields) for name, fields in json.loads(path.read_text()).items())
+    return {RENAMED.get(name, name): fields for name, fields in names}
 
 
 def without_default(released: Fields, today: Fields) -> list[str]:
