@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -42,6 +43,17 @@ def test_every_room_says_what_it_is() -> None:
 def test_no_arrow_up() -> None:
     """No room imports one of its own layer or above, anywhere in its files."""
     assert [] == arrows_up(rooms(), layers())
+
+
+def test_two_files_know_the_library_of_the_scheduler() -> None:
+    """Of APScheduler one file knows the scheduler, one the calendar, and no other any of it."""
+    found = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "monitor").rglob("*.py")
+        if re.search(r"^\s*(from|import) apscheduler", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+
+    assert {"monitor/config/crontab.py", "monitor/engine/local.py"} == found
 
 
 def test_an_arrow_up_is_found() -> None:

@@ -61,7 +61,10 @@ class Watchlist:
         clock: Callable[[], float],
         shard: Shard,
     ) -> None:
-        self._engine, self._live, self._turns, self._pipeline = engine, live, turns, pipeline
+        self._engine = engine
+        self._live = live
+        self._turns = turns
+        self._pipeline = pipeline
         self._evaluator, self._store, self._studio = evaluator, store, studio
         self._clock, self._shard = clock, shard
         self._applied = False

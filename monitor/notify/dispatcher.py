@@ -63,7 +63,11 @@ class Dispatcher:
         clock: Clock = time.time,
         shard: Shard = WHOLE,
     ) -> None:
-        self._store, self._observer, self._active, self._clock, self._shard = store, observer, active, clock, shard
+        self._store = store
+        self._observer = observer
+        self._active = active
+        self._clock = clock
+        self._shard = shard
         self._policy, self._timeout = policy or RetryPolicy(), timeout
         self._first = tuple(receivers)
         self._session: aiohttp.ClientSession | None = None

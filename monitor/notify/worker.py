@@ -98,7 +98,10 @@ class Worker:
         clock: Clock,
     ) -> None:
         self._name, self._queue, self._notifier = name, queue, notifier
-        self._store, self._observer, self._active, self._policy = store, observer, active, policy
+        self._store = store
+        self._observer = observer
+        self._active = active
+        self._policy = policy
         self._awake, self._stopping = asyncio.Event(), False
         self._time = asyncio.get_running_loop().time
         self._not_before = self._resend_at = self._time()

@@ -71,7 +71,10 @@ class Pipeline:
         clock: Callable[[], float] = time.time,
         recorder: RunRecorder | None = None,
     ) -> None:
-        self._observer, self._workers, self._clock, self._recorder = observer, workers, clock, recorder
+        self._observer = observer
+        self._workers = workers
+        self._clock = clock
+        self._recorder = recorder
 
     async def run(
         self,

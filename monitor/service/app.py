@@ -74,7 +74,10 @@ class App:
     def __init__(
         self, config: Path, clock: Callable[[], float] = time.time, shard: Shard = WHOLE, web_config: Path | None = None
     ) -> None:
-        self._path, self._clock, self._shard, self._web_config = config, clock, shard, web_config
+        self._path = config
+        self._clock = clock
+        self._shard = shard
+        self._web_config = web_config
         self.live = Live(clock, shard)
         self.registry = CollectorRegistry()
         self.metrics = ServiceMetrics(self.registry, (shard.index, shard.total), self.live)

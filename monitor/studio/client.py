@@ -77,7 +77,10 @@ class _Retryable(Exception):
         self, reason: str, error: StudioError, delay: float | None = None, *, not_processed: bool = False
     ) -> None:
         super().__init__(str(error))
-        self.reason, self.error, self.delay, self.not_processed = reason, error, delay, not_processed
+        self.reason = reason
+        self.error = error
+        self.delay = delay
+        self.not_processed = not_processed
 
 
 class Pausable(Protocol):

@@ -126,7 +126,10 @@ def _is_utf8(body: bytes) -> bool:
 
 def _pruned(body: bytes, unknown: Counter[str]) -> bytes:
     """`body` with null for every value nested more than `_DEEPEST` deep."""
-    kept, end, begin, depth = [], 0, 0, 0
+    kept = []
+    end = 0
+    begin = 0
+    depth = 0
     for match in _BRACKET.finditer(body):
         if match[1] in (b"[", b"{"):
             depth += 1

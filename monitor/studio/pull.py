@@ -174,7 +174,10 @@ class _Reading:
     def __init__(
         self, studio: StudioProject, key: TargetKey, filters: Filters, metadata: Sequence[str], progress: Progress
     ) -> None:
-        self._studio, self._category, self._metadata, self._progress = studio, key.category, metadata, progress
+        self._studio = studio
+        self._category = key.category
+        self._metadata = metadata
+        self._progress = progress
         self._query = {
             "variant": key.variant,
             "impulseId": str(key.impulse_id),

@@ -57,7 +57,10 @@ class Security:
     def __init__(
         self, path: Path | None, protection: Protection, read: str, clock: Callable[[], float] = time.time
     ) -> None:
-        self._path, self._now, self._read, self._clock = path, protection, read, clock
+        self._path = path
+        self._now = protection
+        self._read = read
+        self._clock = clock
         self._passwords = Passwords()
         self._reloading = asyncio.Lock()
         self.tls = _Latest.of(self) if protection.tls else None
