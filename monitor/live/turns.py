@@ -138,6 +138,7 @@ class Turns:
                 before=target.snapshot,
                 cache=target.cache,
                 first_watched=target.first_watched,
+                watched=target,
                 refresh=refresh,
                 hold=hold,
             )

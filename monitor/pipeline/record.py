@@ -25,7 +25,7 @@ from monitor.figures.evaluation import FIGURES_VERSION, Evaluation
 from monitor.pipeline.alerting import AlertEvaluator, AlertSubject, refer
 from monitor.pipeline.snapshot import Snapshot
 from monitor.pipeline.target_cache import TargetCache
-from monitor.pipeline.watch import Policy, Watch
+from monitor.pipeline.watch import Policy, Watch, Watched
 from monitor.results import FINGERPRINT_VERSION, ResultSet
 from monitor.store import Baseline, Run, Store, StoreCorrupt, StoreError, StoreTooNew, Transaction, Versions
 from monitor.targets import Target
@@ -222,6 +222,7 @@ class RunRecorder:
         started: float,
         cache: TargetCache,
         first_watched: float | None = None,
+        watched: Watched | None = None,
     ) -> tuple[Snapshot, list[AlertState]]:
         """Compare a run with its baseline, judge it and write all of it; never raises for the store's sake.
 
@@ -233,6 +234,7 @@ class RunRecorder:
             started: Unix seconds.
             cache: Of the target.
             first_watched: Unix seconds since when the target is watched; None: since this run.
+            watched: Has the watch whose labels alerts get, as a reload during the run has left it; None: `watch`.
 
         Returns:
             The snapshot, with the comparison; and all states of the target's alerts as the store has them now, none
@@ -256,7 +258,8 @@ class RunRecorder:
                 snapshot = replace(snapshot, comparison=compared.comparison)
                 _log_notes(before, snapshot)
             since = started if first_watched is None else first_watched
-            subject = AlertSubject(watch.subject, watch.health(snapshot, since), snapshot)
+            judged_as = watch if watched is None else watched.watch
+            subject = AlertSubject(judged_as.subject, judged_as.health(snapshot, since), snapshot)
             states += await self._write(watch.policy, known, subject, snapshot, found, compared, started)
             self.unrecorded = self.unrecorded_since = None
             if found is not None:

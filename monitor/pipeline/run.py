@@ -24,7 +24,7 @@ from monitor.pipeline.project_turn import ProjectTurn
 from monitor.pipeline.record import Found, RunRecorder, seed_of
 from monitor.pipeline.snapshot import Snapshot
 from monitor.pipeline.target_cache import TargetCache
-from monitor.pipeline.watch import Watch
+from monitor.pipeline.watch import Watch, Watched
 from monitor.results import ResultSet
 from monitor.studio.budget import Hold
 from monitor.studio.pull import Filters, Progress, pull
@@ -84,6 +84,7 @@ class Pipeline:
         before: Snapshot | None = None,
         cache: TargetCache | None = None,
         first_watched: float | None = None,
+        watched: Watched | None = None,
         progress: Progress = lambda done, total: None,
         refresh: str = "",
         hold: Hold | None = None,
@@ -97,6 +98,7 @@ class Pipeline:
             before: What is known of it; None: what the store knows.
             cache: What earlier runs kept of it; None: nothing.
             first_watched: Unix seconds since when it is watched; None: since now.
+            watched: Has the watch as it is by the time the run is judged; None: the same.
             progress: Called for each page.
             refresh: Why the results are perhaps not new although they were to be, for the log.
             hold: What is put down while the pull waits for Studio.
@@ -118,7 +120,7 @@ class Pipeline:
             snapshot = replace(before, state=PullState.INVALID, error=quoted(repr(error)), last_pull=self._clock())
         if self._recorder is not None:
             snapshot, states = await self._recorder.record(
-                watch, before, snapshot, found, started, cache, first_watched
+                watch, before, snapshot, found, started, cache, first_watched, watched
             )
             alerts += states
         seconds = time.monotonic() - began

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from monitor.alerts.rules import Subject
 from monitor.alerts.states import PullHealth
@@ -79,3 +80,9 @@ class Watch:
         if snapshot is None:
             return health
         return replace(health, state=snapshot.state, last_success=snapshot.last_success, error=snapshot.error)
+
+
+class Watched(Protocol):
+    """What is watched as its watch says, which a reload replaces as a whole."""
+
+    watch: Watch

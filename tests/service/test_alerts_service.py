@@ -139,6 +139,26 @@ async def alert_series(service: Service, name: str) -> dict[str, float]:
     return found
 
 
+async def test_labels_that_change_during_a_pull(service: Service, hook: Inbox) -> None:
+    """A pull that a reload meets is judged with the labels of afterwards: the alert goes to whom they name, and a rule
+    for others does not fire.
+    """
+    rules = [{"alert": name, "metric": "accuracy", "below": 0.999} for name in ("Low", "LowAtEdge")]
+    rules[1]["match"] = {"team": "edge"}
+    service.content["alerts"] = rules
+    service.write()
+    slow = service.studio.fail(Delay(60.0), "result/page", 101, after=1)
+    await service.app.start()
+    await service.until(lambda: slow.met)
+    service.content["projects"] = [service.entry(101, labels={"team": "field"})]
+    service.write()
+    assert await service.app.reload()
+    await reaches(service, Phase.FIRING, "Low")
+    messages = await told(service, hook, 1, "Low", "LowAtEdge")
+
+    assert [("Low", "field")] == [(message["alert"], message["labels"]["team"]) for message in messages]
+
+
 async def test_unchanged_result_set_is_no_evidence(service: Service) -> None:
     """`for: 2 pulls` counts changed result sets: repeated pulls leave the alert pending, the next changed one lets it
     fire.
