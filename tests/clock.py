@@ -83,7 +83,7 @@ class Clock:
         return datetime.fromtimestamp(self.time(), tz)
 
 
-class _Selector(selectors.DefaultSelector):  # type: ignore[valid-type, misc]
+class _Selector(selectors.DefaultSelector):
     """Waits for nothing but sockets that are ready and threads that work: any other waiting is time that passes."""
 
     def __init__(self, clock: Clock) -> None:
@@ -129,7 +129,9 @@ class Loop(asyncio.SelectorEventLoop):
         """Seconds of scheduled time."""
         return self.clock.monotonic()
 
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Any, func: Callable[..., Any], *args: Any
+    ) -> asyncio.Future[Any]:
         """As ever; scheduled time stands still meanwhile."""
         if not self._threads and _computes(func):
             inline = self.create_future()
@@ -213,7 +215,7 @@ def _with(clock: Clock, value: Any) -> Any:
 @contextmanager
 def _patched(clock: Clock, *, threads: bool) -> Iterator[None]:
     """Everything that reads a clock reads this one."""
-    queue = aiosqlite.core.SimpleQueue
+    queue = aiosqlite.core.SimpleQueue  # type: ignore[attr-defined]
 
     class Now(datetime):
         """The clock of those who ask the class for it."""

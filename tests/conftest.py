@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from monitor import logs
+from tests import quick
 from tests.clock import Clock, Loop, assert_real_time, new_loop
 
 settings.register_profile("ci", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
@@ -37,6 +38,14 @@ def program() -> Callable[[str], str]:
 def no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test has its own secrets: one's key must not be masked in what another one reads."""
     monkeypatch.setattr(logs.secrets, "_values", [])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the quick tests, before `-m` chooses among them."""
+    for item in items:
+        if quick.is_quick(item):
+            item.add_marker(pytest.mark.quick)
 
 
 def pytest_asyncio_loop_factories(item: pytest.Function) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:

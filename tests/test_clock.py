@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import re
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -72,3 +73,13 @@ async def test_until_gives_up(clock: Clock) -> None:
         await until(lambda: [], within=10)
 
     assert 10 == pytest.approx(clock.monotonic(), abs=0.1)
+
+
+def test_no_other_fixture_is_called_clock() -> None:
+    """A fixture of that name elsewhere would put its tests into scheduled time without their knowing."""
+    fixture = re.compile(r"^@pytest\.fixture.*\n(?:async )?def clock\(", re.MULTILINE)
+    files = sorted(Path(__file__).parent.rglob("*.py"))
+
+    found = [file for file in files if fixture.search(file.read_text(encoding="utf-8"))]
+
+    assert [Path(__file__).parent / "conftest.py"] == found

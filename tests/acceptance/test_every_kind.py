@@ -222,7 +222,7 @@ def test_classification(scraped: dict[int, Figures], build: Any) -> None:
         "f1_ratio": f1,
         "windows": support,
     }.items():
-        expected |= {(f"class_{name}", label): value for label, value in zip(classes, values, strict=True)}  # type: ignore[misc]
+        expected |= {(f"class_{name}", label): value for label, value in zip(classes, values, strict=True)}
     expected |= {
         ("confusion_windows", f"{label} {other}"): count
         for (label, other), count in Counter(zip(truth, predicted, strict=True)).items()
@@ -364,7 +364,9 @@ def coco(ground: Ground) -> tuple[dict[str, float], dict[str, float]]:
             for box in (*sample.boxes, *(b for w in sample.windows for b in w.detections))
         }
     )
-    truth, found, images = [], [], []
+    truth: list[Any] = []
+    found: list[Any] = []
+    images: list[Any] = []
     for image, sample in enumerate(ground.samples, 1):
         assert sample.size is not None
         width, height = sample.size

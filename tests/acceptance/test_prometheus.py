@@ -149,7 +149,7 @@ def own_figures(chain: Chain) -> tuple[dict[tuple[str, str, str], float], dict[t
                 if project.name in ("gesture-wristband", "keyword-spotting", "vibration-press-line"):
                     truth, predicted = [window.label for window in scored], [window.prediction for window in scored]
                     mean_f1[key] = f1_score(
-                        truth, predicted, labels=sorted(set(truth)), average="macro", zero_division=0
+                        truth, predicted, labels=sorted(set(filter(None, truth))), average="macro", zero_division=0
                     )
                 elif project.name == "parts-counter":
                     matches = [

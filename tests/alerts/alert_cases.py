@@ -3,49 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Unpack
 
 from monitor.alerts.rules import Subject
 from monitor.compare.change import Change
 from monitor.compare.comparison import BaselineFigures, Comparison
 from monitor.compare.distances import Distances
 from monitor.compare.drift import Drift
-from monitor.figures.evaluation import Anomaly, Detection, Evaluation, Interval, Quality, Regression
+from monitor.figures.evaluation import Anomaly, Detection, Evaluation, Interval, Regression
 from monitor.results import Block, BlockKind
-from monitor.targets import Target, TargetKey
+from tests.factories import TARGET, QualityFigures, evaluation, quality
 
 BASELINE = BaselineFigures("pinned", 1_790_000_000.0, "f0", {"accuracy": 0.913, "mae": 1.5, "balanced_accuracy": 0.9})
 BLOCK = Block(7, "anomaly", BlockKind.ANOMALY, "K-means")
 CAUSES = ("model", "labels", "thresholds", "added", "removed")
-TARGET = Target(TargetKey(1, 2, "int8", "testing"), "vibration-a", "classifier", {"team": "edge"})
 SUBJECT = Subject.target(TARGET, "https://monitor.example.com")
 
 
-def classifier(accuracy: float, interval: tuple[float, float] | None = None, **others: Any) -> Evaluation:
+def classifier(
+    accuracy: float, interval: tuple[float, float] | None = None, **others: Unpack[QualityFigures]
+) -> Evaluation:
     """A classifier's run; its mean F1 is its accuracy, unless another is given."""
-    figures: dict[str, Any] = {"balanced_accuracy": accuracy, "mean_f1": accuracy, "uncertain": 0.1} | others
     bounds = Interval(*interval) if interval else None
-    quality = Quality(
-        accuracy, f1={}, classes={}, confusion={}, accuracy_interval=bounds, mean_f1_interval=bounds, **figures
-    )
-    return Evaluation(1015, 1015, 0, (), quality=quality)
+    for interval_of in ("accuracy_interval", "mean_f1_interval"):
+        others.setdefault(interval_of, bounds)
+    others.setdefault("uncertain", 0.1)
+    return evaluation(samples=1015, windows=1015, quality=quality(accuracy, **others))
 
 
 def detector(value: float, interval: tuple[float, float] | None = None) -> Evaluation:
     """A run of a detector of boxes."""
-    return Evaluation(
-        60,
-        60,
-        0,
-        (),
+    return evaluation(
+        samples=60,
+        windows=60,
         detection=Detection(map={"0.50:0.95": value}, map_interval=Interval(*interval) if interval else None),
     )
 
 
 def regression(mae: float, interval: tuple[float, float] | None = None, r2: float | None = 0.5) -> Evaluation:
     """A run of a regression."""
-    return Evaluation(
-        60, 60, 0, (), regression=Regression(mae, mae**2, r2, 0.9, Interval(*interval) if interval else None)
+    return evaluation(
+        samples=60,
+        windows=60,
+        regression=Regression(mae, mae**2, r2, 0.9, Interval(*interval) if interval else None),
     )
 
 
@@ -53,7 +53,7 @@ def anomalies(*flagged: float) -> Evaluation:
     """A run with anomaly blocks, each with its share of flagged windows."""
     blocks = [Block(7 + index, "anomaly", BlockKind.ANOMALY, f"K-means {index}") for index in range(len(flagged))]
     found = [Anomaly(block, 0.0, 1.0, {}, share, auroc=1 - share) for block, share in zip(blocks, flagged, strict=True)]
-    return Evaluation(60, 60, 0, tuple(blocks), anomalies=tuple(found))
+    return evaluation(samples=60, windows=60, blocks=tuple(blocks), anomalies=tuple(found))
 
 
 def change(metric: str, baseline: float, parts: Mapping[str, float], **others: Any) -> Change:

@@ -15,7 +15,18 @@ import pytest
 import yaml
 
 from monitor.alerts.rule_file import WatchedProject, rule_file
-from monitor.alerts.rules import Above, AnomalyDrift, Below, Drop, KeyExpiring, PullFailing, Rise, Rule, built_in
+from monitor.alerts.rules import (
+    Above,
+    AnomalyDrift,
+    Below,
+    Condition,
+    Drop,
+    KeyExpiring,
+    PullFailing,
+    Rise,
+    Rule,
+    built_in,
+)
 from monitor.exposition.catalogue import METRICS
 
 Program = Callable[[str], str]
@@ -55,7 +66,7 @@ EVERY_KIND = (
 AWKWARD = 'a "quoted" \\ {{ $labels.x }} text: {{'
 
 
-def series(name: str, values: str, labels: Mapping[str, str] = TARGET, **more: str) -> dict[str, str]:
+def series(name: str, values: str, labels: Any = TARGET, **more: str) -> dict[str, str]:
     """An input series of `promtool test rules`."""
     quoted = ",".join(f"{key}={json.dumps(value)}" for key, value in {**labels, **more}.items())
     return {"series": f"{name}{{{quoted}}}", "values": values}
@@ -161,12 +172,12 @@ def fires(rule: Rule, **labels: str) -> dict[str, str]:
     return {"alertname": rule.name, **TARGET, **labels}
 
 
-def test_lint(promtool):
+def test_lint(promtool: Promtool) -> None:
     """Every kind of rule passes all of promtool's lints."""
     assert f"SUCCESS: {len(EVERY_KIND)} rules found" in promtool.check(rule_file(EVERY_KIND, WATCHED, 3600.0))
 
 
-def test_awkward_texts(promtool):
+def test_awkward_texts(promtool: Promtool) -> None:
     """Quotes, backslashes and braces in labels, annotations and patterns stay what they are."""
     rule = Rule(
         "Odd",
@@ -189,7 +200,7 @@ def test_awkward_texts(promtool):
     promtool.play([plain], data, {}, alert_rule_test=[test])
 
 
-def test_series_are_exported():
+def test_series_are_exported() -> None:
     """Every series the rules ask for, with every label they name, is one that the monitor exports."""
     known = {metric.name: set(metric.all_labels) for metric in METRICS}
     text = rule_file(EVERY_KIND, WATCHED, 3600.0)
@@ -201,7 +212,7 @@ def test_series_are_exported():
         assert set(re.findall(r"(\w+)=~?\"", matchers)) <= known[name], name
 
 
-def test_gauges_are_read_over_a_range():
+def test_gauges_are_read_over_a_range() -> None:
     """No gauge is read at an instant: one failed scrape would resolve the alert."""
     text = rule_file(EVERY_KIND, WATCHED, 3600.0)
     expressions = "\n".join(rule["expr"] for group in yaml.safe_load(text)["groups"] for rule in group["rules"])
@@ -212,7 +223,7 @@ def test_gauges_are_read_over_a_range():
 
 
 @pytest.mark.parametrize("name", ["accuracy", "mean_f1"])
-def test_regressed(promtool, name):
+def test_regressed(promtool: Promtool, name: str) -> None:
     """Accuracy and mean F1: beyond the margin and significant; it survives a gap of scrapes, and resolves."""
     rule = BUILT_IN[{"accuracy": "AccuracyRegressed", "mean_f1": "MeanF1Regressed"}[name]]
     data = [change("-0.02x9 -0.05x9 _x3 -0.05x6 -0.01x10", name), pvalue("0.001x60", name)]
@@ -253,7 +264,7 @@ def test_regressed(promtool, name):
         ([change("-0.05x9"), pvalue("0.001x9"), change("-0.05x9", cause="labels"), change("0x9", cause="model")], True),
     ],
 )
-def test_regressed_or_not(promtool, data, fired):
+def test_regressed_or_not(promtool: Promtool, data: list[dict[str, str]], fired: bool) -> None:
     """Noise and small changes are quiet; labels and thresholds fire whatever p is, if the model does not go against
     them; once.
     """
@@ -272,7 +283,7 @@ def test_regressed_or_not(promtool, data, fired):
         ("0", "-0.04", "0.5", True),
     ],
 )
-def test_map_regressed(promtool, model, labels, p, fired):
+def test_map_regressed(promtool: Promtool, model: str, labels: str, p: str, fired: bool) -> None:
     """MAP is judged by model and labels, never by the total that holds the size of the set."""
     rule = BUILT_IN["MapRegressed"]
     data = [
@@ -299,14 +310,14 @@ def test_map_regressed(promtool, model, labels, p, fired):
         (drifts("4x60", "1x60", "1x60", "0x60"), True),
     ],
 )
-def test_drift(promtool, data, fired):
+def test_drift(promtool: Promtool, data: list[dict[str, str]], fired: bool) -> None:
     """Drift by evidence or by the paired test, each with its own distance as gate; both at once are one alert."""
     rule = BUILT_IN["AnomalyDrift"]
 
     promtool.play([rule], data, {"5m": [fires(rule, **BLOCK)] if fired else []})
 
 
-def test_pull_failing(promtool):
+def test_pull_failing(promtool: Promtool) -> None:
     """A target is told three of its own intervals after the last good pull, and no longer after the next."""
     rule = BUILT_IN["PullFailing"]
     quick = pulls("1x5 0x60 1x60", "300x64 3960x60")
@@ -317,26 +328,26 @@ def test_pull_failing(promtool):
     promtool.play([rule], quick + slow, firing)
 
 
-def test_good_pull_in_between(promtool):
+def test_good_pull_in_between(promtool: Promtool) -> None:
     """What failed three intervals ago and was good since counts from the good pull."""
     rule = BUILT_IN["PullFailing"]
 
     promtool.play([rule], pulls("0x10 1x20 0x60", "_x10 1800x80"), {"46m": [], "74m": [], "76m": [fires(rule)]})
 
 
-def test_pull_failing_since_ever(promtool):
+def test_pull_failing_since_ever(promtool: Promtool) -> None:
     """A target without any good pull is told three intervals after it was first seen."""
     rule = BUILT_IN["PullFailing"]
 
     promtool.play([rule], pulls("0x300", None), {"44m": [], "45m": [fires(rule)]})
 
 
-def test_no_results_is_no_failing_pull(promtool):
+def test_no_results_is_no_failing_pull(promtool: Promtool) -> None:
     """A target without results is pulled well."""
     promtool.play([BUILT_IN["PullFailing"]], pulls("0x300", "0x300", "1x300"), {"100m": []})
 
 
-def test_discovery_failing(promtool):
+def test_discovery_failing(promtool: Promtool) -> None:
     """A project is told once its discovery failed for three intervals, as an alert of the project alone."""
     rule = BUILT_IN["PullFailing"]
     data = [
@@ -349,7 +360,7 @@ def test_discovery_failing(promtool):
     promtool.play([rule], data, {"179m": [], "180m": [two], "190m": [two], "191m": [one, two]})
 
 
-def test_results_vanished(promtool):
+def test_results_vanished(promtool: Promtool) -> None:
     """Results that were there and are not for an hour."""
     rule = BUILT_IN["ResultsVanished"]
     never = pulls("0x300", None, "1x300", **{**TARGET, "project_id": "2"})
@@ -359,7 +370,7 @@ def test_results_vanished(promtool):
     )
 
 
-def test_key_expiring(promtool):
+def test_key_expiring(promtool: Promtool) -> None:
     """A key is told 14 days before it expires, once per project."""
     rule = BUILT_IN["KeyExpiring"]
     day = 86_400
@@ -414,7 +425,9 @@ def test_key_expiring(promtool):
         (AnomalyDrift(0.05), drifts("0x60", "0x60", "0.1x60", "0.05x60"), BLOCK),
     ],
 )
-def test_each_kind_fires(promtool, condition, data, labels):
+def test_each_kind_fires(
+    promtool: Promtool, condition: Condition, data: list[dict[str, str]], labels: dict[str, str]
+) -> None:
     """Each kind of condition fires on the series it is about."""
     rule = Rule("Own", condition)
 
@@ -444,12 +457,12 @@ def test_each_kind_fires(promtool, condition, data, labels):
         ),
     ],
 )
-def test_each_kind_is_quiet(promtool, condition, data):
+def test_each_kind_is_quiet(promtool: Promtool, condition: Condition, data: list[dict[str, str]]) -> None:
     """At the threshold, and with the figure beyond it but not the interval, nothing fires."""
     promtool.play([Rule("Own", condition)], data, {"5m": []})
 
 
-def test_duration(promtool):
+def test_duration(promtool: Promtool) -> None:
     """A duration in `for` is Prometheus's `for`."""
     rule = Rule("Own", Above("mae", 2.0), for_seconds=330.0)
 
@@ -476,7 +489,7 @@ PATTERNS = [
 NAMES = ["vib", "vib-a", "vab", "vub", "v.b", "a+b", "aab", "[", "v]b", "v^b", "Vib"]
 
 
-def test_patterns(promtool):
+def test_patterns(promtool: Promtool) -> None:
     """Each pattern matches the same projects in Prometheus as in the monitor."""
     rules = [Rule(f"P{index}", Above("mae", 1.0), match={"project": pattern}) for index, pattern in enumerate(PATTERNS)]
     data = [series("edge_impulse_mean_absolute_error", "2x9", {**TARGET, "project": name}) for name in NAMES]
@@ -491,7 +504,7 @@ def test_patterns(promtool):
     promtool.play(rules, data, {"5m": expected})
 
 
-def test_match_by_a_projects_own_label(promtool):
+def test_match_by_a_projects_own_label(promtool: Promtool) -> None:
     """A project's own labels are on its info series, and on no other."""
     rule = Rule("Own", Above("mae", 1.0), match={"team": "edge", "variant": "int*"})
     data = [
@@ -506,7 +519,7 @@ def test_match_by_a_projects_own_label(promtool):
     promtool.play([rule], data, {"5m": [fires(rule)]})
 
 
-def test_projects_by_their_own_labels():
+def test_projects_by_their_own_labels() -> None:
     """A rule about projects names those that match; one that no project matches is left out."""
     expiring = BUILT_IN["KeyExpiring"]
 
@@ -518,7 +531,7 @@ def test_projects_by_their_own_labels():
     assert 'edge_impulse_target_info{team="none"}' in failing
 
 
-def test_longest_interval_of_a_project():
+def test_longest_interval_of_a_project() -> None:
     """A project with several schedules in one category is held to the longest: Prometheus cannot tell its targets
     apart.
     """
@@ -530,7 +543,7 @@ def test_longest_interval_of_a_project():
     assert ">= 120\n" not in text
 
 
-def test_texts_of_a_rule():
+def test_texts_of_a_rule() -> None:
     """Severity, labels, summary, description and the rule's own annotations are in the file."""
     rule = Rule(
         "Own",

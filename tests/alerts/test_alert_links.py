@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from monitor.alerts.rules import PullFailing, Rule, Subject, built_in
 from monitor.alerts.states import PullHealth, Transition, tick
-from monitor.config import load
+from monitor.config import Config, load
 from monitor.errors import PullState
 from monitor.notify.alertmanager import as_alert
 from monitor.notify.apprise import texts
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parent.parent.parent
 LOCAL = "https://runbooks.example.com/monitor"
 
 
-def config(tmp_path: Path, **content: object):
+def config(tmp_path: Path, **content: object) -> Config:
     """A configuration with this content."""
     path = tmp_path / "monitor.yaml"
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
@@ -37,7 +37,7 @@ def fired(rule: Rule, name: str = "pump", variant: str = "int8", external_url: s
     return step.transitions[0]
 
 
-def test_built_in_alerts_name_a_runbook_that_exists(tmp_path: Path):
+def test_built_in_alerts_name_a_runbook_that_exists(tmp_path: Path) -> None:
     """Each built-in alert links to its own page, of this version or where the configuration says;
     each page is there.
     """
@@ -51,7 +51,7 @@ def test_built_in_alerts_name_a_runbook_that_exists(tmp_path: Path):
         assert url.startswith("https://")
 
 
-def test_a_runbook_is_an_annotation_and_no_other_rule(tmp_path: Path):
+def test_a_runbook_is_an_annotation_and_no_other_rule(tmp_path: Path) -> None:
     """The link arrives with the alert, an operator's own replaces it, and another address does not start the alert
     anew.
     """
@@ -69,7 +69,7 @@ def test_a_runbook_is_an_annotation_and_no_other_rule(tmp_path: Path):
     ["https://monitor.example.com/edge impulse", "https://münchen.example/überwachung", "http://[::1]:9890"],
 )
 @pytest.mark.parametrize("variant", ["int8", "int 8/ä", "a%b?c#d"])
-def test_generator_url_is_a_url(tmp_path: Path, external_url: str, variant: str):
+def test_generator_url_is_a_url(tmp_path: Path, external_url: str, variant: str) -> None:
     """Whatever Studio's variants and the operator's addresses are called, the link is plain ASCII that any URL parser
     takes.
     """
@@ -99,7 +99,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_names_mention_nobody_and_lead_nowhere(name: str):
+def test_names_mention_nobody_and_lead_nowhere(name: str) -> None:
     """A project's name may hold anything: in a chat it alerts no channel and is no link; what the
     service adds is one.
     """
@@ -120,7 +120,7 @@ def test_names_mention_nobody_and_lead_nowhere(name: str):
 
 
 @given(st.text(st.sampled_from("<@!#a/:.w[]()& -"), max_size=40))
-def test_harmless_texts_read_the_same(text: str):
+def test_harmless_texts_read_the_same(text: str) -> None:
     """Only spaces of no width are added, and nothing that a chat would act on is left."""
     made = defang(text)
 

@@ -69,7 +69,7 @@ def told(taken: Step) -> list[str]:
     return [each.status for each in taken.transitions]
 
 
-def test_fires_on_the_first_verdict():
+def test_fires_on_the_first_verdict() -> None:
     """Without `for` a met condition fires at once, and says everything once."""
     taken = after("yes")
 
@@ -87,7 +87,7 @@ def test_fires_on_the_first_verdict():
     assert (0.7, 0.8, [0.65, 0.75]) == tuple(transition.details[name] for name in ("value", "threshold", "interval"))
 
 
-def test_waits_for_distinct_result_sets():
+def test_waits_for_distinct_result_sets() -> None:
     """`for: 3 pulls` counts distinct result sets in a row, the first included."""
     patient = replace(LOW, for_results=3)
 
@@ -97,7 +97,7 @@ def test_waits_for_distinct_result_sets():
     assert Phase.PENDING == after("yes", "yes", "back", "yes", "yes", of=patient).state.phase
 
 
-def test_same_result_set_adds_no_evidence():
+def test_same_result_set_adds_no_evidence() -> None:
     """The same result set again neither counts nor is judged, whatever is said of it."""
     patient = replace(LOW, for_results=2)
     first = after("yes", of=patient).state
@@ -106,7 +106,7 @@ def test_same_result_set_adds_no_evidence():
     assert Step(first) == again
 
 
-def test_another_baseline_is_judged_anew_but_counts_once():
+def test_another_baseline_is_judged_anew_but_counts_once() -> None:
     """The same result set against another baseline takes a new verdict; `for: N pulls` counts it once."""
     fell = Rule("Fell", Drop("accuracy", 0.03, None), for_results=2)
 
@@ -122,7 +122,7 @@ def test_another_baseline_is_judged_anew_but_counts_once():
     assert Phase.FIRING == judged(judged(pending, "a", 2.0, 0.06), "b", 2.0, 0.06).phase
 
 
-def test_another_baseline_is_no_recovery():
+def test_another_baseline_is_no_recovery() -> None:
     """An alert that resolves because another baseline was pinned says so, instead of calling the figure better."""
     fell = Rule("Fell", Drop("accuracy", 0.03, None))
 
@@ -140,7 +140,7 @@ def test_another_baseline_is_no_recovery():
     )
 
 
-def test_duration_goes_on_by_the_clock():
+def test_duration_goes_on_by_the_clock() -> None:
     """A duration in `for` goes on between pulls and with the same result set, and ends only while the last pull was
     good.
     """
@@ -157,7 +157,7 @@ def test_duration_goes_on_by_the_clock():
     assert 700.0 == late.state.starts_at
 
 
-def test_clock_that_was_set_back():
+def test_clock_that_was_set_back() -> None:
     """A duration in `for` begins anew when the clock is set back to before its start, instead of waiting for that time
     to come again.
     """
@@ -168,7 +168,7 @@ def test_clock_that_was_set_back():
     assert [[], ["firing"]] == [told(tick(back, patient, SUBJECT, GOOD, now)) for now in (1599.0, 1600.0)]
 
 
-def test_results_and_duration():
+def test_results_and_duration() -> None:
     """Both parts of `for` must be over."""
     patient = replace(LOW, for_seconds=600.0, for_results=2)
     one, two = after("yes", of=patient).state, after("yes", "yes", of=patient).state
@@ -177,7 +177,7 @@ def test_results_and_duration():
     assert ["firing"] == told(tick(two, patient, SUBJECT, GOOD, 900.0))
 
 
-def test_three_points_count():
+def test_three_points_count() -> None:
     """A figure beyond the threshold whose interval is not is pending; in three distinct result sets
     in a row it counts.
     """
@@ -188,14 +188,14 @@ def test_three_points_count():
     assert Phase.FIRING == after("point", "yes").state.phase
 
 
-def test_points_never_mature_by_the_clock():
+def test_points_never_mature_by_the_clock() -> None:
     """A duration alone does not make a point a whole interval."""
     patient = replace(LOW, for_seconds=10.0)
 
     assert [] == told(tick(after("point", of=patient).state, patient, SUBJECT, GOOD, 9000.0))
 
 
-def test_hysteresis():
+def test_hysteresis() -> None:
     """A firing alert stays until the figure is back inside by `recover`; then it resolves once, with the labels of its
     start.
     """
@@ -214,7 +214,7 @@ def test_hysteresis():
     assert [] == told(after("back", state=back.state, start=400.0))
 
 
-def test_pending_is_cleared_silently():
+def test_pending_is_cleared_silently() -> None:
     """A pending alert whose condition is over was never told, and nothing of it is kept."""
     cleared = after("yes", "near", of=replace(LOW, for_results=2))
 
@@ -226,7 +226,7 @@ def test_pending_is_cleared_silently():
     )
 
 
-def test_not_applicable():
+def test_not_applicable() -> None:
     """A figure that is gone resolves a firing alert, explained, and clears a pending one."""
     firing = after("yes", "none")
     pending = after("yes", "none", of=replace(LOW, for_results=2))
@@ -236,7 +236,7 @@ def test_not_applicable():
     assert ([], Phase.INACTIVE) == (told(pending), pending.state.phase)
 
 
-def test_fires_again_as_another_alert():
+def test_fires_again_as_another_alert() -> None:
     """After it resolved an alert may fire again: with another start and other ids."""
     first = after("yes")
     resolved = after("back", state=first.state, start=200.0)
@@ -246,7 +246,7 @@ def test_fires_again_as_another_alert():
     assert (300.0, None) == (second.state.starts_at, second.state.ends_at)
 
 
-def test_ids_of_different_alerts():
+def test_ids_of_different_alerts() -> None:
     """Alerts that start together have ids of their own, be they of another rule or of another target."""
     other = Subject.project(9)
     starts = [
@@ -259,7 +259,7 @@ def test_ids_of_different_alerts():
 
 
 @pytest.mark.parametrize("now", [100.0, 50.0])
-def test_starts_are_told_apart_whatever_the_clock_does(now):
+def test_starts_are_told_apart_whatever_the_clock_does(now: float) -> None:
     """Two alerts within one reading of the clock, or after it was set back, have different starts, and end after they
     began.
     """
@@ -272,7 +272,7 @@ def test_starts_are_told_apart_whatever_the_clock_does(now):
     assert first.transitions[0].id != second.transitions[0].id
 
 
-def test_changed_rule_starts_anew():
+def test_changed_rule_starts_anew() -> None:
     """Another text resolves what fires and judges the very same result set again, with the new labels."""
     first = after("yes").state
     changed = replace(LOW, severity="critical")
@@ -284,7 +284,7 @@ def test_changed_rule_starts_anew():
     assert 200.0 == taken.state.starts_at
 
 
-def test_changed_rule_forgets_what_was_pending():
+def test_changed_rule_forgets_what_was_pending() -> None:
     """Result sets that were counted under another text count no more."""
     patient = replace(LOW, for_results=2)
     changed = replace(patient, severity="critical")
@@ -292,7 +292,7 @@ def test_changed_rule_forgets_what_was_pending():
     assert Phase.PENDING == after("yes", of=changed, state=after("yes", of=patient).state, start=200.0).state.phase
 
 
-def test_changed_rule_waits_for_a_step():
+def test_changed_rule_waits_for_a_step() -> None:
     """The clock alone does nothing to an alert whose rule has another text."""
     pending = after("yes", of=replace(LOW, for_seconds=10.0)).state
     changed = replace(LOW, for_seconds=20.0)
@@ -300,7 +300,7 @@ def test_changed_rule_waits_for_a_step():
     assert Step(pending) == tick(pending, changed, SUBJECT, GOOD, 9000.0)
 
 
-def test_labels_are_kept_until_it_resolves():
+def test_labels_are_kept_until_it_resolves() -> None:
     """A renamed project does not make a firing alert another one."""
     firing = after("yes").state
     renamed = Subject(SUBJECT.id, {**SUBJECT.labels, "project": "renamed"}, SUBJECT.url)
@@ -312,7 +312,7 @@ def test_labels_are_kept_until_it_resolves():
     assert "renamed" == again.labels["project"]
 
 
-def test_rule_labels_win():
+def test_rule_labels_win() -> None:
     """A rule's label replaces the project's, but never the name or the severity."""
     of = replace(LOW, labels={"team": "ml", "kind": "x"}, annotations={"runbook_url": "https://wiki.example.com"})
     (transition,) = after("yes", of=of).transitions
@@ -321,14 +321,14 @@ def test_rule_labels_win():
     assert "https://wiki.example.com" == transition.annotations["runbook_url"]
 
 
-def test_own_annotations_survive_the_end():
+def test_own_annotations_survive_the_end() -> None:
     """A resolved alert has its rule's annotations too."""
     of = replace(LOW, annotations={"runbook_url": "https://wiki.example.com"})
 
     assert "https://wiki.example.com" == after("yes", "back", of=of).transitions[0].annotations["runbook_url"]
 
 
-def test_newest_verdict_is_told():
+def test_newest_verdict_is_told() -> None:
     """While it fires an alert carries the newest figures; what is sent again is the same transition."""
     first = after("yes")
     later = step(
@@ -339,7 +339,7 @@ def test_newest_verdict_is_told():
     assert (0.5, first.transitions[0].id) == (later.details["value"], later.transition.id)
 
 
-def test_end():
+def test_end() -> None:
     """A removed rule or target resolves what fires, with the reason and what it said; anything else ends silently."""
     firing = after("yes").state
     taken = end(firing, 500.0, "the target is no longer watched")
@@ -350,7 +350,7 @@ def test_end():
         assert [] == told(end(after(*kinds, of=of).state, 500.0, "x"))
 
 
-def test_transition_of_a_state():
+def test_transition_of_a_state() -> None:
     """Only what fires or has resolved can be told again."""
     assert None is after("back").state.transition
     assert None is after("yes", of=replace(LOW, for_results=2)).state.transition
@@ -377,7 +377,7 @@ def ticked(of: Rule, *pulses: tuple[float, PullHealth], subject: Subject = SUBJE
     return found
 
 
-def test_pull_failing():
+def test_pull_failing() -> None:
     """It fires three intervals after the last good pull, once, and resolves with the next good one."""
     ok = replace(GOOD, last_success=1000.0)
     bad = replace(ok, state=PullState.AUTH)
@@ -393,7 +393,7 @@ def test_pull_failing():
     )
 
 
-def test_pull_failing_without_any_good_pull():
+def test_pull_failing_without_any_good_pull() -> None:
     """Counting begins when watching begins, also where no pull has ever ended."""
     first = PullHealth(None, began=1000.0, interval=60.0)
     bad = replace(first, state=PullState.UNREACHABLE)
@@ -405,7 +405,7 @@ def test_pull_failing_without_any_good_pull():
     )
 
 
-def test_pull_failing_where_a_pull_does_not_end():
+def test_pull_failing_where_a_pull_does_not_end() -> None:
     """A good pull that is followed by none fires too; a service that was down itself is not the target's failure."""
     hung = PullHealth(PullState.OK, began=1000.0, interval=60.0, last_success=2000.0)
     restarted = replace(hung, began=5000.0)
@@ -415,7 +415,7 @@ def test_pull_failing_where_a_pull_does_not_end():
     assert [] == ticked(FAILING, (2119.0, replace(hung, interval=1.0)))
 
 
-def test_no_results_is_no_failing_pull():
+def test_no_results_is_no_failing_pull() -> None:
     """A target without results is pulled well; but only results resolve what fires."""
     none = replace(BAD, state=PullState.NO_RESULTS)
 
@@ -425,7 +425,7 @@ def test_no_results_is_no_failing_pull():
     )
 
 
-def test_pending_pull_failing_is_cleared_by_an_answer():
+def test_pending_pull_failing_is_cleared_by_an_answer() -> None:
     """With a duration beside it, failing has to last: an answer without results begins it anew."""
     patient = replace(FAILING, for_seconds=600.0)
     none = replace(BAD, state=PullState.NO_RESULTS)
@@ -434,7 +434,7 @@ def test_pending_pull_failing_is_cleared_by_an_answer():
     assert [] == ticked(patient, (9000.0, BAD), (9300.0, none), (9600.0, BAD))
 
 
-def test_restart_keeps_a_failing_pull():
+def test_restart_keeps_a_failing_pull() -> None:
     """A firing alert survives that the first pull after a restart has not ended yet, and that counting starts again."""
     new = PullHealth(None, began=9050.0, interval=60.0)
 
@@ -443,7 +443,7 @@ def test_restart_keeps_a_failing_pull():
     )
 
 
-def test_results_vanished():
+def test_results_vanished() -> None:
     """It fires an hour after results were first found missing; another failure in between leaves it as it is."""
     none = replace(GOOD, state=PullState.NO_RESULTS)
 
@@ -454,14 +454,14 @@ def test_results_vanished():
     assert [] == ticked(VANISHED, (1000.0, none), (2000.0, GOOD), (2100.0, none), (5000.0, none))
 
 
-def test_never_any_results():
+def test_never_any_results() -> None:
     """A target that never had results has lost none."""
     none = replace(GOOD, state=PullState.NO_RESULTS, last_success=None)
 
     assert [] == ticked(VANISHED, (1000.0, none), (9000.0, none))
 
 
-def test_key_expiring():
+def test_key_expiring() -> None:
     """It fires 14 days before, and resolves when the key's end is far again or no longer known of a good discovery."""
     day = 86_400.0
     project = Subject.project(1)
@@ -482,7 +482,7 @@ def test_key_expiring():
     )
 
 
-def test_changed_rule_by_the_clock():
+def test_changed_rule_by_the_clock() -> None:
     """Another text of a rule by the clock resolves and starts anew within one tick."""
     firing = tick(None, FAILING, SUBJECT, BAD, 9000.0).state
     taken = tick(firing, replace(FAILING, severity="critical"), SUBJECT, BAD, 9100.0)
@@ -529,7 +529,7 @@ class Account:
     succeeded=st.booleans(),
     of=st.sampled_from([FAILING, VANISHED]),
 )
-def test_clock_against_an_account(events, succeeded, of):
+def test_clock_against_an_account(events: list[tuple[PullState | None, float]], succeeded: bool, of: Rule) -> None:
     """Over any sequence of pulls, and a restart before each, the rules by the clock tell what the
     plain account tells.
     """
@@ -729,4 +729,4 @@ class AlertMachine(RuleBasedStateMachine):
 
 
 AlertMachine.TestCase.settings = settings(max_examples=200, stateful_step_count=40)
-test_states_at_random: Any = AlertMachine.TestCase
+test_states_at_random: Any = pytest.mark.slow(AlertMachine.TestCase)

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.alerts.rules import Above, AnomalyDrift, Below, Drop, Rise, Rule, Subject, built_in
+from monitor.alerts.rules import Above, AnomalyDrift, Below, Condition, Drop, Rise, Rule, Subject, built_in
 from monitor.alerts.verdicts import Answer, Verdict, check_rule
 from monitor.compare.comparison import Comparison
+from monitor.figures.evaluation import Evaluation
 from tests.alerts.alert_cases import (
     CAUSES,
-    TARGET,
     anomalies,
     change,
     classifier,
@@ -23,6 +23,7 @@ from tests.alerts.alert_cases import (
     drifted,
     regression,
 )
+from tests.factories import TARGET
 
 THOUSANDTHS = st.integers(0, 1000)
 PARTS = st.integers(-60, 60)
@@ -46,7 +47,9 @@ def shown(verdict: Verdict) -> tuple[str, bool]:
     recover=st.none() | st.integers(0, 100),
     above=st.booleans(),
 )
-def test_threshold(value, widths, threshold, recover, above):
+def test_threshold(
+    value: int, widths: tuple[int, int] | None, threshold: int, recover: int | None, above: bool
+) -> None:
     """Above and below: yes with the whole interval beyond, point with the figure alone, recovered once back inside by
     `recover`.
     """
@@ -91,7 +94,7 @@ def test_threshold(value, widths, threshold, recover, above):
         (Below("mae", 2.0), regression(2.006), ("no", True)),
     ],
 )
-def test_threshold_by_metric(condition, run, expected):
+def test_threshold_by_metric(condition: Condition, run: Evaluation, expected: tuple[str, bool]) -> None:
     """A metric without intervals is its own; one that could have an interval but has too few samples is a point at
     most.
     """
@@ -108,7 +111,16 @@ def test_threshold_by_metric(condition, run, expected):
     drop=st.booleans(),
     dropped=st.sampled_from([0, 0, 0, 3]),
 )
-def test_change(metric, parts, margin, recover, pvalues, significance, drop, dropped):
+def test_change(
+    metric: str,
+    parts: list[int],
+    margin: int,
+    recover: int | None,
+    pvalues: tuple[int | None, int | None],
+    significance: int | None,
+    drop: bool,
+    dropped: int,
+) -> None:
     """Drop and rise: more than the margin, and significant, or by labels and thresholds alone, which the model does not
     go against.
     """
@@ -140,7 +152,7 @@ def test_change(metric, parts, margin, recover, pvalues, significance, drop, dro
     margin=st.floats(1e-6, 1, exclude_max=True),
     recover=st.none() | st.floats(0, 10),
 )
-def test_no_change_always_recovers(metric, margin, recover):
+def test_no_change_always_recovers(metric: str, margin: float, recover: float | None) -> None:
     """Whatever margin and recovery are, a run that is the baseline resolves."""
     run = detector(0.5, (0.1, 0.9)) if metric == "map" else classifier(0.5, (0.1, 0.9))
 
@@ -149,7 +161,7 @@ def test_no_change_always_recovers(metric, margin, recover):
     )
 
 
-def test_what_others_make_up_for_is_no_drop():
+def test_what_others_make_up_for_is_no_drop() -> None:
     """Relabelled samples that cost more than the margin fire only if the figure as a whole fell by more than it."""
     made_up = check_rule(
         rule(Drop("accuracy", 0.03)),
@@ -179,7 +191,7 @@ def test_what_others_make_up_for_is_no_drop():
         ({"labels": -0.02, "removed": -0.02}, {}, False),
     ],
 )
-def test_what_no_chance_explains(parts, others, exact):
+def test_what_no_chance_explains(parts: dict[str, float], others: dict[str, int], exact: bool) -> None:
     """Labels and thresholds fire whatever p is: not with the model against them, nor over other windows; nor do
     removals.
     """
@@ -189,7 +201,7 @@ def test_what_no_chance_explains(parts, others, exact):
     assert ("yes" if exact else "no", exact) == (str(verdict.answer), verdict.exact)
 
 
-def test_stored_change_without_thresholds():
+def test_stored_change_without_thresholds() -> None:
     """A change that was stored before thresholds were told apart is judged by what it has."""
     old = change("accuracy", 0.9, {"labels": -0.04})
     old = replace(old, causes={cause: part for cause, part in old.causes.items() if cause != "thresholds"})
@@ -201,7 +213,7 @@ def test_stored_change_without_thresholds():
     assert -0.04 == old.exact_change
 
 
-def test_noise_widens_the_recovery():
+def test_noise_widens_the_recovery() -> None:
     """Unless written, a figure must be back by half its standard error."""
     run = classifier(0.888, (0.85, 0.928))  # 0.078 / 3.92 / 2 = 0.00995
     fell = {"model": -0.021}
@@ -217,7 +229,7 @@ def test_noise_widens_the_recovery():
     )
 
 
-def test_exactly_the_margin_is_not_more():
+def test_exactly_the_margin_is_not_more() -> None:
     """A change that is more than the margin only by binary rounding is not."""
     labels = {"labels": -0.1, "thresholds": -0.2}
     alone = check_rule(rule(Drop("accuracy", 0.3)), classifier(0.6), compared(change("accuracy", 0.9, labels)))
@@ -229,7 +241,7 @@ def test_exactly_the_margin_is_not_more():
     assert ["no", "no"] == [str(alone.answer), str(moved.answer)]
 
 
-def test_recovered_at_no_recovery():
+def test_recovered_at_no_recovery() -> None:
     """With `recover: 0` a change of exactly the margin is over."""
     parts = {"labels": -0.1, "thresholds": -0.2}
     found = check_rule(rule(Drop("accuracy", 0.3), 0.0), classifier(0.6), compared(change("accuracy", 0.9, parts)))
@@ -248,7 +260,7 @@ def test_recovered_at_no_recovery():
         (Drop("balanced_accuracy", 0.05, None), classifier(0.97), ("no", True)),
     ],
 )
-def test_change_without_a_test(condition, run, expected):
+def test_change_without_a_test(condition: Condition, run: Evaluation, expected: tuple[str, bool]) -> None:
     """Metrics without a test are compared with the baseline's value; wanted significance is never believed."""
     assert expected == shown(check_rule(rule(condition), run, compared()))
 
@@ -265,7 +277,7 @@ def test_change_without_a_test(condition, run, expected):
         max_size=3,
     )
 )
-def test_drift(blocks):
+def test_drift(blocks: list[tuple[float, bool, float | None, bool]]) -> None:
     """Drift of any block: evidence with its gate open, or the paired test with its gate open; over only when all have
     calmed down.
     """
@@ -302,21 +314,21 @@ def test_drift(blocks):
         (Rise("r2", 0.1, None), regression(1.0), compared(), "the baseline has no r2"),
     ],
 )
-def test_not_applicable(condition, run, comparison: Comparison | None, reason):
+def test_not_applicable(condition: Condition, run: Evaluation, comparison: Comparison | None, reason: str) -> None:
     """Where the figure or the comparison does not exist the verdict says so, and why."""
     verdict = check_rule(rule(condition), run, comparison)
 
     assert (Answer.NOT_APPLICABLE, False, reason) == (verdict.answer, verdict.recovered, verdict.reason)
 
 
-def test_few_shared_samples_judge_the_total():
+def test_few_shared_samples_judge_the_total() -> None:
     """Where causes are not known, accuracy is judged by its total and that one's p-value."""
     few = replace(change("accuracy", 0.9, {}, pvalues={"total": 0.001}), causes={"total": -0.1}, shared=3)
 
     assert Answer.YES == check_rule(rule(Drop("accuracy", 0.03)), classifier(0.8), compared(few)).answer
 
 
-def test_rules_by_the_clock_have_no_verdict():
+def test_rules_by_the_clock_have_no_verdict() -> None:
     """Asking for a result set's verdict on pulls is a mistake."""
     for each in built_in():
         if each.by_clock:
@@ -339,14 +351,14 @@ def test_rules_by_the_clock_have_no_verdict():
         ({"site": "?*"}, False),
     ],
 )
-def test_match(match, matches):
+def test_match(match: dict[str, str], matches: bool) -> None:
     """A rule is for a target whose labels, the project's own included, match all of its patterns,
     in full and by case.
     """
     assert matches == Rule("Own", Below("accuracy", 0.5), match=match).matches(Subject.target(TARGET))
 
 
-def test_subjects_of_built_in_rules():
+def test_subjects_of_built_in_rules() -> None:
     """Result sets and vanished results are about targets, keys about projects, and failing pulls about both."""
     target, project = Subject.target(TARGET), Subject.project(1, {"team": "edge"})
     names = [each.name.removeprefix("EdgeImpulse") for each in built_in()]
@@ -358,7 +370,7 @@ def test_subjects_of_built_in_rules():
     assert ("project-1", {"project_id": "1", "team": "edge"}) == (project.id, project.labels)
 
 
-def test_subject_of_a_target():
+def test_subject_of_a_target() -> None:
     """A target's labels are its identity and its project's own, and its link leads to its page."""
     subject = Subject.target(TARGET, "https://monitor.example.com")
 
@@ -375,7 +387,7 @@ def test_subject_of_a_target():
     assert "" == Subject.target(TARGET).url
 
 
-def test_thresholds_shown():
+def test_thresholds_shown() -> None:
     """Each rule's own value is what `edge_impulse_alert_threshold` shows; vanished results have none."""
     assert [0.03, 0.03, 0.03, 0.01, 3.0, None, 1_209_600.0] == [each.threshold for each in built_in()]
     assert not any(math.isnan(each.threshold or 0.0) for each in built_in())

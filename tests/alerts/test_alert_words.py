@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -256,7 +257,9 @@ GOLDEN: list[tuple[Condition, Evaluation, Comparison | None, str, str]] = [
 
 
 @pytest.mark.parametrize(("condition", "run", "comparison", "summary", "description"), GOLDEN)
-def test_verdict(condition, run, comparison, summary, description):
+def test_verdict(
+    condition: Condition, run: Evaluation, comparison: Comparison | None, summary: str, description: str
+) -> None:
     """Each kind of verdict: value, baseline, threshold, interval, p-value, and the cause."""
     rule = Rule("Own", condition)
     words = explain.verdict(rule, SUBJECT, check_rule(rule, run, comparison))
@@ -448,14 +451,14 @@ CAUSES: dict[str, tuple[dict[str, object], str]] = {
 
 
 @pytest.mark.parametrize(("given", "text"), CAUSES.values(), ids=CAUSES.keys())
-def test_causes(given, text):
+def test_causes(given: dict[str, Any], text: str) -> None:
     """Each thing that can be said of causes: what is noise, what cannot be separated, and what is a name and no
     change.
     """
     assert text == said(**given)
 
 
-def test_details():
+def test_details() -> None:
     """The numbers of a verdict as JSON values; what there is not is left out."""
     found = change("accuracy", 0.913, {"model": -0.002, "added": -0.039}, pvalues=P)
     rule = Rule("Own", DROP)
@@ -487,7 +490,7 @@ def test_details():
     } == explain.verdict(drift, SUBJECT, alarm).details
 
 
-def test_recovered():
+def test_recovered() -> None:
     """A resolved alert says that the figure is back, and the figure."""
     rule = Rule("Own", Below("accuracy", 0.9))
     words = explain.recovered(rule, SUBJECT, check_rule(rule, classifier(0.95, (0.94, 0.96)), None))
@@ -499,7 +502,7 @@ def test_recovered():
     )
 
 
-def test_not_applicable():
+def test_not_applicable() -> None:
     """A figure that is gone is named."""
     rule = Rule("Own", Below("map", 0.9))
     words = explain.not_applicable(rule, SUBJECT, check_rule(rule, classifier(0.9), None))
@@ -508,7 +511,7 @@ def test_not_applicable():
     assert "Own no longer applies: this result set has no map." == words.description
 
 
-def test_ended():
+def test_ended() -> None:
     """A removed rule or target: why it ended, and what it said."""
     words = explain.ended("Own", "the target is no longer watched", "accuracy 0.700.")
 
@@ -556,7 +559,7 @@ CLOCK = {
 }
 
 
-def test_clock():
+def test_clock() -> None:
     """Rules by the clock say since when, and with what error."""
     found = {}
     for kind, subject in (("target", SUBJECT), ("project", Subject.project(1))):
@@ -575,7 +578,7 @@ def test_clock():
     assert CLOCK == found
 
 
-def test_key_without_an_end():
+def test_key_without_an_end() -> None:
     """A key that is not known to expire any more."""
     assert (
         "The API key now is not known to expire."
@@ -584,7 +587,7 @@ def test_key_without_an_end():
 
 
 @pytest.mark.parametrize("expires", [1e300, -1e300, float("nan")])
-def test_times_that_make_no_sense(expires):
+def test_times_that_make_no_sense(expires: float) -> None:
     """A key or a clock that says nonsense breaks no explanation."""
     words = explain.clock(Rule("Own", KeyExpiring()), Subject.project(1), 0.0, 0.0, PullState.OK, "", expires)
 
@@ -595,7 +598,7 @@ def test_times_that_make_no_sense(expires):
     ("p", "text"),
     [(0.5, "0.5"), (0.0123, "0.012"), (0.001, "0.001"), (0.00094, "9e-4"), (2.4e-12, "2e-12"), (0.0, "0")],
 )
-def test_pvalues(p, text):
+def test_pvalues(p: float, text: str) -> None:
     """P-values have one or two digits, and never become 0 by rounding."""
     rule = Rule("Own", DROP)
     words = explain.verdict(

@@ -26,9 +26,10 @@ def coverage(
     """
     rng = np.random.default_rng(seed)
     confusion, accuracy, f1 = population(shares, recall)
-    held = [[], []]
+    held: tuple[list[bool], list[bool]] = ([], [])
     for replicate in range(replicates):
         found = quality(simulated(rng, shares, confusion, samples, windows, 0.5**0.5), seed=replicate)
+        assert found is not None
         for kept, bounds, truth in zip(
             held, (found.accuracy_interval, found.mean_f1_interval), (accuracy, f1), strict=True
         ):

@@ -65,21 +65,14 @@ def monitor_with_interval(images: int) -> Callable[[], dict[str, float]]:
 
 def _monitor(images: int, seed: int | None) -> Callable[[], dict[str, float]]:
     from monitor.figures.detection import detection
-    from monitor.results import Block, BlockKind, Boxes, Categorical, ResultSet
+    from monitor.results import Block, BlockKind, Boxes
+    from tests.factories import images as result_set
 
     truth, found = scene(images)
-    results = ResultSet(
+    results = result_set(
+        images,
         blocks=(Block(1, "keras-object-detection", BlockKind.DETECTION),),
         labels=tuple(f"class {code:02}" for code in range(CLASSES)),
-        sample_id=np.arange(images),
-        added=np.full(images, "NaT", "datetime64[ms]"),
-        device=Categorical.encode([None] * images),
-        sample=np.arange(images),
-        start_ms=np.full(images, -1),
-        end_ms=np.full(images, -1),
-        label=np.full(images, -1),
-        prediction=np.full(images, -1),
-        correct=np.full(images, -1, np.int8),
         image_size=np.full((images, 2), SIDE),
         truth=Boxes(**truth),
         detections=Boxes(**{**found, "xywh": found["xywh"] / SIDE}),

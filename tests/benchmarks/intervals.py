@@ -13,6 +13,7 @@ from monitor.figures.classification import quality
 from monitor.figures.detection import detection
 from monitor.figures.regression import regression
 from monitor.results import CORRECT, WRONG, Block, BlockKind, Boxes, Categorical, ResultSet, shrink_dtype
+from tests.factories import result_set
 
 SAMPLES, WINDOWS, CLASSES, BOXES = 5000, 10, 20, 50_000
 
@@ -21,11 +22,10 @@ def _base(
     kind: BlockKind, windows: int, labels: tuple[str, ...], label: Any, prediction: Any, **columns: Any
 ) -> ResultSet:
     total = SAMPLES * windows
-    return ResultSet(
+    return result_set(
         blocks=(Block(1, "block", kind, "block", {"min_anomaly_score": 1.0}),),
         labels=labels,
         sample_id=np.arange(SAMPLES),
-        added=np.full(SAMPLES, np.datetime64("NaT"), "datetime64[ms]"),
         device=Categorical(np.zeros(SAMPLES, np.int8), ("d",)),
         sample=shrink_dtype(np.repeat(np.arange(SAMPLES), windows)),
         start_ms=np.tile(np.arange(windows), SAMPLES),

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, Phase, settings
 from tests.pages.page_checks import check
 from tests.pages.page_content import content
 from tests.pages.page_replies import Spelling
-from tests.pages.page_shapes import KINDS, ConfigModel
+from tests.pages.page_shapes import KINDS, Shape
 from tests.pages.page_strategies import shapes, spellings
 
 
@@ -43,7 +43,7 @@ def compare(kind: str, cases: int, seed: int) -> Tally:
         suppress_health_check=list(HealthCheck),
     )
     @hypothesis.given(shapes((kind,)), spellings)
-    def holds(shape: ConfigModel, spelling: Spelling) -> None:
+    def holds(shape: Shape, spelling: Spelling) -> None:
         figures, largest = check(content(shape), spelling)
         tally.cases += 1
         tally.figures += figures

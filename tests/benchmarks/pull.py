@@ -32,7 +32,8 @@ PAGE = 1000
 
 def obvious(url: str, project: int, key: str) -> None:
     """Sequential pages, `json`, dictionaries; prints its own peak memory in bytes, seconds and accuracy as JSON."""
-    started, samples, predictions, total = time.monotonic(), [], [], None
+    samples: list[Any] = []
+    started, predictions, total = time.monotonic(), [], None
     while total is None or len(samples) < total:
         query = f"limit={PAGE}&offset={len(samples)}&variant=int8&impulseId=1&category=testing"
         request = urllib.request.Request(

@@ -24,7 +24,6 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from monitor.config import BaselineConfig
-from monitor.errors import PullState
 from monitor.figures import EvaluationSettings, evaluate
 from monitor.pipeline.record import Found, RunRecorder
 from monitor.pipeline.snapshot import Snapshot
@@ -35,6 +34,7 @@ from monitor.store import Store
 from monitor.store.engine import parse
 from monitor.store.schema import VERSION_TABLE
 from monitor.targets import Target, TargetKey
+from tests.factories import result_set, snapshot
 from tests.live.live_parts import watch_of
 from tests.store.store_sets import TARGET
 
@@ -48,7 +48,7 @@ def classifier(samples: int, windows: int, seed: int) -> ResultSet:
     logits = rng.normal(size=(samples * windows, 5)) + 3.5 * np.eye(5)[label]
     confidences = (np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)).astype(np.float32).astype(np.float64)
     prediction = confidences.argmax(axis=1).astype(np.int8)
-    return ResultSet(
+    return result_set(
         blocks=(Block(3, "keras", BlockKind.CLASSIFICATION, "NN", {"min_score": 0.6}),),
         labels=LABELS,
         sample_id=np.arange(samples) + 1000,
@@ -112,7 +112,7 @@ async def measure(url: str, samples: int, windows: int) -> None:
     first, second = (found(classifier(samples, windows, seed)) for seed in (1, 2))
     policy, target = Policy(BaselineConfig()), Target(TargetKey.parse(TARGET), "p", "i")
     watch, cache = watch_of(target, policy=policy), TargetCache()
-    shown = Snapshot(target, 60.0, PullState.OK, 0.0)
+    shown = snapshot(target, stale_after=60.0, last_pull=0.0, last_success=None)
     with ThreadPoolExecutor(1) as workers:
 
         async def pull(recorder: RunRecorder, before: Snapshot, what: Found, now: float) -> Snapshot:
@@ -136,7 +136,7 @@ async def measure(url: str, samples: int, windows: int) -> None:
             cache = TargetCache()
             restored = await recorder.restore(target, 60.0, cache)
             assert restored is not None
-            for what in ("first pull after the upgrade", "the next one"):
+            for title in ("first pull after the upgrade", "the next one"):
                 done = asyncio.Event()
                 watching = asyncio.create_task(held(done))
                 began = time.perf_counter()
@@ -150,7 +150,7 @@ async def measure(url: str, samples: int, windows: int) -> None:
                 seconds = time.perf_counter() - began
                 done.set()
                 print(
-                    f"{what}: {seconds:.2f} s, the event loop held for at most {await watching * 1000:.0f} ms, "
+                    f"{title}: {seconds:.2f} s, the event loop held for at most {await watching * 1000:.0f} ms, "
                     f"unchanged: {unchanged}"
                 )
                 restored = before

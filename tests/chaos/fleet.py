@@ -43,7 +43,7 @@ from monitor.pipeline.snapshot import Snapshot
 from monitor.pipeline.watch import Watch
 from monitor.service.app import App
 from monitor.simulator import Studio, projects, serve
-from monitor.simulator.project import FLOAT32, INT8, GeneratedProject, Impulse
+from monitor.simulator.project import FLOAT32, INT8, GeneratedProject, Impulse, Project
 from monitor.studio.client import Client
 from tests.chaos import sickness, truth, warp
 from tests.chaos.sickness import Sick
@@ -73,7 +73,7 @@ LATENCY = 0.05
 """Seconds each request takes."""
 
 
-def is_sliced(studio: Studio, project: GeneratedProject) -> bool:
+def is_sliced(studio: Studio, project: Project) -> bool:
     """Whether the service is to slice a project's results: every other one, as figures with slices are computed anew at
     each pull.
     """
@@ -635,10 +635,10 @@ async def trial(
             ]
     if of.report.most_in_flight > IN_FLIGHT or of.report.most_per_key > PER_KEY:
         of.report.problems.append("more requests in flight than allowed")
-    judged = [(of.report.steady_on_time, of.report.steady)]
+    shares = [(of.report.steady_on_time, of.report.steady)]
     if not only:  # with every other project silent, one that is well again waits for its turn among those that are not
-        judged.append((of.report.on_time, of.report.healthy))
-    if any(part < 0.95 * whole for part, whole in judged):
+        shares.append((of.report.on_time, of.report.healthy))
+    if any(part < 0.95 * whole for part, whole in shares):
         of.report.problems.append("healthy projects are pulled late")
     check_flat(of.report)
     return of.report

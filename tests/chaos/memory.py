@@ -22,6 +22,7 @@ import yaml
 
 from monitor.simulator import Studio, projects, serve
 from monitor.simulator.faults import Stream
+from monitor.simulator.kinds.classification import Classification
 from monitor.simulator.project import GeneratedProject
 
 ROOT = Path(__file__).parents[2]
@@ -36,13 +37,13 @@ def _classification(number: int) -> GeneratedProject:
 
 def _many_classes(number: int) -> GeneratedProject:
     project = projects.classification(number, f"project {number}", sizes={"testing": 20})
-    project.kind = projects.Classification(labels=tuple(f"class {place:05}" for place in range(20_000)))
+    project.kind = Classification(labels=tuple(f"class {place:05}" for place in range(20_000)))
     return project
 
 
 def _long_names(number: int) -> GeneratedProject:
     project = projects.classification(number, f"{LONG}{number}", sizes={"testing": 12})
-    project.kind = projects.Classification(labels=tuple(f"{LONG[: 2**15]}{place}" for place in range(4)))
+    project.kind = Classification(labels=tuple(f"{LONG[: 2**15]}{place}" for place in range(4)))
     return project
 
 

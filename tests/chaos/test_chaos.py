@@ -7,11 +7,12 @@ import importlib.util
 import os
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from monitor.simulator import Studio, projects
+from monitor.simulator import GeneratedProject, Studio, projects
 from tests.chaos import fleet, fuzz, kills, memory, sickness, truth, warp, week
 
 ROOT = Path(__file__).parents[2]
@@ -80,7 +81,7 @@ def test_all_figures_are_compared() -> None:
         truth.truth(project, 1, "int8", "testing", fleet.SLICES)
         for kind in ("box_detector", "classification")
         for project in studio.projects.values()
-        if isinstance(project, projects.GeneratedProject) and project.name.startswith(kind)
+        if isinstance(project, GeneratedProject) and project.name.startswith(kind)
     )
     names = {name for name, _ in (*boxes.series(), *classes.series())}
     assert {
@@ -114,7 +115,7 @@ def test_a_night_of_winter_time(tmp_path: Path) -> None:
     """
     times = {
         number: week.cron_times(
-            number, *(week.datetime.fromtimestamp(warp.START + day * week.DAY, week.BERLIN) for day in (3, 4))
+            number, *(datetime.fromtimestamp(warp.START + day * week.DAY, week.BERLIN) for day in (3, 4))
         )
         for number in week.CRONS
     }

@@ -230,7 +230,8 @@ async def trial(
     fewer.
     """
     clock.step(start * DAY)
-    report, began, stepped = Report(), {}, []
+    began: dict[Any, Any] = {}
+    report, stepped = Report(), []
     impulses = (Impulse(1, "one", variants=(INT8, FLOAT32)), Impulse(2, "two"))
     makes = (projects.kmeans, projects.fomo, projects.regression)
     found = [

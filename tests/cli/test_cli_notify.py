@@ -63,7 +63,7 @@ async def test_each_receiver_gets_a_message(tmp_path: Path) -> None:
     authority.issue_cert("127.0.0.1").configure_cert(context)
     (tmp_path / "token").write_text(SECRET, encoding="utf-8")
     async with Inbox() as alertmanager, Inbox(tls=context) as hook, Inbox() as chat:
-        receivers = [
+        receivers: list[dict[str, Any]] = [
             {"alertmanager": {"url": f"http://127.0.0.1:{alertmanager.port}/prefix"}},
             {"name": "hook", "webhook": {"url": hook.url(), "ca_file": "ca.pem", "bearer_token_file": "token"}},
             {"name": "chat", "apprise": {"url": f"json://127.0.0.1:{chat.port}/{SECRET}"}},
@@ -157,7 +157,10 @@ async def test_check_validates_apprise_urls(tmp_path: Path) -> None:
     (tmp_path / "url").write_text(f"no-such-service://{SECRET}", encoding="utf-8")
     async with Inbox() as chat:
         good = {"apprise": {"url": f"json://127.0.0.1:{chat.port}/{SECRET}"}}
-        bad = [{"apprise": {"url": f"tgram://{SECRET}"}, "name": "half"}, {"apprise": {"url_file": "url"}}]
+        bad: list[dict[str, Any]] = [
+            {"apprise": {"url": f"tgram://{SECRET}"}, "name": "half"},
+            {"apprise": {"url_file": "url"}},
+        ]
         config = write(tmp_path, [good, *bad])
         wrong = await run("check", "--config", config)
         right = await run("check", "--config", write(tmp_path, [good]))

@@ -31,6 +31,7 @@ from monitor.results import (
     Points,
     ResultSet,
 )
+from tests.factories import result_set
 from tests.figures.strategies import CLASSIFIER
 
 TOLERANCE = 0.5
@@ -86,12 +87,10 @@ def columns(run: Run, block: Block = CLASSIFIER, classes: Sequence[str] = ()) ->
     found = [(number, box, score) for number, window in enumerate(windows) for box, score in window.detections]
     count = len(windows)
     starts = np.array([window.start for window in windows], np.int64)
-    return ResultSet(
+    return result_set(
         blocks=(block,),
         labels=coded.table,
         sample_id=np.array(ids, np.int64),
-        added=np.full(len(ids), "NaT", "datetime64[ms]"),
-        device=Categorical.encode([None] * len(ids)),
         sample=np.array([place for place, _ in rows], np.int64),
         start_ms=starts,
         end_ms=starts + 1000,
@@ -280,7 +279,7 @@ def coco_map(windows: Sequence[Window]) -> float | None:
         return None
     sides: list[Any] = []
     for which in ("truth", "detections"):
-        annotations = []
+        annotations: list[Any] = []
         for image, window in enumerate(windows):
             rows = (
                 [(box, 0.0, SIDE) for box in window.truth]

@@ -15,6 +15,7 @@ from monitor.figures.regression import regression
 from monitor.results import ResultSet
 from monitor.targets import Target, TargetKey
 from tests.compare.sequences import World
+from tests.factories import evaluation
 
 MARGIN = 0.03
 RULE = Rule("EdgeImpulseAccuracyRegressed", Drop(ACCURACY, MARGIN, 0.01))
@@ -25,8 +26,12 @@ BASELINE = BaselineFigures("pinned", 1_790_000_000.0, "baseline")
 def evaluated(results: ResultSet) -> Evaluation:
     """The figures that the rule needs, without intervals."""
     found, _ = regression(results, None)
-    return Evaluation(
-        results.samples, results.windows, 0, results.blocks, quality=quality(results, None), regression=found
+    return evaluation(
+        samples=results.samples,
+        windows=results.windows,
+        blocks=results.blocks,
+        quality=quality(results, None),
+        regression=found,
     )
 
 

@@ -25,13 +25,13 @@ from monitor.results import (
     WRONG,
     Block,
     BlockKind,
-    Categorical,
     Confidences,
     ResultSet,
     shrink_dtype,
 )
 from monitor.studio import wire
 from monitor.studio.columns import ColumnBuilder
+from tests.factories import encoded, result_set
 
 Texts = npt.NDArray[np.object_]
 Mask = npt.NDArray[np.bool_]
@@ -105,19 +105,14 @@ class World(ABC):
     def results(self) -> ResultSet:
         """The result set, straight."""
         samples, windows = self.labels.shape
-        texts = Categorical.encode([*self.labels.ravel(), *self.predictions(self.thresholds).ravel()])
         right = self.right.ravel()
         start = np.tile(np.arange(windows) * SECOND_MS, samples)
-        return ResultSet(
-            labels=texts.table,
+        return result_set(
+            **encoded(self.labels.ravel().tolist(), self.predictions(self.thresholds).ravel().tolist()),
             sample_id=self.ids,
-            added=np.full(samples, "NaT", "datetime64[ms]"),
-            device=Categorical.encode([None] * samples),
             sample=shrink_dtype(np.repeat(np.arange(samples), windows)),
             start_ms=shrink_dtype(start),
             end_ms=shrink_dtype(start + SECOND_MS),
-            label=texts.codes[: samples * windows],
-            prediction=texts.codes[samples * windows :],
             correct=np.where(np.isnan(right), UNSCORED, np.where(right == 1, CORRECT, WRONG)).astype(np.int8),
             **self.columns(),
         )
@@ -198,9 +193,9 @@ class Classifier(World):
     def jittered(self, rng: np.random.Generator) -> Classifier:
         """Confidences that differ where the prediction stays."""
         moved = self.confidences * (1 + _JITTER * rng.uniform(-1, 1, self.confidences.shape))
-        moved = replace(self, confidences=moved / moved.sum(axis=2, keepdims=True))
-        kept = moved.predictions(self.thresholds) == self.predictions(self.thresholds)
-        return replace(self, confidences=np.where(kept[..., None], moved.confidences, self.confidences))
+        other = replace(self, confidences=moved / moved.sum(axis=2, keepdims=True))
+        kept = other.predictions(self.thresholds) == self.predictions(self.thresholds)
+        return replace(self, confidences=np.where(kept[..., None], other.confidences, self.confidences))
 
     def columns(self) -> dict[str, Any]:
         """Confidences, and scores."""

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from monitor.compare.carry_over import block_as_now, carried_over, same_content, without_repeats
-from monitor.results import UNSCORED, Block, BlockKind, Boxes, Categorical, Confidences, FomoCounts, Points, ResultSet
+from monitor.results import UNSCORED, Block, BlockKind, Boxes, Confidences, FomoCounts, Points, ResultSet
+from tests.factories import result_set
 
 CLASSES = ("idle", "wave")
 
@@ -20,15 +21,13 @@ def read(samples: int = 20) -> ResultSet:
     windows = 2 * samples
     label = rng.integers(0, 2, windows).astype(np.int8)
     prediction = rng.integers(0, 2, windows).astype(np.int8)
-    return ResultSet(
+    return result_set(
         blocks=(
             Block(3, "keras", BlockKind.CLASSIFICATION, "NN", {"min_score": 0.6}),
             Block(4, "anomaly", BlockKind.ANOMALY, "K-means", {"min_anomaly_score": 0.3}, {"method": "max"}),
         ),
         labels=CLASSES,
         sample_id=np.arange(samples) + 100,
-        added=np.full(samples, np.datetime64("NaT"), "datetime64[ms]"),
-        device=Categorical.encode([None] * samples),
         sample=np.arange(samples).repeat(2),
         start_ms=np.tile([0, 500], samples),
         end_ms=np.tile([1000, 1500], samples),

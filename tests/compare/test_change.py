@@ -136,6 +136,7 @@ def _other_output(kind: str, rng: np.random.Generator, window: Window) -> Window
     return replace(window, prediction=prediction, correct=correct)
 
 
+@pytest.mark.slow
 @given(two_runs("classes"), st.sampled_from([LABELS, LABELS[:2], ()]))
 def test_causes_of_a_classifier(runs: tuple[Run, Run], classes: tuple[str, ...]) -> None:
     """Accuracy and mean F1 move by what a plain loop with scikit-learn's figures finds, cause by cause."""
@@ -709,6 +710,7 @@ def rescored(draw: st.DrawFn) -> tuple[ResultSet, ResultSet, dict[str, float], d
     return before, after, *found
 
 
+@pytest.mark.slow
 @given(rescored())
 def test_changed_thresholds_are_a_cause(runs: tuple[ResultSet, ResultSet, dict[str, float], dict[str, float]]) -> None:
     """Predictions made anew from confidences and anomaly scores give the part of thresholds; all parts add up."""

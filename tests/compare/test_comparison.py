@@ -8,6 +8,7 @@ import pytest
 from monitor.compare.comparison import BaselineFigures, Comparison, compare
 from monitor.compare.drift import ComparedRun, DriftState
 from monitor.results import CORRECT, WRONG, Block, BlockKind, Categorical, ResultSet
+from tests.factories import result_set
 
 CLASSIFIER = Block(3, "keras", BlockKind.CLASSIFICATION, "Classifier", {"min_score": 0.6})
 KMEANS = Block(7, "anomaly", BlockKind.ANOMALY, "K-means", {"min_anomaly_score": 1.0})
@@ -20,15 +21,10 @@ def run(
     """A classifier with an anomaly block beside it, one window per sample, the first ones wrong."""
     labels = Categorical.encode(["a", "b"] * (count // 2))
     correct = np.where(np.arange(count) < wrong, WRONG, CORRECT).astype(np.int8)
-    return ResultSet(
+    return result_set(
+        count,
         blocks=blocks,
         labels=labels.table,
-        sample_id=np.arange(count),
-        added=np.full(count, np.datetime64("NaT"), "datetime64[ms]"),
-        device=Categorical.encode([None] * count),
-        sample=np.arange(count),
-        start_ms=np.zeros(count, np.int8),
-        end_ms=np.ones(count, np.int8),
         label=labels.codes,
         prediction=np.where(correct == CORRECT, labels.codes, 1 - labels.codes),
         correct=correct,

@@ -97,6 +97,7 @@ def drawn(
     return replace(run, sample_id=ids)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cause", [MODEL, LABELS, THRESHOLDS, ADDED])
 def test_the_real_cause_is_named(cause: str) -> None:
     """With 300 samples, a fifth of them exchanged and the model trained again, what is named is what was done, in nine

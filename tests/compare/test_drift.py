@@ -5,6 +5,8 @@ import itertools
 import math
 import time
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +19,8 @@ from monitor.compare.distances import Distances, distances, gate_open, insuffici
 from monitor.compare.drift import ComparedRun, Drift, DriftState, drift, per_sample
 from monitor.compare.martingale import ALARM, advance, start
 from monitor.compare.permutation import paired_pvalue, two_sample_pvalue
-from monitor.results import UNCERTAIN, UNSCORED, Block, BlockKind, Categorical, ResultSet
+from monitor.results import UNCERTAIN, Block, BlockKind, ResultSet
+from tests.factories import encoded, result_set
 
 KMEANS = Block(7, "anomaly", BlockKind.ANOMALY, "K-means", {"min_anomaly_score": 1.0})
 CLASSIFIER = Block(3, "keras", BlockKind.CLASSIFICATION, "Classifier", {"min_score": 0.6})
@@ -35,21 +38,14 @@ def run(
 ) -> ResultSet:
     """A result set with one window per sample unless told, each with an anomaly score."""
     windows = len(scores)
-    texts = Categorical.encode(predictions or [None] * windows)
-    return ResultSet(
+    results = result_set(
+        **encoded([None] * windows, predictions or [None] * windows),
         blocks=blocks,
-        labels=texts.table,
         sample_id=np.asarray(sample_id, np.int64),
-        added=np.full(len(sample_id), np.datetime64("NaT"), "datetime64[ms]") if added is None else added,
-        device=Categorical.encode([None] * len(sample_id)),
         sample=np.arange(windows) if sample is None else np.array(sample, np.int8),
-        start_ms=np.zeros(windows, np.int32),
-        end_ms=np.full(windows, 1000, np.int32),
-        label=np.full(windows, -1, np.int8),
-        prediction=texts.codes,
-        correct=np.full(windows, UNSCORED, np.int8),
         anomaly={KMEANS.id: np.asarray(scores, np.float64)},
     )
+    return results if added is None else dataclasses.replace(results, added=added)
 
 
 BASELINE, CURRENT = 100.0, 200.0
@@ -300,7 +296,9 @@ def test_pvalues_are_uniform_without_drift(ties: bool) -> None:
     ],
     ids=["up", "down", "wider", "tail"],
 )
-def test_pvalues_find_a_shift(change, limit: float | None) -> None:
+def test_pvalues_find_a_shift(
+    change: Callable[[np.ndarray, np.random.Generator], np.ndarray], limit: float | None
+) -> None:
     """A shift by half a standard deviation, a doubled spread and a tail of a tenth are all beyond chance at 600
     samples.
     """
@@ -704,7 +702,7 @@ def test_swapping_the_runs_mirrors_the_exceedance(seed: int, shift: float) -> No
 # Predictions
 
 
-def predicted(labels: list[str | None], sample: list[int] | None = None, **changes) -> ResultSet:
+def predicted(labels: list[str | None], sample: list[int] | None = None, **changes: Any) -> ResultSet:
     """A classifier's predictions; one sample per window unless told."""
     samples = max(sample or range(len(labels)), default=-1) + 1
     results = run(np.arange(samples), np.zeros(len(labels)), sample=sample, predictions=labels, blocks=(CLASSIFIER,))

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 import trustme
 import yaml
+from pydantic import SecretStr
 
 from monitor.alerts.rule_file import WatchedProject
-from monitor.alerts.rules import Above, AnomalyDrift, Below, Drop, Rise, built_in
+from monitor.alerts.rules import Above, AnomalyDrift, Below, Condition, Drop, Rise, built_in
 from monitor.config import schema
 from monitor.config.receivers import NotifyConfig
 from monitor.figures.headline import METRICS
+from tests.config.conftest import Folder
 
 BUILT_IN = {rule.name: rule for rule in built_in()}
 OWN = "alerts:\n  - alert: Own\n    metric: accuracy\n"  # three lines, to go on with four blanks
@@ -212,14 +214,14 @@ def rules(folder: Any, **data: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("text", "problem"), MISTAKES)
-def test_alerting_mistake(folder, text, problem):
+def test_alerting_mistake(folder: Folder, text: str, problem: str) -> None:
     """Each mistake about alerts and receivers is reported once, at its line."""
     problems = folder.problems(text)
 
     assert [f"monitor.yaml:{problem}"] == problems
 
 
-def test_all_alerting_mistakes_at_once(folder):
+def test_all_alerting_mistakes_at_once(folder: Folder) -> None:
     """Mistakes in several alerts, and several in one, are reported together."""
     problems = folder.problems(
         OWN + "    drop: 3\n    severity: page\n    labels: {job: x}\n  - alert: lower\nnotify:\n  - webhook: {}\n"
@@ -234,7 +236,7 @@ def test_all_alerting_mistakes_at_once(folder):
     ] == [":".join(problem.split(":")[1:3]).strip() for problem in problems]
 
 
-def test_metrics_are_the_headline_figures():
+def test_metrics_are_the_headline_figures() -> None:
     """A rule may be about every headline figure, and about nothing else."""
     enums = [
         shape["properties"]["metric"]["anyOf"][0]["enum"]
@@ -245,12 +247,12 @@ def test_metrics_are_the_headline_figures():
     assert [list(METRICS)] * 4 == enums
 
 
-def test_without_alerts_the_built_in_ones(folder):
+def test_without_alerts_the_built_in_ones(folder: Folder) -> None:
     """A file without alerts has the built-in ones, in their order."""
     assert list(built_in()) == list(rules(folder).values())
 
 
-def test_defaults_off(folder):
+def test_defaults_off(folder: Folder) -> None:
     """`defaults: off` leaves what is written, built-in ones by their name included."""
     found = rules(
         folder,
@@ -262,7 +264,7 @@ def test_defaults_off(folder):
     assert BUILT_IN["EdgeImpulsePullFailing"] == found["EdgeImpulsePullFailing"]
 
 
-def test_built_in_changed(folder):
+def test_built_in_changed(folder: Folder) -> None:
     """A built-in alert without a condition keeps what is not written."""
     change = {"alert": "EdgeImpulseResultsVanished", "severity": "critical", "labels": {"team": "edge"}}
     found = rules(folder, alerts=[change])["EdgeImpulseResultsVanished"]
@@ -271,7 +273,7 @@ def test_built_in_changed(folder):
     assert BUILT_IN["EdgeImpulseResultsVanished"].condition == found.condition
 
 
-def test_built_in_significance_changed(folder):
+def test_built_in_significance_changed(folder: Folder) -> None:
     """Significance alone changes that of a built-in condition."""
     written = [
         {"alert": "EdgeImpulseAccuracyRegressed", "significance": 0.001},
@@ -287,7 +289,7 @@ def test_built_in_significance_changed(folder):
     assert Drop("mean_f1", 0.03, 0.003) == found["EdgeImpulseMeanF1Regressed"].condition
 
 
-def test_built_in_replaced(folder):
+def test_built_in_replaced(folder: Folder) -> None:
     """A built-in alert with a condition is replaced as a whole, in its place."""
     found = rules(folder, alerts=[{"alert": "EdgeImpulseResultsVanished", "metric": "mae", "above": 2}])
 
@@ -296,7 +298,7 @@ def test_built_in_replaced(folder):
     assert 0.0 == found["EdgeImpulseResultsVanished"].for_seconds
 
 
-def test_switched_off(folder):
+def test_switched_off(folder: Folder) -> None:
     """`enabled: false` drops an alert, built in or not."""
     off = [
         {"alert": "EdgeImpulseKeyExpiring", "enabled": False},
@@ -306,7 +308,7 @@ def test_switched_off(folder):
     assert [name for name in BUILT_IN if name != "EdgeImpulseKeyExpiring"] == list(rules(folder, alerts=off))
 
 
-def test_everything_written(folder):
+def test_everything_written(folder: Folder) -> None:
     """All that is written about an alert is in its rule."""
     rule = rules(folder, alerts=[OWN_RULE])["Own"]
 
@@ -325,12 +327,12 @@ def test_everything_written(folder):
         ({"below": 1}, Below("accuracy", 1.0)),
     ],
 )
-def test_conditions(folder, bound, condition):
+def test_conditions(folder: Folder, bound: dict[str, object], condition: Condition) -> None:
     """Each of the four bounds gives its condition; drop and rise want a p-value of 0.01 unless told otherwise."""
     assert condition == rules(folder, alerts=[{"alert": "Own", "metric": "accuracy"} | bound])["Own"].condition
 
 
-def test_digests_of_built_in_rules_never_change():
+def test_digests_of_built_in_rules_never_change() -> None:
     """A rule with another digest is another rule: what fires by it would resolve, and start anew, at an upgrade."""
     assert {
         "EdgeImpulseAccuracyRegressed": "ced0891bf1304764ffb502da041f55fa4361fc2e8fda6081936a8b99bb481cdc",
@@ -343,7 +345,7 @@ def test_digests_of_built_in_rules_never_change():
     } == {name: rule.digest for name, rule in BUILT_IN.items()}
 
 
-def test_digest_of_an_own_rule_never_changes(folder):
+def test_digest_of_an_own_rule_never_changes(folder: Folder) -> None:
     """The same holds for a rule that an operator wrote, with all that can be written."""
     digests = rules(folder, alerts=[OWN_RULE, {"alert": "EdgeImpulseMapRegressed", "significance": "off"}])
 
@@ -353,7 +355,7 @@ def test_digest_of_an_own_rule_never_changes(folder):
     )
 
 
-def test_digest_tells_rules_apart(folder):
+def test_digest_tells_rules_apart(folder: Folder) -> None:
     """A rule's digest is the same for the same text, and another for any change."""
     base = {"alert": "Own", "metric": "accuracy", "drop": 0.05}
     changes: list[dict[str, Any]] = [
@@ -377,7 +379,7 @@ def test_digest_tells_rules_apart(folder):
     assert rules(folder, alerts=[rise])["Own"].digest not in digests
 
 
-def test_pattern_about_an_unknown_label(folder):
+def test_pattern_about_an_unknown_label(folder: Folder) -> None:
     """A pattern for a label that no project has is allowed, and warned of."""
     text = "projects:\n  - {id: 1, api_key: k, labels: {team: edge}}\n"
     alert = "alerts:\n  - alert: EdgeImpulseKeyExpiring\n    match:\n      team: e*\n      taem: e*\n"
@@ -385,7 +387,7 @@ def test_pattern_about_an_unknown_label(folder):
     assert ["alerts[0].match.taem", "notify"] == [warning.key for warning in folder.load(text + alert).warnings]
 
 
-def test_receivers(folder):
+def test_receivers(folder: Folder) -> None:
     """Each receiver has its address, or the file that holds it, and a name that holds no secret."""
     folder.write("x", "hook")
     text = """
@@ -407,12 +409,16 @@ def test_receivers(folder):
         "mail",
     ] == [each.receiver_name for each in notify]
     assert ["alertmanager", "alertmanager", "webhook", "apprise", "apprise"] == [each.kind for each in notify]
+    assert notify[2].webhook is not None
+    assert notify[3].apprise is not None
     assert folder.path / "hook" == notify[2].webhook.secret_file == notify[3].apprise.address
-    assert "https://hooks.example.com/?token=1" == notify[2].webhook.address.get_secret_value()
+    address = notify[2].webhook.address
+    assert isinstance(address, SecretStr)
+    assert "https://hooks.example.com/?token=1" == address.get_secret_value()
 
 
 @pytest.mark.parametrize("kind", ["alertmanager", "webhook"])
-def test_authority_and_token_of_a_receiver(folder, kind):
+def test_authority_and_token_of_a_receiver(folder: Folder, kind: str) -> None:
     """An Alertmanager and a webhook take a private authority and a bearer token; a token beside a user in the URL is
     refused.
     """
@@ -424,10 +430,12 @@ def test_authority_and_token_of_a_receiver(folder, kind):
     )
     (written,) = folder.load(entry.format(kind, "")).config.notify
 
+    receiver = written.alertmanager or written.webhook
+    assert receiver is not None
     assert (kind, folder.path / "ca.pem", folder.path / "token") == (
         written.kind,
-        written.receiver.ca_file,
-        written.receiver.bearer_token_file,
+        receiver.ca_file,
+        receiver.bearer_token_file,
     )
     assert [
         f"monitor.yaml:5: notify[0].{kind}.bearer_token_file: cannot stand beside a user in the URL, both being sent "
@@ -436,7 +444,7 @@ def test_authority_and_token_of_a_receiver(folder, kind):
     ] == folder.problems(entry.format(kind, "user:word@"))
 
 
-def test_receivers_show_no_secret(folder):
+def test_receivers_show_no_secret(folder: Folder) -> None:
     """Neither a receiver's text nor an error about it repeats a URL."""
     shown = repr(
         folder.load("notify:\n  - webhook: {url: 'https://h/sEcReT'}\n  - apprise: {url: 'x://sEcReT'}").config
@@ -448,7 +456,7 @@ def test_receivers_show_no_secret(folder):
     assert 2 == len(problems)
 
 
-def test_projects_of_a_rule_file(folder):
+def test_projects_of_a_rule_file(folder: Folder) -> None:
     """A rule file for Prometheus knows each project's interval and labels."""
     text = """
         schedule: {every: 10m}
@@ -463,7 +471,7 @@ def test_projects_of_a_rule_file(folder):
     ) == folder.load(text).config.watched()
 
 
-def test_web_config_file(folder):
+def test_web_config_file(folder: Folder) -> None:
     """`http.web_config_file` is a file that can be read, relative to the configuration."""
     folder.write("", "web.yml")
 

@@ -120,6 +120,7 @@ def changes(name: str, years: tuple[int, ...]) -> Iterator[tuple[datetime, timed
             instant += step
 
 
+@pytest.mark.slow
 def test_every_change_of_every_zone() -> None:
     """Two days around each change of 2026 and 2027, in each distinct zone file: what a plain walk finds, each later
     than the one before.
@@ -155,6 +156,7 @@ YEARS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", YEARS)
 def test_a_whole_year(name: str) -> None:
     """Nothing is lost, added or repeated in a year: half-hour and two-hour shifts, gaps at midnight, Ramadan, odd

@@ -18,6 +18,7 @@ from monitor.config import (
     load,
 )
 from monitor.errors import AuthError
+from tests.config.conftest import Folder
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "monitor.yaml"
 KEY = "ei_8c1d0f5e77secret"
@@ -25,7 +26,7 @@ KEY = "ei_8c1d0f5e77secret"
 NOBODY = "monitor.yaml:{}: notify: no receiver is configured, so nobody is notified of alerts; write one below notify:"
 
 
-def test_defaults(folder):
+def test_defaults(folder: Folder) -> None:
     """Without a word in it, a file has the documented defaults, and a warning that nothing is watched."""
     loaded = folder.load("")
 
@@ -67,7 +68,7 @@ def test_defaults(folder):
     assert (folder.main,) == loaded.files
 
 
-def test_project_defaults(folder):
+def test_project_defaults(folder: Folder) -> None:
     """An entry needs an id and a key; the rest has the documented defaults and the general schedule."""
     loaded = folder.load("projects: [{id: 5, api_key: k}]")
 
@@ -88,12 +89,12 @@ def test_project_defaults(folder):
         ("projects: [{id: 5, api_key: k}]\nnotify: [{alertmanager: {url: 'http://127.0.0.1:9093'}}]", None),
     ],
 )
-def test_nobody_is_told(folder, text, line):
+def test_nobody_is_told(folder: Folder, text: str, line: int | None) -> None:
     """Alerts without a receiver are warned of, at the line of `notify` where it is written."""
     assert ([NOBODY.format(line)] if line else []) == texts(folder, folder.load(text))
 
 
-def test_every_key(folder):
+def test_every_key(folder: Folder) -> None:
     """Every key of an entry arrives as it was written."""
     folder.write("key", "key.txt")
     loaded = folder.load(
@@ -161,7 +162,7 @@ def test_every_key(folder):
     assert project.read_key().get_secret_value() == "key"
 
 
-def test_filters_as_text():
+def test_filters_as_text() -> None:
     """Runs are told apart by every filter; those that older versions knew are written as they wrote them, so that
     baselines stay.
     """
@@ -192,7 +193,7 @@ def test_filters_as_text():
     assert set(FilterConfig.model_fields) == {*written, *numbers, "data_type", "labels", "metadata"}
 
 
-def test_example(tmp_path: Path):
+def test_example(tmp_path: Path) -> None:
     """The example in the repository loads with EI_API_KEY alone, warns of nothing but that nobody is notified, and
     shows the defaults.
     """
@@ -206,7 +207,7 @@ def test_example(tmp_path: Path):
     assert loaded.config == defaults.config.model_copy(update=ignored)
 
 
-def test_yaml_traps(folder):
+def test_yaml_traps(folder: Folder) -> None:
     """Words and numbers that YAML 1.1 would turn into something else stay what they look like."""
     loaded = folder.load(
         """\
@@ -226,7 +227,7 @@ def test_yaml_traps(folder):
     assert project.read_key().get_secret_value() == "no"
 
 
-def test_environment(folder):
+def test_environment(folder: Folder) -> None:
     """${NAME} is replaced anywhere in a text and never read as YAML again; $${ stands for itself."""
     loaded = folder.load(
         """\
@@ -250,7 +251,7 @@ def test_environment(folder):
     assert project.read_key().get_secret_value() == "a:#{b}*${PORT}"
 
 
-def test_merge(folder):
+def test_merge(folder: Folder) -> None:
     """An entry can take its keys from another one's anchor and override them."""
     loaded = folder.load(
         """\
@@ -285,7 +286,7 @@ def test_merge(folder):
         ("'[::1]:9890'", "::1", 9890, "[::1]:9890"),
     ],
 )
-def test_listen(folder, text, host, port, shown):
+def test_listen(folder: Folder, text: str, host: str, port: int, shown: str) -> None:
     """Addresses of both families, names, and every interface can be written."""
     listen = folder.load(f"http:\n  listen: {text}\n").config.http.listen
 
@@ -293,7 +294,7 @@ def test_listen(folder, text, host, port, shown):
     assert shown == str(listen)
 
 
-def test_urls(folder):
+def test_urls(folder: Folder) -> None:
     """A slash at a URL's end makes no difference."""
     config = folder.load(
         "studio: {url: 'http://[::1]:4800/v1/'}\nhttp: {external_url: 'https://monitor.example.com/'}"
@@ -314,14 +315,14 @@ def test_urls(folder):
         ),
     ],
 )
-def test_store(folder, text, expected):
+def test_store(folder: Folder, text: str, expected: str) -> None:
     """A relative SQLite file lies beside the configuration; other URLs stay as they are."""
     (folder.path / "sub").mkdir()
 
     assert expected.format(folder=folder.path) == folder.load(f"store: {text}").config.store.get_secret_value()
 
 
-def test_relative_paths(folder, monkeypatch):
+def test_relative_paths(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     """Paths start at the file they stand in, not at the working directory, and through symbolic links as they are."""
     folder.write("token\n", "data-1/token")
     folder.write("key-of-b\n", "projects.d/key")
@@ -338,7 +339,7 @@ def test_relative_paths(folder, monkeypatch):
     assert loaded.config.projects[0].api_key_file.is_absolute()
 
 
-def test_include(folder):
+def test_include(folder: Folder) -> None:
     """Included files add their projects in the order of their names, each file once; empty ones and idle patterns do no
     harm.
     """
@@ -358,7 +359,7 @@ def test_include(folder):
     ]
 
 
-def test_include_same_target(folder):
+def test_include_same_target(folder: Folder) -> None:
     """Entries of different files are compared too, and the message names both places."""
     folder.write("\nprojects:\n  - {id: 1, api_key: k}", "projects.d/a.yaml")
 
@@ -368,14 +369,14 @@ def test_include_same_target(folder):
     ]
 
 
-def test_include_itself(folder):
+def test_include_itself(folder: Folder) -> None:
     """A pattern that also matches the main file is refused with a hint, not read as an included file."""
     assert folder.problems("include: ['*.yaml']") == [
         "monitor.yaml:1: include[0]: includes this file itself; keep included files in a folder of their own"
     ]
 
 
-def test_short_intervals(folder):
+def test_short_intervals(folder: Folder) -> None:
     """Schedules under a minute, and figures that leave before the next pull, are warned about at their lines."""
     loaded = folder.load(
         """\
@@ -403,7 +404,7 @@ def test_short_intervals(folder):
     ] == texts(folder, loaded)
 
 
-def test_equal_by_value(folder):
+def test_equal_by_value(folder: Folder) -> None:
     """A reload sees equal configurations as equal and any change as a change."""
     text = "projects: [{id: 1, api_key: '${EI_API_KEY}', labels: {team: edge}}]"
 
@@ -412,7 +413,7 @@ def test_equal_by_value(folder):
     assert folder.load(text).config != folder.load(text.replace("edge", "core")).config
 
 
-def test_key_rotation(folder):
+def test_key_rotation(folder: Folder) -> None:
     """A key file is read at each use, without the whitespace around the key."""
     file = folder.write("first\n", "key")
     config = folder.load("projects: [{id: 1, api_key_file: key}]\nhttp: {admin_token_file: key}").config
@@ -425,7 +426,7 @@ def test_key_rotation(folder):
     assert token.get_secret_value() == "second"
 
 
-def test_key_file_gone(folder):
+def test_key_file_gone(folder: Folder) -> None:
     """A key file that vanishes later is an error that names the file; for a project it is one of authentication."""
     file = folder.write("key", "key")
     config = folder.load("projects: [{id: 1, api_key_file: key}]\nhttp: {admin_token_file: key}").config
@@ -439,7 +440,7 @@ def test_key_file_gone(folder):
         config.http.read_admin_token()
 
 
-def test_no_admin_token(folder):
+def test_no_admin_token(folder: Folder) -> None:
     """Without a token file there is no token, which is how the POST endpoints are off."""
     assert folder.load("").config.http.read_admin_token() is None
 
@@ -477,7 +478,7 @@ def test_no_admin_token(folder):
         "projects: [{id: 1, api_key: '${KEY}', labels: {'a-b': '${KEY}'}}]",
     ],
 )
-def test_errors_hide_values(folder, where):
+def test_errors_hide_values(folder: Folder, where: str) -> None:
     """Wherever a variable's value is wrong, no problem repeats it, nor does anything the exception drags along."""
     with pytest.raises(ConfigError) as caught:
         folder.load(where, KEY=KEY)
@@ -489,7 +490,7 @@ def test_errors_hide_values(folder, where):
         error = None if error.__suppress_context__ else error.__context__
 
 
-def test_unreadable_hides_values(folder):
+def test_unreadable_hides_values(folder: Folder) -> None:
     """Nor does what is said of a key file that is missing."""
     loaded = folder.load("projects: [{id: 1, api_key_file: '${KEY}'}]", KEY=KEY)
 
@@ -497,7 +498,7 @@ def test_unreadable_hides_values(folder):
     assert KEY not in str(loaded.unreadable)
 
 
-def test_repr_hides_secrets(folder):
+def test_repr_hides_secrets(folder: Folder) -> None:
     """Keys, the store's password and the proxy's never show in a repr or a string of the configuration."""
     loaded = folder.load(
         """\
@@ -515,15 +516,15 @@ def test_repr_hides_secrets(folder):
     assert KEY not in f"{loaded!r}{loaded}{loaded.config}{loaded.config!r}"
 
 
-def test_immutable(folder):
+def test_immutable(folder: Folder) -> None:
     """Nothing can change a configuration in use."""
     config = folder.load("").config
 
     with pytest.raises(ValueError, match="frozen"):
-        config.studio.timeout = 1.0  # type: ignore[misc]
+        config.studio.timeout = 1.0
 
 
-def test_fingerprint(folder):
+def test_fingerprint(folder: Folder) -> None:
     """It moves with the content of every file that would be read, whatever state the files are in, and with nothing
     else.
     """
@@ -547,6 +548,6 @@ def test_fingerprint(folder):
     assert len(seen) == len(set(seen))
 
 
-def texts(folder, loaded: Loaded) -> list[str]:
+def texts(folder: Folder, loaded: Loaded) -> list[str]:
     """The warnings, with paths relative to the folder."""
     return [str(warning).replace(f"{folder.path}/", "") for warning in loaded.warnings]

@@ -6,6 +6,7 @@ import pytest
 
 from monitor.config import ConfigError, load
 from monitor.errors import AuthError
+from tests.config.conftest import Folder
 
 PROJECT = "projects:\n  - id: 1\n    api_key: k\n"  # three lines, to go on with four blanks
 
@@ -468,14 +469,14 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("text", "expected"), MISTAKES, ids=[str(index) for index in range(len(MISTAKES))])
-def test_mistake(folder, text, expected):
+def test_mistake(folder: Folder, text: str, expected: str) -> None:
     """One mistake gives one problem, at its line, that says what to write."""
     folder.write("k", "key")
 
     assert [expected] == folder.problems(text)
 
 
-def test_all_at_once(folder):
+def test_all_at_once(folder: Folder) -> None:
     """Problems of every kind and of every file come together, file by file and line by line."""
     folder.write(
         """\
@@ -556,7 +557,7 @@ def test_all_at_once(folder):
         ("", "unknown: 1"),
     ],
 )
-def test_same_target(folder, first, second):
+def test_same_target(folder: Folder, first: str, second: str) -> None:
     """Two entries that can give the same target are refused, also where another key of one is wrong."""
     problems = folder.problems(
         f"projects:\n  - id: 7\n    api_key: k\n    {first}\n  - id: 7\n    api_key: k\n    {second}\n"
@@ -576,7 +577,7 @@ def test_same_target(folder, first, second):
         ("category: testing", "category: training"),
     ],
 )
-def test_different_targets(folder, first, second):
+def test_different_targets(folder: Folder, first: str, second: str) -> None:
     """Entries of one project that share no target stand side by side."""
     loaded = folder.load(
         f"projects:\n  - id: 7\n    api_key: k\n    {first}\n  - id: 7\n    api_key: k\n    {second}\n"
@@ -585,7 +586,7 @@ def test_different_targets(folder, first, second):
     assert [project.id for project in loaded.config.projects] == [7, 7]
 
 
-def test_missing_file(tmp_path: Path):
+def test_missing_file(tmp_path: Path) -> None:
     """A configuration that does not exist is a problem like any other."""
     with pytest.raises(ConfigError) as caught:
         load(tmp_path / "none.yaml", {})
@@ -596,7 +597,7 @@ def test_missing_file(tmp_path: Path):
     )
 
 
-def test_not_utf8(folder):
+def test_not_utf8(folder: Folder) -> None:
     """Other encodings are named as the problem, at the line of the first byte that is wrong."""
     folder.main.write_bytes(b"store: a\nlimits: \xff\n")
 
@@ -604,7 +605,7 @@ def test_not_utf8(folder):
         load(folder.main, {})
 
 
-def test_too_deep(folder):
+def test_too_deep(folder: Folder) -> None:
     """A file nested beyond any sense is refused, not a crash."""
     assert folder.problems("[" * 5000) == ["monitor.yaml:1: is nested too deeply; write it flatter"]
 
@@ -618,7 +619,7 @@ def test_too_deep(folder):
         (b"\xff\xfe", "is not a text file; write the path of a file that holds the secret"),
     ],
 )
-def test_unusable_key_file(folder, content, reason):
+def test_unusable_key_file(folder: Folder, content: bytes, reason: str) -> None:
     """A key file that holds no key is found when the configuration is read, not at the first pull; only an admin token
     must be there.
     """
@@ -630,7 +631,7 @@ def test_unusable_key_file(folder, content, reason):
     assert [f"monitor.yaml:1: http.admin_token_file: {reason}"] == folder.problems("http: {admin_token_file: key}")
 
 
-def test_missing_key_files(folder):
+def test_missing_key_files(folder: Folder) -> None:
     """Files that are missing keep nothing else from being used; beside another problem they are told with it."""
     folder.write("key", "key")
     text = """

@@ -11,6 +11,7 @@ import trustme
 import yaml
 
 from monitor.config import ConfigError, load, schema
+from tests.config.conftest import Folder
 
 ROOT = Path(__file__).parents[2]
 VALIDATOR = jsonschema.Draft202012Validator(schema())
@@ -173,7 +174,7 @@ BAD = [
 ]
 
 
-def test_committed_schema():
+def test_committed_schema() -> None:
     """The schema in `config/` is what `python -m monitor.config` prints."""
     printed = subprocess.run(
         [sys.executable, "-m", "monitor.config"], capture_output=True, check=True, text=True
@@ -182,7 +183,7 @@ def test_committed_schema():
     assert (ROOT / "config" / "monitor.schema.json").read_text("utf-8") == printed
 
 
-def test_is_a_schema():
+def test_is_a_schema() -> None:
     """It is a valid draft 2020-12 schema, and each of its defaults is valid by it."""
     jsonschema.Draft202012Validator.check_schema(schema())
     for name, part in schema()["properties"].items():
@@ -191,21 +192,21 @@ def test_is_a_schema():
 
 
 @pytest.mark.parametrize("data", GOOD, ids=repr)
-def test_both_accept(folder, data):
+def test_both_accept(folder: Folder, data: object) -> None:
     """What the schema accepts here, the loader does too."""
     VALIDATOR.validate(data)
     folder.load(yaml.safe_dump(data))
 
 
 @pytest.mark.parametrize("data", BAD, ids=repr)
-def test_both_refuse(folder, data):
+def test_both_refuse(folder: Folder, data: object) -> None:
     """Mistakes that a schema can see are refused by both."""
     assert not VALIDATOR.is_valid(data)
     with pytest.raises(ConfigError):
         folder.load(yaml.safe_dump(data))
 
 
-def test_example_is_valid():
+def test_example_is_valid() -> None:
     """The example validates against the schema it names in its first line."""
     text = (ROOT / "config" / "monitor.yaml").read_text("utf-8")
 
@@ -213,7 +214,7 @@ def test_example_is_valid():
     VALIDATOR.validate(yaml.safe_load(text))
 
 
-def test_example_uncommented(tmp_path: Path):
+def test_example_uncommented(tmp_path: Path) -> None:
     """The keys that the example only shows in comments are valid too, in place of those they replace."""
     text = (ROOT / "config" / "monitor.yaml").read_text("utf-8")
     replaced = {"every:": "cron:", "api_key:": "api_key_file:"}
@@ -245,7 +246,7 @@ def test_example_uncommented(tmp_path: Path):
 
 
 @pytest.mark.parametrize("file", ["config/monitor.yaml", "docs/configuration.md"])
-def test_every_key_is_shown(file):
+def test_every_key_is_shown(file: str) -> None:
     """The example and the reference know every key."""
     text = (ROOT / file).read_text("utf-8")
     keys = {key for part in [schema(), *schema()["$defs"].values()] for key in part.get("properties", ())}

@@ -14,7 +14,7 @@ UNITS = {"y": 365 * 86400.0, "w": 7 * 86400.0, "d": 86400.0, "h": 3600.0, "m": 6
 
 
 @given(st.dictionaries(st.sampled_from(list(UNITS)), st.integers(0, 20), min_size=1))
-def test_duration_is_the_sum_of_its_parts(parts):
+def test_duration_is_the_sum_of_its_parts(parts: dict[str, int]) -> None:
     """Any units, each once and from the largest to the smallest, add up."""
     text = "".join(f"{parts[unit]}{unit}" for unit in UNITS if unit in parts)
 
@@ -22,7 +22,7 @@ def test_duration_is_the_sum_of_its_parts(parts):
 
 
 @given(st.integers(0, 10**12))
-def test_duration_round_trip(milliseconds):
+def test_duration_round_trip(milliseconds: int) -> None:
     """A duration written to the millisecond is read back exactly."""
     rest, text = milliseconds, ""
     for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)):
@@ -41,7 +41,7 @@ def test_duration_round_trip(milliseconds):
     | st.none()
     | st.lists(st.integers())
 )
-def test_anything_else_is_no_duration(value):
+def test_anything_else_is_no_duration(value: object) -> None:
     """What is not a duration is refused with one and the same sentence, never with a crash."""
     if isinstance(value, str) and value[:1] in set("0123456789"):
         return
@@ -53,7 +53,7 @@ def test_anything_else_is_no_duration(value):
 @pytest.mark.parametrize(
     "text", ["15", "1.5h", "30m1h", "1h1h", "1 h", "-5m", "5M", "٣m", "5m ", "5m\n", "", "h", "1" * 5000 + "s"]
 )
-def test_near_misses(text):
+def test_near_misses(text: str) -> None:
     """Forms that Prometheus does not know either are refused."""
     with pytest.raises(ValueError, match="is not a duration"):
         parse_duration(text)
@@ -79,7 +79,7 @@ def test_near_misses(text):
         ("* * * 1 *", timedelta(days=366 - 31, minutes=1)),
     ],
 )
-def test_cron_interval(cron, gap):
+def test_cron_interval(cron: str, gap: timedelta) -> None:
     """A crontab schedule's interval is the longest time between two firings, nights, weekends and
     leap years included.
     """
@@ -89,13 +89,14 @@ def test_cron_interval(cron, gap):
 CRON_FIELD = st.sampled_from(["*", "0", "5", "1-3", "*/2", "2,6"])
 
 
+@pytest.mark.slow
 @given(minute=CRON_FIELD, hour=CRON_FIELD, weekday=CRON_FIELD)
-def test_cron_interval_walked(minute, hour, weekday):
+def test_cron_interval_walked(minute: str, hour: str, weekday: str) -> None:
     """The interval equals the longest gap found by walking every firing of some weeks."""
     cron = f"{minute} {hour} * * {weekday}"
     trigger = cron_trigger(cron, "UTC")
     now = first = trigger.get_next_fire_time(None, datetime(2024, 1, 1, tzinfo=UTC))
-    gaps = []
+    gaps: list[timedelta] = []
     while now < first + timedelta(days=15) and len(gaps) < 1500:
         after = trigger.get_next_fire_time(None, now + timedelta(seconds=1))
         gaps.append(after - now)
@@ -122,7 +123,7 @@ def test_cron_interval_walked(minute, hour, weekday):
         ("1-5/2", {0, 2, 4}),
     ],
 )
-def test_weekdays_are_crontabs(field, weekdays):
+def test_weekdays_are_crontabs(field: str, weekdays: set[int]) -> None:
     """Days of the week count from Sunday, as everywhere but in APScheduler."""
     trigger = cron_trigger(f"0 12 * * {field}", "Europe/Berlin")
     now, seen = datetime(2024, 1, 1, tzinfo=UTC), set()
@@ -134,13 +135,13 @@ def test_weekdays_are_crontabs(field, weekdays):
 
 
 @pytest.mark.parametrize("field", ["8", "1-9", "mon-", "funday", "5-1", "1/0", "2nd fri", "*/8", ""])
-def test_wrong_weekdays(field):
+def test_wrong_weekdays(field: str) -> None:
     """What crontab would not take as a day of the week is refused."""
     with pytest.raises(ValueError, match=r"day of week field is not valid|five fields"):
         cron_trigger(f"0 12 * * {field}", "UTC")
 
 
-def test_time_zone_of_cron():
+def test_time_zone_of_cron() -> None:
     """A crontab schedule fires by the clock of its time zone."""
     trigger = cron_trigger("0 9 * * *", "Asia/Tokyo")
 
@@ -149,7 +150,7 @@ def test_time_zone_of_cron():
     )
 
 
-def test_schedule_given_by_code():
+def test_schedule_given_by_code() -> None:
     """Shapes built in code follow the same rules as the file."""
     assert Schedule.model_validate({"every": "5s"}).interval == 5.0
     with pytest.raises(ValidationError, match="needs every or cron"):

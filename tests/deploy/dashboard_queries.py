@@ -100,7 +100,7 @@ def all_queries(values: Mapping[str, str] | None = None) -> list[PanelQuery]:
 
 def series_names(expression: str) -> set[str]:
     """Names of the series that an expression selects."""
-    return {node.name for node in nodes(expression) if isinstance(node, promql_parser.VectorSelector)}
+    return {node.name for node in nodes(expression) if isinstance(node, promql_parser.VectorSelector) and node.name}
 
 
 def nodes(expression: str) -> list[Any]:

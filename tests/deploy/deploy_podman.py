@@ -142,7 +142,16 @@ class Podman:
             authorities = os.environ.get("SSL_CERT_FILE", _AUTHORITIES)
             volumes = ("--volume", f"{authorities}:{_AUTHORITIES}:ro", "--volume", f"{pip}:/etc/pip.conf:ro")
             # The docker format, because the other one has no health check.
-            how = ("--pull=never", "--isolation", "chroot", "--format", "docker", "--network", "host", *volumes)
+            how: tuple[str, ...] = (
+                "--pull=never",
+                "--isolation",
+                "chroot",
+                "--format",
+                "docker",
+                "--network",
+                "host",
+                *volumes,
+            )
             how += ("--build-arg", f"VERSION={__version__}")
             done = self("build", "-q", *how, *options, "-t", IMAGE, str(ROOT), timeout=500)
         return done.stdout.strip().splitlines()[-1]

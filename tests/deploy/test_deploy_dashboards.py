@@ -230,9 +230,11 @@ def test_counters_are_under_rate(name: str) -> None:
         calls = [
             node for node in found if isinstance(node, promql_parser.Call) and node.func.name in ("rate", "increase")
         ]
-        rated = [argument.vector_selector.name for call in calls for argument in call.args]
+        rated = [argument.vector_selector.name or "" for call in calls for argument in call.args]
         counters = [
-            node.name for node in found if isinstance(node, promql_parser.VectorSelector) and is_counter(node.name)
+            node.name
+            for node in found
+            if isinstance(node, promql_parser.VectorSelector) and node.name and is_counter(node.name)
         ]
         assert sorted(counters) == sorted(rated), expression
 

@@ -7,6 +7,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.markers import default_environment
@@ -65,7 +66,9 @@ def test_satisfies(lock: str, wanted: list[str]) -> None:
 def test_complete(lock: str, wanted: list[str]) -> None:
     """What the locked packages need themselves is locked too, as far as they are installed here."""
     found = locked(lock)
-    extras = {canonicalize_name(Requirement(text).name): Requirement(text).extras for text in wanted}
+    extras: dict[str, set[str]] = {
+        canonicalize_name(Requirement(text).name): Requirement(text).extras for text in wanted
+    }
     missing = []
     checked = 0
     for name in found:
@@ -75,7 +78,9 @@ def test_complete(lock: str, wanted: list[str]) -> None:
             continue
         checked += 1
         for need in map(Requirement, needs):
-            environments = [{**default_environment(), "extra": extra} for extra in ("", *extras.get(name, ()))]
+            environments: list[dict[str, Any]] = [
+                {**default_environment(), "extra": extra} for extra in ("", *extras.get(name, set()))
+            ]
             if need.marker is None or any(need.marker.evaluate(environment) for environment in environments):
                 missing += [f"{name} needs {need.name}"] if canonicalize_name(need.name) not in found else []
 

@@ -61,7 +61,7 @@ def gauges(expression: str) -> set[tuple[str, bool]]:
     def walk(node: Any, ranged: bool) -> None:
         match node:
             case promql_parser.VectorSelector():
-                found.add((node.name, ranged))
+                found.add((str(node.name), ranged))
             case promql_parser.MatrixSelector():
                 walk(node.vector_selector, True)
             case promql_parser.Call():
@@ -153,6 +153,8 @@ def test_test_cases_feed_series_that_exist() -> None:
     for file in (PROMETHEUS / "tests").iterdir():
         for series in all_series(file):
             selector = promql_parser.parse(series["series"])
+            assert isinstance(selector, promql_parser.VectorSelector)
+            assert selector.name is not None
             if selector.name != "up":
                 given = {matcher.name for matcher in selector.matchers.matchers}
                 assert labels[selector.name] | {"job", "instance"} == given, series["series"]

@@ -46,7 +46,7 @@ def test_verified(unit: Path, program: Callable[[str], str]) -> None:
 
 def test_exposure(unit: Path, program: Callable[[str], str]) -> None:
     """systemd rates what the service may reach at 1.5 of 10 at most."""
-    command = [program("systemd-analyze"), "security", "--offline=true", "--threshold=15", "--no-pager", unit]
+    command = [program("systemd-analyze"), "security", "--offline=true", "--threshold=15", "--no-pager", str(unit)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert 0 == done.returncode, done.stdout[-400:]

@@ -1,6 +1,8 @@
 """Invented boards: targets of every kind, with every figure that the exposition knows."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Unpack
 
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.exposition import generate_latest
@@ -29,6 +31,8 @@ from monitor.live.live import Live
 from monitor.pipeline.snapshot import Snapshot
 from monitor.results import Block, BlockKind
 from monitor.targets import Target, TargetKey
+from tests import factories
+from tests.factories import Shown, evaluation
 from tests.live.live_parts import live_of
 
 NOW = 1_760_000_000.0
@@ -45,11 +49,12 @@ def target(
 
 
 def snapshot(
-    of: Target, evaluation: Evaluation | None, state: PullState = PullState.OK, age: float = 60.0, **more: object
+    of: Target, evaluation: Evaluation | None, state: PullState = PullState.OK, age: float = 60.0, **more: Unpack[Shown]
 ) -> Snapshot:
     """A snapshot whose last good pull was `age` seconds before NOW."""
     success = None if evaluation is None else NOW - age
-    return Snapshot(of, STALE_AFTER, state, NOW - 30, last_success=success, evaluation=evaluation, **more)
+    shown = factories.snapshot(of, last_success=success, evaluation=evaluation, **more)
+    return replace(shown, stale_after=STALE_AFTER, state=state, last_pull=NOW - 30)
 
 
 def board(*snapshots: Snapshot, projects: Iterable[ProjectStatus] = ()) -> Live:
@@ -60,19 +65,14 @@ def board(*snapshots: Snapshot, projects: Iterable[ProjectStatus] = ()) -> Live:
 def quality(windows: Mapping[str, int], confusion: Mapping[tuple[str, str], int] | None = None) -> Quality:
     """A classifier's figures over classes with so many windows each."""
     classes = {name: ClassFigures(0.75, 0.5, 0.6, count) for name, count in windows.items()}
-    return Quality(0.9, 0.8, 0.7, {}, 0.0, classes, confusion or {})
-
-
-def classified(figures: Quality, **more: object) -> Evaluation:
-    """An evaluation with nothing but a classifier's figures."""
-    return Evaluation(samples=10, windows=20, unscored=0, blocks=(), quality=figures, **more)
+    return factories.quality(0.9, balanced_accuracy=0.8, mean_f1=0.7, classes=classes, confusion=confusion or {})
 
 
 def classifier() -> Evaluation:
     """A classifier with an anomaly block: confidences, slices, ground truth."""
     classify = Block(3, "keras", BlockKind.CLASSIFICATION, "Classifier", {"min_score": 0.6})
     kmeans = Block(4, "anomaly", BlockKind.ANOMALY, "Anomaly detection", {"min_anomaly_score": 0.3})
-    return Evaluation(
+    return evaluation(
         samples=120,
         windows=240,
         unscored=2,
@@ -114,7 +114,7 @@ def classifier() -> Evaluation:
 
 def detector() -> Evaluation:
     """A box detector."""
-    return Evaluation(
+    return evaluation(
         samples=60,
         windows=60,
         unscored=0,
@@ -138,7 +138,7 @@ def detector() -> Evaluation:
 
 def fomo() -> Evaluation:
     """FOMO: no mAP at all."""
-    return Evaluation(
+    return evaluation(
         samples=40,
         windows=40,
         unscored=0,
@@ -151,7 +151,7 @@ def fomo() -> Evaluation:
 
 def regressor() -> Evaluation:
     """A regression whose bounds are known."""
-    return Evaluation(
+    return evaluation(
         samples=50,
         windows=50,
         unscored=0,

@@ -51,17 +51,17 @@ def gated() -> Gated:
 
 
 @pytest.fixture
-def reading() -> list[float]:
+def seconds() -> list[float]:
     """The renderer's clock: its only element."""
     return [100.0]
 
 
 @pytest.fixture
-def renderer(gated: Gated, reading: list[float]) -> Iterable[Renderer]:
+def renderer(gated: Gated, seconds: list[float]) -> Iterable[Renderer]:
     """A renderer of the collector that waits, on a clock that stands."""
     made = CollectorRegistry()
     made.register(gated)
-    yield Renderer(made, max_age=1.0, clock=lambda: reading[0])
+    yield Renderer(made, max_age=1.0, clock=lambda: seconds[0])
     gated.open.set()
 
 
@@ -165,24 +165,24 @@ async def test_one_rendering_at_a_time(renderer: Renderer, gated: Gated) -> None
     assert (gated.runs, len(bodies), gated.most_at_once) == (4, 4, 1)
 
 
-async def test_bytes_are_kept_for_a_while(renderer: Renderer, gated: Gated, reading: list[float]) -> None:
+async def test_bytes_are_kept_for_a_while(renderer: Renderer, gated: Gated, seconds: list[float]) -> None:
     """Within the age the same bytes come again; after it the registry is collected anew."""
     gated.open.set()
     first, _ = await renderer.render("", "")
-    reading[0] += 0.99
+    seconds[0] += 0.99
     again, _ = await renderer.render("", "")
-    reading[0] += 0.01
+    seconds[0] += 0.01
     later, _ = await renderer.render("", "")
 
     assert first is again
     assert (first.split(b"\n")[2], later.split(b"\n")[2]) == (b"runs 1.0", b"runs 2.0")
 
 
-async def test_age_counts_from_the_end_of_the_rendering(renderer: Renderer, gated: Gated, reading: list[float]) -> None:
+async def test_age_counts_from_the_end_of_the_rendering(renderer: Renderer, gated: Gated, seconds: list[float]) -> None:
     """A rendering that takes longer than the age is kept all the same: it is the one that must not repeat."""
     scrape = asyncio.create_task(renderer.render("", ""))
     await asyncio.to_thread(gated.entered.wait, PATIENCE)
-    reading[0] += 5
+    seconds[0] += 5
     gated.open.set()
     await scrape
     await renderer.render("", "")

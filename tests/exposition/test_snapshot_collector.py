@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from monitor.errors import PullState
 from monitor.exposition import METRICS
 from monitor.exposition.metric import Scope
-from monitor.figures.evaluation import Anomaly, Calibration, Detection, Evaluation, Interval, Quality, Regression
+from monitor.figures.evaluation import Anomaly, Calibration, Detection, Interval, Quality, Regression
 from monitor.live.entry import ProjectStatus
 from monitor.live.live import Live
 from monitor.results import Block, BlockKind
@@ -21,7 +21,6 @@ from tests.exposition.exposition_boards import (
     NOW,
     STALE_AFTER,
     board,
-    classified,
     classifier,
     compared,
     detector,
@@ -36,6 +35,7 @@ from tests.exposition.exposition_boards import (
     target,
     text,
 )
+from tests.factories import evaluation
 from tests.live.live_parts import entry_of, watch_of
 
 TARGET_LABELS = ("project", "project_id", "impulse", "impulse_id", "variant", "category")
@@ -224,11 +224,8 @@ def test_fomo_has_no_map() -> None:
 def test_unknown_is_absent() -> None:
     """None of the figures that are None shows, least of all as 0."""
     block = Block(4, "anomaly", BlockKind.ANOMALY)
-    bare = Evaluation(
-        1,
-        1,
-        0,
-        (block,),
+    bare = evaluation(
+        blocks=(block,),
         detection=Detection(),
         regression=Regression(1.0, 1.0, None, None),
         anomalies=(Anomaly(block, 0.5, None, {}),),
@@ -249,12 +246,13 @@ def test_unknown_is_absent() -> None:
 def test_non_finite_is_absent(bad: float) -> None:
     """A figure that is no number is left out, wherever it stands; its neighbours stay."""
     block = Block(4, "anomaly", BlockKind.ANOMALY, thresholds={"bad": bad, "good": 1.0})
-    spoilt = classified(
-        Quality(bad, 0.8, bad, {"macro": bad, "micro": 0.5}, 0.0, {}, {}, accuracy_interval=Interval(bad, 0.9)),
+    spoilt = evaluation(
+        quality=Quality(bad, 0.8, bad, {"macro": bad, "micro": 0.5}, 0.0, {}, {}, accuracy_interval=Interval(bad, 0.9)),
         calibration=Calibration(bad, 0.1, bad),
         anomalies=(Anomaly(block, bad, bad, {"0.5": bad, "0.9": 2.0}, flagged=bad),),
+        blocks=(block,),
     )
-    of = board(snapshot(target(), replace(spoilt, blocks=(block,)), trained=bad))
+    of = board(snapshot(target(), spoilt, trained=bad))
     collected = series(registry(of).collect())
 
     assert all(map(math.isfinite, collected.values()))
@@ -276,7 +274,7 @@ def test_non_finite_is_absent(bad: float) -> None:
 def test_class_limit_keeps_the_most_supported() -> None:
     """Beyond the limit classes have no series; those with most windows stay, and what was cut is counted."""
     windows = {"a": 5, "b": 50, "c": 20, "d": 20, "e": 1}
-    of = board(snapshot(target(), classified(quality(windows))))
+    of = board(snapshot(target(), evaluation(quality=quality(windows))))
 
     assert shown(of, "edge_impulse_class_windows", "class", class_limit=2) == {("b",): 50, ("c",): 20}
     for figure in ("precision", "recall", "f1"):
@@ -299,7 +297,7 @@ def test_confusion_within_the_limit() -> None:
         ("a", "noise"): 10,
         ("b", "aside"): 1,
     }
-    of = board(snapshot(target(), classified(quality({"a": 63, "b": 8, "c": 1}, confusion))))
+    of = board(snapshot(target(), evaluation(quality=quality({"a": 63, "b": 8, "c": 1}, confusion))))
 
     assert shown(of, "edge_impulse_confusion_windows", "class", "predicted", class_limit=2) == {
         ("a", "a"): 40,
@@ -338,7 +336,7 @@ def test_series_of_classes_are_bounded(windows: dict[str, int], predicted: list[
     """
     labels = {*windows, *predicted}
     confusion = {(name, label): 1 for name in windows for label in labels}
-    of = board(snapshot(target(), classified(quality(windows, confusion))))
+    of = board(snapshot(target(), evaluation(quality=quality(windows, confusion))))
 
     rows = shown(of, "edge_impulse_class_windows", "class", class_limit=limit)
     cells = shown(of, "edge_impulse_confusion_windows", "class", "predicted", class_limit=limit)
@@ -358,7 +356,7 @@ def test_any_label_value_survives(name: str, impulse: str, label: str, key: str)
     block = Block(1, "keras", BlockKind.CLASSIFICATION, name, {key: 0.5})
     of = target(project=name, team=label)
     collecting = registry(
-        board(snapshot(replace(of, impulse=impulse), replace(classified(quality({label: 1})), blocks=(block,))))
+        board(snapshot(replace(of, impulse=impulse), replace(evaluation(quality=quality({label: 1})), blocks=(block,))))
     )
     collected = series(collecting.collect())
 
@@ -369,7 +367,7 @@ def test_any_label_value_survives(name: str, impulse: str, label: str, key: str)
 
 def test_text_that_is_not_unicode_does_not_stop_the_exposition() -> None:
     """Half of a surrogate pair in one name is replaced: it must not take all other series with it."""
-    of = board(snapshot(target(project="half \ud83d", team="\udc00"), classified(quality({"x\ud800": 1}))))
+    of = board(snapshot(target(project="half \ud83d", team="\udc00"), evaluation(quality=quality({"x\ud800": 1}))))
 
     values = shown(of, "edge_impulse_class_windows", "project", "class")
 

@@ -21,6 +21,8 @@ from monitor.results import (
     ResultSet,
     shrink_dtype,
 )
+from tests import factories
+from tests.factories import encoded
 
 CLASSIFIER = Block(3, "keras", BlockKind.CLASSIFICATION, "Classifier", {"min_score": 0.6})
 
@@ -38,27 +40,20 @@ def result_set(
     metadata: Mapping[str, Sequence[str | None]] | None = None,
 ) -> ResultSet:
     """A result set of these windows; by default one per sample, each judged by whether its prediction is its label."""
-    both = Categorical.encode([*labels, *predictions])
-    windows = len(labels)
     if correct is None:
         correct = [
             CORRECT if label == prediction else WRONG for label, prediction in zip(labels, predictions, strict=True)
         ]
     if sample is None:
-        sample = range(windows)
+        sample = range(len(labels))
     if samples is None:
         samples = max(sample, default=-1) + 1
-    return ResultSet(
+    return factories.result_set(
+        **encoded(labels, predictions),
         blocks=blocks,
-        labels=both.table,
         sample_id=np.arange(1, samples + 1),
-        added=np.full(samples, np.datetime64("NaT"), "datetime64[ms]"),
         device=Categorical.encode(device if device is not None else [None] * samples),
         sample=shrink_dtype(np.array(sample, np.int64)),
-        start_ms=np.zeros(windows, np.int32),
-        end_ms=np.full(windows, 1000, np.int32),
-        label=both.codes[:windows],
-        prediction=both.codes[windows:],
         correct=np.array(correct, np.int8),
         confidences=confidences or {},
         metadata={key: Categorical.encode(values) for key, values in (metadata or {}).items()},

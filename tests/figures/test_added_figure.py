@@ -7,10 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 PLUGINS = ("tests.figures.added_figure", "tests.config.conftest", "tests.web.conftest")
 
 
+@pytest.mark.slow
 def test_added_figure_is_everywhere() -> None:
     """A figure that is added to the table, and to nothing else, reaches all that is made of it.
 

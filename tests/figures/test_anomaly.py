@@ -11,7 +11,9 @@ from sklearn.metrics import precision_recall_fscore_support, roc_auc_score
 
 from monitor.figures.anomaly import anomaly
 from monitor.figures.evaluation import Anomaly
-from monitor.results import Block, BlockKind, Categorical, ResultSet
+from monitor.results import Block, BlockKind, ResultSet
+from tests import factories
+from tests.factories import encoded
 
 KMEANS = Block(7, "anomaly", BlockKind.ANOMALY, "K-means", {"min_anomaly_score": 0.3})
 
@@ -26,20 +28,10 @@ def result_set(
     """Windows with one score each; one sample each unless told."""
     windows = len(scores)
     owners = np.arange(windows) if sample is None else np.array(sample)
-    texts = Categorical.encode(labels or [None] * windows)
-    samples = int(owners.max(initial=-1)) + 1
-    return ResultSet(
+    return factories.result_set(
+        **encoded(labels or [None] * windows, [None] * windows),
         blocks=(block,),
-        labels=texts.table,
-        sample_id=np.arange(samples),
-        added=np.full(samples, "NaT", "datetime64[ms]"),
-        device=Categorical.encode([None] * samples),
         sample=owners,
-        start_ms=np.zeros(windows, np.int64),
-        end_ms=np.zeros(windows, np.int64),
-        label=texts.codes,
-        prediction=np.full(windows, -1),
-        correct=np.full(windows, -1, np.int8),
         anomaly={block.id: np.array(scores, np.float64)},
         expected_anomaly=None if expected is None else np.array(expected, np.int8),
     )

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import io
 import time
+from typing import Unpack
 
 import numpy as np
 import pytest
@@ -14,7 +15,9 @@ from pycocotools.cocoeval import COCOeval
 
 from monitor.figures.coco import MAX_DETECTIONS, ImageBoxes, average_precision, match, mean_average_precision
 from monitor.figures.detection import box_matches, detection
-from monitor.results import Block, BlockKind, Boxes, Categorical, ResultSet
+from monitor.results import Block, BlockKind, Boxes, ResultSet
+from tests import factories
+from tests.factories import Columns
 
 CLASSES = ("ant", "bee", "cat", "dog")
 SIDE = (64, 48)
@@ -22,25 +25,20 @@ SIDE = (64, 48)
 Box = tuple[int, int, float, float, float, float]
 
 
-def result_set(truth: list[Box], detections: list[tuple[Box, float]], images: int, **columns: object) -> ResultSet:
+def result_set(
+    truth: list[Box], detections: list[tuple[Box, float]], images: int, **columns: Unpack[Columns]
+) -> ResultSet:
     """One window per sample; boxes as (image, class, x, y, width, height), truth in pixels of a 64 x 48 image,
     detections in shares.
     """
     truth = sorted(truth, key=lambda box: box[0])
     detections = sorted(detections, key=lambda row: row[0][0])
     found = [box for box, _ in detections]
-    results = ResultSet(
+    results = factories.images(
+        images,
         blocks=(Block(3, "keras-object-detection", BlockKind.DETECTION),),
         labels=CLASSES,
         sample_id=np.arange(100, 100 + images),
-        added=np.full(images, "NaT", "datetime64[ms]"),
-        device=Categorical.encode([None] * images),
-        sample=np.arange(images, dtype=np.int32),
-        start_ms=np.full(images, -1),
-        end_ms=np.full(images, -1),
-        label=np.full(images, -1),
-        prediction=np.full(images, -1),
-        correct=np.full(images, -1, np.int8),
         image_size=np.tile(np.array(SIDE, np.int16), (images, 1)),
         truth=Boxes(
             np.array([box[0] for box in truth], np.int32),
@@ -161,6 +159,7 @@ def untied(results: ResultSet) -> ResultSet:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=250, deadline=None)
 @given(st.lists(boxes, max_size=20), st.lists(st.tuples(boxes.map(shares), scores), max_size=30))
 def test_equals_pycocotools_on_small_scenes(truth: list[Box], found: list[tuple[Box, float]]) -> None:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from monitor.figures.detection import detection
 from monitor.figures.evaluation import Detection
-from monitor.results import Block, BlockKind, Boxes, Categorical, FomoCounts, Points, ResultSet
+from monitor.results import Block, BlockKind, Boxes, FomoCounts, Points, ResultSet
+from tests import factories
 
 NOTHING = (-1, -1, -1)
 
@@ -22,18 +23,10 @@ def result_set(
     columns = np.array(counts, np.int8).reshape(-1, 3)
     owners = np.array(sorted(truth or ()), np.int32)
     reported = np.array([np.nan if value is None else value for value in f1 or [None] * images], np.float64)
-    return ResultSet(
+    return factories.images(
+        images,
         blocks=(Block(4, "keras-object-detection", BlockKind.FOMO),),
         labels=("cup", "lamp"),
-        sample_id=np.arange(images),
-        added=np.full(images, "NaT", "datetime64[ms]"),
-        device=Categorical.encode([None] * images),
-        sample=np.arange(images, dtype=np.int32),
-        start_ms=np.full(images, -1),
-        end_ms=np.full(images, -1),
-        label=np.full(images, -1),
-        prediction=np.full(images, -1),
-        correct=np.full(images, -1, np.int8),
         image_size=np.full((images, 2), 96, np.int8),
         truth=Boxes(owners, np.zeros(len(owners), np.int8), np.full((len(owners), 4), 8.0)),
         detections=Boxes.none(scored=True),

@@ -8,19 +8,14 @@ from monitor.figures.evaluation import (
     Detection,
     Evaluation,
     Interval,
-    Quality,
     Regression,
     StudioVerdict,
 )
 from monitor.figures.headline import METRICS, Headline, headlines
 from monitor.results import Block, BlockKind
+from tests.factories import evaluation, quality
 
 BOUNDS = Interval(0.1, 0.9)
-
-
-def evaluation(**parts) -> Evaluation:
-    """An evaluation of these parts."""
-    return Evaluation(samples=1, windows=1, unscored=0, blocks=(), **parts)
 
 
 def anomaly(number: int, flagged: float | None, auroc: float | None) -> Anomaly:
@@ -29,7 +24,7 @@ def anomaly(number: int, flagged: float | None, auroc: float | None) -> Anomaly:
     return Anomaly(block, 0.0, 1.0, {}, flagged=flagged, auroc=auroc, flagged_interval=BOUNDS if flagged else None)
 
 
-QUALITY = Quality(0.8, 0.7, 0.6, {}, 0.05, {}, {}, accuracy_interval=BOUNDS)
+QUALITY = quality(0.8, balanced_accuracy=0.7, mean_f1=0.6, uncertain=0.05, accuracy_interval=BOUNDS)
 REGRESSION = Regression(1.5, 4.0, None, 0.25)
 
 
@@ -76,7 +71,7 @@ REGRESSION = Regression(1.5, 4.0, None, 0.25)
         ),
     ],
 )
-def test_headlines(of: Evaluation, expected: dict[str, tuple]) -> None:
+def test_headlines(of: Evaluation, expected: dict[str, tuple[object, ...]]) -> None:
     """Each figure that applies has its name, value and interval; of several anomaly blocks the worst one counts."""
     found = headlines(of)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tracemalloc
+from random import Random
 
 import numpy as np
 import pytest
@@ -94,8 +95,9 @@ class TestShare:
         assert expected in (found.lower, found.upper)
         assert 0 <= found.lower < found.upper <= 1
 
+    @pytest.mark.slow
     @given(clusters, st.randoms(use_true_random=False))
-    def test_order_and_numbering_of_samples_do_not_matter(self, counts: list[tuple[int, int]], random: object) -> None:
+    def test_order_and_numbering_of_samples_do_not_matter(self, counts: list[tuple[int, int]], random: Random) -> None:
         """Windows in another order, of samples with gaps in their numbers, give the same bounds."""
         hits, sample = spread(counts)
         order = np.arange(len(hits))
@@ -277,6 +279,7 @@ def test_too_few_samples(samples: int) -> None:
     assert mean_f1(hits.astype(np.int8), hits.astype(np.int8), sample, 2, 1) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("windows", [1, 10], ids=["one window", "ten correlated windows"])
 @pytest.mark.parametrize("shares", [[0.25] * 4, [0.06, 0.24, 0.3, 0.4]], ids=["balanced", "a class at 6 %"])
 def test_coverage(shares: list[float], windows: int) -> None:

@@ -13,7 +13,9 @@ from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
 
 from monitor.figures.evaluation import Regression
 from monitor.figures.regression import regression
-from monitor.results import CORRECT, UNSCORED, WRONG, Block, BlockKind, Categorical, ResultSet
+from monitor.results import CORRECT, UNSCORED, WRONG, Block, BlockKind, ResultSet
+from tests import factories
+from tests.factories import encoded
 
 
 def result_set(
@@ -25,20 +27,10 @@ def result_set(
     """Windows by (label, prediction); one sample each unless told."""
     windows = len(pairs)
     owners = np.arange(windows) if sample is None else np.array(sample)
-    texts = Categorical.encode([text for pair in pairs for text in pair])
-    codes = texts.codes.reshape(-1, 2)
-    samples = int(owners.max(initial=-1)) + 1
-    return ResultSet(
+    return factories.result_set(
+        **encoded([label for label, _ in pairs], [prediction for _, prediction in pairs]),
         blocks=(Block(5, "keras-regression", BlockKind.REGRESSION, thresholds=thresholds or {}),),
-        labels=texts.table,
-        sample_id=np.arange(samples),
-        added=np.full(samples, "NaT", "datetime64[ms]"),
-        device=Categorical.encode([None] * samples),
         sample=owners,
-        start_ms=np.zeros(windows, np.int64),
-        end_ms=np.zeros(windows, np.int64),
-        label=codes[:, 0],
-        prediction=codes[:, 1],
         correct=np.array([UNSCORED] * windows if correct is None else correct, np.int8),
     )
 

@@ -18,18 +18,17 @@ from monitor.alerts import explain
 from monitor.alerts.rule_file import rule_file
 from monitor.alerts.rules import Above, Below, Drop, Rule
 from monitor.alerts.verdicts import Answer, check_rule
-from monitor.cli.once import Outcome
 from monitor.compare.comparison import Comparison
 from monitor.config import schema
 from monitor.errors import PullState
 from monitor.exposition import describe
-from monitor.figures.evaluation import Evaluation
 from monitor.views.history import runs_as_csv
-from monitor.views.report import as_table
+from monitor.views.report import Outcome, as_table
 from tests.alerts.alert_cases import BASELINE, SUBJECT
 from tests.config.conftest import Folder
 from tests.exposition import exposition_boards as boards
 from tests.exposition import test_metric_catalogue
+from tests.factories import evaluation
 from tests.figures import test_headline_docs
 from tests.figures.added_figure import ADDED
 from tests.service_process import Service
@@ -38,11 +37,11 @@ from tests.web.web_service import ONE, start
 with warnings.catch_warnings():
     # It recommends the format's second version, which Grafana reads from files only since 12.
     warnings.simplefilter("ignore", DeprecationWarning)
-    from deploy.grafana.builder import fleet, target
+    from deploy.grafana.builder import figures, fleet, target
 
 NAME, SERIES = ADDED.name, ADDED.series.name
 OWN = f"alerts:\n  - alert: Own\n    metric: {NAME}\n"
-TWELVE = Evaluation(samples=10, windows=120, unscored=0, blocks=())
+TWELVE = evaluation(windows=120)
 COMPARED = Comparison(replace(BASELINE, values={NAME: 20.0}), (), (), {}, ())
 
 
@@ -136,7 +135,7 @@ def test_dashboards_have_a_panel_for_it() -> None:
 
 def test_a_figure_without_a_designed_panel_has_one_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """What shows at a glance nowhere has a panel below *Other figures*."""
-    monkeypatch.setattr(target, "GLANCE", target.GLANCE[:-1])
+    monkeypatch.setattr(target, "GLANCE", figures.GLANCE[:-1])
     content = json.loads(json.dumps(target.dashboard().build(), cls=JSONEncoder))
     *_, last = content["panels"]
 

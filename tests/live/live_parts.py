@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import Any
 
 from monitor.alerts.rules import Subject
 from monitor.config import BaselineConfig, Config, ProjectConfig, Schedule
@@ -24,7 +25,7 @@ def watch_of(target: Target, stale_after: float = 900.0, every: str = "60s", pol
     return Watch(
         target,
         project,
-        Schedule(every=every),
+        Schedule.model_validate({"every": every}),
         stale_after,
         EvaluationSettings(),
         policy or Policy(BaselineConfig()),
@@ -53,7 +54,7 @@ def entry_of(status: ProjectStatus) -> Entry:
     return Entry(Config(), project, 0.0, Course(0.0), state=status.state, found=found)
 
 
-def shown_as(live: Live, target_id: str, **fields: object) -> None:
+def shown_as(live: Live, target_id: str, **fields: Any) -> None:
     """Let other things be shown of a target."""
     target = live.targets[target_id]
     assert target.snapshot is not None

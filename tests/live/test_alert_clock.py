@@ -12,6 +12,7 @@ import pytest
 
 from monitor.alerts.rules import Below, PullFailing, Rule
 from monitor.alerts.states import Phase
+from monitor.alerts.verdicts import check_rule
 from monitor.engine.sharding import Shard
 from monitor.errors import PullState
 from monitor.live.alert_clock import AlertClock
@@ -24,13 +25,14 @@ from monitor.pipeline.snapshot import Snapshot
 from monitor.service.store_upkeep import StoreUpkeep
 from monitor.store import Store, StoreUnavailable, Transaction
 from monitor.store.state_documents import load_transition
-from tests.alerts.alert_cases import TARGET, classifier
+from tests.alerts.alert_cases import classifier
+from tests.factories import TARGET, snapshot
 from tests.live.live_parts import entry_of, watch_of
 
 LOW = Rule("AccuracyLow", Below("accuracy", 0.8), recover=0.02)
 FAILING = Rule("Failing", PullFailing())
 ID = TARGET.key.id
-BAD = Snapshot(TARGET, 900.0, PullState.OK, 100.0, 100.0, fingerprint="bad", evaluation=classifier(0.7, (0.65, 0.75)))
+BAD = snapshot(fingerprint="bad", evaluation=classifier(0.7, (0.65, 0.75)))
 GOOD = replace(BAD, fingerprint="good", evaluation=classifier(0.9, (0.88, 0.92)))
 
 
@@ -107,11 +109,11 @@ async def test_what_comes_back_is_judged_anew(store: Store, what: str) -> None:
 async def test_a_quiet_pull_wakes_no_receiver(store: Store) -> None:
     """Receivers look into their queues when an alert begins or ends, not at every pull of every target."""
     place, woken = Place(store), asyncio.Event()
-    for snapshot, wakes in ((GOOD, False), (GOOD, False), (BAD, True), (BAD, False), (GOOD, True), (GOOD, False)):
+    for pull, wakes in ((GOOD, False), (GOOD, False), (BAD, True), (BAD, False), (GOOD, True), (GOOD, False)):
         place.now += 60.0
         woken.clear()
         with store.arrivals.heard("hook", woken):
-            await place.pulled(snapshot)
+            await place.pulled(pull)
         assert wakes == woken.is_set()
 
 
@@ -200,7 +202,7 @@ async def test_reload_during_a_look(store: Store) -> None:
 async def test_bug_in_one_rule(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A rule whose judging crashes costs neither the transaction of the run nor the other rules."""
     place = Place(store, replace(LOW, name="Broken"), LOW)
-    whole = alerting.check_rule
+    whole = check_rule
 
     def crash(rule: Rule, *args: Any) -> Any:
         if rule.name == "Broken":

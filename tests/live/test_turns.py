@@ -11,6 +11,7 @@ import pytest
 from monitor.errors import PullState
 from monitor.simulator import Studio, projects, serve
 from monitor.simulator.faults import Delay, Status
+from monitor.simulator.project import Impulse
 from tests.service_process import Service
 
 pytestmark = pytest.mark.usefixtures("clock")
@@ -22,7 +23,7 @@ PAGE = "result/page"
 @pytest.fixture
 def studio() -> Studio:
     """A classifier in two variants, and another project."""
-    return Studio([projects.classification(impulses=[projects.Impulse(variants=projects.BOTH)]), projects.kmeans()])
+    return Studio([projects.classification(impulses=[Impulse(variants=projects.BOTH)]), projects.kmeans()])
 
 
 @pytest.fixture
@@ -124,7 +125,7 @@ async def test_new_target_does_not_wait_for_the_next_turn(service: Service) -> N
     service.write()
     project = service.studio.generated(101)
     both = project.impulses
-    project.impulses = [projects.Impulse()]
+    project.impulses = (Impulse(),)
     await service.app.start()
     await service.until(lambda: service.app.ready and INT8 in service.app.live.targets)
     await both_now(service)

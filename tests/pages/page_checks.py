@@ -7,14 +7,13 @@ from collections.abc import Iterable
 import msgspec
 import numpy as np
 
-from monitor.errors import PullState
 from monitor.exposition.collector import SnapshotCollector
 from monitor.figures import EvaluationSettings, evaluate
-from monitor.pipeline.snapshot import Snapshot
 from monitor.results import ResultSet
 from monitor.studio import decoding, wire
 from monitor.studio.columns import ColumnBuilder, SetChanged
 from monitor.targets import Target, TargetKey
+from tests.factories import snapshot
 from tests.live.live_parts import live_of
 from tests.pages.page_content import Content, changed
 from tests.pages.page_oracle import Series, compare, expected, figures
@@ -38,8 +37,8 @@ def exported(results: ResultSet, content: Content) -> Series:
     anomaly, normal = (frozenset(map(as_read, labels)) for labels in content.anomaly_labels or ((), ()))
     settings = EvaluationSettings(SLICES, anomaly_labels=anomaly, no_anomaly_labels=normal)
     target = Target(TargetKey(1, 1, "int8", "testing"), "project", "impulse")
-    snapshot = Snapshot(target, 1e9, PullState.OK, 1.0, 1.0, evaluation=evaluate(results, settings, None))
-    families = SnapshotCollector(live_of(snapshot), clock=lambda: 1.0).collect()
+    shown = snapshot(target, evaluation=evaluate(results, settings, None))
+    families = SnapshotCollector(live_of(shown), clock=lambda: 100.0).collect()
     return figures(sample for family in families for sample in family.samples)
 
 

@@ -247,7 +247,7 @@ def _join(windows: list[Window], rows: list[Any], put: Callable[[Window, Any], N
 def debug_info(image: Json) -> Json | None:
     """FOMO's own matching, or None where it cannot be read."""
     try:
-        info = json.loads(image.get("debugInfoJson"))  # type: ignore[arg-type]
+        info = json.loads(image.get("debugInfoJson"))
     except (TypeError, ValueError):
         return None
     return info if isinstance(info, dict) else None
@@ -434,9 +434,9 @@ def _calibration(found: Read, out: Expected) -> None:
         scored = np.array([window.correct is not None for window in found.windows], bool)
         found.left_out["no_confidences"] += int((~used & (~complete | scored)).sum())
     if best:
-        _, place = np.unique(np.clip(np.digitize(best, np.linspace(0, 1, 16)), 1, 15), return_inverse=True)
+        _, grid = np.unique(np.clip(np.digitize(best, np.linspace(0, 1, 16)), 1, 15), return_inverse=True)
         hits, confident = np.array(hit), np.array(best)
-        bins = [place == each for each in np.unique(place)]
+        bins = [grid == each for each in np.unique(grid)]
         out.add(
             "calibration_error_ratio",
             sum(abs(hits[bin_].mean() - confident[bin_].mean()) * bin_.mean() for bin_ in bins),
@@ -581,7 +581,7 @@ def _passing(found: Read, reported: list[float | None], out: Expected) -> None:
 
 def _box(box: Json, *members_: str) -> list[float] | None:
     values = [number(box.get(name)) for name in ("x", "y", "width", "height", *members_)]
-    return None if None in values else values  # type: ignore[return-value]
+    return None if None in values else values
 
 
 def _truth(window: Window) -> list[Json]:
@@ -635,7 +635,7 @@ def _counts(image: Json, window: Window) -> tuple[int, int, int] | None:
         return (0, 0, 0) if _f1(window, image) == 1 and not _truth(window) else None
     listed = [info.get(name) for name in ("assignments", "unassigned_y_pred_idxs", "unassigned_y_true_idxs")]
     if all(isinstance(each, list) for each in listed):
-        return tuple(map(len, listed))  # type: ignore[arg-type, return-value]
+        return tuple(map(len, listed))
     return None if info.get("y_trues") or info.get("y_preds") else (0, 0, 0)
 
 
@@ -670,7 +670,10 @@ def _boxes(found: Read, out: Expected) -> None:
 
 
 def _coco(found: Read, detected: list[list[Json]], out: Expected) -> None:
-    truth, guess, images, classes = [], [], [], {}
+    truth: list[Any] = []
+    guess: list[Any] = []
+    images: list[Any] = []
+    classes: dict[str, int] = {}
     for image, (window, boxes) in enumerate(zip(found.windows, detected, strict=True), 1):
         size = members(window.sample.get("imageDimensions"))
         width, height = number(size.get("width")) or 0, number(size.get("height")) or 0

@@ -102,7 +102,7 @@ def _shuffled(predictions: list[Json], rng: np.random.Generator) -> list[Json]:
     order = [order[place] for place in rng.permutation(len(order))]
     for rows in by_sample.values():
         if "startMs" in rows[0]:
-            rng.shuffle(rows)  # type: ignore[arg-type]
+            rng.shuffle(rows)
     return [by_sample[number].pop(0) for number in order]
 
 

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -14,9 +15,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from monitor.service.app import App
 from tests.clock import SETTLE, Clock, run
-from tests.pages.page_checks import SLICES, figures
+from tests.pages.page_checks import SLICES
 from tests.pages.page_content import content
-from tests.pages.page_oracle import Series, compare, expected
+from tests.pages.page_oracle import Series, compare, expected, figures
 from tests.pages.page_replies import Spelling
 from tests.pages.page_server import KEY, PageServer, served
 from tests.pages.page_shapes import KINDS, Shape, any_shape
@@ -64,7 +65,7 @@ async def _scrape(clock: Clock, folder: Path) -> dict[int, Series]:
             await asyncio.sleep(1.1)  # a rendered page is kept for a second
             async with session.get(f"http://{app.address}/metrics") as response:
                 text = await response.text()
-    found: dict[int, list] = defaultdict(list)
+    found: dict[int, list[Any]] = defaultdict(list)
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             if "variant" in sample.labels:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from monitor.compare.comparison import compare
 from monitor.errors import PullState
 from monitor.pipeline.record import pin, unpin
 from monitor.service import store_upkeep as caretaker
@@ -359,9 +361,9 @@ async def test_no_verdict_twice_on_the_same_result_set(service: Service, monkeyp
     from monitor.pipeline import record as memory
 
     compared = []
-    true_compare = memory.compare
+    true_compare = compare
 
-    def counting(*arguments):
+    def counting(*arguments: Any) -> Any:
         compared.append(arguments)
         return true_compare(*arguments)
 
@@ -443,7 +445,7 @@ async def test_bug_in_the_comparison_costs_only_the_comparison(
     """An unexpected error while comparing is said, and neither the figures nor the record are lost."""
     from monitor.pipeline import record as memory
 
-    def broken(*arguments):
+    def broken(*arguments: Any) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr(memory, "compare", broken)

@@ -8,24 +8,26 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from monitor.compare.comparison import compare
 from monitor.config import BaselineConfig
-from monitor.errors import PullState
 from monitor.figures import EvaluationSettings, evaluate
 from monitor.pipeline import record as memory
 from monitor.pipeline.record import Found, RunRecorder
 from monitor.pipeline.snapshot import Snapshot
 from monitor.pipeline.target_cache import TargetCache
 from monitor.pipeline.watch import Policy
-from monitor.results import UNSCORED, Block, BlockKind, Categorical, ResultSet
+from monitor.results import Block, BlockKind, ResultSet
 from monitor.store import Store, StoreUnavailable, Transaction
 from monitor.store.engine import parse
 from monitor.targets import Target, TargetKey
+from tests.factories import result_set, snapshot
 from tests.live.live_parts import watch_of
 
 TARGET = "104-1-int8-testing"
@@ -35,19 +37,8 @@ DAY = 86400.0
 
 def scored(samples: int, shift: float = 0.0) -> ResultSet:
     """So many samples with a normal anomaly score each, those of a model whose scores are higher by `shift`."""
-    return ResultSet(
-        blocks=(KMEANS,),
-        labels=(),
-        sample_id=np.arange(samples),
-        added=np.full(samples, np.datetime64("NaT"), "datetime64[ms]"),
-        device=Categorical.encode([None] * samples),
-        sample=np.arange(samples),
-        start_ms=np.zeros(samples, np.int8),
-        end_ms=np.ones(samples, np.int8),
-        label=np.full(samples, -1, np.int8),
-        prediction=np.full(samples, -1, np.int8),
-        correct=np.full(samples, UNSCORED, np.int8),
-        anomaly={KMEANS.id: np.random.default_rng(1).normal(size=samples) + shift},
+    return result_set(
+        samples, blocks=(KMEANS,), anomaly={KMEANS.id: np.random.default_rng(1).normal(size=samples) + shift}
     )
 
 
@@ -61,7 +52,9 @@ class Runs:
     def start(self) -> None:
         """Begin as a process does that knows nothing."""
         self._recorder, self._cache = RunRecorder(self.store, self._workers), TargetCache()
-        self.shown = Snapshot(Target(TargetKey.parse(TARGET), "pump", "rpm"), 60.0, PullState.OK, 0.0)
+        self.shown = snapshot(
+            Target(TargetKey.parse(TARGET), "pump", "rpm"), stale_after=60.0, last_pull=0.0, last_success=None
+        )
 
     async def pull(self, now: float, results: ResultSet) -> Snapshot:
         """A good run that ends at `now`."""
@@ -98,9 +91,9 @@ def workers() -> ThreadPoolExecutor:
 def compared(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """One entry for each comparison that was computed."""
     calls: list[object] = []
-    true_compare = memory.compare
+    true_compare = compare
 
-    def counting(*arguments):
+    def counting(*arguments: Any) -> Any:
         calls.append(arguments)
         return true_compare(*arguments)
 
@@ -114,7 +107,7 @@ async def test_rolling_baseline_of_a_quiet_target(
     """As long as the runs of that age say the same, an unchanged result set is not compared again, however many there
     are.
     """
-    runs = Runs(store, workers, BaselineConfig(mode="rolling", age="1d"))
+    runs = Runs(store, workers, BaselineConfig.model_validate({"mode": "rolling", "age": "1d"}))
     for hour in range(40):
         await runs.pull(hour * 3600.0, scored(200))
 
@@ -130,7 +123,7 @@ async def test_rolling_baseline_of_a_quiet_target(
 
 async def test_paired_test_under_a_rolling_baseline(store: Store, workers: ThreadPoolExecutor) -> None:
     """A new model is tested once against the old one's result set, although a newer run gets old with each pull."""
-    runs = Runs(store, workers, BaselineConfig(mode="rolling", age="1d"))
+    runs = Runs(store, workers, BaselineConfig.model_validate({"mode": "rolling", "age": "1d"}))
     for hour in range(30):
         await runs.pull(hour * 3600.0, scored(200))
     first = (await runs.pull(30 * 3600.0, scored(200, shift=0.12))).comparison

@@ -143,7 +143,9 @@ async def test_labels_that_change_during_a_pull(service: Service, hook: Inbox) -
     """A pull that a reload meets is judged with the labels of afterwards: the alert goes to whom they name, and a rule
     for others does not fire.
     """
-    rules = [{"alert": name, "metric": "accuracy", "below": 0.999} for name in ("Low", "LowAtEdge")]
+    rules: list[dict[str, Any]] = [
+        {"alert": name, "metric": "accuracy", "below": 0.999} for name in ("Low", "LowAtEdge")
+    ]
     rules[1]["match"] = {"team": "edge"}
     service.content["alerts"] = rules
     service.write()

@@ -22,6 +22,7 @@ from monitor import logs
 from monitor.config import ConfigError
 from monitor.engine.sharding import Shard
 from monitor.errors import PullState
+from monitor.figures import evaluate
 from monitor.service import reload as module
 from monitor.service import store_upkeep as caretaker
 from monitor.service.app import App
@@ -284,7 +285,7 @@ async def test_bug_of_ours_is_invalid_and_stops_nothing(service: Service, monkey
     """An unexpected error in one target's figures shows as `invalid`; the others go on."""
     from monitor.pipeline import run as pipeline
 
-    true_evaluate = pipeline.evaluate
+    true_evaluate = evaluate
 
     def broken(results: Any, settings: Any, seed: Any) -> Any:
         if len(results.blocks) > 1:
@@ -335,7 +336,7 @@ async def test_quiet_target_costs_no_computing(service: Service, monkeypatch: py
     from monitor.pipeline import run as pipeline
 
     evaluated = []
-    true_evaluate = pipeline.evaluate
+    true_evaluate = evaluate
 
     def counting(*args: Any) -> Any:
         evaluated.append(args)

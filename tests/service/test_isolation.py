@@ -45,7 +45,7 @@ def met(service: Service, project: int) -> bool:
     return any(request.faults for request in service.studio.calls(PAGE, project))
 
 
-async def test_sick_projects_hold_up_nobody(service: Service):
+async def test_sick_projects_hold_up_nobody(service: Service) -> None:
     """With 38 of 40 projects rate-limited, hanging or broken, the healthy ones go on being pulled."""
     await service.app.start()
     await service.until(lambda: all(pages(service)[number] >= 2 for number in service.studio.projects), within=240)

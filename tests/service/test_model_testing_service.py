@@ -20,6 +20,7 @@ from monitor.errors import PullState
 from monitor.live import turns
 from monitor.service.app import App
 from monitor.simulator import Studio, projects, serve
+from monitor.simulator.project import Impulse
 from monitor.studio import model_testing as refresh
 from tests.service_process import Service
 
@@ -32,7 +33,7 @@ START = "start-classify-job"
 @pytest.fixture
 def studio() -> Studio:
     """A classifier in two variants without results, whose key may start jobs, and another project that is well."""
-    project = projects.classification(impulses=[projects.Impulse(variants=projects.BOTH)], role="admin")
+    project = projects.classification(impulses=[Impulse(variants=projects.BOTH)], role="admin")
     project.edit(results=False)
     return Studio([project, projects.kmeans()], job_seconds=0.5)
 

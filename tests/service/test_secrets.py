@@ -38,7 +38,7 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
             await running.app.stop()
 
 
-def test_quotes_are_short_plain_and_masked():
+def test_quotes_are_short_plain_and_masked() -> None:
     """What another program said is one printable line of bounded length, without a secret in it, wherever the cut
     falls.
     """
@@ -53,7 +53,7 @@ def test_quotes_are_short_plain_and_masked():
 
 
 @pytest.mark.parametrize("status", [200, 400, 500])
-async def test_a_key_in_an_error_text_gets_nowhere(service: Service, status: int):
+async def test_a_key_in_an_error_text_gets_nowhere(service: Service, status: int) -> None:
     """A server that repeats the key, and much else, in its error: neither pages, API, metrics,
     store nor log show it.
     """
@@ -87,7 +87,7 @@ def secrets_untouched(logger: object, name: str, event: structlog.typing.EventDi
     return event
 
 
-async def test_a_body_that_is_no_http_is_not_shown(service: Service, unused_tcp_port: int):
+async def test_a_body_that_is_no_http_is_not_shown(service: Service, unused_tcp_port: int) -> None:
     """What an HTTP parser says of a foreign protocol, or of HTML, quotes no more than a line of it."""
     service.studio.fail(Body(b"<html>" + b"secret text " * 3000, "text/html" + "; x=y" * 5000), PAGE, times=None)
     await service.app.start()
@@ -108,7 +108,7 @@ async def test_a_body_that_is_no_http_is_not_shown(service: Service, unused_tcp_
         ("notify", [{"webhook": {"url": "https://user:pa@ss-word-9@hooks.example.com/x"}}]),
     ],
 )
-def test_an_at_sign_in_a_password_is_refused(tmp_path: Path, section: str, value: object):
+def test_an_at_sign_in_a_password_is_refused(tmp_path: Path, section: str, value: object) -> None:
     """A password whose @ is not escaped would have its rest shown as a host: it is refused, and
     nothing of it repeated.
     """
@@ -124,7 +124,7 @@ def test_an_at_sign_in_a_password_is_refused(tmp_path: Path, section: str, value
         assert "word-9" not in str(refused.value)
 
 
-def test_passwords_in_urls_are_secrets(tmp_path: Path):
+def test_passwords_in_urls_are_secrets(tmp_path: Path) -> None:
     """The password of a store or a proxy is masked from the moment it was read, as it is written and as it is sent."""
     path = tmp_path / "monitor.yaml"
     path.write_text(
@@ -140,7 +140,7 @@ def test_passwords_in_urls_are_secrets(tmp_path: Path):
     assert "*** *** ***" == secrets.mask("p%40ss-word-7 p@ss-word-7 proxy-word-7")
 
 
-async def test_debug_logs_hold_no_statement_parameters(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+async def test_debug_logs_hold_no_statement_parameters(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """At level debug, what goes into the database does not go into the log."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level

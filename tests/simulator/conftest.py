@@ -71,6 +71,6 @@ class Clock:
 
 
 @pytest.fixture
-def clock() -> Clock:
+def by_hand() -> Clock:
     """A clock set by hand."""
     return Clock()

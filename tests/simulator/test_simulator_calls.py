@@ -278,12 +278,12 @@ def test_filters(query: dict[str, str], keep: Callable[[Any], bool]) -> None:
         (projects.classification, {"maxDate": "2023-09-01T00:00:00.000+00:00"}, lambda s: s.added < 1_693_526_400),
     ],
 )
-def test_every_documented_filter(make: Any, query: dict[str, str], keep: Callable[[Any], bool], clock: Any) -> None:
+def test_every_documented_filter(make: Any, query: dict[str, str], keep: Callable[[Any], bool], by_hand: Any) -> None:
     """Data type, signature, search, and the bounds of label, length, frequency and date select what the vendor's words
     say.
     """
     project = make(sizes={"testing": 150})
-    studio = Studio([project], clock=clock)
+    studio = Studio([project], clock=by_hand)
     ground = project.ground()
     assert ground is not None
     expected = [sample.id for sample in ground.samples if keep(sample)]
@@ -332,12 +332,12 @@ async def post(client: Any, project: Project, body: Any, **query: str) -> tuple[
         return response.status, await response.json()
 
 
-async def test_a_job_brings_results_back(serving: Serving, clock: Any) -> None:
+async def test_a_job_brings_results_back(serving: Serving, by_hand: Any) -> None:
     """Model testing runs for a while; once it succeeded, results that had vanished are there again, and the impulse is
     not stale.
     """
     project = projects.classification(sizes={"testing": 3}, role="admin")
-    studio = Studio([project], clock=clock, job_seconds=30, validate=True)
+    studio = Studio([project], clock=by_hand, job_seconds=30, validate=True)
     client = await serving(studio)
     project.edit(results=False)
     project.add(1)
@@ -346,7 +346,7 @@ async def test_a_job_brings_results_back(serving: Serving, clock: Any) -> None:
     path = f"{project.id}/jobs/{started['id']}/status"
     _, running = await client.get(project, path)
     _, missing = await client.get(project, f"{project.id}/{PAGE}")
-    clock.now += 30
+    by_hand.now += 30
     _, done = await client.get(project, path)
 
     assert "finishedSuccessful" not in running["job"]
@@ -357,14 +357,14 @@ async def test_a_job_brings_results_back(serving: Serving, clock: Any) -> None:
     assert [(1, ("int8",))] == [(job.impulse_id, job.variants) for job in studio.jobs.values()]
 
 
-async def test_a_job_may_fail(serving: Serving, clock: Any) -> None:
+async def test_a_job_may_fail(serving: Serving, by_hand: Any) -> None:
     """A job that fails says so and brings nothing back."""
     project = projects.classification(sizes={"testing": 3}, role="admin")
     project.job_succeeds = False
     project.edit(results=False)
-    client = await serving(Studio([project], clock=clock, job_seconds=1))
+    client = await serving(Studio([project], clock=by_hand, job_seconds=1))
     _, started = await post(client, project, {})
-    clock.now += 1
+    by_hand.now += 1
     _, done = await client.get(project, f"{project.id}/jobs/{started['id']}/status")
     _, missing = await client.get(project, f"{project.id}/{PAGE}")
 
@@ -428,12 +428,12 @@ async def regenerate(client: Any, project: Project, impulse: int = 1, **query: s
         return response.status, await response.json()
 
 
-async def test_a_new_threshold_takes_the_results_until_the_summary_is_new(serving: Serving, clock: Any) -> None:
+async def test_a_new_threshold_takes_the_results_until_the_summary_is_new(serving: Serving, by_hand: Any) -> None:
     """Results are gone, `classify/all/result` says what to do, and the cheap job brings those of the new threshold
     back.
     """
     project = projects.classification(sizes={"testing": 40}, role="admin")
-    studio = Studio([project], clock=clock, job_seconds=30, validate=True)
+    studio = Studio([project], clock=by_hand, job_seconds=30, validate=True)
     client = await serving(studio)
     _, before = await client.pull(project)
     project.rethreshold(0.95)
@@ -441,7 +441,7 @@ async def test_a_new_threshold_takes_the_results_until_the_summary_is_new(servin
     _, gone = await client.get(project, f"{project.id}/{PAGE}")
     _, told = await client.get(project, f"{project.id}/classify/all/result")
     status, started = await regenerate(client, project)
-    clock.now += 3
+    by_hand.now += 3
     _, job = await client.get(project, f"{project.id}/jobs/{started['id']}/status")
     _, after = await client.pull(project)
     _, whole = await client.get(project, f"{project.id}/classify/all/result")
@@ -459,17 +459,17 @@ async def test_a_new_threshold_takes_the_results_until_the_summary_is_new(servin
     assert "noResultsBecauseThresholdsChanged" not in whole
 
 
-async def test_detectors_want_model_testing_after_a_new_threshold(serving: Serving, clock: Any) -> None:
+async def test_detectors_want_model_testing_after_a_new_threshold(serving: Serving, by_hand: Any) -> None:
     """Object detection has no cheap way: the summary is refused, a job brings the results back, and a second change
     takes them again.
     """
     project = projects.fomo(sizes={"testing": 10}, role="admin")
-    client = await serving(Studio([project], clock=clock, job_seconds=10, validate=True))
+    client = await serving(Studio([project], clock=by_hand, job_seconds=10, validate=True))
     project.rethreshold(0.7)
     _, told = await client.get(project, f"{project.id}/classify/all/result")
     _, refused = await regenerate(client, project)
     await post(client, project, {"skipFeatureGeneration": True})
-    clock.now += 10
+    by_hand.now += 10
     back = await client.page(project)
     project.rethreshold(0.6)
     _, gone = await client.get(project, f"{project.id}/{PAGE}")
@@ -496,18 +496,18 @@ async def test_a_new_summary_wants_an_admin_key_an_impulse_and_results(serving: 
 
 
 @pytest.mark.parametrize("ignored", [False, True])
-async def test_a_job_is_of_one_category(ignored: bool, serving: Serving, clock: Any) -> None:
+async def test_a_job_is_of_one_category(ignored: bool, serving: Serving, by_hand: Any) -> None:
     """A job brings back the results of the category it was started for; of the testing samples where the server knows
     no categories.
     """
     project = projects.classification(sizes={"testing": 3, "training": 5}, role="admin")
-    studio = Studio([project], clock=clock, job_seconds=10)
+    studio = Studio([project], clock=by_hand, job_seconds=10)
     project.edit(results=False)
     client = await serving(studio)
     if ignored:
         studio.fail(IgnoreCategory(), call="start-classify-job", times=None)
     await post(client, project, {}, category="training")
-    clock.now += 10
+    by_hand.now += 10
     found = {
         category: (await client.get(project, f"{project.id}/{PAGE}", category=category))[1]["success"]
         for category in ("testing", "training")

@@ -39,6 +39,7 @@ from monitor.simulator.faults import (
     Trickle,
     Truncate,
 )
+from monitor.simulator.project import GeneratedProject, Project
 
 Serving = Callable[[Studio], Awaitable[Any]]
 PAGE = "classify/all/result/page"
@@ -249,13 +250,17 @@ async def test_edits(serving: Serving) -> None:
     assert replaced == {"success": True, "result": None}
 
 
+def swap(project: Project) -> None:
+    """Let 20 samples leave and 20 others come."""
+    assert isinstance(project, GeneratedProject)
+    project.swap(20, after=10)
+
+
 async def test_swaps_while_paging(serving: Serving) -> None:
     """Between two requests 20 samples leave and 20 others come: `totalCount` and first page stay, and paging on misses
     what moved up.
     """
-    client, project = await one(
-        serving, Change(lambda p: p.swap(20, after=10)), samples=100, call="result/page", after=2
-    )
+    client, project = await one(serving, Change(swap), samples=100, call="result/page", after=2)
     before = {sample.id for sample in project.ground().samples}
     pages = [await client.page(project, limit=10, offset=offset) for offset in range(0, 100, 10)]
     read = [row["sampleId"] for page in pages for row in page["result"]]

@@ -46,12 +46,12 @@ def labels(ground: Any) -> dict[int, str]:
     return {sample.id: sample.label for sample in ground.samples}
 
 
-def test_the_clock_gives_the_step(clock: Any) -> None:
+def test_the_clock_gives_the_step(by_hand: Any) -> None:
     """Steps follow the injected clock; a pinned one does not; a clock that steps back gives the first."""
-    studio = Studio([], interval=5.0, clock=clock)
+    studio = Studio([], interval=5.0, clock=by_hand)
     seen = []
     for passed in (0, 4.9, 0.1, 60, -1000):
-        clock.now += passed
+        by_hand.now += passed
         seen.append(studio.timeline.step)
     studio.timeline.pin(7)
     studio.timeline.advance(2)

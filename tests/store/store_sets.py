@@ -20,7 +20,6 @@ from monitor.figures.evaluation import (
     Calibration,
     ClassFigures,
     Detection,
-    Evaluation,
     Interval,
     Quality,
     Regression,
@@ -29,6 +28,8 @@ from monitor.figures.evaluation import (
 )
 from monitor.results import Block, BlockKind, Boxes, Categorical, Confidences, FomoCounts, Points, ResultSet
 from monitor.store import Run, Store
+from tests import factories
+from tests.factories import evaluation
 
 TARGET = "7-1-int8-testing"
 
@@ -118,7 +119,7 @@ def result_set(samples: int = 50, seed: int = 0) -> ResultSet:
     confidences = rng.dirichlet(np.ones(4), windows).astype(np.float32).astype(np.float64)
     label = rng.integers(0, 4, windows).astype(np.int8)
     prediction = confidences.argmax(axis=1).astype(np.int8)
-    return ResultSet(
+    return factories.result_set(
         blocks=(Block(3, "keras", BlockKind.CLASSIFICATION, "NN", {"min_score": 0.6}),),
         labels=("idle", "snake", "updown", "wave"),
         sample_id=np.arange(samples) + 1000,
@@ -136,7 +137,7 @@ def result_set(samples: int = 50, seed: int = 0) -> ResultSet:
 
 _BLOCK = Block(5, "anomaly", BlockKind.ANOMALY, "K-means", {"min_anomaly_score": 0.3})
 
-EVALUATION = Evaluation(
+EVALUATION = evaluation(
     samples=50,
     windows=150,
     unscored=2,

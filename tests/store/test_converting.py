@@ -29,6 +29,7 @@ FOUND = Discovery(
 )
 
 
+@pytest.mark.slow
 def test_first_reads_at_once(tmp_path: Path) -> None:
     """No process ends by a signal in which eight threads read their first documents of every kind at the same time."""
     transition = Transition(

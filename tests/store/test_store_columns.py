@@ -42,6 +42,7 @@ def changed(data: bytes, **manifest: object) -> bytes:
     return target.getvalue()
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(result_sets())
 def test_round_trip(results: ResultSet) -> None:

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from monitor.store import Store, StoreTooNew, migrate
 from monitor.store.engine import parse
 from monitor.store.schema import VERSION_TABLE
-from tests.store.conftest import DATABASE, Server
+from tests.store.postgres_server import DATABASE, Server
 from tests.store.releases import RELEASES, restore_postgresql, sqlite_store
 
 CONTENT = (

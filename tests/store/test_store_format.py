@@ -23,6 +23,7 @@ from monitor.store import Store
 from monitor.store.columns import encode
 from monitor.store.migrate import newest_version
 from monitor.store.schema import VERSION_TABLE, metadata
+from tests import factories
 from tests.store.store_sets import COMPARISON, EVALUATION, TARGET, add, result_set, run
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "store-format.md").read_text()
@@ -143,7 +144,7 @@ def classifier(samples: int, rounded: Any) -> ResultSet:
     )
     confidences = rounded(np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True))
     prediction = confidences.argmax(axis=1)
-    return ResultSet(
+    return factories.result_set(
         **frame(samples, rng),
         blocks=(Block(3, "keras", BlockKind.CLASSIFICATION, "NN", {"min_score": 0.6}),),
         labels=labels,
@@ -166,7 +167,7 @@ def images_with_boxes(samples: int) -> ResultSet:
     label = rng.integers(0, 3, 5 * samples).astype(np.int8)
     near = truth.reshape(samples, 5, 4)[:, [0, 1, 2, 3, 4, 0]].reshape(-1, 4) + rng.normal(0, 4, (6 * samples, 4))
     score = rng.beta(5, 2, 6 * samples).astype(np.float32).astype(np.float64)
-    return ResultSet(
+    return factories.result_set(
         **frame(samples, rng),
         blocks=(Block(4, "keras-object-detection", BlockKind.DETECTION, "Boxes"),),
         labels=("car", "dog", "person"),

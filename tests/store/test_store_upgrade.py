@@ -256,8 +256,9 @@ def _texts_are_read(patch: pytest.MonkeyPatch) -> None:
 
     from monitor.pipeline import run as pipeline
     from monitor.results import ResultSet
+    from monitor.studio.pull import pull
 
-    formula, pull = ResultSet.fingerprint, pipeline.pull
+    formula = ResultSet.fingerprint
 
     def fingerprint(self: ResultSet) -> str:
         return hashlib.sha256(f"{formula(self)} {[dict(block.texts) for block in self.blocks]}".encode()).hexdigest()

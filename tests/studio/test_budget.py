@@ -29,12 +29,12 @@ async def served(budget: Budget, keys: list[str], seconds: float = 0.0) -> list[
     return order
 
 
-async def test_keys_take_turns():
+async def test_keys_take_turns() -> None:
     """A key that wants much waits behind one that came later and wants little."""
     assert ["a", "b", "a", "b", "a", "a"] == await served(Budget(1, 1), ["a", "a", "a", "a", "b", "b"])
 
 
-async def test_limits_hold_whatever_comes():
+async def test_limits_hold_whatever_comes() -> None:
     """Never more slots than there are, never more of one key than it may have, and everyone is served."""
     budget, rng = Budget(4, 2), random.Random(1)
     held: Counter[str] = Counter()
@@ -56,7 +56,7 @@ async def test_limits_hold_whatever_comes():
     assert 0 == held.total()
 
 
-async def test_failing_keys_share_one_slot():
+async def test_failing_keys_share_one_slot() -> None:
     """However many keys fail, they have one slot; the others are not held up, and one that works again is out of it."""
     budget = Budget(4, 2)
     failing = [f"bad{number}" for number in range(60)]
@@ -75,7 +75,7 @@ async def test_failing_keys_share_one_slot():
         task.cancel()
 
 
-async def test_unknown_keys_leave_a_slot_to_those_that_work():
+async def test_unknown_keys_leave_a_slot_to_those_that_work() -> None:
     """At a start nothing is known of most keys: those that hang from the first request on do not take everything."""
     budget = Budget(4, 2)
     budget.attempted("good", worked=True)
@@ -88,7 +88,7 @@ async def test_unknown_keys_leave_a_slot_to_those_that_work():
         task.cancel()
 
 
-async def test_a_closed_key_holds_nothing():
+async def test_a_closed_key_holds_nothing() -> None:
     """A key that was asked to wait waits outside; its time comes by itself, or by opening all."""
     budget = Budget(1, 1)
     budget.close("late", 30)
@@ -110,7 +110,7 @@ async def test_a_closed_key_holds_nothing():
 
 
 @pytest.mark.parametrize("granted", [False, True])
-async def test_whoever_gives_up_leaves_nothing_behind(granted: bool):
+async def test_whoever_gives_up_leaves_nothing_behind(granted: bool) -> None:
     """A wait that is cancelled keeps no slot, also where it was granted in that very moment."""
     budget = Budget(1, 1)
     slot = await budget.acquire("a")
@@ -127,7 +127,7 @@ async def test_whoever_gives_up_leaves_nothing_behind(granted: bool):
     assert ["a", "b"] == await served(budget, ["a", "b"])
 
 
-async def test_turns_go_by_time(clock: Clock):
+async def test_turns_go_by_time(clock: Clock) -> None:
     """Whoever has had slots for seconds waits for those that have had them for less, whatever number they ask for."""
     budget = Budget(1, 1)
     slot = await budget.acquire("slow")
@@ -149,7 +149,7 @@ async def test_turns_go_by_time(clock: Clock):
     assert "slow" == (await both[0]).key
 
 
-async def test_a_silent_attempt_gives_its_slot_up():
+async def test_a_silent_attempt_gives_its_slot_up() -> None:
     """When others need slots, attempts that take far longer than those before end; without need, or where that is
     usual, they go on.
     """
@@ -171,7 +171,7 @@ async def test_a_silent_attempt_gives_its_slot_up():
 
 
 @pytest.mark.parametrize(("failures", "ends"), [(1, True), (3, True), (4, False), (5, True)])
-async def test_those_that_fail_take_turns(failures: int, ends: bool):
+async def test_those_that_fail_take_turns(failures: int, ends: bool) -> None:
     """Of those that share a slot none keeps it for long while others wait, but now and then: what is slow may work."""
     budget = Budget(4, 2)
     budget.attempted("waits", worked=False)
@@ -192,6 +192,11 @@ async def test_those_that_fail_take_turns(failures: int, ends: bool):
     budget.stop()
 
 
+def _ask(asked: list[str], key: str, given_up: asyncio.Event) -> None:
+    asked.append(key)
+    given_up.set()
+
+
 async def fallen_silent(
     budget: Budget, keys: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> tuple[list[asyncio.Task[None]], list[str]]:
@@ -203,7 +208,7 @@ async def fallen_silent(
     async def one(key: str) -> None:
         async with budget.slot(key) as slot:
             given_up = asyncio.Event()
-            budget.may_be_asked_for(slot, lambda: (asked.append(key), given_up.set()))
+            budget.may_be_asked_for(slot, lambda: _ask(asked, key, given_up))
             await given_up.wait()
         budget.attempted(key, worked=False)
 
@@ -214,7 +219,7 @@ async def fallen_silent(
     return tasks, asked
 
 
-async def test_many_that_fall_silent_at_once(monkeypatch: pytest.MonkeyPatch):
+async def test_many_that_fall_silent_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keys that all worked and hang now are found out within moments, by those that still answer, which have a slot
     meanwhile.
     """
@@ -236,7 +241,7 @@ async def test_many_that_fall_silent_at_once(monkeypatch: pytest.MonkeyPatch):
     budget.stop()
 
 
-async def test_where_all_are_slow_nobody_is_asked(monkeypatch: pytest.MonkeyPatch):
+async def test_where_all_are_slow_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Attempts that take far longer than usual go on where those that began later take as long: Studio as a whole has
     become slow.
     """
@@ -251,7 +256,7 @@ async def test_where_all_are_slow_nobody_is_asked(monkeypatch: pytest.MonkeyPatc
     budget.stop()
 
 
-async def test_a_hold_is_put_down_and_taken_up():
+async def test_a_hold_is_put_down_and_taken_up() -> None:
     """Whoever waits for something else leaves the slot to others, and has one slot at most, whatever its tasks do at
     once.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,10 @@ def sample(number: int, *classifications: dict[str, Any], **fields: Any) -> dict
 
 
 def classified(
-    *rows: dict[str, float | None] | None, number: int = 3, block_type: str = "keras", **fields: Any
+    *rows: Mapping[str, float | None] | Mapping[str, float] | None,
+    number: int = 3,
+    block_type: str = "keras",
+    **fields: Any,
 ) -> dict[str, Any]:
     """One entry of a sample's `classifications`."""
     return {"learnBlock": {"id": number, "type": block_type, "name": "NN"}, "result": list(rows), **fields}

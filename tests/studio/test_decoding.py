@@ -94,6 +94,7 @@ def replaced(document: Any, path: Path, value: object) -> Any:
     return document
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reply", [wire.Page, *REPLIES])
 def test_every_side_field_may_have_another_type(reply: type[wire.Reply]) -> None:
     """Whatever the type of a field that is not essential, the reply is read, what it cannot mean is counted, and the
@@ -244,11 +245,12 @@ def test_null_within_a_list() -> None:
     """A null among samples, entries or boxes is left out and counted; one among impulses likewise, and an impulse
     without an id.
     """
+    unknown = Counter[str]()
     page: wire.Page = decode(
         msgspec.json.Decoder(wire.Page),
         b'{"success": true, "result": [null, {"sampleId": 1, "classifications": [null, {}],'
         b' "sample": {"boundingBoxes": [null]}}]}',
-        unknown := Counter(),
+        unknown,
     )
     impulses = decode(
         msgspec.json.Decoder(wire.Impulses), b'{"success": true, "impulses": [null, {"name": "x"}, {"id": 1}]}', unknown
@@ -415,6 +417,7 @@ def built(page: dict[str, Any]) -> tuple[ResultSet, Counter[str]]:
     return results, unknown + builder.unknown
 
 
+@pytest.mark.slow
 def test_every_value_of_a_sample_may_have_another_type() -> None:
     """Whatever one value of one sample is, in whichever block, the result set is built, and another sample's rows are
     as they were.

@@ -212,8 +212,11 @@ async def test_metadata_options_select(
     """What comes back is what the documentation promises for the options."""
     ground = studio.ground(101)
     assert ground is not None
-    conditions = [{"key": "site", "op": "eq", "values": ["lab"]}, {"key": "line", "op": "neq", "values": ["1"]}]
-    items = [*conditions, {"no_metadata": no_metadata}, {"filters_combinator": combinator}]
+    conditions: list[dict[str, object]] = [
+        {"key": "site", "op": "eq", "values": ["lab"]},
+        {"key": "line", "op": "neq", "values": ["1"]},
+    ]
+    items: list[dict[str, object]] = [*conditions, {"no_metadata": no_metadata}, {"filters_combinator": combinator}]
     results = await pull(project, KEY, filters=Filters(metadata=items))
 
     combine = all if combinator == "and" else any

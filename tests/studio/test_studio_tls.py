@@ -13,6 +13,7 @@ from aiohttp import web
 from monitor.errors import NotFound, Unreachable
 from monitor.studio.client import Client
 from monitor.studio.project import StudioProject
+from tests.studio.conftest import Counted
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ async def behind_tls(tmp_path: Path) -> AsyncIterator[str]:
     await runner.cleanup()
 
 
-async def test_private_authority(behind_tls: str, tmp_path: Path, counted) -> None:
+async def test_private_authority(behind_tls: str, tmp_path: Path, counted: Counted) -> None:
     """The error about a certificate that is not trusted names `studio.ca_file`; with the file the server is reached."""
     async with Client(behind_tls, counted, backoff=0.01) as client:
         with pytest.raises(Unreachable) as refused:

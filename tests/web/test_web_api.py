@@ -16,7 +16,7 @@ import pytest
 from monitor.errors import PullState
 from monitor.simulator.faults import Delay, Refuse
 from monitor.views import status as views
-from monitor.views.history import when
+from monitor.views.report import when
 from tests.service_process import TOKEN, Service
 from tests.web.web_service import ONE, THREE, pull, start
 

@@ -24,6 +24,7 @@ from monitor.results import UNCERTAIN
 from monitor.simulator import Impulse, Revision, Studio, projects, serve
 from monitor.simulator.faults import Refuse
 from monitor.simulator.kinds import Classification
+from monitor.simulator.project import GeneratedProject
 from tests.live.live_parts import shown_as
 from tests.service_process import Service
 from tests.web.web_service import ONE, THREE, pull, start
@@ -263,7 +264,7 @@ async def test_everything_is_escaped(service: Service) -> None:
     be encoded.
     """
     evil = Classification(labels=(EVIL, "idle"), kmeans=True)
-    project = projects.GeneratedProject(120, EVIL, evil, impulses=[Impulse(1, EVIL)])
+    project = GeneratedProject(120, EVIL, evil, impulses=[Impulse(1, EVIL)])
     service.studio.add(project)
     service.content["projects"] = [service.entry(120, labels={"team": EVIL}, slices=["device_name"])]
     target_id = "120-1-int8-testing"

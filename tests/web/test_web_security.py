@@ -14,7 +14,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import aiohttp
 import bcrypt
@@ -144,7 +144,7 @@ class Site:
         ):
             return response.status, await response.text(), dict(response.headers)
 
-    async def status(self, headers: dict[str, str] | None = None, **options: str) -> int:
+    async def status(self, headers: dict[str, str] | None = None, **options: Any) -> int:
         """Status of a request."""
         return (await self.ask(headers=headers, **options))[0]
 
@@ -643,9 +643,12 @@ async def test_one_check_serves_all_who_wait_for_it(monkeypatch: pytest.MonkeyPa
     """A browser's six connections with one password cost one check."""
     checked: list[bytes] = []
     real = bcrypt.checkpw
-    monkeypatch.setattr(
-        bcrypt, "checkpw", lambda password, hashed_password: checked.append(password) or real(password, hashed_password)
-    )
+
+    def counted(password: bytes, hashed_password: bytes) -> bool:
+        checked.append(password)
+        return real(password, hashed_password)
+
+    monkeypatch.setattr(bcrypt, "checkpw", counted)
     users = {"alice": hashed(b"wonder", 8).encode()}
     checker = passwords.Passwords()
 
@@ -818,7 +821,9 @@ async def test_a_bad_change_keeps_the_last_good_one(site: Site, spoil: Callable[
 
             assert 1 == len(rejections)
             (rejection,) = rejections
-            (problem,) = rejection["problems"]  # type: ignore[misc]
+            problems = rejection["problems"]
+            assert isinstance(problems, list)
+            (problem,) = problems
             assert problem.startswith(f"{site.path}:")
             assert (False, [False]) == (site.security.good, site.told)
         assert 200 == await site.status(basic("alice", "wonder"))

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from monitor.errors import PullState
-from monitor.figures.evaluation import Evaluation, Quality
 from monitor.store import Run
 from monitor.views.charts import SPARK_MARGIN, SPARK_WIDTH, sparks
+from tests.factories import evaluation, quality
 from tests.store.store_sets import TARGET
 
 
 def good(first: float, last: float, times: int, accuracy: float) -> Run:
     """A good run that was seen several times."""
-    quality = Quality(accuracy, accuracy, accuracy, {}, 0.0, {}, {})
-    evaluation = Evaluation(10, 10, 0, (), quality=quality)
-    return Run(TARGET, first, first, PullState.OK, evaluation=evaluation, last_seen=last, times=times)
+    of = evaluation(quality=quality(accuracy))
+    return Run(TARGET, first, first, PullState.OK, evaluation=of, last_seen=last, times=times)
 
 
 def test_a_quiet_day_is_a_flat_line() -> None:
