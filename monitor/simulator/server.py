@@ -107,7 +107,10 @@ class _Handler:
             Request(studio.now(), request.method, call, request.path, project_id, dict(request.query), state, actions)
         )
         with studio.in_flight(key):
-            return await self._answer(request, call, owner if state == "valid" else None, state, actions)
+            try:
+                return await self._answer(request, call, owner if state == "valid" else None, state, actions)
+            except ConnectionResetError:  # the client has gone: nobody hears an answer, and nothing is wrong here
+                return web.Response(status=499)
 
     def _owner(self, key: str) -> Project | None:
         return next((project for project in self._studio.projects.values() if project.api_key == key), None)

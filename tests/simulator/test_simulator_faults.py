@@ -530,6 +530,22 @@ async def test_trickled_bodies(serving: Serving) -> None:
     assert took >= 0.02 * len(slow) / 50
 
 
+async def test_a_client_that_leaves_is_no_error(serving: Serving, caplog: pytest.LogCaptureFixture) -> None:
+    """Who hangs up in the middle of a body costs the simulator no line in its log, and the next one is answered."""
+    client, project = await one(serving, Trickle(0.01, size=20), call="impulses")
+    url = f"{client.url}/api/{project.id}/impulses"
+    async with aiohttp.ClientSession() as session:
+        response = await session.get(url, headers={"x-api-key": project.api_key})
+        await response.content.read(20)
+        response.close()
+    while client.studio._in_flight:
+        await asyncio.sleep(0)
+    body = await raw(client, project, "impulses")
+
+    assert json.loads(body)["success"]
+    assert [] == [record.getMessage() for record in caplog.records if record.name == "aiohttp.server"]
+
+
 @pytest.mark.parametrize("size", [70_000, 2**17])
 async def test_streams_have_their_size(size: int, serving: Serving) -> None:
     """A stream with a size ends after so many blanks."""
