@@ -14,6 +14,9 @@ from monitor import logs
 from tests import quick
 from tests.clock import Clock, Loop, assert_real_time, new_loop
 
+UNCOVERED = {"acceptance", "chaos", "deploy"}
+"""Folders whose tests are about other programs, or repeat for long what others cover: measuring them takes long."""
+
 settings.register_profile("ci", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ci")
 
@@ -41,9 +44,12 @@ def no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the quick tests, before `-m` chooses among them."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the quick tests, before `-m` chooses among them, and those that cost too much where coverage is measured."""
+    covered = config.pluginmanager.hasplugin("_cov")
     for item in items:
+        if covered and (item.get_closest_marker("slow") or quick.folder_of(item) in UNCOVERED):
+            item.add_marker("no_cover")
         if quick.is_quick(item):
             item.add_marker(pytest.mark.quick)
 

@@ -49,9 +49,13 @@ QUICK: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """The modules by folder of `tests/`: a folder for each room of `monitor/`, and the modules beside them."""
 
 
+def folder_of(item: pytest.Item) -> str:
+    """The folder of `tests/` that a test is in; empty for one that is in none."""
+    return item.path.relative_to(TESTS).parent.as_posix().removeprefix(".")
+
+
 def is_quick(item: pytest.Item) -> bool:
     """Whether a test is one of them."""
-    *folder, module = item.path.relative_to(TESTS).with_suffix("").parts
-    modules = QUICK.get("/".join(folder), ())
-    chosen = modules == WHOLE or module in modules
+    modules = QUICK.get(folder_of(item), ())
+    chosen = modules == WHOLE or item.path.stem in modules
     return chosen and not any(item.get_closest_marker(mark) for mark in ("acceptance", "slow"))

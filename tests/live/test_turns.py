@@ -76,6 +76,7 @@ async def test_targets_of_an_entry_share_a_turn(service: Service) -> None:
     )
 
 
+@pytest.mark.slow
 async def test_slow_target_holds_up_no_sibling(service: Service) -> None:
     """While one target's pull takes longer than the interval the other goes on being pulled; each turn without the
     first is counted, and its pull ends well.

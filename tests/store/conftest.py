@@ -48,7 +48,7 @@ def sqlite(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/a store of 100%25.db"
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def url(request: pytest.FixtureRequest) -> str:
     """The URL of an empty store, of both back ends."""
     url: str = request.getfixturevalue(request.param)
