@@ -45,13 +45,21 @@ def no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark the quick tests, before `-m` chooses among them, and those that cost too much where coverage is measured."""
-    covered = config.pluginmanager.hasplugin("_cov")
+    """Mark the quick tests, before `-m` chooses among them; those that cost too much where coverage is measured; and
+    those that must not run side by side.
+    """
+    covered, shared_out = config.pluginmanager.hasplugin("_cov"), config.pluginmanager.hasplugin("xdist")
     for item in items:
+        if shared_out:  # a file's tests share what they start; those with podman share one image
+            item.add_marker(pytest.mark.xdist_group("podman" if "podman" in _fixtures(item) else str(item.path)))
         if covered and (item.get_closest_marker("slow") or quick.folder_of(item) in UNCOVERED):
             item.add_marker("no_cover")
         if quick.is_quick(item):
             item.add_marker(pytest.mark.quick)
+
+
+def _fixtures(item: pytest.Item) -> list[str]:
+    return getattr(item, "fixturenames", [])
 
 
 def pytest_asyncio_loop_factories(item: pytest.Function) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
