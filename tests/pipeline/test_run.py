@@ -104,6 +104,26 @@ async def alone(
         yield Alone(client, store, workers, config)
 
 
+@pytest.mark.parametrize(("processes", "most", "most_per_key"), [(1, 6, 4), (2, 3, 2), (3, 2, 1), (10, 1, 1)])
+async def test_processes_share_the_budget(processes: int, most: int, most_per_key: int) -> None:
+    """Of several processes each sends its part of the requests that the configuration allows, and one at least."""
+    studio = Studio([projects.classification(number, f"project {number}") for number in (101, 102, 103, 104)])
+    studio.latency = 0.02
+    async with serve(studio) as url:
+        budget = {"url": url, "requests_in_flight": 6, "requests_in_flight_per_key": 4}
+        config = Config.model_validate({"studio": budget})
+        async with new_client(config, NoMetrics(), processes) as client:
+            asked = (
+                StudioProject(client, number, project.api_key).impulses()
+                for number, project in studio.projects.items()
+                for _ in range(6)
+            )
+            await asyncio.gather(*asked)
+
+    assert most == studio.most_in_flight
+    assert most_per_key == max(studio.most_in_flight_by_key.values())
+
+
 async def test_a_turn_is_written_whole(studio: Studio, url: str, store: Store, workers: ThreadPoolExecutor) -> None:
     """Where nothing is watched a pull is recorded, judged, and its messages are written with it."""
     async with alone(studio, url, store, workers) as process:
