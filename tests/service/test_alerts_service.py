@@ -66,6 +66,19 @@ def state(service: Service, name: str = ACCURACY, subject: str = GESTURES) -> Al
     return service.app.live.alerts.get((name, subject))
 
 
+def threshold(service: Service, name: str = ACCURACY, subject: str = GESTURES) -> float | None:
+    """The value that the alert's rule compares with, as `/metrics` shows it; None where it shows none."""
+    shown = (
+        sample
+        for family in service.app.registry.collect()
+        if family.name == "edge_impulse_alert_threshold"
+        for sample in family.samples
+    )
+    project, impulse, variant, category = subject.split("-")
+    wanted = {"alertname": name, "project_id": project, "impulse_id": impulse, "variant": variant, "category": category}
+    return next((sample.value for sample in shown if wanted.items() <= sample.labels.items()), None)
+
+
 async def reaches(service: Service, phase: Phase, name: str = ACCURACY, subject: str = GESTURES) -> AlertState:
     """Wait until an alert stands there."""
 
@@ -387,6 +400,7 @@ async def test_what_was_removed_resolves(service: Service, hook: Inbox, how: str
     await service.pulled(GESTURES)
     service.studio.generated(101).edit(quality=-1.5)
     await reaches(service, Phase.FIRING)
+    assert 0.03 == threshold(service)
     if how == "rule":
         service.content["defaults"] = "off"
     else:
@@ -396,6 +410,7 @@ async def test_what_was_removed_resolves(service: Service, hook: Inbox, how: str
     await reaches(service, Phase.RESOLVED)
     messages = await told(service, hook, 2)
 
+    assert threshold(service) is None
     assert ["firing", "resolved"] == [each["status"] for each in messages]
     assert ("rule" if how == "rule" else "no longer watched") in messages[1]["annotations"]["description"]
 
@@ -413,6 +428,8 @@ async def test_changed_rule_starts_anew(service: Service, hook: Inbox) -> None:
     assert await service.app.reload()
     messages = await told(service, hook, 3)
     second = await reaches(service, Phase.FIRING)
+
+    assert 0.02 == threshold(service)
 
     assert ["firing", "resolved", "firing"] == [each["status"] for each in messages]
     assert (second.starts_at or 0) > (first.starts_at or 0)
