@@ -7,13 +7,14 @@ hundred times cheaper. Prints how those ended that did not end well, a line each
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pickle
 import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -21,8 +22,32 @@ from monitor.live.discoveries import as_discovery
 from monitor.simulator.shape import validate
 from monitor.store.documents import load_comparison, load_evaluation
 from monitor.store.state_documents import load_alert_state, load_drift_state, load_transition
+from monitor.studio.client import Client
+from monitor.studio.columns import ColumnBuilder
+from monitor.studio.project import StudioProject
+
+
+class Answered:
+    """In the place of a client: its reply has come already, and is only to be read."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def get(self, call: str, path: str, caller: object, decoder: Any, query: object = None) -> tuple[Any, int]:
+        """What the body says to a decoder of the service's."""
+        return decoder.decode(self._body), len(self._body)
+
+
+def pull(body: bytes) -> None:
+    """What a pull makes of a page: decoded, and its columns taken."""
+    page, _ = asyncio.run(StudioProject(cast(Client, Answered(body)), 1, "a key").page({}))
+    builder = ColumnBuilder(("site",))
+    builder.add(page)
+    builder.finish()
+
 
 READ: dict[str, Callable[[Any], object]] = {
+    "pull": pull,
     "page": lambda body: validate("result/page", body),
     "evaluation": load_evaluation,
     "comparison": load_comparison,

@@ -36,6 +36,7 @@ def test_first_reads_at_once(tmp_path: Path) -> None:
         "id", "firing", "AccuracyDropped", "warning", "7-1-int8-testing", {"a": "b"}, {"c": "d"}, 1.0
     )
     documents = {
+        "pull": (TESTS / "data" / "studio-api-page.json").read_bytes(),
         "page": (TESTS / "data" / "studio-api-page.json").read_bytes(),
         "evaluation": dump_evaluation(EVALUATION),
         "comparison": dump_comparison(COMPARISON),
