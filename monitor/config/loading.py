@@ -77,7 +77,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Loaded:
             if project is not None:
                 projects.append(project)
                 _warn_schedule(document, (*loc, "schedule", "every"), project.schedule, report)
-            selection = _selection(document, entry)
+            selection = _selection(entry)
             if selection is not None:
                 selections.append((document, loc, selection))
     report.problems += _same_targets(selections)
@@ -189,7 +189,7 @@ def _checked(model: type[S], document: Document, loc: Loc, data: Any, report: _R
     return checked
 
 
-def _selection(document: Document, entry: Any) -> TargetSelection | None:
+def _selection(entry: Any) -> TargetSelection | None:
     """Which targets an entry stands for, also where the rest of it is wrong; None if that cannot be said."""
     try:
         return TargetSelection.model_validate(

@@ -47,7 +47,7 @@ class AlertClock:
             if subject is None and not self._live.is_removed(subject_id):
                 continue
             unheard = subject_id in self._live.unheard
-            if unheard or self._evaluator.moves(subject_id, subject, self._live.alerts_of(subject_id)):
+            if unheard or self._evaluator.moves(subject, self._live.alerts_of(subject_id)):
                 try:
                     await self._move(subject_id)
                 except StoreError:

@@ -112,13 +112,10 @@ class AlertEvaluator:
         await self._write(tx, moved, transitions)
         return list((states | {state.alertname: state for state in moved}).values())
 
-    def moves(
-        self, subject_id: str, subject: AlertSubject | None, states: Mapping[str, AlertState]
-    ) -> tuple[Step, ...]:
+    def moves(self, subject: AlertSubject | None, states: Mapping[str, AlertState]) -> tuple[Step, ...]:
         """What the clock changes about a subject's alerts; those end that are no longer wanted.
 
         Args:
-            subject_id: Its id.
             subject: The target or project; None where it is no longer watched.
             states: Of its alerts, by name.
         """
@@ -151,13 +148,14 @@ class AlertEvaluator:
 
         Args:
             tx: The caller holds `lock`.
-            subject_id, subject: As for `moves`.
+            subject_id: The subject's id.
+            subject: As for `moves`.
             states: `locked_states` in this transaction.
 
         Returns:
             All states of the subject as they are then.
         """
-        moves = self.moves(subject_id, subject, states)
+        moves = self.moves(subject, states)
         rules = {rule.name for rule in self._matching(subject.subject)} if subject else set()
         over = [step.state for step in moves if step.state.alertname not in rules and self._is_over(step.state)]
         for state in over:

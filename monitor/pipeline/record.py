@@ -253,7 +253,7 @@ class RunRecorder:
         try:
             if found is not None:
                 if unrecorded:
-                    known, snapshot = await self._caught_up(known, snapshot)
+                    known, snapshot = await self._caught_up(snapshot)
                 compared = await self._compare(watch.policy, before, snapshot, found, unrecorded, cache, states)
                 snapshot = replace(snapshot, comparison=compared.comparison)
                 _log_notes(before, snapshot)
@@ -271,7 +271,7 @@ class RunRecorder:
             log.warning("run.not_recorded", target=snapshot.target.key.id, error=str(error))
         return snapshot, states
 
-    async def _caught_up(self, known: str | None, snapshot: Snapshot) -> tuple[str | None, Snapshot]:
+    async def _caught_up(self, snapshot: Snapshot) -> tuple[str | None, Snapshot]:
         """The fingerprint that the store knew last, and the snapshot with the last change that either knows of."""
         last = await self.store.last_good(snapshot.target.key.id)
         if last is None:

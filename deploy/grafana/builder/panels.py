@@ -66,7 +66,6 @@ PanelBuilder = Builder[Panel]
 Steps = Sequence[tuple[float | None, str]]
 """Thresholds: from a value on, the colour; the first has None."""
 
-GOOD_AT_0: Steps = [(None, GREEN), (1, RED)]
 PLAIN: Steps = [(None, WHITE)]
 
 
@@ -157,6 +156,13 @@ def timeseries(
     reaches: float | None = None,
 ) -> series.Panel:
     """Lines over time, stacked areas, or stacked bars; the axis goes up to `reaches` at least."""
+    if bars:
+        line, opacity = 1, 80
+    elif stacked:
+        # A stacked series of zeros would draw its line on top of the others.
+        line, opacity = 0, 60
+    else:
+        line, opacity = 2, fill
     shown = (
         common.VizLegendOptions()
         .show_legend(legend)
@@ -172,9 +178,8 @@ def timeseries(
         .unit(unit)
         .span(width)
         .height(height)
-        # A stacked series of zeros would draw its line on top of the others.
-        .line_width(1 if bars else 0 if stacked else 2)
-        .fill_opacity(80 if bars else 60 if stacked else fill)
+        .line_width(line)
+        .fill_opacity(opacity)
         .show_points(VisibilityMode.NEVER)
         .color_scheme(dashboards.FieldColor().mode(FieldColorModeId.PALETTE_CLASSIC))
         .legend(shown)
