@@ -56,7 +56,7 @@ def judged(baseline: ResultSet, current: ResultSet, pairing: Pairing, known: Boo
 
     A window whose label did not change keeps its verdict. Under a changed one a classifier's window is scored if the
     baseline's run knows that label, and correct if it was predicted; a regression's is held against the baseline's
-    tolerance. Boxes are only given their new truth: whoever takes a figure matches them again. FOMO's images with other
+    tolerance. Boxes are only given their new truth: each figure matches them again. FOMO's images with other
     centroids get the counts that its own rule gives.
 
     Args:

@@ -129,7 +129,7 @@ class ProjectTurn:
         *,
         anew: bool = False,
     ) -> T:
-        """The answer to a question of the turn. Whoever asked first may be cancelled: the others still get it."""
+        """The answer to a question of the turn. The first to ask may be cancelled: the others still get it."""
         answer = self._answers.get(name)
         if answer is None or anew:
             answer = self._answers[name] = _Answer(ask)

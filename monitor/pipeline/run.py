@@ -55,7 +55,7 @@ class Ended:
 
 
 class Pipeline:
-    """Runs targets, for whoever hands it what is known of them.
+    """Runs targets, from what the caller knows of them.
 
     Args:
         observer: Counts pulls.

@@ -9,7 +9,8 @@ from monitor.figures.evaluation import Evaluation
 
 @dataclass(slots=True)
 class TargetCache:
-    """What was found out about one target. Whoever runs it owns this; an empty one is right too: the store is asked.
+    """What was found out about one target. The caller of its runs owns this; an empty one is right too: the store is
+    asked.
 
     Attributes:
         inputs: What `evaluation` was computed from; None before the first.

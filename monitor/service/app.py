@@ -1,7 +1,6 @@
 """`App`: makes the parts, hands each those that it needs and that are there already, starts and stops them.
 
-A store that cannot be used keeps nothing from being pulled and shown: it is opened, and after a failure tried again,
-beside the rest.
+Pulls and pages need no store: it is opened, and after a failure tried again, beside the rest.
 """
 
 from __future__ import annotations

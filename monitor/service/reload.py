@@ -130,7 +130,7 @@ class Reloader:
                 log.exception("config.watch_crashed")
 
     def troubles(self) -> tuple[Trouble, ...]:
-        """What is the matter with the service itself, the worst first."""
+        """Problems of the service itself, the worst first."""
         security, store, recorder = self._parts.security, self._parts.store, self._parts.recorder
         certificate = security.protection.certificate
         return troubles(

@@ -19,7 +19,7 @@ log = structlog.get_logger()
 
 
 class Recorder(Protocol):
-    """Whoever writes runs."""
+    """Writes runs."""
 
     @property
     def unrecorded(self) -> StoreError | None:
@@ -55,7 +55,7 @@ class StoreUpkeep:
         self._restore, self._recorder = restore, recorder
         self._open = False
         self._was_open = False
-        self._told = ""
+        self._reported = ""
 
     async def open(self) -> None:
         """Open the store, and take up what it has; a failure of either is logged once, and both are tried again."""
@@ -106,8 +106,8 @@ class StoreUpkeep:
     def _note(self, error: StoreError | None) -> None:
         self._observer.store(error is None)
         text = str(error or "")
-        if text and not self._told:
+        if text and not self._reported:
             log.error("store.failed", error=text)
-        elif self._told and not text:
+        elif self._reported and not text:
             log.info("store.recovered")
-        self._told = text
+        self._reported = text

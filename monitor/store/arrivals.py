@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 
 class Arrivals:
-    """Tells whoever waits that messages were committed. Messages of another process are not heard of: look for these
-    now and then. Of one event loop.
+    """Wakes those who wait for messages, once some were committed. Messages of another process do not wake them: look
+    for these now and then. Of one event loop.
     """
 
     def __init__(self) -> None:

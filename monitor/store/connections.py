@@ -26,7 +26,7 @@ PARTING = 1.0
 
 
 class Link:
-    """A connection, and the last thing it was asked, which goes on when whoever asked is cancelled.
+    """A connection, and the last thing it was asked, which goes on when its asker is cancelled.
 
     Drivers take a cancellation badly: what they clean up after one, a second one interrupts, and the connection is left
     with its lock. So they never see any.

@@ -50,7 +50,7 @@ class Store(Queries):
 
     Attributes:
         began: Whether the last `open` found nothing, and began an empty store.
-        arrivals: Whoever sends messages hears here that some were committed, once the transaction has been left.
+        arrivals: The event that messages were committed, set once the transaction has been left.
     """
 
     def __init__(
@@ -222,7 +222,7 @@ class Store(Queries):
     async def transaction(self) -> AsyncIterator[Transaction]:
         """One unit of work: all of it is on the disk when the block is left, or none of it, if the block raises.
 
-        A statement that failed or was cancelled inside it undoes all of it, whoever caught the error.
+        A statement that failed or was cancelled inside it undoes all of it, wherever the error was caught.
 
         Raises:
             StoreError: It could not be begun or committed; nothing of it was written. Only where the answer to the

@@ -1,6 +1,6 @@
 """`Budget`: slots that are handed out in turn over the keys that are ready, so that no key's trouble is another's.
 
-Each key has its own limit and its own closing time (Retry-After). Whoever waits holds nothing. The turn is that of the
+Each key has its own limit and its own closing time (Retry-After). A waiter holds nothing. The turn is that of the
 key that has had slots for the shortest time of late: one whose every answer takes seconds is served as often as that
 leaves room for. A key whose last attempt failed shares a single slot with all others of its kind until one of its
 attempts succeeds, and keys of which nothing is known yet leave at least one slot to those that are known to work. An
@@ -69,7 +69,7 @@ class _Key:
     """One key.
 
     Attributes:
-        waiting: Whoever waits for a slot, in the order they came, each with its number among all.
+        waiting: The waiters for a slot, in the order they came, each with its number among all.
         slots: Those it has.
         used: Seconds for which it has had slots, older ones counting less; up to `reckoned`, on the monotonic clock.
         took: Seconds of its last good attempt.
@@ -326,7 +326,7 @@ class Hold:
     """One key's slot of a budget, put down while its owner waits for something else.
 
     Use as an asynchronous context manager. Several tasks of the owner may wait at once: the slot is put down by the
-    first, and taken up again for whoever goes on.
+    first, and taken up again for the first that goes on.
 
     """
 

@@ -267,7 +267,7 @@ class Client:
         except StudioError:
             await request.caller.resume()
             raise
-        await request.caller.resume()  # only now: whoever has a request's slot must not wait for another one
+        await request.caller.resume()  # only now: the holder of a request's slot must not wait for another one
         return reply
 
     async def _in_turn(self, request: _Request, decoder: msgspec.json.Decoder[T]) -> tuple[T, int]:

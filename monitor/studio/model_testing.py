@@ -41,7 +41,7 @@ class _Job:
     """A job, from before it is started in Studio.
 
     Attributes:
-        studio: The project's calls, of whoever asked last: a job may outlive a client and a key.
+        studio: The project's calls, of the last to ask: a job may outlive a client and a key.
         task: Answers what is to be said of it, empty where it ended well.
         ended: On the monotonic clock; infinite while it runs.
         served: Ids of the targets that saw its end.

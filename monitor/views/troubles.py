@@ -1,6 +1,4 @@
-"""`Trouble`: what is the matter with the service itself, for the status page and the API. Pure; the sentences say what
-to do.
-"""
+"""`Trouble`: a problem of the service itself, for the status page and the API. Pure; the sentences say what to do."""
 
 from __future__ import annotations
 
@@ -41,7 +39,7 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """One thing that is the matter.
+    """One problem of the service.
 
     Attributes:
         kind: What with.
@@ -77,7 +75,7 @@ def troubles(
     nobody_told: bool,
     now: float,
 ) -> tuple[Trouble, ...]:
-    """What is the matter, the worst first.
+    """The problems, the worst first.
 
     Args:
         store: Why the store cannot be used.

@@ -156,7 +156,7 @@ class Security:
 
 
 def _weaker(now: Protection, then: Protection, path: Path) -> Iterator[Problem]:
-    """What a reload must not change: TLS at all, and that whoever comes in has to show something."""
+    """What a reload must not change: TLS at all, and that clients have to authenticate."""
     restart = "restart the service, or take the change back"
     if (then.tls is None) is not (now.tls is None):
         yield Problem(path, 1, "tls_server_config", f"goes on or off only at a start; {restart}")

@@ -28,7 +28,7 @@ class Service:
     Attributes:
         render: The metrics: from the headers Accept and Accept-Encoding to a body and its headers.
         unready: What keeps the service from being ready, in a sentence; empty where nothing does.
-        troubles: What is the matter with the service itself, the worst first.
+        troubles: Problems of the service itself, the worst first.
         reload: Reads the configuration again; answers whether it was good.
         admin_token: The token that changing requests must send, read at each request; None switches them off. May
             raise `ConfigError`.
