@@ -8,10 +8,10 @@ what is watched: each subject is handed to it.
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -68,7 +68,9 @@ class AlertEvaluator:
         self._store, self._clock = store, clock
         self._rules: tuple[Rule, ...] = ()
         self._queues: tuple[str, ...] = ()
-        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = (
+            WeakValueDictionary()
+        )  # those that someone holds or awaits
 
     def configure(self, rules: Iterable[Rule], queues: Iterable[str]) -> None:
         """Take over other rules, and other queues for the messages; alerts of a rule that
@@ -86,7 +88,7 @@ class AlertEvaluator:
         """To be held around a transaction that evaluates a subject: states are read, moved on and written without
         another in between.
         """
-        return self._locks[subject_id]
+        return self._locks.setdefault(subject_id, asyncio.Lock())
 
     async def evaluate(self, tx: Transaction, subject: AlertSubject) -> list[AlertState]:
         """Check the rules against a target after a pull, within the transaction of its run.
