@@ -19,6 +19,7 @@ from helm_python import Chart
 
 from monitor.simulator import demo_studio
 from tests.deploy.deploy_podman import IMAGE, ROOT, Container, Podman
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(900)]
 
@@ -125,9 +126,8 @@ def test_confinement(played: Played) -> None:
 
 def test_store_is_on_the_claim(played: Played) -> None:
     """What is remembered is on the claim's volume, not in the container."""
-    files = played.monitor.run("ls", "/var/lib/impulse-monitor").stdout.split()
+    wait_until(lambda: "impulse-monitor.db" in played.monitor.run("ls", "/var/lib/impulse-monitor").stdout.split())
     mounts = played.monitor.podman.inspect(played.monitor.id)["Mounts"]
     (volume,) = [mount["Name"] for mount in mounts if mount["Destination"] == "/var/lib/impulse-monitor"]
 
-    assert "impulse-monitor.db" in files
     assert volume.endswith("-impulse-monitor-store")

@@ -214,6 +214,7 @@ async def fallen_silent(
 
     for key in keys:
         budget.attempted(key, worked=True, seconds=0.01)
+    await asyncio.sleep(0.01)
     tasks = [asyncio.create_task(one(key)) for key in keys]
     await asyncio.sleep(0.3)
     return tasks, asked
