@@ -17,6 +17,9 @@ from tests.clock import Clock, Loop, assert_real_time, new_loop
 UNCOVERED = {"acceptance", "chaos", "deploy"}
 """Folders whose tests are about other programs, or repeat for long what others cover: measuring them takes long."""
 
+ONE_BY_ONE = {"acceptance", "deploy"}
+"""Folders of which no two tests run at the same time."""
+
 settings.register_profile("ci", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ci")
 
@@ -50,8 +53,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """
     covered, shared_out = config.pluginmanager.hasplugin("_cov"), config.pluginmanager.hasplugin("xdist")
     for item in items:
-        if shared_out:  # a file's tests share what they start; those with podman share one image
-            item.add_marker(pytest.mark.xdist_group("podman" if "podman" in _fixtures(item) else str(item.path)))
+        if shared_out:  # a file's tests share what they start; containers share images and networks
+            alone = quick.folder_of(item) in ONE_BY_ONE or "podman" in _fixtures(item)
+            item.add_marker(pytest.mark.xdist_group("containers" if alone else str(item.path)))
         if covered and (item.get_closest_marker("slow") or quick.folder_of(item) in UNCOVERED):
             item.add_marker("no_cover")
         if quick.is_quick(item):
