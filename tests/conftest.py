@@ -54,16 +54,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     covered, shared_out = config.pluginmanager.hasplugin("_cov"), config.pluginmanager.hasplugin("xdist")
     for item in items:
         if shared_out:  # a file's tests share what they start; containers share images and networks
-            alone = quick.folder_of(item) in ONE_BY_ONE or "podman" in _fixtures(item)
+            alone = quick.folder_of(item) in ONE_BY_ONE
             item.add_marker(pytest.mark.xdist_group("containers" if alone else str(item.path)))
         if covered and (item.get_closest_marker("slow") or quick.folder_of(item) in UNCOVERED):
             item.add_marker("no_cover")
         if quick.is_quick(item):
             item.add_marker(pytest.mark.quick)
-
-
-def _fixtures(item: pytest.Item) -> list[str]:
-    return getattr(item, "fixturenames", [])
 
 
 def pytest_asyncio_loop_factories(item: pytest.Function) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
