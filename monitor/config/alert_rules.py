@@ -33,6 +33,7 @@ from monitor.config.alert_values import (
     NAME,
     AlertName,
     Annotations,
+    AnyRecovery,
     DriftLevel,
     For,
     HighestAllowed,
@@ -47,7 +48,6 @@ from monitor.config.alert_values import (
     Recovery,
 )
 from monitor.config.base import TAG, ConfigModel, broken
-from monitor.config.numbers import NotNegative
 from monitor.config.values import Labels
 
 CONDITIONS = ("drop", "rise", "above", "below")
@@ -124,17 +124,10 @@ class DropAlert(AlertConfig):
     absence = _absent("drop")
 
     metric: Metric
-    """[Headline figure](figures.md#headline-figures) that it is about; required for an alert of your own."""
     drop: Margin
     """Fires when the figure is down by more than this against the baseline. Ratios are shares: `0.03` is 3 points."""
     significance: Level = None
-    """Significance level of the change, `0.01` by default; `off` for the margin alone. Write `off` for a figure
-    without a test. For one with a re-sampled test at least `0.003`, the smallest p-value that re-sampling gives.
-    """
     recover: Recovery = None
-    """How far back inside the figure must be to resolve, for `drop` and `rise` less than the margin; by default half
-    its standard error, and 0.005 at least.
-    """
 
     def _base(self) -> Rule:
         return Rule(self.alert, Drop(self.metric, self.drop, _level(self.significance)), recover=self.recover)
@@ -147,17 +140,10 @@ class RiseAlert(AlertConfig):
     absence = _absent("rise")
 
     metric: Metric
-    """[Headline figure](figures.md#headline-figures) that it is about; required for an alert of your own."""
     rise: Margin
     """Fires when the figure is up by more than this against the baseline."""
     significance: Level = None
-    """Significance level of the change, `0.01` by default; `off` for the margin alone. Write `off` for a figure
-    without a test. For one with a re-sampled test at least `0.003`, the smallest p-value that re-sampling gives.
-    """
     recover: Recovery = None
-    """How far back inside the figure must be to resolve, for `drop` and `rise` less than the margin; by default half
-    its standard error, and 0.005 at least.
-    """
 
     def _base(self) -> Rule:
         return Rule(self.alert, Rise(self.metric, self.rise, _level(self.significance)), recover=self.recover)
@@ -170,13 +156,9 @@ class AboveAlert(AlertConfig):
     absence = _absent("above")
 
     metric: Metric
-    """[Headline figure](figures.md#headline-figures) that it is about; required for an alert of your own."""
     above: HighestAllowed
     """Fires when the figure is above this, with its whole interval."""
-    recover: NotNegative | None = None
-    """How far back inside the figure must be to resolve, for `drop` and `rise` less than the margin; by default half
-    its standard error, and 0.005 at least.
-    """
+    recover: AnyRecovery = None
 
     def _base(self) -> Rule:
         return Rule(self.alert, Above(self.metric, self.above), recover=self.recover)
@@ -189,13 +171,9 @@ class BelowAlert(AlertConfig):
     absence = _absent("below")
 
     metric: Metric
-    """[Headline figure](figures.md#headline-figures) that it is about; required for an alert of your own."""
     below: LowestAllowed
     """Fires when the figure is below this, with its whole interval."""
-    recover: NotNegative | None = None
-    """How far back inside the figure must be to resolve, for `drop` and `rise` less than the margin; by default half
-    its standard error, and 0.005 at least.
-    """
+    recover: AnyRecovery = None
 
     def _base(self) -> Rule:
         return Rule(self.alert, Below(self.metric, self.below), recover=self.recover)
@@ -232,13 +210,7 @@ class BuiltInDrop(_BuiltInAlert):
     conditions = (Drop,)
 
     significance: KeptLevel = None
-    """Significance level of the change, `0.01` by default; `off` for the margin alone. Write `off` for a figure
-    without a test. For one with a re-sampled test at least `0.003`, the smallest p-value that re-sampling gives.
-    """
     recover: KeptRecovery = None
-    """How far back inside the figure must be to resolve, for `drop` and `rise` less than the margin; by default half
-    its standard error, and 0.005 at least.
-    """
 
     def _base(self) -> Rule:
         kept = super()._base()

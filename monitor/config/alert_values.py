@@ -88,7 +88,15 @@ _patterns_of = {
 _pulls_text = {"type": "string", "pattern": r"^[1-9][0-9]{0,5}\s+pulls?$"}
 _duration = {"type": "string", "pattern": "^[0-9]+[a-z]"}
 For = Annotated[HoldFor, PlainValidator(_hold_for), WithJsonSchema({"anyOf": [_pulls_text, _duration, {"const": 0}]})]
-Metric = Annotated[str, PlainValidator(_metric), WithJsonSchema({"type": "string", "enum": list(METRICS)})]
+Metric = Annotated[
+    str,
+    PlainValidator(_metric),
+    WithJsonSchema({"type": "string", "enum": list(METRICS)}),
+    Field(
+        description="[Headline figure](figures.md#headline-figures) that it is about; required for an alert of your "
+        "own."
+    ),
+]
 Significance = Annotated[
     float | Literal["off"],
     PlainValidator(_significance),
@@ -194,12 +202,28 @@ def _only_a_duration(value: HoldFor | None) -> HoldFor | None:
     return value
 
 
+# Keys that several shapes have are described once, here, instead of by a docstring in each.
+_OF_LEVEL = Field(
+    description="Significance level of the change, `0.01` by default; `off` for the margin alone. Write `off` for a "
+    "figure without a test. For one with a re-sampled test at least `0.003`, the smallest p-value that re-sampling "
+    "gives."
+)
+_OF_RECOVERY = Field(
+    description="How far back inside the figure must be to resolve, for `drop` and `rise` less than the margin; by "
+    "default half its standard error, and 0.005 at least."
+)
 Margin = Annotated[Number, AfterValidator(_possible_margin)]
-Level = Annotated[Significance | None, Field(validate_default=True), AfterValidator(partial(_possible_level, _written))]
-KeptLevel = Annotated[Significance | None, AfterValidator(partial(_possible_level, _kept))]
+Level = Annotated[
+    Significance | None,
+    Field(validate_default=True),
+    AfterValidator(partial(_possible_level, _written)),
+    _OF_LEVEL,
+]
+KeptLevel = Annotated[Significance | None, AfterValidator(partial(_possible_level, _kept)), _OF_LEVEL]
 DriftLevel = Annotated[Significance | None, AfterValidator(_possible_drift_level)]
-Recovery = Annotated[NotNegative | None, AfterValidator(partial(_possible_recovery, _written))]
-KeptRecovery = Annotated[NotNegative | None, AfterValidator(partial(_possible_recovery, _kept))]
+AnyRecovery = Annotated[NotNegative | None, _OF_RECOVERY]
+Recovery = Annotated[NotNegative | None, AfterValidator(partial(_possible_recovery, _written)), _OF_RECOVERY]
+KeptRecovery = Annotated[NotNegative | None, AfterValidator(partial(_possible_recovery, _kept)), _OF_RECOVERY]
 HighestAllowed = Annotated[Number, AfterValidator(_possible_highest)]
 LowestAllowed = Annotated[Number, AfterValidator(_possible_lowest)]
 OnlyDuration = Annotated[For | None, AfterValidator(_only_a_duration)]
