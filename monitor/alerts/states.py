@@ -14,7 +14,7 @@ sends anything.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal
@@ -169,6 +169,11 @@ class AlertState:
             self.generator_url,
             self.details,
         )
+
+
+def by_name(states: Iterable[AlertState]) -> dict[str, AlertState]:
+    """States of one subject's alerts by name."""
+    return {state.alertname: state for state in states}
 
 
 @dataclass(frozen=True, slots=True)

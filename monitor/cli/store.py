@@ -153,10 +153,9 @@ def alerts(config: Path, style: str) -> None:
 
 
 async def _alerts(store: Store, style: str) -> int:
-    from monitor.pipeline.alerting import stored
     from monitor.views import history
 
-    states = await stored(store)
+    states = await store.alert_states()
     if style == "json":
         click.echo(json.dumps(history.alerts_as_json(states), ensure_ascii=False, indent=2))
     else:

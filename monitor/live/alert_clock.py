@@ -7,7 +7,7 @@ import asyncio
 import structlog
 
 from monitor.live.live import Live
-from monitor.pipeline.alerting import AlertEvaluator, locked_states, stored
+from monitor.pipeline.alerting import AlertEvaluator, locked_states
 from monitor.store import Store, StoreError
 
 TICK = 5.0
@@ -34,7 +34,7 @@ class AlertClock:
         Raises:
             StoreError: The store cannot be read.
         """
-        self._live.restore_alerts(await stored(self._store))
+        self._live.restore_alerts(await self._store.alert_states())
 
     async def tick(self) -> None:
         """Move on what depends on the clock, and end the alerts whose rule or subject has gone.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 import msgspec
 import structlog
@@ -18,6 +19,7 @@ _ENVELOPE = Envelope("impulse-monitor discovery", 1)
 _COURSE_ENVELOPE = Envelope("impulse-monitor course", 1)
 
 log = structlog.get_logger()
+T = TypeVar("T")
 
 as_discovery = converter(Discovery)
 """A discovery from plain values, as its JSON holds them; a `ValueError` where they are none."""
@@ -31,8 +33,16 @@ async def load(store: Store, name: str) -> Discovery | None:
         StoreError: The store cannot be read, or is newer than this version.
         ValueError: What it has is no discovery.
     """
-    state = await store.state(_DISCOVERY, "", name)
-    return as_discovery(_ENVELOPE.open(msgspec.json.decode(state.value))) if state else None
+    return await _load(store, _DISCOVERY, name, _ENVELOPE, as_discovery)
+
+
+async def _load(store: Store, kind: str, name: str, envelope: Envelope, convert: Callable[[Any], T]) -> T | None:
+    state = await store.state(kind, "", name)
+    return convert(envelope.open(msgspec.json.decode(state.value))) if state else None
+
+
+def _state(kind: str, name: str, envelope: Envelope, content: object) -> State:
+    return State(kind, "", name, msgspec.json.encode(envelope.seal(content)))
 
 
 async def restore_course(store: Store, entry: Entry) -> None:
@@ -40,8 +50,7 @@ async def restore_course(store: Store, entry: Entry) -> None:
     if entry.restored_course:
         return
     try:
-        state = await store.state(_COURSE, "", entry.name)
-        before = _as_course(_COURSE_ENVELOPE.open(msgspec.json.decode(state.value))) if state else None
+        before = await _load(store, _COURSE, entry.name, _COURSE_ENVELOPE, _as_course)
     except StoreTooNew as error:  # it stays for the version that wrote it
         log.warning("discovery.course_not_restored", project_id=entry.project.id, error=str(error))
         return
@@ -65,9 +74,9 @@ async def keep(store: Store, entry: Entry) -> None:
     try:
         async with store.transaction() as tx:
             if entry.found is not None and not course.failing:
-                await tx.put_state(State(_DISCOVERY, "", entry.name, msgspec.json.encode(_ENVELOPE.seal(entry.found))))
+                await tx.put_state(_state(_DISCOVERY, entry.name, _ENVELOPE, entry.found))
             if entry.restored_course:
-                await tx.put_state(State(_COURSE, "", entry.name, msgspec.json.encode(_COURSE_ENVELOPE.seal(course))))
+                await tx.put_state(_state(_COURSE, entry.name, _COURSE_ENVELOPE, course))
     except StoreError as error:
         log.debug("discovery.not_kept", error=str(error))  # StoreUpkeep reports the store's trouble
     else:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import structlog
 
-from monitor.alerts.states import AlertState, Transition
+from monitor.alerts.states import AlertState, Transition, by_name
 from monitor.engine.sharding import WHOLE, Shard
 from monitor.live.entry import Entry, ProjectStatus, first_expiry, project_subject, worst
-from monitor.live.target import Alerts, LiveTarget, by_name
+from monitor.live.target import Alerts, LiveTarget
 from monitor.pipeline.alerting import RESEND_RESOLVED_FOR, AlertSubject
 from monitor.pipeline.snapshot import Snapshot
 from monitor.pipeline.watch import Watch

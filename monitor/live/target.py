@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from monitor.alerts.states import AlertState
@@ -87,8 +87,3 @@ class LiveTarget:
     def show(self, snapshot: Snapshot) -> None:
         """Replace its snapshot; names and settings are those of now, whatever they were when its pull began."""
         self.snapshot = replace(snapshot, target=self.watch.target, stale_after=self.watch.stale_after)
-
-
-def by_name(states: Iterable[AlertState]) -> dict[str, AlertState]:
-    """States of one subject's alerts by name."""
-    return {state.alertname: state for state in states}

@@ -23,6 +23,7 @@ from monitor.alerts.states import (
     PullHealth,
     Step,
     Transition,
+    by_name,
     end,
     step,
     tick,
@@ -30,7 +31,7 @@ from monitor.alerts.states import (
 from monitor.alerts.verdicts import check_rule
 from monitor.errors import PullState
 from monitor.pipeline.snapshot import Snapshot
-from monitor.store import Message, Queries, Store, Transaction
+from monitor.store import Message, Transaction
 from monitor.store.state_documents import dump_transition
 
 RESEND_RESOLVED_FOR = 900.0
@@ -60,17 +61,15 @@ class AlertEvaluator:
     """Checks the rules against each subject that it is handed, and writes states and messages into the store.
 
     Args:
-        store: Where states and messages are kept.
         clock: Unix seconds.
     """
 
-    def __init__(self, store: Store, clock: Callable[[], float]) -> None:
-        self._store, self._clock = store, clock
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
         self._rules: tuple[Rule, ...] = ()
         self._queues: tuple[str, ...] = ()
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = (
-            WeakValueDictionary()
-        )  # those that someone holds or awaits
+        # only those that someone holds or waits for
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def configure(self, rules: Iterable[Rule], queues: Iterable[str]) -> None:
         """Take over other rules, and other queues for the messages; alerts of a rule that
@@ -112,7 +111,7 @@ class AlertEvaluator:
             if after and _differs(before, after.state):
                 moved.append(after.state)
         await self._write(tx, moved, transitions)
-        return list((states | {state.alertname: state for state in moved}).values())
+        return list((states | by_name(moved)).values())
 
     def moves(self, subject: AlertSubject | None, states: Mapping[str, AlertState]) -> tuple[Step, ...]:
         """What the clock changes about a subject's alerts; those end that are no longer wanted.
@@ -166,7 +165,7 @@ class AlertEvaluator:
         await self._write(
             tx, [step.state for step in kept], [transition for step in kept for transition in step.transitions]
         )
-        after = {**states, **{step.state.alertname: step.state for step in kept}}
+        after = {**states, **by_name(step.state for step in kept)}
         for state in over:
             after.pop(state.alertname, None)
         return list(after.values())
@@ -193,7 +192,7 @@ async def locked_states(tx: Transaction, subject_id: str) -> dict[str, AlertStat
     """A subject's states by name, which no other transaction moves until this one ends."""
     # while the number of shards changes, two processes may have the same target
     await tx.lock(f"alerts of {subject_id}")
-    return {state.alertname: state for state in await stored(tx, subject_id)}
+    return by_name(await tx.alert_states(subject_id))
 
 
 async def refer(tx: Transaction, subject_id: str, before: str, after: str) -> list[AlertState]:
@@ -214,15 +213,6 @@ async def refer(tx: Transaction, subject_id: str, before: str, after: str) -> li
             found.append(replace(state, judged=replace(state.judged, fingerprint=after)))
     await tx.put_alert_states(found)
     return found
-
-
-async def stored(store: Queries, subject_id: str | None = None) -> list[AlertState]:
-    """The states that the store has, of one subject or of all, by alert and subject.
-
-    Raises:
-        StoreError: The store cannot be read.
-    """
-    return await store.alert_states(subject_id)
 
 
 def _tried(

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from monitor.alerts.states import AlertState
+from monitor.alerts.states import AlertState, by_name
 from monitor.errors import PullState, StudioError, quoted
 from monitor.figures import evaluate
 from monitor.figures.evaluation import Evaluation
@@ -126,7 +126,7 @@ class Pipeline:
         seconds = time.monotonic() - began
         self._observer.pull(snapshot.state, seconds)
         _log(snapshot, before, seconds, refresh)
-        return Ended(snapshot, tuple({state.alertname: state for state in alerts}.values()))
+        return Ended(snapshot, tuple(by_name(alerts).values()))
 
     async def restore(self, watch: Watch, cache: TargetCache) -> Snapshot | None:
         """What the store has of a target, as long as its figures are not stale; None where it has none."""

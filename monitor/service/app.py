@@ -62,11 +62,9 @@ class App:
         address: `host:port` that HTTP is served on, once started.
         health_address: The same of `http.health_listen`; empty where that is not configured.
         watchlist: Which targets are watched, once started.
-        store: What survives, once started.
     """
 
     watchlist: Watchlist
-    store: Store
     _reloader: Reloader
     _readiness: Readiness
 
@@ -121,9 +119,9 @@ class App:
         async with AsyncExitStack() as stack:
             workers = ThreadPoolExecutor(1, "evaluate")
             self._on_stop(stack, "workers", partial(asyncio.to_thread, workers.shutdown, cancel_futures=True))
-            self.store = store = Store(config.store.get_secret_value(), clock=clock)
+            store = Store(config.store.get_secret_value(), clock=clock)
             self._on_stop(stack, "store", store.close)
-            evaluator = AlertEvaluator(store, clock)
+            evaluator = AlertEvaluator(clock)
             alert_clock = AlertClock(self.live, evaluator, store)
             recorder = RunRecorder(store, workers, evaluator)
             pipeline = Pipeline(self.metrics, workers, clock, recorder)

@@ -68,9 +68,9 @@ class Pages:
 
     async def _target(self, request: web.Request) -> web.Response:
         service, target_id = self._service, request.match_info["id"]
-        target = service.live.watched.get(target_id)
+        target = service.live.targets.get(target_id)
         if target is None:
-            close = get_close_matches(target_id, list(service.live.watched), n=5, cutoff=0.5)
+            close = get_close_matches(target_id, list(service.live.targets), n=5, cutoff=0.5)
             return await self._page("missing.html", status=404, target_id=target_id, close=close)
         runs: list[Run] = []
         problem = service.store.problem
@@ -81,8 +81,8 @@ class Pages:
         return await self._page(
             "target.html",
             now=service.clock(),
-            target=target,
-            snapshot=service.live.snapshots.get(target_id),
+            target=target.target,
+            snapshot=target.snapshot,
             runs=runs,
             store_problem=problem,
         )

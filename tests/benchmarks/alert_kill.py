@@ -28,7 +28,6 @@ import yaml
 from aiohttp import web
 
 from monitor.alerts.states import Phase
-from monitor.pipeline.alerting import stored
 from monitor.simulator import Studio, projects, serve
 from monitor.store import Store
 
@@ -122,7 +121,9 @@ async def phase(config: Path) -> Phase:
     if not path.exists():
         return Phase.INACTIVE
     async with Store(f"sqlite:///{path}") as store:
-        return next((state.phase for state in await stored(store, TARGET) if state.alertname == ALERT), Phase.INACTIVE)
+        return next(
+            (state.phase for state in await store.alert_states(TARGET) if state.alertname == ALERT), Phase.INACTIVE
+        )
 
 
 async def until(holds: Callable[[], Any], what: str) -> None:

@@ -43,7 +43,7 @@ class Place:
         self.now, self.store = 1000.0, store
         shards = (Shard(0, 2), Shard(1, 2))
         self.live = Live(lambda: self.now, next(shard for shard in shards if shard.owns(TARGET.key) is owned))
-        self.evaluator = AlertEvaluator(store, lambda: self.now)
+        self.evaluator = AlertEvaluator(lambda: self.now)
         self.clock = AlertClock(self.live, self.evaluator, store)
         self.evaluator.configure(rules or (LOW,), ["hook"])
         self.watch()

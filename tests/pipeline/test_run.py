@@ -19,7 +19,7 @@ from monitor.alerts.states import Phase
 from monitor.cli.once import NoMetrics
 from monitor.config import Config, ProjectConfig
 from monitor.errors import PullState
-from monitor.pipeline.alerting import AlertEvaluator, stored
+from monitor.pipeline.alerting import AlertEvaluator
 from monitor.pipeline.project_turn import ProjectTurn, new_client
 from monitor.pipeline.record import RunRecorder
 from monitor.pipeline.run import Pipeline
@@ -76,7 +76,7 @@ class Alone:
 
     def __init__(self, client: Client, store: Store, workers: ThreadPoolExecutor, config: Config) -> None:
         self.client, self.config, self.now = client, config, 1000.0
-        evaluator = AlertEvaluator(store, lambda: self.now)
+        evaluator = AlertEvaluator(lambda: self.now)
         evaluator.configure([LOW], ["hook"])
         self.pipeline = Pipeline(NoMetrics(), workers, lambda: self.now, RunRecorder(store, workers, evaluator))
 
@@ -134,7 +134,7 @@ async def test_a_turn_is_written_whole(studio: Studio, url: str, store: Store, w
 
     assert [PullState.OK, PullState.OK] == [run.state for run in runs]
     assert {(LOW.name, INT8, Phase.FIRING), (LOW.name, FLOAT32, Phase.FIRING)} == {
-        (state.alertname, state.target_id, state.phase) for state in await stored(store)
+        (state.alertname, state.target_id, state.phase) for state in await store.alert_states()
     }
     assert {INT8: [LOW.name], FLOAT32: [LOW.name]} == {
         each.snapshot.target.key.id: [state.alertname for state in each.alerts] for each in ended

@@ -23,7 +23,6 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from monitor.alerts.states import AlertState, Phase
 from monitor.compare.comparison import Comparison
 from monitor.figures.headline import headlines
-from monitor.pipeline.alerting import stored
 from monitor.service.app import App
 from monitor.simulator import Studio, load_recorded, serve
 from monitor.simulator.recorded import RecordedProject
@@ -99,7 +98,7 @@ async def kept(url: str) -> Kept:
         return Kept(
             {target: await store.runs(target) for target in await store.target_ids()},
             {row.target_id: (row.run_id, row.since, row.why) for row in await store.baselines()},
-            {(state.alertname, state.target_id): state for state in await stored(store)},
+            {(state.alertname, state.target_id): state for state in await store.alert_states()},
             await store.messages("nobody"),
             {
                 target: {
