@@ -13,13 +13,15 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from monitor import __version__
 
 ROOT = Path(__file__).parents[2]
-IMAGE = "localhost/impulse-monitor:test"
+IMAGE = f"localhost/impulse-monitor:test-{sha256(bytes(ROOT)).hexdigest()[:8]}"
+"""Of this working tree: the tests of another one build theirs in the same storage, perhaps now."""
 
 HARDENED = (
     *("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
@@ -80,9 +82,19 @@ class Podman:
     @property
     def environment(self) -> dict[str, str]:
         """The variables it runs with."""
-        configuration = self.folder / "containers.conf"
-        configuration.write_text(_CONTAINERS, encoding="utf-8")
-        return os.environ | {"CONTAINERS_CONF": str(configuration)}
+        return os.environ | {"CONTAINERS_CONF": str(self.configuration)}
+
+    @property
+    def configuration(self) -> Path:
+        """Its configuration: written once and put in place whole, because a podman that reads half of one says nothing
+        and goes by its defaults, which need more rights than a container of a CI has.
+        """
+        path = self.folder / f"containers-{sha256(_CONTAINERS.encode()).hexdigest()[:8]}.conf"
+        if not path.exists():
+            with tempfile.NamedTemporaryFile("w", dir=self.folder, delete=False, encoding="utf-8") as file:
+                file.write(_CONTAINERS)
+            os.replace(file.name, path)
+        return path
 
     def __call__(self, *arguments: str, check: bool = True, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """Run one command of podman; raises AssertionError with its output where it fails and `check` is set."""
@@ -163,8 +175,9 @@ class Podman:
     @contextmanager
     def container(self, *arguments: str, options: tuple[str, ...] = ()) -> Iterator[Container]:
         """A hardened container of `IMAGE`, removed with its volumes at the end."""
-        identity = self("run", "-d", *HARDENED, *options, IMAGE, *arguments).stdout.strip()
+        identity = self("create", *HARDENED, *options, IMAGE, *arguments).stdout.strip()
         try:
+            self("start", identity)
             yield Container(self, identity)
         finally:
             self("rm", "-f", "-v", "-t", "0", identity)
