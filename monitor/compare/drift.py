@@ -15,7 +15,7 @@ import numpy.typing as npt
 from monitor.compare.distances import Distances, distances, gate_open, insufficient
 from monitor.compare.martingale import Ids, MartingaleState, advance, start
 from monitor.compare.permutation import paired_pvalue, two_sample_pvalue
-from monitor.figures.anomaly import threshold
+from monitor.figures.anomaly import sample_scores, threshold
 from monitor.results import Block, FloatArray, ResultSet
 
 _SAME_SCORE = 1e-9  # as the fingerprint has it
@@ -222,14 +222,8 @@ def per_sample(results: ResultSet, block_id: int) -> tuple[Ids, FloatArray]:
         int64[k], ascending ids, and float64[k]; samples without a finite score are left out, all of them where the run
         has no such block.
     """
-    scores = results.anomaly.get(block_id)
-    if scores is None:
-        return np.empty(0, np.int64), np.empty(0)
-    finite = np.isfinite(scores)
-    sample, scores = results.sample[finite], scores[finite]
-    first = np.flatnonzero(np.diff(sample, prepend=-1))
-    largest: FloatArray = np.maximum.reduceat(scores, first) if len(first) else np.empty(0)
-    return results.sample_id[sample[first]], largest
+    sample, scores = sample_scores(results, block_id)
+    return results.sample_id[sample], scores
 
 
 def _added(results: ResultSet, sample_id: Ids) -> npt.NDArray[np.datetime64]:

@@ -13,12 +13,12 @@ from monitor.figures.calibration import calibration
 from monitor.figures.classification import quality
 from monitor.figures.detection import detection
 from monitor.figures.evaluation import Evaluation
+from monitor.figures.groups import AUTO, METADATA
 from monitor.figures.regression import regression
 from monitor.figures.scoring import accuracy_verdicts, studio_verdict
 from monitor.figures.slices import slices
+from monitor.figures.units import UnitChoices, units_of
 from monitor.results import UNSCORED, ResultSet
-
-_METADATA = "metadata."
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,27 +29,34 @@ class EvaluationSettings:
         slices: `metadata.<key>` or `device_name`.
         slice_values: How many values of a slice are kept.
         anomaly_labels, no_anomaly_labels: The project's labels that are ground truth for anomaly blocks.
+        group_by: Which samples came together, as `groups_of` takes it.
     """
 
     slices: tuple[str, ...] = ()
     slice_values: int = 20
     anomaly_labels: frozenset[str] = frozenset()
     no_anomaly_labels: frozenset[str] = frozenset()
+    group_by: str = AUTO
 
     @property
     def metadata_keys(self) -> tuple[str, ...]:
-        """The keys of samples' metadata that the slices need."""
-        return tuple(key.removeprefix(_METADATA) for key in self.slices if key.startswith(_METADATA))
+        """The keys of samples' metadata that the slices and the groups need."""
+        wanted = dict.fromkeys((*self.slices, self.group_by))
+        return tuple(key.removeprefix(METADATA) for key in wanted if key.startswith(METADATA))
 
 
-def evaluate(results: ResultSet, settings: EvaluationSettings, seed: int | None) -> Evaluation:
+def evaluate(
+    results: ResultSet, settings: EvaluationSettings, seed: int | None, choices: UnitChoices | None = None
+) -> Evaluation:
     """All figures that apply to a result set.
 
     Args:
         results: The columns.
         settings: Slices and anomaly labels.
         seed: Of the bootstraps: the same seed and set give the same bounds. None leaves all intervals out.
+        choices: What the baseline says is independent; None lets the result set decide for itself.
     """
+    units = units_of(results, settings.group_by, choices)
     verdicts = accuracy_verdicts(results)
     classified = quality(results, seed)
     calibrated, calibration_left = calibration(results)
@@ -74,4 +81,5 @@ def evaluate(results: ResultSet, settings: EvaluationSettings, seed: int | None)
         slices=sliced,
         left_out={reason: count for reason, count in sorted(left_out.items()) if count},
         studio=None if judged else studio_verdict(verdicts, results.sample, seed),
+        units=units.choices,
     )

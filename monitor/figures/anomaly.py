@@ -60,6 +60,22 @@ def anomaly(
     return tuple(found), {reason: count for reason, count in left_out.items() if count}
 
 
+def sample_scores(results: ResultSet, block_id: int) -> tuple[IntArray, FloatArray]:
+    """Each sample's score: the largest of its windows' finite scores.
+
+    Returns:
+        int[k], ascending indices of the samples with one, and float64[k]; none where the run has no such block.
+    """
+    scores = results.anomaly.get(block_id)
+    if scores is None:
+        return np.empty(0, np.intp), np.empty(0)
+    finite = np.isfinite(scores)
+    sample, scores = results.sample[finite], scores[finite]
+    first = np.flatnonzero(np.diff(sample, prepend=-1))
+    largest: FloatArray = np.maximum.reduceat(scores, first) if len(first) else np.empty(0)
+    return sample[first], largest
+
+
 def threshold(block: Block) -> float | None:
     """The score above which the block flags a window: `min_anomaly_score`, else its only numeric
     threshold, else None.

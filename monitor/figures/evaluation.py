@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from monitor.figures.groups import UnitChoice
 from monitor.results import Block
 
 LEFT_OUT = (
@@ -192,6 +193,7 @@ class Evaluation:
         slices: By (slice, value).
         left_out: What figures could not count, by reason (`LEFT_OUT`).
         studio: Accuracy by Studio's verdict, where neither `quality` nor `regression` has one.
+        units: By statistic, what the bounds take as independent: the baseline's choice, or the set's own.
     """
 
     samples: int
@@ -206,3 +208,4 @@ class Evaluation:
     slices: Mapping[tuple[str, str], Slice] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
     studio: StudioVerdict | None = None
+    units: Mapping[str, UnitChoice] = field(default_factory=dict)

@@ -70,10 +70,20 @@ def tolerance_verdicts(results: ResultSet) -> npt.NDArray[np.int8]:
     """
     if (tolerance := _tolerance(results)) is None:
         return results.correct
+    error = absolute_errors(results)
+    return np.where(np.isnan(error), UNSCORED, np.where(error <= tolerance, CORRECT, WRONG)).astype(np.int8)
+
+
+def absolute_errors(results: ResultSet) -> FloatArray:
+    """float64[m], |prediction - label| of each window, in the label's unit; NaN unless both are numbers, and for models
+    that are no regression.
+    """
+    if BlockKind.REGRESSION not in results.kinds():
+        return np.full(results.windows, np.nan)
     numbers = np.array([*map(_number, results.labels), np.nan])
     with np.errstate(over="ignore", invalid="ignore"):  # a difference may be beyond the largest float
-        error = np.abs(numbers[results.prediction] - numbers[results.label])
-    return np.where(np.isnan(error), UNSCORED, np.where(error <= tolerance, CORRECT, WRONG)).astype(np.int8)
+        error: FloatArray = np.abs(numbers[results.prediction] - numbers[results.label])
+    return error
 
 
 def _number(text: str) -> float:
