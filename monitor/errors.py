@@ -23,8 +23,10 @@ from enum import StrEnum
 from monitor.logs import secrets
 from monitor.text import brief
 
-LONGEST_QUOTE, LONGEST_ERROR = 200, 600
-"""Characters of another program's text that an error quotes, and of an error as a whole."""
+LONGEST_QUOTE = 200
+"""Characters of another program's text that an error quotes."""
+LONGEST_ERROR = 600
+"""Characters of an error as a whole."""
 
 
 class PullState(StrEnum):

@@ -29,8 +29,11 @@ it."""
 UNCERTAIN = "uncertain"
 """Studio's prediction for a window whose best confidence is below the block's `min_score`."""
 
-CORRECT, WRONG, UNSCORED = 1, 0, -1
-"""Values of `ResultSet.correct`; *unscored* is a prediction that Studio did not judge."""
+# values of `ResultSet.correct`
+CORRECT = 1
+WRONG = 0
+UNSCORED = -1
+"""The value for a prediction that Studio did not evaluate."""
 
 
 EXEMPT: Mapping[str, str] = MappingProxyType(

@@ -43,7 +43,8 @@ def check(config: Path, web_config: Path | None, online: bool) -> None:
     """Validate the configuration: every problem on a line of its own. Nothing is sent to receivers."""
     logs.configure("error")
     loaded = load_config(config)
-    warnings, problems = list(loaded.warnings), [*loaded.unreadable, *checks.apprise_problems(loaded)]
+    warnings = list(loaded.warnings)
+    problems = [*loaded.unreadable, *checks.apprise_problems(loaded)]
     if (path := web_config or loaded.config.http.web_config_file) is not None:
         found = checks.web_config_findings(path, time.time())
         problems += found.problems

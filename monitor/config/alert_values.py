@@ -172,7 +172,8 @@ def _within(value: float, info: ValidationInfo, lowest_allowed: bool) -> float:
     figure = FIGURES.get(info.data.get("metric", ""))
     if figure is None:
         return value
-    lowest, highest = figure.lowest, figure.highest
+    lowest = figure.lowest
+    highest = figure.highest
     never = value == (highest if lowest_allowed else lowest)
     if not lowest <= value <= highest or never:
         raise ValueError(f"can never be met, or always is; write {_range(figure)}")
@@ -180,7 +181,8 @@ def _within(value: float, info: ValidationInfo, lowest_allowed: bool) -> float:
 
 
 def _range(figure: HeadlineFigure) -> str:
-    lowest, highest = figure.lowest, figure.highest
+    lowest = figure.lowest
+    highest = figure.highest
     if figure.is_ratio:
         return f"a share between {lowest:g} and {highest:g}"
     if math.isinf(lowest):

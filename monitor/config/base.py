@@ -112,7 +112,8 @@ def broken(loc: tuple[int | str, ...], message: str) -> InitErrorDetails:
 
 def _message(model: type[ConfigModel], error: ErrorDetails) -> str:
     """What is wrong and what to write instead, in place of pydantic's words; never repeats the input."""
-    kind, context = error["type"], error.get("ctx", {})
+    kind = error["type"]
+    context = error.get("ctx", {})
     if kind == "missing":
         return f"has no {error['loc'][-1]}; write `{error['loc'][-1]}: ...` below it"
     if kind == "extra_forbidden":

@@ -48,7 +48,8 @@ class Crontab(BaseTrigger):  # type: ignore[misc]
     def __init__(self, fields: tuple[str, ...], timezone: str) -> None:
         _check_fields(fields)
         self._zone = ZoneInfo(timezone)
-        self._times, self._days = _times(*fields[:2]), _days(*fields[2:])
+        self._times = _times(*fields[:2])
+        self._days = _days(*fields[2:])
         self._repeats = fields[0].startswith("*") or fields[1].startswith("*")
         self._next_days: dict[date, date] = {}
         if self._days.get_next_fire_time(None, _START) is None:
@@ -91,8 +92,10 @@ class Crontab(BaseTrigger):  # type: ignore[misc]
 
     def _stretch(self, instant: datetime) -> tuple[timedelta, datetime]:
         """The offset at `instant`, and until when (exclusive) it holds; at most a step is looked at."""
-        offset, until = self._offset(instant), instant + _STEP
-        same, changed = 0, int(_STEP.total_seconds())
+        offset = self._offset(instant)
+        until = instant + _STEP
+        same = 0
+        changed = int(_STEP.total_seconds())
         if self._offset(until) == offset:
             return offset, until
         while changed - same > 1:
@@ -108,7 +111,8 @@ class Crontab(BaseTrigger):  # type: ignore[misc]
         day = self._day(reading.date())
         place = bisect_left(self._times, reading.time()) if day == reading.date() else 0
         if place == len(self._times):
-            day, place = self._day(day + _DAY), 0
+            day = self._day(day + _DAY)
+            place = 0
         return datetime.combine(day, self._times[place])
 
     def _day(self, day: date) -> date:

@@ -152,7 +152,8 @@ class FilterConfig(ConfigModel):
         yield from super()._broken_rules(data)
         for name, read in _RANGES.items():
             try:
-                low, high = read(data[f"min_{name}"]), read(data[f"max_{name}"])
+                low = read(data[f"min_{name}"])
+                high = read(data[f"max_{name}"])
             except (KeyError, TypeError, ValueError):
                 continue  # absent, or wrong, which is said elsewhere
             if low >= high:

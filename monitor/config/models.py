@@ -303,7 +303,8 @@ class Config(ConfigModel):
             )
         baseline = data.get("baseline")
         try:
-            age, kept = parse_duration(baseline["age"]), parse_duration(data.get("retention", "90d"))  # type: ignore[index]
+            age = parse_duration(baseline["age"])  # type: ignore[index]
+            kept = parse_duration(data.get("retention", "90d"))
         except (TypeError, KeyError, ValueError):
             return  # wrong or absent, which is said elsewhere
         if age >= kept:

@@ -176,7 +176,8 @@ class Scheduler:
     async def _watch(self) -> None:
         """Measure the loop's lag, and put the jobs back onto their grids after the wall clock was stepped."""
         skew = time.time() - time.monotonic()
-        worst, since = 0.0, time.monotonic()
+        worst = 0.0
+        since = time.monotonic()
         while True:
             before = time.monotonic()
             await asyncio.sleep(LAG_PROBE)
@@ -184,7 +185,8 @@ class Scheduler:
             worst = max(worst, now - before - LAG_PROBE)
             if now - since >= HEARTBEAT:
                 self._observer.loop_lag(worst)
-                worst, since = 0.0, now
+                worst = 0.0
+                since = now
             step = time.time() - now - skew
             if abs(step) >= CLOCK_STEP:
                 skew += step

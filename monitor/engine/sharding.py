@@ -54,7 +54,8 @@ def stable_hash(key: TargetKey) -> int:
 
 def jump(key: int, buckets: int) -> int:
     """Jump consistent hash (Lamping and Veach, 2014): a bucket from 0 to `buckets` - 1 for 64 bits of `key`."""
-    bucket, following = -1, 0
+    bucket = -1
+    following = 0
     while following < buckets:
         bucket = following
         key = (key * _STEP + 1) & _WORD

@@ -30,7 +30,8 @@ class Grid:
     """Fires at every multiple of `every` seconds since 1970 plus `offset`."""
 
     def __init__(self, every: float, offset: float) -> None:
-        self.every, self.offset = every, offset
+        self.every = every
+        self.offset = offset
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
         """The first grid point after the previous firing, or not before `now` where it is the later one."""
@@ -45,7 +46,8 @@ class Delayed:
     """Other times, each `offset` seconds later."""
 
     def __init__(self, times: Times, offset: float) -> None:
-        self.times, self.offset = times, timedelta(seconds=offset)
+        self.times = times
+        self.offset = timedelta(seconds=offset)
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
         """The inner next time, shifted; None where there is none."""

@@ -31,7 +31,9 @@ class SnapshotCollector(Collector):
     """
 
     def __init__(self, live: Live, *, class_limit: int = 30, clock: Callable[[], float] = time.time) -> None:
-        self._live, self._class_limit, self._clock = live, class_limit, clock
+        self._live = live
+        self._class_limit = class_limit
+        self._clock = clock
 
     def collect(self) -> Iterable[prometheus_client.Metric]:
         """The families of one scrape."""

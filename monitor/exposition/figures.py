@@ -63,9 +63,11 @@ def _of_classes(value: Callable[[ClassFigures], float]) -> Callable[[Shown], Val
 
 
 def _confusion(shown: Shown) -> Iterator[Value]:
-    quality, classes = shown.evaluation.quality, shown.classes
+    quality = shown.evaluation.quality
+    classes = shown.classes
     if quality is not None:
-        rows, columns = set(classes.names), {*classes.names, *classes.predictions}
+        rows = set(classes.names)
+        columns = {*classes.names, *classes.predictions}
         for (name, predicted), windows in quality.confusion.items():
             if name in rows and predicted in columns:
                 yield windows, (name, predicted)

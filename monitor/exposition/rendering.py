@@ -38,7 +38,9 @@ class Renderer:
     def __init__(
         self, registry: CollectorRegistry, max_age: float = 1.0, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._registry, self._max_age, self._clock = registry, max_age, clock
+        self._registry = registry
+        self._max_age = max_age
+        self._clock = clock
         self._lock = asyncio.Lock()
         self._kept: dict[_Format, tuple[float, bytes]] = {}
         self._running: dict[_Format, asyncio.Task[bytes]] = {}

@@ -26,7 +26,9 @@ class AlertClock:
     """
 
     def __init__(self, live: Live, evaluator: AlertEvaluator, store: Store) -> None:
-        self._live, self._evaluator, self._store = live, evaluator, store
+        self._live = live
+        self._evaluator = evaluator
+        self._store = store
 
     async def restore(self) -> None:
         """Show the states that the store has.

@@ -14,7 +14,9 @@ from monitor.live.entry import Entry
 from monitor.store import Envelope, State, Store, StoreError, StoreTooNew
 from monitor.studio.discovery import Discovery
 
-_DISCOVERY, _COURSE = "discovery", "course"  # kinds of state in the store
+# kinds of state in the store
+_DISCOVERY = "discovery"
+_COURSE = "course"
 _ENVELOPE = Envelope("impulse-monitor discovery", 1)
 _COURSE_ENVELOPE = Envelope("impulse-monitor course", 1)
 

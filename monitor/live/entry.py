@@ -112,7 +112,8 @@ def project_subject(entries: Sequence[Entry]) -> AlertSubject:
     # the next one is due by the clock of discovery; one that failed is tried sooner
     if entry.state is PullState.OK:
         interval = max(interval, entry.config.studio.discover)
-    project, since = entry.project, entry.course.since
+    project = entry.project
+    since = entry.course.since
     return AlertSubject(
         Subject.project(project.id, project.labels, entry.config.http.external_url),
         PullHealth(entry.state, since, interval, since, entry.error, first_expiry(entries), resumed=entry.seen),

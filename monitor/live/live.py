@@ -31,7 +31,8 @@ class Live:
     """
 
     def __init__(self, clock: Callable[[], float], shard: Shard = WHOLE) -> None:
-        self._clock, self._shard = clock, shard
+        self._clock = clock
+        self._shard = shard
         self.targets: dict[str, LiveTarget] = {}
         self._entries: dict[str, Entry] = {}
         self._projects: dict[int, list[Entry]] = {}
@@ -47,11 +48,13 @@ class Live:
 
     def replace_entries(self, entries: Iterable[Entry]) -> None:
         """These are the projects' entries from now on."""
-        named, projects = dict[str, Entry](), dict[int, list[Entry]]()
+        named = dict[str, Entry]()
+        projects = dict[int, list[Entry]]()
         for entry in entries:
             named[entry.name] = entry
             projects.setdefault(entry.project.id, []).append(entry)
-        self._entries, self._projects = named, projects
+        self._entries = named
+        self._projects = projects
 
     def watch(self, watch: Watch) -> LiveTarget:
         """Watch a target, or watch it otherwise from now on."""
@@ -168,7 +171,8 @@ class Live:
             states: As the store has them.
             complete: Whether these are all of them; others that were shown leave.
         """
-        before, after = self.alerts_of(subject_id), by_name(states)
+        before = self.alerts_of(subject_id)
+        after = by_name(states)
         for name, state in after.items():
             _log(before.get(name), state)
         self._set_alerts(subject_id, after if complete else {**before, **after})
@@ -232,7 +236,8 @@ def _project_number(subject_id: str) -> int | None:
 
 def _log(before: AlertState | None, after: AlertState) -> None:
     """A line when an alert begins to fire, and when it resolves."""
-    now, known = after.transition, before.transition if before else None
+    now = after.transition
+    known = before.transition if before else None
     if now is not None and (known is None or known.id != now.id):
         log.warning(
             f"alert.{now.status}",

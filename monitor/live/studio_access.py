@@ -17,7 +17,8 @@ class StudioAccess:
     """
 
     def __init__(self, client: Client, engine: Engine) -> None:
-        self.client, self._engine = client, engine
+        self.client = client
+        self._engine = engine
         self._retiring: set[asyncio.Task[None]] = set()
 
     def replace(self, client: Client) -> None:

@@ -48,8 +48,11 @@ class Turns:
     def __init__(
         self, live: Live, pipeline: Pipeline, studio: StudioAccess, testing: ModelTesting, engine: Engine
     ) -> None:
-        self._live, self._pipeline, self._studio = live, pipeline, studio
-        self._testing, self._engine = testing, engine
+        self._live = live
+        self._pipeline = pipeline
+        self._studio = studio
+        self._testing = testing
+        self._engine = engine
         self._budget = Budget(PULLS_IN_FLIGHT, PULLS_PER_PROJECT)
         self._refreshing: set[asyncio.Task[str]] = set()
 

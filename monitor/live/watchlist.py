@@ -65,8 +65,11 @@ class Watchlist:
         self._live = live
         self._turns = turns
         self._pipeline = pipeline
-        self._evaluator, self._store, self._studio = evaluator, store, studio
-        self._clock, self._shard = clock, shard
+        self._evaluator = evaluator
+        self._store = store
+        self._studio = studio
+        self._clock = clock
+        self._shard = shard
         self._applied = False
 
     @property
@@ -91,7 +94,8 @@ class Watchlist:
             if rediscover or known is None or known.project != entry.project:
                 changed.append(entry)
             if known is not None:  # the same object stays: a discovery that is under way will write to it
-                known.config, known.project = config, entry.project
+                known.config = config
+                known.project = entry.project
                 wanted[name] = known
         self._live.replace_entries(wanted.values())
         await discoveries.forget(self._store, before.keys() - wanted.keys())
@@ -147,24 +151,29 @@ class Watchlist:
         entry = self._live.entries.get(name)
         if entry is None:
             return
-        project, client = entry.project, self._studio.client
+        project = entry.project
+        client = self._studio.client
         log_fields = {"project_id": project.id}
         before = entry.state
         try:
             found = await discover(await studio_project(client, project), project)
             await self._restore_targets(entry, found)
-            entry.found, entry.state = found, PullState.OK
-            entry.failures, entry.error = 0, ""
+            entry.found = found
+            entry.state = PullState.OK
+            entry.failures = 0
+            entry.error = ""
             known = {target.id: target.first_watched for target in self._live.targets.values()}
             entry.course = entry.course.found(found.targets, known, self._clock())
             log.info("discovery.finished", targets=len(found.targets), **log_fields)
         except StudioError as error:
-            entry.state, entry.error = error.state, str(error)
+            entry.state = error.state
+            entry.error = str(error)
             (log.error if before is not error.state else log.info)(
                 "discovery.failed", state=str(error.state), error=str(error), **log_fields
             )
         except Exception as error:
-            entry.state, entry.error = PullState.INVALID, quoted(repr(error))
+            entry.state = PullState.INVALID
+            entry.error = quoted(repr(error))
             log.exception("discovery.crashed", error=repr(error), **log_fields)
         if entry.state is not PullState.OK:
             entry.course = entry.course.failed(self._clock())
@@ -225,7 +234,8 @@ class Watchlist:
         if entry.scheduled == wanted:
             self._turns.pull(entry, [target for target in self._live.targets_of(entry) if target.id in new])
             return
-        times, delay = times_of(entry.schedule, entry.spread), first_delay(entry.schedule, entry.spread)
+        times = times_of(entry.schedule, entry.spread)
+        delay = first_delay(entry.schedule, entry.spread)
         if entry.scheduled is None:
             self._engine.add(entry.turn, times, partial(self._turn, entry.name), delay, overlaps=True)
         else:

@@ -10,8 +10,11 @@ import aiohttp
 SOON = 14 * 86_400.0
 """Seconds before its end from which on a certificate is said to expire soon."""
 
-_EXPIRED, _NOT_YET_VALID, _WRONG_NAME, _WRONG_ADDRESS = 10, 9, 62, 64
-"""OpenSSL's X509_V_ERR_…, which the standard library has no names for."""
+# OpenSSL's X509_V_ERR_…, which the standard library has no names for
+_NOT_YET_VALID = 9
+_EXPIRED = 10
+_WRONG_NAME = 62
+_WRONG_ADDRESS = 64
 
 
 def first_expiry(pem: bytes) -> float:

@@ -18,7 +18,8 @@ def address(url: str) -> str:
     """What may be shown of an HTTP URL: `scheme://host:port`."""
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname, parts.port or _PORTS[parts.scheme]
+        host = parts.hostname
+        port = parts.port or _PORTS[parts.scheme]
     except (ValueError, KeyError):
         host = None
     if not host:

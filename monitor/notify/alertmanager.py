@@ -28,7 +28,8 @@ class Alertmanager:
     """Sends alerts to one Alertmanager; each replica of a cluster is a receiver of its own."""
 
     def __init__(self, name: str, config: HttpReceiverConfig, session: aiohttp.ClientSession, clock: Clock) -> None:
-        self._endpoint, self._clock = Endpoint(name, config, session), clock
+        self._endpoint = Endpoint(name, config, session)
+        self._clock = clock
 
     async def send(self, transition: Transition) -> None:
         """Deliver one alert, alone: one that Alertmanager does not take would have the others of its request refused

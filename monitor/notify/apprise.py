@@ -31,7 +31,8 @@ class Apprise:
     """
 
     def __init__(self, name: str, config: AppriseConfig, _session: aiohttp.ClientSession, _clock: Clock) -> None:
-        self._name, self._config = name, config
+        self._name = name
+        self._config = config
 
     async def check(self) -> None:
         """See whether Apprise knows the service that the URL names, and finds the URL complete; nothing is sent."""

@@ -68,7 +68,8 @@ class Dispatcher:
         self._active = active
         self._clock = clock
         self._shard = shard
-        self._policy, self._timeout = policy or RetryPolicy(), timeout
+        self._policy = policy or RetryPolicy()
+        self._timeout = timeout
         self._first = tuple(receivers)
         self._session: aiohttp.ClientSession | None = None
         self._jobs: dict[str, _Job] = {}

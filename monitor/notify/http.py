@@ -44,7 +44,9 @@ class Endpoint:
     """
 
     def __init__(self, name: str, config: HttpReceiverConfig, session: aiohttp.ClientSession) -> None:
-        self._name, self._config, self._session = name, config, session
+        self._name = name
+        self._config = config
+        self._session = session
 
     async def url(self) -> str:
         """The receiver's URL as it is now.

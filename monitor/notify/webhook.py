@@ -31,7 +31,9 @@ class Webhook:
     """Sends transitions to one URL."""
 
     def __init__(self, name: str, config: WebhookConfig, session: aiohttp.ClientSession, clock: Clock) -> None:
-        self._name, self._config, self._clock = name, config, clock
+        self._name = name
+        self._config = config
+        self._clock = clock
         self._endpoint = Endpoint(name, config, session)
 
     async def send(self, transition: Transition) -> None:

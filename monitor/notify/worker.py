@@ -97,12 +97,15 @@ class Worker:
         policy: RetryPolicy,
         clock: Clock,
     ) -> None:
-        self._name, self._queue, self._notifier = name, queue, notifier
+        self._name = name
+        self._queue = queue
+        self._notifier = notifier
         self._store = store
         self._observer = observer
         self._active = active
         self._policy = policy
-        self._awake, self._stopping = asyncio.Event(), False
+        self._awake = asyncio.Event()
+        self._stopping = False
         self._time = asyncio.get_running_loop().time
         self._not_before = self._resend_at = self._time()
         self._failures = 0

@@ -114,7 +114,8 @@ class App:
         """
         seen = await asyncio.to_thread(fingerprint, self._path)
         loaded = await asyncio.to_thread(load, self._path)
-        config, clock = loaded.config, self._clock
+        config = loaded.config
+        clock = self._clock
         security = await Security.open(self._web_config or config.http.web_config_file, clock)
         async with AsyncExitStack() as stack:
             workers = ThreadPoolExecutor(1, "evaluate")

@@ -23,7 +23,8 @@ class Readiness:
     """
 
     def __init__(self, store: Store, watchlist: Watchlist) -> None:
-        self._store, self._watchlist = store, watchlist
+        self._store = store
+        self._watchlist = watchlist
         self._began = time.monotonic()
 
     def unready(self) -> str:

@@ -64,8 +64,12 @@ class Reloader:
     def __init__(
         self, path: Path, seen: str, loaded: Loaded, parts: Parts, clock: Callable[[], float], shard: Shard
     ) -> None:
-        self._path, self._seen, self._loaded = path, seen, loaded
-        self._parts, self._clock, self._shard = parts, clock, shard
+        self._path = path
+        self._seen = seen
+        self._loaded = loaded
+        self._parts = parts
+        self._clock = clock
+        self._shard = shard
         self._reloading = asyncio.Lock()
         self._rejection: Rejection | None = None  # of the configuration, when it was last read
 
@@ -131,7 +135,9 @@ class Reloader:
 
     def troubles(self) -> tuple[Trouble, ...]:
         """Problems of the service itself, the worst first."""
-        security, store, recorder = self._parts.security, self._parts.store, self._parts.recorder
+        security = self._parts.security
+        store = self._parts.store
+        recorder = self._parts.recorder
         certificate = security.protection.certificate
         return troubles(
             store=(store.problem, store.failing_since),

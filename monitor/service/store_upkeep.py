@@ -51,8 +51,11 @@ class StoreUpkeep:
         restore: Sequence[Callable[[], Awaitable[None]]] = (),
         recorder: Recorder | None = None,
     ) -> None:
-        self._store, self._observer, self._clock = store, observer, clock
-        self._restore, self._recorder = restore, recorder
+        self._store = store
+        self._observer = observer
+        self._clock = clock
+        self._restore = restore
+        self._recorder = recorder
         self._open = False
         self._was_open = False
         self._reported = ""

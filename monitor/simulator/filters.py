@@ -176,7 +176,9 @@ def _json(query: Mapping[str, str], name: str, decoder: msgspec.json.Decoder[T])
 
 def _metadata_test(items: list[dict[str, Any]]) -> Test:
     """Filter items and option objects in one list; see the vendor's text on `metadata`."""
-    no_metadata, combine, wanted = False, all, []
+    no_metadata = False
+    combine = all
+    wanted = []
     for item in items:
         if "no_metadata" in item:
             no_metadata = bool(item["no_metadata"])

@@ -32,7 +32,8 @@ def match_centroids(truth: Sequence[Centroid], predicted: Sequence[Centroid]) ->
         near = min(((distance, t) for t, other, distance in pairs if other == p), default=(math.inf, -1))
         if near[0] <= MIN_DISTANCE:
             assignments.append((p, near[1], near[0]))
-    matched, given = {t for _, t, _ in assignments}, {p for p, _, _ in assignments}
+    matched = {t for _, t, _ in assignments}
+    given = {p for p, _, _ in assignments}
     return FomoMatch(
         y_trues=tuple(truth),
         y_preds=tuple(predicted),
@@ -48,7 +49,9 @@ def fomo_score(match: FomoMatch) -> ImageScore:
     """Precision, recall and F1 of one image from its matching; 1 where nothing was there and nothing found. `mAP` is a
     copy of F1.
     """
-    tp, fp, fn = len(match.assignments), len(match.unassigned_preds), len(match.unassigned_trues)
+    tp = len(match.assignments)
+    fp = len(match.unassigned_preds)
+    fn = len(match.unassigned_trues)
     if not tp + fp + fn:
         return ImageScore(1.0, 1.0, 1.0, 1.0)
     f1 = round(2 * tp / (2 * tp + fp + fn), 6)
@@ -96,9 +99,11 @@ def _average_precision(ious: npt.NDArray[np.float64], real: int) -> float:
             candidates = np.where(free, overlap, -1.0)
             best = real - 1 - int(np.argmax(candidates[::-1]))  # among equals COCO takes the later truth
             if candidates[best] >= min(threshold, 1 - 1e-10):
-                free[best], hits[row] = False, True
+                free[best] = False
+                hits[row] = True
         tp = np.cumsum(hits)
-        recall, precision = tp / real, tp / np.arange(1, len(hits) + 1)
+        recall = tp / real
+        precision = tp / np.arange(1, len(hits) + 1)
         precision = np.maximum.accumulate(precision[::-1])[::-1]
         place = np.searchsorted(recall, _RECALLS, side="left")
         result += float(np.append(precision, 0.0)[place].mean())

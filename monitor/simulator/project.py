@@ -165,7 +165,9 @@ class GeneratedProject(Project):
         self.sizes = dict({"testing": 200} if sizes is None else sizes)
         self.scenario = scenario or steady()
         self.seed = id if seed is None else seed
-        self.devices, self.sites, self.lines = tuple(devices), tuple(sites), tuple(lines)
+        self.devices = tuple(devices)
+        self.sites = tuple(sites)
+        self.lines = tuple(lines)
         self._edits: dict[str, Any] = {}
         self._more = 0
         self._trainings = 0
@@ -420,7 +422,8 @@ class GeneratedProject(Project):
         """Whether a sample has another label, and whether the model was trained with it."""
         if category != "testing" or not (revision.relabelled or revision.relabelled_ids):
             return False, False
-        fate, sample_id = self._fates(2, self.sizes[category] + revision.added)[number], self._id(number, category)
+        fate = self._fates(2, self.sizes[category] + revision.added)[number]
+        sample_id = self._id(number, category)
         relabelled = bool(fate < revision.relabelled) or sample_id in revision.relabelled_ids
         learned = bool(fate < revision.learned) or sample_id in revision.learned_ids
         return relabelled, relabelled and learned
@@ -485,7 +488,8 @@ class _Lazy(Sequence[T]):
     """`make(number)` for each of `numbers`, made when it is looked at."""
 
     def __init__(self, numbers: Sequence[int], make: Callable[[int], T]) -> None:
-        self._numbers, self._make = numbers, make
+        self._numbers = numbers
+        self._make = make
 
     def __len__(self) -> int:
         return len(self._numbers)

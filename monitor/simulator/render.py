@@ -121,7 +121,8 @@ def learn_block(block: Block, trained: float) -> Json:
 def _sample(sample: Sample, context: Context) -> Json:
     image = context.data_type == "image"
     digest = hashlib.sha256(f"{context.project_id}/{sample.id}".encode()).hexdigest()
-    length, frequency = _length(sample), _frequency(context)
+    length = _length(sample)
+    frequency = _frequency(context)
     media = {name: _signed(f"{context.project_id}/{digest[:40]}.{suffix}", name + digest) for name, suffix in _MEDIA}
     body: Json = {
         "id": sample.id,

@@ -102,7 +102,8 @@ def _bounds(wanted: Query, total: int, actions: Sequence[Action]) -> tuple[int, 
     Raises:
         Refusal: The server does not take such a limit.
     """
-    start, limit = 0 if _has(actions, IgnoreOffset) else wanted.offset, wanted.limit
+    start = 0 if _has(actions, IgnoreOffset) else wanted.offset
+    limit = wanted.limit
     for action in actions:
         match action:
             case RefuseLimit(most) if wanted.limit > most:
@@ -263,7 +264,8 @@ def _accuracy(predictions: Sequence[Json]) -> Json:
     per_class: dict[str, dict[str, int]] = {}
     confusion: dict[str, dict[str, int]] = {}
     for row in predictions:
-        label, correct = row.get("label"), row.get("predictionCorrect")
+        label = row.get("label")
+        correct = row.get("predictionCorrect")
         if label is not None:
             cells = confusion.setdefault(label, {})
             cells[row["prediction"]] = cells.get(row["prediction"], 0) + 1

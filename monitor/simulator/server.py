@@ -54,7 +54,9 @@ _ROUTES = {
     "regenerate-summary": ("POST", _PROJECT + r"/impulse/{impulse:\d+}/regenerate-model-testing-summary"),
     "job-status": ("GET", _PROJECT + r"/jobs/{job:\d+}/status"),
 }
-_BLANKS, _ZIPPED_BLANKS = b" " * 2**16, b" " * 2**20  # of what is zipped a piece on the wire is a thousandth
+_BLANKS = b" " * 2**16
+# compressed, a piece takes a thousandth of its size on the wire
+_ZIPPED_BLANKS = b" " * 2**20
 _SMALLEST_ZIPPED = 1000  # bytes; below it gzip costs more than it saves
 
 
@@ -149,9 +151,11 @@ class _Handler:
                 case _:
                     pass  # the others need the true answer
         try:
-            body, status = await self._reply(request, call, project, key, actions), 200
+            body = await self._reply(request, call, project, key, actions)
+            status = 200
         except replies.Refusal as refused:
-            body, status = replies.refusal(refused.error), refused.status
+            body = replies.refusal(refused.error)
+            status = refused.status
         if (
             self._studio.validate
             and status == 200
@@ -163,8 +167,10 @@ class _Handler:
                 _log.error(
                     "the simulator's own reply to %s does not have the documented shape: %s", request.path, error
                 )
-                body, status = replies.refusal(f"simulator: invalid reply: {error}"), 500
-        share, trickle = 1.0, None
+                body = replies.refusal(f"simulator: invalid reply: {error}")
+                status = 500
+        share = 1.0
+        trickle = None
         for action in actions:
             match action:
                 case Edit(edit):
@@ -184,7 +190,8 @@ class _Handler:
     async def _reply(
         self, request: web.Request, call: str, project: Project | None, key: str, actions: Sequence[Action]
     ) -> bytes:
-        studio, query = self._studio, request.query
+        studio = self._studio
+        query = request.query
         if call == "unknown":
             raise replies.Refusal(f"Cannot find {request.method} {request.path}", 404)
         if project is None:
@@ -282,10 +289,13 @@ async def _stream(request: web.Request, size: int | None, *, zipped: bool) -> we
     """Send so many blanks, or blanks without end, until the client has gone."""
     response = web.StreamResponse()
     response.content_type = "application/json"
-    opening, piece, blanks = b"", _BLANKS, _BLANKS
+    opening = b""
+    piece = _BLANKS
+    blanks = _BLANKS
     if zipped:
         response.headers["Content-Encoding"] = "gzip"
-        (opening, piece), blanks = _zipped_blanks(), _ZIPPED_BLANKS
+        opening, piece = _zipped_blanks()
+        blanks = _ZIPPED_BLANKS
     await response.prepare(request)
     left = math.inf if size is None else size - len(blanks) * zipped
     with contextlib.suppress(ConnectionError):  # the client has had enough

@@ -499,9 +499,7 @@ class _Refusal(Reply, kw_only=True):
     error: str
 
 
-_head, _refusal, _debug_info = (
-    msgspec.json.Decoder(_Head),
-    msgspec.json.Decoder(_Refusal),
-    msgspec.json.Decoder(DebugInfo),
-)
+_head = msgspec.json.Decoder(_Head)
+_refusal = msgspec.json.Decoder(_Refusal)
+_debug_info = msgspec.json.Decoder(DebugInfo)
 _replies = {call: msgspec.json.Decoder(kind) for call, kind in SHAPES.items()}

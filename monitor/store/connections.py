@@ -57,7 +57,8 @@ class Connections:
     ) -> None:
         self.url = engine.parse(url)
         self.where = engine.describe(self.url)
-        self._timeout, self._clock = timeout, clock
+        self._timeout = timeout
+        self._clock = clock
         try:
             self.engine = engine.new_engine(self.url, lock_timeout, verify=verify)
         except Exception as error:
@@ -67,7 +68,8 @@ class Connections:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         # SQLite has one writer: a queue is fairer than its polling. Together no more than the pool has connections:
         # nobody waits in there.
-        self.writing, self.reading = asyncio.Semaphore(1 if self.is_sqlite else 5), asyncio.Semaphore(READERS)
+        self.writing = asyncio.Semaphore(1 if self.is_sqlite else 5)
+        self.reading = asyncio.Semaphore(READERS)
         self._asking: set[asyncio.Task[Any]] = set()
         self._releasing: set[asyncio.Task[Any]] = set()
         self._worker = ThreadPoolExecutor(1, "store")  # for what takes long: the default threads answer scrapes

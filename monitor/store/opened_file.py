@@ -30,7 +30,8 @@ class OpenedFile:
     """
 
     def __init__(self, path: Path, where: str) -> None:
-        self._path, self._where = path, where
+        self._path = path
+        self._where = where
         before = self._identity()
         self._connection = sqlite3.connect(
             path, timeout=_CHECKPOINT_WAIT, isolation_level=None, check_same_thread=False

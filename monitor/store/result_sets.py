@@ -10,7 +10,8 @@ from monitor.results import FINGERPRINT_VERSION, ResultSet
 from monitor.store import columns, schema
 from monitor.store.access import Reading, Writing
 
-_run, _row = schema.run, schema.result_set
+_run = schema.run
+_row = schema.result_set
 
 
 @dataclass(frozen=True, slots=True)

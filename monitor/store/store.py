@@ -255,7 +255,8 @@ class Store(Queries):
         Returns:
             How many runs were deleted; one that was counted several times is one.
         """
-        run, newer = schema.run.c, schema.run.alias().c
+        run = schema.run.c
+        newer = schema.run.alias().c
         ok = str(PullState.OK)
         superseded = exists(
             select(newer.id).where(newer.target_id == run.target_id, newer.state == ok, newer.id > run.id)

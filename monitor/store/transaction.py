@@ -22,7 +22,8 @@ class Transaction(Queries, Writes):
     """One unit of work on the store; its queries see what it has written so far."""
 
     def __init__(self, connections: Connections, link: Link) -> None:
-        self._connections, self._link = connections, link
+        self._connections = connections
+        self._link = link
         self.failure: StoreError | None = None
         """Why it cannot be committed."""
         self.queues: set[str] = set()

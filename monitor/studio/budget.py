@@ -118,7 +118,8 @@ class Budget:
 
     def __init__(self, slots: int, per_key: int) -> None:
         self.per_key = min(slots, per_key)
-        self._slots, self._free = slots, slots
+        self._slots = slots
+        self._free = slots
         self._keys: dict[str, _Key] = {}
         self._numbers = count(1)
         self._pressing: asyncio.TimerHandle | None = None
@@ -148,11 +149,13 @@ class Budget:
 
     def attempted(self, key: str, *, worked: bool, seconds: float = 0.0) -> None:
         """Say how an attempt ended, and how long it took."""
-        known, now = self._key(key), time.monotonic()
+        known = self._key(key)
+        now = time.monotonic()
         known.works = worked
         known.failures = 0 if worked else known.failures + 1
         if worked:
-            known.took, known.answered = seconds, now
+            known.took = seconds
+            known.answered = now
             for slot in self._attempts():
                 slot.overtakers += slot.since < now - seconds
         self._grant()
@@ -331,7 +334,8 @@ class Hold:
     """
 
     def __init__(self, budget: Budget, key: str) -> None:
-        self._budget, self._key = budget, key
+        self._budget = budget
+        self._key = key
         self._slot: Slot | None = None
         self._taking = asyncio.Lock()
 

@@ -31,10 +31,11 @@ T = TypeVar("T", bound=Reply)
 ATTEMPTS = 5
 BODY_LIMIT = 16 * 2**20
 """Bytes of one reply's body, unpacked; a page beyond it is asked for again in smaller pieces."""
-TRICKLE_BYTES, TRICKLE_SECONDS = 1024, 10.0
-"""A body of which less than so much comes in so long is given up: one byte a second would hold a slot for the whole
-timeout.
+TRICKLE_BYTES = 1024
+"""A body of which less than this comes in `TRICKLE_SECONDS` is given up: one byte a second would hold a slot for the
+whole timeout.
 """
+TRICKLE_SECONDS = 10.0
 ON_LOOP_LIMIT = 2 * 2**20
 """Bodies beyond this are decoded in a thread: 1 MB takes some 3 ms."""
 DECODED_AT_ONCE = 2
@@ -274,7 +275,8 @@ class Client:
         """One attempt, when it is the key's turn; while that takes time, and once it has failed, the caller holds
         nothing.
         """
-        caller, budget = request.caller, self._budget
+        caller = request.caller
+        budget = self._budget
         if self._session.closed:
             raise Unreachable(f"{request.call}: this client was closed, as another configuration or the stop wanted it")
         if (wait := budget.closed_for(caller.key)) > LONGEST_WAIT:
@@ -299,7 +301,8 @@ class Client:
         return reply
 
     async def _attempt(self, request: _Request, decoder: msgspec.json.Decoder[T], slot: Slot) -> tuple[T, int]:
-        where, caller = request.where, request.caller
+        where = request.where
+        caller = request.caller
         async with self._observed(request.call) as observed:
             try:
                 async with (

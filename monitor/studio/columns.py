@@ -94,7 +94,8 @@ class ColumnBuilder:
         # per sample, as it came
         self._ids = array("q")
         self._added = array("q")
-        self._device, self._devices = array("q"), Codes()
+        self._device = array("q")
+        self._devices = Codes()
         self._metadata = {key: (array("q"), Codes()) for key in metadata}
         self._sizes = array("d")
         self._truth = BoxRows()
@@ -149,7 +150,8 @@ class ColumnBuilder:
     def _size(self, size: wire.Size | None) -> tuple[float, float]:
         if size is None:
             return 0, 0
-        width, height = size.width or 0, size.height or 0
+        width = size.width or 0
+        height = size.height or 0
         if max(width, height) < _LARGEST_SIZE and min(width, height) >= 0:
             return width, height
         self.unknown["image_dimensions"] += 1
@@ -216,7 +218,8 @@ class ColumnBuilder:
         return True
 
     def _add_scores(self, occurrence: int, key: int | str, width: int, scores: Iterable[Sequence[float]]) -> bool:
-        rows, listed = self._anomaly.setdefault(key, Rows(width)), list(scores)
+        rows = self._anomaly.setdefault(key, Rows(width))
+        listed = list(scores)
         if not rows.start(occurrence, len(listed)):
             return False
         for score in listed:
@@ -262,7 +265,9 @@ class ColumnBuilder:
             if listed := getattr(info, name):
                 notes.centroids = True
                 points.add(row, listed)
-        assigned, extra, missed = info.assignments, info.unassigned_y_pred_idxs, info.unassigned_y_true_idxs
+        assigned = info.assignments
+        extra = info.unassigned_y_pred_idxs
+        missed = info.unassigned_y_true_idxs
         if assigned is not None and extra is not None and missed is not None:
             return len(assigned), len(extra), len(missed), _nan(info.normalised_min_distance)
         if info.y_trues or info.y_preds or unread:
@@ -328,7 +333,8 @@ class ColumnBuilder:
             ints(self._ids), [*self._contents(), *(found[1].content for found in dense.values() if found)]
         )
         join = _Join(samples, self._windows)
-        windows, order = self._windows, samples.order
+        windows = self._windows
+        order = samples.order
         result = ResultSet(
             blocks=tuple(blocks.values()),
             labels=(),
@@ -511,7 +517,8 @@ class _Join:
     def spread(self, rows: Rows) -> tuple[FloatArray, IntArray]:
         """float64[windows, width], NaN where a window has no row; and for each row its window, -1 where it has none."""
         values = np.full((len(self.sample), rows.width), np.nan)
-        sample, counts = self._sample_of_owner[ints(rows.owners)], ints(rows.counts)
+        sample = self._sample_of_owner[ints(rows.owners)]
+        counts = ints(rows.counts)
         once = sample >= 0
         aligned = once & (counts == self._counts[sample])
         self.unaligned += int(counts[once & ~aligned].sum())

@@ -232,7 +232,8 @@ def _read_dict(
 
 
 def _read_scalar(raw: bytes | msgspec.Raw, kinds: frozenset[type[inspect.Type]]) -> Any:
-    is_text, is_bool = inspect.StrType in kinds, inspect.BoolType in kinds
+    is_text = inspect.StrType in kinds
+    is_bool = inspect.BoolType in kinds
     try:
         value = _any.decode(raw)
     except msgspec.ValidationError as error:  # a number beyond every type

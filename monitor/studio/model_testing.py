@@ -164,7 +164,8 @@ class ModelTesting:
 
     async def _run(self, job: _Job, due: Due, needed: _Need) -> str:
         """Start a job and wait for its end."""
-        key, variants = due.keys[0], sorted({*due.variants, *(key.variant for key in due.keys)})
+        key = due.keys[0]
+        variants = sorted({*due.variants, *(other.variant for other in due.keys)})
         fields = {"project_id": key.project_id, "impulse_id": key.impulse_id, "category": key.category}
         began = time.monotonic()
         job_id: int | None = None

@@ -84,7 +84,8 @@ class Walk:
             self.total = total
         elif total != self.total:
             raise SetChanged(f"totalCount went from {self.total} to {total}")
-        again, known = span.offset < self.asked, len(self.seen)
+        again = span.offset < self.asked
+        known = len(self.seen)
         self.seen.update(dict.fromkeys(ids))
         new = len(self.seen) - known
         self.asked = max(self.asked, span.end, span.offset + len(ids))

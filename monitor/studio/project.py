@@ -56,7 +56,8 @@ class StudioProject:
         closed_at_most: float = LONGEST_CLOSED,
         hold: Pausable | None = None,
     ) -> None:
-        self.client, self.project_id = client, project_id
+        self.client = client
+        self.project_id = project_id
         self._caller = Caller(key, min(closed_at_most, LONGEST_CLOSED), hold)
 
     def on_behalf_of(self, hold: Pausable | None) -> StudioProject:

@@ -146,7 +146,8 @@ async def pull(
                         _count(studio, unknown)
                         return results
                     del results  # the next reading needs the room
-                    first, last = last is None, fingerprint
+                    first = last is None
+                    last = fingerprint
                     if not first:
                         raise SetChanged("two readings in a row differ")
                 except SetChanged as changed:

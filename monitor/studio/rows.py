@@ -72,7 +72,8 @@ class Entries:
     """Whose each group of rows is, and how many rows it has, one per window. Owners come in ascending order."""
 
     def __init__(self) -> None:
-        self.owners, self.counts = array("q"), array("q")
+        self.owners = array("q")
+        self.counts = array("q")
         self._ends: npt.NDArray[np.int64] = np.empty(0, np.int64)
 
     def start(self, owner: int, windows: int) -> bool:
@@ -130,8 +131,11 @@ class ConfidenceRows(Entries):
         self.too_many = False
         self._classes: dict[str, int] = {}
         self._main: tuple[str, ...] = ()
-        self._main_rows, self._values = array("q"), array("d")
-        self._cell_row, self._cell_class, self._cell_value = array("q"), array("q"), array("d")
+        self._main_rows = array("q")
+        self._values = array("d")
+        self._cell_row = array("q")
+        self._cell_class = array("q")
+        self._cell_value = array("d")
 
     def add(self, row: dict[str, float | None]) -> None:
         """Append one window's confidences."""
@@ -205,7 +209,8 @@ class ConfidenceRows(Entries):
             return None
         names.sort()
         rows = Rows(len(names))
-        rows.owners, rows.counts = self.owners, self.counts
+        rows.owners = self.owners
+        rows.counts = self.counts
         rows.values = array("d", np.ascontiguousarray(values[:, [self._classes[name] for name in names]]).tobytes())
         return tuple(names), rows
 
@@ -229,7 +234,9 @@ class BoxRows:
     """
 
     def __init__(self) -> None:
-        self.owners, self.label, self.numbers = array("q"), array("q"), array("d")
+        self.owners = array("q")
+        self.label = array("q")
+        self.numbers = array("d")
 
     def add(self, owner: int, label: int, box: wire.Box, *, scored: bool) -> None:
         """Append one box."""
@@ -259,12 +266,14 @@ class BoxRows:
             place: For each owner its place in the result, -1 where it has none.
             scored: Whether they are predicted ones.
         """
-        owner, numbers = place[ints(self.owners)], floats(self.numbers).reshape(-1, 5)
+        owner = place[ints(self.owners)]
+        numbers = floats(self.numbers).reshape(-1, 5)
         belongs = owner >= 0
         whole = ~np.isnan(numbers).any(axis=1)
         kept = np.flatnonzero(belongs & whole)
         order = kept[np.argsort(owner[kept], kind="stable")]
-        xywh, score = np.ascontiguousarray(numbers[order, :4]), numbers[order, 4].copy() if scored else None
+        xywh = np.ascontiguousarray(numbers[order, :4])
+        score = numbers[order, 4].copy() if scored else None
         boxes = Boxes(shrink_dtype(owner[order]), ints(self.label)[order], xywh, score)
         return boxes, int((belongs & ~whole).sum())
 
@@ -273,7 +282,9 @@ class PointRows:
     """FOMO's centroids as they come; their owners are rows of the images."""
 
     def __init__(self) -> None:
-        self.owners, self.label, self.xy = array("q"), array("q"), array("d")
+        self.owners = array("q")
+        self.label = array("q")
+        self.xy = array("d")
 
     def add(self, owner: int, points: Iterable[wire.Centroid | None]) -> None:
         """Append one image's. What one lacks is NaN, and -1 as class: it matches nothing, and the others keep their
@@ -306,11 +317,16 @@ class WindowRows:
     """Windows as they come, with the boxes predicted on them."""
 
     def __init__(self) -> None:
-        self.sample, self.start, self.end = array("q"), array("d"), array("d")
-        self.label, self.prediction = array("q"), array("q")
-        self.correct, self.outcome = array("b"), array("b")
+        self.sample = array("q")
+        self.start = array("d")
+        self.end = array("d")
+        self.label = array("q")
+        self.prediction = array("q")
+        self.correct = array("b")
+        self.outcome = array("b")
         self.f1 = array("d")
-        self.boxes, self.sends_boxes = BoxRows(), False
+        self.boxes = BoxRows()
+        self.sends_boxes = False
         self._pages: list[int] = []
         self._seen: set[bytes] = set()
 
@@ -346,10 +362,13 @@ class WindowRows:
         """
         first = np.arange(len(self))
         known = floats(self.start) >= 0
-        sample, start, end = ints(self.sample), floats(self.start), floats(self.end)
+        sample = ints(self.sample)
+        start = floats(self.start)
+        end = floats(self.end)
         order = np.flatnonzero(known)
         order = order[np.lexsort((order, end[order], start[order], sample[order]))]
-        after, before = order[1:], order[:-1]
+        after = order[1:]
+        before = order[:-1]
         same = (sample[after] == sample[before]) & (start[after] == start[before]) & (end[after] == end[before])
         for place in np.flatnonzero(same).tolist():
             first[after[place]] = first[before[place]]
@@ -363,7 +382,9 @@ class WindowRows:
         page = np.searchsorted(np.array(self._pages, np.int64), windows, side="right")
         sample = ints(self.sample)[windows]
         order = np.lexsort((windows, page, sample))
-        windows, page, sample = windows[order], page[order], sample[order]
+        windows = windows[order]
+        page = page[order]
+        sample = sample[order]
         new_list = (sample[1:] != sample[:-1]) | (page[1:] != page[:-1])
         lists = np.split(windows, np.flatnonzero(new_list) + 1)
         seen: dict[bytes, IntArray] = {}  # the content of a window names its sample

@@ -10,7 +10,9 @@ from monitor.figures.headline import headlines
 from monitor.store import Run
 
 BAR_WIDTH = 600.0
-SPARK_WIDTH, SPARK_HEIGHT, SPARK_MARGIN = 260.0, 48.0, 4.0
+SPARK_WIDTH = 260.0
+SPARK_HEIGHT = 48.0
+SPARK_MARGIN = 4.0
 
 _FLAT = 0.01  # of the value: the least height of a sparkline's range, so that noise in the last digit is no mountain
 

@@ -137,7 +137,8 @@ async def baseline_statuses(store: Queries, target_id: str | None = None) -> lis
     """
     found = []
     for baseline in await store.baselines(target_id):
-        run, last = await store.run(baseline.run_id), await store.last_good(baseline.target_id)
+        run = await store.run(baseline.run_id)
+        last = await store.last_good(baseline.target_id)
         found.append(BaselineStatus(baseline, run, last))
     return found
 

@@ -180,7 +180,9 @@ def target_path(target_id: str) -> str:
 
 def overview(live: Live, now: float) -> Overview:
     """What the status page shows at `now` (Unix seconds)."""
-    snapshots, watched, alerts = live.snapshots, live.watched, shown_alerts(live, now)
+    snapshots = live.snapshots
+    watched = live.watched
+    alerts = shown_alerts(live, now)
     of: dict[str, list[AlertState]] = {}
     for alert in alerts:
         if alert.phase is not Phase.RESOLVED:
@@ -219,7 +221,8 @@ def figures(snapshot: Snapshot | None) -> tuple[Figure, ...]:
 def _moved(figure: Figure, change: Change | None) -> Figure:
     if change is None:
         return figure if figure.baseline is None else replace(figure, moved=figure.value - figure.baseline)
-    moved, part = change.judged_change, change.exact_change
+    moved = change.judged_change
+    part = change.exact_change
     exact = moved is not None and part is not None and part * moved > 0 and abs(part) >= abs(moved) / 2
     return replace(figure, moved=moved, pvalue=change.judged_pvalue, exact=exact)
 

@@ -36,8 +36,10 @@ from monitor.web.security import takes_bearer
 from monitor.web.service import Service
 
 PREFIX = "/api/"
-LIMIT, MOST = 50, 1000
-"""Runs answered by default, and at most."""
+LIMIT = 50
+"""Runs answered by default."""
+MOST = 1000
+"""Runs answered at most."""
 
 _LARGEST_ID = 2**63 - 1  # of a run in the store
 _KINDS = {
@@ -103,7 +105,8 @@ class Api:
         ]
 
     async def _status(self, _request: web.Request) -> web.Response:
-        unready, troubles = self._service.unready(), self._service.troubles()
+        unready = self._service.unready()
+        troubles = self._service.troubles()
         return await _success(
             lambda: {
                 "ready": not unready,
@@ -123,7 +126,8 @@ class Api:
 
     async def _runs(self, request: web.Request) -> web.Response:
         target_id = request.match_info["id"]
-        since, limit = self._wanted_since(request), _wanted_limit(request)
+        since = self._wanted_since(request)
+        limit = _wanted_limit(request)
         runs = await self._service.store.runs(target_id, since, limit=limit)
         if (
             not runs
@@ -145,7 +149,8 @@ class Api:
 
     @takes_bearer
     async def _pin(self, request: web.Request) -> web.Response:
-        target_id, store = await self._changed_target(request), self._service.store
+        target_id = await self._changed_target(request)
+        store = self._service.store
         try:
             run = await wanted_run(store, target_id, _wanted_run(await request.read()))
             await pin(store, run, "pinned through the HTTP API", self._service.clock())
@@ -175,7 +180,8 @@ class Api:
         return target_id
 
     def _all_targets(self) -> dict[str, Any]:
-        service, now = self._service, self._service.clock()
+        service = self._service
+        now = self._service.clock()
         snapshots = service.live.snapshots
         alerts = Counter((alert.target_id, alert.phase) for alert in views.shown_alerts(service.live, now))
         problem = service.store.problem

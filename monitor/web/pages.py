@@ -67,7 +67,8 @@ class Pages:
         )
 
     async def _target(self, request: web.Request) -> web.Response:
-        service, target_id = self._service, request.match_info["id"]
+        service = self._service
+        target_id = request.match_info["id"]
         target = service.live.targets.get(target_id)
         if target is None:
             close = get_close_matches(target_id, list(service.live.targets), n=5, cutoff=0.5)
@@ -97,7 +98,8 @@ class Pages:
         )
 
     def _render(self, template: str, context: Mapping[str, Any]) -> bytes:
-        live, limit = self._service.live, self._service.class_limit
+        live = self._service.live
+        limit = self._service.class_limit
         match template:
             case "status.html":
                 context = {**context, "overview": views.overview(live, context["now"])}

@@ -112,7 +112,8 @@ class Security:
                 log.error("web_config.rejected", problems=[str(problem) for problem in error.problems])
                 self.rejection = Rejection.of(error.problems, self._clock(), self.rejection)
                 return False
-            self._now, self.rejection = protection, None
+            self._now = protection
+            self.rejection = None
             log.info("web_config.reloaded", users=len(protection.users), tls=protection.tls is not None)
             return True
 

@@ -49,10 +49,13 @@ class GaussianMixture:
 
     def observe(self, draw: Draw, model: Model) -> Observed:
         """One recording with its windows."""
-        data, noise = draw.data, draw.noise
+        data = draw.data
+        noise = draw.noise
         anomalous = data.random() < self.anomalous_share
-        fault, usual = int(data.integers(len(self.faulty))), int(data.integers(len(self.normal)))
-        effect, own = float(data.normal()), data.normal(size=self.windows)
+        fault = int(data.integers(len(self.faulty)))
+        usual = int(data.integers(len(self.normal)))
+        effect = float(data.normal())
+        own = data.normal(size=self.windows)
         level = -0.6 + 0.3 * effect + 0.25 * own + 0.6 * draw.shift + (1.7 + 0.5 * model.quality) * anomalous
         level += (
             0.05 * noise.normal()
@@ -146,9 +149,13 @@ class VisualAnomaly:
 
     def observe(self, draw: Draw, model: Model) -> Observed:
         """One image."""
-        data, noise, n = draw.data, draw.noise, self.cells
+        data = draw.data
+        noise = draw.noise
+        n = self.cells
         anomalous = data.random() < self.anomalous_share
-        centre, effect, strength = data.uniform(0, n - 1, size=2), float(data.normal()), float(data.normal())
+        centre = data.uniform(0, n - 1, size=2)
+        effect = float(data.normal())
+        strength = float(data.normal())
         own = data.gamma(4.0, 0.22, size=(n, n))
         grid = (
             own * (1 + 0.1 * effect)

@@ -15,7 +15,8 @@ Rng = np.random.Generator
 DataType = Literal["image", "audio", "motion"]
 
 UNCERTAIN = "uncertain"
-ANOMALY, NO_ANOMALY = "anomaly", "no anomaly"
+ANOMALY = "anomaly"
+NO_ANOMALY = "no anomaly"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ from monitor.simulator.kinds.base import (
     renamed,
 )
 
-WINDOW_MS, STRIDE_MS = 1000, 500
+WINDOW_MS = 1000
+STRIDE_MS = 500
 _MOST_OF_A_SPLIT = 0.95
 _ADDED_SHARE = 0.02
 
@@ -76,10 +77,13 @@ class Classification:
 
     def observe(self, draw: Draw, model: Model) -> Observed:
         """One recording with its windows."""
-        data, noise, count = draw.data, draw.noise, self.windows
+        data = draw.data
+        noise = draw.noise
+        count = self.windows
         true = int(data.integers(len(self.labels)))
         rival = (true + 1 + int(data.integers(len(self.labels) - 1))) % len(self.labels)
-        unknown, anomalous = data.random() < self.unknown_share, data.random() < self.anomalous_share and self.kmeans
+        unknown = data.random() < self.unknown_share
+        anomalous = data.random() < self.anomalous_share and self.kmeans
         effect = float(data.normal())
         own = data.normal(size=(count, len(self.labels) + 1))
 

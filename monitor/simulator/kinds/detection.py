@@ -28,12 +28,15 @@ class _Scene:
 
 def _scene(draw: Draw, labels: tuple[str, ...], size: tuple[int, int], mean: float, empty: float) -> _Scene:
     data = draw.data
-    none, count = data.random() < empty, min(int(data.poisson(mean)), 10)
+    none = data.random() < empty
+    count = min(int(data.poisson(mean)), 10)
     image_effect = float(data.normal())
-    boxes, ease = [], []
+    boxes = []
+    ease = []
     for _ in range(0 if none else count):
         width, height = (max(int(side * data.uniform(0.1, 0.3)), 4) for side in size)
-        x, y = int(data.integers(size[0] - width)), int(data.integers(size[1] - height))
+        x = int(data.integers(size[0] - width))
+        y = int(data.integers(size[1] - height))
         boxes.append(Box(labels[int(data.integers(len(labels)))], x, y, width, height))
         ease.append(0.9 * image_effect + 0.9 * float(data.normal()))
     ghosts = [
@@ -106,7 +109,8 @@ class Fomo:
 
     def observe(self, draw: Draw, model: Model) -> Observed:
         """One image."""
-        scene, noise = _scene(draw, self.labels, self.size, self.objects, self.empty_share), draw.noise
+        scene = _scene(draw, self.labels, self.size, self.objects, self.empty_share)
+        noise = draw.noise
         threshold = self.min_score if model.threshold is None else model.threshold
         cell = 1 / self.cells
         found: dict[tuple[int, int, str], float] = {}
@@ -119,8 +123,11 @@ class Fomo:
                 found[place] = max(found.get(place, 0.0), score)
 
         for index, box in enumerate(scene.boxes):
-            x, y = ((box.x + box.width / 2) / self.size[0], (box.y + box.height / 2) / self.size[1])
-            off, chance, twice = noise.normal(scale=0.03, size=2), float(noise.normal()), noise.random()
+            x = (box.x + box.width / 2) / self.size[0]
+            y = (box.y + box.height / 2) / self.size[1]
+            off = noise.normal(scale=0.03, size=2)
+            chance = float(noise.normal())
+            twice = noise.random()
             jitter = model.jitter * float(noise.normal())
             logit = self.skill + model.quality - draw.shift + scene.ease[index] + 0.4 * chance + jitter
             label = _seen_label(draw, scene, self.labels, index)
@@ -150,7 +157,8 @@ class Fomo:
         match = match_centroids(truth, predicted)
         image = fomo_score(match)
         assert image.f1 is not None
-        label, prediction = _summary(boxes), _summary(detections)
+        label = _summary(boxes)
+        prediction = _summary(detections)
         window = Window(0, 0, label, prediction, image.f1 >= PASSING, detections=detections, image=image, fomo=match)
         return Observed(label, (window,), boxes, self.size)
 
@@ -191,13 +199,16 @@ class BoxDetector:
 
     def observe(self, draw: Draw, model: Model) -> Observed:
         """One image."""
-        scene, noise = _scene(draw, self.labels, self.size, self.objects, self.empty_share), draw.noise
+        scene = _scene(draw, self.labels, self.size, self.objects, self.empty_share)
+        noise = draw.noise
         threshold = self.min_score if model.threshold is None else model.threshold
         width, height = self.size
         wobble = 0.05 * math.exp(-0.5 * model.quality + 0.5 * draw.shift)
         detections = []
         for index, box in enumerate(scene.boxes):
-            off, chance, wrong = noise.normal(scale=wobble, size=4), float(noise.normal()), noise.random()
+            off = noise.normal(scale=wobble, size=4)
+            chance = float(noise.normal())
+            wrong = noise.random()
             jitter = model.jitter * float(noise.normal())
             score = round(
                 sigmoid(self.skill + model.quality - draw.shift + scene.ease[index] + 0.4 * chance + jitter), 4

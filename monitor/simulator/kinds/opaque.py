@@ -64,9 +64,12 @@ class LabelMap:
 
     def observe(self, draw: Draw, model: Model) -> Observed:
         """One image."""
-        true, found, confidences = {}, {}, {}
+        true = {}
+        found = {}
+        confidences = {}
         for key, values in self.keys.items():
-            place, ease = int(draw.data.integers(len(values))), float(draw.data.random())
+            place = int(draw.data.integers(len(values)))
+            ease = float(draw.data.random())
             right = ease < np.clip(
                 self.skill + 0.1 * model.quality - 0.1 * draw.shift + 0.03 * draw.noise.normal(), 0, 1
             )
@@ -75,7 +78,8 @@ class LabelMap:
             confidences[f"{key}={found[key]}"] = round(0.5 + ease / 2, 4)
         if draw.relabelled:
             key, values = next(iter(self.keys.items()))
-            before, true[key] = true[key], values[(values.index(true[key]) + 1) % len(values)]
+            before = true[key]
+            true[key] = values[(values.index(true[key]) + 1) % len(values)]
             if draw.learned and found[key] == before:
                 found[key] = true[key]
         label, prediction = (",".join(f"{key}={value}" for key, value in one.items()) for one in (true, found))

@@ -37,9 +37,12 @@ class Regression:
 
     def observe(self, draw: Draw, model: Model) -> Observed:
         """One recording with its windows."""
-        data, noise, count = draw.data, draw.noise, self.windows
+        data = draw.data
+        noise = draw.noise
+        count = self.windows
         true = round(float(data.normal(self.mean, self.spread)), 1)
-        effect, own = float(data.normal()), data.normal(size=count)
+        effect = float(data.normal())
+        own = data.normal(size=count)
         error = (
             self.error * math.exp(-0.5 * model.quality) * (0.8 * effect + 0.5 * own + 0.25 * noise.normal(size=count))
         )
