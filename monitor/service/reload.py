@@ -23,7 +23,7 @@ from monitor.pipeline.alerting import AlertEvaluator
 from monitor.pipeline.project_turn import new_client
 from monitor.pipeline.record import RunRecorder
 from monitor.store import Store
-from monitor.views.troubles import Rejection, Trouble, troubles
+from monitor.views.service_problems import Rejection, Trouble, troubles
 from monitor.web.security import Security
 
 CONFIG_POLL = 5.0

@@ -31,7 +31,7 @@ from monitor.targets import Target, target_labels
 from monitor.views import status as views
 from monitor.views.history import BaselineStatus, baselines_as_json, run_as_json, wanted_run
 from monitor.views.report import comparison_as_json, moment, plain
-from monitor.views.troubles import Trouble
+from monitor.views.service_problems import Trouble
 from monitor.web.security import takes_bearer
 from monitor.web.service import Service
 

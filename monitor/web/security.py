@@ -20,7 +20,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from monitor.config.problems import ConfigError, Problem
-from monitor.views.troubles import Rejection
+from monitor.views.service_problems import Rejection
 from monitor.web.passwords import Busy, Passwords, credentials
 from monitor.web.web_config import Protection, fingerprint, load
 

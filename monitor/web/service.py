@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from monitor.config import ConfigError
 from monitor.live.live import Live
 from monitor.store import Store
-from monitor.views.troubles import Trouble
+from monitor.views.service_problems import Trouble
 
 Render = Callable[[str, str], Awaitable[tuple[bytes, Mapping[str, str]]]]
 
