@@ -1,4 +1,4 @@
-"""`AlertClock`: looks every few seconds at the alerts of all that is watched, for what depends on the clock."""
+"""`AlertClock`: checks every few seconds what depends on the clock, for the alerts of all that is watched."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from monitor.pipeline.alerting import AlertEvaluator, locked_states
 from monitor.store import Store, StoreError
 
 TICK = 5.0
-"""Seconds between two looks at the clock."""
+"""Seconds between two checks."""
 
 log = structlog.get_logger()
 
 
 class AlertClock:
-    """Hands the evaluator each subject, and shows what it made of it.
+    """Checks each subject with the evaluator, and shows the resulting states.
 
     Args:
         live: What is watched; shows the states.
@@ -42,21 +42,21 @@ class AlertClock:
         """Move on what depends on the clock, and end the alerts whose rule or subject has gone.
 
         Raises:
-            StoreError: It could not be written; it is moved at the next look.
+            StoreError: It could not be written; it is moved at the next check.
         """
         for subject_id in self._live.subjects():
             subject = self._live.subject(subject_id)
             if subject is None and not self._live.is_removed(subject_id):
                 continue
-            unheard = subject_id in self._live.unheard
-            if unheard or self._evaluator.moves(subject, self._live.alerts_of(subject_id)):
+            interrupted = subject_id in self._live.interrupted
+            if interrupted or self._evaluator.moves(subject, self._live.alerts_of(subject_id)):
                 try:
                     await self._move(subject_id)
                 except StoreError:
                     if self._store.problem is not None:  # else it is something about this one
                         raise
                     log.exception("alert.move_refused", target=subject_id)
-            await asyncio.sleep(0)  # a thousand targets are not looked at in one go
+            await asyncio.sleep(0)  # a thousand targets are not checked in one go
 
     async def _move(self, subject_id: str) -> None:
         """Move a subject's alerts on, in a transaction of its own; afterwards those are shown that the store has."""
@@ -69,15 +69,15 @@ class AlertClock:
                     return
                 after = await self._evaluator.tick(tx, subject_id, subject, states)
             self._live.show_alerts(subject_id, after, complete=True)
-            self._live.unheard.discard(subject_id)
+            self._live.interrupted.discard(subject_id)
 
     async def run(self) -> None:
-        """Look at the clock every few seconds until cancelled; a store that fails is tried again at the next look."""
+        """Check every few seconds until cancelled; a store that fails is tried again at the next check."""
         while True:
             await asyncio.sleep(TICK)
             try:
                 await self.tick()
             except StoreError as error:
-                log.debug("alert.tick_failed", error=str(error))  # StoreUpkeep reports the store's trouble
-            except Exception:  # a bug met in one look must not end the looking
+                log.debug("alert.tick_failed", error=str(error))  # StoreUpkeep reports the store's problem
+            except Exception:  # a bug met in one check must not end the loop
                 log.exception("alert.tick_crashed")

@@ -1,4 +1,4 @@
-"""Discoveries and their course in the store, so that a restart knows both before Studio answers."""
+"""Discoveries and their history in the store, so that a restart knows both before Studio answers."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import msgspec
 import structlog
 
 from monitor.converting import converter
-from monitor.live.course import Course
+from monitor.live.discovery_history import DiscoveryHistory
 from monitor.live.entry import Entry
 from monitor.store import Envelope, State, Store, StoreError, StoreTooNew
 from monitor.studio.discovery import Discovery
 
 # kinds of state in the store
 _DISCOVERY = "discovery"
-_COURSE = "course"
+_HISTORY = "course"  # as stores have it
 _ENVELOPE = Envelope("impulse-monitor discovery", 1)
-_COURSE_ENVELOPE = Envelope("impulse-monitor course", 1)
+_HISTORY_ENVELOPE = Envelope("impulse-monitor course", 1)
 
 log = structlog.get_logger()
 T = TypeVar("T")
 
 as_discovery = converter(Discovery)
 """A discovery from plain values, as its JSON holds them; a `ValueError` where they are none."""
-_as_course = converter(Course)
+_as_history = converter(DiscoveryHistory)
 
 
 async def load(store: Store, name: str) -> Discovery | None:
@@ -47,49 +47,49 @@ def _state(kind: str, name: str, envelope: Envelope, content: object) -> State:
     return State(kind, "", name, msgspec.json.encode(envelope.seal(content)))
 
 
-async def restore_course(store: Store, entry: Entry) -> None:
-    """Let an entry's course go on from the one that the store has, once; a store that cannot be read is asked again."""
-    if entry.restored_course:
+async def restore_history(store: Store, entry: Entry) -> None:
+    """Continue an entry's history from the one in the store, once; a store that cannot be read is asked again."""
+    if entry.restored_history:
         return
     try:
-        before = await _load(store, _COURSE, entry.name, _COURSE_ENVELOPE, _as_course)
+        before = await _load(store, _HISTORY, entry.name, _HISTORY_ENVELOPE, _as_history)
     except StoreTooNew as error:  # it stays for the version that wrote it
-        log.warning("discovery.course_not_restored", project_id=entry.project.id, error=str(error))
+        log.warning("discovery.history_not_restored", project_id=entry.project.id, error=str(error))
         return
     except StoreError:
-        return  # StoreUpkeep reports the store's trouble
+        return  # StoreUpkeep reports the store's problem
     except ValueError as error:
-        log.warning("discovery.course_not_restored", project_id=entry.project.id, error=str(error))
+        log.warning("discovery.history_not_restored", project_id=entry.project.id, error=str(error))
         before = None
-    entry.restored_course = True
+    entry.restored_history = True
     if before is not None:
-        entry.kept_course = before
-        entry.course = before if entry.state is None else entry.course.resuming(before)
+        entry.stored_history = before
+        entry.history = before if entry.state is None else entry.history.resuming(before)
 
 
 async def keep(store: Store, entry: Entry) -> None:
     """Keep what a discovery of an entry found and how it went; a store that does not take it costs only that."""
-    await restore_course(store, entry)
-    course = entry.course
-    if course == entry.kept_course:
+    await restore_history(store, entry)
+    history = entry.history
+    if history == entry.stored_history:
         return
     try:
         async with store.transaction() as tx:
-            if entry.found is not None and not course.failing:
+            if entry.found is not None and not history.failing:
                 await tx.put_state(_state(_DISCOVERY, entry.name, _ENVELOPE, entry.found))
-            if entry.restored_course:
-                await tx.put_state(_state(_COURSE, entry.name, _COURSE_ENVELOPE, course))
+            if entry.restored_history:
+                await tx.put_state(_state(_HISTORY, entry.name, _HISTORY_ENVELOPE, history))
     except StoreError as error:
-        log.debug("discovery.not_kept", error=str(error))  # StoreUpkeep reports the store's trouble
+        log.debug("discovery.not_kept", error=str(error))  # StoreUpkeep reports the store's problem
     else:
-        entry.kept_course = course
+        entry.stored_history = history
 
 
 async def forget(store: Store, names: Iterable[str]) -> None:
-    """Forget how the discoveries of entries went that were removed: one that comes back begins anew."""
+    """Forget how the discoveries of entries went that were removed: one that comes back starts again."""
     try:
         for name in names:
             async with store.transaction() as tx:
-                await tx.delete_state(_COURSE, "", name)
+                await tx.delete_state(_HISTORY, "", name)
     except StoreError as error:
         log.debug("discovery.not_forgotten", error=str(error))

@@ -10,7 +10,7 @@ from monitor.alerts.states import PullHealth
 from monitor.config import Config, ProjectConfig, Schedule
 from monitor.engine.times import spread_of
 from monitor.errors import PullState
-from monitor.live.course import Course
+from monitor.live.discovery_history import DiscoveryHistory
 from monitor.pipeline.alerting import AlertSubject
 from monitor.pipeline.snapshot import Snapshot
 from monitor.pipeline.target_cache import TargetCache
@@ -35,7 +35,7 @@ class Entry:
         config: The whole configuration.
         project: The entry.
         seen: Unix seconds since when this process has the entry.
-        course: How its discoveries went, over restarts.
+        history: How its discoveries went, over restarts.
         state: How its last discovery ended; None until one has.
         found: What the last good one found, perhaps before a restart.
         failures: How many have failed since.
@@ -43,15 +43,15 @@ class Entry:
         watches: Of its targets that are this shard's, by id.
         made_of: The configuration, the entry and the discovery that `watches` were made of.
         restored: What the store knew of targets that are not watched yet, by id.
-        kept_course: What the store has of the course, as far as is known.
-        restored_course: Whether the store was asked what it has.
+        stored_history: The history that the store has, as last read or written.
+        restored_history: Whether the store was asked what it has.
         scheduled: The entry and the schedule that its turn was scheduled with; None where it has none.
     """
 
     config: Config
     project: ProjectConfig
     seen: float
-    course: Course
+    history: DiscoveryHistory
     state: PullState | None = None
     found: Discovery | None = None
     failures: int = 0
@@ -59,8 +59,8 @@ class Entry:
     watches: dict[str, Watch] = field(default_factory=dict)
     made_of: tuple[object, ...] = ()
     restored: dict[str, tuple[TargetCache, Snapshot]] = field(default_factory=dict)
-    kept_course: Course | None = None
-    restored_course: bool = False
+    stored_history: DiscoveryHistory | None = None
+    restored_history: bool = False
     scheduled: tuple[ProjectConfig, Schedule] | None = None
 
     @property
@@ -113,7 +113,7 @@ def project_subject(entries: Sequence[Entry]) -> AlertSubject:
     if entry.state is PullState.OK:
         interval = max(interval, entry.config.studio.discover)
     project = entry.project
-    since = entry.course.since
+    since = entry.history.since
     return AlertSubject(
         Subject.project(project.id, project.labels, entry.config.http.external_url),
         PullHealth(entry.state, since, interval, since, entry.error, first_expiry(entries), resumed=entry.seen),

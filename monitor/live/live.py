@@ -38,8 +38,8 @@ class Live:
         self._projects: dict[int, list[Entry]] = {}
         self._other_alerts: dict[str, Alerts] = {}
         """Of projects, and of what is no longer watched."""
-        self.unheard: set[str] = set()
-        """Targets whose pull was ended from outside: it may have been written, with alerts that nobody has shown."""
+        self.interrupted: set[str] = set()
+        """Targets whose pull was cancelled: it may have been recorded, with states of alerts that are not shown yet."""
 
     @property
     def entries(self) -> Mapping[str, Entry]:
@@ -74,7 +74,7 @@ class Live:
             return
         if target.pull is not None:
             target.pull.task.cancel()
-            self.unheard.add(target_id)
+            self.interrupted.add(target_id)
         if target.alerts:
             self._other_alerts[target_id] = target.alerts
 
@@ -126,7 +126,7 @@ class Live:
         }
 
     def active(self) -> list[Transition]:
-        """The alerts that are sent again periodically: those that fire, and those that resolved of late."""
+        """The alerts that are sent again periodically: those that fire, and those that resolved recently."""
         now = self._clock()
         found = [
             state.transition
@@ -146,7 +146,7 @@ class Live:
         """
         projects = (f"{_PROJECT}{number}" for number in self._projects if self._owns_project(number))
         found = [*self.targets, *projects]
-        return list(dict.fromkeys([*found, *self._other_alerts, *self.unheard]))
+        return list(dict.fromkeys([*found, *self._other_alerts, *self.interrupted]))
 
     def subject(self, subject_id: str) -> AlertSubject | None:
         """A target or project as it is right now; None where it is not watched."""
@@ -229,7 +229,7 @@ def _lacks(entry: Entry, key: TargetKey) -> bool:
 
 
 def _project_number(subject_id: str) -> int | None:
-    """The project that an id of `subjects` is of; None for a target's."""
+    """The project of an id from `subjects`; None for a target's."""
     number = subject_id.removeprefix(_PROJECT)
     return int(number) if number != subject_id and number.isdecimal() else None
 

@@ -15,7 +15,7 @@ from monitor.engine.sharding import Shard
 from monitor.engine.times import Grid, first_delay, spread_of, times_of
 from monitor.errors import PullState, StudioError, quoted
 from monitor.live import discoveries
-from monitor.live.course import Course
+from monitor.live.discovery_history import DiscoveryHistory
 from monitor.live.entry import Entry
 from monitor.live.live import Live
 from monitor.live.studio_access import StudioAccess
@@ -83,7 +83,7 @@ class Watchlist:
         """
         before = self._live.entries
         now = self._clock()
-        new = (Entry(config, project, now, Course(now)) for project in config.projects)
+        new = (Entry(config, project, now, DiscoveryHistory(now)) for project in config.projects)
         wanted = {entry.name: entry for entry in new}
         for name in before.keys() - wanted.keys():
             self._engine.remove(name)
@@ -108,13 +108,13 @@ class Watchlist:
             self._engine.add(entry.name, times, partial(self._discover, entry.name), delay=0.0)
 
     async def restore(self) -> None:
-        """Take up what was known before a restart: how discoveries went, and targets and figures of entries that
+        """Restore what was known before a restart: how discoveries went, and targets and figures of entries that
         nothing is known of.
         """
         for entry in list(self._live.entries.values()):
             if self._store.problem is not None:
                 break
-            await discoveries.restore_course(self._store, entry)
+            await discoveries.restore_history(self._store, entry)
             if entry.found is not None:
                 continue
             try:
@@ -163,7 +163,7 @@ class Watchlist:
             entry.failures = 0
             entry.error = ""
             known = {target.id: target.first_watched for target in self._live.targets.values()}
-            entry.course = entry.course.found(found.targets, known, self._clock())
+            entry.history = entry.history.found(found.targets, known, self._clock())
             log.info("discovery.finished", targets=len(found.targets), **log_fields)
         except StudioError as error:
             entry.state = error.state
@@ -176,7 +176,7 @@ class Watchlist:
             entry.error = quoted(repr(error))
             log.exception("discovery.crashed", error=repr(error), **log_fields)
         if entry.state is not PullState.OK:
-            entry.course = entry.course.failed(self._clock())
+            entry.history = entry.history.failed(self._clock())
             self._discover_again(entry)
         if self._live.entries.get(name) is entry:
             await discoveries.keep(self._store, entry)
@@ -204,7 +204,7 @@ class Watchlist:
         for entry in self._live.entries.values():
             for target_id, watch in self._watches_of(entry).items():
                 wanted.setdefault(target_id, watch)
-                known = entry.course.targets.get(target_id, now)
+                known = entry.history.targets.get(target_id, now)
                 began[target_id] = min(began.get(target_id, now), known)
         for target_id in self._live.targets.keys() - wanted.keys():
             self._live.forget(target_id)

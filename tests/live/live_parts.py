@@ -10,7 +10,7 @@ from monitor.alerts.rules import Subject
 from monitor.config import BaselineConfig, Config, ProjectConfig, Schedule
 from monitor.engine.sharding import WHOLE, Shard
 from monitor.figures import EvaluationSettings
-from monitor.live.course import Course
+from monitor.live.discovery_history import DiscoveryHistory
 from monitor.live.entry import Entry, ProjectStatus
 from monitor.live.live import Live
 from monitor.pipeline.snapshot import Snapshot
@@ -51,7 +51,7 @@ def entry_of(status: ProjectStatus) -> Entry:
     """An entry whose discovery ended so."""
     project = ProjectConfig.model_validate({"id": status.project_id, "api_key": "ei_unused"})
     found = None if status.state is None else Discovery((), status.key_expires)
-    return Entry(Config(), project, 0.0, Course(0.0), state=status.state, found=found)
+    return Entry(Config(), project, 0.0, DiscoveryHistory(0.0), state=status.state, found=found)
 
 
 def shown_as(live: Live, target_id: str, **fields: Any) -> None:

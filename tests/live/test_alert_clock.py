@@ -112,7 +112,7 @@ async def test_a_quiet_pull_wakes_no_receiver(store: Store) -> None:
     for pull, wakes in ((GOOD, False), (GOOD, False), (BAD, True), (BAD, False), (GOOD, True), (GOOD, False)):
         place.now += 60.0
         woken.clear()
-        with store.arrivals.heard("hook", woken):
+        with store.arrivals.subscribed("hook", woken):
             await place.pulled(pull)
         assert wakes == woken.is_set()
 

@@ -20,12 +20,12 @@ import pytest
 from monitor.alerts.states import AlertState, Transition
 from monitor.compare.comparison import Comparison
 from monitor.figures.evaluation import Evaluation
-from monitor.live.course import Course
+from monitor.live.discovery_history import DiscoveryHistory
 from monitor.store import state_documents
 from monitor.studio.discovery import Discovery
 
 FROZEN = sorted((Path(__file__).parent / "fixtures").glob("fields-*.json"))
-STORED = (Evaluation, Comparison, state_documents.StoredDriftState, AlertState, Transition, Discovery, Course)
+STORED = (Evaluation, Comparison, state_documents.StoredDriftState, AlertState, Transition, Discovery, DiscoveryHistory)
 """What is written as a document; whatever their fields hold is stored with them."""
 
 RENAMED = {"_Memory": "StoredDriftState"}

@@ -1,4 +1,4 @@
-"""`Course`: since when an entry's discoveries fail and its targets are watched, over restarts."""
+"""`DiscoveryHistory`: since when an entry's discoveries fail and its targets are watched, over restarts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from monitor.targets import Target
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class DiscoveryHistory:
     """How an entry's discoveries went, and since when its targets are watched, over restarts: what alerts about
     failures count from.
 
@@ -23,16 +23,17 @@ class Course:
     failing: bool = False
     targets: Mapping[str, float] = field(default_factory=dict)
 
-    def found(self, targets: Iterable[Target], known: Mapping[str, float], now: float) -> Course:
-        """After a good discovery; `known` says since when targets are watched that this course does not know."""
+    def found(self, targets: Iterable[Target], known: Mapping[str, float], now: float) -> DiscoveryHistory:
+        """After a good discovery; `known` says since when targets are watched that this history does not know."""
         began = {**known, **self.targets}
-        return Course(now, failing=False, targets={target.key.id: began.get(target.key.id, now) for target in targets})
+        since = {target.key.id: began.get(target.key.id, now) for target in targets}
+        return DiscoveryHistory(now, failing=False, targets=since)
 
-    def failed(self, now: float) -> Course:
+    def failed(self, now: float) -> DiscoveryHistory:
         """After a discovery that failed: they may be far apart, so that failures count from the first one on."""
         return self if self.failing else replace(self, since=now, failing=True)
 
-    def resuming(self, before: Course) -> Course:
+    def resuming(self, before: DiscoveryHistory) -> DiscoveryHistory:
         """As it is where `before` went before it."""
         targets = {
             target_id: min(began, before.targets.get(target_id, began)) for target_id, began in self.targets.items()
