@@ -191,7 +191,7 @@ class App:
         service = Service(
             render=Renderer(self.registry).render,
             unready=self._readiness.unready,
-            troubles=self._reloader.troubles,
+            problems=self._reloader.problems,
             reload=self._reloader.reload,
             admin_token=self._reloader.read_admin_token,
             live=self.live,

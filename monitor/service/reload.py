@@ -23,7 +23,7 @@ from monitor.pipeline.alerting import AlertEvaluator
 from monitor.pipeline.project_turn import new_client
 from monitor.pipeline.record import RunRecorder
 from monitor.store import Store
-from monitor.views.service_problems import Rejection, Trouble, troubles
+from monitor.views.service_problems import Rejection, ServiceProblem, service_problems
 from monitor.web.security import Security
 
 CONFIG_POLL = 5.0
@@ -130,16 +130,16 @@ class Reloader:
             try:
                 if await asyncio.to_thread(fingerprint, self._path) != self._seen:
                     await self.reload()
-            except Exception:  # a bug met in one look must not end the looking
+            except Exception:  # a bug met in one look must not end the loop
                 log.exception("config.watch_crashed")
 
-    def troubles(self) -> tuple[Trouble, ...]:
+    def problems(self) -> tuple[ServiceProblem, ...]:
         """Problems of the service itself, the worst first."""
         security = self._parts.security
         store = self._parts.store
         recorder = self._parts.recorder
         certificate = security.protection.certificate
-        return troubles(
+        return service_problems(
             store=(store.problem, store.failing_since),
             unrecorded=(recorder.unrecorded, recorder.unrecorded_since),
             failing=self._parts.dispatcher.failing,

@@ -39,7 +39,7 @@ class StoreUpkeep:
         store: Not open yet.
         observer: Shows whether it can be used.
         clock: Unix seconds.
-        restore: Each awaited, in this order, after the store was opened: they take up what it has.
+        restore: Each awaited, in this order, after the store was opened: they restore what it has.
         recorder: Writes the runs; None: nobody does.
     """
 
@@ -61,7 +61,7 @@ class StoreUpkeep:
         self._reported = ""
 
     async def open(self) -> None:
-        """Open the store, and take up what it has; a failure of either is logged once, and both are tried again."""
+        """Open the store, and restore what it has; a failure of either is logged once, and both are tried again."""
         try:
             await self._store.open()
             for restore in self._restore:

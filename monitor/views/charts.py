@@ -68,7 +68,7 @@ class Spark:
         points: (x, y) of the good runs, oldest first; x goes by time. A run that was counted several times has two:
             when it was first and last seen.
         failed: x of the runs without a figure.
-        baseline: y of the baseline's figure; None where there is none, or where it lies outside.
+        baseline: y of the baseline's figure; None where there is none, or where it is outside.
         first, last, lowest, highest: The figure's values.
     """
 

@@ -1,4 +1,4 @@
-"""`Trouble`: a problem of the service itself, for the status page and the API. Pure; the sentences say what to do."""
+"""`ServiceProblem`: a problem of the service itself, shown by the status page and the API. Pure."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ PROBLEMS_SHOWN = 20
 """Problems of a rejected file that are shown; the log, and `impulse-monitor check`, have all."""
 
 Kind = Literal["store", "receiver", "certificate", "web_config", "config", "nobody_told"]
-"""A closed set: programs tell troubles apart by it."""
+"""A closed set: programs tell problems apart by it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A file that was read again and could not be taken over, so that what was read before still holds.
+    """A file that was read again and is invalid, so that what was read before still holds.
 
     Attributes:
         problems: Why, each with its path and line.
@@ -38,7 +38,7 @@ class Rejection:
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class ServiceProblem:
     """One problem of the service.
 
     Attributes:
@@ -60,21 +60,21 @@ class Trouble:
     receiver: str | None = None
 
 
-StoreTrouble = tuple[StoreError | None, float | None]
+StoreProblem = tuple[StoreError | None, float | None]
 """Why something of the store does not work, and Unix seconds since when; None and None where it does."""
 
 
-def troubles(
+def service_problems(
     *,
-    store: StoreTrouble,
-    unrecorded: StoreTrouble = (None, None),
+    store: StoreProblem,
+    unrecorded: StoreProblem = (None, None),
     failing: Iterable[FailingReceiver],
     certificate: float | None,
     web_config: Rejection | None,
     config: Rejection | None,
     nobody_told: bool,
     now: float,
-) -> tuple[Trouble, ...]:
+) -> tuple[ServiceProblem, ...]:
     """The problems, the worst first.
 
     Args:
@@ -99,31 +99,31 @@ def troubles(
     if nobody_told:
         details = ("No receiver is configured: alerts are shown here and exported, and that is all.",)
         advice = "Write one below notify in the configuration, such as `- alertmanager: {url: http://127.0.0.1:9093}`."
-        found.append(Trouble("nobody_told", "warning", "Nobody is notified of alerts", details, advice))
-    return tuple(sorted(found, key=lambda trouble: trouble.severity == "warning"))
+        found.append(ServiceProblem("nobody_told", "warning", "Nobody is notified of alerts", details, advice))
+    return tuple(sorted(found, key=lambda problem: problem.severity == "warning"))
 
 
-def _of_store(store: StoreTrouble, unrecorded: StoreTrouble) -> Iterator[Trouble]:
+def _of_store(store: StoreProblem, unrecorded: StoreProblem) -> Iterator[ServiceProblem]:
     title = "The store cannot be used: no comparison, no history, no new baseline, no alert"
     advice = "Pulls go on and figures are exported; the rest goes on once the store can be used again."
     problem, since = store
     if problem is None:
-        title = "The last run could not be recorded: it is not in the history, and no alert was judged by it"
-        advice = "Mend what it says; the next run is recorded once the store takes it."
+        title = "The last run could not be recorded: it is not in the history, and its alert rules were not checked"
+        advice = "Fix the cause; the next run is recorded once the store accepts writes again."
         problem, since = unrecorded
     if problem is not None:
-        yield Trouble("store", "error", title, (quoted(problem, LONGEST_ERROR),), advice, since)
+        yield ServiceProblem("store", "error", title, (quoted(problem, LONGEST_ERROR),), advice, since)
 
 
-def _of_receiver(failing: FailingReceiver) -> Trouble:
+def _of_receiver(failing: FailingReceiver) -> ServiceProblem:
     details = [failing.why]
     if failing.waiting:
         details.append(
             f"{failing.waiting} {'message waits' if failing.waiting == 1 else 'messages wait'}, and will be sent by "
             "itself."
         )
-    advice = f"Mend what it says, and try it with `impulse-monitor notify test {shlex.quote(failing.receiver)}`."
-    return Trouble(
+    advice = f"Fix the cause, then try the receiver with `impulse-monitor notify test {shlex.quote(failing.receiver)}`."
+    return ServiceProblem(
         "receiver",
         "error",
         f"Receiver {failing.receiver} is not notified of alerts",
@@ -134,19 +134,19 @@ def _of_receiver(failing: FailingReceiver) -> Trouble:
     )
 
 
-def _of_certificate(expires: float | None, now: float) -> Iterator[Trouble]:
+def _of_certificate(expires: float | None, now: float) -> Iterator[ServiceProblem]:
     if expires is not None and (text := expiry_text(expires, now)):
         expired = expires <= now
         title = "The service's own certificate has expired" if expired else "The service's own certificate expires soon"
         advice = "The files are looked at every few seconds: no restart is needed."
         since = expires if expired else None
-        yield Trouble("certificate", "error" if expired else "warning", title, (f"It {text}.",), advice, since)
+        yield ServiceProblem("certificate", "error" if expired else "warning", title, (f"It {text}.",), advice, since)
 
 
-def _of_file(kind: Kind, title: str, rejection: Rejection | None) -> Iterator[Trouble]:
+def _of_file(kind: Kind, title: str, rejection: Rejection | None) -> Iterator[ServiceProblem]:
     if rejection is not None:
         details = rejection.problems[:PROBLEMS_SHOWN]
         if more := len(rejection.problems) - len(details):
             details = (*details, f"and {more} more")
-        advice = "Mend these lines; the file is read again when it changes, and at SIGHUP."
-        yield Trouble(kind, "error", title, details, advice, rejection.since)
+        advice = "Fix these lines; the file is read again when it changes, and at SIGHUP."
+        yield ServiceProblem(kind, "error", title, details, advice, rejection.since)

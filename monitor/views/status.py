@@ -42,7 +42,7 @@ class Figure:
         metric: Its name.
         value: It.
         interval: Its 95 % interval, where there is one.
-        block: The anomaly block it is of; empty for figures of the whole target.
+        block: The anomaly block of the figure; empty for figures of the whole target.
         baseline: The baseline's; None where it has none.
         moved: The change that counts: of mAP that on the images both runs share. None without a baseline.
         pvalue: Of that change; None where it was not tested.
@@ -126,15 +126,15 @@ class Overview:
 
     Attributes:
         rows: The targets, worst first.
-        alerts: All that fire or are pending, and those resolved of late; worst first.
-        troubled: Projects whose last discovery failed.
+        alerts: All that fire or are pending, and those resolved recently; worst first.
+        failing_discoveries: Projects whose last discovery failed.
         asked: How many projects were asked for their targets, however that ended.
         projects: How many there are.
     """
 
     rows: tuple[Row, ...]
     alerts: tuple[AlertState, ...]
-    troubled: tuple[ProjectStatus, ...]
+    failing_discoveries: tuple[ProjectStatus, ...]
     asked: int
     projects: int
 
@@ -192,7 +192,7 @@ def overview(live: Live, now: float) -> Overview:
     return Overview(
         rows=tuple(sorted(rows, key=lambda each: (each.badness, each.target.project.casefold(), each.target.key))),
         alerts=alerts,
-        troubled=tuple(status for status in statuses if status.state not in (None, PullState.OK)),
+        failing_discoveries=tuple(status for status in statuses if status.state not in (None, PullState.OK)),
         asked=sum(status.state is not None for status in statuses),
         projects=len(statuses),
     )
@@ -228,7 +228,7 @@ def _moved(figure: Figure, change: Change | None) -> Figure:
 
 
 def shown_alerts(live: Live, now: float, target_id: str | None = None) -> tuple[AlertState, ...]:
-    """The alerts that fire or are pending, and those resolved of late; of one target or of all, worst first, then
+    """The alerts that fire or are pending, and those resolved recently; of one target or of all, worst first, then
     newest.
     """
     found = [alert for alert in live.alerts.values() if _is_shown(alert, now) and target_id in (None, alert.target_id)]

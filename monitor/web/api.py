@@ -31,7 +31,7 @@ from monitor.targets import Target, target_labels
 from monitor.views import status as views
 from monitor.views.history import BaselineStatus, baselines_as_json, run_as_json, wanted_run
 from monitor.views.report import comparison_as_json, moment, plain
-from monitor.views.service_problems import Trouble
+from monitor.views.service_problems import ServiceProblem
 from monitor.web.security import takes_bearer
 from monitor.web.service import Service
 
@@ -106,12 +106,12 @@ class Api:
 
     async def _status(self, _request: web.Request) -> web.Response:
         unready = self._service.unready()
-        troubles = self._service.troubles()
+        problems = self._service.problems()
         return await _success(
             lambda: {
                 "ready": not unready,
                 "unready": unready or None,
-                "problems": [trouble_as_json(trouble) for trouble in troubles],
+                "problems": [problem_as_json(problem) for problem in problems],
             }
         )
 
@@ -299,16 +299,16 @@ def alert_as_json(alert: AlertState) -> dict[str, Any]:
     }
 
 
-def trouble_as_json(trouble: Trouble) -> dict[str, Any]:
+def problem_as_json(problem: ServiceProblem) -> dict[str, Any]:
     """Something that is the matter with the service."""
     return {
-        "kind": trouble.kind,
-        "severity": trouble.severity,
-        "title": trouble.title,
-        "details": list(trouble.details),
-        "advice": trouble.advice,
-        "since": moment(trouble.since),
-        "receiver": trouble.receiver,
+        "kind": problem.kind,
+        "severity": problem.severity,
+        "title": problem.title,
+        "details": list(problem.details),
+        "advice": problem.advice,
+        "since": moment(problem.since),
+        "receiver": problem.receiver,
     }
 
 

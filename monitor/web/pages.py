@@ -63,7 +63,7 @@ class Pages:
     async def _status(self, _request: web.Request) -> web.Response:
         service = self._service
         return await self._page(
-            "status.html", now=service.clock(), troubles=service.troubles(), unready=service.unready()
+            "status.html", now=service.clock(), problems=service.problems(), unready=service.unready()
         )
 
     async def _target(self, request: web.Request) -> web.Response:

@@ -117,15 +117,15 @@ class Security:
             log.info("web_config.reloaded", users=len(protection.users), tls=protection.tls is not None)
             return True
 
-    async def watch(self, tell: Callable[[bool], None] = lambda good: None, every: float = POLL) -> None:
-        """Reload when a file's content has changed, and `tell` how that ended; looks each `every` seconds until
+    async def watch(self, report: Callable[[bool], None] = lambda good: None, every: float = POLL) -> None:
+        """Reload when a file's content has changed, and `report` how that ended; looks each `every` seconds until
         cancelled.
         """
         while self._path is not None:
             await asyncio.sleep(every)
             try:
                 if await self._has_changed(self._path):
-                    tell(await self.reload())
+                    report(await self.reload())
             except Exception:  # a bug met in one look must not end the looking
                 log.exception("web_config.watch_crashed")
 

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from monitor.config import ConfigError
 from monitor.live.live import Live
 from monitor.store import Store
-from monitor.views.service_problems import Trouble
+from monitor.views.service_problems import ServiceProblem
 
 Render = Callable[[str, str], Awaitable[tuple[bytes, Mapping[str, str]]]]
 
@@ -28,7 +28,7 @@ class Service:
     Attributes:
         render: The metrics: from the headers Accept and Accept-Encoding to a body and its headers.
         unready: What keeps the service from being ready, in a sentence; empty where nothing does.
-        troubles: Problems of the service itself, the worst first.
+        problems: Problems of the service itself, the worst first.
         reload: Reads the configuration again; answers whether it was good.
         admin_token: The token that changing requests must send, read at each request; None switches them off. May
             raise `ConfigError`.
@@ -42,7 +42,7 @@ class Service:
 
     render: Render
     unready: Callable[[], str]
-    troubles: Callable[[], Sequence[Trouble]]
+    problems: Callable[[], Sequence[ServiceProblem]]
     reload: Callable[[], Awaitable[bool]]
     admin_token: Callable[[], SecretStr | None]
     live: Live
