@@ -118,7 +118,7 @@ class Endpoint:
         return {"Authorization": f"Bearer {token}"}
 
     async def _trusted(self) -> ssl.SSLContext | bool:
-        """What the receiver's certificate is checked against; the file is read anew, so that it can be replaced."""
+        """What the receiver's certificate is checked against; the file is read again, so that it can be replaced."""
         file = self._config.ca_file
         if file is None:
             return True

@@ -53,7 +53,7 @@ class Resender(Notifier, Protocol):
 
 @runtime_checkable
 class Checkable(Notifier, Protocol):
-    """A notifier that can tell, without sending, that its configuration cannot be used."""
+    """A notifier that can check, without sending, that its configuration cannot be used."""
 
     async def check(self) -> None:
         """Check the configuration.

@@ -15,7 +15,7 @@ from monitor.notify.notifier import Clock, Probing
 from monitor.notify.registry import notifier_of
 
 ALERT = "ImpulseMonitorTest"
-"""Name of the alert that a test message is of."""
+"""Name of the alert in a test message."""
 
 log = structlog.get_logger()
 

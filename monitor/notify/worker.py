@@ -113,14 +113,14 @@ class Worker:
         self._delivered: list[int] = []
         self._refused: set[str] = set()
         self._clock = clock
-        self._troubles: dict[str, tuple[float, str]] = {}
+        self._problems: dict[str, tuple[float, str]] = {}
         self._waiting = 0
         self._unchecked = isinstance(notifier, Checkable)
 
     @property
     def failing(self) -> FailingReceiver | None:
         """Why the last attempt failed; None where it succeeded. The store's failures are not the receiver's."""
-        for since, why in self._troubles.values():
+        for since, why in self._problems.values():
             return FailingReceiver(self._name, since, why, self._waiting)
         return None
 
@@ -137,7 +137,7 @@ class Worker:
         """
         if after:
             await asyncio.wait(after)
-        with self._store.arrivals.heard(self._queue, self._awake):
+        with self._store.arrivals.subscribed(self._queue, self._awake):
             await self._work()
 
     async def _work(self) -> None:
@@ -154,11 +154,11 @@ class Worker:
             except Exception as error:  # in `active`, or a bug of ours: it must not end the worker
                 log.exception("notify.crashed", receiver=self._name)
                 self._back_off("worker", error)
-                self._set_trouble("worker", "an error of the service, which its log has as notify.crashed")
+                self._set_problem("worker", "an error of the service, which its log has as notify.crashed")
             else:
                 self._recover("store")
                 self._recover("worker")
-                self._clear_trouble("worker")
+                self._clear_problem("worker")
             await self._idle()
 
     async def _idle(self) -> None:
@@ -180,11 +180,11 @@ class Worker:
             await self._notifier.check()
         except Retry as error:
             self._log_failure("receiver", error)
-            self._set_trouble("receiver", str(error))
+            self._set_problem("receiver", str(error))
             return
         self._unchecked = False
         self._recover("receiver")
-        self._clear_trouble("receiver")
+        self._clear_problem("receiver")
 
     async def _trim(self) -> None:
         """Delete delivered messages and those beyond the limit; report the length of the queue."""
@@ -243,23 +243,23 @@ class Worker:
             await self._notifier.send(transition)
         except Retry as error:
             self._back_off("receiver", error, error.delay)
-            self._set_trouble("receiver", str(error))
+            self._set_problem("receiver", str(error))
             return "failed"
         except Rejected as error:
             log.error("notify.rejected", **about, error=str(error))
             self._recover("receiver")
-            self._set_trouble("receiver", f"the last message was given up: {error}")
+            self._set_problem("receiver", f"the last message was given up: {error}")
             return "rejected"
         except Exception:  # a bug that this message triggers: it must not hold up the others for ever
             log.exception("notify.crashed", **about)
-            self._set_trouble(
+            self._set_problem(
                 "receiver",
                 "the last message was given up: an error of the service, which its log has as notify.crashed",
             )
             return "rejected"
         log.info("notify.delivered", **about)
         self._recover("receiver")
-        self._clear_trouble("receiver")
+        self._clear_problem("receiver")
         self._unchecked = False
         return "delivered"
 
@@ -275,13 +275,13 @@ class Worker:
         except Retry as error:
             self._observer.notification(self._name, "failed")
             self._back_off("receiver", error, error.delay)
-            self._set_trouble("receiver", str(error))
+            self._set_problem("receiver", str(error))
             return
         self._resend_at = self._time() + self._policy.resend_interval
         if resent.delivered or resent.refused:
             self._recover("receiver")
         if resent.delivered:
-            self._clear_trouble("receiver")
+            self._clear_problem("receiver")
             self._observer.notification(self._name, "delivered")
         for alert, why in resent.refused:
             self._observer.notification(self._name, "rejected")
@@ -294,7 +294,7 @@ class Worker:
                     error=str(why),
                 )
         if resent.refused:
-            self._set_trouble("receiver", f"an alert was given up: {resent.refused[-1][1]}")
+            self._set_problem("receiver", f"an alert was given up: {resent.refused[-1][1]}")
         self._refused = {alert.id for alert, _ in resent.refused}
 
     def _back_off(self, what: str, error: Exception, delay: float | None = None) -> None:
@@ -312,13 +312,13 @@ class Worker:
             log.error("notify.failing", receiver=self._name, what=what, error=str(error))
             self._failing.add(what)
 
-    def _set_trouble(self, what: str, why: str) -> None:
+    def _set_problem(self, what: str, why: str) -> None:
         """Let `failing` say why, and since when, until it is cleared."""
-        since = self._troubles[what][0] if what in self._troubles else self._clock()
-        self._troubles[what] = (since, why)
+        since = self._problems[what][0] if what in self._problems else self._clock()
+        self._problems[what] = (since, why)
 
-    def _clear_trouble(self, what: str) -> None:
-        self._troubles.pop(what, None)
+    def _clear_problem(self, what: str) -> None:
+        self._problems.pop(what, None)
 
     def _recover(self, what: str) -> None:
         if what in self._failing:

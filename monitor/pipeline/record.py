@@ -191,7 +191,7 @@ class RunRecorder:
         packed = await self.store.pack(run.target_id, results, fingerprint)
         referring: list[AlertState] = []
         async with self._locked(run.target_id), self.store.transaction() as tx:
-            if await tx.bring_up(run, packed, evaluation):
+            if await tx.replace_figures(run, packed, evaluation):
                 referring = await refer(tx, run.target_id, run.fingerprint, fingerprint)
                 await self._bring_up_drift(tx, run.target_id, found.results)
         moved += referring

@@ -23,7 +23,7 @@ class AlertStateQueries(StateQueries):
     async def alert_states(self, subject_id: str | None = None) -> list[AlertState]:
         """Where alerts stand, of one subject or of all, by alert and subject.
 
-        One that cannot be read is left out and logged: it starts anew.
+        One that cannot be read is left out and logged: it starts again.
         """
         rows = await self.states(ALERT, subject_id)
         # Ten thousand take a quarter of a second to read, ten less than a thread takes to begin.

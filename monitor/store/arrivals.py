@@ -1,4 +1,4 @@
-"""`Arrivals`: the event of the outbox, for those who send what is in it."""
+"""`Arrivals`: wakes the workers that send the outbox when messages were committed."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from contextlib import contextmanager
 
 
 class Arrivals:
-    """Wakes those who wait for messages, once some were committed. Messages of another process do not wake them: look
-    for these now and then. Of one event loop.
+    """Wakes the workers that wait for messages, once some were committed. Messages of another process do not wake
+    them: look for these now and then. Of one event loop.
     """
 
     def __init__(self) -> None:
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
 
     @contextmanager
-    def heard(self, queue: str, event: asyncio.Event) -> Iterator[None]:
+    def subscribed(self, queue: str, event: asyncio.Event) -> Iterator[None]:
         """Set the event whenever messages of the queue were committed, until the block is left."""
         self._waiting[queue].add(event)
         try:

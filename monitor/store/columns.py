@@ -88,7 +88,7 @@ def decode(data: bytes) -> ResultSet:
         return _result_set(manifest, columns)
     except _DAMAGES as error:
         raise StoreCorrupt(
-            f"a stored result set is damaged ({error}); it is written anew when the target's results change"
+            f"a stored result set is damaged ({error}); it is written again when the target's results change"
         ) from error
 
 

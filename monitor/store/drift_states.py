@@ -1,4 +1,4 @@
-"""Drift states: the evidence and the decision that each anomaly block goes on with, as states of the kind `drift`."""
+"""Drift states: the evidence and the decision that each anomaly block continues from, as states of the kind `drift`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class DriftStateQueries(StateQueries):
     async def drift_states(self, target_id: str) -> dict[int, DriftState]:
         """The target's drift states, by block.
 
-        A state that is damaged, or of a newer version, is left out and logged: its evidence begins anew, instead of
+        A state that is damaged, or of a newer version, is left out and logged: its evidence starts again, instead of
         every pull failing on it.
         """
         return await asyncio.to_thread(_loaded, target_id, await self.states(DRIFT, target_id))
@@ -44,7 +44,7 @@ class DriftStateWrites(StateWrites):
             await self.put_state(State(DRIFT, target_id, key, value))
 
     async def clear_drift_states(self, target_id: str) -> bool:
-        """Let the target's evidence begin anew; answers whether there was any."""
+        """Let the target's evidence start again; answers whether there was any."""
         return (await self._execute(_all_of(target_id))).rowcount > 0
 
 

@@ -17,7 +17,7 @@ CONNECT_TIMEOUT = 10.0
 """Seconds for PostgreSQL to accept a connection, unless `connect_timeout` says otherwise."""
 RECYCLE = 300
 """Seconds that a connection to PostgreSQL is used: firewalls forget idle ones without a word, and
-only a timeout tells.
+only a timeout shows.
 """
 WAL_KEPT = 64 * 2**20
 """Bytes that SQLite's write-ahead log keeps on disk after one large result set blew it up."""

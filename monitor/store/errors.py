@@ -40,7 +40,7 @@ class StoreTooNew(StoreError):
     """The database, or a result set in it, was written by a newer version."""
 
 
-_RESTART = "and start the service anew"
+_RESTART = "and start the service again"
 _POOLED = (
     "is reached through a pooler that gives each transaction another connection, such as PgBouncer; "
     f"write `?prepared_statements=off` at the end of `store` in the configuration, {_RESTART}"

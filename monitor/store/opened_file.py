@@ -91,7 +91,7 @@ class OpenedFile:
             said = (
                 "is another file than the one that was opened: it was replaced while the service ran; it is "
                 "opened "
-                "anew in some seconds"
+                "again in some seconds"
             )
         else:
             said = (

@@ -196,7 +196,7 @@ class RunWrites(ResultSetWrites, FiguresWrites):
         number: int | None = (await self._execute(counting)).scalar()
         return number
 
-    async def bring_up(self, run: Run, results: Packed, evaluation: Evaluation) -> bool:
+    async def replace_figures(self, run: Run, results: Packed, evaluation: Evaluation) -> bool:
         """Put what today's formulas say of a run in place of what those of another version said.
 
         All runs of the same result set share its new columns and fingerprint; the figures become those of this run
@@ -229,7 +229,7 @@ class RunWrites(ResultSetWrites, FiguresWrites):
         return True
 
     async def _lock_runs(self, target_id: str) -> None:
-        """One program at a time adds a target's runs or brings them up, which gives result sets other fingerprints."""
+        """One program at a time adds a target's runs, or replaces their figures and fingerprints."""
         await self.lock(f"results of {target_id}")
 
 

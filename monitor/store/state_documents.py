@@ -58,9 +58,9 @@ def _load(data: bytes, envelope: Envelope, decoder: msgspec.json.Decoder[T]) -> 
     try:
         return decoder.decode(envelope.open_bytes(data, JSON, first=name))
     except StoreTooNew as error:
-        raise ValueError(f"{error}, or let the alert start anew") from error
+        raise ValueError(f"{error}, or let the alert start again") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"a stored {name} cannot be read ({error!r}); let the alert start anew") from error
+        raise ValueError(f"a stored {name} cannot be read ({error!r}); let the alert start again") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def load_drift_state(data: bytes) -> DriftState:
         stored = _drift_state.decode(DRIFT_STATE.open_bytes(data, MESSAGE_PACK, first="content"))
         evidence = MartingaleState.from_bytes(stored.evidence)
     except StoreTooNew as error:
-        raise ValueError(f"{error}, or let its evidence start anew") from error
+        raise ValueError(f"{error}, or let its evidence start again") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"a stored drift state cannot be read ({error}); its evidence starts anew") from error
+        raise ValueError(f"a stored drift state cannot be read ({error}); its evidence starts again") from error
     return DriftState(stored.pinned, stored.since, stored.block, stored.trained, evidence, stored.decision)

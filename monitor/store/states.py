@@ -1,6 +1,6 @@
 """States: bytes by kind, target and key. Those that follow from a run are written in its transaction.
 
-Alerts, drift, discoveries and their course keep theirs in this one table, which does not look into a value:
+Alerts, drift, discoveries and their history keep theirs in this one table, which does not look into a value:
 `alert_states` and `drift_states` do, and `monitor.live.discoveries`.
 """
 

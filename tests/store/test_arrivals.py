@@ -14,7 +14,7 @@ async def test_heard_once_committed(tmp_path: Path) -> None:
     """Only the queue that got messages is heard of, and only once they can be read."""
     mine, other = asyncio.Event(), asyncio.Event()
     async with Store(f"sqlite:///{tmp_path}/x.db") as store:
-        with store.arrivals.heard("mine", mine), store.arrivals.heard("other", other):
+        with store.arrivals.subscribed("mine", mine), store.arrivals.subscribed("other", other):
             async with store.transaction() as tx:
                 await tx.enqueue(Message("mine", "subject", 1.0, b"{}"))
                 early = mine.is_set()
@@ -36,7 +36,7 @@ async def test_not_heard_where_nothing_was_committed(tmp_path: Path) -> None:
     """A transaction that was undone brings no messages."""
     event = asyncio.Event()
     async with Store(f"sqlite:///{tmp_path}/x.db") as store:
-        with store.arrivals.heard("mine", event):
+        with store.arrivals.subscribed("mine", event):
             with pytest.raises(ZeroDivisionError):
                 await fail(store)
             undone = event.is_set()

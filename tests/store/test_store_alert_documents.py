@@ -73,7 +73,7 @@ def test_damaged_bytes_are_refused(kind: str, data: st.DataObject) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_other_content_is_refused(kind: str, content: bytes) -> None:
     """What was never a document is refused with what to do."""
-    with pytest.raises(ValueError, match="let the alert start anew"):
+    with pytest.raises(ValueError, match="let the alert start again"):
         KINDS[kind][1](content)
 
 

@@ -68,7 +68,7 @@ def test_damaged_bytes(place: int, difference: int, cut: bool) -> None:
 )
 def test_no_drift_state(document: object) -> None:
     """Anything else is refused with what happens next."""
-    with pytest.raises(ValueError, match=r"drift state cannot be read .*; its evidence starts anew"):
+    with pytest.raises(ValueError, match=r"drift state cannot be read .*; its evidence starts again"):
         load_drift_state(msgspec.msgpack.encode(document))
 
 

@@ -538,4 +538,4 @@ def test_advice_about_the_configuration_says_restart() -> None:
     advice = [text for _, text in (*errors._SQLITE.values(), *errors._POSTGRESQL.values()) if "`store`" in text]
 
     assert len(advice) >= 5
-    assert [text for text in advice if "and start the service anew" not in text] == []
+    assert [text for text in advice if "and start the service again" not in text] == []

@@ -83,7 +83,7 @@ async def test_replaced(sqlite: str, path: Path, tmp_path: Path) -> None:
         os.replace(copy, path)
         assert path.with_name(path.name + "-wal").stat().st_size > 0
         with pytest.raises(
-            StoreUnavailable, match="was replaced while the service ran; it is opened anew in some seconds"
+            StoreUnavailable, match="was replaced while the service ran; it is opened again in some seconds"
         ):
             await add(store, run(99))
         assert not await store.check()

@@ -350,7 +350,7 @@ from pathlib import Path
 from monitor.service.app import App
 from monitor.store import Transaction
 
-began, left, brought_up = time.time(), [int(sys.argv[2])], Transaction.bring_up
+began, left, brought_up = time.time(), [int(sys.argv[2])], Transaction.replace_figures
 
 async def killed(self, *arguments):
     done = await brought_up(self, *arguments)
@@ -360,7 +360,7 @@ async def killed(self, *arguments):
     return done
 
 async def main():
-    Transaction.bring_up = killed
+    Transaction.replace_figures = killed
     async with App(Path(sys.argv[1]), clock=lambda: LATER + time.time() - began):
         await asyncio.sleep(60)
 

@@ -45,7 +45,7 @@ def upgrade() -> None:
 def _marked(run: sa.TableClause) -> sa.Subquery:
     """Each run, and whether the target's run before it counts it.
 
-    One that a baseline or a state refers to begins anew: what was compared with it knows its times.
+    One that a baseline or a state refers to begins again: what was compared with it knows its times.
     """
     before: dict[str, Any] = {"partition_by": run.c.target_id, "order_by": run.c.id}
     same = [run.c[name].is_not_distinct_from(sa.func.lag(run.c[name]).over(**before)) for name in _SAME]

@@ -1,4 +1,4 @@
-"""Which version of reading and fingerprint a result set is of."""
+"""The version of reading and fingerprint of a result set."""
 
 import sqlalchemy as sa
 from alembic import op
