@@ -1,4 +1,4 @@
-"""Watches machine-learning models tested in Edge Impulse Studio and tells when they get worse."""
+"""Watches machine-learning models tested in Edge Impulse Studio and alerts when they get worse."""
 
 from importlib.metadata import version
 

@@ -13,7 +13,7 @@ from monitor.cli.common import version_option
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @version_option
 def main() -> None:
-    """Watch models tested in Edge Impulse Studio and tell when they get worse."""
+    """Watch models tested in Edge Impulse Studio and alert when they get worse."""
 
 
 for _command in (

@@ -194,7 +194,7 @@ async def _studio(
     type=click.Path(file_okay=False, path_type=Path),
     help="Keep the demo's configuration here instead of in a temporary folder.",
 )
-@click.option("--alertmanager", metavar="URL", help="Tell this Alertmanager of the demo's alerts.")
+@click.option("--alertmanager", metavar="URL", help="Send the demo's alerts to this Alertmanager.")
 @log_options
 @version_option
 def demo(listen: str, directory: Path | None, alertmanager: str | None, log_level: str, log_format: str) -> None:

@@ -1,6 +1,6 @@
 """What the operator writes: its models, and reading it with every problem at its line.
 
-`load` gives a `Config` or raises `ConfigError`; `fingerprint` tells whether loading again could give another one.
+`load` gives a `Config` or raises `ConfigError`; `fingerprint` says whether loading again could give another one.
 """
 
 from monitor.config.alert_rules import AlertConfig

@@ -1,7 +1,7 @@
 """`alerts`: what an operator writes about each, and the rules that follow.
 
-An entry is one of several shapes, told apart by the condition that is written, or by the built-in alert whose condition
-it keeps. Each shape has only the keys that mean something beside its condition.
+An entry is one of several shapes, distinguished by the condition that is written, or by the built-in alert whose
+condition it keeps. Each shape has only the keys that mean something beside its condition.
 """
 
 from __future__ import annotations
@@ -214,7 +214,7 @@ class BuiltInDrop(_BuiltInAlert):
 
     def _base(self) -> Rule:
         kept = super()._base()
-        assert isinstance(kept.condition, Drop)  # what tells the shapes apart
+        assert isinstance(kept.condition, Drop)  # what distinguishes the shapes
         level = _level(self.significance, kept.condition.significance)
         return replace(kept, condition=replace(kept.condition, significance=level), recover=self.recover)
 

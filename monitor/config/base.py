@@ -38,7 +38,7 @@ class ConfigModel(BaseModel):
     needs: ClassVar[Mapping[str, str]] = {}
     """Keys that mean nothing without another one."""
     misplaced: ClassVar[Mapping[str, str]] = {}
-    """Keys of mappings beside this one, and what is said of them here in place of `unknown key`."""
+    """Keys of mappings beside this one, with the message to use here in place of `unknown key`."""
     relatives: ClassVar[tuple[str, ...]] = ()
     """Keys that a mapping may have in this one's place: what an unknown key may stand for."""
     absence: ClassVar[Mapping[str, tuple[str, str]]] = {}

@@ -153,7 +153,7 @@ def _days(day: str, month: str, weekday: str) -> CronTrigger:
 
 @lru_cache(maxsize=256)
 def longest_gap(fields: tuple[str, ...]) -> float:
-    """Seconds between the two firings that lie furthest apart, by the local clock (a shift of summer time is not
+    """Seconds between the two firings that are furthest apart, by the local clock (a shift of summer time is not
     counted).
 
     The days and the times of day of a crontab expression are independent, so each is walked by itself: some hundreds of

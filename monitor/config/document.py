@@ -115,7 +115,7 @@ def _syntax_problem(path: Path, text: str, error: yaml.MarkedYAMLError) -> Probl
     if isinstance(error, yaml.composer.ComposerError) and "alias" in (error.problem or ""):
         message = "refers to an anchor that is not defined; put a text that begins with * into quotes"
     else:
-        message = f"is not valid YAML: {error.problem or error.context}; mend the line or the one before it"
+        message = f"is not valid YAML: {error.problem or error.context}; fix the line or the one before it"
     if line < len(lines) and "${" in lines[line]:
         message += " (inside [...] and {...}, put ${NAME} into quotes)"
     return Problem(path, line + 1, "", message)

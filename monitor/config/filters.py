@@ -76,7 +76,7 @@ class FiltersCombinator(ConfigModel):
 
 
 def _kind(value: object) -> str:
-    """Tells the entries of a list of metadata filters apart, so that errors speak of one of them."""
+    """Distinguishes the entries of a list of metadata filters, so that an error is about one of them."""
     for name in ("no_metadata", "filters_combinator"):
         if name in value if isinstance(value, Mapping) else hasattr(value, name):
             return f"option {name}"

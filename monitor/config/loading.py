@@ -149,7 +149,7 @@ def _read_included(main: Document, environ: Mapping[str, str], report: _Report) 
             try:
                 yield read(file, environ)
             except OSError as error:
-                message = f"names a file that cannot be read ({error.strerror}); mend its path or permissions"
+                message = f"names a file that cannot be read ({error.strerror}); fix its path or permissions"
                 report.problems.append(main.problem(loc, message))
             except ConfigError as error:
                 report.problems += error.problems

@@ -1,4 +1,4 @@
-"""`Problem`: one thing to mend in the operator's files; `ConfigError`: all of them at once."""
+"""`Problem`: one thing to fix in the operator's files; `ConfigError`: all of them at once."""
 
 from __future__ import annotations
 

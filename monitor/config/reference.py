@@ -48,7 +48,7 @@ def with_tables(page: str) -> str:
     """The page with its tables as the models have them now.
 
     Raises:
-        KeyError: A table is of a model that has none.
+        KeyError: A table is wanted of a model that has none.
     """
     models = {model.__name__: model for model in SECTIONS}
     return _TABLE.sub(lambda found: found[1] + table(models[found[2]]) + found[3], page)

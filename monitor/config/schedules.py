@@ -42,7 +42,7 @@ def cron_trigger(expression: str, timezone: str) -> Crontab:
 
 
 def longest_gap(expression: str) -> float:
-    """Seconds between the two firings of a valid expression that lie furthest apart, by the local clock."""
+    """Seconds between the two firings of a valid expression that are furthest apart, by the local clock."""
     return crontab.longest_gap(_fields(expression))
 
 

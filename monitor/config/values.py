@@ -302,7 +302,7 @@ def _store_url(url: SecretStr, info: ValidationInfo) -> SecretStr:
         if info.context and path.is_dir():
             raise ValueError(f"is a folder; {usage}")
         if info.context and not path.parent.is_dir():
-            raise ValueError("lies in a folder that does not exist; create the folder or write another path")
+            raise ValueError("is in a folder that does not exist; create the folder or write another path")
         return SecretStr(f"sqlite:///{path}")
     if text.startswith("postgresql:"):
         if not _split(text, ("postgresql",), "postgresql://user@host/database").path.strip("/"):

@@ -373,7 +373,7 @@ MISTAKES = [
     ),
     (
         "store: sqlite:///none/a.db",
-        "monitor.yaml:1: store: lies in a folder that does not exist; create the folder or write another path",
+        "monitor.yaml:1: store: is in a folder that does not exist; create the folder or write another path",
     ),
     (
         "store: postgresql://host:port/db",
@@ -426,14 +426,14 @@ MISTAKES = [
     (
         "limits:\n  classes: 1\n slices: 2",
         (
-            "monitor.yaml:3: is not valid YAML: expected <block end>, but found '<block mapping start>'; mend the "
+            "monitor.yaml:3: is not valid YAML: expected <block end>, but found '<block mapping start>'; fix the "
             "line or the one before it"
         ),
     ),
     (
         "\nprojects: [{id: 1, api_key: ${EI_API_KEY}}]",
         (
-            "monitor.yaml:2: is not valid YAML: expected ',' or '}', but got '{'; mend the line or the one before it "
+            "monitor.yaml:2: is not valid YAML: expected ',' or '}', but got '{'; fix the line or the one before it "
             "(inside [...] and {...}, put ${NAME} into quotes)"
         ),
     ),
@@ -462,7 +462,7 @@ MISTAKES = [
     ),
     (
         "store: a\n---\nstore: b",
-        "monitor.yaml:2: is not valid YAML: but found another document; mend the line or the one before it",
+        "monitor.yaml:2: is not valid YAML: but found another document; fix the line or the one before it",
     ),
     ("store: a\nlimits: \x07", "monitor.yaml:2: holds a control character; remove it"),
 ]
@@ -510,7 +510,7 @@ def test_all_at_once(folder: Folder) -> None:
         "monitor.yaml:1: retention: is not a duration; write a number and a unit, such as 500ms, 30s, 15m, 1h30m, 7d "
         "(also w and y)",
         "monitor.yaml:2: retention: is written twice, first on line 1; remove one",
-        "monitor.yaml:3: include[1]: names a file that cannot be read (No such file or directory); mend its path or "
+        "monitor.yaml:3: include[1]: names a file that cannot be read (No such file or directory); fix its path or "
         "permissions",
         "monitor.yaml:5: http.listen: the environment variable NO_SUCH is not set; set it, or write $${ for the "
         "characters themselves",
@@ -539,7 +539,7 @@ def test_all_at_once(folder: Folder) -> None:
         " schedule, labels, filters, slices, refresh",
         "projects.d/c.yaml:1: limits: unknown key; write one of: projects",
         (
-            "projects.d/a.yaml:1: is not valid YAML: expected the node content, but found '<stream end>'; mend the "
+            "projects.d/a.yaml:1: is not valid YAML: expected the node content, but found '<stream end>'; fix the "
             "line or the one before it"
         ),
     ]

@@ -238,7 +238,7 @@ REFUSED = {
     "not a mapping": ("- a\n", "1: must be a mapping; write `key: value` lines below it"),
     "not YAML": (
         "a: [\n",
-        "2: is not valid YAML: expected the node content, but found '<stream end>'; mend the line or the one before it",
+        "2: is not valid YAML: expected the node content, but found '<stream end>'; fix the line or the one before it",
     ),
     "written twice": (TLS + TLS, "4: tls_server_config: is written twice, first on line 1; remove one"),
     "no key": (
