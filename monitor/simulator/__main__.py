@@ -28,7 +28,7 @@ async def _run(studio: Studio, port: int) -> None:
 
 
 def main() -> None:
-    """Parse the command line and serve until told to stop."""
+    """Parse the command line and serve until stopped."""
     parser = argparse.ArgumentParser(prog="python -m monitor.simulator", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 takes a free one")
     parser.add_argument(

@@ -37,7 +37,7 @@ def demo_studio(*, interval: float = 5.0, clock: Callable[[], float] = time.time
             projects.keywords(
                 sizes={"testing": 400},
                 scenario=growing(at=14, per_step=4, most=160, shift=1.0),
-                expires=clock() + 12 * DAY,  # soon enough to be told
+                expires=clock() + 12 * DAY,  # soon enough for an alert
             ),
             projects.gmm(scenario=drifting),
             projects.visual_anomaly(sizes={"testing": 150}, scenario=retraining(every=18)),

@@ -113,7 +113,7 @@ def _bound(value: Callable[[Record], float], keep: Callable[[float, float], bool
 
 
 def _label_number(record: Record) -> float:
-    """A label that is no number lies within no bound."""
+    """A label that is no number is within no bound."""
     try:
         return float(record.label)
     except ValueError:

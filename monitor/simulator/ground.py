@@ -55,12 +55,12 @@ class ImageScore:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One prediction. Numbers are as they go over the wire: rounded first, judged afterwards.
+    """One prediction. Numbers are as they go over the wire: rounded first, evaluated afterwards.
 
     Attributes:
         start_ms, end_ms: Bounds in milliseconds.
         label: The truth; None where the window has none.
-        correct: Studio's verdict; None where it did not judge.
+        correct: Studio's verdict; None where it did not evaluate.
         confidences: Per class, from a classification block.
         anomaly: Score of the anomaly block; for visual anomaly the maximum of `grid`.
         expected_anomaly: The truth about an anomaly, where the project knows it.

@@ -125,7 +125,7 @@ class Project(ABC):
 
     @abstractmethod
     def tested(self, category: str = "testing", *, features: bool = True) -> None:
-        """A job has brought the results of a category back; a model-testing job also generates features anew."""
+        """A job has brought the results of a category back; a model-testing job also generates the features again."""
 
     def thresholds_changed(self, category: str) -> Remedy | None:
         """What brings the results back where a change of thresholds took them away; None where it did not."""

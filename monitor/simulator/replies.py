@@ -121,18 +121,18 @@ def _judged(
     selected: Sequence[Record], shown: Sequence[Record], start: int, actions: Sequence[Action]
 ) -> Sequence[Record]:
     """The records whose predictions come with a page."""
-    judged = shown
+    evaluated = shown
     for action in actions:
         match action:
             case Elsewhere(by):
-                judged = [selected[(start + place + by) % len(selected)] for place in range(len(shown))]
+                evaluated = [selected[(start + place + by) % len(selected)] for place in range(len(shown))]
             case RepeatPredictions():
-                judged = selected
+                evaluated = selected
             case NoPredictions():
-                judged = []
+                evaluated = []
             case _:
                 pass
-    return judged
+    return evaluated
 
 
 def _signed_now(studio: Studio, body: bytes) -> bytes:
@@ -280,8 +280,8 @@ def _accuracy(predictions: Sequence[Json]) -> Json:
         "confusionMatrixValues": confusion,
         "allLabels": labels,
     }
-    if judged := sum(total.values()):
-        fields["accuracyScore"] = total["good"] / judged
+    if evaluated := sum(total.values()):
+        fields["accuracyScore"] = total["good"] / evaluated
     return fields
 
 

@@ -17,7 +17,7 @@ class Revision:
 
     Attributes:
         added: Samples in the test set beyond the first ones.
-        shift: How far the added samples lie from what the model was trained on, in standard deviations.
+        shift: How far the added samples are from what the model was trained on, in standard deviations.
         removed, relabelled: Share (0..1) of the test set that is gone, or has another label; larger shares contain
             smaller ones.
         removed_ids, relabelled_ids: The same for single samples.

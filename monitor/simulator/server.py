@@ -94,7 +94,7 @@ class _Handler:
         self._studio = studio
 
     async def answer(self, call: str, request: web.Request) -> web.StreamResponse:
-        """Record, fail as told, else reply."""
+        """Record, fail as the scenario says, else reply."""
         studio = self._studio
         number = request.match_info.get("project")
         project_id = None if number is None else int(number)

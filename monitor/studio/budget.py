@@ -1,7 +1,7 @@
-"""`Budget`: slots that are handed out in turn over the keys that are ready, so that no key's trouble is another's.
+"""`Budget`: slots that are assigned in turn to the keys that are ready, so that no key's problem affects another.
 
 Each key has its own limit and its own closing time (Retry-After). A waiter holds nothing. The turn is that of the
-key that has had slots for the shortest time of late: one whose every answer takes seconds is served as often as that
+key that has had slots for the shortest time recently: one whose every answer takes seconds is served as often as that
 leaves room for. A key whose last attempt failed shares a single slot with all others of its kind until one of its
 attempts succeeds, and keys of which nothing is known yet leave at least one slot to those that are known to work. An
 attempt that takes far longer than its key's last good one gives its slot up when others need it. So a host that answers
@@ -53,7 +53,7 @@ class Slot:
         key: Whose.
         since: On the monotonic clock.
         yield_: Called once when others need it and its attempt takes too long; None where it is not to be given up.
-        tried: Whether it is used for an attempt, of which others can tell how long it takes.
+        tried: Whether it is used for an attempt, from which others know how long one takes.
         overtakers: Attempts that began later and have ended well.
     """
 
@@ -199,7 +199,7 @@ class Budget:
         self._grant()
 
     def stop(self) -> None:
-        """Look at the clock no more."""
+        """Stop looking at the clock."""
         for timer in (self._pressing, *(known.timer for known in self._keys.values())):
             if timer is not None:
                 timer.cancel()

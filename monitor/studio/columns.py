@@ -606,7 +606,7 @@ def _nan(value: float | None) -> float:
 
 
 def _finite(value: float | None) -> float:
-    """JSON has no NaN: where Studio computed one it sends null. Kept as infinity, to be told from a score that is
-    absent.
+    """JSON has no NaN: where Studio computed one it sends null. Kept as infinity, to distinguish it from an absent
+    score.
     """
     return np.inf if value is None else value

@@ -69,14 +69,14 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes | bytearray, unknown: C
     """
     text = bytes(body.removeprefix(_BOM))
     counted: Counter[str] = Counter()  # by mending
-    for mend in (_mended, _pruned):
+    for repair in (_repaired, _pruned):
         left_out: Counter[str] = Counter()
         try:
             found = _read_whole(decoder, text, left_out)
         except msgspec.ValidationError:
             raise
         except MALFORMED:
-            text = mend(text, counted)
+            text = repair(text, counted)
         else:
             unknown.update(counted + left_out)
             return found
@@ -94,7 +94,7 @@ def number(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _mended(body: bytes, unknown: Counter[str]) -> bytes:
+def _repaired(body: bytes, unknown: Counter[str]) -> bytes:
     """`body` with U+FFFD for lone surrogates and for bytes that are not UTF-8, and null for NaN and infinities."""
     if b"\\" in body:
         body = _ESCAPE.sub(lambda match: _REPLACEMENT if match[1] else match[0], body)

@@ -31,7 +31,7 @@ class Span:
 class Walk:
     """One reading's way through the offsets.
 
-    A page with fewer samples than were asked for has two explanations, which servers do not tell apart: a maximum that
+    A page with fewer samples than were asked for has two explanations, which servers do not distinguish: a maximum that
     `limit` is cut down to, or samples without results that are left out. After such a page the walk goes on right
     behind what came, which misses nothing either way. Where that brings samples once more, offsets count those that
     were left out, and from then on the walk goes on by the limits asked for.

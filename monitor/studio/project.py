@@ -28,7 +28,7 @@ _started = msgspec.json.Decoder(wire.JobStarted)
 _status = msgspec.json.Decoder(wire.JobStatus)
 
 LOOKED_AT = 50
-"""Samples that are looked at to tell whether there are results, where the first one has none."""
+"""Samples that are looked at to find out whether there are results, where the first one has none."""
 _SUMMARY_SUFFICES = "can_regenerate_model_summary"
 _ANOMALY_TYPES = frozenset({"anomaly", "anomaly-gmm"})
 

@@ -36,7 +36,7 @@ DEADLINE = 30 * 60.0
 """Seconds for one pull, all its requests, retries and readings included."""
 
 Progress = Callable[[int, int | None], None]
-"""Called with the samples read so far and their total (None: not known); begins anew with each reading."""
+"""Called with the samples read so far and their total (None: not known); begins again with each reading."""
 
 _Ahead = deque[tuple[Span, asyncio.Task[tuple[Page, int]]]]
 """Requests under way, in order of offset."""

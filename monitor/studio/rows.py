@@ -42,7 +42,7 @@ def floats(values: array[float]) -> FloatArray:
 
 
 def _span(owners: IntArray, first: int, end: int) -> slice:
-    """Where the rows of the owners from `first` up to `end` lie."""
+    """Where the rows of the owners from `first` up to `end` are."""
     begin, stop = np.searchsorted(owners, (first, end))
     return slice(int(begin), int(stop))
 
@@ -85,7 +85,7 @@ class Entries:
         return True
 
     def span(self, owner: int) -> slice:
-        """Where the owner's rows lie."""
+        """Where the owner's rows are."""
         if len(self._ends) != len(self.counts):
             self._ends = np.cumsum(ints(self.counts))
         entry = _span(ints(self.owners), owner, owner + 1)
@@ -354,8 +354,8 @@ class WindowRows:
     def repeats(self) -> npt.NDArray[np.int64]:
         """For each window as received the first one that it repeats, itself where it repeats none.
 
-        Windows are one by their sample and bounds. Those without a start are told apart by their place in a page's list
-        for the sample, and only that whole list can be repeated, on another page.
+        Windows are one by their sample and bounds. Those without a start are distinguished by their place in a page's
+        list for the sample, and only that whole list can be repeated, on another page.
 
         Raises:
             ValueError: Two windows of the same bounds differ.

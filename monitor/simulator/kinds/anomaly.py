@@ -96,7 +96,7 @@ class KMeans(GaussianMixture):
 
     def blocks(self, model: Model, first_id: int) -> tuple[Block, ...]:
         """The block."""
-        text = "Windows that lie further than this from every cluster are anomalies."
+        text = "Windows that are further than this from every cluster are anomalies."
         threshold = Threshold("min_anomaly_score", "Minimum anomaly score", text, self._threshold(model))
         return (Block(first_id, "anomaly", "Anomaly detection", "Anomaly Detection (K-means)", (threshold,)),)
 

@@ -1,4 +1,4 @@
-"""What all kinds of project share: a `Kind` turns random draws and a model's state into one judged sample."""
+"""What all kinds of project share: a `Kind` turns random draws and a model's state into one evaluated sample."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class Draw:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """A sample as labelled and as judged by a model, still without an identity."""
+    """A sample as labelled and as evaluated by a model, still without an identity."""
 
     label: str
     windows: tuple[Window, ...]

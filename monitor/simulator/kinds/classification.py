@@ -68,7 +68,7 @@ class Classification:
         score = self.min_score if model.threshold is None else model.threshold
         blocks = [Block(first_id, self.block_type, "NN Classifier", "Classification", (min_score(score),))]
         if self.kmeans:
-            text = "Windows that lie further than this from every cluster are anomalies."
+            text = "Windows that are further than this from every cluster are anomalies."
             threshold = Threshold("min_anomaly_score", "Minimum anomaly score", text, self._anomaly_threshold(model))
             blocks.append(
                 Block(first_id + 1, "anomaly", "Anomaly detection", "Anomaly Detection (K-means)", (threshold,))

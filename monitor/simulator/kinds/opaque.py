@@ -16,7 +16,7 @@ class Freeform:
     """A block of a type that a reader may not know. Its outputs are numbers.
 
     Attributes:
-        skill: Share (0..1) of samples that Studio calls correct; None where it judges nothing.
+        skill: Share (0..1) of samples that Studio calls correct; None where it evaluates nothing.
     """
 
     block_type: str = "keras-freeform"
