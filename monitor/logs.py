@@ -30,7 +30,7 @@ class Secrets:
 
     def add(self, value: str) -> None:
         """Mask `value` from now on. Shorter ones than `SHORTEST_SECRET` stay as they are: masked in every word, they
-        would only be told.
+        would only be reported.
         """
         if len(value) >= SHORTEST_SECRET and value not in self._values:
             # The longest first: of a secret that holds another one nothing must be left either.
@@ -49,7 +49,7 @@ class Secrets:
 
 
 secrets = Secrets()
-"""The process's own: key files are read anew at each pull, and each value read is added here."""
+"""The process's own: key files are read again at each pull, and each value read is added here."""
 
 
 def configure(level: str = "info", style: str = "auto", stream: TextIO | None = None) -> None:

@@ -1,4 +1,4 @@
-"""`SnapshotCollector`: from the snapshots that there are to metric families, anew at each scrape."""
+"""`SnapshotCollector`: metric families from the current snapshots, made at each scrape."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class Renderer:
 
     Args:
         registry: What to render.
-        max_age: Seconds for which rendered bytes are handed out again.
+        max_age: Seconds for which rendered bytes are served again.
         clock: Monotonic seconds.
     """
 

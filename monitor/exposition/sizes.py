@@ -30,7 +30,7 @@ SET = (
     ),
     figure(
         "edge_impulse_unscored_windows",
-        "Windows that could not be judged; no accuracy counts them.",
+        "Windows that could not be evaluated; no accuracy counts them.",
         unit="windows",
         read=lambda shown: one(shown.evaluation.unscored),
     ),

@@ -651,7 +651,7 @@ def _runs() -> list[PanelBuilder]:
         ),
         timeseries(
             "Size of the result set",
-            "Samples, windows, windows that could not be judged, and images with neither object nor detection.",
+            "Samples, windows, windows that could not be evaluated, and images with neither object nor detection.",
             query("A", latest("edge_impulse_samples"), "Samples"),
             query("B", latest("edge_impulse_windows"), "Windows"),
             query("C", f"{latest('edge_impulse_unscored_windows')} > 0", "Unscored windows"),
