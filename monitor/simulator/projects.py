@@ -88,8 +88,8 @@ def visual_anomaly_by_mean(id: int = 113, name: str = "weld-seam", **options: An
 def judged_freeform(
     id: int = 114, name: str = "custom-classifier", *, block_type: str = "keras-freeform", **options: Any
 ) -> GeneratedProject:
-    """A block without documented scores (`keras-freeform`, `keras-anomaly`, `vlm`, one of an unknown type) whose windows
-    Studio evaluates.
+    """A block without documented scores (`keras-freeform`, `keras-anomaly`, `vlm`, one of an unknown type)
+    whose windows Studio evaluates.
     """
     return GeneratedProject(id, name, Freeform(block_type, ("coin", "note"), skill=0.85), **options)
 

@@ -51,7 +51,7 @@ def _probe_sqlite(path: Path, where: str) -> str:
         return sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True, isolation_level=None, timeout=PATIENCE)
 
     with create_engine("sqlite://", creator=connect, poolclass=NullPool).connect() as connection:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")  # as every write does: a read-only file fails otherwise than a lock
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # as every write begins: shows a read-only file, or a lock
         try:
             current = check_version(connection, where)
         finally:
