@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import StrEnum
@@ -21,7 +22,7 @@ import numpy.typing as npt
 IntArray = npt.NDArray[np.integer]
 FloatArray = npt.NDArray[np.float64]
 
-FINGERPRINT_VERSION = 2
+FINGERPRINT_VERSION = 3
 """Of what a reply of Studio is read as, and of the formula of its fingerprint. Raised, once per release, where the same
 reply gives other columns or another fingerprint: what is stored is then brought up before anything is compared with
 it."""
@@ -40,6 +41,7 @@ EXEMPT: Mapping[str, str] = MappingProxyType(
     {
         "blocks.name": "renaming a block changes nothing that it says",
         "added": "when a sample came into the data set is no result; uploading it again would be",
+        "filename": "what a recording is called changes nothing that was found on it",
         "device": "whose recording a sample is decides about slices and units, not about what was found on it",
         "metadata": "which keys are kept is configured; they decide about slices, as devices do",
         "left_out": "counts of what no column holds; the same content counts differently where a server repeats itself",
@@ -169,6 +171,7 @@ class ResultSet:
         added: datetime64[ms][n], when the sample came into the data set; NaT where unknown.
         device: Names of the devices the samples were recorded with.
         metadata: Per configured key, the samples' values.
+        filename: What the samples are called; None where nobody kept it.
         image_size: int32[n, 2], width and height in pixels; 0 where unknown.
         sample: int[m], the window's sample as an index into the sample columns, ascending.
         start_ms, end_ms: Bounds of the window in milliseconds; -1 where unknown. Integers where all of them are.
@@ -203,6 +206,7 @@ class ResultSet:
     anomaly: Mapping[int, FloatArray] = field(default_factory=dict)
     expected_anomaly: npt.NDArray[np.int8] | None = None
     metadata: Mapping[str, Categorical] = field(default_factory=dict)
+    filename: Categorical | None = None
     image_size: IntArray | None = None
     truth: Boxes | None = None
     detections: Boxes | None = None
@@ -245,7 +249,7 @@ class ResultSet:
         return digest.hexdigest()
 
     def nbytes(self) -> int:
-        """Bytes held by the columns."""
+        """Bytes held by the columns and the texts that they stand for."""
         return _nbytes(self)
 
 
@@ -291,6 +295,10 @@ def _canonical(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def _nbytes(value: object) -> int:
     if isinstance(value, np.ndarray):
         return value.nbytes
+    if isinstance(value, str):
+        return sys.getsizeof(value)
+    if isinstance(value, tuple):
+        return sys.getsizeof(value) + sum(map(_nbytes, value))
     if isinstance(value, Mapping):
         return sum(map(_nbytes, value.values()))
     names = getattr(type(value), "__dataclass_fields__", ())

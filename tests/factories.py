@@ -62,6 +62,7 @@ class Columns(TypedDict, total=False):
     anomaly: Mapping[int, FloatArray]
     expected_anomaly: npt.NDArray[np.int8] | None
     metadata: Mapping[str, Categorical]
+    filename: Categorical | None
     image_size: IntArray | None
     truth: Boxes | None
     detections: Boxes | None

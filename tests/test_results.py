@@ -33,6 +33,7 @@ def result_set() -> ResultSet:
         anomaly={4: np.full(2, 0.5)},
         expected_anomaly=ones,
         metadata={"site": Categorical(ones, ("x", "y"))},
+        filename=Categorical(ones, ("x", "y")),
         image_size=np.ones((2, 2), np.int8),
         truth=boxes,
         detections=boxes,

@@ -114,6 +114,7 @@ def _manifest(results: ResultSet) -> dict[str, Any]:
         "tables": {
             "labels": results.labels,
             "device": results.device.table,
+            **({} if results.filename is None else {"filename": results.filename.table}),
             "confidences": {str(block): confidences.classes for block, confidences in results.confidences.items()},
             "metadata": [{"key": key, "table": coded.table} for key, coded in results.metadata.items()],
         },
@@ -127,6 +128,8 @@ def _columns(results: ResultSet) -> Iterator[tuple[str, Array]]:
         yield name, getattr(results, name)
     yield "added", results.added.astype("datetime64[ms]").view(np.int64)
     yield "device", results.device.codes
+    if results.filename is not None:
+        yield "filename", results.filename.codes
     for block, confidences in results.confidences.items():
         yield f"confidences/{block}", confidences.values
     for block, scores in results.anomaly.items():
@@ -157,6 +160,7 @@ def _result_set(manifest: Mapping[str, Any], columns: Mapping[str, Array]) -> Re
         labels=tuple(tables["labels"]),
         added=columns["added"].view("datetime64[ms]"),
         device=Categorical(columns["device"], tuple(tables["device"])),
+        filename=_filename(columns, tables),
         confidences={
             int(block): Confidences(tuple(classes), columns[f"confidences/{block}"])
             for block, classes in tables["confidences"].items()
@@ -175,6 +179,11 @@ def _result_set(manifest: Mapping[str, Any], columns: Mapping[str, Array]) -> Re
         label_map=manifest["label_map"],
         **arrays,
     )
+
+
+def _filename(columns: Mapping[str, Array], tables: Mapping[str, Any]) -> Categorical | None:
+    """Files of before they were kept have none."""
+    return Categorical(columns["filename"], tuple(tables["filename"])) if "filename" in tables else None
 
 
 def _block(document: Mapping[str, Any]) -> Block:

@@ -49,6 +49,7 @@ from monitor.studio.rows import (
     floats,
     ints,
 )
+from monitor.text import shown
 
 T = TypeVar("T")
 
@@ -96,6 +97,8 @@ class ColumnBuilder:
         self._added = array("q")
         self._device = array("q")
         self._devices = Codes()
+        self._filename = array("q")
+        self._filenames = Codes()
         self._metadata = {key: (array("q"), Codes()) for key in metadata}
         self._sizes = array("d")
         self._truth = BoxRows()
@@ -137,6 +140,7 @@ class ColumnBuilder:
             self.unknown["added"] += 1
         self._added.append(_NO_DATE if added is None else added)
         self._device.append(self._devices(sample.device_name))
+        self._filename.append(self._filenames(None if sample.filename is None else shown(sample.filename)))
         self._sizes.extend(self._size(sample.image_dimensions))
         self._sample_outcome.append(-1)
         for box in sample.bounding_boxes or ():
@@ -341,6 +345,7 @@ class ColumnBuilder:
             sample_id=samples.ids,
             added=ints(self._added)[order].view("datetime64[ms]"),
             device=_coded(self._device, self._devices, order),
+            filename=_coded(self._filename, self._filenames, order),
             metadata={key: _coded(codes, texts, order) for key, (codes, texts) in self._metadata.items()},
             sample=shrink_dtype(join.sample),
             start_ms=_milliseconds(floats(windows.start)[join.order]),

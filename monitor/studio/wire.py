@@ -60,6 +60,7 @@ class Sample(Wire):
     """One sample's own data. Its signed URLs and signature keys are not read."""
 
     added: str | None = None
+    filename: str | None = None
     category: str | None = None
     device_name: str | None = None
     metadata: msgspec.Raw = msgspec.Raw()

@@ -100,6 +100,7 @@ def result_sets(draw: st.DrawFn) -> ResultSet:
         else {},
         anomaly={number: _column(draw, m, np.float64) for number in draw(st.sets(st.integers(0, 9), max_size=2))},
         expected_anomaly=_optional(draw, m, np.int8),
+        filename=_coded(draw, n) if draw(st.booleans()) else None,
         metadata={key: _coded(draw, n) for key in draw(st.lists(_texts, max_size=2, unique=True))},
         image_size=_optional(draw, (n, 2), np.int32),
         truth=boxes[0],

@@ -122,7 +122,11 @@ def everything() -> ResultSet:
 
 def frame(samples: int, rng: np.random.Generator) -> dict[str, Any]:
     """The columns of samples."""
+    days = rng.integers(0, 300, samples)
+    kinds = rng.integers(2**24, 2**28, samples)
+    names = [f"five.{kind:x}.s{day:03}.{number:05}" for number, (kind, day) in enumerate(zip(kinds, days, strict=True))]
     return {
+        "filename": Categorical.encode(names),
         "sample_id": 100_000 + np.cumsum(rng.integers(1, 5, samples)),
         "added": np.datetime64("2026-01-02T03:04:05.006", "ms")
         + np.cumsum(rng.integers(1, 60_000, samples)).astype("timedelta64[ms]"),
