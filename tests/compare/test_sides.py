@@ -1,0 +1,147 @@
+"""Which samples changed sides, beside the generator's own books, sample by sample."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from cleanlab.filter import find_label_issues
+
+from monitor.compare.sides import (
+    ADDED_WRONG,
+    FIXED,
+    KINDS,
+    NEWLY_WRONG,
+    RELABELLED,
+    REMOVED_WRONG,
+    SUSPECT_LABEL,
+    sides,
+)
+from monitor.compare.suspects import suspects
+from monitor.results import CORRECT, WRONG, Block, BlockKind, Confidences, FloatArray, ResultSet
+from tests.compare.sequence_truth import _renamed
+from tests.compare.sequences import World, mapped
+from tests.compare.test_sequences import Make, histories, worlds
+from tests.factories import encoded, result_set
+
+Books = dict[str, set[tuple[int, int]]]
+
+
+def books(before: World, after: World) -> Books:
+    """The (sample, window) pairs of each kind, from the worlds themselves."""
+    shared, mine, theirs = np.intersect1d(before.ids, after.ids, assume_unique=True, return_indices=True)
+    old, new = before.taken(mine), after.taken(theirs)
+    labels = mapped(old.labels, _renamed(old, before, new, after))
+
+    def pairs(ids: FloatArray, chosen: FloatArray) -> set[tuple[int, int]]:
+        return {(int(ids[row]), int(window)) for row, window in zip(*np.nonzero(chosen), strict=True)}
+
+    found = {
+        NEWLY_WRONG: pairs(shared, (old.right == 1) & (new.right == 0)),
+        FIXED: pairs(shared, (old.right == 0) & (new.right == 1)),
+        RELABELLED: pairs(shared, labels != new.labels),
+    }
+    for kind, world, other in ((ADDED_WRONG, after, before), (REMOVED_WRONG, before, after)):
+        alone = ~np.isin(world.ids, other.ids)
+        found[kind] = pairs(world.ids, (world.right == 0) & alone[:, None])
+    return found
+
+
+@worlds
+def test_lists_are_what_was_done(make: Make) -> None:
+    """Each list holds exactly the windows that the generator's books name, once each, whatever was done."""
+    for name, _, before, after in histories(make, 3):
+        found = sides(before.results(), after.results(), judge_labels=False)
+        for kind, expected in books(before, after).items():
+            run, window = (
+                (found.baseline, found.before[kind]) if kind == REMOVED_WRONG else (found.current, found.now[kind])
+            )
+            ids, starts = run.sample_id[run.sample[window]], run.start_ms[window]
+            listed = [(int(number), int(start) // 1000) for number, start in zip(ids, starts, strict=True)]
+            assert len(listed) == len(set(listed)), name
+            assert set(listed) == expected, (name, kind)
+            assert found.counts()[kind] == len({number for number, _ in expected}), (name, kind)
+
+
+def labelled(p: FloatArray, labels: list[int], sample_id: np.ndarray[tuple[int], np.dtype[np.int64]]) -> ResultSet:
+    """A classifier's result set of one window per sample, with these confidences and labels."""
+    names = tuple(f"c{place}" for place in range(p.shape[1]))
+    predictions = p.argmax(axis=1)
+    verdicts = np.where(predictions == np.array(labels), CORRECT, WRONG).astype(np.int8)
+    return result_set(
+        len(p),
+        **encoded([names[code] for code in labels], [names[code] for code in predictions]),
+        blocks=(Block(3, "keras", BlockKind.CLASSIFICATION, "NN", {"min_score": 0.0}),),
+        sample_id=sample_id,
+        correct=verdicts,
+        confidences={3: Confidences(names, p)},
+    )
+
+
+def noisy(
+    rng: np.random.Generator, n: int, noise: float, quality: float = 4.0
+) -> tuple[FloatArray, list[int], np.ndarray[tuple[int], np.dtype[np.bool_]]]:
+    """Confidences in five classes, labels of which a share is wrong, and which these are."""
+    truth = rng.integers(0, 5, n)
+    logits = rng.normal(size=(n, 5)) + quality * np.eye(5)[truth]
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    wrong = rng.random(n) < noise
+    labels = np.where(wrong, (truth + rng.integers(1, 5, n)) % 5, truth)
+    return p, labels.tolist(), wrong
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.05, 0.2])
+@pytest.mark.parametrize("seed", range(3))
+def test_suspects_are_those_of_cleanlab(noise: float, seed: int) -> None:
+    """Of one model's confidences the suspects are those that cleanlab's confident learning finds."""
+    p, labels, _ = noisy(np.random.default_rng(seed), 800, noise, quality=2.0)
+    expected = find_label_issues(
+        np.array(labels), p, filter_by="confident_learning", min_examples_per_class=0, n_jobs=1
+    )
+    assert (
+        np.flatnonzero(expected).tolist()
+        == np.flatnonzero(suspects(labelled(p, labels, np.arange(800))).suspect).tolist()
+    )
+
+
+@pytest.mark.parametrize("noise", [0.05, 0.2])
+def test_wrong_labels_are_found(noise: float) -> None:
+    """Most wrong labels are suspect, and almost all suspects are wrong labels."""
+    p, labels, wrong = noisy(np.random.default_rng(1), 2000, noise)
+    suspect = suspects(labelled(p, labels, np.arange(2000))).suspect
+    assert (suspect & wrong).sum() / wrong.sum() > 0.6
+    assert (suspect & wrong).sum() / suspect.sum() > 0.8
+
+
+def test_a_worse_model_is_not_its_own_witness() -> None:
+    """Where labels stayed and the earlier model was right, a model that got confidently worse blames few of them."""
+    rng = np.random.default_rng(2)
+    good, labels, _ = noisy(rng, 2000, 0.0)
+    worse = good.copy()
+    lost = rng.random(2000) < 0.25
+    worse[lost] = np.roll(good[lost], 1, axis=1)
+    ids = np.arange(2000)
+    baseline, current = labelled(good, labels, ids), labelled(worse, labels, ids)
+    alone = suspects(current).suspect
+    found = sides(baseline, current)
+    newly_wrong = found.counts()[NEWLY_WRONG]
+    assert alone[lost].mean() > 0.5
+    assert newly_wrong > 400
+    assert found.suspect_among(NEWLY_WRONG) <= 0.05 * newly_wrong
+
+
+def test_labels_of_the_training_set_are_not_judged() -> None:
+    """Nothing is suspect where the model has learnt the labels, and the order is by sample then."""
+    p, labels, _ = noisy(np.random.default_rng(3), 300, 0.2)
+    run = labelled(p, labels, np.arange(300))
+    assert sides(run, run).counts()[SUSPECT_LABEL] > 0
+    assert sides(run, run, judge_labels=False).counts() == dict.fromkeys(KINDS, 0)
+
+
+def test_least_believed_first() -> None:
+    """Lists begin with the windows whose own label the model believes least."""
+    p, labels, _ = noisy(np.random.default_rng(4), 400, 0.1)
+    run = labelled(p, labels, np.arange(400))
+    found = sides(run, run)
+    own = p[found.now[SUSPECT_LABEL], np.array(labels)[found.now[SUSPECT_LABEL]]]
+    assert len(own) > 10
+    assert own.tolist() == sorted(own.tolist())
