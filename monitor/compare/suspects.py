@@ -14,6 +14,8 @@ import numpy.typing as npt
 from monitor.compare.pairing import Pairing
 from monitor.results import CORRECT, BlockKind, Confidences, FloatArray, IntArray, ResultSet
 
+_ROUNDING = 1e-6  # a mean of equal confidences is above them by some bits; cleanlab's own slack
+
 BoolArray = npt.NDArray[np.bool_]
 
 
@@ -101,7 +103,7 @@ def _judge(
     total = np.bincount(given[known], own[known], len(classes))
     threshold = np.divide(total, size, out=np.full(len(classes), np.inf), where=size > 0)
     rows = np.flatnonzero(known & wanted)
-    reached = np.where((p[rows] >= threshold) & (p[rows] > own[rows, None]), p[rows], -np.inf)
+    reached = np.where((p[rows] >= threshold - _ROUNDING) & (p[rows] > own[rows, None]), p[rows], -np.inf)
     best = reached.argmax(axis=1)
     suspect = reached[np.arange(len(rows)), best] > -np.inf
     found.suspect[window[rows]] = suspect

@@ -5,15 +5,24 @@ An aggregate has a file of its own with its record, its queries and its writes, 
 
 from monitor.store.alert_states import AlertStateQueries, AlertStateWrites
 from monitor.store.baselines import BaselineQueries, BaselineWrites
+from monitor.store.changed_samples import ChangedSampleQueries, ChangedSampleWrites
 from monitor.store.drift_states import DriftStateQueries, DriftStateWrites
 from monitor.store.outbox import OutboxQueries, OutboxWrites
 from monitor.store.result_sets import ResultSetQueries
 from monitor.store.runs import RunQueries, RunWrites
 
 
-class Queries(RunQueries, ResultSetQueries, BaselineQueries, DriftStateQueries, AlertStateQueries, OutboxQueries):
+class Queries(
+    RunQueries,
+    ResultSetQueries,
+    BaselineQueries,
+    DriftStateQueries,
+    ChangedSampleQueries,
+    AlertStateQueries,
+    OutboxQueries,
+):
     """What can be asked, of the store as it is or from inside a transaction. Every method may raise `StoreError`."""
 
 
-class Writes(RunWrites, BaselineWrites, DriftStateWrites, AlertStateWrites, OutboxWrites):
+class Writes(RunWrites, BaselineWrites, DriftStateWrites, ChangedSampleWrites, AlertStateWrites, OutboxWrites):
     """What can be written, in a transaction. Every method may raise `StoreError`."""

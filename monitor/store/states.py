@@ -1,7 +1,7 @@
 """States: bytes by kind, target and key. Those that follow from a run are written in its transaction.
 
-Alerts, drift, discoveries and their history keep theirs in this one table, which does not look into a value:
-`alert_states` and `drift_states` do, and `monitor.live.discoveries`.
+Alerts, drift, lists of samples, discoveries and their history keep theirs in this one table, which does not look into a
+value: `alert_states`, `drift_states` and `changed_samples` do, and `monitor.live.discoveries`.
 """
 
 from __future__ import annotations

@@ -1,0 +1,120 @@
+"""Windows that changed sides as people read them: names, labels, predictions and confidences, then and now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from monitor.compare.pairing import Index
+from monitor.compare.renaming import rows_of_owners
+from monitor.compare.sides import KINDS, Sides
+from monitor.results import BlockKind, Boxes, FloatArray, ResultSet
+
+MOST_LISTED = 10_000
+"""Windows that a list names; the others are only counted."""
+
+
+class ChangedWindow(NamedTuple):
+    """A window of a list.
+
+    Attributes:
+        sample_id: Whose it is.
+        filename: What the sample's file is called; None where unknown.
+        start_ms, end_ms: The window's bounds in milliseconds; None where Studio gave none, as of images.
+        label, prediction: What it is and what is predicted now; of images with boxes how many of which class; None for
+            a sample that was removed.
+        confidence: The largest that the model gives a class, 0..1; None where it gives none.
+        label_before, prediction_before, confidence_before: The same in the baseline; None for a sample that was added.
+        looks_like: The class that a wrong-looking label should perhaps be; None where it does not look wrong.
+        self_confidence: What the model, or both models, give the label; None where they cannot.
+    """
+
+    sample_id: int
+    filename: str | None
+    start_ms: float | None
+    end_ms: float | None
+    label: str | None
+    prediction: str | None
+    confidence: float | None
+    label_before: str | None
+    prediction_before: str | None
+    confidence_before: float | None
+    looks_like: str | None = None
+    self_confidence: float | None = None
+
+
+def changed_windows(sides: Sides, most: int = MOST_LISTED) -> dict[str, list[ChangedWindow]]:
+    """The lists of all kinds, each in the order that `sides` has and with at most `most` windows."""
+    return {kind: _list(sides, sides.before[kind][:most], sides.now[kind][:most]) for kind in KINDS}
+
+
+def _list(sides: Sides, before: Index, now: Index) -> list[ChangedWindow]:
+    if not len(before):
+        return []
+    there = now >= 0
+    of_sample = {True: sides.current, False: sides.baseline}
+    places = zip(there.tolist(), np.where(there, now, before).tolist(), strict=True)
+    identity = [_identity(of_sample[is_now], window) for is_now, window in places]
+    likely = sides.suspects.likely[now]
+    own = sides.suspects.self_confidence[now]
+    looks_like = [
+        sides.current.labels[code] if known and code >= 0 else None
+        for known, code in zip(there.tolist(), likely.tolist(), strict=True)
+    ]
+    believed = _optional(np.where(there, own, np.nan))
+    columns = zip(identity, _said(sides.current, now), _said(sides.baseline, before), looks_like, believed, strict=True)
+    return [ChangedWindow(*who, *at, *then, like, own) for who, at, then, like, own in columns]
+
+
+def _identity(run: ResultSet, window: int) -> tuple[int, str | None, float | None, float | None]:
+    sample = int(run.sample[window])
+    code = -1 if run.filename is None else int(run.filename.codes[sample])
+    name = None if run.filename is None or code < 0 else run.filename.table[code]
+    start, end = (bound[window].item() for bound in (run.start_ms, run.end_ms))
+    return int(run.sample_id[sample]), name, start if start >= 0 else None, end if end >= 0 else None
+
+
+def _said(run: ResultSet, window: Index) -> list[tuple[str | None, str | None, float | None]]:
+    """Label, prediction and confidence of each window; Nones for -1."""
+    there = window >= 0
+    place = np.where(there, window, 0)
+    if not run.windows:
+        return [(None, None, None)] * len(window)
+    confidence = _optional(np.where(there, _surest(run, place), np.nan))
+    if run.truth is not None and run.kinds() & {BlockKind.DETECTION, BlockKind.FOMO}:
+        label = _counted(run, run.truth, run.sample[place].astype(np.intp))
+        prediction = [None] * len(place) if run.detections is None else _counted(run, run.detections, place)
+    else:
+        label = _texts(run, run.label[place].tolist())
+        prediction = _texts(run, run.prediction[place].tolist())
+    said = zip(there.tolist(), label, prediction, confidence, strict=True)
+    return [(what, guess, sure) if known else (None, None, None) for known, what, guess, sure in said]
+
+
+def _surest(run: ResultSet, window: Index) -> FloatArray:
+    """float64[k], the largest confidence that the first classifier gives each window; NaN where it gives none."""
+    for block in sorted(block.id for block in run.blocks if block.kind is BlockKind.CLASSIFICATION):
+        if block in run.confidences and run.confidences[block].classes:
+            surest: FloatArray = run.confidences[block].values[window].max(axis=1)
+            return surest
+    return np.full(len(window), np.nan)
+
+
+def _texts(run: ResultSet, codes: Iterable[int]) -> list[str | None]:
+    return [run.labels[code] if code >= 0 else None for code in codes]
+
+
+def _counted(run: ResultSet, boxes: Boxes, owners: Index) -> list[str | None]:
+    """How many boxes of which class each owner has: "2 car, 1 dog"; "nothing" where it has none."""
+    place, row = rows_of_owners(boxes.owner, owners)
+    counts = [dict[str, int]() for _ in owners]
+    for owner, code in zip(place.tolist(), boxes.label[row].tolist(), strict=True):
+        name = run.labels[code] if code >= 0 else "?"
+        counts[owner][name] = counts[owner].get(name, 0) + 1
+    return [", ".join(f"{number} {name}" for name, number in sorted(each.items())) or "nothing" for each in counts]
+
+
+def _optional(values: FloatArray) -> list[float | None]:
+    return [None if value != value else value for value in values.tolist()]

@@ -1,0 +1,175 @@
+"""Samples that changed sides: of each target the lists of its newest comparison, as states of the kind `changed`.
+
+Lists are kept in parts of so many windows, beside an index of the parts: a page of a list reads the parts it needs, not
+the list, let alone the result sets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+import structlog
+from sqlalchemy import delete
+
+from monitor.compare.changed_windows import ChangedWindow
+from monitor.store import schema
+from monitor.store.envelope import JSON, Envelope
+from monitor.store.states import State, StateQueries, StateWrites
+
+CHANGED = "changed"
+"""The kind of these states."""
+
+INDEX = Envelope("impulse-monitor changed samples", 1)
+_INDEX_KEY = "index"
+_PART = 500  # windows
+_LEVEL = 3
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some windows of a list that follow each other.
+
+    Attributes:
+        windows: How many.
+        classes: Their labels and predictions, then and now.
+    """
+
+    windows: int
+    classes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedIndex:
+    """What there is of a target's lists.
+
+    Attributes:
+        baseline, current: Fingerprints of the result sets that were compared.
+        samples: How many samples changed sides, by kind; lists may name fewer.
+        parts: The parts of each list.
+    """
+
+    baseline: str
+    current: str
+    samples: Mapping[str, int] = field(default_factory=dict)
+    parts: Mapping[str, tuple[Part, ...]] = field(default_factory=dict)
+
+
+_index = msgspec.json.Decoder(ChangedIndex)
+_windows = msgspec.json.Decoder(list[ChangedWindow])
+
+
+class ChangedSampleQueries(StateQueries):
+    """What can be asked about samples that changed sides."""
+
+    async def changed_index(self, target_id: str) -> ChangedIndex | None:
+        """What there is of the target's lists; None where it was never compared, or what is stored cannot be read."""
+        stored = await self.state(CHANGED, target_id, _INDEX_KEY)
+        if stored is None:
+            return None
+        try:
+            return _index.decode(INDEX.open_bytes(stored.value, JSON, first="content"))
+        except ValueError as error:  # a newer version's too
+            log.warning("store.changed_samples_unreadable", target=target_id, error=str(error))
+            return None
+
+    async def changed_windows(
+        self, target_id: str, index: ChangedIndex, kind: str, *, after: int = 0, limit: int = 50, of_class: str = ""
+    ) -> tuple[list[ChangedWindow], int | None]:
+        """A page of a list.
+
+        Args:
+            target_id: The target.
+            index: Its `changed_index`.
+            kind: Which list.
+            after: How many windows of the list to pass over.
+            limit: How many to answer at most.
+            of_class: Only windows of this label or prediction, then or now; empty: all.
+
+        Returns:
+            The windows, and `after` of the next page, None where the list ends.
+        """
+        found: list[ChangedWindow] = []
+        first = 0
+        for number, part in enumerate(index.parts.get(kind, ())):
+            end = first + part.windows
+            if end > after and (not of_class or of_class in part.classes):
+                for place, window in enumerate(await self._part(target_id, kind, number), first):
+                    if place < after or (of_class and of_class not in _classes(window)):
+                        continue
+                    if len(found) == limit:
+                        return found, place
+                    found.append(window)
+            first = end
+        return found, None
+
+    async def _part(self, target_id: str, kind: str, number: int) -> list[ChangedWindow]:
+        stored = await self.state(CHANGED, target_id, _part_key(kind, number))
+        if stored is None:  # another run has replaced the lists since the index was read
+            return []
+        try:
+            return _windows.decode(zlib.decompress(stored.value))
+        except (ValueError, zlib.error) as error:
+            log.warning("store.changed_samples_unreadable", target=target_id, error=str(error))
+            return []
+
+
+class ChangedSampleWrites(StateWrites):
+    """How samples that changed sides are written."""
+
+    async def put_changed_samples(
+        self,
+        target_id: str,
+        compared: tuple[str, str],
+        samples: Mapping[str, int],
+        lists: Mapping[str, Sequence[ChangedWindow]],
+    ) -> None:
+        """Make these all lists of the target.
+
+        Args:
+            target_id: The target.
+            compared: Fingerprints of the baseline and of the current result set.
+            samples: How many samples changed sides, by kind.
+            lists: Windows by kind.
+        """
+        await self.clear_changed_samples(target_id)
+        index, parts = await asyncio.to_thread(_dumped, compared, samples, lists)
+        await self.put_state(State(CHANGED, target_id, _INDEX_KEY, index))
+        for key, value in parts.items():
+            await self.put_state(State(CHANGED, target_id, key, value))
+
+    async def clear_changed_samples(self, target_id: str) -> None:
+        """Forget the target's lists."""
+        await self._execute(delete(schema.state).filter_by(kind=CHANGED, target_id=target_id))
+
+
+def _dumped(
+    compared: tuple[str, str], samples: Mapping[str, int], lists: Mapping[str, Sequence[ChangedWindow]]
+) -> tuple[bytes, dict[str, bytes]]:
+    parts: dict[str, tuple[Part, ...]] = {}
+    values: dict[str, bytes] = {}
+    for kind, windows in lists.items():
+        split = [windows[first : first + _PART] for first in range(0, len(windows), _PART)]
+        parts[kind] = tuple(
+            Part(len(part), frozenset(text for each in part for text in _classes(each))) for part in split
+        )
+        for number, part in enumerate(split):
+            values[_part_key(kind, number)] = zlib.compress(msgspec.json.encode(part), _LEVEL)
+    index = ChangedIndex(*compared, samples, parts)
+    return INDEX.seal_bytes(msgspec.json.encode(index), JSON), values
+
+
+def _part_key(kind: str, number: int) -> str:
+    return f"{kind}/{number:04}"
+
+
+def _classes(window: ChangedWindow) -> Iterator[str]:
+    """What a window is called by anyone."""
+    for text in (window.label, window.prediction, window.label_before, window.prediction_before):
+        if text is not None:
+            yield text
