@@ -1,6 +1,6 @@
 """`decode`: a reply's JSON into the structs of `wire`, also where it is not quite what Studio documents.
 
-The fast way is msgspec's typed decoder. Where it refuses, the text is mended (JavaScript cuts texts inside an emoji,
+The fast way is msgspec's typed decoder. Where it refuses, the text is repaired (JavaScript cuts texts inside an emoji,
 Python writes NaN), and then each field is read by itself: in the documented type where its value can only mean one
 thing, else it is left out and counted.
 """
