@@ -11,7 +11,7 @@ _ID = re.compile(r"([0-9]+)-([0-9]+)-([^-]+)-(.+)")
 
 
 class TargetKey(NamedTuple):
-    """Identity of a target: what stays the same when someone renames a project or an impulse."""
+    """Identity of a target: what stays the same when a project or an impulse is renamed."""
 
     project_id: int
     impulse_id: int
@@ -62,7 +62,7 @@ class TargetLabel:
     Attributes:
         name: Of the label.
         read: Its value, for a target.
-        is_identity: Whether it stays the same when someone renames a project or an impulse; names may also repeat.
+        is_identity: Whether it stays the same when a project or an impulse is renamed; names may also repeat.
     """
 
     name: str

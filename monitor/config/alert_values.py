@@ -1,4 +1,4 @@
-"""The values that an operator writes below `alerts`, as annotated types; each refuses what cannot be meant.
+"""The values that an operator writes below `alerts`, as annotated types; each refuses values without a meaning.
 
 Values that depend on another one, such as a margin on its metric, come after it in their shape: a field sees the valid
 fields before it.

@@ -21,7 +21,7 @@ _DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})
 
 
 def parse_date(value: object) -> str:
-    """A date, or date and time, of ISO 8601 as the moment in UTC; without an offset UTC is meant, without a time
+    """A date, or date and time, of ISO 8601 as the moment in UTC; without an offset it is in UTC, without a time
     midnight.
 
     Raises:

@@ -63,7 +63,7 @@ RELOAD_SUCCESSFUL = _service(
 RELOAD_SUCCESS_TIMESTAMP = _service(
     MetricType.GAUGE,
     "impulse_monitor_config_last_reload_success_timestamp_seconds",
-    "Unix time when a valid configuration was last taken over.",
+    "Unix time when a valid configuration was last applied.",
     unit="seconds",
 )
 PULLS = _service(MetricType.COUNTER, "impulse_monitor_pulls_total", "Pulls that ended, by outcome.", "outcome")

@@ -48,7 +48,7 @@ def _state(kind: str, name: str, envelope: Envelope, content: object) -> State:
 
 
 async def restore_history(store: Store, entry: Entry) -> None:
-    """Continue an entry's history from the one in the store, once; a store that cannot be read is asked again."""
+    """Continue an entry's history from the one in the store, once; a store that cannot be read is read again later."""
     if entry.restored_history:
         return
     try:

@@ -79,7 +79,7 @@ class LiveTarget:
         return AlertSubject(self.watch.subject, health, self.snapshot)
 
     def rewatch(self, watch: Watch) -> None:
-        """Watch it otherwise from now on; what is shown takes over changed names and settings at once."""
+        """Watch it otherwise from now on; changed names and settings are shown at once."""
         self.watch = watch
         if self.snapshot is not None:
             self.show(self.snapshot)

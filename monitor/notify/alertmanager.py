@@ -98,7 +98,7 @@ def as_alert(transition: Transition, now: float) -> dict[str, Any]:
 
 
 def _annotations(transition: Transition) -> dict[str, str]:
-    """What Alertmanager hands on to chats as it is: texts that hold Studio's names are defanged,
+    """What Alertmanager passes on to chats unchanged: texts that hold Studio's names are defanged,
     addresses stay.
     """
     return {name: text if name.endswith("_url") else defang(text) for name, text in transition.annotations.items()}

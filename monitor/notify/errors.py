@@ -1,4 +1,4 @@
-"""How an attempt to notify someone fails.
+"""How an attempt to notify a receiver fails.
 
 ::
 

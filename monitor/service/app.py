@@ -1,4 +1,4 @@
-"""`App`: makes the parts, hands each those that it needs and that are there already, starts and stops them.
+"""`App`: makes the parts, gives each the parts that it needs, starts and stops them.
 
 Pulls and pages need no store: it is opened, and after a failure tried again, beside the rest.
 """

@@ -29,14 +29,14 @@ from monitor.web.security import Security
 CONFIG_POLL = 5.0
 """Seconds between looks at the configuration's files; by content, since Kubernetes swaps a symlink under the name."""
 NEED_RESTART = ("http", "limits", "store")
-"""Sections of the configuration that a reload does not take over."""
+"""Sections of the configuration that a reload does not apply."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What takes over a configuration, or has something to say about how the service is."""
+    """The parts that apply a configuration, or report on the state of the service."""
 
     security: Security
     metrics: ServiceMetrics

@@ -40,7 +40,7 @@ class StoreUpkeep:
         observer: Shows whether it can be used.
         clock: Unix seconds.
         restore: Each awaited, in this order, after the store was opened: they restore what it has.
-        recorder: Writes the runs; None: nobody does.
+        recorder: Writes the runs; None: no runs are written.
     """
 
     def __init__(

@@ -23,7 +23,7 @@ READ_AS = "\ufffd"
 
 
 def surrogates(*fields: str, every: int = 1) -> Edit:
-    """A lone surrogate at the end of texts of every so-manieth sample.
+    """A lone surrogate at the end of texts of every n-th sample.
 
     Args:
         fields: Of the sample (`filename`, `deviceName`, `label`, `projectName`, ...); `metadata` means all its values.
@@ -188,7 +188,7 @@ SIDE_TYPES: Mapping[str, SideType] = {
 
 
 def other_category(category: str = "training", every: int = 3) -> Edit:
-    """Every so-manieth sample of a page says that it is of another category."""
+    """Every n-th sample of a page says that it is of another category."""
 
     def edit(page: Json) -> None:
         for row in _rows(page)[::every]:
@@ -220,7 +220,7 @@ def without(*names: str) -> Edit:
 
 
 def nan_in_debug_info(every: int = 5) -> Edit:
-    """Every so-manieth image's `debugInfoJson` has a distance that is `NaN`, as Python's `json` writes it."""
+    """Every n-th image's `debugInfoJson` has a distance that is `NaN`, as Python's `json` writes it."""
 
     def edit(page: Json) -> None:
         for entry in list(_entries(page))[::every]:

@@ -111,7 +111,7 @@ class _Handler:
         with studio.in_flight(key):
             try:
                 return await self._answer(request, call, owner if state == "valid" else None, state, actions)
-            except ConnectionResetError:  # the client has gone: nobody hears an answer, and nothing is wrong here
+            except ConnectionResetError:  # the client has gone: no answer is needed, and this is no error
                 return web.Response(status=499)
 
     def _owner(self, key: str) -> Project | None:

@@ -155,7 +155,7 @@ class Connections:
             await self.dispose()  # file handles and connections from before the failure may be of no use after it
 
     async def dispose(self) -> None:
-        """Close the connections that nobody uses."""
+        """Close the unused connections."""
         while True:
             try:
                 async with asyncio.timeout(PARTING):

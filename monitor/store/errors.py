@@ -4,7 +4,7 @@
 
     MonitorError
     └── StoreError             the store refused something; `str()` says what, where, and what to do next
-        ├── StoreUnavailable   it cannot be used right now (full, locked, unreachable, read-only); may heal by itself
+        ├── StoreUnavailable   it cannot be used right now (full, locked, unreachable, read-only); may recover by itself
         ├── StoreRefused       it is well, but does not take this: it refers to what is gone, or is too large
         ├── StoreCorrupt       what is stored is damaged
         └── StoreTooNew        it was written by a newer version than this one

@@ -106,7 +106,7 @@ class Store(Queries):
             self._connections.damaged = None
 
     async def _let_go(self) -> None:
-        """Close a file whose place another one has taken, with all connections to it, once nobody uses one."""
+        """Close a file whose place another one has taken, with all connections to it, once none is in use."""
         if self._file is None:
             return
         try:
@@ -208,7 +208,7 @@ class Store(Queries):
             self._examine_at = now + max(EXAMINE, 10 * (now - began))
 
     async def pack(self, target_id: str, results: ResultSet, fingerprint: str) -> Packed:
-        """Make a result set ready for `Transaction.add_run`, so that compressing it holds up nobody.
+        """Make a result set ready for `Transaction.add_run`, so that compressing it delays no other write.
 
         Args:
             target_id: Whose.

@@ -40,7 +40,7 @@ _DOUBT = 60.0
 _TIMES_AS_LONG = 3.0
 """How many times as long as the key's last good attempt it may be."""
 _WHOLE_EVERY = 4
-"""Of a failing key's attempts every so-manieth is not asked to end: what has become slow can be seen to work again."""
+"""Of a failing key's attempts every n-th is not asked to end: what has become slow can be seen to work again."""
 _HALF = 60.0
 """Seconds after which the time that a key has had slots counts half."""
 
@@ -326,10 +326,10 @@ class Budget:
 
 
 class Hold:
-    """One key's slot of a budget, put down while its owner waits for something else.
+    """One key's slot of a budget, released while its owner waits for something else.
 
-    Use as an asynchronous context manager. Several tasks of the owner may wait at once: the slot is put down by the
-    first, and taken up again for the first that goes on.
+    Use as an asynchronous context manager. Several tasks of the owner may wait at once: the slot is released by the
+    first, and acquired again for the first that goes on.
 
     """
 

@@ -101,7 +101,7 @@ class Caller:
     Attributes:
         key: The API key.
         closed_at_most: Seconds for which a Retry-After is honoured: the project's interval, `LONGEST_CLOSED` at most.
-        hold: What is put down while the request waits or fails, and taken up again before its reply is used.
+        hold: What is released while the request waits or fails, and acquired again before its reply is used.
     """
 
     key: str = field(repr=False)
@@ -294,7 +294,7 @@ class Client:
                 budget.attempted(caller.key, worked=False)
                 caller.pause()
                 raise
-            except StudioError:  # an answer, though a refusal: it holds up nobody
+            except StudioError:  # an answer, though a refusal: it delays no other request
                 budget.attempted(caller.key, worked=True, seconds=time.monotonic() - began)
                 raise
             budget.attempted(caller.key, worked=True, seconds=time.monotonic() - began)

@@ -44,7 +44,7 @@ class StudioProject:
         project_id: Which project.
         key: Its API key.
         closed_at_most: Seconds for which a Retry-After is honoured.
-        hold: What is put down while a request waits.
+        hold: What is released while a request waits.
     """
 
     def __init__(

@@ -40,7 +40,7 @@ def application(service: Service) -> web.Application:
         await service.authorize(request)
         if await service.reload():
             return web.Response(text="Reloaded.\n")
-        return web.Response(status=500, text="The configuration is invalid and was not taken over; the log says why.\n")
+        return web.Response(status=500, text="The configuration is invalid and was not applied; the log says why.\n")
 
     app = web.Application(middlewares=[errors_as_json], client_max_size=BODY)
     app.add_routes(
@@ -58,7 +58,7 @@ def application(service: Service) -> web.Application:
 
 
 def health_application(unready: Callable[[], str]) -> web.Application:
-    """The application of `http.health_listen`, which asks nobody who they are: whether the service lives and is ready,
+    """The application of `http.health_listen`, without authentication: whether the service lives and is ready,
     but not why not.
     """
 

@@ -51,7 +51,7 @@ class Security:
 
     Attributes:
         tls: To serve with; None for plain HTTP. Stays the same object while what it stands for changes.
-        rejection: Why the files were not taken over when they were last read; None where they were.
+        rejection: Why the files were not applied when they were last read; None where they were.
     """
 
     def __init__(
@@ -158,20 +158,19 @@ class Security:
 
 def _weaker(now: Protection, then: Protection, path: Path) -> Iterator[Problem]:
     """What a reload must not change: TLS at all, and that clients have to authenticate."""
-    restart = "restart the service, or take the change back"
+    restart = "restart the service, or undo the change"
     if (then.tls is None) is not (now.tls is None):
-        yield Problem(path, 1, "tls_server_config", f"goes on or off only at a start; {restart}")
+        yield Problem(path, 1, "tls_server_config", f"can be switched on or off only at a start; {restart}")
     elif now.tls and then.tls and then.tls.verify_mode < now.tls.verify_mode:
         yield Problem(
             path,
             1,
             "tls_server_config.client_auth_type",
-            f"asks clients for less than before, which only a start does; {restart}",
+            f"requires less of clients than before, which only a start may do; {restart}",
         )
     if now.users and not then.users:
-        yield Problem(
-            path, 1, "basic_auth_users", f"names nobody any more, so that everyone would be let in; {restart}"
-        )
+        text = f"no longer names any user, so that everyone would have access; {restart}"
+        yield Problem(path, 1, "basic_auth_users", text)
 
 
 def _is_bearer(header: str) -> bool:

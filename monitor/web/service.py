@@ -36,7 +36,7 @@ class Service:
         store: What was known before.
         pull_now: Pulls a target now; answers whether it is scheduled.
         clock: Unix seconds.
-        external_url: Under which users reach the service; None where nobody said.
+        external_url: Address under which users reach the service; None where it is not configured.
         class_limit: Up to how many classes of a target are shown.
     """
 

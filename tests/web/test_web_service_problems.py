@@ -149,7 +149,7 @@ async def test_rejected_web_configuration(service: Service, tmp_path: Path, monk
 
     assert 401 == (await service.get("/"))[0]
     assert "The web configuration was rejected" in await shown()
-    assert f"{tmp_path / 'web.yml'}:1: basic_auth_users: names nobody any more" in await shown()
+    assert f"{tmp_path / 'web.yml'}:1: basic_auth_users: no longer names any user" in await shown()
     assert hashed not in await shown()
     (tmp_path / "web.yml").write_text(text, encoding="utf-8")
     assert await service.app.reload()
