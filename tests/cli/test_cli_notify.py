@@ -1,15 +1,10 @@
-"""`notify test` and what `check` says of receivers, the certificate and the store: as processes,
-against real servers.
-"""
+"""`notify test` and what `check` says of receivers, the certificate and the store, against real servers."""
 
 from __future__ import annotations
 
-import asyncio
 import datetime
-import os
 import sqlite3
 import ssl
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,33 +14,20 @@ import trustme
 import yaml
 
 from monitor.store.schema import VERSION_TABLE
+from tests.cli.commands import run_beside
 from tests.notify.notify_parts import Inbox, free_port
 
 ROOT = Path(__file__).parents[2]
 SECRET = "T0K3N-of-the-hook"
 
+# One of Apprise's modules looks whether it is there.
+pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+
 
 async def run(*arguments: str) -> tuple[int, str, str]:
     """One command to its end: exit code, stdout, stderr."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "monitor",
-        *arguments,
-        cwd=ROOT,
-        env={**os.environ, "NO_PROXY": "127.0.0.1"},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        async with asyncio.timeout(120):
-            out, errors = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode is not None
-    return process.returncode, out.decode(), errors.decode()
+    result = await run_beside(*arguments, NO_PROXY="127.0.0.1")
+    return result.exit_code, result.stdout, result.stderr
 
 
 def write(folder: Path, notify: list[dict[str, Any]], **sections: Any) -> str:

@@ -6,16 +6,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from click.testing import CliRunner, Result
 
 from monitor import __version__
 from monitor.cli import main
 from monitor.exposition import METRICS
-
-
-def run(*arguments: str | Path) -> Result:
-    """One command to its end."""
-    return CliRunner().invoke(main, list(map(str, arguments)))
+from tests.cli.commands import run
 
 
 @pytest.fixture
@@ -27,7 +22,10 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("command", [(), *((name,) for name in sorted(main.commands))])
+SUBCOMMANDS = [("baseline", "show"), ("baseline", "pin"), ("baseline", "clear"), ("notify", "test")]
+
+
+@pytest.mark.parametrize("command", [(), *((name,) for name in sorted(main.commands)), *SUBCOMMANDS])
 def test_every_command_has_help_and_version(command: tuple[str, ...]) -> None:
     """Each command says what it does, and the version."""
     asked = run(*command, "--help")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-import subprocess
+import runpy
 import sys
 from pathlib import Path
+
+import pytest
 
 from monitor.config.base import ConfigModel
 from monitor.config.reference import SECTIONS, table
@@ -14,13 +16,21 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "configuration.md"
 
 
-def test_tables_are_as_the_command_writes_them(tmp_path: Path) -> None:
+def test_tables_are_as_the_command_writes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`python -m monitor.config --docs docs/configuration.md` changes nothing."""
     copy = tmp_path / "configuration.md"
     copy.write_bytes(PAGE.read_bytes())
-    subprocess.run([sys.executable, "-m", "monitor.config", "--docs", str(copy)], cwd=ROOT, check=True, timeout=60)
+    monkeypatch.setattr(sys, "argv", ["monitor.config", "--docs", str(copy)])
+    runpy.run_module("monitor.config", run_name="__main__")
 
     assert PAGE.read_text(encoding="utf-8") == copy.read_text(encoding="utf-8")
+
+
+def test_wrong_usage_of_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other arguments end `python -m monitor.config` with how it is called."""
+    monkeypatch.setattr(sys, "argv", ["monitor.config", "--docs"])
+    with pytest.raises(SystemExit, match=r"^usage: python -m monitor.config \[--docs PAGE\]$"):
+        runpy.run_module("monitor.config", run_name="__main__")
 
 
 def test_a_table_for_each_model() -> None:
