@@ -17,7 +17,7 @@ from monitor.figures.groups import AUTO, METADATA
 from monitor.figures.regression import regression
 from monitor.figures.scoring import accuracy_verdicts, studio_verdict
 from monitor.figures.slices import slices
-from monitor.figures.units import UnitChoices, units_of
+from monitor.figures.units import ACCURACY, MAE, UnitChoices, anomaly_score, units_of
 from monitor.results import UNSCORED, ResultSet
 
 
@@ -58,11 +58,13 @@ def evaluate(
     """
     units = units_of(results, settings.group_by, choices)
     verdicts = accuracy_verdicts(results)
-    classified = quality(results, seed)
+    alike = units.groups_if_unit(ACCURACY)
+    classified = quality(results, seed, alike)
     calibrated, calibration_left = calibration(results)
-    detected, detection_left = detection(results, seed)
-    regressed, regression_left = regression(results, seed)
-    anomalies, anomaly_left = anomaly(results, seed, settings.anomaly_labels, settings.no_anomaly_labels)
+    detected, detection_left = detection(results, seed, alike)
+    regressed, regression_left = regression(results, seed, alike, units.groups_if_unit(MAE))
+    by_block = {block.id: units.groups_if_unit(anomaly_score(block.id)) for block in results.blocks}
+    anomalies, anomaly_left = anomaly(results, seed, settings.anomaly_labels, settings.no_anomaly_labels, by_block)
     sliced, cut = slices(results, settings.slices, settings.slice_values)
     judged = classified is not None or (regressed is not None and regressed.within_tolerance is not None)
     left_out = Counter(results.left_out)
@@ -80,6 +82,6 @@ def evaluate(
         anomalies=anomalies,
         slices=sliced,
         left_out={reason: count for reason, count in sorted(left_out.items()) if count},
-        studio=None if judged else studio_verdict(verdicts, results.sample, seed),
+        studio=None if judged else studio_verdict(verdicts, results.sample, seed, alike),
         units=units.choices,
     )

@@ -6,6 +6,9 @@ Higher is worse in every block; scores have no scale that two blocks share, and 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -26,11 +29,20 @@ KINDS = frozenset({BlockKind.ANOMALY, BlockKind.VISUAL_ANOMALY})
 BoolArray = npt.NDArray[np.bool_]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Unit:
+    """What intervals take as independent: int[k], each window's sample, and int[samples], each sample's group or None."""
+
+    sample: IntArray
+    groups: IntArray | None
+
+
 def anomaly(
     results: ResultSet,
     seed: int | None,
     anomaly_labels: frozenset[str] = frozenset(),
     no_anomaly_labels: frozenset[str] = frozenset(),
+    groups: Mapping[int, IntArray | None] = MappingProxyType({}),
 ) -> tuple[tuple[Anomaly, ...], dict[str, int]]:
     """Figures of every anomaly block that scored a window, and what they could not use.
 
@@ -40,6 +52,8 @@ def anomaly(
         results: The columns.
         seed: None leaves the intervals out; they need no random numbers.
         anomaly_labels, no_anomaly_labels: The project's labels that are ground truth (Studio's `anomalyLabelsConfig`).
+        groups: By block id int[samples], each sample's group where the group is the unit of the block's scores; None or
+            absent where the sample is.
 
     Returns:
         Figures in the order of the blocks, equal to scikit-learn's with `zero_division=0` where there is ground truth.
@@ -54,9 +68,8 @@ def anomaly(
         left_out["no_score"] += int(np.isnan(scores).sum())
         left_out["non_finite_score"] += int(np.isinf(scores).sum())
         if finite.any():
-            found.append(
-                _figures(block, scores[finite], truth[finite], results.sample[finite], bounded=seed is not None)
-            )
+            bounds = None if seed is None else _Unit(results.sample[finite], groups.get(block.id))
+            found.append(_figures(block, scores[finite], truth[finite], bounds))
     return tuple(found), {reason: count for reason, count in left_out.items() if count}
 
 
@@ -86,17 +99,14 @@ def threshold(block: Block) -> float | None:
     return values[0] if len(values) == 1 else None
 
 
-def _figures(
-    block: Block, scores: FloatArray, truth: npt.NDArray[np.int8], sample: IntArray, *, bounded: bool
-) -> Anomaly:
+def _figures(block: Block, scores: FloatArray, truth: npt.NDArray[np.int8], unit: _Unit | None) -> Anomaly:
     """Figures of one block over its windows with a finite score; there is at least one.
 
     Args:
         block: The block.
         scores: float64[k].
         truth: int8[k], 1 anomaly, 0 no anomaly, -1 unknown.
-        sample: int[k].
-        bounded: Whether an interval is wanted.
+        unit: Of the intervals; None where none is wanted.
     """
     flags = None if (limit := threshold(block)) is None else scores > limit
     known = truth >= 0
@@ -114,7 +124,7 @@ def _figures(
         precision=precision,
         recall=recall,
         f1=f1,
-        flagged_interval=share(flags, sample) if flags is not None and bounded else None,
+        flagged_interval=share(flags, unit.sample, unit.groups) if flags is not None and unit is not None else None,
     )
 
 

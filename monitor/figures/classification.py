@@ -18,7 +18,7 @@ from monitor.results import CORRECT, UNCERTAIN, UNSCORED, BlockKind, FloatArray,
 _LARGEST_TABLE = 2**20  # cells (8 MB) up to which a table is counted whole
 
 
-def quality(results: ResultSet, seed: int | None) -> Quality | None:
+def quality(results: ResultSet, seed: int | None, groups: IntArray | None = None) -> Quality | None:
     """Figures over the scored windows of a classifier, equal to scikit-learn's with `labels=classes, zero_division=0`.
 
     Classes are the labels that occur among scored windows, sorted. `uncertain` is never one: windows labelled so count
@@ -28,6 +28,7 @@ def quality(results: ResultSet, seed: int | None) -> Quality | None:
     Args:
         results: The columns.
         seed: Of the bootstrap, not negative; None leaves both intervals out.
+        groups: int[samples], each sample's group where the group is the unit; None where the sample is.
 
     Returns:
         The figures; None where no block classifies, where the project maps labels (its predictions have no documented
@@ -56,7 +57,7 @@ def quality(results: ResultSet, seed: int | None) -> Quality | None:
     of_class = (position[label] >= 0) & (prediction >= 0)
     uncertain = np.array([name == UNCERTAIN for name in names] + [False])
     accuracy_interval, mean_f1_interval = (
-        (None, None) if seed is None else _intervals(results, position, len(classes), seed)
+        (None, None) if seed is None else _intervals(results, position, len(classes), seed, groups)
     )
     return Quality(
         accuracy=int(windows[verdict == CORRECT].sum()) / total,
@@ -137,11 +138,11 @@ def _confusion(
 
 
 def _intervals(
-    results: ResultSet, position: IntArray, classes: int, seed: int
+    results: ResultSet, position: IntArray, classes: int, seed: int, groups: IntArray | None
 ) -> tuple[Interval | None, Interval | None]:
     """Bounds of the accuracy and of the mean F1."""
     scored = results.correct != UNSCORED
-    accuracy = share(results.correct[scored] == CORRECT, results.sample[scored])
+    accuracy = share(results.correct[scored] == CORRECT, results.sample[scored], groups)
     labelled = scored & (results.label >= 0)
     label, prediction = position[results.label[labelled]], position[results.prediction[labelled]]
-    return accuracy, mean_f1(label, prediction, results.sample[labelled], classes, seed)
+    return accuracy, mean_f1(label, prediction, results.sample[labelled], classes, seed, groups)

@@ -9,19 +9,21 @@ import numpy as np
 import numpy.typing as npt
 
 from monitor.figures.coco import IOU_THRESHOLDS, ImageBoxes, Matches, average_precision, match, mean_average_precision
+from monitor.figures.distributions import t_quantile
 from monitor.figures.evaluation import Detection, Interval
-from monitor.figures.intervals import SMALLEST_SAMPLES, bootstrap_mean
+from monitor.figures.intervals import bootstrap_mean, clustered
 from monitor.figures.scoring import accuracy_verdicts, studio_verdict
-from monitor.results import BlockKind, Boxes, FloatArray, FomoCounts, ResultSet
+from monitor.results import BlockKind, Boxes, FloatArray, FomoCounts, IntArray, ResultSet
 
 PASSING_SCORE = 0.8
 """From this score on an image passes where Studio does not say: its own limit is the project's, and usually this."""
 
 _REPLICATES = 200
-_Z = 1.96
 
 
-def detection(results: ResultSet, seed: int | None) -> tuple[Detection | None, dict[str, int]]:
+def detection(
+    results: ResultSet, seed: int | None, groups: IntArray | None = None
+) -> tuple[Detection | None, dict[str, int]]:
     """Figures of the detector, and how much they could not count.
 
     `no_dimensions` counts images that the mAP leaves out, `unparsable` boxes without a label, `unreadable_image` images
@@ -33,6 +35,7 @@ def detection(results: ResultSet, seed: int | None) -> tuple[Detection | None, d
     Args:
         results: The columns.
         seed: Of the bootstraps, not negative; None leaves the intervals out.
+        groups: int[samples], each sample's group where the group is the unit; None where the sample is.
 
     Returns:
         None where no block detects objects or there is no window.
@@ -40,7 +43,7 @@ def detection(results: ResultSet, seed: int | None) -> tuple[Detection | None, d
     kinds = results.kinds()
     if not kinds & {BlockKind.DETECTION, BlockKind.FOMO} or not results.windows:
         return None, {}
-    found, left_out = _fomo(results, seed) if BlockKind.FOMO in kinds else _boxes(results, seed)
+    found, left_out = _fomo(results, seed, groups) if BlockKind.FOMO in kinds else _boxes(results, seed, groups)
     return found, {reason: count for reason, count in left_out.items() if count}
 
 
@@ -77,7 +80,7 @@ def box_matches(results: ResultSet) -> tuple[Matches, npt.NDArray[np.intp]] | No
     return match(labelled, predicted, len(windows)), windows
 
 
-def _boxes(results: ResultSet, seed: int | None) -> tuple[Detection, dict[str, int]]:
+def _boxes(results: ResultSet, seed: int | None, groups: IntArray | None) -> tuple[Detection, dict[str, int]]:
     """Figures of a detector of boxes."""
     maps: dict[str, float] = {}
     class_ap: dict[str, float] = {}
@@ -93,8 +96,8 @@ def _boxes(results: ResultSet, seed: int | None) -> tuple[Detection, dict[str, i
             by_class = precision[0].mean(axis=1).tolist()
             class_ap = {results.labels[code]: value for code, value in zip(matches.classes, by_class, strict=True)}
             if seed is not None:
-                interval = _map_interval(matches, results.sample[windows], maps["0.50:0.95"], seed)
-    f1, f1_interval = _image_mean(results, results.reported_f1, seed)
+                interval = _map_interval(matches, results.sample[windows], maps["0.50:0.95"], seed, groups)
+    f1, f1_interval = _image_mean(results, results.reported_f1, seed, groups)
     reported = results.reported_f1 if _mean(results.reported_map) is None else results.reported_map
     passing, by_score = _passing(results, reported)
     return Detection(
@@ -111,7 +114,7 @@ def _boxes(results: ResultSet, seed: int | None) -> tuple[Detection, dict[str, i
     ), {"no_dimensions": left_out, "unparsable": _unnamed(results), "unreadable_image": _unreported(results)}
 
 
-def _fomo(results: ResultSet, seed: int | None) -> tuple[Detection, dict[str, int]]:
+def _fomo(results: ResultSet, seed: int | None, groups: IntArray | None) -> tuple[Detection, dict[str, int]]:
     """Figures of a FOMO detector: from its counts, and the mean over images also from the reported f1 of those without.
 
     Pooled figures are of all images or of none: those whose counts cannot be read are no random subset.
@@ -120,7 +123,7 @@ def _fomo(results: ResultSet, seed: int | None) -> tuple[Detection, dict[str, in
     hits, extra, missed = _counts(results.fomo, results.windows)
     counted = hits >= 0
     f1 = np.where(counted, _f1(hits, extra, missed), reported)
-    mean, interval = _image_mean(results, f1, seed)
+    mean, interval = _image_mean(results, f1, seed, groups)
     averages = {} if mean is None else {"image": mean}
     # Studio reports no debug information, but f1 = 1, for an image that is empty and was found to be.
     empty = np.where(counted, hits + extra + missed == 0, (reported == 1) & _without_truth(results))
@@ -165,12 +168,12 @@ def _f1(hits: npt.NDArray[np.int64], extra: npt.NDArray[np.int64], missed: npt.N
 
 
 def _image_mean(
-    results: ResultSet, values: FloatArray | None, seed: int | None
+    results: ResultSet, values: FloatArray | None, seed: int | None, groups: IntArray | None
 ) -> tuple[float | None, Interval | None]:
     """Mean over the images that have a value, and its bounds."""
     if values is None or not (known := ~np.isnan(values)).any():
         return None, None
-    interval = None if seed is None else bootstrap_mean(values[known], results.sample[known], seed)
+    interval = None if seed is None else bootstrap_mean(values[known], results.sample[known], seed, groups)
     return float(values[known].mean()), interval
 
 
@@ -232,21 +235,22 @@ def _at(iou: float) -> slice:
     return slice(place, place + 1)
 
 
-def _map_interval(matches: Matches, sample: npt.NDArray[np.integer], point: float, seed: int) -> Interval | None:
-    """Point ± 1.96 standard errors over 200 bootstraps of samples; percentiles are biased for mAP. None under 30
-    samples.
+def _map_interval(
+    matches: Matches, sample: IntArray, point: float, seed: int, groups: IntArray | None
+) -> Interval | None:
+    """Point ± Student's t (units - 1 degrees) times the standard error of 200 bootstraps of units; percentiles are
+    biased for mAP. None under 30 samples.
     """
-    _, unit = np.unique(sample, return_inverse=True)
-    units = int(unit.max(initial=-1)) + 1
-    if units < SMALLEST_SAMPLES:
+    clusters = clustered(sample, groups)
+    if clusters is None:
         return None
     rng = np.random.default_rng(seed)
-    weights = np.empty((_REPLICATES, units), np.int32)
+    weights = np.empty((_REPLICATES, clusters.units), np.int32)
     for replicate in weights:
-        replicate[:] = np.bincount(rng.integers(units, size=units), minlength=units)
-    maps = mean_average_precision(average_precision(matches, weights[:, unit]))
+        replicate[:] = np.bincount(rng.integers(clusters.units, size=clusters.units), minlength=clusters.units)
+    maps = mean_average_precision(average_precision(matches, weights[:, clusters.of]))
     maps = maps[~np.isnan(maps)]  # a replicate may miss the few images with truth
     if len(maps) < 2:
         return None
-    half = _Z * float(maps.std(ddof=1))
+    half = t_quantile(0.975, clusters.units - 1) * float(maps.std(ddof=1))
     return Interval(max(0.0, point - half), min(1.0, point + half))

@@ -1,7 +1,7 @@
-"""95 % intervals with the sample as the unit: windows of one sample are not independent, so that counting them as such
-claims too much.
+"""95 % intervals with the sample, or the group of samples that came together, as the unit: windows of one sample are
+not independent, so that counting them as such claims too much.
 
-Shares take Wilson's interval on an effective size, everything else a bootstrap of samples. Both give nothing under
+Shares take Wilson's interval on an effective size, everything else a bootstrap of units. Both give nothing under
 30 samples. Bounds depend on nothing but the arguments: the same input and seed give the same bounds.
 """
 
@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from monitor.figures.distributions import t_quantile
 from monitor.figures.evaluation import Interval
 from monitor.results import FloatArray, IntArray
 
@@ -23,7 +25,6 @@ SMALLEST_CLASS = 10
 """A class with fewer samples: no bounds of the mean F1 (coverage fell to .80 there)."""
 
 _FEW = 10  # samples with an error, or with a hit: below it the cluster variance is too unsure to be used
-_Z = 1.959963984540054  # the normal distribution's 0.975 quantile
 _REPLICATES = 1000
 _UNITS = 10_000  # at most so many units are re-sampled ...
 _CELLS = 4_000_000  # ... and units x columns stay under this (32 MB), as long as
@@ -32,36 +33,88 @@ _WEIGHTS = 1_000_000  # units x replicates at a time (8 MB)
 _WINDOWS = 2**18  # windows at a time (2 MB a column)
 
 
-def share(hits: npt.NDArray[np.bool_], sample: IntArray) -> Interval | None:
-    """Wilson's interval for the share of windows that are hits, on n / deff windows.
+@dataclass(frozen=True, slots=True, eq=False)
+class Clusters:
+    """Which windows are one opinion.
+
+    Attributes:
+        of: int32[m], each window's unit, 0..units - 1.
+        units: How many units have a window that counts.
+        samples: How many samples have one.
+        degrees: Of freedom of an estimated standard error: units - 1 where groups are the unit, infinite where samples
+            are.
+    """
+
+    of: IntArray
+    units: int
+    samples: int
+    degrees: float
+
+    @property
+    def quantile(self) -> float:
+        """Student's 0.975 quantile: how many standard errors a bound is away."""
+        return t_quantile(0.975, self.degrees)
+
+
+def clustered(sample: IntArray, groups: IntArray | None = None) -> Clusters | None:
+    """The units of windows; None where they are too few for bounds: under 30 samples, or only one group.
+
+    Args:
+        sample: int[m], each window's sample, not negative.
+        groups: int[samples], each sample's group where the group is the unit; None where the sample is.
+    """
+    of, samples = _renumber(sample)
+    if samples < SMALLEST_SAMPLES:
+        return None
+    if groups is None:
+        return Clusters(of, samples, samples, math.inf)
+    of, units = _renumber(groups[sample])
+    return Clusters(of, units, samples, units - 1.0) if units > 1 else None
+
+
+def share(hits: npt.NDArray[np.bool_], sample: IntArray, groups: IntArray | None = None) -> Interval | None:
+    """Wilson's interval for the share of windows that are hits, on n / deff windows; with Student's t where groups are
+    the unit.
 
     deff is the variance of the ratio estimator over clusters (Cochran, Sampling Techniques, 1977, eq. 2.39, with the
-    samples as clusters) over that of independent windows, p(1 - p)/n, and at least 1. Where fewer than 10 samples
+    units as clusters) over that of independent windows, p(1 - p)/n, and at least 1. Where fewer than 10 samples
     hold a miss, or fewer than 10 a hit, that variance cannot be trusted, and the size is the number of samples.
 
     Args:
         hits: bool[m], one per window that counts.
         sample: int[m], each window's sample, not negative.
+        groups: int[samples], each sample's group where the group is the unit; None where the sample is.
 
     Returns:
-        The bounds in 0..1, or None under 30 samples.
+        The bounds in 0..1, or None under 30 samples, and where there is only one group.
     """
-    unit, samples = _renumber(sample)
-    if samples < SMALLEST_SAMPLES:
+    clusters = clustered(sample, groups)
+    if clusters is None:
         return None
-    windows = np.bincount(unit, minlength=samples)
-    hit = np.bincount(unit[hits], minlength=samples)
-    n = float(len(unit))
-    p = float(hit.sum()) / n
-    if min(int((hit > 0).sum()), int((hit < windows).sum())) < _FEW:
-        return _wilson(p, float(samples))
+    n = float(len(hits))
+    p = float(np.count_nonzero(hits)) / n
+    return _wilson(p, n / design_effect(hits, sample, clusters), clusters.quantile)
+
+
+def design_effect(hits: npt.NDArray[np.bool_], sample: IntArray, clusters: Clusters) -> float:
+    """By what factor the units make the variance of a share larger than independent windows would, at least 1; see
+    `share`.
+    """
+    n = float(len(hits))
+    p = float(np.count_nonzero(hits)) / n
+    by_sample = np.bincount(sample)
+    hits_by_sample = np.bincount(sample[hits], minlength=len(by_sample))
+    if min(int((hits_by_sample > 0).sum()), int((hits_by_sample < by_sample).sum())) < _FEW:
+        return n / clusters.samples
+    windows = np.bincount(clusters.of, minlength=clusters.units)
+    hit = np.bincount(clusters.of[hits], minlength=clusters.units)
     independent = p * (1 - p) / n
-    clustered = samples / (samples - 1) * float(np.square(hit - p * windows).sum()) / n**2
-    return _wilson(p, n / max(1.0, clustered / independent))
+    between = clusters.units / (clusters.units - 1) * float(np.square(hit - p * windows).sum()) / n**2
+    return max(1.0, between / independent)
 
 
-def bootstrap_mean(values: FloatArray, sample: IntArray, seed: int) -> Interval | None:
-    """Percentile interval for the mean of a value over windows, by 1,000 bootstraps of samples.
+def bootstrap_mean(values: FloatArray, sample: IntArray, seed: int, groups: IntArray | None = None) -> Interval | None:
+    """Percentile interval for the mean of a value over windows, by 1,000 bootstraps of units.
 
     Above 10,000 samples, samples are first dealt at random into 10,000 groups of equal size that are re-sampled as
     wholes (random groups: Wolter, Introduction to Variance Estimation, 2007, ch. 2): the time is bounded, the standard
@@ -71,20 +124,28 @@ def bootstrap_mean(values: FloatArray, sample: IntArray, seed: int) -> Interval 
         values: float64[m], finite, one per window that counts.
         sample: int[m], each window's sample, not negative.
         seed: Not negative.
+        groups: int[samples], each sample's group where the group is the unit; None where the sample is.
 
     Returns:
-        The bounds in the unit of `values`, or None under 30 samples.
+        The bounds in the unit of `values`, or None under 30 samples, and where there is only one group.
     """
-    unit, samples = _renumber(sample)
-    if samples < SMALLEST_SAMPLES:
+    clusters = clustered(sample, groups)
+    if clusters is None:
         return None
     rng = np.random.default_rng(seed)
-    unit, units = _deal(unit, samples, _UNITS, rng)
+    unit, units = _deal(clusters.of, clusters.units, _UNITS, rng)
     columns = np.stack([np.bincount(unit, values, units), np.bincount(unit, None, units).astype(np.float64)], axis=1)
     return _percentiles([totals[:, 0] / totals[:, 1] for totals in _resampled(columns, None, rng)])
 
 
-def mean_f1(label: IntArray, prediction: IntArray, sample: IntArray, classes: int, seed: int) -> Interval | None:
+def mean_f1(
+    label: IntArray,
+    prediction: IntArray,
+    sample: IntArray,
+    classes: int,
+    seed: int,
+    groups: IntArray | None = None,
+) -> Interval | None:
     """Percentile interval for the macro F1 of windows, by 1,000 bootstraps of samples.
 
     Where every sample has one window, re-sampling samples is re-sampling the cells of the confusion matrix, and costs
@@ -105,27 +166,28 @@ def mean_f1(label: IntArray, prediction: IntArray, sample: IntArray, classes: in
         The bounds in 0..1, or None under 30 samples or while a class has fewer than 10 samples.
     """
     unit, samples = _renumber(sample)
-    if samples < SMALLEST_SAMPLES or _samples_by_class(label, unit, classes).min() < SMALLEST_CLASS:
+    clusters = clustered(sample, groups)
+    if clusters is None or _samples_by_class(label, unit, classes).min() < SMALLEST_CLASS:
         return None
     rng = np.random.default_rng(seed)
     most = min(_UNITS, max(_FEWEST_UNITS, _CELLS // (3 * classes)))
     multiplicity = None
-    if samples == len(unit) and (classes + 1) ** 2 <= _CELLS:
+    if groups is None and samples == len(unit) and (classes + 1) ** 2 <= _CELLS:
         table = np.bincount((label.astype(np.int64) + 1) * (classes + 1) + prediction + 1)
         cells = np.flatnonzero(table)
         if len(cells) <= most:
             label, prediction = cells // (classes + 1) - 1, cells % (classes + 1) - 1
             unit, units, multiplicity = np.arange(len(cells)), len(cells), table[cells]
     if multiplicity is None:
-        unit, units = _deal(unit, samples, most, rng)
+        unit, units = _deal(clusters.of, clusters.units, most, rng)
     columns = _class_counts(label, prediction, unit, units, classes)
     return _percentiles([_macro_f1(totals) for totals in _resampled(columns, multiplicity, rng)])
 
 
-def _wilson(p: float, n: float) -> Interval:
-    """Wilson (1927): the shares that a two-sided score test at 5 % does not reject."""
-    centre = (p + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
-    half = _Z / (1 + _Z**2 / n) * math.sqrt(p * (1 - p) / n + (_Z / (2 * n)) ** 2)
+def _wilson(p: float, n: float, z: float) -> Interval:
+    """Wilson (1927): the shares that a two-sided score test at 5 % does not reject; `z` is its 0.975 quantile."""
+    centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * math.sqrt(p * (1 - p) / n + (z / (2 * n)) ** 2)
     # At p = 0 and 1 the bound is p itself; rounding must not push it past.
     return Interval(max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half)))
 

@@ -18,7 +18,9 @@ _NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
 """
 
 
-def regression(results: ResultSet, seed: int | None) -> tuple[Regression | None, dict[str, int]]:
+def regression(
+    results: ResultSet, seed: int | None, groups: IntArray | None = None, error_groups: IntArray | None = None
+) -> tuple[Regression | None, dict[str, int]]:
     """Figures over the windows whose label and prediction are numbers, equal to scikit-learn's; how many are not
     (`unparsable`).
 
@@ -29,6 +31,8 @@ def regression(results: ResultSet, seed: int | None) -> tuple[Regression | None,
     Args:
         results: The columns.
         seed: Of the bootstrap, not negative; None leaves the intervals out.
+        groups, error_groups: int[samples], each sample's group where the group is the unit, of the share within
+            tolerance and of the absolute error; None where the sample is.
 
     Returns:
         No figures where no block is a regression, where the project maps labels (its predictions have no documented
@@ -57,8 +61,10 @@ def regression(results: ResultSet, seed: int | None) -> tuple[Regression | None,
         mean_squared_error=mean_squared,
         r2=r2,
         within_tolerance=None if within is None else float(within.mean()),
-        mean_absolute_error_interval=bootstrap_mean(error, sample, seed) if seed is not None and bounded else None,
-        within_tolerance_interval=share(within, sample) if seed is not None and within is not None else None,
+        mean_absolute_error_interval=bootstrap_mean(error, sample, seed, error_groups)
+        if seed is not None and bounded
+        else None,
+        within_tolerance_interval=share(within, sample, groups) if seed is not None and within is not None else None,
     ), left_out
 
 

@@ -23,13 +23,16 @@ def accuracy_verdicts(results: ResultSet) -> npt.NDArray[np.int8]:
     return tolerance_verdicts(results) if BlockKind.REGRESSION in results.kinds() else results.correct
 
 
-def studio_verdict(verdicts: npt.NDArray[np.int8], sample: IntArray, seed: int | None) -> StudioVerdict | None:
+def studio_verdict(
+    verdicts: npt.NDArray[np.int8], sample: IntArray, seed: int | None, groups: IntArray | None = None
+) -> StudioVerdict | None:
     """The share of scored windows that Studio calls correct.
 
     Args:
         verdicts: int8[m], as `accuracy_verdicts` gives them.
         sample: int[m], each window's sample.
         seed: None leaves the interval out; it needs no random numbers.
+        groups: int[samples], each sample's group where the group is the unit; None where the sample is.
 
     Returns:
         None where no window is scored.
@@ -40,5 +43,5 @@ def studio_verdict(verdicts: npt.NDArray[np.int8], sample: IntArray, seed: int |
         return None
     hits = verdicts[scored] == CORRECT
     return StudioVerdict(
-        int(np.count_nonzero(hits)) / windows, windows, None if seed is None else share(hits, sample[scored])
+        int(np.count_nonzero(hits)) / windows, windows, None if seed is None else share(hits, sample[scored], groups)
     )

@@ -49,6 +49,10 @@ class Units:
             return self.groups.of
         return np.arange(self.samples, dtype=np.int32)
 
+    def groups_if_unit(self, statistic: str) -> IntArray | None:
+        """int[samples], each sample's group where the group is the statistic's unit; None where the sample is."""
+        return self.groups.of if self.groups is not None and self.grouped(statistic) else None
+
 
 def units_of(results: ResultSet, group_by: str, choices: UnitChoices | None = None) -> Units:
     """The units of a result set.
