@@ -22,12 +22,22 @@ import numpy as np
 from monitor.compare.pairing import Index, pair
 from monitor.compare.renaming import in_one_table
 from monitor.compare.resamplable import MapStatistic, Resamplable, SumStatistic
-from monitor.compare.resampling import STOP, hypergeometric, mcnemar, subset_test, swap_test
+from monitor.compare.resampling import (
+    STOP,
+    hypergeometric,
+    mcnemar,
+    smallest_subset_pvalue,
+    smallest_swap_pvalue,
+    subset_test,
+    swap_test,
+)
 from monitor.compare.steps import ACCURACY, LABELS, MAP, MEAN_F1, THRESHOLDS, Family, Runs, Steps, families
 from monitor.compare.thresholds import ThresholdChange, threshold_changes
+from monitor.figures.groups import choose_unit
 from monitor.figures.headline import FIGURES
 from monitor.figures.intervals import SMALLEST_SAMPLES
-from monitor.results import ResultSet
+from monitor.figures.units import Units
+from monitor.results import IntArray, ResultSet
 
 __all__ = [
     "ACCURACY",
@@ -73,6 +83,7 @@ class Change:
             step of the labels is then over other windows.
         renamed: Old and new names of classes that were renamed, which is no change of labels.
         retrained: Whether the two runs are outputs of different models; None where nobody knows.
+        smallest: The smallest p-value that could have been found, by cause; only of tests by group, which may be few.
     """
 
     metric: str
@@ -89,6 +100,7 @@ class Change:
     dropped: int = 0
     renamed: tuple[tuple[str, str], ...] = ()
     retrained: bool | None = None
+    smallest: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def on_shared(self) -> bool:
@@ -129,7 +141,11 @@ class Change:
 
 
 def changes(
-    baseline: ResultSet, current: ResultSet, seed: int | None, trained: tuple[float | None, float | None] = (None, None)
+    baseline: ResultSet,
+    current: ResultSet,
+    seed: int | None,
+    trained: tuple[float | None, float | None] = (None, None),
+    units: tuple[Units, Units] | None = None,
 ) -> tuple[Change, ...]:
     """Every figure that both runs have, its change, what that is due to, and how likely it is to be noise.
 
@@ -140,6 +156,8 @@ def changes(
         baseline, current: The runs.
         seed: Of the re-samplings, not negative; None leaves the p-values out.
         trained: When the model of either was trained, Unix seconds; None where unknown.
+        units: Of either run, by the baseline's choices: what is permuted. What is swapped between the runs is chosen by
+            the two runs' differences. None: the samples.
     """
     same = baseline is current or baseline.fingerprint() == current.fingerprint()
     thresholds = threshold_changes(baseline, current)
@@ -155,13 +173,13 @@ def changes(
             if metric in found or math.isnan(before) or math.isnan(after):
                 continue
             causes = dict.fromkeys(CAUSES, 0.0) if same else _causes(views, before, after)
-            pvalues = {} if same or seed is None else _pvalues(views, causes, seed)
+            tests = {} if same or seed is None else _tests(views, causes, seed, _Grouping.of(units, metric))
             found[metric] = Change(
                 metric,
                 before,
                 after,
                 causes,
-                pvalues,
+                {cause: test.pvalue for cause, test in tests.items()},
                 *samples,
                 thresholds,
                 kind=family.name,
@@ -169,6 +187,7 @@ def changes(
                 dropped=int(steps.dropped.sum()),
                 renamed=steps.renamed,
                 retrained=retrained,
+                smallest={cause: test.smallest for cause, test in tests.items() if test.smallest is not None},
             )
     return tuple(found.values())
 
@@ -245,55 +264,91 @@ def _causes(views: _Views, before: float, after: float) -> dict[str, float]:
     return {cause: change if abs(change) > _ROUNDING else 0.0 for cause, change in known.items()}
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Grouping:
+    """Which samples of the two runs came together.
+
+    Attributes:
+        group: int[baseline's samples + current ones], the group of each; those of the two runs are numbered apart.
+        grouped: Whether the group is the unit of the metric, as the baseline has it.
+    """
+
+    group: IntArray
+    grouped: bool
+
+    @classmethod
+    def of(cls, units: tuple[Units, Units] | None, metric: str) -> _Grouping | None:
+        """None where grouping is switched off."""
+        if units is None:
+            return None
+        baseline, current = units[0].groups, units[1].groups
+        if baseline is None or current is None:
+            return None
+        return cls(np.concatenate([baseline.of, current.of]), units[1].grouped(metric))
+
+
 @dataclass(frozen=True, slots=True)
 class _Test:
-    """A cause's test: the change that it is about, and its p-value."""
+    """A cause's test: the change that it is about, its p-value, and the smallest that it could have; None by sample."""
 
     change: float
     pvalue: float
+    smallest: float | None = None
 
 
-def _pvalues(views: _Views, causes: Mapping[str, float], seed: int) -> dict[str, float]:
+def _tests(views: _Views, causes: Mapping[str, float], seed: int, grouping: _Grouping | None) -> dict[str, _Test]:
     """The tests of model, added and removed, and what they say about the total; too few shared samples: a test of the
     total itself.
     """
     stop = STOP if isinstance(views.pool, MapStatistic) else None
     generators = (np.random.default_rng([seed, test]) for test in count())
+    grouped = grouping if grouping is not None and grouping.grouped else None
     if views.shared < SMALLEST_SAMPLES:
-        pool = views.pool.take(np.concatenate([views.baseline, views.current]))
-        return {TOTAL: subset_test(pool, len(views.baseline), next(generators), stop, against_rest=True)}
+        sides = views.baseline, views.current
+        return {TOTAL: _subset_test(views, sides, causes[TOTAL], next(generators), stop, grouped, against_rest=True)}
     found: dict[str, _Test] = {}
     model, added, removed = next(generators), next(generators), next(generators)
-    if MODEL in causes and (test := _model_test(views, causes[MODEL], model, stop)) is not None:
+    if MODEL in causes and (test := _model_test(views, causes[MODEL], model, stop, grouping)) is not None:
         found[MODEL] = test
     if ADDED in causes and len(views.current_added):
-        found[ADDED] = _Test(
-            causes[ADDED], _subset_pvalue(views, views.current_shared, views.current_added, added, stop)
-        )
+        sides = views.current_shared, views.current_added
+        found[ADDED] = _subset_test(views, sides, causes[ADDED], added, stop, grouped)
     if REMOVED in causes and len(views.baseline_removed):
-        found[REMOVED] = _Test(
-            causes[REMOVED], _subset_pvalue(views, views.baseline_shared, views.baseline_removed, removed, stop)
-        )
-    pvalues = {cause: test.pvalue for cause, test in found.items()}
-    if found:
-        # Which test has the total's sign is known only afterwards: each that could have had it is paid for.
-        taken = sum(test.change != 0 for test in found.values())
-        fitting = [test.pvalue for test in found.values() if test.change * causes[TOTAL] > 0]
-        pvalues[TOTAL] = min([1.0, *(p * taken for p in fitting)])
-    return pvalues
+        sides = views.baseline_shared, views.baseline_removed
+        found[REMOVED] = _subset_test(views, sides, causes[REMOVED], removed, stop, grouped)
+    return found | {TOTAL: _total(found, causes[TOTAL])} if found else found
 
 
-def _model_test(views: _Views, change: float, rng: np.random.Generator, stop: int | None) -> _Test | None:
+def _total(tests: Mapping[str, _Test], change: float) -> _Test:
+    """The smallest p-value of the tests that have the total's sign.
+
+    Which has it is known only afterwards: each that could have had it is paid for.
+    """
+    taken = sum(test.change != 0 for test in tests.values())
+    fitting = [test.pvalue for test in tests.values() if test.change * change > 0]
+    least = [test.smallest for test in tests.values() if test.smallest is not None]
+    smallest = min(1.0, min(least) * taken) if taken and len(least) == len(tests) else None
+    return _Test(change, min([1.0, *(p * taken for p in fitting)]), smallest)
+
+
+def _model_test(
+    views: _Views, change: float, rng: np.random.Generator, stop: int | None, grouping: _Grouping | None
+) -> _Test | None:
     """Whether the outputs differ, on the shared samples that both can be judged on; None where there are none."""
     current, before = views.current_shared, views.rethresholded
+    group = None if grouping is None else grouping.group[current]
     if not views.comparable.all():
         current, before = current[views.comparable], before[views.comparable]
+        group = None if group is None else group[views.comparable]
         change = views.figure(current) - views.figure(before) if len(current) else math.nan
         if math.isnan(change):
             return None
         change = change if abs(change) > _ROUNDING else 0.0
     if np.array_equal(current, before):
         return _Test(change, 1.0)
+    if group is not None and _alike(views.pool, current, before, group):
+        pool = views.pool.take(np.concatenate([current, before]))
+        return _Test(change, swap_test(pool, rng, stop, group), smallest_swap_pvalue(len(np.unique(group))))
     if isinstance(views.pool, SumStatistic) and views.pool.verdicts:
         (right, scored), (right_before, scored_before) = views.pool.columns[current].T, views.pool.columns[before].T
         if scored.max(initial=0) <= 1 and np.array_equal(scored, scored_before):
@@ -301,11 +356,35 @@ def _model_test(views: _Views, change: float, rng: np.random.Generator, stop: in
     return _Test(change, swap_test(views.pool.take(np.concatenate([current, before])), rng, stop))
 
 
-def _subset_pvalue(views: _Views, shared: Index, others: Index, rng: np.random.Generator, stop: int | None) -> float:
-    """Whether a run's other samples differ from the shared ones by more than chance."""
-    if isinstance(views.pool, SumStatistic) and views.pool.verdicts:
-        drawn_columns, shared_columns = views.pool.columns[others], views.pool.columns[shared]
+def _alike(pool: Resamplable, current: Index, before: Index, group: IntArray) -> bool:
+    """Whether the group is the unit of the difference of paired samples: the two runs decide, and which is which does
+    not matter.
+    """
+    each = pool.each()
+    return choose_unit(each[current] - each[before], group, about_zero=True).unit == "group"
+
+
+def _subset_test(
+    views: _Views,
+    sides: tuple[Index, Index],
+    change: float,
+    rng: np.random.Generator,
+    stop: int | None,
+    grouped: _Grouping | None,
+    *,
+    against_rest: bool = False,
+) -> _Test:
+    """Whether a run's other samples differ from the shared ones, or those of two runs, by more than chance."""
+    first, others = sides
+    if grouped is not None:
+        units = grouped.group[first], grouped.group[others]
+        pool = views.pool.take(np.concatenate(sides))
+        p = subset_test(pool, len(first), rng, stop, against_rest=against_rest, units=units)
+        return _Test(change, p, smallest_subset_pvalue(*(len(np.unique(side)) for side in units)))
+    if not against_rest and isinstance(views.pool, SumStatistic) and views.pool.verdicts:
+        drawn_columns, shared_columns = views.pool.columns[others], views.pool.columns[first]
         if max(drawn_columns[:, 1].max(), shared_columns[:, 1].max()) <= 1:
             (hits, drawn), (other_hits, rest) = drawn_columns.sum(axis=0).tolist(), shared_columns.sum(axis=0).tolist()
-            return hypergeometric(hits, drawn, hits + other_hits, drawn + rest)
-    return subset_test(views.pool.take(np.concatenate([shared, others])), len(shared), rng, stop, against_rest=False)
+            return _Test(change, hypergeometric(hits, drawn, hits + other_hits, drawn + rest))
+    pool = views.pool.take(np.concatenate(sides))
+    return _Test(change, subset_test(pool, len(first), rng, stop, against_rest=against_rest))

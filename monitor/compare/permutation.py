@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from monitor.compare.distances import FALLBACK_QUANTILE
-from monitor.results import FloatArray
+from monitor.compare.pairing import Index
+from monitor.results import FloatArray, IntArray
 
 _RESAMPLINGS = 999
 _KNOTS = 512
@@ -16,9 +17,18 @@ _PAIRED_KNOTS = 64  # at most 64 * 65 / 2 kinds of pair: the cost does not grow 
 _SAMPLE = 2**16  # scores from which the knots of a larger set are taken
 _BLOCK = 2**13  # scores sorted at a time
 _EQUAL = 1 - 1e-10  # statistics this close differ by rounding alone
+_UNITS, _UNITS_PER_SIDE = 1000, 100  # so few are never merged: a p-value would notice
+_CELLS = 4_000_000  # of the table of units and knots
 
 
-def two_sample_pvalue(reference: FloatArray, current: FloatArray, limit: float | None, seed: int) -> float:
+def two_sample_pvalue(
+    reference: FloatArray,
+    current: FloatArray,
+    limit: float | None,
+    seed: int,
+    *,
+    units: tuple[IntArray, IntArray] | None = None,
+) -> float:
     """Permutation p-value of "both have one distribution", for one decision; 1/1000 is the smallest.
 
     The scores of both sides are counted between at most 512 of their common quantiles (of a random 65,536 of them, if
@@ -26,14 +36,21 @@ def two_sample_pvalue(reference: FloatArray, current: FloatArray, limit: float |
     are. Wasserstein, Anderson-Darling and exceedance of these counts share one p-value by the smallest of theirs,
     itself judged by permutation (Westfall and Young, Resampling-Based Multiple Testing, 1993, 2.3).
 
+    With `units` those are permuted, each with all its scores, keeping how many are on either side. Very many are first
+    merged at random within their side, into units that still are exchangeable.
+
     Args:
         reference: float64[n], finite, at least one.
         current: float64[m] likewise.
         limit: The block's threshold; None takes the 0.95 quantile of both sides together, which permutation leaves as
             it is.
         seed: Not negative.
+        units: int[n] and int[m], of which unit each score is; one with scores on both sides is two. None: each score
+            is a unit of its own.
     """
     rng = np.random.default_rng(seed)
+    if units is not None:
+        return _by_unit(reference, current, limit, units, rng)
     knots, at_limit = _knots(np.concatenate([reference, current]), limit, _KNOTS, rng)
     first, second = _cumulated(reference, knots), _cumulated(current, knots)
     pooled = first + second
@@ -50,7 +67,61 @@ def two_sample_pvalue(reference: FloatArray, current: FloatArray, limit: float |
     return _smallest_p(gap, pooled / total, knots, at_limit)
 
 
-def paired_pvalue(before: FloatArray, after: FloatArray, limit: float | None, seed: int) -> float:
+def _by_unit(
+    reference: FloatArray,
+    current: FloatArray,
+    limit: float | None,
+    units: tuple[IntArray, IntArray],
+    rng: np.random.Generator,
+) -> float:
+    """`two_sample_pvalue` with units: distribution functions are ratios of sums over the drawn units."""
+    first, reference_unit = _numbered(units[0])
+    second, current_unit = _numbered(units[1])
+    size = max(1, min((first + second) // _UNITS, first // _UNITS_PER_SIDE, second // _UNITS_PER_SIDE))
+    first, reference_unit = _dealt(first, reference_unit, size, rng)
+    second, current_unit = _dealt(second, current_unit, size, rng)
+    knots, at_limit = _knots(
+        np.concatenate([reference, current]), limit, min(_KNOTS, max(_PAIRED_KNOTS, _CELLS // (first + second))), rng
+    )
+    counts, left = _counted(reference, reference_unit, first, knots)
+    current_counts, current_left = _counted(current, current_unit, second, knots)
+    counts = np.concatenate([counts, current_counts])
+    pooled = (counts.sum(axis=0) + left + current_left).cumsum()
+    small = min(first, second)
+    observed = np.arange(first)
+    if small < first:
+        observed, left = first + np.arange(second), current_left
+    draws = (rng.choice(first + second, small, replace=False, shuffle=False) for _ in range(_RESAMPLINGS))
+    below = np.array([counts[drawn].sum(axis=0) + left for drawn in (observed, *draws)]).cumsum(axis=1)
+    held, total = below[:, -1:], len(reference) + len(current)
+    # as between scores, but what is drawn holds now more of them, now fewer
+    gap: FloatArray = (below * total - pooled * held) / (held * (total - held))
+    return _smallest_p(gap, pooled / total, knots, at_limit)
+
+
+def _numbered(units: IntArray) -> tuple[int, Index]:
+    """How many units there are, and each score's, 0..k - 1."""
+    distinct, unit = np.unique(units, return_inverse=True)
+    return len(distinct), unit
+
+
+def _dealt(units: int, unit: Index, size: int, rng: np.random.Generator) -> tuple[int, Index]:
+    """Units merged at random into such of one size: how many, and each score's; the last is what does not fill one."""
+    return units // size, (rng.permutation(units) // size)[unit]
+
+
+def _counted(
+    scores: FloatArray, unit: Index, units: int, knots: FloatArray
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """int32[units, knots], how many scores of each unit are between knots, and int32[knots], of what is in none."""
+    cell = unit * len(knots) + np.searchsorted(knots, scores)
+    counts = np.bincount(cell, minlength=(units + 1) * len(knots)).reshape(units + 1, len(knots)).astype(np.int32)
+    return counts[:-1], counts[-1]
+
+
+def paired_pvalue(
+    before: FloatArray, after: FloatArray, limit: float | None, seed: int, *, units: IntArray | None = None
+) -> float:
     """Sign-flip p-value of "either score of a sample could as well have been the other's"; 1/1000 is the smallest.
 
     The statistics are those of `two_sample_pvalue`, of the two columns' distributions. Swapping a sample's scores flips
@@ -62,9 +133,13 @@ def paired_pvalue(before: FloatArray, after: FloatArray, limit: float | None, se
         after: float64[k], the same samples' other scores.
         limit: The block's threshold; None takes the 0.95 quantile of all scores.
         seed: Not negative.
+        units: int[k], of which unit each sample is: the samples of one are swapped together. None: each sample is a
+            unit of its own.
     """
     rng = np.random.default_rng(seed)
     knots, at_limit = _knots(np.concatenate([before, after]), limit, _PAIRED_KNOTS, rng)
+    if units is not None:
+        return _swapped_by_unit(before, after, knots, at_limit, units, rng)
     cells = len(knots)
     code = np.searchsorted(knots, before) * cells + np.searchsorted(knots, after)
     moves = np.bincount(code, minlength=cells**2).reshape(cells, cells)
@@ -78,6 +153,28 @@ def paired_pvalue(before: FloatArray, after: FloatArray, limit: float | None, se
     passed = (lower[:, None] <= np.arange(cells)) & (np.arange(cells) < upper[:, None])
     pooled = (moves.sum(axis=0) + moves.sum(axis=1)).cumsum() / (2 * len(before))
     return _smallest_p(net @ passed.astype(np.float64), pooled, knots, at_limit)
+
+
+def _swapped_by_unit(
+    before: FloatArray, after: FloatArray, knots: FloatArray, at_limit: int, units: IntArray, rng: np.random.Generator
+) -> float:
+    """`paired_pvalue` with units: what a unit adds to the difference of the distribution functions flips as a whole.
+
+    Very many units are first merged at random: such swaps are a subgroup of all.
+    """
+    count, unit = _numbered(units)
+    groups = min(count, _UNITS)
+    if groups < count:
+        unit = (rng.permutation(count) % groups)[unit]
+    cells = len(knots)
+    gone, come = (
+        np.bincount(unit * cells + np.searchsorted(knots, scores), minlength=groups * cells).reshape(groups, cells)
+        for scores in (before, after)
+    )
+    adds = (gone - come).cumsum(axis=1).astype(np.float64)
+    signs = np.concatenate([np.ones((1, groups)), 1.0 - 2 * rng.integers(0, 2, (_RESAMPLINGS, groups))])
+    pooled = (gone + come).sum(axis=0).cumsum() / (2 * len(before))
+    return _smallest_p(signs @ adds, pooled, knots, at_limit)
 
 
 def _knots(pooled: FloatArray, limit: float | None, most: int, rng: np.random.Generator) -> tuple[FloatArray, int]:

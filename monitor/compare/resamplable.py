@@ -47,6 +47,11 @@ class Resamplable(Protocol):
     def merge(self, group: Index, groups: int) -> Resamplable:
         """The pool in which units of one group (intp[units], 0..groups - 1) are one; a group may be empty."""
 
+    def each(self) -> FloatArray:
+        """float64[units], how right each unit is by itself, 0..1; NaN where it has no verdict. What says whether units
+        are alike: the figure itself may exist of many only.
+        """
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SumStatistic:
@@ -56,11 +61,13 @@ class SumStatistic:
         columns: int or float64[units, d], what each unit adds.
         of: float64[b] of float64[b, d], the figure of the sums.
         verdicts: Whether the columns are correct and scored windows.
+        parts: Into how many equal parts the columns fall: the first counts what is right, the second what it is of.
     """
 
     columns: npt.NDArray[np.number]
     of: Callable[[FloatArray], FloatArray]
     verdicts: bool = False
+    parts: int = 2
 
     @property
     def units(self) -> int:
@@ -91,6 +98,12 @@ class SumStatistic:
             for column, values in enumerate(self.columns[:, first : first + _COLUMNS_AT_ONCE].T.copy(), first):
                 merged[:, column] = np.bincount(group, values, groups)
         return replace(self, columns=merged, verdicts=False)
+
+    def each(self) -> FloatArray:
+        """The first part's sum by the second's."""
+        part = self.columns.shape[1] // self.parts
+        right, of = (self.columns[:, first : first + part].sum(axis=1, dtype=np.float64) for first in (0, part))
+        return _ratio(np.column_stack([right, of]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,6 +147,11 @@ class SparseSumStatistic:
     def merge(self, group: Index, groups: int) -> SparseSumStatistic:
         """The pool of the groups' sums."""
         return replace(self, unit=group[self.unit], units=groups)
+
+    def each(self) -> FloatArray:
+        """Hits by windows of classes: the first third of the columns, and the second."""
+        part = self.column // (self.width // 3)
+        return _ratio(np.column_stack([np.bincount(self.unit[part == k], minlength=self.units) for k in (0, 1)]))
 
 
 def _groups_of(columns: int) -> int:
@@ -183,6 +201,12 @@ class MapStatistic:
         """The pool of the groups' images."""
         return MapStatistic(self.matches, group[self.unit], groups)
 
+    def each(self) -> FloatArray:
+        """The share of a unit's truth boxes that were found, mean over the IoU thresholds."""
+        matches = self.matches
+        found = np.bincount(self.unit[matches.image], matches.hits.mean(axis=0), self.units)
+        return _ratio(np.column_stack([found, np.bincount(self.unit[matches.truth_image], minlength=self.units)]))
+
 
 def accuracy(runs: Sequence[ResultSet]) -> SumStatistic:
     """Correct / scored windows of classifiers; the runs' samples one after the other."""
@@ -217,7 +241,7 @@ def macro_f1(runs: Sequence[ResultSet]) -> SumStatistic | SparseSumStatistic:
         blocks.append(
             np.concatenate([shrink_dtype(counts).reshape(run.samples, len(classes)) for counts in cells], axis=1)
         )
-    return SumStatistic(np.concatenate(blocks), _mean_over_classes)
+    return SumStatistic(np.concatenate(blocks), _mean_over_classes, parts=3)
 
 
 def _counted(run: ResultSet, windows: npt.NDArray[np.bool_], place: Index) -> list[tuple[Index, Index]]:

@@ -1,14 +1,15 @@
-"""P-values of a change, with the sample as the unit: exact where a closed form exists, by re-sampling elsewhere."""
+"""P-values of a change, by sample or by group: exact where a closed form exists, by re-sampling elsewhere."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 
 from monitor.compare.pairing import Index
 from monitor.compare.resamplable import Resamplable, Weights
-from monitor.results import FloatArray
+from monitor.results import FloatArray, IntArray
 
 RESAMPLINGS = 999
 STOP = 20
@@ -49,18 +50,41 @@ def hypergeometric(hits: int, drawn: int, all_hits: int, total: int) -> float:
     return float(min(1.0, 2 * min(lower, upper)))
 
 
-def swap_test(pool: Resamplable, rng: np.random.Generator, stop: int | None) -> float:
-    """Whether two runs differ, by swapping their outputs sample by sample (sign flip).
+def smallest_swap_pvalue(units: int) -> float:
+    """The smallest p-value that swapping the outputs of so many units can reach: swapping none is as far from nothing
+    as swapping all.
+    """
+    return max(1 / (RESAMPLINGS + 1), 2.0 ** (1 - units)) if units else 1.0
 
-    Very many samples are first dealt at random into groups that swap together: these swaps are a subgroup of all, so
+
+def smallest_subset_pvalue(first: int, others: int) -> float:
+    """The smallest p-value that permuting so many units among so many others can reach.
+
+    Exact but for what is as far from nothing by chance; 1 where a side has none.
+    """
+    if not min(first, others):
+        return 1.0
+    choices = math.lgamma(first + others + 1) - math.lgamma(first + 1) - math.lgamma(others + 1)
+    return max(1 / (RESAMPLINGS + 1), math.exp(-choices))
+
+
+def swap_test(pool: Resamplable, rng: np.random.Generator, stop: int | None, units: IntArray | None = None) -> float:
+    """Whether two runs differ, by swapping their outputs sample by sample (sign flip), or group by group.
+
+    Very many units are first dealt at random into groups that swap together: these swaps are a subgroup of all, so
     that the test is as exact, at a cost that no longer grows.
 
     Args:
-        pool: The units of the one run, then those of the other, pair by pair.
+        pool: The samples of the one run, then those of the other, pair by pair.
         rng: Of the groups and the swaps.
         stop: As in `_pvalue`.
+        units: int[pairs], which pairs swap together; None: each by itself.
     """
     pairs = pool.units // 2
+    if units is not None:
+        _, unit = np.unique(units, return_inverse=True)
+        pairs = int(unit.max(initial=-1)) + 1
+        pool = pool.merge(np.concatenate([unit, pairs + unit]), 2 * pairs)
     groups = min(pairs, pool.most_groups)
     group = rng.permutation(pairs) % groups
     pool = pool.merge(np.concatenate([group, groups + group]), 2 * groups)
@@ -75,20 +99,32 @@ def swap_test(pool: Resamplable, rng: np.random.Generator, stop: int | None) -> 
 
 
 def subset_test(
-    pool: Resamplable, first: int, rng: np.random.Generator, stop: int | None, *, against_rest: bool
+    pool: Resamplable,
+    first: int,
+    rng: np.random.Generator,
+    stop: int | None,
+    *,
+    against_rest: bool,
+    units: tuple[IntArray, IntArray] | None = None,
 ) -> float:
-    """Whether the first units differ from the others, by permuting which units these are.
+    """Whether the first samples differ from the others, by permuting which samples, or groups of them, these are.
 
     Very many units are first dealt at random into groups of one size, those on either side apart; the few that are left
     stay on their side. Permuting such groups is a subgroup of all permutations: the test is as exact.
 
     Args:
-        pool: The units.
+        pool: The samples.
         first: How many are the first.
         rng: Of the groups and the permutations.
         stop: As in `_pvalue`.
-        against_rest: Compare the figure of the other units with that of the first; otherwise that of all units.
+        against_rest: Compare the figure of the other samples with that of the first; otherwise that of all.
+        units: int[first] and int[others], which samples of a side belong together; a unit with samples on both sides
+            is two. None: each is by itself.
     """
+    if units is not None:
+        sides = [np.unique(side, return_inverse=True)[1] for side in units]
+        first, others = (int(side.max(initial=-1)) + 1 for side in sides)
+        pool = pool.merge(np.concatenate([sides[0], first + sides[1]]), first + others)
     rest = pool.units - first
     size = max(1, min(pool.units // pool.most_groups, first // _FEWEST_PER_SIDE, rest // _FEWEST_PER_SIDE))
     here, there = first // size, rest // size

@@ -107,7 +107,7 @@ def groups_of(results: ResultSet, group_by: str = AUTO) -> Groups | None:
     return Groups(keys[order], of, _last(results.added, of, len(keys)) + _DAY)
 
 
-def choose_unit(values: FloatArray, group: IntArray) -> UnitChoice:
+def choose_unit(values: FloatArray, group: IntArray, *, about_zero: bool = False) -> UnitChoice:
     """The unit of a statistic that is a mean over samples, by one-way analysis of variance of the baseline's.
 
     The group is the unit unless the upper 95 % bound of the design effect is below 1.1: the burden of proof is on
@@ -118,6 +118,8 @@ def choose_unit(values: FloatArray, group: IntArray) -> UnitChoice:
     Args:
         values: float64[n], each sample's value; NaN where it has none.
         group: int[n], each sample's group, not negative.
+        about_zero: The values are paired differences, whose mean is 0 where nothing differs: they vary about that, so
+            that exchanging the two sides leaves the choice as it is.
     """
     known = np.isfinite(values)
     values, group = values[known], group[known]
@@ -131,14 +133,16 @@ def choose_unit(values: FloatArray, group: IntArray) -> UnitChoice:
     if n == groups:  # every sample is a group of its own
         return UnitChoice("sample", groups, 0.0, 1.0, 1.0)
     means = np.bincount(group, values, len(sizes))[occurs] / sizes[occurs]
-    between = float((sizes[occurs] * np.square(means - values.mean())).sum()) / (groups - 1)
+    center = 0.0 if about_zero else float(values.mean())
+    degrees = groups if about_zero else groups - 1
+    between = float((sizes[occurs] * np.square(means - center)).sum()) / degrees
     within = float(np.square(values - _spread(means, occurs)[group]).sum()) / (n - groups)
-    size = (n - squares) / (groups - 1)
+    size = (n if about_zero else n - squares) / degrees
     if max(within, between) <= _ROUNDING * float(np.square(values).mean()):
         return UnitChoice("group", groups, 0.0, 1.0, squares)  # all values are equal: nothing shows how alike they are
     ratio = between / within if within else np.inf
     icc = _icc(ratio, size)
-    upper = 1 + (squares - 1) * _icc(ratio / f_quantile(1 - _CONFIDENCE, groups - 1, n - groups), size)
+    upper = 1 + (squares - 1) * _icc(ratio / f_quantile(1 - _CONFIDENCE, degrees, n - groups), size)
     unit: Unit = "sample" if upper < NEGLIGIBLE else "group"
     return UnitChoice(unit, groups, icc, 1 + (squares - 1) * icc, upper)
 

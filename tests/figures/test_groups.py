@@ -126,3 +126,17 @@ def test_values_that_are_unknown_do_not_count() -> None:
     values, group = rng.normal(size=120), np.repeat(np.arange(12), 10)
     known = np.where(group < 3, np.nan, values)
     assert choose_unit(known, group).groups == 9
+
+
+def test_differences_about_zero() -> None:
+    """Paired differences vary about 0, with a degree of freedom for each group; their sign does not matter."""
+    values = np.random.default_rng(5).normal(0.2, 1, size=(30, 8))
+    between = 8 * np.square(values.mean(axis=1)).sum() / 30
+    ratio = between / values.var(axis=1, ddof=1).mean()
+    limit = ratio / stats.f.ppf(0.05, 30, 30 * 7)
+
+    choice = choose_unit(values.ravel(), np.repeat(np.arange(30), 8), about_zero=True)
+
+    assert choice.icc == pytest.approx((ratio - 1) / (ratio + 7))
+    assert choice.upper == pytest.approx(1 + 7 * (limit - 1) / (limit + 7))
+    assert choice == choose_unit(-values.ravel(), np.repeat(np.arange(30), 8), about_zero=True)
