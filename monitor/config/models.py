@@ -24,6 +24,7 @@ from monitor.config.values import (
     Count,
     Crontab,
     Duration,
+    GroupBy,
     HttpUrl,
     Interval,
     Labels,
@@ -47,6 +48,7 @@ from monitor.config.values import (
     word_or_list,
 )
 from monitor.errors import AuthError
+from monitor.figures.groups import AUTO
 
 RUNBOOKS = f"https://github.com/impulse-monitor/impulse-monitor/blob/v{__version__}/docs/runbooks"
 """Where this version's runbooks are found, unless `http.runbook_url` says otherwise."""
@@ -220,6 +222,10 @@ class ProjectConfig(TargetSelection):
     """
     filters: FilterConfig | None = None
     """Which samples count; without it all of the category. Changing it starts a new baseline."""
+    group_by: GroupBy = AUTO
+    """Which samples are perhaps alike because they came together: `auto` (of one device and UTC day), `none`, or
+    `metadata.KEY`. The first run says whether they are; then intervals and tests count groups instead of samples.
+    """
     slices: Annotated[tuple[Slice, ...], Unique] = ()
     """By what quality is also given in parts: `metadata.KEY` or `device_name`."""
     refresh: Literal["never", "when_stale", "always"] = "never"

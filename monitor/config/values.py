@@ -20,6 +20,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Sec
 from yarl import URL
 
 from monitor.config.schedules import StaleAfter, cron_trigger
+from monitor.figures.groups import AUTO, NONE
 from monitor.logs import secrets
 from monitor.targets import LABEL_NAMES
 
@@ -400,6 +401,12 @@ def _slice(name: str) -> str:
     return name
 
 
+def _group_by(name: str) -> str:
+    if name not in (AUTO, NONE) and not re.fullmatch(r"metadata\..+", name):
+        raise ValueError(f"is not something to group by; write {AUTO}, {NONE} or metadata.KEY")
+    return name
+
+
 def _crontab(expression: str) -> str:
     cron_trigger(expression, "UTC")
     return expression
@@ -428,6 +435,9 @@ Labels = Annotated[
 ]
 Slice = Annotated[
     str, AfterValidator(_slice), WithJsonSchema({"type": "string", "pattern": r"^(metadata\..+|device_name)$"})
+]
+GroupBy = Annotated[
+    str, AfterValidator(_group_by), WithJsonSchema({"type": "string", "pattern": r"^(metadata\..+|auto|none)$"})
 ]
 Crontab = Annotated[str, AfterValidator(_crontab)]
 Timezone = Annotated[str, AfterValidator(_timezone)]

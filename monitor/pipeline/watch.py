@@ -55,7 +55,11 @@ class Watch:
     def of(cls, config: Config, project: ProjectConfig, target: Target, found: Discovery) -> Watch:
         """How the configuration wants a discovered target watched."""
         settings = EvaluationSettings(
-            tuple(project.slices), config.limits.slice_values, found.anomaly_labels, found.no_anomaly_labels
+            tuple(project.slices),
+            config.limits.slice_values,
+            found.anomaly_labels,
+            found.no_anomaly_labels,
+            project.group_by,
         )
         target = replace(target, labels=project.labels)
         return cls(

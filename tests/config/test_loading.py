@@ -74,7 +74,7 @@ def test_project_defaults(folder: Folder) -> None:
 
     (project,) = loaded.config.projects
     assert (project.id, project.impulses, project.variants, project.category) == (5, "all", "enabled", "testing")
-    assert (project.labels, project.filters, project.slices) == ({}, None, ())
+    assert (project.labels, project.filters, project.slices, project.group_by) == ({}, None, (), "auto")
     assert loaded.config.schedule is loaded.config.schedule_of(project)
     assert loaded.config.stale_after_of(project) == 2700.0
     assert [NOBODY.format(1)] == texts(folder, loaded)
@@ -129,6 +129,7 @@ def test_every_key(folder: Folder) -> None:
               min_frequency: 62.5
               max_frequency: 16000
               signature_validity: valid
+            group_by: metadata.session
             slices: [metadata.site, device_name]
         """,
         LENGTH="2000",
@@ -138,6 +139,7 @@ def test_every_key(folder: Folder) -> None:
     assert (project.impulses, project.variants, project.category) == ((1, 4), ("int8", "akida"), "training")
     assert project.labels == {"team": "edge"}
     assert project.slices == ("metadata.site", "device_name")
+    assert project.group_by == "metadata.session"
     assert project.filters is not None
     assert (project.filters.data_type, project.filters.labels) == ("image", ("idle", "snake"))
     first, second, third, fourth = project.filters.metadata or ()
@@ -473,8 +475,8 @@ def test_no_admin_token(folder: Folder) -> None:
         "projects: [{id: '${KEY}', api_key: k}]",
         "projects: [{id: 1, api_key: 'x ${KEY}'}]",
         "projects: [{id: 1, api_key: '${KEY}', impulses: '${KEY}', variants: ['${KEY}'], category: '${KEY}'}]",
-        "projects: [{id: 1, api_key: '${KEY}', slices: ['${KEY}'], filters: {data_type: '${KEY}', metadata: "
-        "'${KEY}'}}]",
+        "projects: [{id: 1, api_key: '${KEY}', slices: ['${KEY}'], group_by: '${KEY}', "
+        "filters: {data_type: '${KEY}', metadata: '${KEY}'}}]",
         "projects: [{id: 1, api_key: '${KEY}', labels: {'a-b': '${KEY}'}}]",
     ],
 )

@@ -163,6 +163,13 @@ MISTAKES = [
         )
         for text in ("site", "metadata.", "metadata")
     ),
+    *(
+        (
+            PROJECT + f"    group_by: {text}",
+            "monitor.yaml:4: projects[0].group_by: is not something to group by; write auto, none or metadata.KEY",
+        )
+        for text in ("device_name", "metadata.", "day")
+    ),
     (
         PROJECT + "    labels: [a]",
         "monitor.yaml:4: projects[0].labels: must be a mapping; write `name: value` lines below it",
@@ -536,7 +543,7 @@ def test_all_at_once(folder: Folder) -> None:
         "digit first",
         "projects.d/b.yaml:4: projects[0].colour: unknown key; write one of: id, impulses, variants, category, "
         "api_key, api_key_file,"
-        " schedule, labels, filters, slices, refresh",
+        " schedule, labels, filters, group_by, slices, refresh",
         "projects.d/c.yaml:1: limits: unknown key; write one of: projects",
         (
             "projects.d/a.yaml:1: is not valid YAML: expected the node content, but found '<stream end>'; fix the "

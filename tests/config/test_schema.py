@@ -27,6 +27,7 @@ GOOD = [
     {"projects": [{"id": 1, "api_key": "k", "slices": ["metadata.a b", "device_name"]}]},
     {"projects": [{"id": 1, "api_key": "k", "refresh": "never"}, {"id": 2, "api_key": "k", "refresh": "when_stale"}]},
     {"projects": [{"id": 1, "api_key": "k", "refresh": "always"}]},
+    *({"projects": [{"id": 1, "api_key": "k", "group_by": text}]} for text in ("auto", "none", "metadata.a b")),
     {
         "projects": [
             {"id": 1, "api_key": "k", "category": name}
@@ -161,6 +162,7 @@ BAD = [
     {"projects": [{"id": 1, "api_key": "k", "labels": {"__x": "x"}}]},
     {"projects": [{"id": 1, "api_key": "k", "labels": {"a": 5}}]},
     {"projects": [{"id": 1, "api_key": "k", "slices": ["site"]}]},
+    {"projects": [{"id": 1, "api_key": "k", "group_by": "device"}]},
     {"projects": [{"id": 1, "api_key": "k", "refresh": "sometimes"}]},
     {"projects": [{"id": 1, "api_key": "k", "filters": {"metadata": [{"op": "eq"}]}}]},
     {"projects": [{"id": 1, "api_key": "k", "filters": {"metadata": [{"no_metadata": True, "key": "a"}]}}]},
