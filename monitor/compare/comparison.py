@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from monitor.compare.change import Change, changes
 from monitor.compare.distances import prediction_drift
 from monitor.compare.drift import ComparedRun, Drift, DriftState, drift
+from monitor.compare.power import Power, powers, seen_discordance
 from monitor.figures.anomaly import KINDS
 from monitor.figures.evaluation import Evaluation
 from monitor.figures.headline import headlines
@@ -61,6 +62,9 @@ class Comparison:
         predictions: Drift of the mix of predicted classes (`psi`, `js`); empty where it does not apply.
         notes: Sentences about what happened to the model since the baseline, and what can therefore not be compared.
         broken: Whether it could not be made: that a change is absent then says nothing.
+        powers: What the tests of a figure could have seen, for each figure that has a formula for it.
+        discordance: On which share of the samples two models of the target were last seen to differ, beside what they
+            differ by in all; None before two models were compared.
     """
 
     baseline: BaselineFigures
@@ -69,6 +73,12 @@ class Comparison:
     predictions: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     broken: bool = False
+    powers: tuple[Power, ...] = ()
+    discordance: float | None = None
+
+    def power(self, metric: str) -> Power | None:
+        """What the test of a figure could have seen; None where there is no formula for it."""
+        return next((power for power in self.powers if power.metric == metric), None)
 
     def change(self, metric: str) -> Change | None:
         """The change of a figure; None where it has none."""
@@ -82,6 +92,7 @@ def compare(
     shown: BaselineFigures,
     states: DriftStates,
     seed: int,
+    discordance: float | None = None,
 ) -> tuple[Comparison, dict[int, DriftState]]:
     """Compare two runs of a target. Takes up to some seconds for large sets: call it in a worker thread.
 
@@ -92,6 +103,7 @@ def compare(
         shown: What is shown of the baseline.
         states: The drift states of the comparison before this one, by block.
         seed: Of every re-sampling; 0 to 2**64 - 1.
+        discordance: `Comparison.discordance` of the comparison before this one.
 
     Returns:
         The comparison, and the drift states for the next one.
@@ -99,14 +111,19 @@ def compare(
     drifts, kept = [], {}
     for block in current.results.blocks:
         if block.kind in KINDS and block.id in current.results.anomaly:
-            found, kept[block.id] = drift(baseline, current, pinned, block, states.get(block.id), seed)
-            drifts.append(found)
+            drifted, kept[block.id] = drift(baseline, current, pinned, block, states.get(block.id), seed)
+            drifts.append(drifted)
+    found = changes(baseline.results, current.results, seed, (baseline.trained, current.trained))
+    seen = seen_discordance(found, baseline.results, current.results)
+    discordance = discordance if seen is None else seen
     return Comparison(
         baseline=shown,
-        changes=changes(baseline.results, current.results, seed, (baseline.trained, current.trained)),
+        changes=found,
         drifts=tuple(drifts),
         predictions=prediction_drift(baseline.results, current.results),
         notes=tuple(_notes(baseline, current)),
+        powers=powers(found, baseline.results, current.results, discordance=discordance),
+        discordance=discordance,
     ), kept
 
 

@@ -340,7 +340,8 @@ class RunRecorder:
         drift = await self.store.drift_states(target_id)
         seed = seed_of(target_id, found.fingerprint)
         try:
-            comparison, kept = await self._in_worker(compare, against, current, reference, shown, drift, seed)
+            seen = known.discordance if known else None
+            comparison, kept = await self._in_worker(compare, against, current, reference, shown, drift, seed, seen)
         except Exception:  # a bug in the comparison must cost neither figures nor record
             log.exception("comparison.crashed", target=target_id)
             return _Compared(

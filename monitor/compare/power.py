@@ -1,0 +1,344 @@
+"""Power: which drop of a figure a result set would show, and which it would miss.
+
+A rule that compares a change with its p-value is silent where nothing happened, and where too few samples were asked.
+Which of the two it is follows from the sizes alone: the smallest drop that the rule's test finds in 80 % of cases.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from monitor.compare.change import ACCURACY, ADDED, MODEL, Change
+from monitor.compare.pairing import pair
+from monitor.compare.renaming import in_one_table
+from monitor.compare.resampling import RESAMPLINGS, hypergeometric
+from monitor.figures.distributions import incomplete_beta, t_quantile
+from monitor.figures.intervals import SMALLEST_SAMPLES
+from monitor.figures.scoring import accuracy_verdicts
+from monitor.figures.units import Units
+from monitor.results import CORRECT, UNSCORED, IntArray, ResultSet
+
+FOUND = 0.8
+"""The share of cases in which a drop must be found to count as visible."""
+
+SIGNIFICANCE = 0.01
+"""Significance level of rules that do not say another one."""
+
+USUAL_DISCORDANCE = 0.04
+"""Share of the samples on which two trainings of one model differ, where none was seen yet."""
+
+_EXACT = 200  # discordant pairs up to which McNemar's power is summed exactly; beyond, the normal distribution has it
+_FEW = 10  # clusters with an error, or with a hit: below, their variance cannot be trusted
+_SPREAD, _TAIL = 7, 20  # standard deviations of the number of discordant pairs that are summed over, and so many more
+_PRECISION = 1e-5  # of a smallest visible drop
+_MOST = _EXACT + math.ceil(_SPREAD * math.sqrt(_EXACT)) + _TAIL  # discordant pairs that may then occur
+_ROUNDING = 1e-9
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Power:
+    """What the tests of one figure could have seen in a result set.
+
+    Sizes are independent opinions: samples with one window each, or windows / design effect.
+
+    Attributes:
+        metric: The headline figure.
+        value: The figure on the shared samples, in the current run.
+        pairs: Opinions that both runs have: what a retraining is tested on.
+        discordance: Share of the pairs that a retraining changes both ways, beside what it loses in all.
+        shared, added: Opinions among the shared samples, and among those added since.
+        weight: Share of the figure's windows that were added: a fall on these moves the whole figure by so much of it.
+        reachable: By cause, the smallest p-value that its test could give.
+        visible: By cause, the smallest drop of the whole figure that is found in 80 % of cases at p <= 0.01; infinite
+            where none is; absent where there is nothing to test.
+    """
+
+    metric: str
+    value: float
+    pairs: int
+    discordance: float
+    shared: int = 0
+    added: int = 0
+    weight: float = 0.0
+    reachable: Mapping[str, float] = field(default_factory=dict)
+    visible: Mapping[str, float] = field(default_factory=dict)
+
+    def smallest_visible_drop(self, cause: str, significance: float = SIGNIFICANCE) -> float | None:
+        """The smallest drop of the whole figure that is found in 80 % of cases; None where there is nothing to test.
+
+        Args:
+            cause: `model`, or `added`: only the added samples are worse.
+            significance: Largest p-value that counts, two-sided.
+        """
+        if significance == SIGNIFICANCE:
+            return self.visible.get(cause)
+        return self.worked_out(cause, significance) if cause in self.reachable else None
+
+    def worked_out(self, cause: str, significance: float) -> float:
+        """`smallest_visible_drop` of a cause that has a test, at any significance level; takes some milliseconds."""
+        if self.reachable[cause] > significance:
+            return math.inf
+        if cause == MODEL:
+            return smallest_paired_drop(self.pairs, self.value, self.discordance, significance)
+        return self.weight * smallest_added_drop(self.shared, self.added, self.value, significance)
+
+    def missed(self, drop: float, significance: float | None = SIGNIFICANCE, margin: float = 0.0) -> float:
+        """The share of retrainings that lose `drop` and that a rule does not find.
+
+        Args:
+            drop: In the figure's unit.
+            significance: The rule's; None where it takes any p-value.
+            margin: The rule's.
+        """
+        if significance is not None and self.reachable.get(MODEL, 1.0) > significance:
+            return 1.0
+        return 1 - paired_power(self.pairs, drop, self.discordance, significance, margin)
+
+
+def powers(
+    found: Sequence[Change],
+    baseline: ResultSet,
+    current: ResultSet,
+    units: Units | None = None,
+    discordance: float | None = None,
+) -> tuple[Power, ...]:
+    """What the tests of a comparison could have seen: of the accuracy, whose verdicts are counts.
+
+    The smallest visible drop of mean F1 and mAP depends on which classes and images a model would lose: they have none.
+
+    Args:
+        found: The changes of the comparison.
+        baseline, current: The runs.
+        units: What counts as one opinion in the current run; None: the sample.
+        discordance: That last seen between two models of the target (`seen_discordance`); None where none was.
+    """
+    if not any(change.metric == ACCURACY for change in found):
+        return ()
+    verdicts = accuracy_verdicts(current)
+    scored = verdicts != UNSCORED
+    pairing = pair(baseline, current)
+    if pairing.samples < SMALLEST_SAMPLES:
+        return ()
+    is_shared = pairing.shared(current.samples, pairing.current_sample)
+    hit, sample = verdicts[scored] == CORRECT, current.sample[scored]
+    old = is_shared[sample]
+    if not old.any():
+        return ()
+    unit = sample if units is None else units.of(ACCURACY)[sample]
+    sizes = [_opinions(hit, sample, old), _opinions(hit, unit, old), _opinions(hit, unit, ~old)]
+    power = Power(
+        ACCURACY,
+        float(hit[old].mean()),
+        sizes[0],
+        USUAL_DISCORDANCE if discordance is None else discordance,
+        sizes[1],
+        sizes[2],
+        float(1 - old.mean()),
+    )
+    grouped = units is not None and units.grouped(ACCURACY)
+    reachable = _reachable(power, len(np.unique(unit[old])), len(np.unique(unit[~old])), grouped=grouped)
+    power = replace(power, reachable=reachable)
+    return (replace(power, visible={cause: power.worked_out(cause, SIGNIFICANCE) for cause in reachable}),)
+
+
+def seen_discordance(found: Sequence[Change], baseline: ResultSet, current: ResultSet) -> float | None:
+    """Share of the shared windows on which two models differ in their verdict, less what they differ by in all; None
+    where the runs are of one model, or where labels or thresholds changed besides.
+
+    Args:
+        found: The changes of the comparison.
+        baseline, current: The runs.
+    """
+    change = next((change for change in found if change.metric == ACCURACY), None)
+    if change is None or not change.retrained or change.thresholds or change.undivided:
+        return None
+    baseline, current = in_one_table(baseline, current)
+    pairing = pair(baseline, current)
+    before, after = (
+        accuracy_verdicts(baseline)[pairing.baseline_window],
+        accuracy_verdicts(current)[pairing.current_window],
+    )
+    same_label = baseline.label[pairing.baseline_window] == current.label[pairing.current_window]
+    counts = same_label & (before != UNSCORED) & (after != UNSCORED)
+    if not counts.any():
+        return None
+    gained = float(((before != CORRECT) & (after == CORRECT))[counts].mean())
+    lost = float(((before == CORRECT) & (after != CORRECT))[counts].mean())
+    return 2 * min(gained, lost)
+
+
+@lru_cache(maxsize=1024)
+def paired_power(pairs: int, drop: float, discordance: float, significance: float | None, margin: float = 0.0) -> float:
+    """The share of retrainings that lose `drop` which the mid-p McNemar test finds, and which lose more than `margin`.
+
+    Discordant pairs are drop + discordance of all (Connor, Biometrics 43:207, 1987); how many there are is summed over
+    exactly, and the margin is exceeded on the pairs. With more than 200 of them Connor's normal approximation has it.
+
+    Args:
+        pairs: Independent pairs of verdicts.
+        drop: What is lost in all, at least 0.
+        discordance: Share of the pairs that change both ways besides, at least 0; drop + discordance / 2 is below 1.
+        significance: Largest p-value, two-sided; None: any.
+        margin: What the observed drop must exceed.
+    """
+    changed = min(1.0, drop + discordance)
+    if pairs <= 0 or changed <= 0:
+        return 0.0
+    if pairs * changed > _EXACT:
+        return _normal_power(pairs, drop, changed, significance, margin)
+    spread = _SPREAD * math.sqrt(pairs * changed * (1 - changed))
+    fewest, most = max(0, int(pairs * changed - spread)), min(pairs, int(pairs * changed + spread) + _TAIL)
+    discordant = np.arange(fewest, most + 1)
+    lost = np.arange(most + 1)
+    chance = _binomial(np.array([pairs]), discordant, changed)[0]
+    split = _binomial(discordant, lost, (drop + discordance / 2) / changed)
+    needed = _fewest_lost(significance)[discordant]
+    beyond = 2 * lost - discordant[:, None] > margin * pairs + _ROUNDING
+    seen = (lost >= needed[:, None]) & beyond
+    return float(min(1.0, chance @ (split * seen).sum(axis=1)))
+
+
+@lru_cache(maxsize=1024)
+def smallest_paired_drop(pairs: int, value: float, discordance: float, significance: float) -> float:
+    """The smallest loss of a retraining that the mid-p McNemar test finds in 80 % of cases; infinite where none is.
+
+    Args:
+        pairs, discordance, significance: As `paired_power` takes them.
+        value: The figure that falls: more than it cannot be lost.
+    """
+    most = value - discordance / 2
+    if most <= 0 or paired_power(pairs, most, discordance, significance) < FOUND:
+        return math.inf
+    low, high = 0.0, most
+    while high - low > _PRECISION:
+        middle = (low + high) / 2
+        low, high = (low, middle) if paired_power(pairs, middle, discordance, significance) >= FOUND else (middle, high)
+    return high
+
+
+@lru_cache(maxsize=1024)
+def smallest_added_drop(shared: int, added: int, value: float, significance: float) -> float:
+    """How much worse than the shared samples the added ones must be to be found in 80 % of cases by the hypergeometric
+    mid-p test; infinite where none is. What the shared samples show is taken as it is.
+
+    Args:
+        shared, added: Independent opinions of either.
+        value: The shared samples' share of hits.
+        significance: Largest p-value, two-sided.
+    """
+    hits = round(value * shared)
+    most = _most_hits(shared, added, hits, significance)
+    if most is None or not added:
+        return math.inf
+    low, high = 0.0, hits / shared  # the added samples' true share of hits
+    if _at_most(most, added, high) >= FOUND:
+        return 0.0
+    while high - low > _PRECISION:
+        middle = (low + high) / 2
+        low, high = (middle, high) if _at_most(most, added, middle) >= FOUND else (low, middle)
+    return hits / shared - low
+
+
+def _most_hits(shared: int, added: int, hits: int, significance: float) -> int | None:
+    """How many hits the added samples may have at most, for the test to find them worse; None where none are few
+    enough.
+    """
+    low, high = -1, math.ceil(hits / shared * added) if shared else 0  # found at `low`, not at `high`
+    while high - low > 1:
+        middle = (low + high) // 2
+        found = middle * shared < hits * added and _worse(shared, added, hits, middle) <= significance
+        low, high = (middle, high) if found else (low, middle)
+    return None if low < 0 else low
+
+
+def _worse(shared: int, added: int, hits: int, added_hits: int) -> float:
+    return hypergeometric(added_hits, added, hits + added_hits, shared + added)
+
+
+def _at_most(most: int, of: int, share: float) -> float:
+    """P(X <= most), X ~ Bin(of, share)."""
+    return 1.0 if most >= of else incomplete_beta(of - most, most + 1, 1 - share)
+
+
+def _normal_power(pairs: int, drop: float, changed: float, significance: float | None, margin: float) -> float:
+    quantile = 0.0 if significance is None else t_quantile(1 - significance / 2, math.inf)
+    needed = max(margin, quantile * math.sqrt(changed / pairs))
+    error = math.sqrt(max(changed - drop**2, 0.0) / pairs)
+    if error == 0.0:
+        return float(drop > needed)
+    return 0.5 * math.erfc((needed - drop) / error / math.sqrt(2))
+
+
+@lru_cache(maxsize=16)
+def _fewest_lost(significance: float | None) -> IntArray:
+    """int[_MOST + 1], for each number of discordant pairs how many of them must be lost to be found; one more than
+    there are where no number is enough.
+    """
+    discordant = np.arange(_MOST + 1)
+    if significance is None:
+        return discordant // 2 + 1
+    gained = np.arange(_MOST // 2 + 1)
+    mass = _binomial(discordant, gained, 0.5)
+    pvalue = 2 * np.cumsum(mass, axis=1) - mass
+    enough = (pvalue <= significance) & (2 * gained < discordant[:, None])
+    fewest: IntArray = discordant - enough.sum(axis=1) + 1
+    return fewest
+
+
+def _binomial(trials: IntArray, hits: IntArray, share: float) -> npt.NDArray[np.float64]:
+    """float64[trials, hits], the probability of each number of hits in each number of trials."""
+    share = min(max(share, 1e-300), 1 - 1e-16)
+    table = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, int(trials.max()) + 1)))])
+    n, k = trials[:, None], hits[None, :]
+    rest = n - k
+    logs = table[n] - table[np.minimum(k, len(table) - 1)] - table[np.maximum(rest, 0)]
+    logs = logs + k * math.log(share) + rest * math.log1p(-share)
+    mass: npt.NDArray[np.float64] = np.where(rest >= 0, np.exp(np.where(rest >= 0, logs, -np.inf)), 0.0)
+    return mass
+
+
+def _opinions(hit: Mask, cluster: IntArray, chosen: Mask) -> int:
+    """How many independent opinions the chosen windows are: as many as there are / design effect, which is that of the
+    interval: the cluster variance of the ratio over that of independent windows, and at least 1.
+
+    Args:
+        hit: bool[m], of all windows, on which the design effect is estimated.
+        cluster: int[m], the unit each is of.
+        chosen: bool[m].
+    """
+    windows = int(chosen.sum())
+    if not windows:
+        return 0
+    _, of = np.unique(cluster, return_inverse=True)
+    sizes, hits = np.bincount(of), np.bincount(of[hit], minlength=int(of.max()) + 1)
+    if sizes.max() == 1:
+        return windows
+    if min((hits > 0).sum(), (hits < sizes).sum()) < _FEW:
+        return len(np.unique(cluster[chosen]))
+    n, p = len(hit), float(hit.mean())
+    clustered = len(sizes) / (len(sizes) - 1) * float(np.square(hits - p * sizes).sum()) / n**2
+    return max(1, round(windows / max(1.0, clustered / (p * (1 - p) / n))))
+
+
+def _reachable(power: Power, shared_units: int, added_units: int, *, grouped: bool) -> dict[str, float]:
+    """By cause, the smallest p-value of its test; with groups as the unit, how many ways there are to swap or deal them
+    decides.
+    """
+    fewest = 1 / (RESAMPLINGS + 1) if grouped else 0.0
+    pairs = shared_units - 1 if grouped else power.pairs
+    found = {MODEL: max(fewest, 0.5 ** min(pairs, 1000))}
+    if power.added:
+        hits = round(power.value * power.shared)
+        smallest = _worse(power.shared, power.added, hits, 0)
+        if grouped:
+            smallest = max(fewest, smallest, 1 / math.comb(shared_units + added_units, added_units))
+        found[ADDED] = smallest
+    return found
