@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from monitor.alerts import wording
+from monitor.alerts import power_words, wording
 from monitor.alerts.rules import (
     Above,
     AnomalyDrift,
@@ -210,6 +210,8 @@ def _sentences(rule: Rule, found: Verdict) -> Iterator[str]:
                 f"The rule fires for a {direction} of more than {wording.size(moved.metric, moved.margin)}{level}, "
                 f"and resolves {wording.size(moved.metric, found.recover or 0.0)} back inside"
             )
+            if found.power is not None:
+                yield from map(wording.sentence, power_words.could_show(found.power, moved.significance))
         case AnomalyDrift(significance=significance) if found.drift is not None:
             yield from _drift(found.drift, found.causes, significance)
     if found.against is not None:
@@ -291,6 +293,8 @@ def _details(rule: Rule, found: Verdict) -> dict[str, Any]:
     }
     if found.change is not None:
         details["causes"] = {cause: _finite(part) for cause, part in found.change.causes.items()}
+    if found.power is not None:
+        details["smallest_visible_drop"] = {cause: _finite(drop) for cause, drop in found.power.visible.items()}
     if found.drift is not None and found.causes:
         details["causes"] = {cause: _finite(found.drift.distances[cause].wasserstein) for cause in found.causes}
     return {name: value for name, value in details.items() if value is not None}

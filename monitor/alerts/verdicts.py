@@ -10,6 +10,7 @@ from monitor.compare.change import Change
 from monitor.compare.comparison import BaselineFigures, Comparison
 from monitor.compare.drift import Drift
 from monitor.compare.martingale import ALARM
+from monitor.compare.power import Power
 from monitor.figures.evaluation import Evaluation, Interval
 from monitor.figures.headline import FIGURES, Headline
 
@@ -54,6 +55,7 @@ class Verdict:
         against: The baseline that was compared with.
         notes: What happened to the model since the baseline, a sentence each.
         reason: Why the rule does not apply, in a clause; empty where it does.
+        power: What the test could have seen; None where there is none, or no formula for it.
     """
 
     answer: Answer
@@ -73,6 +75,7 @@ class Verdict:
     against: BaselineFigures | None = None
     notes: tuple[str, ...] = ()
     reason: str = ""
+    power: Power | None = None
 
 
 def check_rule(rule: Rule, evaluation: Evaluation, comparison: Comparison | None) -> Verdict:
@@ -170,6 +173,7 @@ def _tested(rule: Drop | Rise, recover: float | None, evaluation: Evaluation, co
         change=change,
         against=comparison.baseline,
         notes=comparison.notes,
+        power=comparison.power(rule.metric) if isinstance(rule, Drop) else None,
     )
 
 

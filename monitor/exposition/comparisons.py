@@ -50,6 +50,12 @@ def _change_pvalues(comparison: Comparison) -> Iterator[Value]:
             yield pvalue, (change.metric, cause)
 
 
+def _visible_drops(comparison: Comparison) -> Iterator[Value]:
+    for power in comparison.powers:
+        for cause, drop in power.visible.items():
+            yield min(drop, 1.0), (power.metric, cause)
+
+
 METRICS = (
     _compared(
         "edge_impulse_anomaly_drift",
@@ -102,6 +108,16 @@ METRICS = (
         "metric",
         "cause",
         read=_change_pvalues,
+    ),
+    _compared(
+        "edge_impulse_smallest_visible_drop_ratio",
+        "The smallest drop of the metric that this set would show in 80 % of cases at p <= 0.01: by another training "
+        "(model), or from the samples added since (added); 1 where none would. Above a rule's margin, the rule's "
+        "silence is not health.",
+        "metric",
+        "cause",
+        unit="ratio",
+        read=_visible_drops,
     ),
     _compared(
         "edge_impulse_prediction_drift",

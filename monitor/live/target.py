@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from monitor.alerts.rules import Rule
 from monitor.alerts.states import AlertState
 from monitor.pipeline.alerting import AlertSubject
 from monitor.pipeline.snapshot import Snapshot
@@ -48,7 +49,7 @@ class LiveTarget:
         resumed: Unix seconds since when in this process.
         snapshot: Its last pull and last good figures; None before the first.
         alerts: States of its alerts, as the store has them.
-        thresholds: What its alerts compare with, by alert.
+        rules: Those that match it.
         cache: What its runs keep for the next one.
         pull: What is under way.
     """
@@ -58,7 +59,7 @@ class LiveTarget:
     resumed: float
     snapshot: Snapshot | None = None
     alerts: Alerts = field(default_factory=dict)
-    thresholds: Mapping[str, float] = field(default_factory=dict)
+    rules: tuple[Rule, ...] = ()
     cache: TargetCache = field(default_factory=TargetCache)
     pull: PullInFlight | None = None
 
@@ -71,6 +72,11 @@ class LiveTarget:
     def target(self) -> Target:
         """Its key and its names."""
         return self.watch.target
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """What its alerts compare with, by alert."""
+        return {rule.name: rule.threshold for rule in self.rules if rule.threshold is not None}
 
     @property
     def subject(self) -> AlertSubject:

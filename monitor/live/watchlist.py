@@ -213,7 +213,7 @@ class Watchlist:
             target = self._live.targets.get(target_id)
             if target is None or target.watch is not watch:
                 target = self._live.watch(watch)
-                target.thresholds = self._evaluator.thresholds(watch.subject)
+                target.rules = self._evaluator.rules_for(watch.subject)
             target.first_watched = min(target.first_watched, began[target_id])
         for entry in self._live.entries.values():
             for target in self._live.targets_of(entry):

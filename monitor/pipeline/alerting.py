@@ -77,11 +77,9 @@ class AlertEvaluator:
         """
         self._rules, self._queues = tuple(rules), tuple(queues)
 
-    def thresholds(self, subject: Subject) -> dict[str, float]:
-        """The values that a subject's rules compare with, by alert."""
-        return {
-            rule.name: rule.threshold for rule in self._rules if rule.threshold is not None and rule.matches(subject)
-        }
+    def rules_for(self, subject: Subject) -> tuple[Rule, ...]:
+        """The rules that match a subject."""
+        return tuple(rule for rule in self._rules if rule.matches(subject))
 
     def lock(self, subject_id: str) -> AbstractAsyncContextManager[None]:
         """To be held around a transaction that evaluates a subject: states are read, moved on and written without

@@ -18,7 +18,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from monitor import __version__
-from monitor.alerts import wording
+from monitor.alerts import power_words, wording
+from monitor.alerts.rules import Rule
 from monitor.alerts.states import Phase
 from monitor.compare.martingale import ALARM
 from monitor.figures.anomaly import threshold
@@ -83,6 +84,7 @@ class Pages:
             "target.html",
             now=service.clock(),
             target=target.target,
+            rules=target.rules,
             snapshot=target.snapshot,
             runs=runs,
             store_problem=problem,
@@ -113,6 +115,7 @@ class Pages:
 def _target_view(
     now: float,
     target: Target,
+    rules: Sequence[Rule],
     snapshot: Snapshot | None,
     runs: Sequence[Run],
     store_problem: StoreError | None,
@@ -130,6 +133,7 @@ def _target_view(
         "stale": evaluation is not None and snapshot is not None and not snapshot.fresh(now),
         "bars": {change.metric: charts.change_bar(change) for change in comparison.changes} if comparison else {},
         "drifts": {drift.block.id: drift for drift in comparison.drifts} if comparison else {},
+        "power": power_words.by_metric(rules, comparison) if comparison else {},
         "classes": classes,
         "classes_cut": classes_cut,
         "confusion": views.confusion(evaluation, limit) if evaluation else None,

@@ -1,5 +1,6 @@
 """Invented boards: targets of every kind, with every figure that the exposition knows."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Unpack
@@ -7,11 +8,13 @@ from typing import Unpack
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.exposition import generate_latest
 
+from monitor.alerts.rules import built_in
 from monitor.alerts.states import AlertState, Phase
 from monitor.compare.change import Change
 from monitor.compare.comparison import BaselineFigures, Comparison
 from monitor.compare.distances import Distances
 from monitor.compare.drift import Drift
+from monitor.compare.power import Power
 from monitor.errors import PullState
 from monitor.exposition import ServiceMetrics, SnapshotCollector
 from monitor.figures.evaluation import (
@@ -190,8 +193,16 @@ def compared() -> Comparison:
     baseline = BaselineFigures(
         "pinned", NOW - 5 * 86400, "0123", {"accuracy": 0.94, "mean_f1": 0.9, "anomaly_flagged": 0.02}
     )
+    power = Power(
+        "accuracy", 0.9, 812, 0.04, 812, 2, 0.002, {"model": 0.0, "added": 0.02}, {"model": 0.0325, "added": math.inf}
+    )
     return Comparison(
-        baseline, (change,), (drift,), {"psi": 0.02, "js": 0.045}, ("the model was trained again since the baseline",)
+        baseline,
+        (change,),
+        (drift,),
+        {"psi": 0.02, "js": 0.045},
+        ("the model was trained again since the baseline",),
+        powers=(power,),
     )
 
 
@@ -233,7 +244,8 @@ def full() -> Live:
         ("EdgeImpulseKeyExpiring", "project-33333", Phase.FIRING),
     ):
         found.show_alerts(of, [AlertState(name, of, "digest", phase, severity="warning")])
-    found.targets[first].thresholds = {"EdgeImpulseAccuracyRegressed": 0.03, "EdgeImpulseAnomalyDrift": 2.0}
+    watched = ("EdgeImpulseAccuracyRegressed", "EdgeImpulseAnomalyDrift")
+    found.targets[first].rules = tuple(rule for rule in built_in() if rule.name in watched)
     return found
 
 

@@ -456,6 +456,13 @@ def test_comparison_leaves_with_the_figures() -> None:
         assert {} == shown(of, "edge_impulse_baseline_timestamp_seconds")
 
 
+def test_smallest_visible_drops() -> None:
+    """Each cause has the smallest drop that the set would show; 1, all of it, where none would."""
+    found = shown(full(), "edge_impulse_smallest_visible_drop_ratio", "metric", "cause", "variant")
+
+    assert {("accuracy", "model", "int8"): 0.0325, ("accuracy", "added", "int8"): 1} == found
+
+
 def test_alerts() -> None:
     """Pending and firing alerts are 1, others absent; those of a project carry its id alone, and stay whatever its
     targets do.
@@ -467,6 +474,6 @@ def test_alerts() -> None:
         ("EdgeImpulseAnomalyDrift", "12345", "pending", "warning"): 1,
         ("EdgeImpulseKeyExpiring", "33333", "firing", "warning"): 1,
     } == found
-    assert {("EdgeImpulseAccuracyRegressed", "int8"): 0.03, ("EdgeImpulseAnomalyDrift", "int8"): 2} == shown(
+    assert {("EdgeImpulseAccuracyRegressed", "int8"): 0.03, ("EdgeImpulseAnomalyDrift", "int8"): 0.01} == shown(
         full(), "edge_impulse_alert_threshold", "alertname", "variant"
     )

@@ -127,6 +127,8 @@ async def test_why_a_figure_changed(service: Service) -> None:
     assert f"Accuracy: {before:.3f} → {now:.3f} (−{(before - now) * 100:.1f} points)" in why
     assert f"−{(before - now) * 100:.1f} on the 300 samples both runs share: the model changed, not the data" in why
     assert "the model was trained again since the baseline" in why
+    assert re.search(r"This set would show a drop of \d\.\d points by another training in 80 % of cases\.", why)
+    assert "EdgeImpulseAccuracyRegressed can hardly fire at its margin of 3.0 points: its silence is not health." in why
     assert {"model"} == {tag[1]["class"] for tag in shown.tags if tag[0] == "rect"}
     assert "EdgeImpulseAccuracyRegressed" in shown.text
     assert snapshot.error in shown.text

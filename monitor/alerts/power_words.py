@@ -1,0 +1,81 @@
+"""What a rule could have seen, in words: the same in alerts, on pages and in `check`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+
+from monitor.alerts import wording
+from monitor.alerts.rules import Drop, Rule
+from monitor.compare.change import ADDED, MODEL
+from monitor.compare.comparison import Comparison
+from monitor.compare.power import FOUND, SIGNIFICANCE, Power
+
+SAID_BEYOND = 0.02
+"""`check` says how often a rule misses a drop that exceeds its margin by so much."""
+
+_WORSE = {MODEL: "by another training", ADDED: "from samples added since"}
+
+
+def could_show(power: Power, significance: float | None = SIGNIFICANCE) -> Iterator[str]:
+    """The smallest drops that a set would show, a clause each; none for a rule without a test.
+
+    Args:
+        power: Of the figure.
+        significance: The rule's; None where it takes any p-value.
+    """
+    if significance is None:
+        return
+    for cause, worse in _WORSE.items():
+        drop = power.smallest_visible_drop(cause, significance)
+        if drop is None:
+            continue
+        if power.reachable[cause] > significance:
+            reached, wanted = wording.pvalue(power.reachable[cause]), wording.pvalue(significance)
+            yield (
+                f"no drop {worse} can be significant: the smallest p that its test can give here is {reached}, "
+                f"and {wanted} is needed"
+            )
+        elif math.isinf(drop):
+            yield f"no drop {worse} would show in {FOUND:.0%} of cases".replace("%", " %")
+        else:
+            size = wording.size(power.metric, drop)
+            yield f"this set would show a drop of {size} {worse} in {FOUND:.0%} of cases".replace("%", " %")
+
+
+def hardly_fires(rule: Rule, power: Power | None) -> str:
+    """That a rule would miss most drops as large as its margin, in a clause; empty where it would not, or where that is
+    not known.
+    """
+    drop = rule.condition
+    if not isinstance(drop, Drop) or power is None or power.metric != drop.metric or drop.significance is None:
+        return ""
+    smallest = [power.smallest_visible_drop(cause, drop.significance) for cause in _WORSE]
+    if all(each is None or each <= drop.margin for each in smallest):
+        return ""
+    margin = wording.size(drop.metric, drop.margin)
+    return f"{rule.name} can hardly fire at its margin of {margin}: its silence is not health"
+
+
+def by_metric(rules: Iterable[Rule], comparison: Comparison) -> dict[str, list[str]]:
+    """By figure, what a comparison could have shown, and which of a target's rules can hardly fire, a clause each."""
+    found = {}
+    for power in comparison.powers:
+        silent = [words for rule in rules if (words := hardly_fires(rule, power))]
+        found[power.metric] = [*could_show(power), *silent]
+    return found
+
+
+def misses(rule: Rule, power: Power) -> str:
+    """How often a rule misses a drop by another training that exceeds its margin by 2 points, in a clause; empty where
+    the rule is not of the kind.
+    """
+    drop = rule.condition
+    if not isinstance(drop, Drop) or power.metric != drop.metric:
+        return ""
+    size = drop.margin + SAID_BEYOND
+    missed = power.missed(size, drop.significance, drop.margin)
+    return (
+        f"with {power.pairs:,} {wording.counts(drop.metric)} {rule.name} misses a drop of "
+        f"{wording.size(drop.metric, size)} in {missed * 100:.0f} % of cases"
+    )
