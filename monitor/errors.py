@@ -4,13 +4,14 @@
 
     MonitorError
     ├── ConfigError            the operator's file: every problem, each with its line
-    └── StudioError            one pull or one discovery failed; `.state` says how
-        ├── NoResults          no_results    no model-testing results (never run, cleared by training, invalidated)
-        ├── AuthError          auth          the key is wrong, expired or may not read this
-        ├── NotFound           not_found     no such project or impulse
-        ├── Unreachable        unreachable   no usable reply in the time and attempts allowed
-        ├── Inconsistent       inconsistent  the result set kept changing while it was read
-        └── InvalidReply       invalid       a reply that is not the documented JSON, or another refusal
+    └── ForeignError           another program's doing, in at most `LONGEST_ERROR` characters
+        └── StudioError        one pull or one discovery failed; `.state` says how
+            ├── NoResults      no_results    no model-testing results (never run, cleared by training, invalidated)
+            ├── AuthError      auth          the key is wrong, expired or may not read this
+            ├── NotFound       not_found     no such project or impulse
+            ├── Unreachable    unreachable   no usable reply in the time and attempts allowed
+            ├── Inconsistent   inconsistent  the result set kept changing while it was read
+            └── InvalidReply   invalid       a reply that is not the documented JSON, or another refusal
 
 The store's are in `monitor.store.errors`, the notifiers' in `monitor.notify.errors`. Anything else that escapes a pull
 is a bug of ours; the pipeline logs it with its target and shows it as `invalid`.
@@ -18,15 +19,22 @@ is a bug of ours; the pipeline logs it with its target and shows it as `invalid`
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 
 from monitor.logs import secrets
 from monitor.text import brief
 
-LONGEST_QUOTE = 200
-"""Characters of another program's text that an error quotes."""
-LONGEST_ERROR = 600
-"""Characters of an error as a whole."""
+LONGEST_ERROR = 200
+"""Characters of an error about what another program said or did, its own words included."""
+SHORTEST_QUOTE = 40
+"""Characters that another program's text may have at least, however long what stands before it is."""
+LONGEST_READ = 8192
+"""Characters of it that are looked at: it may be megabytes."""
+LONGEST_PROBLEM = 600
+"""Characters of a problem in the operator's own files, which may name a path and a line."""
+
+_BLANKS = re.compile(r"\s+")
 
 
 class PullState(StrEnum):
@@ -45,15 +53,30 @@ class MonitorError(Exception):
     """Root of the errors the monitor raises on purpose; `str()` says what happened, where, and what to do next."""
 
 
-class StudioError(MonitorError):
-    """A call to Studio that gave no usable answer. Its text is one line without secrets: it goes to pages, alerts and
-    the store.
+class ForeignError(MonitorError):
+    """What another program said or did. Its text is one line without secrets, of at most `LONGEST_ERROR` characters: it
+    goes to pages, alerts and the store.
+
+    Args:
+        text: What happened, and where.
+        said: The other program's words, which are cut first.
+        advice: What follows them, such as what to do next: it is never cut.
     """
 
-    state = PullState.INVALID
+    def __init__(self, text: str, said: object = "", advice: str = "") -> None:
+        super().__init__(fitted(text, said, advice))
+        self._parts = text, quoted(said), advice
 
-    def __init__(self, text: str) -> None:
-        super().__init__(quoted(text, LONGEST_ERROR))
+    def within(self, before: str, advice: str = "") -> str:
+        """The error after `before`, of the same length at most, with its own advice or another one in its place."""
+        text, said, own = self._parts
+        return fitted(f"{before}{text}", said, advice or own)
+
+
+class StudioError(ForeignError):
+    """A call to Studio that gave no usable answer."""
+
+    state = PullState.INVALID
 
 
 class NoResults(StudioError):
@@ -92,9 +115,23 @@ class InvalidReply(StudioError):
     state = PullState.INVALID
 
 
-def quoted(text: object, at_most: int = LONGEST_QUOTE) -> str:
+def fitted(text: str, said: object, advice: str = "") -> str:
+    """`text`, what another program `said` and `advice` as one line without secrets, of at most `LONGEST_ERROR`
+    characters: what was said is cut first, to `SHORTEST_QUOTE`, then `text`; `advice` is left whole.
+    """
+    text, advice = _plain(text), _plain(advice)
+    said = quoted(said, max(LONGEST_ERROR - len(text) - len(advice), SHORTEST_QUOTE))
+    return f"{brief(text, max(LONGEST_ERROR - len(said) - len(advice), 1))}{said}{advice}".strip()
+
+
+def quoted(text: object, at_most: int = LONGEST_ERROR) -> str:
     """Another program's text as it may be shown: secrets masked, printable, on one line, not longer than `at_most`
     characters.
     """
-    printable = "".join(each if each.isprintable() else " " for each in secrets.mask(str(text)))
-    return brief(" ".join(printable.split()), at_most)
+    return brief(_plain(str(text)).strip(), at_most)
+
+
+def _plain(text: str) -> str:
+    """Secrets masked, on one line, with single blanks."""
+    read = secrets.mask(secrets.beginning(text, LONGEST_READ))
+    return _BLANKS.sub(" ", "".join(each if each.isprintable() else " " for each in read))

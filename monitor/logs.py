@@ -40,6 +40,17 @@ class Secrets:
         """Processor of the rendered line."""
         return self.mask(str(rendered))
 
+    def beginning(self, text: str, length: int) -> str:
+        """The first characters of a text, at most `length`: fewer where the cut would leave a part of a value."""
+        end, moved = length, len(text) > length
+        while moved:
+            moved = False
+            for value in self._values:
+                begin = text.find(value, max(0, end - len(value) + 1), end + len(value) - 1)
+                if begin >= 0:
+                    end, moved = begin, True
+        return text[:end]
+
     def mask(self, text: str) -> str:
         """The text with each value in it replaced by three stars."""
         for value in self._values:

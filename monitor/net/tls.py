@@ -38,8 +38,9 @@ def expiry_text(expires: float, now: float) -> str:
     return ""
 
 
-def not_trusted(where: str, error: aiohttp.ClientConnectorCertificateError, option: str) -> str:
-    """Why another server's certificate was refused, and what to do.
+def not_trusted(where: str, error: aiohttp.ClientConnectorCertificateError, option: str) -> tuple[str, str, str]:
+    """That another server's certificate was refused, why in OpenSSL's words, and what to do: the parts of a
+    `ForeignError`.
 
     Args:
         where: The server's address, without secrets.
@@ -55,4 +56,4 @@ def not_trusted(where: str, error: aiohttp.ClientConnectorCertificateError, opti
         advice = "write the name that the certificate is for into the URL"
     else:
         advice = f"name the file with its authority's certificate in {option}"
-    return f"{where} has a certificate that is not trusted ({reason.strip().rstrip('.')}); {advice}"
+    return f"{where} has a certificate that is not trusted (", reason.strip().rstrip("."), f"); {advice}"

@@ -40,9 +40,11 @@ async def read(value: SecretStr | Path, meaning: str) -> str:
             text = (await asyncio.to_thread(value.read_text, encoding="utf-8")).strip()
         except (OSError, UnicodeDecodeError) as error:
             why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-            raise Retry(f"{meaning}: the file {value} cannot be read ({why}); messages wait until it can") from None
+            raise Retry(
+                f"{meaning}: the file ", value, f" cannot be read ({why}); messages wait until it can"
+            ) from None
         if not text:
-            raise Retry(f"{meaning}: the file {value} is empty; messages wait until it holds the value")
+            raise Retry(f"{meaning}: the file ", value, " is empty; messages wait until it holds the value")
     if text.rstrip("/") != address(text):
         secrets.add(text)
     return text

@@ -57,7 +57,9 @@ class Alertmanager:
         status, _ = await self._endpoint.request("GET", url.rstrip("/") + "/-/ready")
         if status != 200:
             raise Rejected(
-                f"{shown} answered {status} to /-/ready; is that the URL of an Alertmanager, and may we in?", status
+                f"{shown} answered {status} to /-/ready",
+                advice="; is that the URL of an Alertmanager, and may we in?",
+                status=status,
             )
         return f"{shown} is ready"
 

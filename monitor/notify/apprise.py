@@ -53,15 +53,17 @@ class Apprise:
             raise Retry(f"{name}: no success within {TIMEOUT:g} s") from None
         except Exception as error:  # of one of its hundred modules; the text may hold the URL
             raise Retry(
-                f"{name}: Apprise failed ({type(error).__name__}); try the URL by hand: apprise -vv -b test URL"
+                f"{name}: Apprise failed (",
+                type(error).__name__,
+                "); try the URL by hand: apprise -vv -b test URL",
             ) from None
         if not arrived:
-            raise Retry(f"{name}: Apprise could not deliver; try the URL by hand: apprise -vv -b test URL")
+            raise Retry(name, advice=": Apprise could not deliver; try the URL by hand: apprise -vv -b test URL")
 
     async def _service(self) -> Any:
         url = await read(self._config.address, f"URL of {self._name}")
         if (service := await asyncio.to_thread(_service, url)) is None:
-            raise Retry(f"{self._name}: the URL {UNKNOWN}")
+            raise Retry(self._name, advice=f": the URL {UNKNOWN}")
         return service
 
 

@@ -2,7 +2,7 @@
 
 ::
 
-    MonitorError
+    ForeignError
     └── NotifyError     an attempt that failed; `str()` says where and why, without the secret parts of an address
         ├── Retry       the failure may pass: the message stays in its queue
         └── Rejected    the receiver refuses this message for good
@@ -10,14 +10,11 @@
 
 from __future__ import annotations
 
-from monitor.errors import LONGEST_ERROR, MonitorError, quoted
+from monitor.errors import ForeignError
 
 
-class NotifyError(MonitorError):
-    """An attempt that failed. Its text is one line without secrets: it goes to pages and the API."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(quoted(message, LONGEST_ERROR))
+class NotifyError(ForeignError):
+    """An attempt that failed."""
 
 
 class Retry(NotifyError):
@@ -25,14 +22,14 @@ class Retry(NotifyError):
     if it did.
     """
 
-    def __init__(self, message: str, delay: float | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, text: str, said: object = "", advice: str = "", *, delay: float | None = None) -> None:
+        super().__init__(text, said, advice)
         self.delay = delay
 
 
 class Rejected(NotifyError):
     """The receiver refuses this message, and would again; `status` is the HTTP status, where there was one."""
 
-    def __init__(self, message: str, status: int | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, text: str, said: object = "", advice: str = "", *, status: int | None = None) -> None:
+        super().__init__(text, said, advice)
         self.status = status

@@ -74,10 +74,13 @@ class Endpoint:
         if 200 <= status < 300:
             return
         if status in _TRANSIENT or status >= 500:
-            raise Retry(f"{shown} answered {status}", wait)
+            raise Retry(f"{shown} answered {status}", delay=wait)
         if status < 400:
-            raise Retry(f"{shown} redirected (HTTP {status}), which is not followed: put the final address into notify")
-        raise Rejected(f"{shown} refused it with {status}{self._advice(status)}", status)
+            raise Retry(
+                f"{shown} redirected (HTTP {status})",
+                advice=", which is not followed: put the final address into notify",
+            )
+        raise Rejected(f"{shown} refused it with {status}", advice=self._advice(status), status=status)
 
     async def request(
         self, method: str, url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
@@ -98,10 +101,10 @@ class Endpoint:
         except TimeoutError:
             raise Retry(f"{shown} gave no reply within {self._session.timeout.total:g} s") from None
         except aiohttp.ClientConnectorCertificateError as error:
-            raise Retry(not_trusted(shown, error, f"ca_file of the receiver {self._name}")) from None
+            raise Retry(*not_trusted(shown, error, f"ca_file of the receiver {self._name}")) from None
         except (aiohttp.ClientError, OSError) as error:  # whose texts may hold the whole URL
             raise Retry(
-                f"no connection to {shown} ({_reason(error)}); check that it runs, and its address in notify"
+                f"no connection to {shown} (", _reason(error), "); check that it runs, and its address in notify"
             ) from None
 
     async def _authorization(self, url: str) -> dict[str, str]:
@@ -110,11 +113,11 @@ class Endpoint:
         token = await read(self._config.bearer_token_file, f"bearer token of {self._name}")
         if not (token.isascii() and token.isprintable()) or " " in token:
             raise Retry(
-                f"bearer token of {self._name}: its file holds characters that no token has; put the token alone into "
-                "it"
+                f"bearer token of {self._name}",
+                advice=": its file holds characters that no token has; put the token alone into it",
             )
         if "@" in urlsplit(url).netloc:
-            raise Retry(f"{self._name} has a bearer token, and a user in its URL; remove one of them")
+            raise Retry(self._name, advice=" has a bearer token, and a user in its URL; remove one of them")
         return {"Authorization": f"Bearer {token}"}
 
     async def _trusted(self) -> ssl.SSLContext | bool:
@@ -127,7 +130,7 @@ class Endpoint:
         except OSError as error:  # ssl.SSLError, for a file without a certificate, is one
             why = "it holds no certificate in PEM form" if isinstance(error, ssl.SSLError) else error.strerror
             raise Retry(
-                f"ca_file of {self._name}: the file {file} cannot be used ({why}); messages wait until it can"
+                f"ca_file of {self._name}: the file ", file, f" cannot be used ({why}); messages wait until it can"
             ) from None
 
     def _advice(self, status: int) -> str:

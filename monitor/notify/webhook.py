@@ -64,7 +64,7 @@ class Webhook:
         try:
             return key_of(secret)
         except ValueError as error:
-            raise Retry(f"secret of {self._name}: the file {self._config.secret_file} {error}") from None
+            raise Retry(f"secret of {self._name}: the file ", self._config.secret_file, f" {error}") from None
 
 
 def payload(transition: Transition) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from monitor.alerts.states import AlertState
 from monitor.compare.carry_over import block_as_now, carried_over, same_content
 from monitor.compare.comparison import BaselineFigures, Comparison, compare
 from monitor.compare.drift import ComparedRun, DriftState
-from monitor.errors import PullState
+from monitor.errors import PullState, fitted
 from monitor.figures import EvaluationSettings, evaluate
 from monitor.figures.evaluation import FIGURES_VERSION, Evaluation
 from monitor.pipeline.alerting import AlertEvaluator, AlertSubject, refer
@@ -186,7 +186,7 @@ class RunRecorder:
         except Exception as error:  # a bug, or content that no formula expected, must cost no pull
             log.exception("run.not_brought_up", target=run.target_id, run=run.id)
             raise StoreCorrupt(
-                f"the figures of run {run.id} of {run.target_id} cannot be computed anew ({error!r})"
+                fitted(f"the figures of run {run.id} of {run.target_id} cannot be computed anew (", repr(error), ")")
             ) from error
         packed = await self.store.pack(run.target_id, results, fingerprint)
         referring: list[AlertState] = []

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from monitor.errors import fitted
 from monitor.results import Block, BlockKind, Boxes, Categorical, Confidences, FomoCounts, Points, ResultSet
 from monitor.store.documents import dump
 from monitor.store.errors import StoreCorrupt, StoreTooNew
@@ -88,7 +89,7 @@ def decode(data: bytes) -> ResultSet:
         return _result_set(manifest, columns)
     except _DAMAGES as error:
         raise StoreCorrupt(
-            f"a stored result set is damaged ({error}); it is written again when the target's results change"
+            fitted("a stored result set is damaged (", error, "); it is written again when the target's results change")
         ) from error
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Executable, Pool
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from monitor.errors import quoted
+from monitor.errors import fitted
 from monitor.store import engine
 from monitor.store.errors import StoreCorrupt, StoreError, StoreRefused, StoreUnavailable, explain
 
@@ -63,7 +63,7 @@ class Connections:
             self.engine = engine.new_engine(self.url, lock_timeout, verify=verify)
         except Exception as error:
             raise StoreError(
-                f"store {self.where} cannot be used ({quoted(error)}); correct `store` in the configuration"
+                fitted(f"store {self.where} cannot be used (", error, "); correct `store` in the configuration")
             ) from None
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         # SQLite has one writer: a queue is fairer than its polling. Together no more than the pool has connections:

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from monitor.errors import MonitorError, quoted
+from monitor.errors import LONGEST_ERROR, SHORTEST_QUOTE, MonitorError, quoted
 
 
 class StoreError(MonitorError):
@@ -42,10 +42,10 @@ class StoreTooNew(StoreError):
 
 _RESTART = "and start the service again"
 _POOLED = (
-    "is reached through a pooler that gives each transaction another connection, such as PgBouncer; "
-    f"write `?prepared_statements=off` at the end of `store` in the configuration, {_RESTART}"
+    "is behind a pooler such as PgBouncer; write `?prepared_statements=off` at the end of `store` in the "
+    f"configuration, {_RESTART}"
 )
-_GOES_ON = "nothing acknowledged is lost, and the store goes on by itself"
+_GOES_ON = "the store goes on by itself, with nothing lost"
 _START_ANEW = "move the file away to go on with an empty store, or stop the service and put a copy in its place"
 
 _SQLITE: dict[int, tuple[type[StoreError], str]] = {
@@ -147,7 +147,13 @@ def _error(known: tuple[type[StoreError], str], where: str, cause: BaseException
     said = str(cause).split("\n", 1)[0]
     if said.startswith("<class "):  # as SQLAlchemy's errors for asyncpg do
         said = said.partition(">: ")[2]
-    return kind(f"store {where} {advice} ({quoted(said)})")
+    room = LONGEST_ERROR - len(f"store  {advice}")
+    if len(where) > room:
+        where = f"…{where[1 - room :]}"  # the end of a path says more than its beginning
+    room -= len(f"{where} ()")
+    # the advice says it in better words
+    quote = f" ({quoted(said, room)})" if room >= min(len(said), SHORTEST_QUOTE) else ""
+    return kind(f"store {where} {advice}{quote}")
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

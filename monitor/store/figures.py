@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from monitor.compare.comparison import Comparison
+from monitor.errors import fitted
 from monitor.figures.evaluation import FIGURES_VERSION, Evaluation
 from monitor.results import FINGERPRINT_VERSION
 from monitor.store import documents, schema
@@ -70,9 +71,10 @@ def read_figures(row: Row[Any]) -> StoredFigures:
         except StoreTooNew as error:
             unreadable = unreadable or error
         except ValueError as error:
-            problem = (
-                f"the stored figures of run {row.id} of {row.target_id} are damaged ({error}); the next good pull "
-                "makes new ones"
+            problem = fitted(
+                f"the stored figures of run {row.id} of {row.target_id} are damaged (",
+                error,
+                "); the next good pull makes new ones",
             )
             unreadable = unreadable or StoreCorrupt(problem)
     return StoredFigures(**documented, versions=Versions(**versions), unreadable=unreadable)

@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 
 from sqlalchemy import Column, Delete, Row, Select, Table, Update, delete, exists, select, text, update
 
-from monitor.errors import PullState, quoted
+from monitor.errors import PullState, fitted
 from monitor.results import ResultSet
 from monitor.store import columns, schema
 from monitor.store.access import row_id
@@ -91,7 +91,7 @@ class Store(Queries):
             raise
         except Exception as error:
             unopened = StoreError(
-                f"store {self._connections.where} cannot be opened ({quoted(repr(error))}); please report this"
+                fitted(f"store {self._connections.where} cannot be opened (", repr(error), "); please report this")
             )
             self._connections.unopened = unopened
             self._connections.fails(unopened)

@@ -19,7 +19,7 @@ import aiohttp
 import msgspec
 import stamina
 
-from monitor.errors import AuthError, InvalidReply, NoResults, NotFound, StudioError, Unreachable, quoted
+from monitor.errors import AuthError, InvalidReply, NoResults, NotFound, StudioError, Unreachable
 from monitor.net.retry_after import retry_after
 from monitor.net.tls import not_trusted
 from monitor.studio.budget import Budget, Slot
@@ -327,16 +327,20 @@ class Client:
                 raise _Retryable("truncated", Unreachable(f"{where}: the reply broke off")) from error
             except aiohttp.ClientConnectorCertificateError as error:
                 observed.code = "error"
-                what = f"{where}: {not_trusted(self.url, error, 'studio.ca_file')}"
-                raise _Retryable("connection", Unreachable(what), not_processed=True) from error
+                what, reason, advice = not_trusted(self.url, error, "studio.ca_file")
+                failed = Unreachable(f"{request.call}: {what}", reason, advice)
+                raise _Retryable("connection", failed, not_processed=True) from error
             except (aiohttp.ClientError, OSError) as error:
                 observed.code = "error"
-                reason = f"{type(error).__name__}: {quoted(error)}"
-                what = (
-                    f"{where}: no connection to {self.url} ({reason}); check the network, studio.url and studio.proxy"
-                )
+                # the URL is said already: of a connection that was refused only the system's words
                 unsent = isinstance(error, aiohttp.ClientConnectorError)
-                raise _Retryable("connection", Unreachable(what), not_processed=unsent) from error
+                words = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+                failed = Unreachable(
+                    f"{where}: no connection to {self.url} (",
+                    f"{type(error).__name__}: {words}",
+                    "); check the network, studio.url and studio.proxy",
+                )
+                raise _Retryable("connection", failed, not_processed=unsent) from error
         self.observer.received(len(body))
         try:
             return await self._reply(response, body, request, decoder), len(body)
@@ -356,16 +360,15 @@ class Client:
         except msgspec.ValidationError as error:
             _raise_for_refusal(body, where)
             raise _Retryable(
-                "not_documented", InvalidReply(f"{where}: the reply is not of the documented shape: {quoted(error)}")
+                "not_documented", InvalidReply(f"{where}: the reply is not of the documented shape: ", error)
             ) from _alone(error)
         except msgspec.DecodeError as error:
             if "truncated" in str(error):
                 raise _Retryable("truncated", Unreachable(f"{where}: the reply broke off")) from _alone(error)
-            what = (
-                f"{where}: the reply is not JSON ({quoted(response.content_type)}); is studio.url the address of "
-                "the API?"
+            failed = InvalidReply(
+                f"{where}: the reply is not JSON (", response.content_type, "); is studio.url the address of the API?"
             )
-            raise _Retryable("not_json", InvalidReply(what)) from _alone(error)
+            raise _Retryable("not_json", failed) from _alone(error)
         if not reply.success:
             raise _refusal(reply.error or "", where)
         return reply
@@ -404,8 +407,8 @@ class Client:
             return
         if status in (401, 403):
             raise AuthError(
-                f"{where}: Studio refused the API key (HTTP {status}); check that it is this project's key, not "
-                "expired, and may do this"
+                f"{where}: Studio refused the API key (HTTP {status})",
+                advice="; check that it is this project's key, not expired, and may do this",
             )
         if status != 429:
             _raise_for_refusal(body, where, known_only=True)
@@ -480,10 +483,10 @@ def _raise_for_refusal(body: bytearray, where: str, *, known_only: bool = False)
 def _refusal(text: str, where: str) -> StudioError:
     lowered = text.lower()
     if "no model testing results" in lowered:
-        return NoResults(f"{where}: {quoted(text)}; run model testing in Studio, or wait until training has finished")
+        return NoResults(f"{where}: ", text, "; run model testing in Studio, or wait until training has finished")
     if "cannot find impulse" in lowered or "cannot find project" in lowered:
-        return NotFound(f"{where}: {quoted(text)}")
-    return Refused(f"{where}: Studio refused: {quoted(text) or 'no reason given'}")
+        return NotFound(f"{where}: ", text)
+    return Refused(f"{where}: Studio refused: ", text.strip() or "no reason given")
 
 
 def _retry_after(value: str | None, at_most: float) -> float | None:

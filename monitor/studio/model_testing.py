@@ -185,14 +185,14 @@ class ModelTesting:
             )
         except StudioError as error:
             if job_id is not None:
-                problem = f"how model testing (job {job_id}) ended is not known: {error}"
+                problem = error.within(f"how model testing (job {job_id}) ended is not known: ")
             else:
                 hint = (
                     "; only an admin's key may start it: use one, or write `refresh: never`"
                     if isinstance(error, AuthError)
                     else ""
                 )
-                problem = f"model testing was not started, as far as is known: {error}{hint}"
+                problem = error.within("model testing was perhaps not started: ", hint)
                 if key.project_id not in self._refused:
                     self._refused.add(key.project_id)
                     log.warning("refresh.refused", error=problem, **fields)

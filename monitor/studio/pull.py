@@ -157,8 +157,9 @@ async def pull(
     except TimeoutError as error:
         raise Unreachable(f"target {key.id}: the pull took longer than {deadline:g} s") from error
     raise Inconsistent(
-        f"target {key.id}: no two of {2 + RESTARTS} readings in a row said the same ({reason}); nothing was taken "
-        "from them"
+        f"target {key.id}: no two of {2 + RESTARTS} readings in a row said the same (",
+        reason,
+        "); nothing was taken from them",
     )
 
 
@@ -256,7 +257,7 @@ class _Reading:
         """
         if isinstance(error, BodyTooLarge):
             if limit == 1:
-                raise InvalidReply(f"{error}, with a single sample") from error
+                raise InvalidReply(error.within("", ", with a single sample")) from error
             self._size = limit // 5 or 1
             return
         if not 0 < self._worked < limit:
@@ -273,8 +274,10 @@ class _Reading:
             category = result.sample.category if result.sample else None
             if category is not None and category != self._category:
                 raise InvalidReply(
-                    f"samples of the category {category[:40]!r} came where {self._category!r} was asked for; "
-                    "this Studio seems not to know `category` here: watch the category that it gives"
+                    "samples of the category ",
+                    repr(category),
+                    f" came where {self._category!r} was asked for; this Studio seems not to know `category` here: "
+                    "watch the category that it gives",
                 )
 
 

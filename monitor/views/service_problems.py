@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from monitor.errors import LONGEST_ERROR, quoted
+from monitor.errors import LONGEST_PROBLEM, quoted
 from monitor.net.tls import expiry_text
 from monitor.notify import FailingReceiver
 from monitor.store import StoreError
@@ -34,7 +34,7 @@ class Rejection:
     @classmethod
     def of(cls, problems: Iterable[object], now: float, before: Rejection | None) -> Rejection:
         """One more, after `before` where the file was rejected already."""
-        return cls(tuple(quoted(problem, LONGEST_ERROR) for problem in problems), before.since if before else now)
+        return cls(tuple(quoted(problem, LONGEST_PROBLEM) for problem in problems), before.since if before else now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def _of_store(store: StoreProblem, unrecorded: StoreProblem) -> Iterator[Service
         advice = "Fix the cause; the next run is recorded once the store accepts writes again."
         problem, since = unrecorded
     if problem is not None:
-        yield ServiceProblem("store", "error", title, (quoted(problem, LONGEST_ERROR),), advice, since)
+        yield ServiceProblem("store", "error", title, (quoted(problem, LONGEST_PROBLEM),), advice, since)
 
 
 def _of_receiver(failing: FailingReceiver) -> ServiceProblem:

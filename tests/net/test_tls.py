@@ -78,7 +78,7 @@ async def test_advice_fits_the_reason(tmp_path: Path, name: str, days: int, trus
         await asyncio.sleep(0)
     finally:
         await runner.cleanup()
-    text = not_trusted(url, caught.value, "studio.ca_file")
+    text = "".join(not_trusted(url, caught.value, "studio.ca_file"))
 
     assert text.startswith(f"{url} has a certificate that is not trusted (")
     assert text.endswith(f"; {advice}")

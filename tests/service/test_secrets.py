@@ -12,7 +12,7 @@ import yaml
 from structlog.testing import capture_logs
 
 from monitor.config import ConfigError, load
-from monitor.errors import LONGEST_ERROR, LONGEST_QUOTE, InvalidReply, quoted
+from monitor.errors import InvalidReply, quoted
 from monitor.logs import configure, secrets
 from monitor.simulator import Studio, projects, serve
 from monitor.simulator.faults import Body, Refuse, Status
@@ -46,10 +46,77 @@ def test_quotes_are_short_plain_and_masked() -> None:
     text = "a\r\nb\t\x1b[31mred\x00 " + "ei_quoted_secret " * 100
 
     assert quoted(text).startswith("a b [31mred *** ***")
-    assert LONGEST_QUOTE == len(quoted(text))
+    assert 200 == len(quoted(text))
     for place in range(190, 201):
         assert "ei_qu" not in quoted("x" * place + "ei_quoted_secret")
-    assert LONGEST_ERROR == len(str(InvalidReply("long " * 1000)))
+    for place in range(8170, 8193):  # a text may be megabytes: no more than its beginning is looked at
+        assert "" == quoted(" " * place + "ei_quoted_secret").strip("*")
+
+
+@pytest.mark.parametrize("before", ["", "what and where ", "where " * 100])
+def test_an_error_is_short_and_keeps_its_advice(before: str) -> None:
+    """An error has 200 characters at most: what another program said is cut, then what stands before it, never what to
+    do.
+    """
+    advice = "; this is what to do next"
+    said, shorter = (str(InvalidReply(before, words, advice)) for words in ("said " * 7000, "said"))
+
+    assert 200 == len(said)
+    assert said.endswith("…" + advice)
+    assert "said said" in said
+    assert said.startswith(before[:100])
+    assert shorter.endswith("said" + advice)
+    assert len(shorter) <= 200
+    for other in ("", "; this is more to the point"):
+        within = InvalidReply(before, "said " * 7000, advice).within("one more: ", other)
+        assert within.startswith("one more: ")
+        assert within.endswith("…" + (other or advice))
+        assert 200 == len(within)
+
+
+REFUSALS = {
+    "Some error text": "",
+    "No model testing results": "; run model testing in Studio, or wait until training has finished",
+    "Cannot find impulse": "",
+}
+
+
+@pytest.mark.parametrize("begins", REFUSALS)
+async def test_a_long_error_text_is_cut_everywhere(service: Service, begins: str) -> None:
+    """Of 36 kB in Studio's refusal, pages, API, alerts, store and log show one line of 200 characters, with what to do
+    next.
+    """
+    service.studio.fail(Refuse(begins + ("\n" + "body " * 90) * 80), PAGE, times=None)
+    service.content["schedule"] = {"every": "10s"}
+    service.write()
+    with capture_logs(processors=[secrets_untouched]) as lines:
+        await service.app.start()
+        await service.until(lambda: TARGET in service.app.live.snapshots, within=120)
+        # a target without results is pulled well
+        await service.until(lambda: bool(service.app.live.active()) or "results" in begins, within=600)
+        error = service.app.live.snapshots[TARGET].error
+        shown = [
+            (await service.get(path))[1]
+            for path in (
+                "/",
+                f"/targets/{TARGET}",
+                "/api/v1/targets",
+                "/api/v1/alerts",
+                f"/api/v1/targets/{TARGET}/runs",
+            )
+        ]
+        await service.app.stop()
+    database = b"".join(path.read_bytes() for path in service.path.parent.glob("*.db*")).decode("latin-1")
+
+    assert 200 == len(error)
+    assert "\n" not in error
+    assert error.endswith("…" + REFUSALS[begins])
+    assert ["body body" in text or "results" in begins for text in shown] == [True] * len(shown)
+    logged = [str(line["error"]) for line in lines if "error" in line]
+    assert error in logged
+    for text in (*shown, *logged, database):
+        assert "body " * 40 not in text
+    assert all(len(each) <= 200 for each in logged)
 
 
 @pytest.mark.parametrize("status", [200, 400, 500])
@@ -96,7 +163,8 @@ async def test_a_body_that_is_no_http_is_not_shown(service: Service, unused_tcp_
     )
 
     error = service.app.live.snapshots[TARGET].error
-    assert len(error) <= LONGEST_ERROR
+    assert len(error) <= 200
+    assert error.endswith("…); check the network, studio.url and studio.proxy")
     assert "secret text" not in error
 
 
