@@ -51,6 +51,15 @@ web_config_option = click.option(
     help="TLS and basic auth, in exporter-toolkit's format.",
 )
 
+shard_total_option = click.option(
+    "--shard.total",
+    "shard_total",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="How many shards there are.",
+)
+
 
 def log_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--log.level` and `--log.format`."""

@@ -18,7 +18,14 @@ import click
 import yaml
 
 from monitor import logs
-from monitor.cli.common import config_option, log_options, run_loop, version_option, web_config_option
+from monitor.cli.common import (
+    config_option,
+    log_options,
+    run_loop,
+    shard_total_option,
+    version_option,
+    web_config_option,
+)
 from monitor.config import ConfigError
 
 DEMO_INTERVAL = "5s"
@@ -30,7 +37,7 @@ DEMO_INTERVAL = "5s"
 @click.option(
     "--shard.index", "shard_index", type=int, default=0, show_default=True, help="Which shard this is, from 0."
 )
-@click.option("--shard.total", "shard_total", type=int, default=1, show_default=True, help="How many shards there are.")
+@shard_total_option
 @log_options
 @version_option
 def run(

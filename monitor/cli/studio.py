@@ -20,6 +20,7 @@ from monitor.cli.common import (
     format_option,
     load_config,
     run_loop,
+    shard_total_option,
     version_option,
     web_config_option,
     with_store,
@@ -33,17 +34,18 @@ if TYPE_CHECKING:
 @click.command()
 @config_option
 @web_config_option
+@shard_total_option
 @click.option(
     "--online",
     is_flag=True,
     help="Also ask Studio about each key, whether the store can be used, and whether receivers answer.",
 )
 @version_option
-def check(config: Path, web_config: Path | None, online: bool) -> None:
+def check(config: Path, web_config: Path | None, shard_total: int, online: bool) -> None:
     """Validate the configuration: every problem on a line of its own. Nothing is sent to receivers."""
     logs.configure("error")
     loaded = load_config(config)
-    warnings = list(loaded.warnings)
+    warnings = [*loaded.warnings, *loaded.exceeded_budgets(shard_total)]
     problems = [*loaded.unreadable, *checks.apprise_problems(loaded)]
     if (path := web_config or loaded.config.http.web_config_file) is not None:
         found = checks.web_config_findings(path, time.time())

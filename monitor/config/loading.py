@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from monitor.config.base import ConfigModel
 from monitor.config.document import Document, Loc, read
-from monitor.config.models import Config, IncludedFile, ProjectConfig, Schedule, TargetSelection
+from monitor.config.models import BUDGETS, Config, IncludedFile, ProjectConfig, Schedule, TargetSelection
 from monitor.config.problems import ConfigError, Problem
 from monitor.config.values import Files
 from monitor.targets import LABEL_NAMES
@@ -47,6 +47,20 @@ class Loaded:
     def problem(self, loc: Loc, message: str) -> Problem:
         """A problem at a place of the main file, or at the nearest one that exists."""
         return Document(self.files[0], lines=dict(self.lines)).problem(loc, message)
+
+    def exceeded_budgets(self, shards: int) -> tuple[Problem, ...]:
+        """A warning for each number of requests to Studio that is smaller than the number of shards that share it: each
+        takes one at least, so that together they exceed it.
+        """
+        return tuple(
+            self.problem(
+                ("studio", budget),
+                f"is {whole}, but {shards} shards share it, and each sends 1 at least: {shards} at the same time; "
+                f"write {budget}: {shards} or more if Studio may be asked so often, or --shard.total {whole} or less",
+            )
+            for budget in BUDGETS
+            if (whole := getattr(self.config.studio, budget)) < shards
+        )
 
 
 def load(path: Path, environ: Mapping[str, str] = os.environ) -> Loaded:

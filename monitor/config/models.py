@@ -82,6 +82,9 @@ class Schedule(ConfigModel):
         return longest_gap(self.cron)
 
 
+BUDGETS = ("requests_in_flight", "requests_in_flight_per_key")
+
+
 class StudioConfig(ConfigModel):
     """How Edge Impulse Studio is reached."""
 
@@ -99,6 +102,11 @@ class StudioConfig(ConfigModel):
     """HTTP proxy for Studio, `http://host:port`. Without it the variables `HTTPS_PROXY` and `NO_PROXY` are honoured."""
     ca_file: CertificateFile | None = None
     """Certificates (PEM) of a private authority to trust instead of the system's."""
+
+    def share(self, budget: str, shards: int) -> int:
+        """What one of so many shards takes of one of the `BUDGETS`: an equal part, rounded down, 1 at least."""
+        whole: int = getattr(self, budget)
+        return max(1, whole // shards)
 
 
 class LimitsConfig(ConfigModel):

@@ -33,8 +33,8 @@ def new_client(config: Config, observer: studio_client.Observer, processes: int 
         studio.url,
         observer,
         timeout=studio.timeout,
-        in_flight=max(1, studio.requests_in_flight // processes),
-        in_flight_per_key=max(1, studio.requests_in_flight_per_key // processes),
+        in_flight=studio.share("requests_in_flight", processes),
+        in_flight_per_key=studio.share("requests_in_flight_per_key", processes),
         proxy=studio.proxy.get_secret_value() if studio.proxy else None,
         ca_file=str(studio.ca_file) if studio.ca_file else None,
     )

@@ -84,7 +84,7 @@ class Reloader:
 
     def begin(self) -> None:
         """Let the configuration of the start hold for alerts and notifications."""
-        _log_unreadable(self._loaded)
+        _log_problems(self._loaded, self._shard.total)
         self._note_certificate()
         self._parts.metrics.reload(True, self._clock())
         self._configure_alerts()
@@ -110,7 +110,7 @@ class Reloader:
             # what Studio asked for may be about what was wrong with the configuration before
             self._parts.studio.client.forget_waits()
             self._loaded = loaded
-            _log_unreadable(self._loaded)
+            _log_problems(self._loaded, self._shard.total)
             self._configure_alerts()
             await self._parts.watchlist.apply(new, rediscover=other_studio)
             self._rejection = None
@@ -169,6 +169,8 @@ class Reloader:
         self._parts.metrics.certificate(certificate.expires if certificate else None)
 
 
-def _log_unreadable(loaded: Loaded) -> None:
+def _log_problems(loaded: Loaded, shards: int) -> None:
     for problem in loaded.unreadable:
         log.error("config.file_unreadable", problem=str(problem))
+    for problem in loaded.exceeded_budgets(shards):
+        log.warning("config.budget_exceeded", problem=str(problem))

@@ -86,6 +86,53 @@ def test_check_takes_the_path_from_the_environment(tmp_path: Path) -> None:
     assert "config/monitor.yaml" in default.stdout
 
 
+def test_more_shards_than_requests(config: Path) -> None:
+    """Shards that together exceed what may be in flight, as each sends one request at least: `check` and the start of
+    `run` warn with the numbers, and say what to write.
+    """
+    content = yaml.safe_load(config.read_text(encoding="utf-8"))
+    content.setdefault("studio", {}).update(requests_in_flight=3, requests_in_flight_per_key=2)
+    content["http"] = {"listen": "127.0.0.1:0"}
+    config.write_text(yaml.safe_dump(content), encoding="utf-8")
+    checked = {total: run("check", "--config", str(config), "--shard.total", str(total)) for total in (2, 3, 4)}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "monitor", "run", "--config", str(config), "--shard.total", "4", "--log.format", "json"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    stop = threading.Timer(240, process.kill)
+    stop.start()
+    try:
+        assert process.stderr is not None
+        logged = []
+        for line in process.stderr:
+            logged.append(json.loads(line))
+            if logged[-1]["event"] == "service.started":
+                break
+    finally:
+        stop.cancel()
+        process.terminate()
+        process.communicate()
+
+    warnings = {
+        total: [line.split(": ", 2)[1:] for line in done.stdout.splitlines() if "shards share it" in line]
+        for total, done in checked.items()
+    }
+    for_one_key, for_all = (
+        f"is {few}, but {total} shards share it, and each sends 1 at least: {total} at the same time; write {name}: "
+        f"{total} or more if Studio may be asked so often, or --shard.total {few} or less"
+        for few, total, name in ((2, 3, "requests_in_flight_per_key"), (3, 4, "requests_in_flight"))
+    )
+    assert [0] * 3 == [done.returncode for done in checked.values()]
+    assert [] == warnings[2]
+    assert [["studio.requests_in_flight_per_key", f"{for_one_key} (warning)"]] == warnings[3]
+    assert ["studio.requests_in_flight", f"{for_all} (warning)"] == warnings[4][0]
+    assert 2 == len(warnings[4])
+    told = [line["problem"] for line in logged if line["event"] == "config.budget_exceeded"]
+    assert [f"studio.requests_in_flight: {for_all}"] == [problem.split(": ", 1)[1] for problem in told[:1]]
+    assert 2 == len(told)
+
+
 def test_run_reloads_and_stops(config: Path) -> None:
     """`run` logs JSON lines to stderr, reloads on SIGHUP, and ends with 0 on SIGTERM."""
     content = yaml.safe_load(config.read_text(encoding="utf-8"))
