@@ -31,7 +31,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Unit:
-    """What intervals take as independent: int[k], each window's sample, and int[samples], each sample's group or None."""
+    """What intervals take as independent: int[k], each window's sample; int[samples], each sample's group, or None."""
 
     sample: IntArray
     groups: IntArray | None

@@ -264,8 +264,8 @@ def test_full_disk(program: Callable[[str], str]) -> None:
 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(
-        "store /mnt/x.db cannot grow, the disk is full; free some space, then the store goes on by itself, with nothing "
-        "lost"
+        "store /mnt/x.db cannot grow, the disk is full; free some space, then the store goes on by itself, with "
+        "nothing lost"
     )
 
 
