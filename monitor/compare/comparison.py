@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from monitor.compare.change import Change, changes
 from monitor.compare.distances import prediction_drift
@@ -11,7 +11,9 @@ from monitor.compare.drift import ComparedRun, Drift, DriftState, drift
 from monitor.compare.power import Power, powers, seen_discordance
 from monitor.figures.anomaly import KINDS
 from monitor.figures.evaluation import Evaluation
+from monitor.figures.groups import AUTO, groups_of
 from monitor.figures.headline import headlines
+from monitor.figures.units import UnitChoices, Units
 from monitor.results import Block
 from monitor.text import brief
 
@@ -92,6 +94,8 @@ def compare(
     shown: BaselineFigures,
     states: DriftStates,
     seed: int,
+    choices: UnitChoices | None = None,
+    group_by: str = AUTO,
     discordance: float | None = None,
 ) -> tuple[Comparison, dict[int, DriftState]]:
     """Compare two runs of a target. Takes up to some seconds for large sets: call it in a worker thread.
@@ -103,17 +107,27 @@ def compare(
         shown: What is shown of the baseline.
         states: The drift states of the comparison before this one, by block.
         seed: Of every re-sampling; 0 to 2**64 - 1.
+        choices: Of the unit of each statistic, as the baseline has it; None: the sample.
+        group_by: Which samples came together, as `groups_of` takes it.
         discordance: `Comparison.discordance` of the comparison before this one.
 
     Returns:
         The comparison, and the drift states for the next one.
     """
+    if choices:
+        baseline, current, pinned = (_with_units(run, choices, group_by) for run in (baseline, current, pinned))
     drifts, kept = [], {}
     for block in current.results.blocks:
         if block.kind in KINDS and block.id in current.results.anomaly:
             drifted, kept[block.id] = drift(baseline, current, pinned, block, states.get(block.id), seed)
             drifts.append(drifted)
-    found = changes(baseline.results, current.results, seed, (baseline.trained, current.trained))
+    found = changes(
+        baseline.results,
+        current.results,
+        seed,
+        (baseline.trained, current.trained),
+        None if baseline.units is None or current.units is None else (baseline.units, current.units),
+    )
     seen = seen_discordance(found, baseline.results, current.results)
     discordance = discordance if seen is None else seen
     return Comparison(
@@ -125,6 +139,10 @@ def compare(
         powers=powers(found, baseline.results, current.results, discordance=discordance),
         discordance=discordance,
     ), kept
+
+
+def _with_units(run: ComparedRun, choices: UnitChoices, group_by: str) -> ComparedRun:
+    return replace(run, units=Units(run.results.samples, groups_of(run.results, group_by), choices))
 
 
 def _notes(baseline: ComparedRun, current: ComparedRun) -> list[str]:

@@ -16,6 +16,7 @@ from monitor.compare.distances import Distances, distances, gate_open, insuffici
 from monitor.compare.martingale import Ids, MartingaleState, advance, start
 from monitor.compare.permutation import paired_pvalue, two_sample_pvalue
 from monitor.figures.anomaly import sample_scores, threshold
+from monitor.figures.units import Units
 from monitor.results import Block, FloatArray, ResultSet
 
 _SAME_SCORE = 1e-9  # as the fingerprint has it
@@ -29,11 +30,13 @@ class ComparedRun:
         finished: Unix seconds; tells a target's runs apart.
         results: Its result set.
         trained: Unix seconds of its model's training; None where unknown.
+        units: What is one opinion in it, by the baseline's choices; None: its samples.
     """
 
     finished: float
     results: ResultSet
     trained: float | None = None
+    units: Units | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,4 +84,5 @@ def evaluate(
         left_out={reason: count for reason, count in sorted(left_out.items()) if count},
         studio=None if judged else studio_verdict(verdicts, results.sample, seed, alike),
         units=units.choices,
+        group_by=settings.group_by,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from monitor.figures.groups import UnitChoice
+from monitor.figures.groups import AUTO, UnitChoice
 from monitor.results import Block
 
 LEFT_OUT = (
@@ -26,7 +26,7 @@ LEFT_OUT = (
 )
 """All reasons for which something is left out of a figure."""
 
-FIGURES_VERSION = 2
+FIGURES_VERSION = 3
 """Of the formulas of all figures, comparisons and causes. Raised, once per release, where one of them gives another
 value for the same result set: what is stored of a baseline is then computed anew before anything is compared with
 it."""
@@ -193,7 +193,9 @@ class Evaluation:
         slices: By (slice, value).
         left_out: What figures could not count, by reason (`LEFT_OUT`).
         studio: Accuracy by Studio's verdict, where neither `quality` nor `regression` has one.
-        units: By statistic, what the bounds take as independent: the baseline's choice, or the set's own.
+        units: By statistic, what the bounds take as independent: the baseline's choice, or the set's own; empty where
+            grouping is switched off.
+        group_by: Which samples came together, as `groups_of` takes it.
     """
 
     samples: int
@@ -209,3 +211,4 @@ class Evaluation:
     left_out: Mapping[str, int] = field(default_factory=dict)
     studio: StudioVerdict | None = None
     units: Mapping[str, UnitChoice] = field(default_factory=dict)
+    group_by: str = AUTO

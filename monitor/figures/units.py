@@ -60,12 +60,39 @@ def units_of(results: ResultSet, group_by: str, choices: UnitChoices | None = No
     Args:
         results: The columns.
         group_by: As `groups_of` takes it.
-        choices: The baseline's; None lets the result set decide for itself, as that of a baseline does.
+        choices: The baseline's; None lets the result set decide for itself, as that of a baseline does. It decides too
+            where the baseline had too few groups to tell.
     """
     groups = groups_of(results, group_by)
-    if choices is None:
-        choices = {} if groups is None else choose_units(results, groups)
-    return Units(results.samples, groups, choices)
+    if groups is None:
+        return Units(results.samples, None, {})
+    own = choose_units(results, groups)
+    return Units(results.samples, groups, own if choices is None else settled(choices, own))
+
+
+def settled(choices: UnitChoices, own: UnitChoices) -> UnitChoices:
+    """The baseline's choices, and a later set's own where the baseline could not tell.
+
+    Args:
+        choices: The baseline's.
+        own: Those of the later set.
+    """
+    return {**own, **{name: choice for name, choice in choices.items() if choice.known}}
+
+
+def chosen_anew(choices: UnitChoices, found: UnitChoices) -> bool:
+    """Whether a unit is known that the baseline's choices did not know.
+
+    Args:
+        choices: The baseline's.
+        found: `settled` with those of a later set.
+    """
+    return any(choice.known and not (name in choices and choices[name].known) for name, choice in found.items())
+
+
+def undecided(choices: UnitChoices) -> bool:
+    """Whether there are too few groups to tell whether their samples are alike."""
+    return bool(choices) and not all(choice.known for choice in choices.values())
 
 
 def choose_units(results: ResultSet, groups: Groups) -> dict[str, UnitChoice]:

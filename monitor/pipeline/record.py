@@ -22,15 +22,16 @@ from monitor.compare.drift import ComparedRun, DriftState
 from monitor.errors import PullState, fitted
 from monitor.figures import EvaluationSettings, evaluate
 from monitor.figures.evaluation import FIGURES_VERSION, Evaluation
+from monitor.figures.units import UnitChoices
 from monitor.pipeline.alerting import AlertEvaluator, AlertSubject, refer
 from monitor.pipeline.snapshot import Snapshot
 from monitor.pipeline.target_cache import TargetCache
+from monitor.pipeline.unit_choices import CHOSEN_ANEW, PINNED, UNITS, baseline_units
 from monitor.pipeline.watch import Policy, Watch, Watched
 from monitor.results import FINGERPRINT_VERSION, ResultSet
 from monitor.store import Baseline, Run, Store, StoreCorrupt, StoreError, StoreTooNew, Transaction, Versions
 from monitor.targets import Target
 
-PINNED = "pinned"
 FIRST_RUN = "first run here: nothing to compare with"
 CLEARED = "the first good run since the baseline was cleared"
 OTHER_FILTERS = "the first good run with these filters"
@@ -48,6 +49,7 @@ class Found:
         evaluation: The figures.
         trained: Unix seconds of the model's training; None where the key may not read it.
         impulse_stale: Whether the data set changed since features were generated; None where unknown.
+        units_anew: Whether it chose a unit that the baseline could not choose.
     """
 
     results: ResultSet
@@ -55,6 +57,7 @@ class Found:
     evaluation: Evaluation
     trained: float | None
     impulse_stale: bool | None
+    units_anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +134,27 @@ class RunRecorder:
             trained=good.trained,
             impulse_stale=good.impulse_stale,
         )
+
+    async def unit_choices(
+        self, target_id: str, policy: Policy, before: Snapshot, cache: TargetCache
+    ) -> UnitChoices | None:
+        """What the target's baseline says is independent; None where a run says so itself. Never raises for the store's
+        sake: what is shown is then as before.
+
+        Args:
+            target_id: Whose.
+            policy: How the baseline is chosen.
+            before: What was known before the run.
+            cache: Of the target.
+        """
+        group_by = policy.settings.group_by
+        if self.store.problem is None:
+            try:
+                return await baseline_units(self.store, target_id, group_by, policy.selection, cache, self._in_worker)
+            except StoreError as error:
+                log.warning("run.units_unknown", target=target_id, error=str(error))
+        shown = before.evaluation
+        return shown.units if shown is not None and shown.group_by == group_by else None
 
     async def bring_up(
         self, policy: Policy, before: Snapshot, found: Found, cache: TargetCache
@@ -320,7 +344,9 @@ class RunRecorder:
         anew = unrecorded or cache.outdated or (known is not None and known.broken and not cache.compared)
         cache.compared, cache.pinned = True, number
         same_run = before.fingerprint == found.fingerprint and before.trained == found.trained
-        if known and known.baseline == shown and same_run and same_pinned and not anew:
+        before_units = before.evaluation and (before.evaluation.units, before.evaluation.group_by)
+        same_units = before_units == (found.evaluation.units, found.evaluation.group_by)
+        if known and known.baseline == shown and same_run and same_pinned and same_units and not anew:
             return _Compared(known, baseline, number)
         current = ComparedRun(finished, found.results, found.trained)
         try:
@@ -341,7 +367,18 @@ class RunRecorder:
         seed = seed_of(target_id, found.fingerprint)
         try:
             seen = known.discordance if known else None
-            comparison, kept = await self._in_worker(compare, against, current, reference, shown, drift, seed, seen)
+            comparison, kept = await self._in_worker(
+                compare,
+                against,
+                current,
+                reference,
+                shown,
+                drift,
+                seed,
+                found.evaluation.units,
+                found.evaluation.group_by,
+                seen,
+            )
         except Exception:  # a bug in the comparison must cost neither figures nor record
             log.exception("comparison.crashed", target=target_id)
             return _Compared(
@@ -455,14 +492,16 @@ class RunRecorder:
         async with self._locked(target_id), self.store.transaction() as tx:
             number = await tx.add_run(run, packed)
             if found is not None:
-                await self._keep(tx, policy, run, number, compared)
+                await self._keep(tx, policy, run, number, compared, units_anew=found.units_anew)
             return await self._evaluator.evaluate(tx, subject) if self._evaluator else []
 
-    async def _keep(self, tx: Transaction, policy: Policy, run: Run, number: int, compared: _Compared) -> None:
+    async def _keep(
+        self, tx: Transaction, policy: Policy, run: Run, number: int, compared: _Compared, *, units_anew: bool
+    ) -> None:
         """Baselines and drift states; nothing that another program has overtaken while this was computed."""
         rows = {row.mode: row for row in await tx.baselines(run.target_id)}
         pinned = rows.get(PINNED)
-        for mode in rows.keys() - {PINNED, policy.baseline.mode}:  # of a mode that is no longer wanted
+        for mode in rows.keys() - {PINNED, UNITS, policy.baseline.mode}:  # of a mode that is no longer wanted
             await tx.clear_baseline(run.target_id, mode)
         if compared.pinned is None:
             if pinned is not None and await tx.selection(pinned.run_id) == policy.selection:
@@ -474,8 +513,11 @@ class RunRecorder:
             else:
                 why = OTHER_FILTERS
             await tx.set_baseline(Baseline(run.target_id, PINNED, number, run.finished, why))
+            await tx.clear_baseline(run.target_id, UNITS)
         elif pinned is None or pinned.run_id != compared.pinned:
             return
+        elif units_anew:
+            await tx.set_baseline(Baseline(run.target_id, UNITS, number, run.finished, CHOSEN_ANEW))
         if policy.baseline.mode != PINNED:
             await self._protect(tx, policy.baseline.mode, run, compared.baseline)
         if compared.drift is not None:
@@ -514,7 +556,8 @@ def _computed_anew(
         results = carried_over(stored, found.results)
         fingerprint = results.fingerprint()
     assert fingerprint is not None  # it has a result set
-    return results, fingerprint, evaluate(results, settings, seed_of(run.target_id, fingerprint))
+    seed = seed_of(run.target_id, fingerprint)
+    return results, fingerprint, evaluate(results, settings, seed, found.evaluation.units)
 
 
 async def pin(store: Store, run: Run, why: str, now: float) -> None:
@@ -541,6 +584,7 @@ async def pin(store: Store, run: Run, why: str, now: float) -> None:
                 "the two are not comparable; pin a run that was made with the present filters"
             )
         await tx.set_baseline(Baseline(run.target_id, PINNED, run.id, now, why))
+        await tx.clear_baseline(run.target_id, UNITS)
         await tx.clear_drift_states(run.target_id)
 
 
@@ -552,6 +596,7 @@ async def unpin(store: Store, target_id: str) -> bool:
     """
     async with store.transaction() as tx:
         await tx.clear_drift_states(target_id)
+        await tx.clear_baseline(target_id, UNITS)
         return await tx.clear_baseline(target_id, PINNED)
 
 

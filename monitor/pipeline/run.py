@@ -20,6 +20,7 @@ from monitor.errors import PullState, StudioError, quoted
 from monitor.figures import evaluate
 from monitor.figures.evaluation import Evaluation
 from monitor.figures.headline import Glance, at_a_glance, headlines
+from monitor.figures.units import UnitChoices, chosen_anew
 from monitor.pipeline.project_turn import ProjectTurn
 from monitor.pipeline.record import Found, RunRecorder, seed_of
 from monitor.pipeline.snapshot import Snapshot
@@ -109,7 +110,7 @@ class Pipeline:
         before = before or await self._before(watch, cache)
         found, alerts = None, list[AlertState]()
         try:
-            found = await self._find(watch, project, progress, before.fingerprint, cache, hold)
+            found = await self._find(watch, project, progress, before, cache, hold)
             if self._recorder is not None:
                 before, alerts = await self._recorder.bring_up(watch.policy, before, found, cache)
             snapshot = _good(before, found, self._clock())
@@ -147,32 +148,45 @@ class Pipeline:
         watch: Watch,
         project: ProjectTurn,
         progress: Progress,
-        known: str | None,
+        before: Snapshot,
         cache: TargetCache,
         hold: Hold | None,
     ) -> Found:
+        choices = None
+        if self._recorder is not None:
+            choices = await self._recorder.unit_choices(watch.target.key.id, watch.policy, before, cache)
+        known = before.fingerprint
         studio = await project.studio(hold)
         only, keys = watch.project.filters, watch.settings.metadata_keys
         filters = Filters(**only.model_dump(mode="json", exclude_none=True)) if only else Filters()
         results = await pull(studio, watch.target.key, known=known, filters=filters, metadata=keys, progress=progress)
         fingerprint = await self._in_worker(results.fingerprint)
-        evaluation = await self._evaluate(watch, results, fingerprint, cache)
+        evaluation = await self._evaluate(watch, results, fingerprint, cache, choices)
         # The turn's answer may be from before a training that this set comes of: it would be put down to another model.
         anew = fingerprint != known
         stale = await project.stale_impulses(hold, anew=anew)
         trained = await project.trained(results.blocks, hold, anew=anew)
-        return Found(results, fingerprint, evaluation, trained, stale.get(watch.target.key.impulse_id))
+        impulse_stale = stale.get(watch.target.key.impulse_id)
+        anew = choices is not None and chosen_anew(choices, evaluation.units)
+        return Found(results, fingerprint, evaluation, trained, impulse_stale, anew)
 
-    async def _evaluate(self, watch: Watch, results: ResultSet, fingerprint: str, cache: TargetCache) -> Evaluation:
+    async def _evaluate(
+        self,
+        watch: Watch,
+        results: ResultSet,
+        fingerprint: str,
+        cache: TargetCache,
+        choices: UnitChoices | None,
+    ) -> Evaluation:
         """The figures; those of before where nothing they depend on has changed, so that a quiet target costs no
         computing.
         """
-        inputs = (fingerprint, results.blocks, watch.settings)
+        inputs = (fingerprint, results.blocks, watch.settings, choices)
         # slices depend on more than the fingerprint holds
         if cache.evaluation is not None and cache.inputs == inputs and not watch.settings.slices:
             return cache.evaluation
         evaluation: Evaluation = await self._in_worker(
-            evaluate, results, watch.settings, seed_of(watch.target.key.id, fingerprint)
+            evaluate, results, watch.settings, seed_of(watch.target.key.id, fingerprint), choices
         )
         cache.inputs, cache.evaluation = inputs, evaluation
         return evaluation

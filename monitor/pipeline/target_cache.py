@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from monitor.figures.evaluation import Evaluation
+from monitor.figures.units import UnitChoices
 
 
 @dataclass(slots=True)
@@ -20,6 +21,7 @@ class TargetCache:
         unrecorded: Whether the last good run was not written, so that the store knows less than is shown.
         current: Whether the last good run in the store is known to be one of today's formulas.
         outdated: Whether the shown comparison was made by other formulas than today's.
+        units: Which runs and settings say what is independent, and what they say; None before the first.
     """
 
     inputs: object = None
@@ -29,3 +31,4 @@ class TargetCache:
     unrecorded: bool = False
     current: bool = False
     outdated: bool = False
+    units: tuple[object, UnitChoices] | None = None

@@ -13,6 +13,7 @@ from rich.table import Table
 from monitor.alerts.states import AlertState, Phase
 from monitor.compare.comparison import Comparison
 from monitor.figures.headline import METRICS, headlines
+from monitor.pipeline.unit_choices import UNITS
 from monitor.store import Baseline, Queries, Run
 from monitor.views.report import comparison_as_json, moment, plain, when
 
@@ -137,6 +138,8 @@ async def baseline_statuses(store: Queries, target_id: str | None = None) -> lis
     """
     found = []
     for baseline in await store.baselines(target_id):
+        if baseline.mode == UNITS:  # nothing is compared with it
+            continue
         run = await store.run(baseline.run_id)
         last = await store.last_good(baseline.target_id)
         found.append(BaselineStatus(baseline, run, last))

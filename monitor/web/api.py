@@ -24,8 +24,9 @@ from monitor.alerts.states import AlertState, Phase
 from monitor.config.values import parse_duration
 from monitor.figures.headline import headlines
 from monitor.live.entry import ProjectStatus
-from monitor.pipeline.record import PINNED, pin, unpin
+from monitor.pipeline.record import pin, unpin
 from monitor.pipeline.snapshot import Snapshot
+from monitor.pipeline.unit_choices import PINNED
 from monitor.store import StoreError
 from monitor.targets import Target, target_labels
 from monitor.views import status as views
