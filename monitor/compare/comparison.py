@@ -136,7 +136,7 @@ def compare(
         drifts=tuple(drifts),
         predictions=prediction_drift(baseline.results, current.results),
         notes=tuple(_notes(baseline, current)),
-        powers=powers(found, baseline.results, current.results, discordance=discordance),
+        powers=powers(found, baseline.results, current.results, current.units, discordance),
         discordance=discordance,
     ), kept
 
