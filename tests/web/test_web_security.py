@@ -846,8 +846,8 @@ async def test_tls_is_not_switched_on_by_a_change(site: Site) -> None:
             assert not await site.security.reload()
         (rejection,) = rejections
         expected = (
-            f"{site.path}:1: tls_server_config: goes on or off only at a start; restart the service, or take "
-            "the change back"
+            f"{site.path}:1: tls_server_config: can be switched on or off only at a start; restart the "
+            "service, or undo the change"
         )
 
         assert [expected] == rejection["problems"]
