@@ -13,7 +13,7 @@ from monitor.figures.anomaly import KINDS
 from monitor.figures.evaluation import Evaluation
 from monitor.figures.groups import AUTO, groups_of
 from monitor.figures.headline import headlines
-from monitor.figures.units import UnitChoices, Units
+from monitor.figures.units import UnitChoices, Units, anomaly_score
 from monitor.results import Block
 from monitor.text import brief
 
@@ -119,7 +119,9 @@ def compare(
     drifts, kept = [], {}
     for block in current.results.blocks:
         if block.kind in KINDS and block.id in current.results.anomaly:
-            drifted, kept[block.id] = drift(baseline, current, pinned, block, states.get(block.id), seed)
+            choice = (choices or {}).get(anomaly_score(block.id))
+            state = states.get(block.id)
+            drifted, kept[block.id] = drift(baseline, current, pinned, block, state, seed, group_by, choice)
             drifts.append(drifted)
     found = changes(
         baseline.results,

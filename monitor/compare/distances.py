@@ -76,8 +76,10 @@ def distances(reference: FloatArray, current: FloatArray, limit: float | None) -
     ks, area = _largest_gap_and_area(pooled, n)
     edges = np.unique(_quantiles(reference, np.arange(1, _BINS) / _BINS))
     psi, js = _psi_js(_shares(_binned(reference, edges)), _shares(_binned(current, edges)))
-    limit = float(_quantiles(reference, np.array([FALLBACK_QUANTILE]))[0]) if limit is None else limit
-    return Distances(ks, psi, area / _scale(reference, current), js, _above(current, limit) - _above(reference, limit))
+    limit = limit_of_scores(reference) if limit is None else limit
+    return Distances(
+        ks, psi, area / unit_of_scores(reference, current), js, _above(current, limit) - _above(reference, limit)
+    )
 
 
 def gate_open(distance: Distances) -> bool:
@@ -150,8 +152,13 @@ def _quantiles(ascending: FloatArray, shares: FloatArray) -> FloatArray:
     return found
 
 
-def _scale(reference: FloatArray, current: FloatArray) -> float:
-    """The unit of the Wasserstein distance, of sorted scores; infinite where all are equal, and no distance is to be
+def limit_of_scores(reference: FloatArray) -> float:
+    """What stands for the threshold of a block that has none, of ascending reference scores."""
+    return float(_quantiles(reference, np.array([FALLBACK_QUANTILE]))[0])
+
+
+def unit_of_scores(reference: FloatArray, current: FloatArray) -> float:
+    """The unit of the Wasserstein distance, of ascending scores; infinite where all are equal, and no distance is to be
     had.
     """
     # No median absolute deviation in between: where the quartiles coincide, more than half of the scores are the

@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from monitor.compare.distances import Distances, distances, gate_open, insufficient
-from monitor.compare.martingale import Ids, MartingaleState, advance, start
+from monitor.compare.evidence import EvidenceState, begin, count, look
+from monitor.compare.evidence_samples import Scores, rounded
+from monitor.compare.martingale import Ids
 from monitor.compare.permutation import paired_pvalue, two_sample_pvalue
 from monitor.figures.anomaly import sample_scores, threshold
+from monitor.figures.groups import NONE, Groups, Unit, UnitChoice, groups_of
 from monitor.figures.units import Units
 from monitor.results import Block, FloatArray, ResultSet
 
@@ -64,16 +66,18 @@ class DriftState:
             first run.
         block: The block as it was then; its type and thresholds are part of what a model is.
         trained: Unix seconds of the training that was last known of this model.
-        evidence: The martingale.
+        evidence: Of the new samples.
         decision: The paired test, once it was taken.
+        group_by: How samples are grouped; empty where that is not known.
     """
 
     pinned: float
     since: float
     block: Block
     trained: float | None
-    evidence: MartingaleState
+    evidence: EvidenceState
     decision: Decision | None = None
+    group_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,22 +85,30 @@ class Drift:
     """One anomaly block's scores against the baseline.
 
     Causes: `total`, all current samples against all of the baseline; `model`, the samples both runs share, scored by
-    either; `data`, the new samples against the reference of the evidence, all scored by the current model.
+    either; `data`, the new samples that came last against the reference of the evidence, all scored by the current
+    model.
 
     Attributes:
         block: The block, as it is in the current run.
         distances: By cause, absent where one side has no sample; all 0 for `data` while nothing new was counted.
         pvalues: Of `total` and `model`; absent with too few samples, and where the scores are the same. That of `model`
             is of the one test per model and baseline.
-        gates: By cause, whether the difference matters (`gate_open`) and there are samples enough to say so; of `model`
-            at that test.
+        gates: By cause, whether the difference matters and there are samples enough to say so: `gate_open`; of `model`
+            at that test; of `data` beyond what chance gives (`gate.effect`).
         insufficient: Whether `total` has too few samples for a verdict.
         reference, current, shared, added: Samples with a score: the baseline's, the current run's, in both, counted by
             the evidence.
-        evidence: log10 of the test martingale over the new samples; `martingale.ALARM` and more is drift, if the gate
-            of `data` is open.
+        evidence: log10 of the test martingale over the new samples; at `martingale.ALARM` and more, with the gate of
+            `data` open, the alarm is raised.
         since: When the run finished whose scores the new ones are compared with, Unix seconds: the pinned baseline, or
             the first run of the current model.
+        alarm: Whether new samples drifted: raised by the evidence, and over once the gate was shut for long enough.
+        recent: New samples that came last, which `data` compares.
+        unit: What the evidence counts as one: `sample` or `group`.
+        unit_known: Whether there were groups enough to say so, or there are no groups.
+        units: Units that were counted.
+        left_out: Groups too small to be counted, the reference's among them.
+        starts: How often the evidence started, each time with a chance of 1 % of a false alarm.
     """
 
     block: Block
@@ -110,10 +122,24 @@ class Drift:
     added: int
     evidence: float
     since: float
+    alarm: bool = False
+    recent: int = 0
+    unit: Unit = "sample"
+    unit_known: bool = True
+    units: int = 0
+    left_out: int = 0
+    starts: int = 1
 
 
 def drift(
-    baseline: ComparedRun, current: ComparedRun, pinned: ComparedRun, block: Block, state: DriftState | None, seed: int
+    baseline: ComparedRun,
+    current: ComparedRun,
+    pinned: ComparedRun,
+    block: Block,
+    state: DriftState | None,
+    seed: int,
+    group_by: str = NONE,
+    choice: UnitChoice | None = None,
 ) -> tuple[Drift, DriftState]:
     """Compare one anomaly block of two runs, and let the evidence advance over the new samples.
 
@@ -124,6 +150,8 @@ def drift(
         block: The block in the current run; its threshold holds for both.
         state: Of the run before; None where there was none.
         seed: Of the re-sampling, and of a new reference's tie breaks, 0 to 2**64 - 1.
+        group_by: How samples are grouped, as `groups_of` takes it.
+        choice: The unit of the block's scores, as the pinned baseline decided it; None lets its scores decide.
 
     Returns:
         The drift, and the state for the next run.
@@ -134,16 +162,23 @@ def drift(
     _, left, right = np.intersect1d(reference_id, current_id, assume_unique=True, return_indices=True)
     before, after = reference[left], scores[right]
 
-    if state is None or state.pinned != pinned.finished or not _goes_on(state, current, block, current_id, scores):
-        state = _begun(pinned, current, block, current_id, scores, seed)
-    evidence = advance(state.evidence, current_id, scores, _added(current.results, current_id))
+    now = _scores(current.results, block.id, groups_of(current.results, group_by))
+    if state is None or state.pinned != pinned.finished or not _goes_on(state, current, block, now, group_by):
+        state = _begun(pinned, current, block, now, seed, group_by, choice)
+    evidence = count(state.evidence, now, moment(current.finished))
+    evidence = look(evidence, now, limit, seed)
 
-    pairs = {"total": (reference, scores), "model": (before, after), "data": (evidence.reference, evidence.counted)}
+    pairs = {
+        "total": (reference, scores),
+        "model": (before, after),
+        "data": (evidence.reference.value, evidence.recent.value),
+    }
     found = {cause: distances(*pair, limit) for cause, pair in pairs.items() if len(pair[0]) and len(pair[1])}
-    if not len(evidence.counted):
+    if not len(evidence.recent):
         found["data"] = Distances(0.0, 0.0, 0.0, 0.0, 0.0)
     sufficient = {cause: not insufficient(len(pair[0]), len(pair[1])) for cause, pair in pairs.items()}
     gates = {cause: sufficient[cause] and gate_open(distance) for cause, distance in found.items()}
+    gates["data"] = evidence.gate
     pvalues = {}
     if sufficient["total"] and not _same(reference_id, reference, current_id, scores):
         pvalues["total"] = two_sample_pvalue(reference, scores, limit, seed)
@@ -161,43 +196,57 @@ def drift(
         reference=len(reference),
         current=len(scores),
         shared=len(before),
-        added=len(evidence.counted),
+        added=evidence.added,
         evidence=evidence.evidence,
         since=state.since,
-    ), replace(state, evidence=evidence, decision=decision, trained=current.trained or state.trained)
+        alarm=evidence.alarm,
+        recent=len(evidence.recent),
+        unit=evidence.unit,
+        unit_known=evidence.chosen,
+        units=evidence.units,
+        left_out=evidence.left_out,
+        starts=evidence.starts,
+    ), replace(state, evidence=evidence, decision=decision, trained=current.trained or state.trained, group_by=group_by)
 
 
 def _begun(
-    pinned: ComparedRun, current: ComparedRun, block: Block, current_id: Ids, scores: FloatArray, seed: int
+    pinned: ComparedRun,
+    current: ComparedRun,
+    block: Block,
+    now: Scores,
+    seed: int,
+    group_by: str,
+    choice: UnitChoice | None,
 ) -> DriftState:
     """A state without new samples: of the pinned baseline's scores, if the current model gave them, else of the
     current run's.
     """
-    pinned_id, pinned_scores = per_sample(pinned.results, block.id)
+    before = _scores(pinned.results, block.id, groups_of(pinned.results, group_by))
     then = next((known for known in pinned.results.blocks if known.id == block.id), None)
     trained = (pinned.trained, current.trained)
     if (
         then is not None
-        and len(pinned_id)
-        and _one_model((then, block), trained, (pinned_id, pinned_scores), (current_id, scores))
+        and len(before.id)
+        and one_model((then, block), trained, (before.id, before.value), (now.id, now.value))
     ):
-        return DriftState(
-            pinned.finished, pinned.finished, block, current.trained, start(pinned_id, pinned_scores, seed)
-        )
-    return DriftState(pinned.finished, current.finished, block, current.trained, start(current_id, scores, seed))
+        evidence = begin(before, choice, seed)
+        return DriftState(pinned.finished, pinned.finished, block, current.trained, evidence, group_by=group_by)
+    evidence = begin(now, None, seed)
+    return DriftState(pinned.finished, current.finished, block, current.trained, evidence, group_by=group_by)
 
 
-def _goes_on(state: DriftState, current: ComparedRun, block: Block, current_id: Ids, scores: FloatArray) -> bool:
-    """Whether the model is the one that the state began with."""
-    if not len(scores):
+def _goes_on(state: DriftState, current: ComparedRun, block: Block, now: Scores, group_by: str) -> bool:
+    """Whether the model is the one that the state began with, and the grouping."""
+    if state.group_by not in ("", group_by):
+        return False
+    if not len(now.id):
         return True  # nothing says otherwise
-    evidence = state.evidence
-    known_id = np.concatenate([evidence.reference_id, evidence.counted_id])
-    known = np.concatenate([evidence.reference, evidence.counted])
-    return _one_model((state.block, block), (state.trained, current.trained), (known_id, known), (current_id, scores))
+    known = state.evidence.reference.and_(state.evidence.recent)
+    second = (now.id, rounded(now.value))
+    return one_model((state.block, block), (state.trained, current.trained), (known.id, known.value), second)
 
 
-def _one_model(
+def one_model(
     blocks: tuple[Block, Block],
     trained: tuple[float | None, float | None],
     first: tuple[Ids, FloatArray],
@@ -229,8 +278,15 @@ def per_sample(results: ResultSet, block_id: int) -> tuple[Ids, FloatArray]:
     return results.sample_id[sample], scores
 
 
-def _added(results: ResultSet, sample_id: Ids) -> npt.NDArray[np.datetime64]:
-    return results.added[np.searchsorted(results.sample_id, sample_id)]
+def moment(seconds: float) -> np.datetime64:
+    """Unix seconds as the time of a look."""
+    return np.datetime64(round(seconds * 1000), "ms")
+
+
+def _scores(results: ResultSet, block_id: int, groups: Groups | None) -> Scores:
+    """The samples' scores, as evidence takes them."""
+    sample, scores = sample_scores(results, block_id)
+    return Scores.of(results, groups, sample, scores)
 
 
 def _same(first_id: Ids, first: FloatArray, second_id: Ids, second: FloatArray) -> bool:

@@ -1,9 +1,14 @@
-"""A conformal test martingale: evidence against "the new samples' scores are like the reference's" that may be looked
-at every day.
+"""A conformal test martingale: evidence against "the new scores are like the reference's" that may be looked at every
+day.
 
-A test repeated at each look is certain to raise a false alarm one day. This bets instead: each new sample's conformal
+A test repeated at each look is certain to raise a false alarm one day. This bets instead: each new score's conformal
 p-value is uniform and independent of those before while nothing drifts, so that no betting strategy can expect to
 gain, and the chance that the capital M ever reaches 1/a is at most a (Ville's inequality), however often one looks.
+It holds if the scores are exchangeable: which units' scores are is the business of `evidence`.
+
+    state = start(reference, seed)
+    state = advance(state, unit_id, score)        # as often as there are new ones
+    state.evidence                                # log10 M; `ALARM` and more is significant
 
 V. Vovk et al., "Retrain or not retrain: conformal test martingales for change-point detection", 2021, arXiv:2102.10439
 (the Simple Jumper, here with more bets and with the mean over several jumping rates).
@@ -11,9 +16,8 @@ V. Vovk et al., "Retrain or not retrain: conformal test martingales for change-p
 
 from __future__ import annotations
 
-import io
 import math
-import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,6 +26,8 @@ import numpy.typing as npt
 from monitor.results import FloatArray
 
 Ids = npt.NDArray[np.int64]
+Bets = Callable[[FloatArray], FloatArray]
+"""What each bet pays per unit staked at p-values float64[k]: float64[k, bets], of each a density on [0, 1]."""
 
 ALARM = 2.0
 """Evidence (log10 of the capital) from which drift is significant: reached by chance for at most 1 % of quiet
@@ -29,35 +35,42 @@ references, ever.
 """
 
 JUMPING_RATES = (1e-4, 1e-3, 1e-2, 1e-1)
-"""How much of the capital is dealt out anew over the bets before each sample; M is the mean over the rates."""
+"""How much of the capital is dealt out anew over the bets before each score; M is the mean over the rates."""
 
-_TAIL = 0.05  # a bet on a tail is on p-values this close to 0 or 1 ...
-_TAIL_DENSITIES = (2.0, 4.0)  # ... occurring so many times as often as they should
-_BETS = 3 + 2 * len(_TAIL_DENSITIES)
-_CHUNK = 512  # new samples compared with each other at once (bool[512, 512], 256 KB)
-_VERSION = 1
+KNOTS = 256
+"""Scores that are drawn to be the bounds of classes once more scores were counted than are kept."""
+
+_TAIL = 0.05  # a bet on a tail is on p-values this close to 0 or 1
+_CHUNK = 512  # new scores compared with each other at once (bool[512, 512], 256 KB)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MartingaleState:
-    """Everything the next new sample's bet depends on. Never changed: `advance` makes another.
+    """Everything the next new score's bet depends on. Never changed: `advance` makes another.
+
+    The bag of scores that a new one is ranked in, the reference's and those counted, is kept as values and how often
+    each occurs. Once `keep` new scores were counted, `KNOTS` scores drawn from the bag leave it and become bounds of
+    classes, and all others are known by their class alone: ranks among classes are as valid, since the drawn scores
+    have no part in them any more, and the state no longer grows.
 
     Attributes:
-        seed: Of the p-values' tie breaks.
-        reference_id: int64[n], ascending: the samples of the reference.
-        reference: float64[n], their scores.
-        counted_id: int64[k], ascending: the new samples counted so far.
-        counted: float64[k], their scores when they were counted.
+        seed: Of the p-values' tie breaks, and of the draw.
+        keep: How many new scores are kept as they are; 1 or more.
+        counted: New scores so far.
+        knots: float64[m], ascending: the upper bounds of the classes but the last; empty while scores are kept.
+        level: float64[l], ascending, distinct: the values in the bag, or the numbers of their classes.
+        count: int64[l], how often each occurs.
         shares: float64[rates, bets], each rate's capital by bet; rows sum to 1.
         log_capital: float64[rates], natural logarithm of each rate's capital; all start at 0.
-        peak: The largest evidence after any sample so far, at least 0.
+        peak: The largest evidence after any score so far, at least 0.
     """
 
     seed: int
-    reference_id: Ids
-    reference: FloatArray
-    counted_id: Ids
-    counted: FloatArray
+    keep: int
+    counted: int
+    knots: FloatArray
+    level: FloatArray
+    count: Ids
     shares: FloatArray
     log_capital: FloatArray
     peak: float = 0.0
@@ -65,129 +78,105 @@ class MartingaleState:
     @property
     def evidence(self) -> float:
         """log10 of the capital M: 0 at the start, `ALARM` and more where there is drift."""
-        return float(_evidence(self.log_capital))
-
-    def to_bytes(self) -> bytes:
-        """The state as a NumPy `.npz` archive; `from_bytes` gives an equal state, to the last bit."""
-        buffer = io.BytesIO()
-        np.savez(
-            buffer,
-            version=np.int64(_VERSION),
-            seed=np.uint64(self.seed),
-            reference_id=self.reference_id,
-            reference=self.reference,
-            counted_id=self.counted_id,
-            counted=self.counted,
-            shares=self.shares,
-            log_capital=self.log_capital,
-            peak=np.float64(self.peak),
-        )
-        return buffer.getvalue()
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> MartingaleState:
-        """The state that `to_bytes` wrote.
-
-        Raises:
-            ValueError: The bytes are no such state, or a newer version of the service wrote them.
-        """
-        try:
-            with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-                fields = dict(archive)
-            version = int(fields.pop("version"))
-            if version == _VERSION:
-                return cls(**fields | {"seed": int(fields["seed"]), "peak": float(fields["peak"])})
-        except (ValueError, KeyError, TypeError, EOFError, OSError, zipfile.BadZipFile) as error:
-            raise ValueError(
-                "a stored drift state cannot be read; pin the baseline again to start its evidence anew"
-            ) from error
-        raise ValueError(
-            f"a stored drift state has format {version}, this version reads {_VERSION}; "
-            "run the version that wrote it, or pin the baseline again to start its evidence anew"
-        )
+        return float(mean_evidence(self.log_capital))
 
 
-def start(reference_id: Ids, reference: FloatArray, seed: int) -> MartingaleState:
-    """A state that has seen no new sample yet.
+def start(reference: FloatArray, seed: int, bets: Bets | None = None, keep: int = 2048) -> MartingaleState:
+    """A state that has seen no new score yet.
 
     Args:
-        reference_id: int64[n], distinct.
-        reference: float64[n], finite, each sample's score.
+        reference: float64[n], finite, in any order.
         seed: Of the p-values' tie breaks, 0 to 2**64 - 1.
+        bets: `drift_bets`, which None takes, or `error_bets`; `advance` wants the same.
+        keep: How many new scores are kept as they are, before only classes of them are.
     """
-    order = np.argsort(reference_id)
+    kinds = (bets or drift_bets)(np.full(1, 0.5)).shape[1]
+    level, count = np.unique(reference, return_counts=True)
     return MartingaleState(
         seed=seed,
-        reference_id=reference_id[order],
-        reference=reference[order],
-        counted_id=np.empty(0, np.int64),
-        counted=np.empty(0),
-        shares=np.full((len(JUMPING_RATES), _BETS), 1 / _BETS),
+        keep=keep,
+        counted=0,
+        knots=np.empty(0),
+        level=level.astype(np.float64),
+        count=count.astype(np.int64),
+        shares=np.full((len(JUMPING_RATES), kinds), 1 / kinds),
         log_capital=np.zeros(len(JUMPING_RATES)),
     )
 
 
-def advance(
-    state: MartingaleState, sample_id: Ids, score: FloatArray, added: npt.NDArray[np.datetime64]
-) -> MartingaleState:
-    """Bet on the samples that are neither in the reference nor counted before, in the order of (`added`, id).
+def advance(state: MartingaleState, unit_id: Ids, score: FloatArray, bets: Bets | None = None) -> MartingaleState:
+    """Bet on new scores, in this order.
 
-    The same samples in the same order give the same state, in one call or in many. A sample that arrives late is
-    counted when it arrives; one counted before stays so, whatever became of it since.
+    The same scores in the same order give the same state, in one call or in many.
 
     Args:
         state: Where to go on from.
-        sample_id: int64[k], distinct.
+        unit_id: int64[k], whose scores they are; of the tie breaks.
         score: float64[k], finite.
-        added: datetime64[k], when each sample came into the data set; NaT, counted last, where unknown.
+        bets: As for `start`.
 
     Returns:
-        The state after them; `state` itself where none is new.
+        The state after them; `state` itself where there is none.
     """
-    new = ~(_contains(state.reference_id, sample_id) | _contains(state.counted_id, sample_id))
-    if not new.any():
-        return state
-    sample_id, score, added = sample_id[new], score[new], added[new]
-    order = np.lexsort((sample_id, added))
-    sample_id, score = sample_id[order], score[order]
+    while len(score):
+        kept = not len(state.knots)
+        room = state.keep - state.counted if kept else len(score)
+        state = _bet(state, unit_id[:room], score[:room], bets or drift_bets)
+        if kept and state.counted == state.keep:
+            state = _in_classes(state)
+        unit_id, score = unit_id[room:], score[room:]
+    return state
 
+
+def _bet(state: MartingaleState, unit_id: Ids, score: FloatArray, bets: Bets) -> MartingaleState:
+    """The state after scores between which the bag is of one kind."""
+    score = _levels(state.knots, score)
+    seen = int(state.count.sum()) + np.arange(len(score))
     above, equal = _ranks(state, score)
-    seen = len(state.reference) + len(state.counted) + np.arange(len(score))
-    pvalues = (above + _uniform(state.seed, sample_id) * (equal + 1)) / (seen + 1)
-    shares, gains = _play(state.shares, _bets(pvalues))
+    pvalues = (above + uniform(state.seed, unit_id) * (equal + 1)) / (seen + 1)
+    shares, gains = _play(state.shares, bets(pvalues))
     log_capital = np.cumsum(np.concatenate([state.log_capital[None], np.log(gains)]), axis=0)
-    by_id = np.argsort(sample_id)
-    places = np.searchsorted(state.counted_id, sample_id[by_id])
+    level, place = np.unique(np.concatenate([state.level, score]), return_inverse=True)
+    count = np.bincount(place, np.concatenate([state.count, np.ones(len(score), np.int64)])).astype(np.int64)
     return replace(
         state,
-        counted_id=np.insert(state.counted_id, places, sample_id[by_id]),
-        counted=np.insert(state.counted, places, score[by_id]),
+        counted=state.counted + len(score),
+        level=level,
+        count=count,
         shares=shares,
         log_capital=log_capital[-1],
-        peak=max(state.peak, float(_evidence(log_capital).max())),
+        peak=max(state.peak, float(mean_evidence(log_capital).max())),
     )
 
 
-def _evidence(log_capital: FloatArray) -> FloatArray:
+def _in_classes(state: MartingaleState) -> MartingaleState:
+    """The state with a bag of classes in place of scores."""
+    bag = np.repeat(state.level, state.count)
+    # at most half of the bag: the reference must not vanish into its own bounds
+    drawn = np.random.default_rng(state.seed).permutation(len(bag)) < min(KNOTS, len(bag) // 2)
+    knots = np.unique(bag[drawn])
+    level, count = np.unique(_levels(knots, bag[~drawn]), return_counts=True)
+    return replace(state, knots=knots, level=level, count=count.astype(np.int64))
+
+
+def _levels(knots: FloatArray, score: FloatArray) -> FloatArray:
+    """The scores as they are ranked: themselves, or the numbers of their classes."""
+    return np.searchsorted(knots, score).astype(np.float64) if len(knots) else score
+
+
+def mean_evidence(log_capital: FloatArray) -> FloatArray:
     """log10 of the mean capital over the last axis, from natural logarithms; capitals beyond float64 stay finite."""
     top = log_capital.max(axis=-1)
     evidence: FloatArray = (top + np.log(np.exp(log_capital - top[..., None]).mean(axis=-1))) / math.log(10)
     return evidence
 
 
-def _contains(known: Ids, wanted: Ids) -> npt.NDArray[np.bool_]:
-    """bool[k], which of `wanted` are among `known` (ascending)."""
-    if not len(known):
-        return np.zeros(len(wanted), np.bool_)
-    found: npt.NDArray[np.bool_] = known[np.minimum(np.searchsorted(known, wanted), len(known) - 1)] == wanted
-    return found
-
-
-def _ranks(state: MartingaleState, score: FloatArray) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+def _ranks(state: MartingaleState, score: FloatArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """How many of the scores before each one are larger, and how many equal."""
-    reference, counted = np.sort(state.reference), np.sort(state.counted)
-    below, reach = _positions(reference, score)
-    above, equal = len(reference) - reach, reach - below
+    before = np.concatenate([[0], np.cumsum(state.count)])
+    below, reach = _positions(state.level, score)
+    above, equal = before[-1] - before[reach], before[reach] - before[below]
+    counted = np.empty(0)  # of these scores, ascending
     for first in range(0, len(score), _CHUNK):
         chunk = slice(first, first + _CHUNK)
         these = score[chunk]
@@ -205,12 +194,12 @@ def _positions(ascending: FloatArray, score: FloatArray) -> tuple[npt.NDArray[np
     return np.searchsorted(ascending, score, side="left"), np.searchsorted(ascending, score, side="right")
 
 
-def _uniform(seed: int, sample_id: Ids) -> FloatArray:
-    """float64[k] in [0, 1): a fair draw for each (seed, sample), the same after a restart (SplitMix64, Steele et al.
+def uniform(seed: int, unit_id: Ids) -> FloatArray:
+    """float64[k] in [0, 1): a fair draw for each (seed, unit), the same after a restart (SplitMix64, Steele et al.
     2014).
     """
     state = np.array([seed], np.uint64)
-    state = _mixed(state) + sample_id.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    state = _mixed(state) + unit_id.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     return (_mixed(state) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
@@ -220,14 +209,59 @@ def _mixed(bits: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     return bits ^ (bits >> np.uint64(31))
 
 
-def _bets(pvalues: FloatArray) -> FloatArray:
-    """float64[k, bets]: what each bet pays per unit staked, densities on [0, 1]: no bet, a tilt either way, heavy tails
-    either way.
+def drift_bets(pvalues: FloatArray) -> FloatArray:
+    """What each bet on drift pays per unit staked: densities on [0, 1], one of them 1.
+
+    Tilts either way and heavy tails either way see a shift; the middle against the rest, and the rest against the
+    middle, a spread that shrinks or grows and a sensor that is stuck at the median.
+
+    Args:
+        pvalues: float64[k], 0 to 1.
+
+    Returns:
+        float64[k, 15].
     """
-    paid = [np.ones_like(pvalues), 1 + (pvalues - 0.5), 1 - (pvalues - 0.5)]
-    for tail in (pvalues <= _TAIL, pvalues >= 1 - _TAIL):
-        paid += [np.where(tail, density, (1 - density * _TAIL) / (1 - _TAIL)) for density in _TAIL_DENSITIES]
+    p, off = pvalues, np.abs(pvalues - 0.5)
+    low, high = p <= _TAIL, p >= 1 - _TAIL
+    paid = [
+        np.ones_like(p),
+        1 + (p - 0.5),
+        1 - (p - 0.5),
+        *(_step(low, density, _TAIL) for density in (2.0, 4.0)),
+        *(_step(high, density, _TAIL) for density in (2.0, 4.0)),
+        _step(off <= 0.25, 1.6, 0.5),
+        _step(off <= 0.25, 0.4, 0.5),
+        _step(off <= 0.1, 3.0, 0.2),
+        _step(off >= 0.45, 4.0, 0.1),
+        3 * (1 - p) ** 2,
+        3 * p**2,
+        6 * (1 - p) ** 5,
+        6 * p**5,
+    ]
     return np.stack(paid, axis=1)
+
+
+def error_bets(pvalues: FloatArray) -> FloatArray:
+    """What each bet on larger scores pays per unit staked: densities on [0, 1], one of them 1, the others falling.
+
+    None gains from smaller scores: a model that is right more often on new samples is no alarm.
+
+    Args:
+        pvalues: float64[k], 0 to 1.
+
+    Returns:
+        float64[k, 6].
+    """
+    p = pvalues
+    low = p <= _TAIL
+    paid = [np.ones_like(p), 1.5 - p, *(_step(low, density, _TAIL) for density in (2.0, 4.0))]
+    return np.stack([*paid, 3 * (1 - p) ** 2, 6 * (1 - p) ** 5], axis=1)
+
+
+def _step(inside: npt.NDArray[np.bool_], density: float, width: float) -> FloatArray:
+    """A density that is constant inside a set of this width, and constant elsewhere."""
+    paid: FloatArray = np.where(inside, density, (1 - density * width) / (1 - width))
+    return paid
 
 
 def _play(shares: FloatArray, paid: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -235,10 +269,11 @@ def _play(shares: FloatArray, paid: FloatArray) -> tuple[FloatArray, FloatArray]
     a rate's capital.
     """
     rates = np.array(JUMPING_RATES)[:, None]
-    keep, jump = 1 - rates, rates / _BETS
+    bets = shares.shape[1]
+    keep, jump = 1 - rates, rates / bets
     gains = np.empty((len(paid), len(JUMPING_RATES)))
     shares = shares.copy()
-    ones = np.ones(_BETS)
+    ones = np.ones(bets)
     for row, gain in zip(paid, gains, strict=True):
         shares *= keep
         shares += jump

@@ -24,8 +24,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import kolmogorov
 
-from monitor.compare.distances import distances, gate_open, insufficient
-from monitor.compare.martingale import ALARM, MartingaleState, advance, start
+from monitor.compare.distances import distances, gate_open
+from monitor.compare.evidence import EvidenceState, begin, count, look
+from monitor.compare.evidence_samples import Scores
+from monitor.compare.martingale import ALARM, advance, start
 from monitor.compare.permutation import paired_pvalue, two_sample_pvalue
 
 NEW = 20  # samples per look
@@ -53,44 +55,44 @@ def windows_of(rng: np.random.Generator, samples: int, windows: int, shift: floa
     return np.exp(normal / 2) / 0.6039 + shift
 
 
-def look(state: MartingaleState, number: int, scores: np.ndarray) -> MartingaleState:
-    """The state after a look's new samples."""
-    return advance(state, 1_000_000 + NEW * number + np.arange(NEW), scores, UNDATED)
+def begun(target: int, reference: np.ndarray) -> EvidenceState:
+    """The state before the first look."""
+    return begin(Scores(np.arange(len(reference)), reference, np.full(len(reference), UNDATED[0])), None, target)
 
 
-def alarmed(state: MartingaleState) -> bool:
-    """The default alert on new samples."""
-    enough = not insufficient(len(state.reference), len(state.counted))
-    return state.evidence >= ALARM and enough and gate_open(distances(state.reference, state.counted, LIMIT))
+def looked(state: EvidenceState, number: int, scores: np.ndarray) -> EvidenceState:
+    """The state after a look's new samples; without significant evidence no gate is needed."""
+    new = Scores(1_000_000 + NEW * number + np.arange(NEW), scores, UNDATED)
+    state = count(state, new, UNDATED[0])
+    return look(state, new, LIMIT, number) if state.evidence >= ALARM else state
 
 
 def quiet(target: int, baseline: int, windows: int, looks: int) -> Quiet:
     """Watch one target over its looks, while nothing drifts."""
     rng = np.random.default_rng([target, baseline, windows])
     reference = windows_of(rng, baseline, windows)
-    state = start(np.arange(baseline), reference.max(axis=1), target)
+    state = begun(target, reference.max(axis=1))
     evidence = gated = naive = False
     for number in range(looks):
         new = windows_of(rng, NEW, windows)
-        state = look(state, number, new.max(axis=1))
+        state = looked(state, number, new.max(axis=1))
         evidence |= state.evidence >= ALARM
-        gated |= alarmed(state)
+        gated |= state.alarm
         size = reference.size * new.size / (reference.size + new.size)
         naive |= kolmogorov(math.sqrt(size) * distances(reference.ravel(), new.ravel(), LIMIT).ks) <= LEVEL
     current = windows_of(rng, baseline, windows).max(axis=1)
-    decision = two_sample_pvalue(state.reference, current, LIMIT, target) <= LEVEL
-    return Quiet(
-        evidence, gated, bool(naive), decision, decision and gate_open(distances(state.reference, current, LIMIT))
-    )
+    before = reference.max(axis=1)
+    decision = two_sample_pvalue(before, current, LIMIT, target) <= LEVEL
+    return Quiet(evidence, gated, bool(naive), decision, decision and gate_open(distances(before, current, LIMIT)))
 
 
 def delay(target: int, baseline: int, shift: float, most: int) -> float:
     """Looks until the alarm after a shift; infinite where `most` looks saw none."""
     rng = np.random.default_rng([target, baseline, int(shift * 100)])
-    state = start(np.arange(baseline), windows_of(rng, baseline, 1)[:, 0], target)
+    state = begun(target, windows_of(rng, baseline, 1)[:, 0])
     for number in range(most):
-        state = look(state, number, windows_of(rng, NEW, 1, shift)[:, 0])
-        if alarmed(state):
+        state = looked(state, number, windows_of(rng, NEW, 1, shift)[:, 0])
+        if state.alarm:
             return number + 1
     return math.inf
 
@@ -160,11 +162,10 @@ def print_cost() -> None:
             f"{name} p-value of 10,000 {few * 1e3:6.0f} ms, of 1,000,000 {many * 1e3:6.0f} ms: {many / few:.2f} times "
             "(at most 4)"
         )
-    state = start(np.arange(100_000), rng.normal(size=100_000), 1)
-    for count in (20, 100_000):
-        ids, scores, added = np.arange(100_000, 100_000 + count), rng.normal(size=count), np.full(count, UNDATED[0])
-        taken = seconds(partial(advance, state, ids, scores, added), 3)
-        print(f"counting {count:7,} new samples beside 100,000: {taken * 1e3:8.2f} ms")
+    state = start(rng.normal(size=100_000), 1)
+    for new in (20, 100_000):
+        taken = seconds(partial(advance, state, np.arange(new), rng.normal(size=new)), 3)
+        print(f"counting {new:7,} new samples beside 100,000: {taken * 1e3:8.2f} ms")
 
 
 def main() -> None:

@@ -17,7 +17,10 @@ from scipy.stats import ks_2samp, kstest, wasserstein_distance
 
 from monitor.compare.distances import Distances, distances, gate_open, insufficient, prediction_drift
 from monitor.compare.drift import ComparedRun, Drift, DriftState, drift, per_sample
-from monitor.compare.martingale import ALARM, advance, start
+from monitor.compare.evidence import begin, count
+from monitor.compare.evidence_bytes import dump_evidence
+from monitor.compare.evidence_samples import Scores
+from monitor.compare.martingale import ALARM
 from monitor.compare.permutation import paired_pvalue, two_sample_pvalue
 from monitor.results import UNCERTAIN, Block, BlockKind, ResultSet
 from tests.factories import encoded, result_set
@@ -438,7 +441,8 @@ def test_shifted_new_samples_are_data() -> None:
     found, memory = compare(baseline, joined(baseline, run(np.arange(1000, 1060), new)))
 
     assert found.distances["model"] == NOTHING
-    assert found.distances["data"] == distances(baseline.anomaly[7], new, 1.0)
+    data = distances(baseline.anomaly[7], new, 1.0)
+    assert dataclasses.astuple(data) == pytest.approx(dataclasses.astuple(found.distances["data"]), rel=1e-5)
     assert found.distances["total"] == distances(baseline.anomaly[7], np.concatenate([baseline.anomaly[7], new]), 1.0)
     assert found.pvalues.keys() == {"total"}
     assert found.pvalues["total"] <= 0.01
@@ -462,7 +466,7 @@ def test_other_scores_of_the_same_samples_are_model() -> None:
     assert found.pvalues["model"] <= 0.005
     assert found.gates["model"]
     assert (found.evidence, found.since) == (0, CURRENT)
-    assert memory.evidence.reference.tolist() == scores.tolist()
+    assert memory.evidence.reference.value.tolist() == pytest.approx(scores.tolist(), rel=1e-6)
 
 
 def test_new_samples_after_a_retrained_model_are_judged_by_its_own_scores() -> None:
@@ -589,7 +593,7 @@ def test_the_reference_is_the_pinned_baseline_whatever_the_comparison_is_with() 
     )
 
     assert (found.reference, found.shared, found.added, found.since) == (230, 230, 50, BASELINE)
-    assert memory.evidence.reference_id.tolist() == pinned.sample_id.tolist()
+    assert memory.evidence.reference.id.tolist() == pinned.sample_id.tolist()
 
 
 def test_the_evidence_goes_on_from_run_to_run() -> None:
@@ -597,17 +601,17 @@ def test_the_evidence_goes_on_from_run_to_run() -> None:
     rng = np.random.default_rng(4)
     baseline = quiet(150)
     current, found, state = baseline, None, None
-    begin = start(baseline.sample_id, baseline.anomaly[7], 1)
+    undated = np.datetime64("NaT", "ms")
+    begun = begin(Scores(baseline.sample_id, baseline.anomaly[7], baseline.added), None, 1)
     for look in range(4):
         ids, values = np.arange(1000 + 10 * look, 1010 + 10 * look), rng.normal(size=10)
-        state = advance(state or begin, ids, values, np.full(10, np.datetime64("NaT"), "datetime64[ms]"))
+        state = count(state or begun, Scores(ids, values, np.full(10, undated)), undated)
         current = joined(current, run(ids, values))
         found = compare(baseline, current, found)
         found = compare(baseline, current, found, seed=99)
 
-        assert found[1].evidence.to_bytes() == state.to_bytes()
-        assert found[0].evidence == state.evidence
-        assert found[0].gates["data"] == (look >= 2 and gate_open(found[0].distances["data"]))
+        assert found[0].evidence == state.evidence == found[1].evidence.evidence
+        assert (found[0].added, found[0].recent) == (10 + 10 * look, 10 + 10 * look)
 
 
 def test_dates_order_the_new_samples() -> None:
@@ -621,11 +625,12 @@ def test_dates_order_the_new_samples() -> None:
         np.array([*range(150), 1000, 1001, 1002]), scores, added=np.concatenate([baseline.added, dates, dates[:1]])
     )
 
-    expected = start(baseline.sample_id, baseline.anomaly[7], 1)
+    expected = begin(Scores(baseline.sample_id, baseline.anomaly[7], baseline.added), None, 1)
     for row in (1, 0):
-        expected = advance(expected, np.array([1000 + row]), values[[row]], dates[[row]])
+        expected = count(expected, Scores(np.array([1000 + row]), values[[row]], dates[[row]]), dates[0])
 
-    assert compare(baseline, current)[1].evidence.to_bytes() == expected.to_bytes()
+    found = compare(baseline, current)[1].evidence
+    assert dump_evidence(dataclasses.replace(found, looked=0)) == dump_evidence(expected)
 
 
 @pytest.mark.parametrize(("before", "after"), [(99, 400), (400, 29)])
@@ -673,7 +678,7 @@ def test_a_block_that_the_baseline_lacks(blocks: tuple[Block, ...]) -> None:
     assert found.distances == {"data": NOTHING}
     assert found.insufficient
     assert found.pvalues == {}
-    assert memory.evidence.reference_id.tolist() == current.sample_id.tolist()
+    assert memory.evidence.reference.id.tolist() == current.sample_id.tolist()
 
 
 def test_a_block_that_lost_its_scores() -> None:
@@ -685,7 +690,7 @@ def test_a_block_that_lost_its_scores() -> None:
 
     assert found.distances.keys() == {"data"}
     assert found.insufficient
-    assert memory.evidence is before[1].evidence
+    assert (memory.evidence.evidence, memory.evidence.added) == (before[1].evidence.evidence, 20)
 
 
 @given(st.integers(0, 2**32), st.sampled_from([0.0, 0.2, 1.0]))

@@ -13,7 +13,9 @@ from monitor.compare.change import Change, ThresholdChange
 from monitor.compare.comparison import BaselineFigures, Comparison
 from monitor.compare.distances import Distances
 from monitor.compare.drift import Decision, Drift, DriftState
-from monitor.compare.martingale import advance, start
+from monitor.compare.evidence import begin, count
+from monitor.compare.evidence_bytes import dump_evidence
+from monitor.compare.evidence_samples import Scores
 from monitor.errors import PullState
 from monitor.figures.evaluation import (
     Anomaly,
@@ -209,15 +211,17 @@ DECISION = Decision(100.5, 0.001, True)
 def drift_state(samples: int = 200, seed: int = 0, decision: Decision | None = DECISION) -> DriftState:
     """What drift remembers after some new samples; another seed, other scores."""
     rng = np.random.default_rng(seed)
-    begun = start(np.arange(samples), rng.normal(size=samples), 2**64 - 1)
-    new = np.arange(samples, samples + 20)
-    evidence = advance(begun, new, rng.normal(size=20), np.full(20, np.datetime64("NaT", "ms")))
-    return DriftState(100.5, 200.25, _BLOCK, None, evidence, decision)
+    undated = np.full(samples + 20, np.datetime64("NaT", "ms"))
+    begun = begin(Scores(np.arange(samples), rng.normal(size=samples), undated[20:]), None, 2**64 - 1)
+    new = Scores(np.arange(samples, samples + 20), rng.normal(size=20), undated[:20])
+    evidence = count(begun, new, np.datetime64("2026-01-01", "ms"))
+    return DriftState(100.5, 200.25, _BLOCK, None, evidence, decision, "auto")
 
 
 def values_of(state: DriftState) -> tuple[object, ...]:
     """A drift state as values that can be compared."""
-    return state.pinned, state.since, state.block, state.trained, state.evidence.to_bytes(), state.decision
+    evidence = dump_evidence(state.evidence)
+    return state.pinned, state.since, state.block, state.trained, evidence, state.decision, state.group_by
 
 
 def run(finished: float = 100.0, state: PullState = PullState.OK, target_id: str = TARGET) -> Run:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from monitor.compare.drift import DriftState
-from monitor.compare.martingale import advance
+from monitor.compare.evidence import count
+from monitor.compare.evidence_samples import Scores
 from monitor.store import State, Store
 from monitor.store.state_documents import dump_drift_state, load_drift_state
 from tests.store.store_sets import TARGET, drift_state, values_of
@@ -38,8 +39,9 @@ def test_round_trip(state: DriftState) -> None:
 
 def test_evidence_goes_on() -> None:
     """Evidence that was stored bets as it would have without that."""
-    new, scores, undated = np.arange(300, 330), np.linspace(-1, 4, 30), np.full(30, np.datetime64("NaT", "ms"))
-    first, second = (advance(state.evidence, new, scores, undated) for state in (STATE, load_drift_state(DUMPED)))
+    undated = np.full(30, np.datetime64("NaT", "ms"))
+    new = Scores(np.arange(300, 330), np.linspace(-1, 4, 30), undated)
+    first, second = (count(state.evidence, new, undated[0]) for state in (STATE, load_drift_state(DUMPED)))
 
     assert first.evidence == second.evidence != STATE.evidence.evidence
 

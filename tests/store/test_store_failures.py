@@ -228,8 +228,8 @@ async def main():
         ballast.unlink()
         assert await store.check() and store.healthy
         assert await store.message_counts() == {"chat": written}
-        kept = (await store.drift_states(TARGET))[5].evidence.reference
-        assert (kept == drift_state(1000, seed=written - 1).evidence.reference).all()
+        kept = (await store.drift_states(TARGET))[5].evidence.reference.value
+        assert (kept == drift_state(1000, seed=written - 1).evidence.reference.value).all()
         await add(store, written)
         assert len(await store.runs(TARGET)) == written + 1
         assert await store.message_counts() == {"chat": written + 1}

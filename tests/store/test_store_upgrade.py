@@ -102,7 +102,7 @@ async def kept(url: str) -> Kept:
             await store.messages("nobody"),
             {
                 target: {
-                    block: (memory.evidence.evidence, len(memory.evidence.counted), memory.since)
+                    block: (memory.evidence.evidence, memory.evidence.added, memory.since)
                     for block, memory in (await store.drift_states(target)).items()
                 }
                 for target in TARGETS

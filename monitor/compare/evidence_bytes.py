@@ -1,0 +1,163 @@
+"""`EvidenceState` as bytes, and back to the last bit: a compressed NumPy archive, some 10 to 60 KB."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from monitor.compare.distances import distances, gate_open
+from monitor.compare.evidence import EvidenceState, begin, count
+from monitor.compare.evidence_samples import Kept, Scores
+from monitor.compare.martingale import ALARM, Bets, Ids, MartingaleState, drift_bets, mean_evidence
+from monitor.figures.groups import Unit, UnitChoice
+from monitor.results import shrink_dtype
+
+_VERSION = 2
+_FIRST = 1
+"""The version that knew no groups and kept every score."""
+
+_NUMBERS = ("chosen", "size", "known_to", "added", "units", "small", "starts", "gate", "shut", "alarm", "looked")
+_SAMPLES = ("reference", "recent")
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+
+def dump_evidence(state: EvidenceState) -> bytes:
+    """The state as bytes; `load_evidence` gives an equal one."""
+    arrays: dict[str, Any] = {
+        "version": np.int64(_VERSION),
+        "seed": np.uint64(state.seed),
+        "numbers": np.array([int(getattr(state, name)) for name in _NUMBERS], np.int64),
+        "unit": np.bool_(state.unit == "group"),
+        "known": _steps(state.known),
+        "keys": state.keys,
+        "sizes": shrink_dtype(state.sizes),
+    }
+    for name in _SAMPLES:
+        kept: Kept = getattr(state, name)
+        key, group = np.unique(kept.group, return_inverse=True)
+        arrays |= {
+            f"{name}_id": _steps(kept.id),
+            f"{name}_value": kept.value.astype(np.float32),
+            f"{name}_key": key,
+            f"{name}_group": shrink_dtype(group),
+        }
+    martingales = state.martingales
+    for name in ("seed", "keep", "counted", "peak", "shares", "log_capital"):
+        kind = np.uint64 if name == "seed" else None
+        arrays[f"martingale_{name}"] = np.array([getattr(each, name) for each in martingales], kind)
+    for name in ("knots", "level", "count"):
+        columns = [getattr(each, name) for each in martingales]
+        whole = np.concatenate(columns)
+        arrays[f"martingale_{name}"] = whole.astype(np.float32) if whole.dtype.kind == "f" else shrink_dtype(whole)
+        arrays[f"martingale_{name}s"] = np.array([len(column) for column in columns], np.int64)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def load_evidence(data: bytes, limit: float | None, bets: Bets = drift_bets) -> EvidenceState:
+    """The state that `dump_evidence` wrote.
+
+    A state of version 1 goes on with a new start: with the same reference, and what was counted neither reference nor
+    counted again. Whether its alarm lasts is decided by the formulas of then.
+
+    Args:
+        data: The bytes.
+        limit: The block's threshold, of which a state of version 1 says nothing.
+        bets: As for `begin`.
+
+    Raises:
+        ValueError: The bytes are no such state, or a newer version of the service wrote them.
+    """
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            arrays = dict(archive)
+        version = int(arrays["version"])
+        if version == _FIRST:
+            return _of_first(arrays, limit, bets)
+        if version == _VERSION:
+            return _state(arrays)
+    except (ValueError, KeyError, TypeError, EOFError, OSError, IndexError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(
+            "a stored drift state cannot be read; pin the baseline again to start its evidence anew"
+        ) from error
+    raise ValueError(
+        f"a stored drift state has format {version}, this version reads {_VERSION}; "
+        "run the version that wrote it, or pin the baseline again to start its evidence anew"
+    )
+
+
+def _state(arrays: Arrays) -> EvidenceState:
+    numbers = dict(zip(_NUMBERS, arrays["numbers"].tolist(), strict=True))
+    for name in ("chosen", "gate", "alarm"):
+        numbers[name] = bool(numbers[name])
+    unit: Unit = "group" if arrays["unit"] else "sample"
+    return EvidenceState(
+        seed=int(arrays["seed"]),
+        unit=unit,
+        reference=_samples(arrays, "reference"),
+        recent=_samples(arrays, "recent"),
+        known=_sums(arrays["known"]),
+        keys=arrays["keys"],
+        sizes=arrays["sizes"].astype(np.int64),
+        martingales=tuple(_martingales(arrays)),
+        **numbers,
+    )
+
+
+def _samples(arrays: Arrays, name: str) -> Kept:
+    value = arrays[f"{name}_value"].astype(np.float64)
+    return Kept(_sums(arrays[f"{name}_id"]), value, arrays[f"{name}_key"][arrays[f"{name}_group"]])
+
+
+def _martingales(arrays: Arrays) -> list[MartingaleState]:
+    names = [each.name for each in fields(MartingaleState)]
+    columns: dict[str, list[Any]] = {}
+    for name in names:
+        column = arrays[f"martingale_{name}"]
+        if name in ("knots", "level", "count"):
+            kind = np.int64 if name == "count" else np.float64
+            ends = np.cumsum(arrays[f"martingale_{name}s"])
+            columns[name] = np.split(column.astype(kind), ends[:-1])
+        else:
+            columns[name] = list(column) if column.ndim > 1 else column.tolist()
+    return [MartingaleState(**dict(zip(names, row, strict=True))) for row in zip(*columns.values(), strict=True)]
+
+
+def _of_first(arrays: Arrays, limit: float | None, bets: Bets) -> EvidenceState:
+    """A state of version 1 as one of today.
+
+    It knew no groups: the unit is chosen as soon as ten are known, as where the baseline had fewer.
+    """
+    nowhere = np.datetime64("NaT", "ms")
+    reference, counted = (
+        Scores(ids.astype(np.int64), values.astype(np.float64), np.full(len(ids), nowhere))
+        for ids, values in ((arrays[f"{side}_id"], arrays[side]) for side in ("reference", "counted"))
+    )
+    state = begin(reference, UnitChoice(), int(arrays["seed"]), bets)
+    begun = state.martingales
+    state = count(state, counted, nowhere, bets)  # what is known, and what came last: the largest ids
+    matters = bool(len(reference.id) and len(counted.id)) and gate_open(
+        distances(reference.value, counted.value, limit)
+    )
+    gate = matters and state.sufficient
+    evidence = float(mean_evidence(arrays["log_capital"].astype(np.float64)))
+    alarm = gate and evidence >= ALARM
+    return replace(state, martingales=begun, chosen=False, starts=2, gate=gate, alarm=alarm)
+
+
+def _steps(ids: Ids) -> npt.NDArray[np.integer]:
+    """Ids as differences, which are mostly small; the first one is from 0."""
+    return shrink_dtype(np.diff(ids, prepend=0))
+
+
+def _sums(steps: npt.NDArray[Any]) -> Ids:
+    return cast("Ids", np.cumsum(steps.astype(np.int64)))
