@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import ctypes
 import sys
 import tempfile
 from collections import Counter, deque
@@ -52,6 +53,23 @@ STEPS = (7.0, -7.0, 2 * HOUR, -2 * HOUR, 40.0, -40.0)
 RETENTION = 2 * DAY
 
 
+class _Mallinfo2(ctypes.Structure):
+    _names = ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")
+    _fields_ = tuple((name, ctypes.c_size_t) for name in _names)
+
+
+def allocated() -> float:
+    """MB that are in use of what glibc's malloc gave out, which is all but Python's small objects: resident memory also
+    holds what is free in between. 0 where there is no such function.
+    """
+    mallinfo2 = getattr(ctypes.CDLL(None), "mallinfo2", None)
+    if mallinfo2 is None:
+        return 0.0
+    mallinfo2.restype = _Mallinfo2
+    found = mallinfo2()
+    return float(found.uordblks + found.hblkhd) / 1e6
+
+
 @dataclass
 class Report:
     """What was found: problems in words, usage and rows per table by day, and pulls by target."""
@@ -59,6 +77,7 @@ class Report:
     problems: list[str] = field(default_factory=list)
     usage: dict[float, tuple[float, int, int, int, int]] = field(default_factory=dict)
     timers: dict[float, int] = field(default_factory=dict)
+    allocated: dict[float, float] = field(default_factory=dict)
     rows: dict[float, dict[str, int]] = field(default_factory=dict)
     pulls: Counter[str] = field(default_factory=Counter)
 
@@ -67,7 +86,8 @@ class Report:
         for day, (mb, fds, tasks, threads, objects) in self.usage.items():
             rows = ", ".join(f"{count} {name}" for name, count in self.rows[day].items())
             lines.append(
-                f"day {day:g}: {mb:.0f} MB, {fds} descriptors, {tasks} tasks, {self.timers[day]} timers, {threads} "
+                f"day {day:g}: {mb:.1f} MB, {self.allocated[day]:.1f} MB by malloc, {fds} descriptors, "
+                f"{tasks} tasks, {self.timers[day]} timers, {threads} "
                 "threads, "
                 f"{objects} objects; {rows}"
             )
@@ -239,6 +259,9 @@ async def trial(
         projects.classification(sizes={"testing": 30}, impulses=impulses),
         *(make(sizes={"testing": 30}) for make in makes),
     ]
+    for project in found:
+        # the samples of what is served now: those of former models would be memory of the trial's own
+        project.kept_models = sum(len(impulse.variants) for impulse in project.impulses)
     own = len(found)
     found += [projects.classification(number, f"by crontab {number}", sizes={"testing": 20}) for number in CRONS]
     studio = Studio(found, clock=clock.time)
@@ -269,9 +292,14 @@ async def trial(
                     await asyncio.sleep(max(0.0, began_part + part - clock.monotonic()))
                     day = clock.monotonic() / DAY
                     report.usage[day], report.rows[day] = usage(), await rows(folder / "impulse-monitor.db")
+                    report.allocated[day] = allocated()
                     timers = asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]
                     report.timers[day] = sum(not each.cancelled() for each in timers)  # up to a hundred stay that are
-                    print(f"day {day:.2f}: {report.usage[day]}", file=sys.stderr, flush=True)
+                    print(
+                        f"day {day:.2f}: {report.usage[day]}, {report.allocated[day]:.2f} MB by malloc",
+                        file=sys.stderr,
+                        flush=True,
+                    )
                 lasted = clock.monotonic()
                 report.pulls = Counter({target: len(times) for target, times in began.items()})
                 if report.pulls.keys() != set(service.live.targets):
