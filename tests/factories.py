@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TypedDict, Unpack
+from typing import TypedDict, TypeVar, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +39,8 @@ from monitor.results import (
     ResultSet,
 )
 from monitor.targets import Target, TargetKey
+
+T = TypeVar("T")
 
 TARGET = Target(TargetKey(1, 2, "int8", "testing"), "vibration-a", "classifier", {"team": "edge"})
 """Whose snapshots are, unless told."""
@@ -181,3 +183,9 @@ class Shown(TypedDict, total=False):
 def snapshot(target: Target = TARGET, **fields: Unpack[Shown]) -> Snapshot:
     """A target after a good pull at 100 s of Unix time, of which nothing is known but what is given."""
     return replace(Snapshot(target, 900.0, PullState.OK, 100.0, 100.0), **fields)
+
+
+def known(value: T | None) -> T:
+    """What a test knows to be there."""
+    assert value is not None
+    return value

@@ -131,7 +131,8 @@ def case(number: int, kind: str, size: float, samples: int) -> str:
 def year(number: int, samples: int) -> bool:
     """Whether a quiet target alarms within a year."""
     rng = np.random.default_rng([number, samples])
-    before = now = classifier(rng, samples, accuracy=ACCURACY)
+    before: World = classifier(rng, samples, accuracy=ACCURACY)
+    now = before
     for week in range(WEEKS):
         oldest_gone = now.taken(np.arange(round(NEW_A_WEEK * samples), samples))
         now = add(oldest_gone, rng, NEW_A_WEEK / (1 - NEW_A_WEEK), ACCURACY)

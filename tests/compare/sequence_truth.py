@@ -59,8 +59,9 @@ def _judged(old: World, new: World, names: Mapping[str, str], thresholds: Mappin
     predictions = old.predictions(thresholds)
     if isinstance(old, Classifier):
         taken = {name: f"the old {name}" for name in names.values()}  # a class whose name another one has now
-        predictions = mapped(predictions, taken | names)
-        old = replace(old, classes=tuple((taken | names).get(name, name) for name in old.classes))
+        taken |= dict(names)
+        predictions = mapped(predictions, taken)
+        old = replace(old, classes=tuple(taken.get(name, name) for name in old.classes))
     return old.verdicts(predictions, new.labels, thresholds)
 
 

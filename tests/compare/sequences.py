@@ -333,7 +333,7 @@ class Operation:
     name: str
     moves: frozenset[str]
     apply: Callable[[World, np.random.Generator], World]
-    only: type[World] = World
+    only: type = World
 
     def __str__(self) -> str:
         return self.name

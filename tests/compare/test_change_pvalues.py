@@ -73,7 +73,7 @@ def test_accuracy_of_single_windows_is_tested_exactly() -> None:
     """With one window per sample McNemar tests the model, the hypergeometric law additions, and what fits its sign the
     total.
     """
-    current = worse(QUIET, every=9) | {
+    current = dict(worse(QUIET, every=9)) | {
         100 + number: [classified("ant", "ant" if number < 4 else "bee")] for number in range(9)
     }
 
@@ -105,7 +105,7 @@ def test_total_takes_the_tests_that_go_its_way() -> None:
     one.
     """
     gain = {100 + number: [classified("ant", "ant")] for number in range(400)}
-    upward = by_metric(columns(QUIET), columns(worse(QUIET, 9) | gain), 1)["accuracy"]
+    upward = by_metric(columns(QUIET), columns({**worse(QUIET, 9), **gain}), 1)["accuracy"]
     alone = by_metric(columns(QUIET), columns({**QUIET, **gain}), 1)["accuracy"]
 
     assert upward.causes["model"] < 0 < upward.causes["total"]
@@ -164,7 +164,7 @@ def test_labels_alone_are_no_matter_of_chance() -> None:
     """Where only labels changed no test speaks for the total, and the exact part is all of it."""
     relabelled = {number: [replace(QUIET[number][0], label="cat", correct=WRONG)] for number in (1, 4, 10, 13)}
 
-    change = by_metric(columns(QUIET, classes=LABELS), columns(QUIET | relabelled, classes=LABELS), 1)["accuracy"]
+    change = by_metric(columns(QUIET, classes=LABELS), columns({**QUIET, **relabelled}, classes=LABELS), 1)["accuracy"]
 
     assert dict(change.pvalues) == {"model": 1.0, "total": 1.0}
     assert change.exact_change == change.judged_change == change.causes["labels"] < 0
@@ -463,7 +463,7 @@ def test_memory_stays_bounded() -> None:
 
 def many_classes(classes: int, every: int, samples: int) -> ResultSet:
     """Samples of so many classes in turn, every so many of them predicted as the next class."""
-    run: Run = {}
+    run: dict[int, list[Window]] = {}
     for number in range(samples):
         label, found = (f"L{place % classes:05}" for place in (number, number + (number % every == 0)))
         run[number] = [Window(label, found, CORRECT if label == found else WRONG)]

@@ -52,7 +52,9 @@ def test_parts() -> None:
 
     assert SHOWN == found.baseline
     assert {"accuracy", "mean_f1"} == {change.metric for change in found.changes}
-    assert found.change("accuracy").causes["model"] == pytest.approx(-0.2)
+    accuracy = found.change("accuracy")
+    assert accuracy is not None
+    assert accuracy.causes["model"] == pytest.approx(-0.2)
     assert found.change("map") is None
     assert [KMEANS] == [drift.block for drift in found.drifts]
     assert {"psi", "js"} == found.predictions.keys()

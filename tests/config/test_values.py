@@ -95,10 +95,16 @@ def test_cron_interval_walked(minute: str, hour: str, weekday: str) -> None:
     """The interval equals the longest gap found by walking every firing of some weeks."""
     cron = f"{minute} {hour} * * {weekday}"
     trigger = cron_trigger(cron, "UTC")
-    now = first = trigger.get_next_fire_time(None, datetime(2024, 1, 1, tzinfo=UTC))
+
+    def fires(earliest: datetime) -> datetime:
+        time: datetime | None = trigger.get_next_fire_time(None, earliest)
+        assert time is not None
+        return time
+
+    now = first = fires(datetime(2024, 1, 1, tzinfo=UTC))
     gaps: list[timedelta] = []
     while now < first + timedelta(days=15) and len(gaps) < 1500:
-        after = trigger.get_next_fire_time(None, now + timedelta(seconds=1))
+        after = fires(now + timedelta(seconds=1))
         gaps.append(after - now)
         now = after
     interval = Schedule(cron=cron).interval
@@ -128,7 +134,9 @@ def test_weekdays_are_crontabs(field: str, weekdays: set[int]) -> None:
     trigger = cron_trigger(f"0 12 * * {field}", "Europe/Berlin")
     now, seen = datetime(2024, 1, 1, tzinfo=UTC), set()
     for _ in range(14):
-        now = trigger.get_next_fire_time(None, now + timedelta(seconds=1))
+        found = trigger.get_next_fire_time(None, now + timedelta(seconds=1))
+        assert found is not None
+        now = found
         seen.add(now.weekday())
 
     assert weekdays == seen

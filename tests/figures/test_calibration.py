@@ -53,7 +53,7 @@ def test_equals_scikit_learn(results: ResultSet) -> None:
     confidences = results.confidences[CLASSIFIER.id]
     classes = confidences.classes
     names = [results.labels[code] if code >= 0 else None for code in results.label]
-    complete = ~np.isnan(confidences.values).any(axis=1)
+    complete = np.asarray(~np.isnan(confidences.values).any(axis=1))
     counted = [k for k, name in enumerate(names) if name in classes and complete[k]]
     unused = [
         k for k, verdict in enumerate(results.correct) if k not in counted and (verdict != UNSCORED or not complete[k])

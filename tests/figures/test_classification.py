@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from dataclasses import astuple, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ def windows(results: ResultSet) -> tuple[list[str | None], list[str], np.ndarray
     return labels, [results.labels[code] for code in chosen.prediction], results.correct[scored]
 
 
-def close(expected: float) -> object:
+def close(expected: float) -> Any:
     """Equal to 1e-12."""
     return pytest.approx(expected, rel=0, abs=1e-12)
 

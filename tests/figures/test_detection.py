@@ -154,6 +154,7 @@ def untied(results: ResultSet) -> ResultSet:
     """
     found = results.detections
     assert found is not None
+    assert found.score is not None
     return dataclasses.replace(
         results, detections=dataclasses.replace(found, score=found.score - np.arange(len(found)) * 1e-7)
     )

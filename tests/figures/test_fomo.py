@@ -195,6 +195,8 @@ def test_intervals_need_a_seed_and_thirty_samples() -> None:
     bounds = figures(result_set(counts), 3).mean_f1_interval
 
     assert bounds is not None
-    assert bounds.lower < figures(result_set(counts)).mean_f1 < bounds.upper
+    mean_f1 = figures(result_set(counts)).mean_f1
+    assert mean_f1 is not None
+    assert bounds.lower < mean_f1 < bounds.upper
     assert figures(result_set(counts)).mean_f1_interval is None
     assert figures(result_set(counts[:29]), 3).mean_f1_interval is None

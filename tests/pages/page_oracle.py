@@ -186,11 +186,11 @@ def _entry(found: Read, entry: Json, windows: list[Window]) -> None:
     listed = entry.get("thresholds")
     if isinstance(listed, list):
         for row in objects(listed):
-            key, value = text(row.get("key")), row.get("value")
-            if key and isinstance(value, str):
-                block.texts[key] = value
-            elif key and number(value) is not None:
-                block.thresholds[key] = number(value) or 0.0
+            key, limit = text(row.get("key")), row.get("value")
+            if key and isinstance(limit, str):
+                block.texts[key] = limit
+            elif key and number(limit) is not None:
+                block.thresholds[key] = number(limit) or 0.0
     if (rating := number(entry.get("minimumConfidenceRating"))) is not None:
         block.rating = rating
     found.rows[block.id].append(entry.get("result"))
@@ -581,7 +581,8 @@ def _passing(found: Read, reported: list[float | None], out: Expected) -> None:
 
 def _box(box: Json, *members_: str) -> list[float] | None:
     values = [number(box.get(name)) for name in ("x", "y", "width", "height", *members_)]
-    return None if None in values else values
+    known = [value for value in values if value is not None]
+    return known if len(known) == len(values) else None
 
 
 def _truth(window: Window) -> list[Json]:
@@ -635,7 +636,8 @@ def _counts(image: Json, window: Window) -> tuple[int, int, int] | None:
         return (0, 0, 0) if _f1(window, image) == 1 and not _truth(window) else None
     listed = [info.get(name) for name in ("assignments", "unassigned_y_pred_idxs", "unassigned_y_true_idxs")]
     if all(isinstance(each, list) for each in listed):
-        return tuple(map(len, listed))
+        found, spurious, missed = map(len, listed)
+        return found, spurious, missed
     return None if info.get("y_trues") or info.get("y_preds") else (0, 0, 0)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -90,7 +91,7 @@ def test_comparison_in_standard_json() -> None:
     drifted = replace(
         COMPARISON.drifts[0],
         distances={"total": Distances(math.nan, 0, 0, 0, 0)},
-        gates={"total": np.True_},
+        gates={"total": cast(bool, np.True_)},
         evidence=math.inf,
     )
     text = dump_comparison(replace(COMPARISON, changes=(changed,), drifts=(drifted,)))
