@@ -26,6 +26,7 @@ from monitor.figures.evaluation import (
     Slice,
     StudioVerdict,
 )
+from monitor.figures.groups import UnitChoice
 from monitor.pipeline.snapshot import Snapshot
 from monitor.results import (
     UNSCORED,
@@ -139,6 +140,8 @@ class Figures(TypedDict, total=False):
     slices: Mapping[tuple[str, str], Slice]
     left_out: Mapping[str, int]
     studio: StudioVerdict | None
+    units: Mapping[str, UnitChoice]
+    group_by: str
 
 
 def evaluation(**figures: Unpack[Figures]) -> Evaluation:

@@ -214,6 +214,8 @@ def _sentences(rule: Rule, found: Verdict) -> Iterator[str]:
                 yield from map(wording.sentence, power_words.could_show(found.power, moved.significance))
         case AnomalyDrift(significance=significance) if found.drift is not None:
             yield from _drift(found.drift, found.causes, significance)
+    if found.undecided:
+        yield wording.sentence(wording.undecided(found.undecided))
     if found.against is not None:
         yield f"The baseline ({found.against.mode}) is of {_time(found.against.timestamp)}"
     yield from map(wording.sentence, found.notes)

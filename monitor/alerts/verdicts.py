@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from monitor.alerts.rules import Above, AnomalyDrift, Below, Drop, Rise, Rule
@@ -13,6 +13,7 @@ from monitor.compare.martingale import ALARM
 from monitor.compare.power import Power
 from monitor.figures.evaluation import Evaluation, Interval
 from monitor.figures.headline import FIGURES, Headline
+from monitor.figures.units import undecided
 
 SMALLEST_RECOVERY = 0.005
 """How far back inside a figure must be to resolve, unless the rule says so or its own noise is larger."""
@@ -56,6 +57,8 @@ class Verdict:
         notes: What happened to the model since the baseline, a sentence each.
         reason: Why the rule does not apply, in a clause; empty where it does.
         power: What the test could have seen; None where there is none, or no formula for it.
+        undecided: By what samples are grouped, where there are too few groups to tell whether they are alike, so that
+            chance may be larger than is said; empty elsewhere.
     """
 
     answer: Answer
@@ -76,6 +79,7 @@ class Verdict:
     notes: tuple[str, ...] = ()
     reason: str = ""
     power: Power | None = None
+    undecided: str = ""
 
 
 def check_rule(rule: Rule, evaluation: Evaluation, comparison: Comparison | None) -> Verdict:
@@ -89,6 +93,12 @@ def check_rule(rule: Rule, evaluation: Evaluation, comparison: Comparison | None
     Raises:
         ValueError: The rule is judged by the clock.
     """
+    found = _checked(rule, evaluation, comparison)
+    by_chance = found.interval is not None or found.pvalue is not None or found.drift is not None
+    return replace(found, undecided=evaluation.group_by) if by_chance and undecided(evaluation.units) else found
+
+
+def _checked(rule: Rule, evaluation: Evaluation, comparison: Comparison | None) -> Verdict:
     match rule.condition:
         case Above() | Below() as limit:
             return _limit(limit, rule.recover, evaluation)

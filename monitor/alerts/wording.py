@@ -8,7 +8,10 @@ from datetime import UTC, datetime
 from monitor.compare.change import ADDED, LABELS, MODEL, REMOVED, THRESHOLDS, TOTAL, Change
 from monitor.compare.conclusion import Conclusion, Kind, conclude
 from monitor.figures.evaluation import Interval
+from monitor.figures.groups import AUTO, METADATA
 from monitor.figures.headline import FIGURES
+from monitor.figures.units import anomaly_score
+from monitor.results import Block
 from monitor.text import brief
 
 LEFT_OUT = {
@@ -48,6 +51,24 @@ def is_ratio(metric: str) -> bool:
 def counts(metric: str) -> str:
     """What a headline figure is counted over, in the plural."""
     return FIGURES[metric].counts if metric in FIGURES else "samples"
+
+
+def statistic(name: str, blocks: Sequence[Block]) -> str:
+    """What the unit is chosen for, as people call it."""
+    names = {anomaly_score(block.id): block.name or str(block.id) for block in blocks}
+    return f"scores of block {brief(names[name])}" if name in names else label(name)
+
+
+def grouped(group_by: str) -> str:
+    """The samples of one group, such as `samples of one device and day`."""
+    return "samples of one " + (
+        "device and day" if group_by == AUTO else f"{brief(group_by.removeprefix(METADATA))} (metadata)"
+    )
+
+
+def undecided(group_by: str) -> str:
+    """That there are too few groups to tell whether their samples are alike."""
+    return f"cannot tell yet whether {grouped(group_by)} are alike"
 
 
 def sentence(text: str) -> str:

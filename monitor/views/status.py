@@ -15,6 +15,7 @@ from monitor.errors import PullState
 from monitor.figures.classes import largest_classes
 from monitor.figures.evaluation import ClassFigures, Evaluation, Interval
 from monitor.figures.headline import FIGURES, Glance, at_a_glance, headlines
+from monitor.figures.units import undecided
 from monitor.live.entry import ProjectStatus
 from monitor.live.live import Live
 from monitor.pipeline.snapshot import Snapshot
@@ -105,6 +106,12 @@ class Row:
     def firing(self) -> bool:
         """Whether an alert of it fires."""
         return any(alert.phase is Phase.FIRING for alert in self.alerts)
+
+    @property
+    def undecided(self) -> bool:
+        """Whether nobody can tell yet whether samples that came together are alike."""
+        evaluation = self.snapshot.evaluation if self.snapshot is not None else None
+        return evaluation is not None and undecided(evaluation.units)
 
     @property
     def failing(self) -> bool:

@@ -256,7 +256,7 @@ def target_as_json(target: Target, snapshot: Snapshot | None, now: float, extern
         "url": Subject.target(target, external_url).url or None,
     }
     if snapshot is None:
-        return row | {"state": None, "error": None, "figures": {}, "comparison": None}
+        return row | {"state": None, "error": None, "figures": {}, "units": {}, "comparison": None}
     evaluation = snapshot.evaluation
     return row | {
         "state": str(snapshot.state),
@@ -271,6 +271,7 @@ def target_as_json(target: Target, snapshot: Snapshot | None, now: float, extern
         "samples": evaluation.samples if evaluation else None,
         "windows": evaluation.windows if evaluation else None,
         "figures": {name: plain(figure) for name, figure in headlines(evaluation).items()} if evaluation else {},
+        "units": plain(evaluation.units) if evaluation else {},
         "comparison": comparison_as_json(snapshot.comparison),
     }
 

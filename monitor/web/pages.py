@@ -23,6 +23,7 @@ from monitor.alerts.rules import Rule
 from monitor.alerts.states import Phase
 from monitor.compare.martingale import ALARM
 from monitor.figures.anomaly import threshold
+from monitor.figures.groups import FEWEST_GROUPS
 from monitor.figures.headline import with_test
 from monitor.pipeline.snapshot import Snapshot
 from monitor.store import Run, StoreError
@@ -159,6 +160,9 @@ def _environment() -> Environment:
         "label": wording.label,
         "counts": wording.counts,
         "sentence": wording.sentence,
+        "statistic": wording.statistic,
+        "grouped": wording.grouped,
+        "undecided": wording.undecided,
         "figure": lambda value, metric: wording.figure(metric, value),
         "bounds": lambda interval, metric: wording.bounds(metric, interval),
         "difference": lambda value, metric: wording.difference(metric, value),
@@ -183,6 +187,7 @@ def _environment() -> Environment:
         "Phase": Phase,
         "TESTED": wording.listed([row.label for row in with_test()]),
         "LEFT_OUT": wording.LEFT_OUT,
+        "FEWEST_GROUPS": FEWEST_GROUPS,
         "GLANCE": views.GLANCE,
         "SIGNIFICANCE_LEVEL": views.SIGNIFICANCE_LEVEL,
         "ALARM": ALARM,

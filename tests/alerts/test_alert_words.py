@@ -13,6 +13,7 @@ from monitor.alerts.verdicts import check_rule
 from monitor.compare.comparison import Comparison
 from monitor.errors import PullState
 from monitor.figures.evaluation import Evaluation
+from monitor.figures.groups import UnitChoice
 from tests.alerts.alert_cases import (
     BLOCK,
     SUBJECT,
@@ -576,6 +577,24 @@ def test_clock() -> None:
                 )
 
     assert CLOCK == found
+
+
+def test_few_groups() -> None:
+    """Where nobody can tell whether samples are alike, what is said of chance says so; other sentences do not."""
+    units = {"accuracy": UnitChoice("sample", 3)}
+    fell = compared(change("accuracy", 0.913, {"model": -0.041}, pvalues=P))
+    rule, untested = Rule("Own", DROP), Rule("Own", Above("uncertain", 0.05))
+    said = {}
+    for group_by in ("auto", "metadata.session"):
+        found = check_rule(rule, replace(FELL, units=units, group_by=group_by), fell)
+        said[group_by] = explain.verdict(rule, SUBJECT, found).description
+    known = replace(FELL, units={"accuracy": UnitChoice("group", 12, 0.1, 2.0, 3.0)})
+    settled = explain.verdict(rule, SUBJECT, check_rule(rule, known, fell)).description
+    plain = explain.verdict(untested, SUBJECT, check_rule(untested, replace(FELL, units=units), None)).description
+
+    assert " Cannot tell yet whether samples of one device and day are alike." in said["auto"]
+    assert " Cannot tell yet whether samples of one session (metadata) are alike." in said["metadata.session"]
+    assert "tell yet" not in settled + plain
 
 
 def test_key_without_an_end() -> None:

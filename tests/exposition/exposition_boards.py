@@ -29,6 +29,7 @@ from monitor.figures.evaluation import (
     Slice,
     StudioVerdict,
 )
+from monitor.figures.groups import UnitChoice
 from monitor.live.entry import ProjectStatus
 from monitor.live.live import Live
 from monitor.pipeline.snapshot import Snapshot
@@ -78,6 +79,10 @@ def classifier() -> Evaluation:
     return evaluation(
         samples=120,
         windows=240,
+        units={
+            "accuracy": UnitChoice("group", 24, 0.08, 1.32, 1.9),
+            "anomaly_score_5": UnitChoice("sample", 24, 0.0, 1.0, 1.06),
+        },
         unscored=2,
         blocks=(classify, kmeans),
         quality=Quality(
@@ -120,6 +125,7 @@ def detector() -> Evaluation:
     return evaluation(
         samples=60,
         windows=60,
+        units={"accuracy": UnitChoice("sample", 3)},
         unscored=0,
         blocks=(Block(7, "keras-object-detection", BlockKind.DETECTION, "Object detection", {"min_score": 0.5}),),
         detection=Detection(

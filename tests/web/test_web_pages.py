@@ -8,6 +8,7 @@ import asyncio
 import base64
 import hashlib
 import importlib.util
+import json
 import os
 import re
 from collections.abc import AsyncIterator, Callable
@@ -91,6 +92,33 @@ async def test_worst_first(service: Service) -> None:
     assert REFUSED in shown.text
     assert "EdgeImpulseAccuracyRegressed: Accuracy fell by" in shown.text
     assert re.search(r"▼ −\d+\.\d points", shown.text)
+
+
+async def test_units(service: Service) -> None:
+    """A target's page says which unit it takes and why; where there are too few groups to tell, both pages say so, and
+    the API has it.
+    """
+    service.content["projects"] = [service.entry(101, group_by="metadata.line"), service.entry(103)]
+    await start(service, ONE, THREE)
+    lines, days = await page(service, f"/targets/{ONE}"), await page(service, f"/targets/{THREE}")
+    status = await page(service, "/")
+    _, text = await service.get("/api/v1/targets")
+    evaluation = service.app.live.snapshots[THREE].evaluation
+    units = {each["id"]: each["units"] for each in json.loads(text)["data"]["targets"]}
+
+    (line, day) = (re.search(r"Accuracy (sample|group) (\d+) (\S+) (\S+) (\S+)", each.text) for each in (lines, days))
+    assert line is not None
+    assert line.groups()[2:] == ("–", "–", "–")
+    assert int(line[2]) < 10
+    assert "Cannot tell yet whether samples of one line (metadata) are alike: that takes 10 groups" in lines.text
+    assert 1 == status.text.count("Cannot tell yet whether samples of one line (metadata) are alike.")
+    assert day is not None
+    assert evaluation is not None
+    choice = evaluation.units["accuracy"]
+    assert (day[1], int(day[2])) == (choice.unit, choice.groups)
+    assert "Cannot tell" not in days.text
+    assert (choice.icc, choice.unit) == tuple(units[THREE]["accuracy"][key] for key in ("icc", "unit"))
+    assert units[ONE]["accuracy"]["icc"] is None
 
 
 async def test_project_without_targets(service: Service) -> None:
