@@ -56,7 +56,10 @@ def verdict(rule: Rule, subject: Subject, found: Verdict) -> Words:
         headline = f"{_about(rule, found)} is not yet back inside"
         more = "The alert fires until it is back inside by that much"
     elif found.answer is Answer.POINT:
-        more = "Only the figure is beyond it, not its whole interval; three such result sets in a row count as well"
+        more = (
+            "Only the figure is beyond it, not its whole interval; three such result sets in a row count as well, if "
+            "each shares less than half of its samples with the one counted before"
+        )
     summary = f"{wording.sentence(headline)}: {subject.name}."
     return Words(summary, _joined([*_sentences(rule, found), more]), _details(rule, found))
 
@@ -184,6 +187,8 @@ def _sentences(rule: Rule, found: Verdict) -> Iterator[str]:
         case Above(metric=metric, threshold=threshold) | Below(metric=metric, threshold=threshold):
             beyond = "above" if isinstance(rule.condition, Above) else "below"
             yield f"{_about(rule, found)} {wording.figure(metric, found.value)}{_bounds(metric, found.interval)}"
+            if found.by_chance is not None:
+                yield f"Chance alone would give up to {wording.figure(metric, found.by_chance)} in 95 % of such sets"
             limit, back = wording.figure(metric, threshold), wording.figure(metric, found.recover)
             yield f"The rule fires {beyond} {limit}, and resolves {back} back inside"
         case Drop() | Rise() as moved:

@@ -90,6 +90,8 @@ def _expression(rule: Rule, watched: Sequence[WatchedProject], discover: float) 
     match rule.condition:
         case Above(metric=metric, threshold=threshold):
             found = f"{_figure(rule, metric, '_lower')} > {threshold!r}"
+            if chance := FIGURES[metric].series.by_chance:
+                found += f"\nand\n{_figure(rule, metric)} > {_last(chance, _matchers(rule))}"
         case Below(metric=metric, threshold=threshold):
             found = f"{_figure(rule, metric, '_upper')} < {threshold!r}"
         case Drop() | Rise() as moved:

@@ -23,9 +23,15 @@ from monitor.alerts import explain
 from monitor.alerts.rules import KeyExpiring, PullFailing, ResultsVanished, Rule, Subject
 from monitor.alerts.verdicts import Answer, Verdict
 from monitor.errors import PullState
+from monitor.figures.sketch import shared
 
 POINTS = 3
 """Distinct result sets in a row whose figure alone is beyond a threshold that count as one whose interval is."""
+
+ALIKE = 0.5
+"""From this share of its samples on that a result set has in common with the one counted before, it is no opinion of
+its own: what was wrong by chance there is wrong by the same chance.
+"""
 
 ENDLESS = 120.0
 """Seconds without a good pull, at least, until pulls that do not end count as failing: a short interval may only be a
@@ -124,7 +130,9 @@ class AlertState:
         starts_at: Unix seconds when it last began to fire; kept when it has ended, so that the next start is another.
         ends_at: Unix seconds when it resolved; None in any other phase.
         held: Distinct result sets in a row that met the condition.
-        points: Distinct result sets in a row whose figure, at least, was beyond the threshold.
+        points: Distinct result sets in a row whose figure, at least, was beyond the threshold, each of which shares
+            less than half of its samples with the one counted before.
+        counted: The sketch of the result set that was counted last among these.
         judged: What the last verdict rests on; None before the first.
         severity: As of the start, kept until it resolves.
         labels: Likewise; with `alertname` and `severity`.
@@ -142,6 +150,7 @@ class AlertState:
     ends_at: float | None = None
     held: int = 0
     points: int = 0
+    counted: tuple[int, ...] = ()
     judged: Evidence | None = None
     severity: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -190,7 +199,13 @@ class Step:
 
 
 def step(
-    state: AlertState | None, rule: Rule, subject: Subject, verdict: Verdict, evidence: Evidence, now: float
+    state: AlertState | None,
+    rule: Rule,
+    subject: Subject,
+    verdict: Verdict,
+    evidence: Evidence,
+    now: float,
+    sketch: tuple[int, ...] = (),
 ) -> Step:
     """Move an alert by a good pull. To be called for each, and where the rule or the baseline changed, with the last
     good result set.
@@ -205,6 +220,8 @@ def step(
         verdict: `check_rule` of the result set.
         evidence: What the verdict rests on.
         now: Unix seconds.
+        sketch: Which samples the result set holds (`figures.sketch`); where that is not known it is no opinion beside
+            one that was counted.
     """
     state, earlier = _under(state, rule, subject, now)
     if evidence == state.judged:
@@ -221,10 +238,10 @@ def step(
                 return _after(earlier, _over(state, now, explain.recovered(rule, subject, verdict, rebased=rebased)))
             return _after(earlier, Step(_explained(state, rule, explain.verdict(rule, subject, verdict))))
         case Answer.YES | Answer.POINT:
-            points = state.points + another
-            met = verdict.answer is Answer.YES or points >= POINTS
+            state = _counted(state, sketch) if another else state
+            met = verdict.answer is Answer.YES or state.points >= POINTS
             held = max(state.held + another, 1) if met else 0
-            state = _pending(replace(state, points=points, held=held), rule, subject, now)
+            state = _pending(replace(state, held=held), rule, subject, now)
             return _after(earlier, _mature(_explained(state, rule, explain.verdict(rule, subject, verdict)), rule, now))
 
 
@@ -299,7 +316,19 @@ def _after(earlier: tuple[Transition, ...], step: Step) -> Step:
 
 
 def _cleared(state: AlertState) -> AlertState:
-    return replace(state, held=0, points=0)
+    return replace(state, held=0, points=0, counted=())
+
+
+def _counted(state: AlertState, sketch: tuple[int, ...]) -> AlertState:
+    """After one more result set whose figure is beyond the threshold, which counts if it is an opinion of its own."""
+    if state.points >= POINTS:
+        return state
+    if state.points and not state.counted:  # by a release that kept no sketch: from now on it is known
+        return replace(state, counted=sketch)
+    common = shared(sketch, state.counted)
+    if state.points and (common is None or common >= ALIKE):
+        return state
+    return replace(state, points=state.points + 1, counted=sketch)
 
 
 def _pending(state: AlertState, rule: Rule, subject: Subject, now: float) -> AlertState:

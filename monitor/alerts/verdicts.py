@@ -46,6 +46,7 @@ class Verdict:
         threshold: What the figure, its change or the evidence is held against.
         recover: How far back inside it must be.
         interval: The figure's 95 % interval, where there is one.
+        by_chance: What chance alone reaches at its 95 % point, where the figure has one: below it no rule fires.
         pvalue: Of what is judged; None where nothing is tested.
         moved: The change that is judged, with its sign; None where none is.
         exact: Whether changed labels and thresholds alone, which are no sampling noise, exceed the margin.
@@ -68,6 +69,7 @@ class Verdict:
     threshold: float | None = None
     recover: float | None = None
     interval: Interval | None = None
+    by_chance: float | None = None
     pvalue: float | None = None
     moved: float | None = None
     exact: bool = False
@@ -138,7 +140,8 @@ def _limit(limit: Above | Below, recover: float | None, evaluation: Evaluation) 
         back = max(threshold - recover, min(threshold, row.lowest))
         point = figure.value > threshold
         whole = interval is not None and interval.lower > threshold
-        recovered = figure.value <= back
+        recovered = figure.value <= back or _by_chance(figure)
+        point = point and not _by_chance(figure)
     else:
         back = min(threshold + recover, max(threshold, row.highest))
         point = figure.value < threshold
@@ -150,7 +153,21 @@ def _limit(limit: Above | Below, recover: float | None, evaluation: Evaluation) 
         answer = Answer.YES
     else:
         answer = Answer.POINT
-    return Verdict(answer, recovered, figure.value, None, threshold, recover, figure.interval, block=figure.block)
+    return Verdict(
+        answer,
+        recovered,
+        figure.value,
+        threshold=threshold,
+        recover=recover,
+        interval=figure.interval,
+        by_chance=figure.by_chance,
+        block=figure.block,
+    )
+
+
+def _by_chance(figure: Headline) -> bool:
+    """Whether chance alone reaches the figure."""
+    return figure.by_chance is not None and figure.value <= figure.by_chance
 
 
 def _tested(rule: Drop | Rise, recover: float | None, evaluation: Evaluation, comparison: Comparison) -> Verdict:
@@ -194,6 +211,7 @@ def _untested(rule: Drop | Rise, recover: float | None, evaluation: Evaluation, 
         return _absent(rule.metric) if figure is None else _none(f"the baseline has no {rule.metric}")
     moved = figure.value - before
     met = rule.significance is None and _sign(rule) * moved > rule.margin + _ROUNDING
+    met = met and not (isinstance(rule, Rise) and _by_chance(figure))
     recover = min(_default_recovery(figure.interval) if recover is None else recover, rule.margin)
     return Verdict(
         Answer.YES if met else Answer.NO,
@@ -203,6 +221,7 @@ def _untested(rule: Drop | Rise, recover: float | None, evaluation: Evaluation, 
         threshold=rule.margin,
         recover=recover,
         interval=figure.interval,
+        by_chance=figure.by_chance,
         moved=moved,
         block=figure.block,
         against=comparison.baseline,

@@ -9,7 +9,7 @@ from monitor.exposition.metric import Metric, Shown, Value, Values, block_labels
 from monitor.figures.evaluation import Anomaly, Calibration, ClassFigures, Detection
 from monitor.figures.headline import FIGURES, RATIO, HeadlineFigure, Reading
 
-_BOUND = "{} bound of the 95 % interval of the {}, with the sample as its unit; absent where there are too few samples."
+_BOUND = "{} bound of the 95 % interval of the {}, by the unit in use; absent where there are too few samples."
 
 
 def _headline(name: str) -> Iterator[Metric]:
@@ -50,7 +50,7 @@ def _averages(shown: Shown) -> Iterator[Value]:
                 yield value, (average,)
 
 
-def _of_classes(value: Callable[[ClassFigures], float]) -> Callable[[Shown], Values]:
+def _of_classes(value: Callable[[ClassFigures], float | None]) -> Callable[[Shown], Values]:
     """A figure of each class that is shown."""
 
     def read(shown: Shown) -> Iterator[Value]:
@@ -60,6 +60,14 @@ def _of_classes(value: Callable[[ClassFigures], float]) -> Callable[[Shown], Val
                 yield value(figures), (name,)
 
     return read
+
+
+def _lower_recall(figures: ClassFigures) -> float | None:
+    return figures.recall_interval.lower if figures.recall_interval else None
+
+
+def _upper_recall(figures: ClassFigures) -> float | None:
+    return figures.recall_interval.upper if figures.recall_interval else None
 
 
 def _confusion(shown: Shown) -> Iterator[Value]:
@@ -121,6 +129,16 @@ _CLASSES = (
         unit="ratio",
         read=_of_classes(lambda figures: figures.recall),
     ),
+    *(
+        figure(
+            f"edge_impulse_class_recall_ratio_{word.lower()}",
+            _BOUND.format(word, "class's recall"),
+            "class",
+            unit="ratio",
+            read=_of_classes(bound),
+        )
+        for word, bound in (("Lower", _lower_recall), ("Upper", _upper_recall))
+    ),
     figure(
         "edge_impulse_class_f1_ratio",
         "Harmonic mean of the class's precision and recall.",
@@ -146,6 +164,19 @@ _CLASSES = (
     ),
 )
 _CONFIDENCES = (
+    figure(
+        FIGURES["calibration_error"].series.by_chance,
+        "95 % point of the expected calibration error of this set if its confidences were true: what chance alone "
+        "reaches.",
+        unit="ratio",
+        read=_of_calibration(lambda calibration: calibration.null_error),
+    ),
+    figure(
+        "edge_impulse_calibration_error_debiased_ratio",
+        "L2 calibration error less what chance adds to it, over the same bins; 0 for true confidences.",
+        unit="ratio",
+        read=_of_calibration(lambda calibration: calibration.debiased_error),
+    ),
     figure(
         "edge_impulse_brier_score",
         "Multi-class Brier score of the confidences, 0 (perfect) to 2.",

@@ -16,6 +16,7 @@ from monitor.figures.evaluation import Evaluation
 from monitor.figures.groups import AUTO, METADATA
 from monitor.figures.regression import regression
 from monitor.figures.scoring import accuracy_verdicts, studio_verdict
+from monitor.figures.sketch import sketch
 from monitor.figures.slices import slices
 from monitor.figures.units import ACCURACY, MAE, UnitChoices, anomaly_score, units_of
 from monitor.results import UNSCORED, ResultSet
@@ -60,7 +61,7 @@ def evaluate(
     verdicts = accuracy_verdicts(results)
     alike = units.groups_if_unit(ACCURACY)
     classified = quality(results, seed, alike)
-    calibrated, calibration_left = calibration(results)
+    calibrated, calibration_left = calibration(results, seed)
     detected, detection_left = detection(results, seed, alike)
     regressed, regression_left = regression(results, seed, alike, units.groups_if_unit(MAE))
     by_block = {block.id: units.groups_if_unit(anomaly_score(block.id)) for block in results.blocks}
@@ -85,4 +86,5 @@ def evaluate(
         studio=None if judged else studio_verdict(verdicts, results.sample, seed, alike),
         units=units.choices,
         group_by=settings.group_by,
+        sketch=sketch(results.sample_id),
     )

@@ -13,7 +13,9 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
+from monitor.figures.auroc import auroc, auroc_interval
 from monitor.figures.evaluation import Anomaly
+from monitor.figures.groups import GroupUnit
 from monitor.figures.intervals import share
 from monitor.results import Block, BlockKind, FloatArray, IntArray, ResultSet
 
@@ -31,10 +33,10 @@ BoolArray = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Unit:
-    """What intervals take as independent: int[k], each window's sample; int[samples], each sample's group, or None."""
+    """The unit of intervals: int[k], each window's sample, and the samples' groups where these are it."""
 
     sample: IntArray
-    groups: IntArray | None
+    groups: GroupUnit | None
 
 
 def anomaly(
@@ -42,7 +44,7 @@ def anomaly(
     seed: int | None,
     anomaly_labels: frozenset[str] = frozenset(),
     no_anomaly_labels: frozenset[str] = frozenset(),
-    groups: Mapping[int, IntArray | None] = MappingProxyType({}),
+    groups: Mapping[int, GroupUnit | None] = MappingProxyType({}),
 ) -> tuple[tuple[Anomaly, ...], dict[str, int]]:
     """Figures of every anomaly block that scored a window, and what they could not use.
 
@@ -52,8 +54,8 @@ def anomaly(
         results: The columns.
         seed: None leaves the intervals out; they need no random numbers.
         anomaly_labels, no_anomaly_labels: The project's labels that are ground truth (Studio's `anomalyLabelsConfig`).
-        groups: By block id int[samples], each sample's group where the group is the unit of the block's scores; None or
-            absent where the sample is.
+        groups: By block id those of the samples where the group is the unit of the block's scores; None or absent where
+            the sample is.
 
     Returns:
         Figures in the order of the blocks, equal to scikit-learn's with `zero_division=0` where there is ground truth.
@@ -120,11 +122,14 @@ def _figures(block: Block, scores: FloatArray, truth: npt.NDArray[np.int8], unit
         stddev=float(scores.std(ddof=1)) if len(scores) > 1 else None,
         quantiles=dict(zip(QUANTILES, quantiles.tolist(), strict=True)),
         flagged=None if flags is None else float(flags.mean()),
-        auroc=_auroc(scores[truth == 1], scores[truth == 0]),
+        auroc=auroc(scores[truth == 1], scores[truth == 0]),
         precision=precision,
         recall=recall,
         f1=f1,
         flagged_interval=share(flags, unit.sample, unit.groups) if flags is not None and unit is not None else None,
+        auroc_interval=None
+        if unit is None
+        else auroc_interval(scores[known], truth[known] == 1, unit.sample[known], unit.groups),
     )
 
 
@@ -150,14 +155,3 @@ def _verdicts(flagged: BoolArray, truth: BoolArray) -> tuple[float, float, float
     """Precision, recall and F1 of the flags; 0 for 0/0."""
     hits, positives, actual = int((flagged & truth).sum()), int(flagged.sum()), int(truth.sum())
     return hits / max(positives, 1), hits / max(actual, 1), 2 * hits / max(positives + actual, 1)
-
-
-def _auroc(positive: FloatArray, negative: FloatArray) -> float | None:
-    """The chance that an anomaly scores above a normal window, ties at half (Mann and Whitney, 1947); None without
-    either.
-    """
-    if not len(positive) or not len(negative):
-        return None
-    positive, negative = np.sort(positive), np.sort(negative)
-    below, not_above = np.searchsorted(negative, positive), np.searchsorted(negative, positive, side="right")
-    return (int(below.sum()) + int(not_above.sum())) / (2 * len(positive) * len(negative))

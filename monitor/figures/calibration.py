@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -11,12 +13,15 @@ from monitor.figures.evaluation import Calibration
 from monitor.results import UNSCORED, BlockKind, Confidences, FloatArray, IntArray, ResultSet
 
 _BINS = 15
+_DRAWS = 200
+_POINT = 0.95
+_WINDOWS = 100_000
 BoolArray = npt.NDArray[np.bool_]
 
 _SMALLEST = float(np.finfo(np.float64).eps)  # 2.22e-16, where scikit-learn clips
 
 
-def calibration(results: ResultSet) -> tuple[Calibration | None, dict[str, int]]:
+def calibration(results: ResultSet, seed: int | None = None) -> tuple[Calibration | None, dict[str, int]]:
     """Expected calibration error, Brier score and log loss of a classifier's confidences; windows they cannot use
     (`no_confidences`).
 
@@ -27,12 +32,20 @@ def calibration(results: ResultSet) -> tuple[Calibration | None, dict[str, int]]
 
     - Expected calibration error (Naeini et al., AAAI 2015): over 15 bins of equal width, [lo, hi) and the last closed,
       the sum of share of windows * |accuracy - mean confidence|.
+    - Its 95 % point if the confidences were true: of 200 sets of hits drawn from them, one uniform number per sample.
+    - Debiased L2 error (Kumar, Liang & Ma, NeurIPS 2019), on the same bins: the root of the sum over bins of at least
+      two windows of share of windows * [(mean confidence - accuracy)² - accuracy * (1 - accuracy) / (windows - 1)], at
+      least 0.
     - Brier score (Brier, 1950): mean over windows of the sum over classes of (p - onehot)², 0..2.
     - Log loss: mean of -ln p of the label's class, p clipped to [2.22e-16, 1], in nats.
 
     A window that counts for no block is left out: no block gave all its confidences, or it is scored although its label
     is none of the classes (`anomaly`, where an anomaly block judges too). An unscored window with confidences is no
     loss: its label is one that the model cannot know.
+
+    Args:
+        results: The columns.
+        seed: Of the draws, not negative; None leaves the 95 % point out.
 
     Returns:
         No figures where no block classifies, where the project maps labels, and where no window counts.
@@ -52,7 +65,15 @@ def calibration(results: ResultSet) -> tuple[Calibration | None, dict[str, int]]
         for confidences, place, part in zip(judging, places, counts, strict=True)
     ]
     confidence, hit, brier, loss = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Calibration(_expected_error(confidence, hit), float(brier.mean()), float(loss.mean())), left_out
+    bins = _bins(confidence)
+    sample = np.concatenate([results.sample[part] for part in counts])
+    return Calibration(
+        _expected_error(bins, confidence, hit),
+        float(brier.mean()),
+        float(loss.mean()),
+        None if seed is None else _null_error(bins, confidence, sample, seed),
+        _debiased_error(bins, confidence, hit),
+    ), left_out
 
 
 def _complete(confidences: Confidences) -> BoolArray:
@@ -95,8 +116,52 @@ def _judge(p: FloatArray, place: IntArray) -> tuple[FloatArray, FloatArray, Floa
     return p[rows, best], (best == place).astype(np.float64), brier, -np.log(np.clip(own, _SMALLEST, 1))
 
 
-def _expected_error(confidence: FloatArray, hit: FloatArray) -> float:
+def _bins(confidence: FloatArray) -> IntArray:
+    """int[j], each confidence's bin."""
     edges = np.linspace(0, 1, _BINS + 1)
     # Confidences beyond 0..1, by rounding in the device's arithmetic, belong to the outermost bins.
-    bins = np.clip(np.searchsorted(edges, confidence, side="right") - 1, 0, _BINS - 1)
+    return np.clip(np.searchsorted(edges, confidence, side="right") - 1, 0, _BINS - 1).astype(np.int8)
+
+
+def _expected_error(bins: IntArray, confidence: FloatArray, hit: FloatArray) -> float:
     return float(np.abs(np.bincount(bins, hit - confidence, _BINS)).sum() / len(confidence))
+
+
+def _debiased_error(bins: IntArray, confidence: FloatArray, hit: FloatArray) -> float | None:
+    """The L2 calibration error less its expectation where confidence and accuracy agree."""
+    windows = np.bincount(bins, minlength=_BINS)
+    enough = windows >= 2
+    if not enough.any():
+        return None
+    count = windows[enough]
+    accuracy = np.bincount(bins, hit, _BINS)[enough] / count
+    gap = np.bincount(bins, confidence, _BINS)[enough] / count - accuracy
+    squares = np.square(gap) - accuracy * (1 - accuracy) / (count - 1)
+    return math.sqrt(max(0.0, float((count / len(bins) * squares).sum())))
+
+
+def _null_error(bins: IntArray, confidence: FloatArray, sample: IntArray, seed: int) -> float:
+    """The 95 % point of the expected error of as many windows whose confidences are true.
+
+    Beyond 100,000 windows, of those of some samples, drawn at random, and then less by the root of their share: sums
+    over so many are normal.
+    """
+    rng = np.random.default_rng(seed)
+    whole = len(bins)
+    if whole > _WINDOWS:
+        some = (rng.random(int(sample.max()) + 1) < _WINDOWS / whole)[sample]
+        some |= not some.any()
+        bins, confidence, sample = bins[some], confidence[some], sample[some]
+    samples = int(sample.max()) + 1
+    order = np.argsort(bins, kind="stable")
+    ends = np.searchsorted(bins[order], np.arange(_BINS + 1)).tolist()
+    sample = sample[order].astype(np.intp)
+    confidence = confidence[order].astype(np.float32)
+    parts = [slice(*ends_of) for ends_of in pairwise(ends)]
+    expected = np.array([confidence[part].sum(dtype=np.float64) for part in parts])
+    errors = np.empty(_DRAWS)
+    for draw in range(_DRAWS):
+        # windows of one sample are right and wrong together
+        hits = rng.random(samples, dtype=np.float32)[sample] < confidence
+        errors[draw] = np.abs([np.count_nonzero(hits[part]) for part in parts] - expected).sum()
+    return float(np.quantile(errors, _POINT)) / len(sample) * math.sqrt(len(sample) / whole)

@@ -7,18 +7,34 @@ pass over the windows: a count per (label, prediction, verdict), of which everyt
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from monitor.figures.evaluation import ClassFigures, Interval, Quality
-from monitor.figures.intervals import mean_f1, share
+from monitor.figures.groups import GroupUnit
+from monitor.figures.intervals import clustered, share, shares
+from monitor.figures.macro_f1 import mean_f1
 from monitor.results import CORRECT, UNCERTAIN, UNSCORED, BlockKind, FloatArray, IntArray, ResultSet, shrink_dtype
 
 _LARGEST_TABLE = 2**20  # cells (8 MB) up to which a table is counted whole
 
 
-def quality(results: ResultSet, seed: int | None, groups: IntArray | None = None) -> Quality | None:
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    """Bounds of the accuracy, of the mean F1 and of each class's recall; no classes under 30 samples."""
+
+    accuracy: Interval | None = None
+    mean_f1: Interval | None = None
+    recall: Sequence[Interval | None] = ()
+
+
+_NO_BOUNDS = _Bounds()
+
+
+def quality(results: ResultSet, seed: int | None, groups: GroupUnit | None = None) -> Quality | None:
     """Figures over the scored windows of a classifier, equal to scikit-learn's with `labels=classes, zero_division=0`.
 
     Classes are the labels that occur among scored windows, sorted. `uncertain` is never one: windows labelled so count
@@ -28,7 +44,7 @@ def quality(results: ResultSet, seed: int | None, groups: IntArray | None = None
     Args:
         results: The columns.
         seed: Of the bootstrap, not negative; None leaves both intervals out.
-        groups: int[samples], each sample's group where the group is the unit; None where the sample is.
+        groups: Those of the samples where the group is the unit; None where the sample is.
 
     Returns:
         The figures; None where no block classifies, where the project maps labels (its predictions have no documented
@@ -56,9 +72,7 @@ def quality(results: ResultSet, seed: int | None, groups: IntArray | None = None
     # A prediction without a code has no name, and so no cell.
     of_class = (position[label] >= 0) & (prediction >= 0)
     uncertain = np.array([name == UNCERTAIN for name in names] + [False])
-    accuracy_interval, mean_f1_interval = (
-        (None, None) if seed is None else _intervals(results, position, len(classes), seed, groups)
-    )
+    bounds = _NO_BOUNDS if seed is None else _bounds(results, position, len(classes), seed, groups)
     return Quality(
         accuracy=int(windows[verdict == CORRECT].sum()) / total,
         balanced_accuracy=float(recall.mean()),
@@ -70,12 +84,18 @@ def quality(results: ResultSet, seed: int | None, groups: IntArray | None = None
         },
         uncertain=int(windows[uncertain[prediction]].sum()) / total,
         classes={
-            names[code]: ClassFigures(float(precision[k]), float(recall[k]), float(f1[k]), int(support[k]))
+            names[code]: ClassFigures(
+                float(precision[k]),
+                float(recall[k]),
+                float(f1[k]),
+                int(support[k]),
+                bounds.recall[k] if bounds.recall else None,
+            )
             for k, code in enumerate(classes.tolist())
         },
         confusion=_confusion(names, label[of_class], prediction[of_class], windows[of_class]),
-        accuracy_interval=accuracy_interval,
-        mean_f1_interval=mean_f1_interval,
+        accuracy_interval=bounds.accuracy,
+        mean_f1_interval=bounds.mean_f1,
     )
 
 
@@ -137,12 +157,15 @@ def _confusion(
     return dict(confusion)
 
 
-def _intervals(
-    results: ResultSet, position: IntArray, classes: int, seed: int, groups: IntArray | None
-) -> tuple[Interval | None, Interval | None]:
-    """Bounds of the accuracy and of the mean F1."""
+def _bounds(results: ResultSet, position: IntArray, classes: int, seed: int, groups: GroupUnit | None) -> _Bounds:
+    """The bounds of a classifier's figures."""
     scored = results.correct != UNSCORED
     accuracy = share(results.correct[scored] == CORRECT, results.sample[scored], groups)
     labelled = scored & (results.label >= 0)
     label, prediction = position[results.label[labelled]], position[results.prediction[labelled]]
-    return accuracy, mean_f1(label, prediction, results.sample[labelled], classes, seed, groups)
+    sample = results.sample[labelled]
+    if clustered(sample) is None:
+        return _Bounds(accuracy)
+    true = label >= 0
+    recall = shares(label[true] == prediction[true], sample[true], groups, label[true], classes).intervals()
+    return _Bounds(accuracy, mean_f1(label, prediction, sample, classes, seed, groups, results.sample_id), recall)

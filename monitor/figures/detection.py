@@ -11,6 +11,7 @@ import numpy.typing as npt
 from monitor.figures.coco import IOU_THRESHOLDS, ImageBoxes, Matches, average_precision, match, mean_average_precision
 from monitor.figures.distributions import t_quantile
 from monitor.figures.evaluation import Detection, Interval
+from monitor.figures.groups import GroupUnit
 from monitor.figures.intervals import bootstrap_mean, clustered
 from monitor.figures.scoring import accuracy_verdicts, studio_verdict
 from monitor.results import BlockKind, Boxes, FloatArray, FomoCounts, IntArray, ResultSet
@@ -22,7 +23,7 @@ _REPLICATES = 200
 
 
 def detection(
-    results: ResultSet, seed: int | None, groups: IntArray | None = None
+    results: ResultSet, seed: int | None, groups: GroupUnit | None = None
 ) -> tuple[Detection | None, dict[str, int]]:
     """Figures of the detector, and how much they could not count.
 
@@ -35,7 +36,7 @@ def detection(
     Args:
         results: The columns.
         seed: Of the bootstraps, not negative; None leaves the intervals out.
-        groups: int[samples], each sample's group where the group is the unit; None where the sample is.
+        groups: Those of the samples where the group is the unit; None where the sample is.
 
     Returns:
         None where no block detects objects or there is no window.
@@ -80,7 +81,7 @@ def box_matches(results: ResultSet) -> tuple[Matches, npt.NDArray[np.intp]] | No
     return match(labelled, predicted, len(windows)), windows
 
 
-def _boxes(results: ResultSet, seed: int | None, groups: IntArray | None) -> tuple[Detection, dict[str, int]]:
+def _boxes(results: ResultSet, seed: int | None, groups: GroupUnit | None) -> tuple[Detection, dict[str, int]]:
     """Figures of a detector of boxes."""
     maps: dict[str, float] = {}
     class_ap: dict[str, float] = {}
@@ -114,7 +115,7 @@ def _boxes(results: ResultSet, seed: int | None, groups: IntArray | None) -> tup
     ), {"no_dimensions": left_out, "unparsable": _unnamed(results), "unreadable_image": _unreported(results)}
 
 
-def _fomo(results: ResultSet, seed: int | None, groups: IntArray | None) -> tuple[Detection, dict[str, int]]:
+def _fomo(results: ResultSet, seed: int | None, groups: GroupUnit | None) -> tuple[Detection, dict[str, int]]:
     """Figures of a FOMO detector: from its counts, and the mean over images also from the reported f1 of those without.
 
     Pooled figures are of all images or of none: those whose counts cannot be read are no random subset.
@@ -168,7 +169,7 @@ def _f1(hits: npt.NDArray[np.int64], extra: npt.NDArray[np.int64], missed: npt.N
 
 
 def _image_mean(
-    results: ResultSet, values: FloatArray | None, seed: int | None, groups: IntArray | None
+    results: ResultSet, values: FloatArray | None, seed: int | None, groups: GroupUnit | None
 ) -> tuple[float | None, Interval | None]:
     """Mean over the images that have a value, and its bounds."""
     if values is None or not (known := ~np.isnan(values)).any():
@@ -236,7 +237,7 @@ def _at(iou: float) -> slice:
 
 
 def _map_interval(
-    matches: Matches, sample: IntArray, point: float, seed: int, groups: IntArray | None
+    matches: Matches, sample: IntArray, point: float, seed: int, groups: GroupUnit | None
 ) -> Interval | None:
     """Point ± Student's t (units - 1 degrees) times the standard error of 200 bootstraps of units; percentiles are
     biased for mAP. None under 30 samples.

@@ -42,12 +42,15 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class ClassFigures:
-    """Precision, recall and F1 (0 for 0/0) of one class, and how many scored windows truly are of it."""
+    """Precision, recall and F1 (0 for 0/0) of one class, how many scored windows truly are of it, and bounds of the
+    recall.
+    """
 
     precision: float
     recall: float
     f1: float
     windows: int
+    recall_interval: Interval | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ class Quality:
         uncertain: Share of scored windows predicted `uncertain`.
         classes: Per class, classes being the true labels that occur, sorted.
         confusion: Windows by (true class, predicted label), only counts above 0, of all classes and predictions.
-        accuracy_interval, mean_f1_interval: 95 % bounds with the sample as the unit; None where too few samples.
+        accuracy_interval, mean_f1_interval: 95 % bounds by the unit in use; None where too few samples.
     """
 
     accuracy: float
@@ -83,7 +86,7 @@ class StudioVerdict:
     Attributes:
         accuracy: Correct / scored.
         windows: How many are scored.
-        accuracy_interval: 95 % bounds with the sample as the unit; None where too few samples.
+        accuracy_interval: 95 % bounds by the unit in use; None where too few samples.
     """
 
     accuracy: float
@@ -93,11 +96,20 @@ class StudioVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """How well a classifier's confidences are calibrated: expected calibration error, Brier score, log loss."""
+    """How well a classifier's confidences are calibrated.
+
+    Attributes:
+        expected_error: Expected calibration error (L1).
+        brier, log_loss: Brier score, log loss.
+        null_error: The 95 % point of `expected_error` if the confidences were true; None where it was not drawn.
+        debiased_error: L2 calibration error less what chance adds to it; None where no bin has two windows.
+    """
 
     expected_error: float
     brier: float
     log_loss: float
+    null_error: float | None = None
+    debiased_error: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +170,7 @@ class Anomaly:
         quantiles: By `0.5`, `0.9`, `0.99`.
         flagged: Share of scores above the block's threshold; None without a threshold.
         auroc, precision, recall, f1: Against ground truth; None where there is none (or one class only, for auroc).
-        flagged_interval: Bounds of `flagged`.
+        flagged_interval, auroc_interval: Bounds of `flagged` and `auroc`.
     """
 
     block: Block
@@ -171,6 +183,7 @@ class Anomaly:
     recall: float | None = None
     f1: float | None = None
     flagged_interval: Interval | None = None
+    auroc_interval: Interval | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +209,7 @@ class Evaluation:
         units: By statistic, what the bounds take as independent: the baseline's choice, or the set's own; empty where
             grouping is switched off.
         group_by: Which samples came together, as `groups_of` takes it.
+        sketch: Which samples the set holds, as `sketch` tells; empty where that is not known.
     """
 
     samples: int
@@ -212,3 +226,4 @@ class Evaluation:
     studio: StudioVerdict | None = None
     units: Mapping[str, UnitChoice] = field(default_factory=dict)
     group_by: str = AUTO
+    sketch: tuple[int, ...] = ()

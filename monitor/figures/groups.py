@@ -76,6 +76,20 @@ class UnitChoice:
         return self.icc is not None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class GroupUnit:
+    """Groups as the unit of a statistic.
+
+    Attributes:
+        of: int[samples], each sample's group, not negative.
+        design_effect: By what factor groups make the variance of a mean over samples larger, as the baseline has it; at
+            least 1.
+    """
+
+    of: IntArray
+    design_effect: float = 1.0
+
+
 def groups_of(results: ResultSet, group_by: str = AUTO) -> Groups | None:
     """The groups of a result set's samples; None where grouping is switched off.
 

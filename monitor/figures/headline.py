@@ -45,12 +45,14 @@ class Reading:
         interval: Its 95 % interval, where there is one.
         labels: Values of its series' own labels.
         block: The name of the anomaly block it is of; empty for figures of the whole target.
+        by_chance: What chance alone reaches at its 95 % point, of figures of which more is worse and none is 0.
     """
 
     value: float
     interval: Interval | None = None
     labels: tuple[str, ...] = ()
     block: str = ""
+    by_chance: float | None = None
 
 
 Source = Callable[[Evaluation], Iterable[Reading]]
@@ -67,6 +69,7 @@ class Series:
         labels: Names of its labels beyond the target's.
         headline: Which of its values is the headline figure, by label; empty where all are, or the worst of them is.
         bounds: What `_lower` and `_upper` are bounds of, in words; empty where the interval is not exported.
+        by_chance: The series of what chance alone reaches at its 95 % point; empty where there is none.
     """
 
     name: str
@@ -74,6 +77,7 @@ class Series:
     labels: tuple[str, ...] = ()
     headline: Mapping[str, str] = field(default_factory=dict)
     bounds: str = ""
+    by_chance: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +135,7 @@ class HeadlineFigure:
             return None
         choose = max if self.worst == "max" else min
         reading = choose(found, key=lambda each: each.value)
-        return Headline(reading.value, reading.interval, reading.block)
+        return Headline(reading.value, reading.interval, reading.block, reading.by_chance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,16 +146,23 @@ class Headline:
         value: The figure.
         interval: Its 95 % interval, where there is one.
         block: The name of the anomaly block it is of; empty for figures of the whole target.
+        by_chance: What chance alone reaches at its 95 % point, where that is known.
     """
 
     value: float
     interval: Interval | None = None
     block: str = ""
+    by_chance: float | None = None
 
 
 def _one(value: float | None, interval: Interval | None = None) -> tuple[Reading, ...]:
     """The only value of a figure; none where it is not known."""
     return () if value is None else (Reading(value, interval),)
+
+
+def _calibration_error(evaluation: Evaluation) -> Iterator[Reading]:
+    if (calibration := evaluation.calibration) is not None:
+        yield Reading(calibration.expected_error, by_chance=calibration.null_error)
 
 
 def _maps(evaluation: Evaluation) -> Iterator[Reading]:
@@ -287,8 +298,9 @@ _ROWS = (
         Series(
             "edge_impulse_calibration_error_ratio",
             "Expected calibration error: how far confidence and accuracy are apart, over 15 bins.",
+            by_chance="edge_impulse_calibration_error_null_ratio",
         ),
-        (lambda of: _one(of.calibration.expected_error) if of.calibration else (),),
+        (_calibration_error,),
         higher_is_better=False,
     ),
     HeadlineFigure(
@@ -313,8 +325,10 @@ _ROWS = (
             "edge_impulse_anomaly_auroc_ratio",
             "Chance that an anomalous window scores above a normal one; absent without ground truth of both kinds.",
             labels=_OF_BLOCK,
+            bounds="anomaly AUROC",
         ),
-        (_blocks(lambda block: block.auroc),),
+        (_blocks(lambda block: block.auroc, lambda block: block.auroc_interval),),
+        has_interval=True,
         worst="min",
         glance=Glance.PAGE,
     ),

@@ -1,8 +1,9 @@
 """95 % intervals with the sample, or the group of samples that came together, as the unit: windows of one sample are
 not independent, so that counting them as such claims too much.
 
-Shares take Wilson's interval on an effective size, everything else a bootstrap of units. Both give nothing under
-30 samples. Bounds depend on nothing but the arguments: the same input and seed give the same bounds.
+Shares take Wilson's interval on an effective size, means a bootstrap of units; those of the mean F1 and of the AUROC
+have modules of their own. All give nothing under 30 samples. Bounds depend on nothing but the arguments: the same input
+and seed give the same bounds.
 """
 
 from __future__ import annotations
@@ -16,21 +17,20 @@ import numpy.typing as npt
 
 from monitor.figures.distributions import t_quantile
 from monitor.figures.evaluation import Interval
+from monitor.figures.groups import GroupUnit
 from monitor.results import FloatArray, IntArray
 
 SMALLEST_SAMPLES = 30
 """Fewer samples than this: no bounds."""
 
-SMALLEST_CLASS = 10
-"""A class with fewer samples: no bounds of the mean F1 (coverage fell to .80 there)."""
+BoolArray = npt.NDArray[np.bool_]
 
 _FEW = 10  # samples with an error, or with a hit: below it the cluster variance is too unsure to be used
 _REPLICATES = 1000
-_UNITS = 10_000  # at most so many units are re-sampled ...
-_CELLS = 4_000_000  # ... and units x columns stay under this (32 MB), as long as
-_FEWEST_UNITS = 1000  # ... there are so many units: the standard error is then still good to 2 %
+_UNITS = 10_000  # at most so many units are re-sampled
 _WEIGHTS = 1_000_000  # units x replicates at a time (8 MB)
-_WINDOWS = 2**18  # windows at a time (2 MB a column)
+_ROUNDING = 1e-12  # of sums of squares: smaller ones are 0
+_CELLS = 4_000_000  # parts x units that are counted in a table (32 MB); beyond, by sorting
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,67 +56,124 @@ class Clusters:
         return t_quantile(0.975, self.degrees)
 
 
-def clustered(sample: IntArray, groups: IntArray | None = None) -> Clusters | None:
+def clustered(sample: IntArray, groups: GroupUnit | None = None) -> Clusters | None:
     """The units of windows; None where they are too few for bounds: under 30 samples, or only one group.
 
     Args:
         sample: int[m], each window's sample, not negative.
-        groups: int[samples], each sample's group where the group is the unit; None where the sample is.
+        groups: Those of the samples where the group is the unit; None where the sample is.
     """
     of, samples = _renumber(sample)
     if samples < SMALLEST_SAMPLES:
         return None
     if groups is None:
         return Clusters(of, samples, samples, math.inf)
-    of, units = _renumber(groups[sample])
+    of, units = _renumber(groups.of[sample])
     return Clusters(of, units, samples, units - 1.0) if units > 1 else None
 
 
-def share(hits: npt.NDArray[np.bool_], sample: IntArray, groups: IntArray | None = None) -> Interval | None:
-    """Wilson's interval for the share of windows that are hits, on n / deff windows; with Student's t where groups are
-    the unit.
+@dataclass(frozen=True, slots=True, eq=False)
+class Shares:
+    """Shares of hits by part of the windows, and what their clusters make of them; float64[parts] each.
+
+    Attributes:
+        share: Of the windows that are hits; NaN where a part has no window.
+        size: Effective number of windows.
+        windows: How many there are.
+        degrees: Of freedom of the standard error; 0 where a part has one group only.
+    """
+
+    share: FloatArray
+    size: FloatArray
+    windows: FloatArray
+    degrees: FloatArray
+
+    def intervals(self) -> list[Interval | None]:
+        """Wilson's, with Student's t; None where a part has no window, or one group only."""
+        columns = (column.tolist() for column in (self.share, self.size, self.windows, self.degrees))
+        return [
+            wilson(p, size, t_quantile(0.975, degrees)) if windows and degrees > 0 else None
+            for p, size, windows, degrees in zip(*columns, strict=True)
+        ]
+
+    def design_effect(self, part: int = 0) -> float:
+        """By what factor clusters make the variance of a part's share larger than independent windows would, Student's
+        t for the normal distribution included; infinite where that is not known.
+        """
+        if self.degrees[part] <= 0:
+            return math.inf
+        wider = t_quantile(0.975, float(self.degrees[part])) / t_quantile(0.975, math.inf)
+        return float(self.windows[part] / self.size[part]) * wider**2
+
+
+def shares(
+    hits: BoolArray, sample: IntArray, groups: GroupUnit | None = None, part: IntArray | None = None, parts: int = 1
+) -> Shares:
+    """Shares of windows that are hits, on n / deff windows.
 
     deff is the variance of the ratio estimator over clusters (Cochran, Sampling Techniques, 1977, eq. 2.39, with the
     units as clusters) over that of independent windows, p(1 - p)/n, and at least 1. Where fewer than 10 samples
-    hold a miss, or fewer than 10 a hit, that variance cannot be trusted, and the size is the number of samples.
+    hold a miss, or fewer than 10 a hit, that variance cannot be trusted, and the size is the number of samples; where
+    groups are the unit that number over the design effect that the baseline has, or over theirs if that is larger.
 
     Args:
         hits: bool[m], one per window that counts.
         sample: int[m], each window's sample, not negative.
-        groups: int[samples], each sample's group where the group is the unit; None where the sample is.
+        groups: Those of the samples where the group is the unit; None where the sample is.
+        part: int[m], each window's part, 0..parts - 1; None where all are one.
+        parts: How many parts there are.
+    """
+    of, windows, hit = _counts(hits, sample, part, parts)
+    samples = np.bincount(of, minlength=parts)
+    few = np.minimum(np.bincount(of[hit > 0], minlength=parts), np.bincount(of[hit < windows], minlength=parts)) < _FEW
+    degrees = np.full(parts, math.inf)
+    known = 1.0
+    if groups is not None:
+        of, windows, hit = _counts(hits, groups.of[sample], part, parts)
+        degrees, known = np.bincount(of, minlength=parts) - 1.0, groups.design_effect
+    units = np.bincount(of, minlength=parts)
+    n, total = (np.bincount(of, counts, parts).astype(np.float64) for counts in (windows, hit))
+    with np.errstate(divide="ignore", invalid="ignore"):  # parts without a window, of one unit, or without a miss
+        p = total / n
+        squares = np.bincount(of, np.square(hit - p[of] * windows), parts)
+        clustered_variance, independent = units / (units - 1) * squares / n**2, p * (1 - p) / n
+        effect = np.where(independent > 0, clustered_variance / independent, 1.0)
+        effect = np.fmax(effect, 1.0)
+        per_sample = n / samples
+        in_few = per_sample if groups is None else np.maximum(known * per_sample, effect)
+        size = n / np.where(few, in_few, effect)
+    return Shares(p, size, n, degrees)
+
+
+def share(hits: BoolArray, sample: IntArray, groups: GroupUnit | None = None) -> Interval | None:
+    """Wilson's interval for the share of windows that are hits, on the effective size of `shares`; with Student's t
+    where groups are the unit.
+
+    Args:
+        hits: bool[m], one per window that counts.
+        sample: int[m], each window's sample, not negative.
+        groups: Those of the samples where the group is the unit; None where the sample is.
 
     Returns:
         The bounds in 0..1, or None under 30 samples, and where there is only one group.
     """
-    clusters = clustered(sample, groups)
-    if clusters is None:
+    if _distinct(sample) < SMALLEST_SAMPLES:
         return None
-    n = float(len(hits))
-    p = float(np.count_nonzero(hits)) / n
-    return _wilson(p, n / design_effect(hits, sample, clusters), clusters.quantile)
+    return shares(hits, sample, groups).intervals()[0]
 
 
-def design_effect(hits: npt.NDArray[np.bool_], sample: IntArray, clusters: Clusters) -> float:
-    """By what factor the units make the variance of a share larger than independent windows would, at least 1; see
-    `share`.
-    """
-    n = float(len(hits))
-    p = float(np.count_nonzero(hits)) / n
-    by_sample = np.bincount(sample)
-    hits_by_sample = np.bincount(sample[hits], minlength=len(by_sample))
-    if min(int((hits_by_sample > 0).sum()), int((hits_by_sample < by_sample).sum())) < _FEW:
-        return n / clusters.samples
-    windows = np.bincount(clusters.of, minlength=clusters.units)
-    hit = np.bincount(clusters.of[hits], minlength=clusters.units)
-    independent = p * (1 - p) / n
-    between = clusters.units / (clusters.units - 1) * float(np.square(hit - p * windows).sum()) / n**2
-    return max(1.0, between / independent)
+def wilson(p: float, n: float, z: float) -> Interval:
+    """Wilson (1927): the shares that a two-sided score test at 5 % does not reject; `z` is its 0.975 quantile."""
+    centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * math.sqrt(p * (1 - p) / n + (z / (2 * n)) ** 2)
+    # At p = 0 and 1 the bound is p itself; rounding must not push it past.
+    return Interval(max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half)))
 
 
-def bootstrap_mean(values: FloatArray, sample: IntArray, seed: int, groups: IntArray | None = None) -> Interval | None:
+def bootstrap_mean(values: FloatArray, sample: IntArray, seed: int, groups: GroupUnit | None = None) -> Interval | None:
     """Percentile interval for the mean of a value over windows, by 1,000 bootstraps of units.
 
-    Above 10,000 samples, samples are first dealt at random into 10,000 groups of equal size that are re-sampled as
+    Above 10,000 units, they are first dealt at random into 10,000 groups of equal size that are re-sampled as
     wholes (random groups: Wolter, Introduction to Variance Estimation, 2007, ch. 2): the time is bounded, the standard
     error still good to 1 %.
 
@@ -124,7 +181,7 @@ def bootstrap_mean(values: FloatArray, sample: IntArray, seed: int, groups: IntA
         values: float64[m], finite, one per window that counts.
         sample: int[m], each window's sample, not negative.
         seed: Not negative.
-        groups: int[samples], each sample's group where the group is the unit; None where the sample is.
+        groups: Those of the samples where the group is the unit; None where the sample is.
 
     Returns:
         The bounds in the unit of `values`, or None under 30 samples, and where there is only one group.
@@ -133,63 +190,53 @@ def bootstrap_mean(values: FloatArray, sample: IntArray, seed: int, groups: IntA
     if clusters is None:
         return None
     rng = np.random.default_rng(seed)
-    unit, units = _deal(clusters.of, clusters.units, _UNITS, rng)
+    unit, units = _deal(clusters, rng)
     columns = np.stack([np.bincount(unit, values, units), np.bincount(unit, None, units).astype(np.float64)], axis=1)
-    return _percentiles([totals[:, 0] / totals[:, 1] for totals in _resampled(columns, None, rng)])
+    means = np.concatenate([totals[:, 0] / totals[:, 1] for totals in _resampled(columns, rng)])
+    lower, upper = np.quantile(means, [0.025, 0.975])
+    return Interval(float(lower), float(upper))
 
 
-def mean_f1(
-    label: IntArray,
-    prediction: IntArray,
-    sample: IntArray,
-    classes: int,
-    seed: int,
-    groups: IntArray | None = None,
-) -> Interval | None:
-    """Percentile interval for the macro F1 of windows, by 1,000 bootstraps of samples.
+def bootstrap_t(values: FloatArray, sample: IntArray, seed: int, groups: GroupUnit | None = None) -> Interval | None:
+    """Bootstrap-t interval (Efron, 1981) for the mean of a value over windows, by 1,000 bootstraps of units: it follows
+    the skew of errors, which percentiles do not.
 
-    Where every sample has one window, re-sampling samples is re-sampling the cells of the confusion matrix, and costs
-    the same at any size. Otherwise each sample carries its counts of true positives, support and predictions by class;
-    many samples are dealt into groups as in `bootstrap_mean`, the more classes the fewer groups (never under 1,000).
-    A class without support in a replicate is left out of that replicate's mean. The bootstrap knows no errors but those
-    it was shown: with fewer than some 10 of them the bounds are too narrow (coverage .76 to .85 at 200 samples of which
-    1 % err), and with none they are [1, 1].
+    Each replicate's deviation from the mean is divided by its own standard error, that of a ratio over clusters
+    (Cochran, 1977, eq. 2.39); replicates without one are left out. Many units are dealt into groups as in
+    `bootstrap_mean`.
 
     Args:
-        label: int[m], the window's true class as 0..classes - 1; -1 for a truth that is no class.
-        prediction: int[m], the predicted class likewise; -1 for any prediction that is no class.
-        sample: int[m], the window's sample, not negative.
-        classes: How many classes there are, all with support.
+        values: float64[m], finite, one per window that counts.
+        sample: int[m], each window's sample, not negative.
         seed: Not negative.
+        groups: Those of the samples where the group is the unit; None where the sample is.
 
     Returns:
-        The bounds in 0..1, or None under 30 samples or while a class has fewer than 10 samples.
+        The bounds in the unit of `values`, within its range below, or None under 30 samples, where there is only one
+        group, and where no replicate varies.
     """
-    unit, samples = _renumber(sample)
     clusters = clustered(sample, groups)
-    if clusters is None or _samples_by_class(label, unit, classes).min() < SMALLEST_CLASS:
+    if clusters is None:
         return None
     rng = np.random.default_rng(seed)
-    most = min(_UNITS, max(_FEWEST_UNITS, _CELLS // (3 * classes)))
-    multiplicity = None
-    if groups is None and samples == len(unit) and (classes + 1) ** 2 <= _CELLS:
-        table = np.bincount((label.astype(np.int64) + 1) * (classes + 1) + prediction + 1)
-        cells = np.flatnonzero(table)
-        if len(cells) <= most:
-            label, prediction = cells // (classes + 1) - 1, cells % (classes + 1) - 1
-            unit, units, multiplicity = np.arange(len(cells)), len(cells), table[cells]
-    if multiplicity is None:
-        unit, units = _deal(clusters.of, clusters.units, most, rng)
-    columns = _class_counts(label, prediction, unit, units, classes)
-    return _percentiles([_macro_f1(totals) for totals in _resampled(columns, multiplicity, rng)])
-
-
-def _wilson(p: float, n: float, z: float) -> Interval:
-    """Wilson (1927): the shares that a two-sided score test at 5 % does not reject; `z` is its 0.975 quantile."""
-    centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * math.sqrt(p * (1 - p) / n + (z / (2 * n)) ** 2)
-    # At p = 0 and 1 the bound is p itself; rounding must not push it past.
-    return Interval(max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half)))
+    unit, units = _deal(clusters, rng)
+    mean = float(values.mean())
+    windows = np.bincount(unit, None, units).astype(np.float64)
+    excess = np.bincount(unit, values - mean, units)
+    error = math.sqrt(units / (units - 1) * float(np.square(excess).sum())) / len(values)
+    if error == 0:
+        return Interval(mean, mean)
+    columns = np.stack([windows, excess, excess**2, excess * windows, windows**2], axis=1)
+    totals = np.concatenate(list(_resampled(columns, rng)))
+    moved = totals[:, 1] / totals[:, 0]
+    squares = totals[:, 2] - 2 * moved * totals[:, 3] + moved**2 * totals[:, 4]
+    varies = squares > _ROUNDING * totals[:, 2]
+    if not varies.any():
+        return None
+    errors = np.sqrt(units / (units - 1) * squares[varies]) / totals[varies, 0]
+    low, high = np.quantile(moved[varies] / errors, [0.025, 0.975])
+    lower, upper = mean - float(high) * error, mean - float(low) * error
+    return Interval(min(mean, max(lower, float(values.min()))), max(mean, upper))
 
 
 def _renumber(sample: IntArray) -> tuple[IntArray, int]:
@@ -198,66 +245,41 @@ def _renumber(sample: IntArray) -> tuple[IntArray, int]:
     return (np.cumsum(occurs, dtype=np.int32) - 1)[sample], int(occurs.sum())
 
 
-def _samples_by_class(label: IntArray, unit: IntArray, classes: int) -> IntArray:
-    """int[classes], how many samples have a window of the class."""
-    of_class = label >= 0
-    pairs = unit[of_class].astype(np.int64) * classes + label[of_class]
-    pairs.sort()  # NumPy's sort is many times faster here than its `unique`
-    return np.bincount(pairs[np.diff(pairs, prepend=-1) > 0] % classes, minlength=classes)
+def _distinct(sample: IntArray) -> int:
+    """How many samples occur."""
+    return int(np.count_nonzero(np.bincount(sample)))
 
 
-def _deal(unit: IntArray, samples: int, most: int, rng: np.random.Generator) -> tuple[IntArray, int]:
-    """Each window's unit of re-sampling: its sample, or one of `most` random groups of samples of equal size."""
-    if samples <= most:
-        return unit, samples
-    return rng.permutation(np.arange(samples, dtype=np.int32) % most)[unit], most
+def _counts(hits: BoolArray, unit: IntArray, part: IntArray | None, parts: int) -> tuple[IntArray, IntArray, IntArray]:
+    """Each unit's part, windows and hits, of the pairs of a unit and a part that occur."""
+    units = int(unit.max(initial=0)) + 1
+    code = unit if part is None else part.astype(np.int64) * units + unit
+    if parts * units > _CELLS:
+        found, code = np.unique(code, return_inverse=True)
+        windows = np.bincount(code)
+        return found // units, windows, np.bincount(code[hits], minlength=len(windows))
+    table = np.bincount(code)
+    found = np.flatnonzero(table)
+    return found // units, table[found], np.bincount(code[hits], minlength=len(table))[found]
 
 
-def _class_counts(label: IntArray, prediction: IntArray, unit: IntArray, units: int, classes: int) -> FloatArray:
-    """float64[units, 3 * classes]: each unit's true positives, support and predictions by class."""
-    counts = np.zeros(units * 3 * classes, np.int64)
-    for first in range(0, len(unit), _WINDOWS):  # codes take 8 bytes where the columns take one or two
-        part = slice(first, first + _WINDOWS)
-        truth, guess, row = label[part], prediction[part], unit[part].astype(np.int64) * (3 * classes)
-        for place, column, counted in (
-            (0, truth, (truth >= 0) & (truth == guess)),
-            (1, truth, truth >= 0),
-            (2, guess, guess >= 0),
-        ):
-            counts += np.bincount((row + place * classes)[counted] + column[counted], minlength=len(counts))
-    return counts.reshape(units, 3 * classes).astype(np.float64)
+def _deal(clusters: Clusters, rng: np.random.Generator) -> tuple[IntArray, int]:
+    """Each window's unit of re-sampling: its own, or one of 10,000 random groups of units of equal size."""
+    if clusters.units <= _UNITS:
+        return clusters.of, clusters.units
+    return rng.permutation(np.arange(clusters.units, dtype=np.int32) % _UNITS)[clusters.of], _UNITS
 
 
-def _resampled(columns: FloatArray, multiplicity: IntArray | None, rng: np.random.Generator) -> Iterator[FloatArray]:
-    """Column totals of bootstrap replicates, some replicates (float64[b, columns]) at a time.
-
-    The weights are multinomial over the units; `multiplicity` says how many samples a unit stands for (None: one each).
+def _resampled(columns: FloatArray, rng: np.random.Generator) -> Iterator[FloatArray]:
+    """Column totals of bootstrap replicates, some replicates (float64[b, columns]) at a time; weights are multinomial
+    over the units.
     """
     units = len(columns)
     step = max(1, _WEIGHTS // units)
     for first in range(0, _REPLICATES, step):
         size = min(step, _REPLICATES - first)
-        if multiplicity is None:  # drawing and counting is ten times faster than `multinomial` here
-            drawn = rng.integers(0, units, size=(size, units), dtype=np.uint16).astype(np.intp)
-            drawn += np.arange(size)[:, None] * units
-            weights = np.bincount(drawn.ravel(), minlength=size * units).reshape(size, units)
-        else:
-            total = int(multiplicity.sum())
-            weights = rng.multinomial(total, multiplicity / total, size=size)
+        # drawing and counting is ten times faster than `multinomial` here
+        drawn = rng.integers(0, units, size=(size, units), dtype=np.uint16).astype(np.intp)
+        drawn += np.arange(size)[:, None] * units
+        weights = np.bincount(drawn.ravel(), minlength=size * units).reshape(size, units)
         yield weights.astype(np.float64) @ columns
-
-
-def _macro_f1(totals: FloatArray) -> FloatArray:
-    """float64[b]: macro F1 over the classes with support, of totals as in `_class_counts`; replicates without any are
-    left out.
-    """
-    hits, support, predicted = np.split(totals, 3, axis=1)
-    f1 = np.divide(2 * hits, support + predicted, out=np.zeros_like(hits), where=support > 0)
-    present = np.count_nonzero(support, axis=1)
-    mean: FloatArray = f1.sum(axis=1)[present > 0] / present[present > 0]
-    return mean
-
-
-def _percentiles(statistics: list[FloatArray]) -> Interval:
-    lower, upper = np.quantile(np.concatenate(statistics), [0.025, 0.975])
-    return Interval(float(lower), float(upper))

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from monitor.figures.evaluation import Regression
-from monitor.figures.intervals import bootstrap_mean, share
+from monitor.figures.groups import GroupUnit
+from monitor.figures.intervals import bootstrap_t, share
 from monitor.results import CORRECT, UNSCORED, WRONG, BlockKind, FloatArray, IntArray, ResultSet
 
 _NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
@@ -19,7 +20,7 @@ _NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
 
 
 def regression(
-    results: ResultSet, seed: int | None, groups: IntArray | None = None, error_groups: IntArray | None = None
+    results: ResultSet, seed: int | None, groups: GroupUnit | None = None, error_groups: GroupUnit | None = None
 ) -> tuple[Regression | None, dict[str, int]]:
     """Figures over the windows whose label and prediction are numbers, equal to scikit-learn's; how many are not
     (`unparsable`).
@@ -31,8 +32,8 @@ def regression(
     Args:
         results: The columns.
         seed: Of the bootstrap, not negative; None leaves the intervals out.
-        groups, error_groups: int[samples], each sample's group where the group is the unit, of the share within
-            tolerance and of the absolute error; None where the sample is.
+        groups, error_groups: Those of the samples where the group is the unit of the share within tolerance, and of the
+            absolute error; None where the sample is.
 
     Returns:
         No figures where no block is a regression, where the project maps labels (its predictions have no documented
@@ -61,7 +62,7 @@ def regression(
         mean_squared_error=mean_squared,
         r2=r2,
         within_tolerance=None if within is None else float(within.mean()),
-        mean_absolute_error_interval=bootstrap_mean(error, sample, seed, error_groups)
+        mean_absolute_error_interval=bootstrap_t(error, sample, seed, error_groups)
         if seed is not None and bounded
         else None,
         within_tolerance_interval=share(within, sample, groups) if seed is not None and within is not None else None,

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from monitor.figures.evaluation import StudioVerdict
+from monitor.figures.groups import GroupUnit
 from monitor.figures.intervals import share
 from monitor.figures.regression import tolerance_verdicts
 from monitor.results import CORRECT, UNSCORED, BlockKind, IntArray, ResultSet
@@ -24,7 +25,7 @@ def accuracy_verdicts(results: ResultSet) -> npt.NDArray[np.int8]:
 
 
 def studio_verdict(
-    verdicts: npt.NDArray[np.int8], sample: IntArray, seed: int | None, groups: IntArray | None = None
+    verdicts: npt.NDArray[np.int8], sample: IntArray, seed: int | None, groups: GroupUnit | None = None
 ) -> StudioVerdict | None:
     """The share of scored windows that Studio calls correct.
 
@@ -32,7 +33,7 @@ def studio_verdict(
         verdicts: int8[m], as `accuracy_verdicts` gives them.
         sample: int[m], each window's sample.
         seed: None leaves the interval out; it needs no random numbers.
-        groups: int[samples], each sample's group where the group is the unit; None where the sample is.
+        groups: Those of the samples where the group is the unit; None where the sample is.
 
     Returns:
         None where no window is scored.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from monitor.figures.anomaly import KINDS, sample_scores
-from monitor.figures.groups import Groups, UnitChoice, choose_unit, groups_of
+from monitor.figures.groups import Groups, GroupUnit, UnitChoice, choose_unit, groups_of
 from monitor.figures.regression import absolute_errors
 from monitor.figures.scoring import accuracy_verdicts
 from monitor.results import CORRECT, UNSCORED, FloatArray, IntArray, ResultSet
@@ -49,9 +49,12 @@ class Units:
             return self.groups.of
         return np.arange(self.samples, dtype=np.int32)
 
-    def groups_if_unit(self, statistic: str) -> IntArray | None:
-        """int[samples], each sample's group where the group is the statistic's unit; None where the sample is."""
-        return self.groups.of if self.groups is not None and self.grouped(statistic) else None
+    def groups_if_unit(self, statistic: str) -> GroupUnit | None:
+        """The groups where they are the statistic's unit; None where the sample is."""
+        if self.groups is None or not self.grouped(statistic):
+            return None
+        choice = self.choices.get(statistic, self.choices[ACCURACY])
+        return GroupUnit(self.groups.of, choice.design_effect or 1.0)
 
 
 def units_of(results: ResultSet, group_by: str, choices: UnitChoices | None = None) -> Units:

@@ -229,7 +229,7 @@ def _advanced(state: AlertState | None, rule: Rule, subject: AlertSubject, judge
     transitions: tuple[Transition, ...] = ()
     if judged is not None and judged.evaluation is not None:
         verdict = check_rule(rule, judged.evaluation, judged.comparison)
-        stepped = step(state, rule, subject.subject, verdict, _evidence(rule, judged), now)
+        stepped = step(state, rule, subject.subject, verdict, _evidence(rule, judged), now, judged.evaluation.sketch)
         state, transitions = stepped.state, stepped.transitions
     ticked = tick(state, rule, subject.subject, subject.health, now)
     return Step(ticked.state, transitions + ticked.transitions)

@@ -10,7 +10,7 @@ from monitor.compare.change import Change
 from monitor.compare.comparison import BaselineFigures, Comparison
 from monitor.compare.distances import Distances
 from monitor.compare.drift import Drift
-from monitor.figures.evaluation import Anomaly, Detection, Evaluation, Interval, Regression
+from monitor.figures.evaluation import Anomaly, Calibration, Detection, Evaluation, Interval, Regression
 from monitor.results import Block, BlockKind
 from tests.factories import TARGET, QualityFigures, evaluation, quality
 
@@ -29,6 +29,11 @@ def classifier(
         others.setdefault(interval_of, bounds)
     others.setdefault("uncertain", 0.1)
     return evaluation(samples=1015, windows=1015, quality=quality(accuracy, **others))
+
+
+def calibrated(error: float, by_chance: float | None) -> Evaluation:
+    """A classifier's run with this calibration error, and the 95 % point of what chance gives."""
+    return evaluation(samples=60, windows=60, calibration=Calibration(error, 0.1, 0.3, by_chance, 0.0))
 
 
 def detector(value: float, interval: tuple[float, float] | None = None) -> Evaluation:

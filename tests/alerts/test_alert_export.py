@@ -385,6 +385,16 @@ def test_key_expiring(promtool: Promtool) -> None:
         (Above("accuracy", 0.9), [series("edge_impulse_accuracy_ratio_lower", "0.91x9")], {}),
         (Below("mean_f1", 0.9), [series("edge_impulse_mean_f1_ratio_upper", "0.89x9")], {}),
         (Below("map", 0.9), [series("edge_impulse_map_ratio_upper", "0.89x9", iou="0.50:0.95")], {"iou": "0.50:0.95"}),
+        (
+            Above("calibration_error", 0.04),
+            [
+                series("edge_impulse_calibration_error_ratio", "0.06x9"),
+                series("edge_impulse_calibration_error_null_ratio", "0.05x9"),
+                series("edge_impulse_calibration_error_ratio", "0.06x9", impulse_id="2"),
+                series("edge_impulse_calibration_error_null_ratio", "0.07x9", impulse_id="2"),
+            ],
+            {},
+        ),
         (Above("mae", 2.0), [series("edge_impulse_mean_absolute_error", "2.1x9")], {}),
         (Below("r2", 0.2), [series("edge_impulse_r2", "-1x9")], {}),
         (
@@ -398,7 +408,7 @@ def test_key_expiring(promtool: Promtool) -> None:
         (
             Below("anomaly_auroc", 0.2),
             [
-                series("edge_impulse_anomaly_auroc_ratio", f"{value}x9", block_id=name, block=name)
+                series("edge_impulse_anomaly_auroc_ratio_upper", f"{value}x9", block_id=name, block=name)
                 for name, value in (("a", 0.3), ("b", 0.1))
             ],
             {},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -34,6 +35,7 @@ from monitor.alerts.states import (
 )
 from monitor.alerts.verdicts import check_rule
 from monitor.errors import PullState
+from monitor.figures.sketch import sketch
 from monitor.store.state_documents import dump_alert_state, load_alert_state
 from tests.alerts.alert_cases import SUBJECT, change, classifier, compared
 
@@ -52,13 +54,30 @@ BAD = replace(GOOD, state=PullState.UNREACHABLE, error="Studio did not answer")
 
 
 def after(
-    *kinds: str, of: Rule = LOW, state: AlertState | None = None, start: float = 100.0, apart: float = 60.0
+    *kinds: str,
+    of: Rule = LOW,
+    state: AlertState | None = None,
+    start: float = 100.0,
+    apart: float = 60.0,
+    grows: int = 100,
 ) -> Step:
-    """The last step after runs of these kinds, each with a fingerprint of its own."""
+    """The last step after runs of these kinds, each with a fingerprint of its own.
+
+    Each holds 100 samples, `grows` of which the run before did not hold.
+    """
     last = None
     for index, kind in enumerate(kinds):
         now = start + index * apart
-        last = step(state, of, SUBJECT, check_rule(of, RUNS[kind], None), Evidence(f"{start} {index} {kind}"), now)
+        first = int(start) + index * grows
+        last = step(
+            state,
+            of,
+            SUBJECT,
+            check_rule(of, RUNS[kind], None),
+            Evidence(f"{start} {index} {kind}"),
+            now,
+            sketch(np.arange(first, first + 100)),
+        )
         state = last.state
     assert last is not None
     return last
@@ -186,6 +205,30 @@ def test_three_points_count() -> None:
     ]
     assert Phase.PENDING == after("point", "point", "near", "point", "point").state.phase
     assert Phase.FIRING == after("point", "yes").state.phase
+
+
+def test_sets_that_share_their_samples_are_one_opinion() -> None:
+    """A point counts where less than half of the set's samples were in the one counted before: sets that grow by 20 of
+    100 count at the first, the fourth and the seventh.
+    """
+    counts = [after(*["point"] * count, grows=20).state.points for count in range(1, 8)]
+
+    assert counts == [1, 1, 1, 2, 2, 2, 3]
+    assert after(*["point"] * 6, grows=20).state.phase is Phase.PENDING
+    assert after(*["point"] * 7, grows=20).state.phase is Phase.FIRING
+    assert after(*["point"] * 20, grows=0).state.phase is Phase.PENDING  # the same samples, trained again each time
+    assert after(*["point"] * 2, "near", *["point"] * 2).state.points == 2
+
+
+def test_states_of_releases_without_sketches() -> None:
+    """A point that was counted by a release that kept no sketch stays one, and the next set is what others are compared
+    with.
+    """
+    old = replace(after("point").state, counted=())
+
+    assert [1, 2, 3] == [after(*["point"] * count, state=old, start=1000.0).state.points for count in (1, 2, 3)]
+    unknown = step(old, LOW, SUBJECT, check_rule(LOW, RUNS["point"], None), Evidence("new"), 300.0).state
+    assert (unknown.points, unknown.counted) == (1, ())
 
 
 def test_points_never_mature_by_the_clock() -> None:
@@ -624,10 +667,15 @@ class AlertMachine(RuleBasedStateMachine):
         self.state = taken.state
         self.told += taken.transitions
 
+    def sketch(self) -> tuple[int, ...]:
+        """Of the current result set, which shares no sample with any other."""
+        assert self.current is not None
+        return sketch(np.arange(50) + 50 * self.current)
+
     def pulled(self) -> None:
         assert self.current is not None
         verdict = check_rule(self.rule, RUNS[self.runs[self.current]], None)
-        self.take(step(self.state, self.rule, SUBJECT, verdict, Evidence(f"f{self.current}"), self.now))
+        self.take(step(self.state, self.rule, SUBJECT, verdict, Evidence(f"f{self.current}"), self.now, self.sketch()))
 
     @initialize(text=st.sampled_from(TEXTS))
     def begin(self, text: Rule) -> None:

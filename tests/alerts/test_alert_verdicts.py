@@ -16,6 +16,7 @@ from monitor.figures.evaluation import Evaluation
 from tests.alerts.alert_cases import (
     CAUSES,
     anomalies,
+    calibrated,
     change,
     classifier,
     compared,
@@ -83,7 +84,13 @@ def test_threshold(
         (Below("map", 0.5), detector(0.4, (0.3, 0.49)), ("yes", False)),
         (Below("map", 0.5), detector(0.5, (0.3, 0.6)), ("no", False)),
         (Above("anomaly_flagged", 0.3), anomalies(0.2, 0.4), ("point", False)),
-        (Below("anomaly_auroc", 0.7), anomalies(0.2, 0.4), ("yes", False)),
+        (Below("anomaly_auroc", 0.7), anomalies(0.2, 0.4), ("point", False)),
+        (Above("calibration_error", 0.04), calibrated(0.06, 0.05), ("yes", False)),
+        (Above("calibration_error", 0.04), calibrated(0.06, None), ("yes", False)),
+        (Above("calibration_error", 0.04), calibrated(0.06, 0.07), ("no", True)),
+        (Above("calibration_error", 0.04), calibrated(0.06, 0.06), ("no", True)),
+        (Above("calibration_error", 0.04), calibrated(0.038, 0.01), ("no", False)),
+        (Below("calibration_error", 0.04), calibrated(0.03, 0.05), ("yes", False)),
         (Below("mean_f1", 0.8), classifier(0.82, (0.70, 0.79)), ("no", True)),  # percentiles may leave the figure out
         (Above("uncertain", 0.1), classifier(0.9), ("no", False)),
         (Above("uncertain", 0.0), classifier(0.9, uncertain=0.0), ("no", True)),

@@ -18,6 +18,7 @@ from tests.alerts.alert_cases import (
     BLOCK,
     SUBJECT,
     anomalies,
+    calibrated,
     change,
     classifier,
     compared,
@@ -201,7 +202,18 @@ GOLDEN: list[tuple[Condition, Evaluation, Comparison | None, str, str]] = [
         (
             "accuracy 0.892 (95 % interval 0.851 to 0.910). The rule fires below 0.900, and resolves 0.008 back "
             "inside. "
-            "Only the figure is beyond it, not its whole interval; three such result sets in a row count as well."
+            "Only the figure is beyond it, not its whole interval; three such result sets in a row count as well, if "
+            "each shares less than half of its samples with the one counted before."
+        ),
+    ),
+    (
+        Above("calibration_error", 0.04),
+        calibrated(0.06, 0.05),
+        None,
+        "Calibration error is above 0.040",
+        (
+            "calibration error 0.060. Chance alone would give up to 0.050 in 95 % of such sets. The rule fires above "
+            "0.040, and resolves 0.005 back inside."
         ),
     ),
     (
@@ -218,7 +230,8 @@ GOLDEN: list[tuple[Condition, Evaluation, Comparison | None, str, str]] = [
         "Flagged share of block K-means 1 is above 0.300",
         (
             "flagged share of block K-means 1 0.400. The rule fires above 0.300, and resolves 0.005 back inside. "
-            "Only the figure is beyond it, not its whole interval; three such result sets in a row count as well."
+            "Only the figure is beyond it, not its whole interval; three such result sets in a row count as well, if "
+            "each shares less than half of its samples with the one counted before."
         ),
     ),
     (

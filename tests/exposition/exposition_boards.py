@@ -91,7 +91,10 @@ def classifier() -> Evaluation:
             mean_f1=0.86,
             f1={"macro": 0.86, "weighted": 0.89, "micro": 0.9},
             uncertain=0.025,
-            classes={"idle": ClassFigures(0.95, 0.9, 0.924, 150), 'snake "S"': ClassFigures(0.8, 0.85, 0.824, 88)},
+            classes={
+                "idle": ClassFigures(0.95, 0.9, 0.924, 150, Interval(0.841, 0.938)),
+                'snake "S"': ClassFigures(0.8, 0.85, 0.824, 88),
+            },
             confusion={
                 ("idle", "idle"): 135,
                 ("idle", 'snake "S"'): 15,
@@ -101,7 +104,7 @@ def classifier() -> Evaluation:
             accuracy_interval=Interval(0.84, 0.94),
             mean_f1_interval=Interval(0.8, 0.91),
         ),
-        calibration=Calibration(0.031, 0.142, 0.287),
+        calibration=Calibration(0.031, 0.142, 0.287, 0.048, 0.012),
         anomalies=(
             Anomaly(
                 kmeans,
@@ -110,6 +113,7 @@ def classifier() -> Evaluation:
                 {"0.5": -0.15, "0.9": 0.2, "0.99": 0.61},
                 0.05,
                 auroc=0.93,
+                auroc_interval=Interval(0.88, 0.961),
                 precision=0.7,
                 recall=0.875,
                 f1=0.778,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from dataclasses import replace
 from fractions import Fraction
@@ -13,7 +14,7 @@ from sklearn.metrics import brier_score_loss, log_loss
 
 from monitor.figures.calibration import calibration
 from monitor.figures.evaluation import Calibration
-from monitor.results import CORRECT, UNSCORED, WRONG, Block, BlockKind, Confidences, ResultSet
+from monitor.results import CORRECT, UNSCORED, WRONG, Block, BlockKind, Categorical, Confidences, ResultSet
 from tests.figures.strategies import CLASSIFIER, confident, result_set
 
 
@@ -92,7 +93,7 @@ def test_by_hand() -> None:
 
 def test_certain_and_right() -> None:
     """A confidence of 1 is in the last bin and costs nothing."""
-    assert figures(of(["a", "a"], [[1, 0], [1, 0]])) == Calibration(0, 0, 0)
+    assert figures(of(["a", "a"], [[1, 0], [1, 0]])) == Calibration(0, 0, 0, None, 0)
 
 
 def test_certain_and_wrong() -> None:
@@ -218,3 +219,102 @@ def test_no_figures_where_they_do_not_apply(results: ResultSet) -> None:
 
     classifies = not results.label_map and results.kinds() == {BlockKind.CLASSIFICATION}
     assert (found, left_out) == (None, {"no_confidences": 1} if classifies else {})
+
+
+def confident_set(rng: np.random.Generator, samples: int, windows: int, shift: float = 0.0) -> ResultSet:
+    """Two classes whose first one has these confidences, and is the label as often as they say less `shift`."""
+    confidence = rng.uniform(0.5, 1, samples * windows)
+    right = rng.random(samples).repeat(windows) < confidence - shift
+    labels = ["a" if hit else "b" for hit in right]
+    found = of(list(labels), np.stack([confidence, 1 - confidence], axis=1).tolist())
+    return replace(
+        found,
+        sample_id=np.arange(1, samples + 1),
+        sample=np.arange(samples).repeat(windows),
+        **{name: getattr(found, name)[:samples] for name in ("added",)},
+        device=Categorical(np.full(samples, -1, np.int8), ()),
+    )
+
+
+@pytest.mark.parametrize("windows", [1, 5])
+def test_by_chance(windows: int) -> None:
+    """The 95 % point is that of the expected error over sets of hits drawn from the confidences, a sample's windows by
+    one number, as a loop over the definition gives it; and the same seed gives the same.
+    """
+    rng = np.random.default_rng(1)
+    results = confident_set(rng, 60, windows)
+    confidence = results.confidences[CLASSIFIER.id].values[:, 0]
+    drawn = []
+    for _ in range(1000):
+        hits = rng.random(60).repeat(windows) < confidence
+        drawn.append(expected_error(list(zip(confidence.tolist(), hits.tolist(), strict=True))))
+
+    found, _ = calibration(results, 3)
+
+    assert found is not None
+    assert found.null_error == pytest.approx(np.quantile(drawn, 0.95), rel=0.08)
+    assert calibration(results, 3)[0] == found
+    assert figures(results).null_error is None
+
+
+def test_by_chance_of_many_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some of the samples give the 95 % point of all of them."""
+    results = confident_set(np.random.default_rng(1), 4000, 2)
+    whole, _ = calibration(results, 3)
+    monkeypatch.setattr(importlib.import_module("monitor.figures.calibration"), "_WINDOWS", 3000)
+
+    some, _ = calibration(results, 3)
+
+    assert whole is not None
+    assert some is not None
+    assert some.null_error != whole.null_error
+    assert some.null_error == pytest.approx(whole.null_error, rel=0.1)
+
+
+@given(confident())
+def test_debiased(results: ResultSet) -> None:
+    """The debiased error is its definition's, bin by bin."""
+    found, _ = calibration(results)
+    if found is None:
+        return
+    bins: dict[int, list[tuple[float, bool]]] = {}
+    confidences = results.confidences[CLASSIFIER.id]
+    windows = 0
+    for code, row in zip(results.label, confidences.values, strict=True):
+        name = results.labels[code] if code >= 0 else None
+        if name in confidences.classes and not np.isnan(row).any():
+            windows += 1
+            home = next((k for k in range(15) if k / 15 <= row.max() < (k + 1) / 15), 14)
+            bins.setdefault(home, []).append((row.max(), confidences.classes[int(row.argmax())] == name))
+    square = 0.0
+    for part in (np.array(part, np.float64) for part in bins.values() if len(part) > 1):
+        accuracy = part[:, 1].mean()
+        square += len(part) * ((part[:, 0].mean() - accuracy) ** 2 - accuracy * (1 - accuracy) / (len(part) - 1))
+
+    if all(len(part) < 2 for part in bins.values()):
+        assert found.debiased_error is None
+    else:
+        assert found.debiased_error == pytest.approx(math.sqrt(max(0.0, square / windows)), abs=1e-6)
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.1])
+def test_perfect_and_miscalibrated(shift: float) -> None:
+    """Of true confidences the error is below the 95 % point in about 95 % of sets and the debiased one near 0; of
+    confidences 10 points too high it is above in nearly all, and the debiased one near the truth.
+    """
+    rng = np.random.default_rng(1)
+    above, debiased = [], []
+    for seed in range(200):
+        found, _ = calibration(confident_set(rng, 300, 1, shift), seed)
+        assert found is not None
+        assert found.null_error is not None
+        assert found.debiased_error is not None
+        above.append(found.expected_error > found.null_error)
+        debiased.append(found.debiased_error)
+
+    if shift:
+        assert np.mean(above) > 0.85
+        assert np.mean(debiased) == pytest.approx(shift, abs=0.015)
+    else:
+        assert 0.01 < np.mean(above) < 0.1
+        assert np.mean(debiased) < 0.03

@@ -538,6 +538,8 @@ def _confidence() -> list[PanelBuilder]:
             "confidence threshold.",
             query("A", latest("edge_impulse_calibration_error_ratio"), "Calibration error"),
             query("B", latest("edge_impulse_uncertain_ratio"), "Uncertain"),
+            query("C", latest("edge_impulse_calibration_error_null_ratio"), "By chance, 95 % point"),
+            query("D", latest("edge_impulse_calibration_error_debiased_ratio"), "Without chance"),
             unit="percentunit",
             width=6,
             limits=(0, None),
