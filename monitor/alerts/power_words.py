@@ -30,17 +30,24 @@ def could_show(power: Power, significance: float | None = SIGNIFICANCE) -> Itera
         drop = power.smallest_visible_drop(cause, significance)
         if drop is None:
             continue
-        if power.reachable[cause] > significance:
-            reached, wanted = wording.pvalue(power.reachable[cause]), wording.pvalue(significance)
-            yield (
-                f"no drop {worse} can be significant: the smallest p that its test can give here is {reached}, "
-                f"and {wanted} is needed"
-            )
+        if words := _unreachable(power, cause, significance):
+            yield words
         elif math.isinf(drop):
             yield f"no drop {worse} would show in {FOUND:.0%} of cases".replace("%", " %")
         else:
             size = wording.size(power.metric, drop)
             yield f"this set would show a drop of {size} {worse} in {FOUND:.0%} of cases".replace("%", " %")
+
+
+def _unreachable(power: Power, cause: str, significance: float) -> str:
+    """That the test of a cause can give no p-value small enough; empty where it can."""
+    reached = power.reachable.get(cause, 0.0)
+    if reached <= significance:
+        return ""
+    return (
+        f"no drop {_WORSE[cause]} can be significant: the smallest p that its test can give here is "
+        f"{wording.pvalue(reached)}, and {wording.pvalue(significance)} is needed"
+    )
 
 
 def hardly_fires(rule: Rule, power: Power | None) -> str:
@@ -79,3 +86,11 @@ def misses(rule: Rule, power: Power) -> str:
         f"with {power.pairs:,} {wording.counts(drop.metric)} {rule.name} misses a drop of "
         f"{wording.size(drop.metric, size)} in {missed * 100:.0f} % of cases"
     )
+
+
+def blind_spots(rule: Rule, power: Power) -> list[str]:
+    """What a rule about a drop would miss, a clause each."""
+    drop = rule.condition
+    level = drop.significance if isinstance(drop, Drop) else None
+    unreachable = [_unreachable(power, cause, level) for cause in _WORSE] if level is not None else []
+    return [words for words in (misses(rule, power), *unreachable, hardly_fires(rule, power)) if words]

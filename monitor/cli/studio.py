@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from monitor import logs
-from monitor.cli import checks
+from monitor.cli import checks, outlook
 from monitor.cli.common import (
     config_option,
     format_option,
@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 @click.option(
     "--online",
     is_flag=True,
-    help="Also ask Studio about each key, whether the store can be used, and whether receivers answer.",
+    help="Also ask Studio about each key, whether the store can be used, and whether receivers answer; and print the "
+    "false alarms to expect in a year.",
 )
 @version_option
 def check(config: Path, web_config: Path | None, shard_total: int, online: bool) -> None:
@@ -58,13 +59,17 @@ def check(config: Path, web_config: Path | None, shard_total: int, online: bool)
     good = not problems
     if online:
         good &= run_loop(_check_online(loaded))
+    elif good:
+        run_loop(outlook.print_outlook(loaded, online=False))
     if not good:
         sys.exit(1)
     click.echo(f"{config}: valid, {len(loaded.config.projects)} projects")
 
 
 async def _check_online(loaded: Loaded) -> bool:
-    return all([await checks.check_store(loaded), await _check_keys(loaded), await checks.check_receivers(loaded)])
+    good = all([await checks.check_store(loaded), await _check_keys(loaded), await checks.check_receivers(loaded)])
+    await outlook.print_outlook(loaded, online=True)
+    return good
 
 
 async def _check_keys(loaded: Loaded) -> bool:

@@ -38,6 +38,16 @@ async def load(store: Store, name: str) -> Discovery | None:
     return await _load(store, _DISCOVERY, name, _ENVELOPE, as_discovery)
 
 
+def read(value: bytes) -> Discovery:
+    """A discovery as the store keeps it.
+
+    Raises:
+        StoreError: It is newer than this version.
+        ValueError: It is none.
+    """
+    return as_discovery(_ENVELOPE.open(msgspec.json.decode(value)))
+
+
 async def _load(store: Store, kind: str, name: str, envelope: Envelope, convert: Callable[[Any], T]) -> T | None:
     state = await store.state(kind, "", name)
     return convert(envelope.open(msgspec.json.decode(state.value))) if state else None

@@ -1,0 +1,124 @@
+"""What `check` says of the alerts to come: which drops the rules would miss, and how many false alarms to expect."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from monitor.alerts.false_alarms import Expected, Pace, expected, said
+from monitor.alerts.rules import Above, AnomalyDrift, Drop, Rule, Subject, built_in
+from monitor.compare.change import Change
+from monitor.compare.comparison import BaselineFigures, Comparison
+from tests.alerts.alert_cases import drifted
+from tests.factories import TARGET
+from tests.store.quiet_runs import record
+
+ROOT = Path(__file__).parents[2]
+
+
+def check(config: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """`check` to its end."""
+    command = [sys.executable, "-m", "monitor", "check", "--config", str(config), *options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT, env=dict(os.environ))
+
+
+def write(folder: Path, **sections: Any) -> Path:
+    """A configuration of project 1, with a Studio that nobody answers for."""
+    path = folder / "monitor.yaml"
+    projects = [{"id": 1, "api_key": "k", "labels": {"team": "edge"}}]
+    content = {"studio": {"url": "http://127.0.0.1:9/v1", "timeout": "1s"}, "projects": projects, "notify": []}
+    path.write_text(yaml.safe_dump(content | sections), encoding="utf-8")
+    return path
+
+
+async def test_check_says_what_a_rule_misses(tmp_path: Path) -> None:
+    """Where the store has a comparison, a sentence per target says which drop is missed how often, and that silence is
+    not health; the store stays as it is.
+    """
+    config, file = write(tmp_path), tmp_path / "impulse-monitor.db"
+    before = check(config)
+    await record(f"sqlite:///{file}", [10, 0])
+    await record(f"sqlite:///{file}", [10, 0], target="9-2-int8-testing")
+    content = file.read_bytes()
+    after = check(config)
+
+    assert not (0 != before.returncode or "misses" in before.stdout)
+    assert (
+        "1 / 2 (int8, testing): with 200 samples EdgeImpulseAccuracyRegressed misses a drop of 5.0 points in 60 % of "
+        "cases; EdgeImpulseAccuracyRegressed can hardly fire at its margin of 3.0 points: its silence is not health"
+    ) in after.stdout.splitlines()
+    assert "9 / 2" not in after.stdout
+    assert "false alarms" not in after.stdout
+    assert (0, content) == (after.returncode, file.read_bytes())
+
+
+async def test_check_online_says_how_many_false_alarms_to_expect(tmp_path: Path) -> None:
+    """Each rule has an upper bound for a year, from how often the result sets and models of these targets change."""
+    config = write(tmp_path, alerts=[{"alert": "Low", "metric": "accuracy", "below": 0.8}])
+    await record(f"sqlite:///{tmp_path}/impulse-monitor.db", [36.5, 27, 18, 9, 0])
+    found = check(config, "--online").stdout.splitlines()
+    place = next(number for number, line in enumerate(found) if line.startswith("false alarms to expect"))
+
+    # 4 changes and 2 trainings in 36.5 days
+    assert [
+        "  EdgeImpulseAccuracyRegressed, 1 target: at most 0.2 in a year, at most 0.005 each time that all result sets "
+        "have changed",
+        "  EdgeImpulseMeanF1Regressed, 1 target: at most 0.2 in a year, at most 0.005 each time that all result sets "
+        "have changed",
+        "  EdgeImpulseAnomalyDrift, 1 target: at most 0.41 in a year, at most 0.01 for as long as baselines and models "
+        "last, 0.02 each time that all models are trained",
+        "  Low, 1 target: no bound: it depends on how close the true figures are to the threshold",
+        "  all rules together: at most 0.81 in a year, without the rules that have no bound",
+    ] == found[place + 1 : place + 6]
+
+
+def fleet(targets: int, sets: float | None = 50.0, blocks: int = 1) -> list[Pace]:
+    """Quiet targets of one kind."""
+    comparison = Comparison(
+        BaselineFigures("pinned", 1.0, ""), (Change("accuracy", 0.9, 0.9, {}),), (drifted(),) * blocks
+    )
+    return [Pace(Subject.target(TARGET), comparison, sets, None if sets is None else 2.0)] * targets
+
+
+def test_bounds_add_up() -> None:
+    """Half the level per changed result set; 1 % per block for ever, and both again per training; nothing of figures
+    that a target does not have.
+    """
+    accuracy, drift = expected(built_in(), fleet(100, blocks=2))
+
+    assert Expected(accuracy.rule, 100, per_set=0.5, yearly=25.0) == replace(accuracy, yearly=round(accuracy.yearly, 9))
+    assert "EdgeImpulseAnomalyDrift" == drift.rule.name
+    assert (pytest.approx(2.0), pytest.approx(4.0), pytest.approx(10.0)) == (
+        drift.lasting,
+        drift.per_training,
+        drift.yearly,
+    )
+
+
+def test_what_has_no_bound_is_said() -> None:
+    """A threshold and a rule without significance level have no bound; an unknown pace gives one per change only."""
+    rules = (
+        Rule("High", Above("accuracy", 0.5)),
+        Rule("Any", Drop("accuracy", 0.03, None)),
+        Rule("Fell", Drop("accuracy", 0.03, 0.001)),
+        Rule("Drift", AnomalyDrift()),
+        Rule("Other", Drop("accuracy", 0.03), match={"impulse": "none"}),
+    )
+
+    assert [
+        "High, 2 targets: no bound: it depends on how close the true figures are to the threshold",
+        "Any, 2 targets: no bound: it has no significance level",
+        "Fell, 2 targets: at most 0.001 each time that all result sets have changed, how often they change is not "
+        "known yet of 2",
+        "Drift, 2 targets: at most 0.02 for as long as baselines and models last, 0.04 each time that all models are "
+        "trained, how often they change is not known yet of 2",
+        "all rules together: at most 0.02 in a year, without the rules that have no bound, and without 2 targets whose "
+        "pace is not known yet",
+    ] == list(said(expected(rules, fleet(2, None))))
