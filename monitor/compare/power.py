@@ -17,7 +17,7 @@ import numpy.typing as npt
 from monitor.compare.change import ACCURACY, ADDED, MODEL, Change
 from monitor.compare.pairing import pair
 from monitor.compare.renaming import in_one_table
-from monitor.compare.resampling import RESAMPLINGS, hypergeometric
+from monitor.compare.resampling import hypergeometric
 from monitor.figures.distributions import incomplete_beta, t_quantile
 from monitor.figures.intervals import SMALLEST_SAMPLES
 from monitor.figures.scoring import accuracy_verdicts
@@ -120,7 +120,8 @@ def powers(
         units: What counts as one opinion in the current run; None: the sample.
         discordance: That last seen between two models of the target (`seen_discordance`); None where none was.
     """
-    if not any(change.metric == ACCURACY for change in found):
+    change = next((change for change in found if change.metric == ACCURACY), None)
+    if change is None:
         return ()
     verdicts = accuracy_verdicts(current)
     scored = verdicts != UNSCORED
@@ -137,14 +138,13 @@ def powers(
     power = Power(
         ACCURACY,
         float(hit[old].mean()),
-        sizes[0],
+        sizes[1] if MODEL in change.smallest else sizes[0],  # the differences of the two runs have a unit of their own
         USUAL_DISCORDANCE if discordance is None else discordance,
         sizes[1],
         sizes[2],
         float(1 - old.mean()),
     )
-    grouped = units is not None and units.grouped(ACCURACY)
-    reachable = _reachable(power, len(np.unique(unit[old])), len(np.unique(unit[~old])), grouped=grouped)
+    reachable = _reachable(power, change.smallest)
     power = replace(power, reachable=reachable)
     return (replace(power, visible={cause: power.worked_out(cause, SIGNIFICANCE) for cause in reachable}),)
 
@@ -328,17 +328,11 @@ def _opinions(hit: Mask, cluster: IntArray, chosen: Mask) -> int:
     return max(1, round(windows / max(1.0, clustered / (p * (1 - p) / n))))
 
 
-def _reachable(power: Power, shared_units: int, added_units: int, *, grouped: bool) -> dict[str, float]:
-    """By cause, the smallest p-value of its test; with groups as the unit, how many ways there are to swap or deal them
-    decides.
+def _reachable(power: Power, by_group: Mapping[str, float]) -> dict[str, float]:
+    """By cause, the smallest p-value of its test: all pairs lost, or no added sample right; `by_group` where the group
+    is the unit of a test that was made.
     """
-    fewest = 1 / (RESAMPLINGS + 1) if grouped else 0.0
-    pairs = shared_units - 1 if grouped else power.pairs
-    found = {MODEL: max(fewest, 0.5 ** min(pairs, 1000))}
+    found = {MODEL: 0.5 ** min(power.pairs, 1000)}
     if power.added:
-        hits = round(power.value * power.shared)
-        smallest = _worse(power.shared, power.added, hits, 0)
-        if grouped:
-            smallest = max(fewest, smallest, 1 / math.comb(shared_units + added_units, added_units))
-        found[ADDED] = smallest
-    return found
+        found[ADDED] = _worse(power.shared, power.added, round(power.value * power.shared), 0)
+    return {cause: max(reached, by_group.get(cause, 0.0)) for cause, reached in found.items()}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from monitor.compare.change import ADDED, MODEL
+from monitor.compare.change import ADDED, MODEL, changes
 from monitor.compare.comparison import BaselineFigures, Comparison, compare
 from monitor.compare.drift import ComparedRun
 from monitor.compare.power import (
@@ -58,7 +58,13 @@ def verdicts(samples: int, right: float) -> np.ndarray:
 def compared(baseline: ResultSet, current: ResultSet, discordance: float | None = None) -> Comparison:
     """The comparison of two runs."""
     first, second = ComparedRun(100.0, baseline, 1.0), ComparedRun(200.0, current, 2.0)
-    return compare(first, second, first, SHOWN, {}, 1, discordance)[0]
+    return compare(first, second, first, SHOWN, {}, 1, discordance=discordance)[0]
+
+
+def against(baseline: ResultSet, current: ResultSet, units: tuple[Units, Units]) -> Power:
+    """The power of a comparison with these units."""
+    (power,) = powers(changes(baseline, current, 1, units=units), baseline, current, units[1])
+    return power
 
 
 def by_the_book(pairs: int, drop: float, discordance: float, margin: float) -> float:
@@ -197,10 +203,9 @@ def test_few_groups_cannot_reach_the_level() -> None:
     choices = {"accuracy": UnitChoice("group", 15, 0.1, 2.9, 4.0)}
     units = units_of(current, "auto", choices)
     samples = Units(units.samples, units.groups, {"accuracy": replace(choices["accuracy"], unit="sample")})
-    found = compared(baseline, current).changes
-
-    (few,) = powers(found, baseline, current, units)
-    (many,) = powers(found, baseline, current, samples)
+    kept = units_of(baseline, "auto", choices)
+    few = against(baseline, current, (kept, units))
+    many = against(baseline, current, (replace(kept, choices=samples.choices), samples))
 
     assert pytest.approx(1 / 16) == few.reachable[ADDED]
     assert math.isinf(few.visible[ADDED])
