@@ -24,6 +24,7 @@ from monitor.alerts.rules import (
 from monitor.alerts.verdicts import Answer, Verdict
 from monitor.compare.change import LABELS, THRESHOLDS, Change
 from monitor.compare.drift import Drift
+from monitor.compare.evidence import SHUT_LOOKS
 from monitor.compare.martingale import ALARM
 from monitor.errors import PullState
 from monitor.figures.evaluation import Interval
@@ -252,10 +253,11 @@ def _exact(change: Change) -> str:
 def _drift(drift: Drift, causes: tuple[str, ...], significance: float) -> Iterator[str]:
     name = f"{drift.block.name} ({drift.block.id})" if drift.block.name else str(drift.block.id)
     if "data" in causes:
+        lasts = "" if drift.gates.get("data") else "; the difference no longer matters at this look"
         yield (
-            f"Block {name}: the data drifted: {drift.added} new samples score differently from the reference of "
-            f"{_time(drift.since)} "
-            f"under the same model; evidence {drift.evidence:.2f} (log10 of the odds)"
+            f"Block {name}: the data drifted: the last {drift.recent} of {drift.added} new samples score differently "
+            f"from the reference of {_time(drift.since)} under the same model; evidence {drift.evidence:.2f} "
+            f"(log10 of the odds){lasts}"
         )
         yield _distances("New samples", drift, "data")
     if "model" in causes:
@@ -269,10 +271,12 @@ def _drift(drift: Drift, causes: tuple[str, ...], significance: float) -> Iterat
             f"Block {name}: no significant drift; evidence {drift.evidence:.2f} (log10 of the odds) from "
             f"{drift.added} new samples"
         )
+    if not drift.unit_known:
+        yield "It cannot be told yet whether samples of one device and day are alike"
     yield (
         f"The rule fires at evidence {ALARM:g}, or for the same samples at p ≤ {wording.pvalue(significance)}, if the "
-        "difference matters, "
-        f"and resolves below evidence {ALARM - 1:g}, or when the difference no longer matters"
+        f"difference matters. Drift of new samples is over once the last of them did not differ at {SHUT_LOOKS} result "
+        "sets in a row"
     )
 
 

@@ -28,7 +28,6 @@ from monitor.alerts.rules import (
     Subject,
 )
 from monitor.compare.change import LABELS, MODEL, THRESHOLDS, TOTAL
-from monitor.compare.distances import EFFECT_WASSERSTEIN
 from monitor.compare.martingale import ALARM
 from monitor.figures.headline import FIGURES
 from monitor.targets import CALLED, IDENTITY, LABEL_NAMES
@@ -152,15 +151,12 @@ def _difference(rule: Rule, moved: Drop | Rise) -> str:
 
 def _drift(rule: Rule, drifted: AnomalyDrift) -> str:
     base = _matchers(rule)
-    wide = f">= {EFFECT_WASSERSTEIN!r}"
-    data = _last("edge_impulse_anomaly_drift", base, statistic="wasserstein", cause="data")
-    model = _last("edge_impulse_anomaly_drift", base, statistic="wasserstein", cause="model")
+    evidence = _last("edge_impulse_anomaly_drift_evidence", base)
     pvalue = _last("edge_impulse_anomaly_drift_pvalue", base, cause="model")
+    data, model = (_last("edge_impulse_anomaly_drift_gate", base, cause=cause) for cause in ("data", "model"))
     return (
-        f"{_last('edge_impulse_anomaly_drift_evidence', base)} >= {ALARM!r}\nand ignoring (statistic, cause)\n{data} "
-        f"{wide}\n"
-        f"or\nsum without (cause) ({pvalue}) <= {drifted.significance!r}\nand ignoring (statistic, cause)\n{model} "
-        f"{wide}"
+        f"{evidence} >= {ALARM!r}\nand ignoring (cause)\n{data} == 1\n"
+        f"or\nsum without (cause) ({pvalue}) <= {drifted.significance!r}\nand ignoring (cause)\n{model} == 1"
     )
 
 

@@ -241,8 +241,7 @@ def _drift(rule: AnomalyDrift, comparison: Comparison) -> Verdict:
     drift, causes = comparison.drifts[worst], alarms[worst]
     return Verdict(
         Answer.YES if causes else Answer.NO,
-        not any(alarms.values())
-        and all(each.evidence < ALARM - 1 or not each.gates.get("data") for each in comparison.drifts),
+        not any(alarms.values()),
         value=drift.evidence,
         threshold=ALARM,
         pvalue=drift.pvalues.get("model"),
@@ -255,7 +254,6 @@ def _drift(rule: AnomalyDrift, comparison: Comparison) -> Verdict:
 
 
 def _alarms(rule: AnomalyDrift, drift: Drift) -> tuple[str, ...]:
-    """Which causes of a block's drift are significant, and matter."""
-    data = drift.evidence >= ALARM and drift.gates.get("data", False)
+    """Which causes of a block's drift are significant, and matter; of new samples, as long as the alarm lasts."""
     model = drift.pvalues.get("model", 1.0) <= rule.significance and drift.gates.get("model", False)
-    return ("data",) * data + ("model",) * model
+    return ("data",) * drift.alarm + ("model",) * model

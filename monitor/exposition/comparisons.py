@@ -38,6 +38,13 @@ def _drift_pvalues(comparison: Comparison) -> Iterator[Value]:
             yield pvalue, (*block_labels(drift.block), cause)
 
 
+def _drift_gates(comparison: Comparison) -> Iterator[Value]:
+    for drift in comparison.drifts:
+        for cause in ("data", "model"):
+            if cause in drift.gates:
+                yield drift.gates[cause], (*block_labels(drift.block), cause)
+
+
 def _causes(comparison: Comparison) -> Iterator[Value]:
     for change in comparison.changes:
         for cause, value in change.causes.items():
@@ -60,7 +67,8 @@ METRICS = (
     _compared(
         "edge_impulse_anomaly_drift",
         "How far the samples' anomaly scores are from the baseline's: ks, psi, wasserstein or js, in total, on the "
-        "same samples under both models (model), and of new samples under one model (data); 0 is no drift.",
+        "same samples under both models (model), and of the new samples that came last, under one model (data); 0 is "
+        "no drift.",
         "block_id",
         "block",
         "statistic",
@@ -83,6 +91,15 @@ METRICS = (
         "block_id",
         "block",
         read=_of_drifts(lambda drift: drift.evidence),
+    ),
+    _compared(
+        "edge_impulse_anomaly_drift_gate",
+        "1 while the difference of the block's scores is large enough to matter, else 0: of the new samples that came "
+        "last, beyond what chance gives (data), and of the same samples under both models (model).",
+        "block_id",
+        "block",
+        "cause",
+        read=_drift_gates,
     ),
     _compared(
         "edge_impulse_comparison_insufficient",

@@ -157,6 +157,7 @@ SCORED = {
     "anomaly_flagged_ratio",
     "anomaly_drift",
     "anomaly_drift_evidence",
+    "anomaly_drift_gate",
     "comparison_insufficient",
     "baseline_value",
 }

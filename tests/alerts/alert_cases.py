@@ -77,7 +77,9 @@ def compared(*changes: Change, drifts: tuple[Drift, ...] = (), notes: tuple[str,
 def drifted(
     evidence: float = 0.0, data: bool = False, pvalue: float | None = None, model: bool = False, block: Block = BLOCK
 ) -> Drift:
-    """A block's drift: its evidence and p-value, and whether the two gates are open."""
+    """A block's drift: its evidence and p-value, whether its new samples alarm, and whether the gate of the model is
+    open.
+    """
     distances = Distances(0.31, 0.42, 0.55, 0.2, 0.061)
     return Drift(
         block,
@@ -91,4 +93,6 @@ def drifted(
         100,
         evidence,
         BASELINE.timestamp,
+        alarm=data,
+        recent=80,
     )

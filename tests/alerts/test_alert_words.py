@@ -31,8 +31,8 @@ BASELINE = " The baseline (pinned) is of 2026-09-21 14:13 UTC."
 MARGIN = " The rule fires for a drop of more than 3.0 points with p ≤ 0.01, and resolves 0.5 points back inside."
 INTERVAL = " The 95 % interval is 0.851 to 0.891."
 DRIFT = (
-    " The rule fires at evidence 2, or for the same samples at p ≤ 0.01, if the difference matters, "
-    "and resolves below evidence 1, or when the difference no longer matters."
+    " The rule fires at evidence 2, or for the same samples at p ≤ 0.01, if the difference matters. Drift of new "
+    "samples is over once the last of them did not differ at 2 result sets in a row."
 )
 DISTANCES = (
     " against the reference: KS 0.310, PSI 0.420, Wasserstein 0.550, Jensen-Shannon 0.200, share above the "
@@ -42,7 +42,6 @@ SIZE = (
     " The test is of model + labels on the shared images: added, removed and total also contain the effect of the "
     "set's size on mAP."
 )
-CALM = replace(drifted(), distances={})
 
 FELL = classifier(0.872, (0.851, 0.891))
 DROP = Drop("accuracy", 0.03)
@@ -240,8 +239,8 @@ GOLDEN: list[tuple[Condition, Evaluation, Comparison | None, str, str]] = [
         compared(drifts=(drifted(2.714, data=True, pvalue=0.5),)),
         "Anomaly scores of block K-means drifted",
         (
-            "Block K-means (7): the data drifted: 100 new samples score differently from the reference of 2026-09-21 "
-            "14:13 UTC under the "
+            "Block K-means (7): the data drifted: the last 80 of 100 new samples score differently from the reference "
+            "of 2026-09-21 14:13 UTC under the "
             "same model; evidence 2.71 (log10 of the odds). New samples" + DISTANCES + DRIFT + BASELINE
         ),
     ),
@@ -258,13 +257,16 @@ GOLDEN: list[tuple[Condition, Evaluation, Comparison | None, str, str]] = [
     (
         AnomalyDrift(),
         classifier(0.9),
-        compared(drifts=(replace(CALM, evidence=1.5, gates={"data": True}),)),
-        "Drift of anomaly scores of block K-means is not yet back inside",
+        compared(drifts=(replace(drifted(0.4, data=True), gates={"data": False}, unit_known=False),)),
+        "Anomaly scores of block K-means drifted",
         (
-            "Block K-means (7): no significant drift; evidence 1.50 (log10 of the odds) from 100 new samples."
+            "Block K-means (7): the data drifted: the last 80 of 100 new samples score differently from the reference "
+            "of 2026-09-21 14:13 UTC under the same model; evidence 0.40 (log10 of the odds); the difference no longer "
+            "matters at this look. New samples"
+            + DISTANCES
+            + " It cannot be told yet whether samples of one device and day are alike."
             + DRIFT
             + BASELINE
-            + " The alert fires until it is back inside by that much."
         ),
     ),
 ]
@@ -502,6 +504,18 @@ def test_details() -> None:
         "block": "K-means",
         "causes": {"data": 0.55},
     } == explain.verdict(drift, SUBJECT, alarm).details
+
+
+def test_drift_that_is_over() -> None:
+    """A resolved alert about drift says how much evidence there is now."""
+    rule = Rule("Own", AnomalyDrift())
+    found = check_rule(rule, FELL, compared(drifts=(drifted(1.5),)))
+    words = explain.recovered(rule, SUBJECT, found)
+
+    assert words.description.startswith(
+        "Drift of anomaly scores of block K-means is back inside. Block K-means (7): no significant drift; evidence "
+        "1.50 (log10 of the odds) from 100 new samples." + DRIFT
+    )
 
 
 def test_recovered() -> None:
