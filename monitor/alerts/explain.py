@@ -24,6 +24,7 @@ from monitor.alerts.rules import (
 from monitor.alerts.verdicts import Answer, Verdict
 from monitor.compare.change import LABELS, THRESHOLDS, Change
 from monitor.compare.drift import Drift
+from monitor.compare.error_evidence import ErrorEvidence
 from monitor.compare.evidence import SHUT_LOOKS
 from monitor.compare.martingale import ALARM
 from monitor.errors import PullState
@@ -176,6 +177,8 @@ def _headline(rule: Rule, found: Verdict) -> str:
         case Below(metric=metric, threshold=threshold):
             return f"{about} is below {wording.figure(metric, threshold)}"
         case Drop(metric=metric) | Rise(metric=metric):
+            if found.errors is not None and not found.by_change:
+                return f"{about} fell by {wording.size(metric, found.errors.increase)} among new samples"
             moved = found.moved or 0.0
             return f"{about} {'rose' if moved > 0 else 'fell'} by {wording.size(metric, abs(moved))}"
         case _:
@@ -193,6 +196,8 @@ def _sentences(rule: Rule, found: Verdict) -> Iterator[str]:
             limit, back = wording.figure(metric, threshold), wording.figure(metric, found.recover)
             yield f"The rule fires {beyond} {limit}, and resolves {back} back inside"
         case Drop() | Rise() as moved:
+            if found.errors is not None:
+                yield _errors(found.errors, by_change=found.by_change)
             yield _moved(rule, moved, found)
             if found.change is not None:
                 yield from map(wording.sentence, wording.remarks(found.change))
@@ -212,8 +217,12 @@ def _sentences(rule: Rule, found: Verdict) -> Iterator[str]:
                 yield f"The 95 % interval is {_range(moved.metric, found.interval)}"
             direction = "drop" if isinstance(moved, Drop) else "rise"
             level = f" with p ≤ {wording.pvalue(moved.significance)}" if moved.significance is not None else ""
+            errors = ""
+            if found.errors is not None:
+                errors = f", or for as many more errors among new samples at evidence {ALARM:g}"
+            margin = wording.size(moved.metric, moved.margin)
             yield (
-                f"The rule fires for a {direction} of more than {wording.size(moved.metric, moved.margin)}{level}, "
+                f"The rule fires for a {direction} of more than {margin}{level}{errors}, "
                 f"and resolves {wording.size(moved.metric, found.recover or 0.0)} back inside"
             )
             if found.power is not None:
@@ -242,6 +251,18 @@ def _moved(rule: Rule, moved: Drop | Rise, found: Verdict) -> str:
         return text
     causes, words = ", ".join(wording.causes(change)), wording.conclusion(change)
     return f"{text}: {causes}: {words}" if causes else f"{text}: {words}"
+
+
+def _errors(errors: ErrorEvidence, *, by_change: bool) -> str:
+    """What new samples say, and whether the whole figure says so, too."""
+    also = (
+        "; the change of the whole figure fires, too" if by_change else ", where the whole figure alone does not fire"
+    )
+    return (
+        f"New samples are wrong more often: {errors.recent:.1%} of the last {errors.last} of {errors.added}, "
+        f"{errors.reference:.1%} of the current model's first results, of {_time(errors.since)} "
+        f"(p = {wording.pvalue(errors.pvalue)}); evidence of errors {errors.evidence:.2f} (log10 of the odds){also}"
+    )
 
 
 def _exact(change: Change) -> str:
@@ -306,6 +327,13 @@ def _details(rule: Rule, found: Verdict) -> dict[str, Any]:
         details["causes"] = {cause: _finite(part) for cause, part in found.change.causes.items()}
     if found.power is not None:
         details["smallest_visible_drop"] = {cause: _finite(drop) for cause, drop in found.power.visible.items()}
+    if found.errors is not None:
+        details["errors"] = {
+            "evidence": _finite(found.errors.evidence),
+            "reference": found.errors.reference,
+            "recent": found.errors.recent,
+            "pvalue": found.errors.pvalue,
+        }
     if found.drift is not None and found.causes:
         details["causes"] = {cause: _finite(found.drift.distances[cause].wasserstein) for cause in found.causes}
     return {name: value for name, value in details.items() if value is not None}

@@ -20,6 +20,9 @@ from monitor.targets import CALLED, IDENTITY, Target, target_labels
 
 DAY = 86_400.0
 
+ACCURACY_REGRESSED = "EdgeImpulseAccuracyRegressed"
+"""The built-in alert that fires by evidence of errors, too."""
+
 Severity = Literal["critical", "warning", "info"]
 
 
@@ -222,7 +225,7 @@ class Rule:
 def built_in() -> tuple[Rule, ...]:
     """The rules that there are unless the configuration replaces them or switches them off."""
     return (
-        Rule("EdgeImpulseAccuracyRegressed", Drop(ACCURACY, 0.03)),
+        Rule(ACCURACY_REGRESSED, Drop(ACCURACY, 0.03)),
         Rule("EdgeImpulseMeanF1Regressed", Drop(MEAN_F1, 0.03)),
         Rule("EdgeImpulseMapRegressed", Drop(MAP, 0.03)),
         Rule("EdgeImpulseAnomalyDrift", AnomalyDrift()),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from monitor.alerts.rules import Above, AnomalyDrift, Below, Drop, Rise, Rule
-from monitor.compare.change import Change
+from monitor.alerts.rules import ACCURACY_REGRESSED, Above, AnomalyDrift, Below, Drop, Rise, Rule
+from monitor.compare.change import ACCURACY, Change
 from monitor.compare.comparison import BaselineFigures, Comparison
 from monitor.compare.drift import Drift
+from monitor.compare.error_evidence import ErrorEvidence
 from monitor.compare.martingale import ALARM
 from monitor.compare.power import Power
 from monitor.figures.evaluation import Evaluation, Interval
@@ -53,6 +54,8 @@ class Verdict:
         change: The change and its causes, where the metric has them.
         drift: The drift of the block that decided.
         causes: Which causes of drift alarm: `data`, `model`.
+        errors: What new samples say about the model's errors, where that alarms; None where it does not.
+        by_change: Whether the change of the whole figure meets the condition, too.
         block: The name of the anomaly block the figure is of; empty where it is of the target.
         against: The baseline that was compared with.
         notes: What happened to the model since the baseline, a sentence each.
@@ -76,6 +79,8 @@ class Verdict:
     change: Change | None = None
     drift: Drift | None = None
     causes: tuple[str, ...] = ()
+    errors: ErrorEvidence | None = None
+    by_change: bool = True
     block: str = ""
     against: BaselineFigures | None = None
     notes: tuple[str, ...] = ()
@@ -108,7 +113,8 @@ def _checked(rule: Rule, evaluation: Evaluation, comparison: Comparison | None) 
             if comparison is None:
                 return _none("there is no baseline to compare with")
             if FIGURES[moved.metric].test is not None:
-                return _tested(moved, rule.recover, evaluation, comparison)
+                by_errors = rule.name == ACCURACY_REGRESSED and moved.metric == ACCURACY and isinstance(moved, Drop)
+                return _tested(moved, rule.recover, evaluation, comparison, by_errors=by_errors)
             return _untested(moved, rule.recover, evaluation, comparison)
         case AnomalyDrift() as drifted:
             return _drift(drifted, comparison) if comparison else _none("there is no baseline to compare with")
@@ -170,7 +176,9 @@ def _by_chance(figure: Headline) -> bool:
     return figure.by_chance is not None and figure.value <= figure.by_chance
 
 
-def _tested(rule: Drop | Rise, recover: float | None, evaluation: Evaluation, comparison: Comparison) -> Verdict:
+def _tested(
+    rule: Drop | Rise, recover: float | None, evaluation: Evaluation, comparison: Comparison, *, by_errors: bool
+) -> Verdict:
     change = comparison.change(rule.metric)
     if change is None:
         return _none(f"the two runs have no {rule.metric} to compare")
@@ -186,9 +194,12 @@ def _tested(rule: Drop | Rise, recover: float | None, evaluation: Evaluation, co
     met = beyond and (alone or significant)
     recover = min(_default_recovery(interval) if recover is None else recover, rule.margin)
     back = rule.margin - recover + _ROUNDING
+    errors = comparison.errors if by_errors else None
+    alarming = errors is not None and errors.alarm and errors.increase > rule.margin + _ROUNDING
+    calm = errors is None or not errors.alarm or errors.increase <= back
     return Verdict(
-        Answer.YES if met else Answer.NO,
-        sign * moved <= back,
+        Answer.YES if met or alarming else Answer.NO,
+        sign * moved <= back and calm,
         value=change.current,
         baseline=change.baseline,
         threshold=rule.margin,
@@ -198,6 +209,8 @@ def _tested(rule: Drop | Rise, recover: float | None, evaluation: Evaluation, co
         moved=moved,
         exact=alone,
         change=change,
+        errors=errors if alarming else None,
+        by_change=met,
         against=comparison.baseline,
         notes=comparison.notes,
         power=comparison.power(rule.metric) if isinstance(rule, Drop) else None,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from monitor.compare.change import Change, changes
 from monitor.compare.distances import prediction_drift
 from monitor.compare.drift import ComparedRun, Drift, DriftState, drift
+from monitor.compare.error_evidence import ERRORS, ErrorEvidence, error_evidence
 from monitor.compare.power import Power, powers, seen_discordance
 from monitor.figures.anomaly import KINDS
 from monitor.figures.evaluation import Evaluation
@@ -18,7 +19,7 @@ from monitor.results import Block
 from monitor.text import brief
 
 DriftStates = Mapping[int, DriftState]
-"""By the id of an anomaly block."""
+"""By the id of an anomaly block; that of the evidence of errors under `ERRORS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class Comparison:
         changes: Each figure that both runs have.
         drifts: One per anomaly block of the current run.
         predictions: Drift of the mix of predicted classes (`psi`, `js`); empty where it does not apply.
+        errors: What new samples say about the model's errors; None where nothing is scored.
         notes: Sentences about what happened to the model since the baseline, and what can therefore not be compared.
         broken: Whether it could not be made: that a change is absent then says nothing.
         powers: What the tests of a figure could have seen, for each figure that has a formula for it.
@@ -75,6 +77,7 @@ class Comparison:
     predictions: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     broken: bool = False
+    errors: ErrorEvidence | None = None
     powers: tuple[Power, ...] = ()
     discordance: float | None = None
 
@@ -132,12 +135,17 @@ def compare(
     )
     seen = seen_discordance(found, baseline.results, current.results)
     discordance = discordance if seen is None else seen
+    before = states.get(ERRORS)
+    errors, after = error_evidence(current, pinned, before, seed, group_by)
+    if (state := after or before) is not None:  # a run without a scored window says nothing
+        kept[ERRORS] = state
     return Comparison(
         baseline=shown,
         changes=found,
         drifts=tuple(drifts),
         predictions=prediction_drift(baseline.results, current.results),
         notes=tuple(_notes(baseline, current)),
+        errors=errors,
         powers=powers(found, baseline.results, current.results, current.units, discordance),
         discordance=discordance,
     ), kept

@@ -13,7 +13,7 @@ import numpy as np
 
 from monitor.compare.distances import Distances, distances, gate_open, insufficient
 from monitor.compare.evidence import EvidenceState, begin, count, look
-from monitor.compare.evidence_samples import Scores, rounded
+from monitor.compare.evidence_samples import Kept, Scores, rounded
 from monitor.compare.martingale import Ids
 from monitor.compare.permutation import paired_pvalue, two_sample_pvalue
 from monitor.figures.anomaly import sample_scores, threshold
@@ -69,6 +69,7 @@ class DriftState:
         evidence: Of the new samples.
         decision: The paired test, once it was taken.
         group_by: How samples are grouped; empty where that is not known.
+        judged: Of evidence of errors, which share of each kept sample's windows was wrong.
     """
 
     pinned: float
@@ -78,6 +79,7 @@ class DriftState:
     evidence: EvidenceState
     decision: Decision | None = None
     group_by: str = ""
+    judged: Kept | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,9 +253,10 @@ def one_model(
     trained: tuple[float | None, float | None],
     first: tuple[Ids, FloatArray],
     second: tuple[Ids, FloatArray],
+    most: float = 0.5,
 ) -> bool:
-    """Whether one model gave both sets of (ids, scores): same kind of block and thresholds, and most shared samples
-    scored alike.
+    """Whether one model gave both sets of (ids, scores): same kind of block and thresholds, and at most `most` of the
+    shared samples scored otherwise.
 
     What a model says of samples that both know is better proof than the date of a training, which is that of the whole
     impulse and may be hidden from the key. The date counts where no sample is shared. Single samples may be scored
@@ -264,7 +267,7 @@ def one_model(
     _, left, right = np.intersect1d(first[0], second[0], assume_unique=True, return_indices=True)
     if not len(left):
         return None in trained or trained[0] == trained[1]
-    return float(np.mean(np.abs(first[1][left] - second[1][right]) > _SAME_SCORE)) <= 0.5
+    return float(np.mean(np.abs(first[1][left] - second[1][right]) > _SAME_SCORE)) <= most
 
 
 def per_sample(results: ResultSet, block_id: int) -> tuple[Ids, FloatArray]:

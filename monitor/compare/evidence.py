@@ -125,13 +125,14 @@ def begin(reference: Scores, choice: UnitChoice | None, seed: int, bets: Bets = 
 
     Args:
         reference: The samples of a baseline.
-        choice: The unit, as the baseline decided it; None: by `choose_unit` of these.
+        choice: The unit, as the baseline decided it; None: by `choose_unit` of these. With too few groups none counts.
         seed: Of every draw, 0 to 2**64 - 1.
         bets: `drift_bets` or `error_bets`, the same in `count` and `look`.
     """
-    if reference.group is None:
-        choice = UnitChoice()
-    elif choice is None:
+    groups = 0 if reference.group is None else len(np.unique(reference.group))
+    if reference.group is None or groups < FEWEST_GROUPS:
+        choice = UnitChoice()  # also where more groups that came later have chosen since
+    elif choice is None or not choice.known:
         choice = choose_unit(reference.value, np.unique(reference.group, return_inverse=True)[1])
     return _compared_with(Kept.of(reference), choice.unit, seed, bets, chosen=choice.known or reference.group is None)
 
@@ -178,12 +179,17 @@ def look(state: EvidenceState, now: Scores, limit: float | None, seed: int, bets
         seed: Of the permutations.
         bets: As for `begin`.
     """
-    digest = zlib.crc32(now.value.tobytes(), zlib.crc32(now.id.tobytes())) + 1
+    digest = look_digest(now)
     if digest == state.looked or not state.sufficient:
         return replace(state, looked=digest)
     units = (state.reference.group, state.recent.group) if state.unit == "group" else None
     found = effect(state.reference.value, state.recent.value, limit, seed, units)
     return latched(replace(state, looked=digest), found.gate(was_open=state.gate), bets)
+
+
+def look_digest(now: Scores) -> int:
+    """Tells looks apart, by all scores of now; never 0."""
+    return zlib.crc32(now.value.tobytes(), zlib.crc32(now.id.tobytes())) + 1
 
 
 def latched(state: EvidenceState, gate: bool, bets: Bets = drift_bets) -> EvidenceState:

@@ -24,6 +24,7 @@ _FIRST = 1
 """The version that knew no groups and kept every score."""
 
 _NUMBERS = ("chosen", "size", "known_to", "added", "units", "small", "starts", "gate", "shut", "alarm", "looked")
+_UNREADABLE = (ValueError, KeyError, TypeError, EOFError, OSError, IndexError, zipfile.BadZipFile, zlib.error)
 _SAMPLES = ("reference", "recent")
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -63,6 +64,31 @@ def dump_evidence(state: EvidenceState) -> bytes:
     return buffer.getvalue()
 
 
+def dump_values(kept: Kept | None) -> bytes:
+    """Ids and values as bytes; nothing of None."""
+    if kept is None:
+        return b""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, id=_steps(kept.id), value=kept.value.astype(np.float32))
+    return buffer.getvalue()
+
+
+def load_values(data: bytes) -> Kept | None:
+    """What `dump_values` wrote, each sample a group of its own.
+
+    Raises:
+        ValueError: The bytes are nothing that it wrote.
+    """
+    if not data:
+        return None
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            ids, value = _sums(archive["id"]), archive["value"].astype(np.float64)
+    except _UNREADABLE as error:
+        raise ValueError("the values of a stored state cannot be read") from error
+    return Kept(ids, value, ids)
+
+
 def load_evidence(data: bytes, limit: float | None, bets: Bets = drift_bets) -> EvidenceState:
     """The state that `dump_evidence` wrote.
 
@@ -85,7 +111,7 @@ def load_evidence(data: bytes, limit: float | None, bets: Bets = drift_bets) -> 
             return _of_first(arrays, limit, bets)
         if version == _VERSION:
             return _state(arrays)
-    except (ValueError, KeyError, TypeError, EOFError, OSError, IndexError, zipfile.BadZipFile, zlib.error) as error:
+    except _UNREADABLE as error:
         raise ValueError(
             "a stored drift state cannot be read; pin the baseline again to start its evidence anew"
         ) from error

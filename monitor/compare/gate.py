@@ -110,3 +110,37 @@ def _excess(statistic: FloatArray) -> float:
 
 def _pvalue(statistic: FloatArray) -> float:
     return int((statistic >= statistic[0] * _EQUAL).sum()) / len(statistic)
+
+
+@dataclass(frozen=True, slots=True)
+class Increase:
+    """How much larger a mean is among what came last.
+
+    Attributes:
+        reference, recent: The means.
+        pvalue: Share of permutations of units, the observed one among them, with an increase at least as large.
+    """
+
+    reference: float
+    recent: float
+    pvalue: float
+
+    @property
+    def significant(self) -> bool:
+        """Whether it is above the 95 % point of the permutations."""
+        return self.recent > self.reference and self.pvalue <= _LEVEL
+
+
+def increase(
+    reference: FloatArray, recent: FloatArray, seed: int, units: tuple[IntArray, IntArray] | None = None
+) -> Increase:
+    """How much larger the mean of `recent` is than that of `reference`; arguments as for `effect`."""
+    unit, sides = _units(len(reference), len(recent), units)
+    totals = np.bincount(unit, np.concatenate([reference, recent]))
+    sizes = np.bincount(unit)
+    drawn = np.random.default_rng(seed).permuted(np.tile(sides, (PERMUTATIONS, 1)), axis=1)
+    inside = np.concatenate([sides[None], drawn]).astype(np.float64)
+    ours, many = inside @ totals, inside @ sizes
+    differences = ours / many - (totals.sum() - ours) / (sizes.sum() - many)
+    at_least = differences >= differences[0] - (1 - _EQUAL)
+    return Increase(float(reference.mean()), float(recent.mean()), int(at_least.sum()) / len(differences))

@@ -102,6 +102,12 @@ METRICS = (
         read=_drift_gates,
     ),
     _compared(
+        "edge_impulse_error_evidence",
+        "log10 of the test martingale over the errors of the samples that came since the current model's first "
+        "results; may be looked at as often as you like, 2 is the default alarm.",
+        read=lambda comparison: () if comparison.errors is None else one(comparison.errors.evidence),
+    ),
+    _compared(
         "edge_impulse_comparison_insufficient",
         "1 while there are too few samples for a verdict on the block's drift, else 0.",
         "block_id",

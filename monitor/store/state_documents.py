@@ -9,7 +9,7 @@ import msgspec
 
 from monitor.alerts.states import AlertState, Transition
 from monitor.compare.drift import Decision, DriftState
-from monitor.compare.evidence_bytes import dump_evidence, load_evidence
+from monitor.compare.evidence_bytes import dump_evidence, dump_values, load_evidence, load_values
 from monitor.figures.anomaly import threshold
 from monitor.results import Block
 from monitor.store.documents import plain
@@ -75,6 +75,7 @@ class StoredDriftState:
     evidence: bytes
     decision: Decision | None
     group_by: str = ""
+    judged: bytes = b""
 
 
 _drift_state = msgspec.msgpack.Decoder(StoredDriftState)
@@ -82,9 +83,15 @@ _drift_state = msgspec.msgpack.Decoder(StoredDriftState)
 
 def dump_drift_state(state: DriftState) -> bytes:
     """A drift state in MessagePack; `load_drift_state` gives an equal one, to the last bit."""
-    evidence = dump_evidence(state.evidence)
     stored: Any = StoredDriftState(
-        state.pinned, state.since, state.block, state.trained, evidence, state.decision, state.group_by
+        pinned=state.pinned,
+        since=state.since,
+        block=state.block,
+        trained=state.trained,
+        evidence=dump_evidence(state.evidence),
+        decision=state.decision,
+        group_by=state.group_by,
+        judged=dump_values(state.judged),
     )
     return DRIFT_STATE.seal_bytes(msgspec.msgpack.encode(stored, enc_hook=plain), MESSAGE_PACK)
 
@@ -98,10 +105,18 @@ def load_drift_state(data: bytes) -> DriftState:
     try:
         stored = _drift_state.decode(DRIFT_STATE.open_bytes(data, MESSAGE_PACK, first="content"))
         evidence = load_evidence(stored.evidence, threshold(stored.block))
+        judged = load_values(stored.judged)
     except StoreTooNew as error:
         raise ValueError(f"{error}, or let its evidence start again") from error
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"a stored drift state cannot be read ({error}); its evidence starts again") from error
     return DriftState(
-        stored.pinned, stored.since, stored.block, stored.trained, evidence, stored.decision, stored.group_by
+        pinned=stored.pinned,
+        since=stored.since,
+        block=stored.block,
+        trained=stored.trained,
+        evidence=evidence,
+        decision=stored.decision,
+        group_by=stored.group_by,
+        judged=judged,
     )

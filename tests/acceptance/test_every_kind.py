@@ -131,7 +131,7 @@ def number_of(build: Any) -> int:
     return int(build().id)
 
 
-CHANGED = {"change_ratio", "baseline_value"}
+CHANGED = {"change_ratio", "baseline_value", "error_evidence"}
 ACCURACY = {"accuracy_ratio", "slice_accuracy_ratio", "slice_windows"}
 CLASSIFIED = {
     *ACCURACY,

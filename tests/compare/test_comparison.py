@@ -7,6 +7,7 @@ import pytest
 
 from monitor.compare.comparison import BaselineFigures, Comparison, compare
 from monitor.compare.drift import ComparedRun, DriftState
+from monitor.compare.error_evidence import ERRORS
 from monitor.results import CORRECT, WRONG, Block, BlockKind, Categorical, ResultSet
 from tests.factories import result_set
 
@@ -58,7 +59,7 @@ def test_parts() -> None:
     assert found.change("map") is None
     assert [KMEANS] == [drift.block for drift in found.drifts]
     assert {"psi", "js"} == found.predictions.keys()
-    assert {KMEANS.id} == states.keys()
+    assert {KMEANS.id, ERRORS} == states.keys()
     assert found.notes == ()
 
 
@@ -66,7 +67,7 @@ def test_blocks_without_scores_have_no_drift() -> None:
     """A block that gave no score at all in the current run is not there to drift."""
     found, states = against(run(), dataclasses.replace(run(), anomaly={}))
 
-    assert ((), {}) == (found.drifts, states)
+    assert ((), {ERRORS}) == (found.drifts, states.keys())
 
 
 def test_memories_are_handed_on() -> None:

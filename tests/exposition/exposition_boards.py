@@ -14,6 +14,7 @@ from monitor.compare.change import Change
 from monitor.compare.comparison import BaselineFigures, Comparison
 from monitor.compare.distances import Distances
 from monitor.compare.drift import Drift
+from monitor.compare.error_evidence import ErrorEvidence
 from monitor.compare.power import Power
 from monitor.errors import PullState
 from monitor.exposition import ServiceMetrics, SnapshotCollector
@@ -212,6 +213,7 @@ def compared() -> Comparison:
         (drift,),
         {"psi": 0.02, "js": 0.045},
         ("the model was trained again since the baseline",),
+        errors=ErrorEvidence(0.625, False, 0.0625, 0.1, 0.2, 20, 20, NOW - 5 * 86400),
         powers=(power,),
     )
 

@@ -439,6 +439,8 @@ def test_comparison() -> None:
     assert (0.2, 0) == (drift["ks", "data"], drift["wasserstein", "model"])
     assert {("4", "total"): 0.003} == shown(of, "edge_impulse_anomaly_drift_pvalue", "block_id", "cause")
     assert {("Anomaly detection",): 1.75} == shown(of, "edge_impulse_anomaly_drift_evidence", "block")
+    assert {("4", "data"): 0, ("4", "model"): 0} == shown(of, "edge_impulse_anomaly_drift_gate", "block_id", "cause")
+    assert {(): 0.625} == shown(of, "edge_impulse_error_evidence")
     assert {("4",): 0} == shown(of, "edge_impulse_comparison_insufficient", "block_id")
     assert {("psi",): 0.02, ("js",): 0.045} == shown(of, "edge_impulse_prediction_drift", "statistic")
     assert {(): NOW - 5 * 86400} == shown(of, "edge_impulse_baseline_timestamp_seconds")

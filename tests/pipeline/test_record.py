@@ -334,7 +334,7 @@ async def test_changed_filters_begin_a_new_baseline(service: Service) -> None:
 async def test_drift_is_exported_and_goes_on_after_a_restart(service: Service) -> None:
     """New samples that score higher raise the evidence, which a restart and a repeated pull leave where it was."""
     service.studio.generated(104).edit(shift=2.0)
-    service.content["projects"] = [service.entry(104)]
+    service.content["projects"] = [service.entry(104, group_by="none")]
     service.write()
     await service.app.start()
     await service.pulled(PUMP)

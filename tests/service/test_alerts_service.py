@@ -382,7 +382,7 @@ async def test_target_that_was_found_but_is_not_watched_yet(
 async def test_drift_of_new_samples(service: Service, hook: Inbox) -> None:
     """New samples that score otherwise fire the drift alert, which names the block and says that the data changed."""
     service.studio.generated(104).edit(shift=2.0)
-    service.content["projects"] = [service.entry(104)]
+    service.content["projects"] = [service.entry(104, group_by="none")]
     service.write()
     await service.app.start()
     await service.pulled(PUMP)

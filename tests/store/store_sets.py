@@ -13,9 +13,10 @@ from monitor.compare.change import Change, ThresholdChange
 from monitor.compare.comparison import BaselineFigures, Comparison
 from monitor.compare.distances import Distances
 from monitor.compare.drift import Decision, Drift, DriftState
+from monitor.compare.error_evidence import ErrorEvidence
 from monitor.compare.evidence import begin, count
-from monitor.compare.evidence_bytes import dump_evidence
-from monitor.compare.evidence_samples import Scores
+from monitor.compare.evidence_bytes import dump_evidence, dump_values
+from monitor.compare.evidence_samples import Kept, Scores
 from monitor.errors import PullState
 from monitor.figures.evaluation import (
     Anomaly,
@@ -197,10 +198,18 @@ COMPARISON = Comparison(
             added=30,
             evidence=-1.5,
             since=1700000000.25,
+            alarm=True,
+            recent=30,
+            unit="group",
+            unit_known=False,
+            units=3,
+            left_out=1,
+            starts=2,
         ),
     ),
     predictions={"psi": 0.1, "js": 0.2},
     notes=("the model was trained again since the baseline", "block null (7) is not in the baseline: Überlauf"),
+    errors=ErrorEvidence(2.5, True, 0.05, 0.15, 0.005, 120, 100, 1700000000.25, "group", False, 3),
 )
 """One value for everything that a comparison tells."""
 
@@ -215,13 +224,15 @@ def drift_state(samples: int = 200, seed: int = 0, decision: Decision | None = D
     begun = begin(Scores(np.arange(samples), rng.normal(size=samples), undated[20:]), None, 2**64 - 1)
     new = Scores(np.arange(samples, samples + 20), rng.normal(size=20), undated[:20])
     evidence = count(begun, new, np.datetime64("2026-01-01", "ms"))
-    return DriftState(100.5, 200.25, _BLOCK, None, evidence, decision, "auto")
+    judged = Kept(evidence.reference.id, evidence.reference.value, evidence.reference.id)
+    return DriftState(100.5, 200.25, _BLOCK, None, evidence, decision, "auto", judged)
 
 
 def values_of(state: DriftState) -> tuple[object, ...]:
     """A drift state as values that can be compared."""
     evidence = dump_evidence(state.evidence)
-    return state.pinned, state.since, state.block, state.trained, evidence, state.decision, state.group_by
+    judged = dump_values(state.judged)
+    return state.pinned, state.since, state.block, state.trained, evidence, state.decision, state.group_by, judged
 
 
 def run(finished: float = 100.0, state: PullState = PullState.OK, target_id: str = TARGET) -> Run:
