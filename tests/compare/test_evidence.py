@@ -94,7 +94,7 @@ def test_a_group_counts_once_it_is_over() -> None:
     assert count(state, new, at(100)) is state
     first = count(state, new, at(101))
     assert (first.added, first.units, first.left_out) == (12, 1, 0)
-    late = Scores(np.array([5000]), np.zeros(1), at(100)[None], np.array([1100]), at(101)[None])
+    late = Scores(np.array([5000]), np.zeros(1), np.array([at(100)]), np.array([1100]), np.array([at(101)]))
     assert count(first, late, at(102)).evidence == first.evidence
     assert count(first, late, at(102)).added == 12
     every = count(first, new, at(110))
