@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+TRAINING = "training"
+"""The category of the samples that a model was trained on."""
+
 _ID = re.compile(r"([0-9]+)-([0-9]+)-([^-]+)-(.+)")
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from monitor.compare.pairing import Index
 from monitor.compare.renaming import rows_of_owners
-from monitor.compare.sides import KINDS, Sides
+from monitor.compare.sides import KINDS, SUSPECT_LABEL, Sides, sides
 from monitor.results import BlockKind, Boxes, FloatArray, ResultSet
 
 MOST_LISTED = 10_000
@@ -45,26 +46,50 @@ class ChangedWindow(NamedTuple):
     self_confidence: float | None = None
 
 
-def changed_windows(sides: Sides, most: int = MOST_LISTED) -> dict[str, list[ChangedWindow]]:
-    """The lists of all kinds, each in the order that `sides` has and with at most `most` windows."""
-    return {kind: _list(sides, sides.before[kind][:most], sides.now[kind][:most]) for kind in KINDS}
+@dataclass(frozen=True, slots=True)
+class ChangedSamples:
+    """Which samples changed sides between two runs.
+
+    Attributes:
+        counts: How many samples there are of each kind.
+        suspect: How many of them have a label that looks wrong, by kind.
+        lists: The windows of each kind, as many as lists name.
+    """
+
+    counts: Mapping[str, int]
+    suspect: Mapping[str, int]
+    lists: Mapping[str, Sequence[ChangedWindow]]
 
 
-def _list(sides: Sides, before: Index, now: Index) -> list[ChangedWindow]:
+def changed_samples(baseline: ResultSet, current: ResultSet, *, judge_labels: bool = True) -> ChangedSamples:
+    """Counts and lists of the samples that changed sides; arguments as `sides` takes them. Takes up to a second for
+    large sets: call it in a worker thread.
+    """
+    found = sides(baseline, current, judge_labels=judge_labels)
+    suspect = {kind: found.suspect_among(kind) for kind in KINDS if kind != SUSPECT_LABEL}
+    return ChangedSamples(found.counts(), suspect, changed_windows(found))
+
+
+def changed_windows(found: Sides, most: int = MOST_LISTED) -> dict[str, list[ChangedWindow]]:
+    """The lists of all kinds, each in the order that `sides` gives and with at most `most` windows."""
+    return {kind: _list(found, found.before[kind][:most], found.now[kind][:most]) for kind in KINDS}
+
+
+def _list(found: Sides, before: Index, now: Index) -> list[ChangedWindow]:
     if not len(before):
         return []
     there = now >= 0
-    of_sample = {True: sides.current, False: sides.baseline}
+    of_sample = {True: found.current, False: found.baseline}
     places = zip(there.tolist(), np.where(there, now, before).tolist(), strict=True)
     identity = [_identity(of_sample[is_now], window) for is_now, window in places]
-    likely = sides.suspects.likely[now]
-    own = sides.suspects.self_confidence[now]
+    likely = found.suspects.likely[now]
+    own = found.suspects.self_confidence[now]
     looks_like = [
-        sides.current.labels[code] if known and code >= 0 else None
+        found.current.labels[code] if known and code >= 0 else None
         for known, code in zip(there.tolist(), likely.tolist(), strict=True)
     ]
     believed = _optional(np.where(there, own, np.nan))
-    columns = zip(identity, _said(sides.current, now), _said(sides.baseline, before), looks_like, believed, strict=True)
+    columns = zip(identity, _said(found.current, now), _said(found.baseline, before), looks_like, believed, strict=True)
     return [ChangedWindow(*who, *at, *then, like, own) for who, at, then, like, own in columns]
 
 

@@ -69,6 +69,8 @@ class Comparison:
         powers: What the tests of a figure could have seen, for each figure that has a formula for it.
         discordance: On which share of the samples two models of the target were last seen to differ, beside what they
             differ by in all; None before two models were compared.
+        changed_samples: How many samples changed sides, by kind; empty where no version could say.
+        suspect_labels: How many of them have a label that looks wrong, by kind.
     """
 
     baseline: BaselineFigures
@@ -80,6 +82,8 @@ class Comparison:
     errors: ErrorEvidence | None = None
     powers: tuple[Power, ...] = ()
     discordance: float | None = None
+    changed_samples: Mapping[str, int] = field(default_factory=dict)
+    suspect_labels: Mapping[str, int] = field(default_factory=dict)
 
     def power(self, metric: str) -> Power | None:
         """What the test of a figure could have seen; None where there is no formula for it."""

@@ -63,6 +63,11 @@ def _visible_drops(comparison: Comparison) -> Iterator[Value]:
             yield min(drop, 1.0), (power.metric, cause)
 
 
+def _changed_samples(comparison: Comparison) -> Iterator[Value]:
+    for kind, samples in comparison.changed_samples.items():
+        yield samples, (kind,)
+
+
 METRICS = (
     _compared(
         "edge_impulse_anomaly_drift",
@@ -141,6 +146,13 @@ METRICS = (
         "cause",
         unit="ratio",
         read=_visible_drops,
+    ),
+    _compared(
+        "edge_impulse_changed_samples",
+        "Samples that changed sides since the baseline: newly_wrong, fixed, relabelled, added_wrong and removed_wrong; "
+        "and those whose label looks wrong (suspect_label).",
+        "kind",
+        read=_changed_samples,
     ),
     _compared(
         "edge_impulse_prediction_drift",

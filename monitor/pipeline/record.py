@@ -17,6 +17,7 @@ import structlog
 
 from monitor.alerts.states import AlertState
 from monitor.compare.carry_over import block_as_now, carried_over, same_content
+from monitor.compare.changed_windows import ChangedSamples, changed_samples
 from monitor.compare.comparison import BaselineFigures, Comparison, compare
 from monitor.compare.drift import ComparedRun, DriftState
 from monitor.errors import PullState, fitted
@@ -30,7 +31,7 @@ from monitor.pipeline.unit_choices import CHOSEN_ANEW, PINNED, UNITS, baseline_u
 from monitor.pipeline.watch import Policy, Watch, Watched
 from monitor.results import FINGERPRINT_VERSION, ResultSet
 from monitor.store import Baseline, Run, Store, StoreCorrupt, StoreError, StoreTooNew, Transaction, Versions
-from monitor.targets import Target
+from monitor.targets import TRAINING, Target
 
 FIRST_RUN = "first run here: nothing to compare with"
 CLEARED = "the first good run since the baseline was cleared"
@@ -69,6 +70,7 @@ class _Compared:
         baseline: The run it is with; None where it is the current one, or none.
         pinned: The number of the pinned run it was made under; None where the current run becomes the pinned one.
         drift: To be kept for the next comparison; None where nothing advanced.
+        changed: Which samples changed sides; None where that is as it was.
         first: Whether the store has no good run of the target yet.
     """
 
@@ -76,6 +78,7 @@ class _Compared:
     baseline: Run | None = None
     pinned: int | None = None
     drift: dict[int, DriftState] | None = None
+    changed: ChangedSamples | None = None
     first: bool = False
 
 
@@ -379,6 +382,7 @@ class RunRecorder:
                 found.evaluation.group_by,
                 seen,
             )
+            changed = await self._in_worker(_changed, against, current, snapshot.target.key.category)
         except Exception:  # a bug in the comparison must cost neither figures nor record
             log.exception("comparison.crashed", target=target_id)
             return _Compared(
@@ -386,7 +390,8 @@ class RunRecorder:
             )
         if first:
             comparison = replace(comparison, notes=(*comparison.notes, FIRST_RUN))
-        return _Compared(comparison, baseline, number, kept, first)
+        comparison = replace(comparison, changed_samples=changed.counts, suspect_labels=changed.suspect)
+        return _Compared(comparison, baseline, number, kept, changed, first)
 
     async def _pinned(self, target_id: str, policy: Policy, found: Found, moved: list[AlertState]) -> Run | None:
         """The pinned run, unless it was made with other filters."""
@@ -522,6 +527,9 @@ class RunRecorder:
             await self._protect(tx, policy.baseline.mode, run, compared.baseline)
         if compared.drift is not None:
             await tx.put_drift_states(run.target_id, compared.drift)
+        if compared.changed is not None and compared.comparison is not None:
+            fingerprints = (compared.comparison.baseline.fingerprint, run.fingerprint or "")
+            await tx.put_changed_samples(run.target_id, fingerprints, compared.changed.counts, compared.changed.lists)
 
     async def _protect(self, tx: Transaction, mode: str, run: Run, baseline: Run | None) -> None:
         """Note the run that the mode chose, so that retention keeps it."""
@@ -534,6 +542,11 @@ class RunRecorder:
 
     async def _in_worker(self, function: Callable[..., Any], *args: object) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._workers, function, *args)
+
+
+def _changed(baseline: ComparedRun, current: ComparedRun, category: str) -> ChangedSamples:
+    """Which samples changed sides; labels that a model has learnt by heart say nothing about themselves."""
+    return changed_samples(baseline.results, current.results, judge_labels=category != TRAINING)
 
 
 def _unreadable(mode: str, before: Snapshot, now: float, error: StoreError) -> _Compared:

@@ -215,6 +215,8 @@ def compared() -> Comparison:
         ("the model was trained again since the baseline",),
         errors=ErrorEvidence(0.625, False, 0.0625, 0.1, 0.2, 20, 20, NOW - 5 * 86400),
         powers=(power,),
+        changed_samples={"newly_wrong": 14, "fixed": 0, "relabelled": 3, "added_wrong": 2, "removed_wrong": 1}
+        | {"suspect_label": 9},
     )
 
 

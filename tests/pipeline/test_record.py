@@ -155,6 +155,33 @@ async def test_what_changed_is_told(service: Service) -> None:
     assert "the model was trained again since the baseline" in notes.notes
 
 
+async def test_samples_that_changed_sides_are_kept(service: Service) -> None:
+    """With a run that changed the store gets the lists of samples, which say which result sets were compared, and the
+    comparison their counts; a quiet pull changes nothing of it.
+    """
+    await service.app.start()
+    await service.pulled(GESTURES)
+    store = store_of(service)
+    first = await store.changed_index(GESTURES)
+    service.studio.generated(101).retrain(quality=-1.5)
+    await changed(service)
+    index = await store.changed_index(GESTURES)
+    await again(service)
+
+    (before, after) = [run for run in await runs(service) if run.comparison is not None]
+    assert first is not None
+    assert 0 == first.samples["newly_wrong"]
+    assert index is not None
+    assert index == await store.changed_index(GESTURES)
+    assert (before.fingerprint, after.fingerprint) == (index.baseline, index.current)
+    assert after.comparison is not None
+    assert index.samples == after.comparison.changed_samples
+    windows, _ = await store.changed_windows(GESTURES, index, "newly_wrong", limit=10_000)
+    assert len({window.sample_id for window in windows}) == index.samples["newly_wrong"] > 0
+    names = {record.filename for record in service.studio.generated(101).records()}
+    assert {window.filename for window in windows} <= names
+
+
 async def test_figures_outlive_a_restart(service: Service) -> None:
     """After a restart the figures are there before anything was pulled, although Studio does not answer; and nothing
     changed by it.
