@@ -77,6 +77,7 @@ def offences(text: str) -> list[tuple[str, float | None]]:
     ]
 
 
+@pytest.mark.slow
 def test_nobody_sleeps() -> None:
     """What sleeps in real time polls a condition, or is an exception with its reason; no exception is left over."""
     found = {

@@ -612,6 +612,7 @@ def test_not_utf8(folder: Folder) -> None:
         load(folder.main, {})
 
 
+@pytest.mark.slow
 def test_too_deep(folder: Folder) -> None:
     """A file nested beyond any sense is refused, not a crash."""
     assert folder.problems("[" * 5000) == ["monitor.yaml:1: is nested too deeply; write it flatter"]

@@ -32,6 +32,7 @@ def test_duration_round_trip(milliseconds: int) -> None:
     assert milliseconds / 1000 == parse_duration(text)
 
 
+@pytest.mark.slow
 @given(
     st.text()
     | st.integers(1)

@@ -350,6 +350,7 @@ def test_series_of_classes_are_bounded(windows: dict[str, int], predicted: list[
         assert len(labels) == len(columns) + cut
 
 
+@pytest.mark.slow
 @given(name=st.text(max_size=12), impulse=st.text(max_size=12), label=st.text(max_size=12), key=st.text(max_size=12))
 def test_any_label_value_survives(name: str, impulse: str, label: str, key: str) -> None:
     """Quotes, backslashes, newlines, any script: what Studio calls a thing is what a parser of either format reads."""

@@ -48,6 +48,7 @@ def expected_error(windows: list[tuple[float, bool]]) -> float:
     return math.fsum(gaps) / len(windows)
 
 
+@pytest.mark.slow
 @given(confident())
 def test_equals_scikit_learn(results: ResultSet) -> None:
     """Brier score and log loss are scikit-learn's, the expected error its definition's, over the windows that count."""

@@ -30,6 +30,7 @@ def close(expected: float) -> Any:
     return pytest.approx(expected, rel=0, abs=1e-12)
 
 
+@pytest.mark.slow
 @given(classified())
 def test_equals_scikit_learn(results: ResultSet) -> None:
     """Every figure is scikit-learn's with the true labels as classes and 0 for 0/0."""

@@ -62,6 +62,7 @@ def written(draw: st.DrawFn) -> tuple[str, float]:
     return draw(blanks) + draw(st.sampled_from([decimal, repr(value), format(value, ".16e")])) + draw(blanks), value
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(written(), written()), min_size=1, max_size=60))
 def test_equals_scikit_learn(pairs: list[tuple[tuple[str, float], tuple[str, float]]]) -> None:
     """However numbers are written, mean absolute and squared error and R² are scikit-learn's; R² only where labels

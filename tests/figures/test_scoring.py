@@ -55,6 +55,7 @@ def test_accuracy_is_studios_verdict(kinds: list[BlockKind], verdicts: list[int]
     assert found.studio is None or found.studio.windows == len(scored)
 
 
+@pytest.mark.slow
 @given(st.lists(verdict, min_size=60, max_size=120), st.integers(0, 2**32))
 def test_its_interval_is_that_of_any_accuracy(verdicts: list[int], seed: int) -> None:
     """The same verdicts give the same interval, with the sample as the unit, whichever kind of block they are of."""

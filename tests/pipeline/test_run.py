@@ -167,6 +167,7 @@ async def test_what_is_not_handed_is_asked_of_the_store(
     assert 1 == len(await store.messages("hook"))
 
 
+@pytest.mark.slow
 async def test_a_turn_asks_once(studio: Studio, url: str, store: Store, workers: ThreadPoolExecutor) -> None:
     """Staleness and training dates are asked once per turn for targets whose results did not change, and anew for one
     whose results did: a training in between is not put down to the others.
@@ -222,6 +223,7 @@ def watch_of_classifier(studio: Studio, key_file: Path) -> Watch:
     return replace(watch_of(Target(TargetKey.parse(INT8), "p", "i")), project=entry)
 
 
+@pytest.mark.slow
 async def test_others_get_the_answer_of_one_who_gave_up(
     studio: Studio, url: str, store: Store, workers: ThreadPoolExecutor
 ) -> None:

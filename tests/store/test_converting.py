@@ -75,6 +75,7 @@ def late(path: Path) -> Iterator[str]:
             yield f"{path.name}:{node.lineno}: {ast.unparse(node)}"
 
 
+@pytest.mark.slow
 def test_nothing_is_looked_up_late() -> None:
     """No function hands msgspec a type, or makes a decoder: they stand at the top of their modules."""
     found = [place for path in sorted(PACKAGE.rglob("*.py")) if path.name != "converting.py" for place in late(path)]

@@ -289,6 +289,7 @@ async def test_all_or_nothing(store: Store) -> None:
     assert store.healthy
 
 
+@pytest.mark.slow
 async def test_many_at_once(store: Store) -> None:
     """Many targets write and read at the same time; nothing is lost and nobody gives up."""
     content = result_set()
