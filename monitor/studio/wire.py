@@ -180,19 +180,11 @@ class DebugInfo(Wire, rename=None):
     normalised_min_distance: float | None = None
 
 
-class ImpulseBlock(Wire):
-    """A learning block in the list of impulses."""
-
-    id: Integer | None = None
-    type: str | None = None
-
-
 class Impulse(Wire):
     """One impulse."""
 
     id: Integer
     name: str | None = None
-    learn_blocks: list[ImpulseBlock] | None = None
 
 
 class Impulses(Reply):
