@@ -30,6 +30,7 @@ from aiohttp import web
 from monitor.alerts.states import Phase
 from monitor.simulator import Studio, projects, serve
 from monitor.store import Store
+from tests.notify.notify_parts import alertmanager_config
 
 NUMBER, TARGET, ALERT = 101, "101-1-int8-testing", "EdgeImpulseAccuracyRegressed"
 PHASES = (Phase.PENDING, Phase.FIRING, Phase.RESOLVED)
@@ -71,15 +72,7 @@ async def alertmanager(program: str, hook: str, folder: Path) -> AsyncIterator[s
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
-    route = {
-        "receiver": "hook",
-        "group_by": ["..."],
-        "group_wait": "0s",
-        "group_interval": "1s",
-        "repeat_interval": "1h",
-    }
-    receivers = [{"name": "hook", "webhook_configs": [{"url": hook, "send_resolved": True}]}]
-    (folder / "alertmanager.yml").write_text(yaml.safe_dump({"route": route, "receivers": receivers}), encoding="utf-8")
+    (folder / "alertmanager.yml").write_text(alertmanager_config(hook), encoding="utf-8")
     options = [
         f"--config.file={folder}/alertmanager.yml",
         f"--storage.path={folder}/data",

@@ -212,21 +212,26 @@ async def drained(store: Store, *receivers: str) -> None:
     await until(nothing_waits)
 
 
+def alertmanager_config(hook: str) -> str:
+    """A configuration of Alertmanager that tells a webhook, by its URL, of each alert at once and by itself."""
+    route = {
+        "receiver": "hook",
+        "group_by": ["..."],
+        "group_wait": "0s",
+        "group_interval": "1s",
+        "repeat_interval": "1h",
+    }
+    receivers = [{"name": "hook", "webhook_configs": [{"url": hook, "send_resolved": True}]}]
+    return json.dumps({"route": route, "receivers": receivers})
+
+
 class Real:
     """The real Alertmanager, with a webhook behind it."""
 
     def __init__(self, binary: str, folder: Path, hook: Inbox) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        route = {
-            "receiver": "hook",
-            "group_by": ["..."],
-            "group_wait": "0s",
-            "group_interval": "1s",
-            "repeat_interval": "1h",
-        }
-        receivers = [{"name": "hook", "webhook_configs": [{"url": hook.url(), "send_resolved": True}]}]
-        (folder / "alertmanager.yml").write_text(json.dumps({"route": route, "receivers": receivers}), encoding="utf-8")
+        (folder / "alertmanager.yml").write_text(alertmanager_config(hook.url()), encoding="utf-8")
         self.command = [
             binary,
             f"--config.file={folder}/alertmanager.yml",
