@@ -260,6 +260,9 @@ def test_every_figure_is_shown() -> None:
         "edge_impulse_alert_threshold": "a setting",
         "edge_impulse_anomaly_score_stddev": "the quantiles say more",
         "edge_impulse_target_info": "fills the variables",
+        "edge_impulse_unit_info": "how intervals are made: the target's page says it beside them",
+        "edge_impulse_group_icc_ratio": "why they are made so",
+        "edge_impulse_group_design_effect_ratio": "likewise",
     }
     shown = {series for query in all_queries() for series in series_names(query.expression)}
     wanted = {series for series in catalogued_series() if not series.endswith(("_sum", "_count"))}
