@@ -12,7 +12,8 @@ HERE = Path(__file__).parent
 
 def main() -> int:
     """List or run."""
-    names = sorted(path.stem for path in HERE.glob("*.py") if not path.stem.startswith("_"))
+    files = [path.stem for path in HERE.glob("*.py") if not path.stem.startswith("_")]
+    names = sorted([*files, *(path.parent.name for path in HERE.glob("*/__main__.py"))])
     if len(sys.argv) > 1 and sys.argv[1] in names:
         name = sys.argv[1]
         sys.argv = [name, *sys.argv[2:]]

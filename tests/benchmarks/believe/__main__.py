@@ -1,0 +1,57 @@
+"""`python -m tests.benchmarks believe [--quick] [--targets N] [--list] [SECTION or words of a cell ...]`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from typing import TypeVar
+
+from tests.benchmarks.believe import calibration, cost, coverage, delay, power, quiet
+from tests.benchmarks.believe.sections import Effort
+
+T = TypeVar("T")
+SECTIONS = {
+    "quiet": quiet,
+    "delay": delay,
+    "coverage": coverage,
+    "calibration": calibration,
+    "power": power,
+    "cost": cost,
+}
+TARGETS, QUICK_TARGETS = 500, 40
+
+
+def main() -> None:
+    """Print the sections and cells asked for; all of them by default, which takes many hours."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("wanted", nargs="*", help="sections, and words that the cells' names must hold; default: all")
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK_TARGETS} targets a cell instead of {TARGETS}")
+    parser.add_argument("--targets", type=int, help="so many targets a cell")
+    parser.add_argument("--days", type=int, default=365, help="of a simulated year")
+    parser.add_argument("--list", action="store_true", help="print the names of the cells, and exit")
+    asked = parser.parse_args()
+    sections = [name for name in SECTIONS if name in asked.wanted] or list(SECTIONS)
+    words = [word for word in asked.wanted if word not in SECTIONS]
+    if asked.list:
+        for name in sections:
+            for cell in SECTIONS[name].CELLS:
+                print(f"{name} {cell}")
+        return
+    targets = asked.targets or (QUICK_TARGETS if asked.quick else TARGETS)
+
+    def wanted(cell: str) -> bool:
+        return all(word in cell for word in words)
+
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+
+        def mapped(function: Callable[[int], T], arguments: Iterable[int]) -> Iterator[T]:
+            return pool.map(function, arguments, chunksize=4)
+
+        for name in sections:
+            SECTIONS[name].run(Effort(targets, asked.days, wanted, mapped))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""Small versions of `python -m tests.benchmarks believe`: each section in seconds, on the real functions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from monitor.figures import EvaluationSettings, evaluate
+from tests.benchmarks.believe import calibration, cost, coverage, delay, power, quiet
+from tests.benchmarks.believe.__main__ import SECTIONS
+from tests.benchmarks.believe.sections import Effort
+from tests.benchmarks.believe.sets import FLAGGED, Population
+from tests.benchmarks.believe.streams import CHANGES, KINDS, Stream, Target
+from tests.benchmarks.believe.table import lower, upper
+
+
+def effort(words: str, targets: int = 2, days: int = 20) -> Effort:
+    """A few targets of the cells whose names hold these words, in this process."""
+    return Effort(targets, days, lambda name: words in name, map)
+
+
+@pytest.mark.parametrize("reference", [300, 2000])
+def test_quiet_targets_stay_quiet(reference: int) -> None:
+    """Of 40 quiet targets in 60 days hardly one alarms, alike or not within days: more than 3 has a chance of 0.1 %."""
+    streams = [Stream(reference, icc, "1-40", kind) for icc, kind in ((0.0, "continuous"), (0.1, "0/1"))]
+    years = [quiet.year(number, stream, 60) for stream in streams for number in range(20)]
+
+    assert sum(year.alarmed for year in years) <= 3
+    assert float(np.mean([year.gate for year in years])) <= 0.15
+
+
+def test_a_change_is_seen() -> None:
+    """A shift of a standard deviation after 60 quiet days is evident within days, and the alarm comes soon after and
+    lasts as long as the shift.
+    """
+    seen = [delay.watch(number, Stream(2000), 60, "shift 1 sd") for number in range(4)]
+
+    assert max(each.alarm for each in seen) <= 25
+    assert all(each.evidence <= each.alarm for each in seen)
+    assert not any(each.dropped for each in seen)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_streams_are_as_alike_as_they_say(kind: str) -> None:
+    """Scores of one day are alike where they should be, and of the same kind in the reference and after it."""
+    apart, alike = (np.var([_first_day(icc, kind, number) for number in range(60)]) for icc in (0.0, 0.3))
+
+    assert alike > 2 * apart
+
+
+def _first_day(icc: float, kind: str, number: int) -> float:
+    return float(Target(Stream(100, icc, "equal", kind), number).state.reference.value[:20].mean())
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_changes_leave_the_number_of_scores(change: str) -> None:
+    """A change moves scores and leaves as many; what is slow has done all of it after half a year."""
+    normal = np.random.default_rng(1).normal(size=20)
+    moved = CHANGES[change](normal, 200)
+
+    assert len(normal) == len(moved)
+    assert not np.array_equal(normal, moved)
+
+
+def test_sets_have_the_truth_they_say() -> None:
+    """A large set's figures are those of its population, and every interval's truth is known."""
+    population = Population(5000, 2, 0.1, 5)
+    rng = np.random.default_rng(1)
+    classified = evaluate(population.classified(rng), EvaluationSettings(), None)
+    regressed = evaluate(population.regressed(rng), EvaluationSettings(), 1)
+    known = coverage.truths(population)
+    assert classified.quality is not None
+    assert regressed.regression is not None
+
+    assert pytest.approx(known["quality.accuracy_interval"], abs=0.02) == classified.quality.accuracy
+    assert pytest.approx(known["quality.mean_f1_interval"], abs=0.02) == classified.quality.mean_f1
+    assert pytest.approx(FLAGGED, abs=0.02) == classified.anomalies[0].flagged
+    assert pytest.approx(known["anomalies.auroc_interval"], abs=0.02) == classified.anomalies[0].auroc
+    assert pytest.approx(0.8, abs=0.02) == regressed.regression.within_tolerance
+    mae = regressed.regression.mean_absolute_error
+    assert pytest.approx(known["regression.mean_absolute_error_interval"], abs=0.1) == mae
+    assert {path for path, _ in coverage.intervals(regressed)} <= known.keys()
+
+
+def test_intervals_hold_the_truth() -> None:
+    """Of 60 sets of 200 samples nearly all intervals of the accuracy hold it."""
+    found = [coverage.held(number, Population(200, 1, 0.1, 2)) for number in range(60)]
+    hits, of = (sum(each["quality.accuracy_interval"][place] for each in found) for place in (0, 1))
+
+    assert of == 60
+    assert hits >= 51  # 95 %: fewer have a chance of 0.1 %
+
+
+def test_a_perfect_model_is_drawn_from_its_confidences() -> None:
+    """The truth of a perfect model's calibration error is 0, of a sharpened one's it is not; the raw error is above."""
+    (numbers, _), (worse, _) = (calibration.figures(1, 1000, exponent) for exponent in (1.0, calibration.SHARPENED))
+
+    assert calibration.truth(1.0) < 0.003 < 0.05 < calibration.truth(calibration.SHARPENED)
+    assert 0 < numbers["expected_error"] < worse["expected_error"]
+
+
+def test_the_default_rule_finds_what_is_said() -> None:
+    """With 500 samples most retrainings that lose 5 points are found, as the power says."""
+    assert sum(power.finds(number, 500) for number in range(20)) >= 13  # 90 %: fewer have a chance of 0.1 %
+
+
+def test_a_verdict_is_cheap() -> None:
+    """Comparing 3,000 samples costs little, and the state is small."""
+    seconds, size = cost.cost(3000)
+
+    assert seconds < cost.SECONDS
+    assert size < cost.BYTES
+
+
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        ("quiet", "R=300 equal icc=0 continuous"),
+        ("delay", "R=300 after 0 d: shift 1 sd"),
+        ("coverage", "n=50 error=0.05 classes=2 windows=1"),
+        ("calibration", "n=50 perfect"),
+        ("power", "n=100"),
+        ("cost", "n=300"),
+    ],
+)
+def test_sections_print_a_row(section: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each section prints its cells with what is intended beside them, and cells have names of their own."""
+    SECTIONS[section].run(effort(words))
+    printed = capsys.readouterr().out
+
+    assert any(words in line for line in printed.splitlines())
+    assert "intended" in printed
+    assert words in " ".join(SECTIONS[section].CELLS)
+
+
+def test_bounds_are_exact() -> None:
+    """The bounds of a share are Clopper and Pearson's: of 0 among 74 at most 4 %."""
+    assert pytest.approx(1 - 0.05 ** (1 / 74)) == upper(0, 74)
+    assert (0.0, 1.0) == (lower(0, 74), upper(74, 74))
+    assert lower(5, 50) < 0.1 < upper(5, 50)
