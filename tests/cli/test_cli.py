@@ -200,9 +200,12 @@ def test_demo_cleans_up(tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", [["simulate"], ["demo", "--listen", "127.0.0.1:0"]])
 def test_an_early_interrupt_ends_quietly(command: list[str]) -> None:
     """Ctrl-C while a command still loads or starts ends it without a traceback."""
-    for seconds in (0.15, 0.4, 0.8, 1.6):
-        whole = [sys.executable, "-m", "monitor", *command]
+    for seconds in (0, 0.25, 0.65, 1.5):
+        # the times of imports say that the command is being loaded: before, there is only Python to interrupt
+        whole = [sys.executable, "-X", "importtime", "-m", "monitor", *command]
         with subprocess.Popen(whole, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None
+            assert any("monitor." in line for line in process.stderr)
             timer = threading.Timer(seconds, process.send_signal, [signal.SIGINT])
             timer.start()
             _, errors = process.communicate(timeout=120)
