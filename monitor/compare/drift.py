@@ -17,9 +17,9 @@ from monitor.compare.evidence_samples import Kept, Scores, rounded
 from monitor.compare.martingale import Ids
 from monitor.compare.permutation import paired_pvalue, two_sample_pvalue
 from monitor.figures.anomaly import sample_scores, threshold
-from monitor.figures.groups import NONE, Groups, Unit, UnitChoice, groups_of
-from monitor.figures.units import Units
-from monitor.results import Block, FloatArray, ResultSet
+from monitor.figures.groups import NONE, Groups, Unit, UnitChoice, choose_unit, groups_of
+from monitor.figures.units import Units, anomaly_score
+from monitor.results import Block, FloatArray, IntArray, ResultSet
 
 _SAME_SCORE = 1e-9  # as the fingerprint has it
 
@@ -183,10 +183,14 @@ def drift(
     gates["data"] = evidence.gate
     pvalues = {}
     if sufficient["total"] and not _same(reference_id, reference, current_id, scores):
-        pvalues["total"] = two_sample_pvalue(reference, scores, limit, seed)
+        units = _units(baseline, reference_id, block), _units(current, current_id, block)
+        grouped = None if units[0] is None or units[1] is None else (units[0], units[1])
+        pvalues["total"] = two_sample_pvalue(reference, scores, limit, seed, units=grouped)
     decision = state.decision if state.decision and state.decision.baseline == baseline.finished else None
     if decision is None and sufficient["model"] and not np.array_equal(before, after):
-        decision = Decision(baseline.finished, paired_pvalue(before, after, limit, seed), gates["model"])
+        together = _swapped_together(current, current_id[right], before, after)
+        pvalue = paired_pvalue(before, after, limit, seed, units=together)
+        decision = Decision(baseline.finished, pvalue, gates["model"])
     if decision is not None:
         pvalues["model"], gates["model"] = decision.pvalue, decision.gate
     return Drift(
@@ -209,6 +213,21 @@ def drift(
         left_out=evidence.left_out,
         starts=evidence.starts,
     ), replace(state, evidence=evidence, decision=decision, trained=current.trained or state.trained, group_by=group_by)
+
+
+def _units(run: ComparedRun, sample_id: Ids, block: Block) -> IntArray | None:
+    """int[k], the group of each of these samples of a run; None where the sample is the unit of the block's scores."""
+    if run.units is None or not run.units.grouped(anomaly_score(block.id)):
+        return None
+    return run.units.of(anomaly_score(block.id))[np.searchsorted(run.results.sample_id, sample_id)]
+
+
+def _swapped_together(run: ComparedRun, sample_id: Ids, before: FloatArray, after: FloatArray) -> IntArray | None:
+    """int[k], the groups that swap as wholes; None where the differences of paired scores vary by sample."""
+    if run.units is None or run.units.groups is None:
+        return None
+    group = run.units.groups.of[np.searchsorted(run.results.sample_id, sample_id)]
+    return group if choose_unit(after - before, group, about_zero=True).unit == "group" else None
 
 
 def _begun(
