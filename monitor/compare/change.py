@@ -269,7 +269,8 @@ class _Grouping:
     """Which samples of the two runs came together.
 
     Attributes:
-        group: int[baseline's samples + current ones], the group of each; those of the two runs are numbered apart.
+        group: int[baseline's samples + current ones], the group of each, numbered by run: no side of a test holds samples
+            of both.
         grouped: Whether the group is the unit of the metric, as the baseline has it.
     """
 
@@ -346,7 +347,7 @@ def _model_test(
         change = change if abs(change) > _ROUNDING else 0.0
     if np.array_equal(current, before):
         return _Test(change, 1.0)
-    if group is not None and _alike(views.pool, current, before, group):
+    if grouping is not None and group is not None and _alike(views.pool, current, before, group, grouping.grouped):
         pool = views.pool.take(np.concatenate([current, before]))
         return _Test(change, swap_test(pool, rng, stop, group), smallest_swap_pvalue(len(np.unique(group))))
     if isinstance(views.pool, SumStatistic) and views.pool.verdicts:
@@ -356,12 +357,13 @@ def _model_test(
     return _Test(change, swap_test(views.pool.take(np.concatenate([current, before])), rng, stop))
 
 
-def _alike(pool: Resamplable, current: Index, before: Index, group: IntArray) -> bool:
+def _alike(pool: Resamplable, current: Index, before: Index, group: IntArray, grouped: bool) -> bool:
     """Whether the group is the unit of the difference of paired samples: the two runs decide, and which is which does
-    not matter.
+    not matter. Where they share too few groups to tell it is as in the baseline.
     """
     each = pool.each()
-    return choose_unit(each[current] - each[before], group, about_zero=True).unit == "group"
+    choice = choose_unit(each[current] - each[before], group, about_zero=True)
+    return choice.unit == "group" if choice.known else grouped
 
 
 def _subset_test(

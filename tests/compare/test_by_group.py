@@ -269,6 +269,14 @@ def test_few_groups_say_what_they_can_reach() -> None:
     assert change.smallest["added"] == pytest.approx(1 / 6)
 
 
+def test_pairs_of_few_groups_are_as_the_baseline() -> None:
+    """Where the shared samples are of too few groups to tell, the baseline's choice holds for the pairs too."""
+    rng = np.random.default_rng(5)
+    first, second = quiet(rng, np.arange(5), 0.1), quiet(rng, np.arange(5), 0.1)
+    assert compared(first, second, 1, BY_GROUP).smallest["model"] == 2 / 2**5
+    assert compared(first, second, 1, BY_SAMPLE).smallest == {}
+
+
 def test_sets_that_share_little_are_permuted_by_group() -> None:
     """Where too few samples are shared for causes, the total is tested by permuting groups between the runs."""
     rng = np.random.default_rng(6)
