@@ -269,7 +269,7 @@ class _Grouping:
     """Which samples of the two runs came together.
 
     Attributes:
-        group: int[baseline's samples + current ones], the group of each, numbered by run: no side of a test holds samples
+        group: int[baseline's samples + current ones], the group of each, numbered by run. No side of a test has samples
             of both.
         grouped: Whether the group is the unit of the metric, as the baseline has it.
     """

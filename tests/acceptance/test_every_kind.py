@@ -19,6 +19,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+from scipy import stats
 from sklearn import metrics
 
 from monitor.service.app import App
@@ -47,6 +48,9 @@ COMMON = {
     "impulse_stale",
     "alert_threshold",
     "baseline_timestamp_seconds",
+    "unit_info",
+    "group_icc_ratio",
+    "group_design_effect_ratio",
 }
 
 
@@ -431,6 +435,30 @@ def test_box_detector(scraped: dict[int, Figures]) -> None:
         }
     )
     figures.check_bounds("map_ratio", iou="0.50:0.95")
+
+
+@pytest.mark.parametrize("build", [projects.classification, projects.kmeans, projects.fomo])
+def test_groups(scraped: dict[int, Figures], build: Any) -> None:
+    """How alike the samples of one device and day are, and which unit follows, is as SciPy has it: by the analysis of
+    variance of each one's share of correct windows.
+    """
+    figures = scraped[number_of(build)]
+    groups: dict[tuple[str, int], list[float]] = defaultdict(list)
+    for sample in figures.ground.samples:
+        if verdicts := [window.correct for window in sample.windows if window.correct is not None]:
+            groups[sample.device, int(sample.added // 86400)].append(float(np.mean(verdicts)))
+    sizes = np.array([len(group) for group in groups.values()])
+    ratio = stats.f_oneway(*groups.values()).statistic
+    size = (sizes.sum() - np.square(sizes).sum() / sizes.sum()) / (len(sizes) - 1)
+    limit = ratio / stats.f.ppf(0.05, len(sizes) - 1, sizes.sum() - len(sizes))
+    icc, most = (max(0.0, (found - 1) / (found - 1 + size)) for found in (ratio, limit))
+    effect, bound = (1 + (np.square(sizes).sum() / sizes.sum() - 1) * each for each in (icc, most))
+    unit = "sample" if bound < 1.1 else "group"
+
+    assert len(groups) >= 10
+    assert figures.get("group_icc_ratio", statistic="accuracy") == pytest.approx(icc, abs=1e-9)
+    assert figures.get("group_design_effect_ratio", statistic="accuracy") == pytest.approx(effect, abs=1e-9)
+    assert figures.get("unit_info", statistic="accuracy", unit=unit) == 1
 
 
 def test_unknown_block_is_counted(scraped: dict[int, Figures]) -> None:
