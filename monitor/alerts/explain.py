@@ -292,8 +292,6 @@ def _drift(drift: Drift, causes: tuple[str, ...], significance: float) -> Iterat
             f"Block {name}: no significant drift; evidence {drift.evidence:.2f} (log10 of the odds) from "
             f"{drift.added} new samples"
         )
-    if not drift.unit_known:
-        yield "It cannot be told yet whether samples of one device and day are alike"
     yield (
         f"The rule fires at evidence {ALARM:g}, or for the same samples at p ≤ {wording.pvalue(significance)}, if the "
         f"difference matters. Drift of new samples is over once the last of them did not differ at {SHUT_LOOKS} result "
