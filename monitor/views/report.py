@@ -68,6 +68,8 @@ def comparison_as_json(comparison: Comparison | None) -> dict[str, Any] | None:
     }
     for shown, drift in zip(row["drifts"], comparison.drifts, strict=True):
         shown["since"] = moment(drift.since)
+    if comparison.errors is not None:
+        row["errors"]["since"] = moment(comparison.errors.since)
     return row
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
+from monitor.compare.error_evidence import ErrorEvidence
 from monitor.errors import PullState
 from monitor.figures.evaluation import Slice
 from monitor.views.report import Outcome, as_json, as_table, moment, plain, when
@@ -33,12 +35,16 @@ def test_a_failure_as_json() -> None:
 
 
 def test_times_of_a_comparison_are_texts() -> None:
-    """The baseline's time and since when a block drifts are ISO 8601, whatever else stays a number."""
+    """The baseline's time and since when a block or the errors are watched are ISO 8601, whatever else stays a
+    number.
+    """
     found = compared(change("accuracy", 0.9, {"model": -0.1}), drifts=(drifted(),))
+    found = replace(found, errors=ErrorEvidence(1.5, False, 0.05, 0.1, 0.2, 40, 40, 1790000000.0))
     row = as_json(Outcome("x", PullState.OK, snapshot(evaluation=evaluation(), comparison=found)))["comparison"]
 
     assert ("2026-09-21T14:13:20Z", None) == (row["baseline"]["timestamp"], row["baseline"]["trained"])
     assert ["2026-09-21T14:13:20Z"] == [drift["since"] for drift in row["drifts"]]
+    assert ("2026-09-21T14:13:20Z", 0.1) == (row["errors"]["since"], row["errors"]["recent"])
     assert -0.1 == pytest.approx(row["changes"][0]["causes"]["model"])
 
 

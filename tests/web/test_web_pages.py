@@ -12,6 +12,7 @@ import json
 import os
 import re
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -21,6 +22,7 @@ from urllib.parse import urljoin
 import aiohttp
 import pytest
 
+from monitor.compare.error_evidence import ErrorEvidence
 from monitor.results import UNCERTAIN
 from monitor.simulator import Impulse, Revision, Studio, projects, serve
 from monitor.simulator.faults import Refuse
@@ -229,6 +231,23 @@ async def test_every_kind(every_kind: Service) -> None:
             assert words in shown.text
     assert "Confusion" not in (await page(every_kind, "/targets/107-1-int8-testing")).text
     assert "Anomaly block" not in (await page(every_kind, f"/targets/{ONE}")).text
+
+
+async def test_evidence_of_errors(service: Service) -> None:
+    """The page says how often new samples are wrong, and whether that alarms."""
+    await start(service, ONE)
+    live = service.app.live.targets[ONE]
+    assert live.snapshot is not None
+    assert live.snapshot.comparison is not None
+    assert "Evidence of errors" not in (await page(service, f"/targets/{ONE}")).text
+    for alarm in (False, True):
+        errors = ErrorEvidence(2.125, alarm, 0.05, 0.2, 0.005, 1250, 200, 1_790_000_000.0)
+        live.snapshot = replace(live.snapshot, comparison=replace(live.snapshot.comparison, errors=errors))
+        shown = (await page(service, f"/targets/{ONE}")).text
+
+        assert "Evidence of errors 2.12 from 1,250 new samples" in shown
+        assert "20.0 % of the last 200, 5.0 % of the current model's first results" in shown
+        assert alarm == ("they are wrong more often" in shown)
 
 
 async def test_class_limit(service: Service) -> None:
