@@ -389,8 +389,6 @@ def test_key_expiring(promtool: Promtool) -> None:
             [
                 series("edge_impulse_calibration_error_ratio", "0.06x9"),
                 series("edge_impulse_calibration_error_null_ratio", "0.05x9"),
-                series("edge_impulse_calibration_error_ratio", "0.06x9", impulse_id="2"),
-                series("edge_impulse_calibration_error_null_ratio", "0.07x9", impulse_id="2"),
             ],
             {},
         ),
@@ -456,6 +454,13 @@ def test_each_kind_fires(
         ),
         (Below("map", 0.9), [series("edge_impulse_map_ratio_upper", "0.95x9", iou="0.50:0.95")]),
         (Above("mae", 2.0), [series("edge_impulse_mean_absolute_error", "2x9")]),
+        (
+            Above("calibration_error", 0.04),
+            [
+                series("edge_impulse_calibration_error_ratio", "0.06x9"),
+                series("edge_impulse_calibration_error_null_ratio", "0.07x9"),
+            ],
+        ),
         (Drop("accuracy", 0.1, None), [change("-0.1x9")]),
         (
             Rise("mae", 0.5, None),

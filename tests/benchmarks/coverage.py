@@ -1,8 +1,6 @@
 """How often the 95 % intervals of accuracy and mean F1 hold the truth, on simulated test sets whose truth is known.
 
-`python tests/benchmarks/coverage.py [REPLICATES]`; intended: between 92 % and 97 %. The rows at a recall of 0.99 show
-the known limit: a bootstrap knows only the errors it was shown, so the mean F1's bounds are too narrow while there are
-few.
+`python tests/benchmarks/coverage.py [REPLICATES]`; intended: between 92 % and 97 %.
 """
 
 from __future__ import annotations
