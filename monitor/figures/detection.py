@@ -12,7 +12,7 @@ from monitor.figures.coco import IOU_THRESHOLDS, ImageBoxes, Matches, average_pr
 from monitor.figures.distributions import t_quantile
 from monitor.figures.evaluation import Detection, Interval
 from monitor.figures.groups import GroupUnit
-from monitor.figures.intervals import bootstrap_mean, clustered
+from monitor.figures.intervals import bounded_mean, clustered
 from monitor.figures.scoring import accuracy_verdicts, studio_verdict
 from monitor.results import BlockKind, Boxes, FloatArray, FomoCounts, IntArray, ResultSet
 
@@ -174,7 +174,7 @@ def _image_mean(
     """Mean over the images that have a value, and its bounds."""
     if values is None or not (known := ~np.isnan(values)).any():
         return None, None
-    interval = None if seed is None else bootstrap_mean(values[known], results.sample[known], seed, groups)
+    interval = None if seed is None else bounded_mean(values[known], results.sample[known], seed, groups)
     return float(values[known].mean()), interval
 
 

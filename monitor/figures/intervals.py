@@ -197,6 +197,30 @@ def bootstrap_mean(values: FloatArray, sample: IntArray, seed: int, groups: Grou
     return Interval(float(lower), float(upper))
 
 
+def bounded_mean(values: FloatArray, sample: IntArray, seed: int, groups: GroupUnit | None = None) -> Interval | None:
+    """The interval for the mean of a value in 0..1, such as an image's F1: that of `bootstrap_mean`; where fewer than
+    10 samples hold another value than 1, or than 0, wide enough for Wilson's on the number of samples, too.
+
+    A bootstrap knows no values but those it was shown. None in 0..1 varies more than a share of that mean does, so that
+    Wilson's interval is wide enough for what was not seen.
+
+    Args:
+        values: float64[m], 0..1, one per window that counts.
+        sample, seed, groups: As for `bootstrap_mean`.
+
+    Returns:
+        The bounds in 0..1, or None under 30 samples, and where there is only one group.
+    """
+    found, clusters = bootstrap_mean(values, sample, seed, groups), clustered(sample, groups)
+    if found is None or clusters is None:
+        return None
+    if min(_distinct(sample[values < 1]), _distinct(sample[values > 0])) >= _FEW:
+        return found
+    size = clusters.samples / (1.0 if groups is None else groups.design_effect)
+    unseen = wilson(float(values.mean()), size, clusters.quantile)
+    return Interval(min(found.lower, unseen.lower), max(found.upper, unseen.upper))
+
+
 def bootstrap_t(values: FloatArray, sample: IntArray, seed: int, groups: GroupUnit | None = None) -> Interval | None:
     """Bootstrap-t interval (Efron, 1981) for the mean of a value over windows, by 1,000 bootstraps of units: it follows
     the skew of errors, which percentiles do not.

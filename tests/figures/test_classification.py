@@ -13,6 +13,7 @@ from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_su
 
 from monitor.figures.classification import quality
 from monitor.figures.evaluation import ClassFigures, Quality
+from monitor.figures.intervals import share
 from monitor.results import CORRECT, UNSCORED, WRONG, Block, BlockKind, ResultSet
 from tests.figures.strategies import CLASSIFIER, classified, population, result_set, simulated
 
@@ -57,7 +58,7 @@ def test_equals_scikit_learn(results: ResultSet) -> None:
     by_class = zip(*precision_recall_fscore_support(truth, guess, **settings), strict=True)
     assert list(found.classes) == classes
     for name, expected in zip(classes, by_class, strict=True):
-        assert astuple(found.classes[name]) == close(expected)
+        assert astuple(found.classes[name])[:4] == close(expected)
 
 
 @given(classified())
@@ -216,7 +217,30 @@ def test_intervals_hold_the_point_and_repeat() -> None:
     assert found.mean_f1_interval.lower < found.mean_f1 < found.mean_f1_interval.upper
     assert quality(results, 7) == found
     assert quality(results, 8) != found
-    assert quality(results, None) == replace(found, accuracy_interval=None, mean_f1_interval=None)
+    assert all(
+        of.recall_interval is not None and of.recall_interval.lower < of.recall < of.recall_interval.upper
+        for of in found.classes.values()
+    )
+    unbounded = {name: replace(of, recall_interval=None) for name, of in found.classes.items()}
+    expected = replace(found, accuracy_interval=None, mean_f1_interval=None, classes=unbounded)
+    assert quality(results, None) == expected
+
+
+def test_bounds_of_the_recall() -> None:
+    """Those of a class's recall are Wilson's over its own windows, on their effective size; none under 30 samples."""
+    shares = np.array([0.1, 0.9])
+    results = simulated(np.random.default_rng(1), shares, population(shares, 0.8)[0], 300, 3, 0.7)
+    small = simulated(np.random.default_rng(1), shares, population(shares, 0.8)[0], 29, 3, 0.7)
+
+    found, few = quality(results, 7), quality(small, 7)
+
+    assert found is not None
+    assert few is not None
+    for code, (name, of) in enumerate(found.classes.items()):
+        own = results.label == code
+        assert results.labels[code] == name
+        assert of.recall_interval == share(results.prediction[own] == code, results.sample[own])
+    assert {of.recall_interval for of in few.classes.values()} == {None}
 
 
 def test_intervals_leave_out_what_is_not_scored() -> None:

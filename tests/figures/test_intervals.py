@@ -16,7 +16,7 @@ from monitor.figures.auroc import auroc_interval
 from monitor.figures.classification import quality
 from monitor.figures.evaluation import Interval
 from monitor.figures.groups import GroupUnit
-from monitor.figures.intervals import bootstrap_mean, bootstrap_t, share, shares
+from monitor.figures.intervals import bootstrap_mean, bootstrap_t, bounded_mean, share, shares
 from monitor.figures.macro_f1 import mean_f1
 from tests.figures.strategies import population, simulated
 
@@ -241,6 +241,44 @@ class TestBootstrapMean:
         assert found is not None
         assert found == bootstrap_mean(values, np.arange(samples), seed)
         assert 0 <= found.lower < 0.5 < found.upper <= 1
+
+
+class TestBoundedMean:
+    """The interval for the mean of values in 0..1."""
+
+    def test_few_imperfect(self) -> None:
+        """With nine imperfect values the bounds hold Wilson's of their mean on the number of samples; with ten they are
+        the bootstrap's.
+        """
+        values = np.ones(100)
+        values[:9] = 0.5
+        nine = bounded_mean(values, np.arange(100), 1)
+        expected = wilson(0.955, 100)
+        values[9] = 0.5
+
+        assert nine == expected
+        assert bounded_mean(values, np.arange(100), 1) == bootstrap_mean(values, np.arange(100), 1)
+        assert bounded_mean(1 - values, np.arange(100), 1) == bootstrap_mean(1 - values, np.arange(100), 1)
+
+    def test_groups(self) -> None:
+        """Where groups are the unit Wilson's is on the samples over the baseline's design effect, with Student's t."""
+        unit = GroupUnit(np.arange(100) // 5, 2.0)
+
+        assert bounded_mean(np.ones(100), np.arange(100), 1, unit) == wilson(1.0, 50, stats.t.ppf(0.975, 19))
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("imperfect", [0.02, 0.1])
+    def test_coverage(self, imperfect: float) -> None:
+        """Of 100 images the bounds hold the truth in at least 92 % of sets; percentiles do in 69 %, at 2 % imperfect."""
+        rng = np.random.default_rng(1)
+        truth, held = 1 - imperfect * 0.5, []
+        for seed in range(400):
+            values = np.where(rng.random(100) < imperfect, rng.choice([0.2, 0.5, 0.8], 100), 1.0)
+            found = bounded_mean(values, np.arange(100), seed)
+            assert found is not None
+            held.append(found.lower <= truth <= found.upper)
+
+        assert np.mean(held) > 0.92
 
 
 class TestBootstrapT:
