@@ -40,7 +40,7 @@ class Units:
 
     def grouped(self, statistic: str) -> bool:
         """Whether the group is the unit; of a statistic that has no choice of its own, that of the accuracy."""
-        choice = self.choices.get(statistic, self.choices.get(ACCURACY))
+        choice = self._choice(statistic)
         return self.groups is not None and choice is not None and choice.unit == "group"
 
     def of(self, statistic: str) -> IntArray:
@@ -53,8 +53,11 @@ class Units:
         """The groups where they are the statistic's unit; None where the sample is."""
         if self.groups is None or not self.grouped(statistic):
             return None
-        choice = self.choices.get(statistic, self.choices[ACCURACY])
-        return GroupUnit(self.groups.of, choice.design_effect or 1.0)
+        choice = self._choice(statistic)
+        return GroupUnit(self.groups.of, (choice and choice.design_effect) or 1.0)
+
+    def _choice(self, statistic: str) -> UnitChoice | None:
+        return self.choices.get(statistic, self.choices.get(ACCURACY))
 
 
 def units_of(results: ResultSet, group_by: str, choices: UnitChoices | None = None) -> Units:

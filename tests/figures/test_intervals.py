@@ -269,7 +269,7 @@ class TestBoundedMean:
     @pytest.mark.slow
     @pytest.mark.parametrize("imperfect", [0.02, 0.1])
     def test_coverage(self, imperfect: float) -> None:
-        """Of 100 images the bounds hold the truth in at least 92 % of sets; percentiles do in 69 %, at 2 % imperfect."""
+        """Of 100 images the bounds hold the truth in at least 92 % of sets; percentiles do in 69 % at 2 % imperfect."""
         rng = np.random.default_rng(1)
         truth, held = 1 - imperfect * 0.5, []
         for seed in range(400):
