@@ -7,12 +7,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from monitor.alerts.rules import Above, AnomalyDrift, Below, Drop, Rise, Rule, Subject
+from monitor.alerts.rules import ACCURACY_REGRESSED, Above, AnomalyDrift, Below, Drop, Rise, Rule, Subject
+from monitor.compare.change import ACCURACY
 from monitor.compare.comparison import Comparison
 from monitor.compare.martingale import ALARM
 
-DRIFT = 10**-ALARM
-"""The chance that the evidence of drift ever alarms without drift, at most: per block, baseline and model (Ville)."""
+EVER = 10**-ALARM
+"""The chance that evidence from new samples ever alarms although they are like the reference, at most (Ville): of
+drift per block, of errors once, and again for each baseline and model.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,37 +70,48 @@ def _of_rule(rule: Rule, paces: Sequence[Pace]) -> Expected | None:
     match rule.condition:
         case Drop(metric=metric, significance=level) | Rise(metric=metric, significance=level):
             compared = [pace for pace in paces if pace.comparison and pace.comparison.change(metric) is not None]
+            if level is None:
+                return Expected(rule, len(compared), bounded=False)
+            by_errors = rule.name == ACCURACY_REGRESSED and metric == ACCURACY
+            references = [int(by_errors and pace.comparison.errors is not None) for pace in compared if pace.comparison]
             # Two-sided: half of what is significant goes the other way.
-            return _summed(rule, compared, None if level is None else level / 2)
+            return _bounded(rule, compared, references, per_set=level / 2, per_training=EVER)
         case AnomalyDrift(significance=level):
-            return _drifts(rule, [pace for pace in paces if pace.comparison and pace.comparison.drifts], level)
+            drifting = [pace for pace in paces if pace.comparison and pace.comparison.drifts]
+            blocks = [len(pace.comparison.drifts) for pace in drifting if pace.comparison]
+            # Each training begins a new reference, and is tested once on the shared samples.
+            return _bounded(rule, drifting, blocks, per_set=0.0, per_training=EVER + level)
         case Above() | Below():
             return Expected(rule, len(paces), bounded=False)
     return None
 
 
-def _summed(rule: Rule, paces: Sequence[Pace], level: float | None) -> Expected:
-    if level is None:
-        return Expected(rule, len(paces), bounded=False)
-    known = [pace.sets for pace in paces if pace.sets is not None]
-    return Expected(
-        rule, len(paces), per_set=level * len(paces), yearly=level * sum(known), unknown=len(paces) - len(known)
+def _bounded(
+    rule: Rule, paces: Sequence[Pace], references: Sequence[int], per_set: float, per_training: float
+) -> Expected:
+    """The bounds of a rule.
+
+    Args:
+        rule: Which.
+        paces: The targets that it applies to.
+        references: How many references new samples are compared with, by target.
+        per_set: The chance of a false alarm when the result set has changed.
+        per_training: The chance that each reference brings when the model is trained.
+    """
+    lasting = EVER * sum(references)
+    known = [pace.sets is not None and pace.trainings is not None for pace in paces]
+    sets = sum(pace.sets or 0.0 for pace, counts in zip(paces, known, strict=True) if counts)
+    again = sum(
+        (pace.trainings or 0.0) * count for pace, count, counts in zip(paces, references, known, strict=True) if counts
     )
-
-
-def _drifts(rule: Rule, paces: Sequence[Pace], level: float) -> Expected:
-    blocks = [len(pace.comparison.drifts) if pace.comparison else 0 for pace in paces]
-    known = [(count, pace.trainings) for count, pace in zip(blocks, paces, strict=True) if pace.trainings is not None]
-    lasting = DRIFT * sum(blocks)
-    # Each training begins a new reference, and is tested once on the shared samples.
-    again = sum(count * trainings * (DRIFT + level) for count, trainings in known)
     return Expected(
         rule,
         len(paces),
-        per_training=(DRIFT + level) * sum(blocks),
+        per_set=per_set * len(paces),
+        per_training=per_training * sum(references),
         lasting=lasting,
-        yearly=lasting + again,
-        unknown=len(paces) - len(known),
+        yearly=per_set * sets + lasting + per_training * again,
+        unknown=known.count(False),
     )
 
 
@@ -121,11 +135,11 @@ def _bound(each: Expected) -> str:
     parts = []
     if each.unknown < each.targets:
         parts.append(f"at most {_number(each.yearly)} in a year")
+    if each.per_set:
+        parts.append(f"at most {_number(each.per_set)} each time that all result sets have changed")
     if each.lasting:
         parts.append(f"at most {_number(each.lasting)} for as long as baselines and models last")
         parts.append(f"{_number(each.per_training)} each time that all models are trained")
-    else:
-        parts.append(f"at most {_number(each.per_set)} each time that all result sets have changed")
     if each.unknown:
         parts.append(f"how often they change is not known yet of {each.unknown:,}")
     return ", ".join(parts)

@@ -16,6 +16,7 @@ from monitor.alerts.false_alarms import Expected, Pace, expected, said
 from monitor.alerts.rules import Above, AnomalyDrift, Drop, Rule, Subject, built_in
 from monitor.compare.change import Change
 from monitor.compare.comparison import BaselineFigures, Comparison
+from monitor.compare.error_evidence import ErrorEvidence
 from tests.alerts.alert_cases import drifted
 from tests.factories import TARGET
 from tests.store.quiet_runs import record
@@ -100,6 +101,19 @@ def test_bounds_add_up() -> None:
         drift.per_training,
         drift.yearly,
     )
+
+
+def test_evidence_of_errors_is_counted_with_the_accuracy() -> None:
+    """The built-in accuracy alert has another 1 % for as long as a model lasts, where there is such evidence; a rule of
+    another name has not.
+    """
+    errors = ErrorEvidence(0.0, False, 0.1, 0.1, 1.0, 20, 20, 1.0)
+    paces = [replace(pace, comparison=replace(pace.comparison, errors=errors)) for pace in fleet(3) if pace.comparison]
+    built, other = expected((built_in()[0], Rule("Other", Drop("accuracy", 0.03))), paces)
+
+    assert (pytest.approx(0.03), pytest.approx(0.03)) == (built.lasting, built.per_training)
+    assert pytest.approx(3 * (0.25 + 0.01 + 2 * 0.01)) == built.yearly
+    assert (0.0, pytest.approx(0.75)) == (other.lasting, other.yearly)
 
 
 def test_what_has_no_bound_is_said() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from monitor.figures import EvaluationSettings, evaluate
-from tests.benchmarks.believe import calibration, cost, coverage, delay, power, quiet
+from tests.benchmarks.believe import calibration, cost, coverage, delay, errors, power, quiet
 from tests.benchmarks.believe.__main__ import SECTIONS
 from tests.benchmarks.believe.sections import Effort
 from tests.benchmarks.believe.sets import FLAGGED, Population
@@ -117,6 +117,7 @@ def test_a_verdict_is_cheap() -> None:
     [
         ("quiet", "R=300 equal icc=0 continuous"),
         ("delay", "R=300 after 0 d: shift 1 sd"),
+        ("errors", "accuracy 0.8 20 points worse"),
         ("coverage", "n=50 error=0.05 classes=2 windows=1"),
         ("calibration", "n=50 perfect"),
         ("power", "n=100"),
@@ -138,3 +139,13 @@ def test_bounds_are_exact() -> None:
     assert pytest.approx(1 - 0.05 ** (1 / 74)) == upper(0, 74)
     assert (0.0, 1.0) == (lower(0, 74), upper(74, 74))
     assert lower(5, 50) < 0.1 < upper(5, 50)
+
+
+def test_worse_samples_are_evident_before_the_figure_falls() -> None:
+    """New samples that are 20 points worse after 100 quiet looks are told of by the evidence within a few looks, long
+    before the whole figure has fallen.
+    """
+    seen = [errors.watch(number, 0.95, 0.2) for number in range(3)]
+
+    assert max(each.evidence for each in seen) <= 15
+    assert all(each.evidence < each.drop for each in seen)

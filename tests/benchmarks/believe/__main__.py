@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from typing import TypeVar
 
-from tests.benchmarks.believe import calibration, cost, coverage, delay, power, quiet
+from tests.benchmarks.believe import calibration, cost, coverage, delay, errors, power, quiet
 from tests.benchmarks.believe.sections import Effort
 
 T = TypeVar("T")
 SECTIONS = {
     "quiet": quiet,
     "delay": delay,
+    "errors": errors,
     "coverage": coverage,
     "calibration": calibration,
     "power": power,
@@ -26,7 +27,7 @@ TARGETS, QUICK_TARGETS = 500, 40
 def main() -> None:
     """Print the sections and cells asked for; all of them by default, which takes many hours."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("wanted", nargs="*", help="sections, and words that the cells' names must hold; default: all")
+    parser.add_argument("wanted", nargs="*", help="sections, and words or phrases of cells; default: all")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_TARGETS} targets a cell instead of {TARGETS}")
     parser.add_argument("--targets", type=int, help="so many targets a cell")
     parser.add_argument("--days", type=int, default=365, help="of a simulated year")
@@ -42,7 +43,7 @@ def main() -> None:
     targets = asked.targets or (QUICK_TARGETS if asked.quick else TARGETS)
 
     def wanted(cell: str) -> bool:
-        return all(word in cell for word in words)
+        return all(word in cell.split() or (" " in word and word in cell) for word in words)
 
     with ProcessPoolExecutor(os.cpu_count()) as pool:
 
