@@ -19,21 +19,18 @@ from itertools import count
 
 import numpy as np
 
+from monitor.compare.paired import paired_test, unit_of_difference
 from monitor.compare.pairing import Index, pair
 from monitor.compare.renaming import in_one_table
 from monitor.compare.resamplable import MapStatistic, Resamplable, SumStatistic
 from monitor.compare.resampling import (
     STOP,
     hypergeometric,
-    mcnemar,
     smallest_subset_pvalue,
-    smallest_swap_pvalue,
     subset_test,
-    swap_test,
 )
 from monitor.compare.steps import ACCURACY, LABELS, MAP, MEAN_F1, THRESHOLDS, Family, Runs, Steps, families
 from monitor.compare.thresholds import ThresholdChange, threshold_changes
-from monitor.figures.groups import choose_unit
 from monitor.figures.headline import FIGURES
 from monitor.figures.intervals import SMALLEST_SAMPLES
 from monitor.figures.units import Units
@@ -309,7 +306,7 @@ def _tests(views: _Views, causes: Mapping[str, float], seed: int, grouping: _Gro
         return {TOTAL: _subset_test(views, sides, causes[TOTAL], next(generators), stop, grouped, against_rest=True)}
     found: dict[str, _Test] = {}
     model, added, removed = next(generators), next(generators), next(generators)
-    if MODEL in causes and (test := _model_test(views, causes[MODEL], model, stop, grouping)) is not None:
+    if MODEL in causes and (test := _model_test(views, causes[MODEL], model, grouping)) is not None:
         found[MODEL] = test
     if ADDED in causes and len(views.current_added):
         sides = views.current_shared, views.current_added
@@ -332,9 +329,7 @@ def _total(tests: Mapping[str, _Test], change: float) -> _Test:
     return _Test(change, min([1.0, *(p * taken for p in fitting)]), smallest)
 
 
-def _model_test(
-    views: _Views, change: float, rng: np.random.Generator, stop: int | None, grouping: _Grouping | None
-) -> _Test | None:
+def _model_test(views: _Views, change: float, rng: np.random.Generator, grouping: _Grouping | None) -> _Test | None:
     """Whether the outputs differ, on the shared samples that both can be judged on; None where there are none."""
     current, before = views.current_shared, views.rethresholded
     group = None if grouping is None else grouping.group[current]
@@ -347,23 +342,9 @@ def _model_test(
         change = change if abs(change) > _ROUNDING else 0.0
     if np.array_equal(current, before):
         return _Test(change, 1.0)
-    if grouping is not None and group is not None and _alike(views.pool, current, before, group, grouping.grouped):
-        pool = views.pool.take(np.concatenate([current, before]))
-        return _Test(change, swap_test(pool, rng, stop, group), smallest_swap_pvalue(len(np.unique(group))))
-    if isinstance(views.pool, SumStatistic) and views.pool.verdicts:
-        (right, scored), (right_before, scored_before) = views.pool.columns[current].T, views.pool.columns[before].T
-        if scored.max(initial=0) <= 1 and np.array_equal(scored, scored_before):
-            return _Test(change, mcnemar(int((right > right_before).sum()), int((right < right_before).sum())))
-    return _Test(change, swap_test(views.pool.take(np.concatenate([current, before])), rng, stop))
-
-
-def _alike(pool: Resamplable, current: Index, before: Index, group: IntArray, grouped: bool) -> bool:
-    """Whether the group is the unit of the difference of paired samples: the two runs decide, and which is which does
-    not matter. Where they share too few groups to tell it is as in the baseline.
-    """
-    each = pool.each()
-    choice = choose_unit(each[current] - each[before], group, about_zero=True)
-    return choice.unit == "group" if choice.known else grouped
+    grouped = grouping is not None and grouping.grouped
+    unit = unit_of_difference(views.pool, current, before, group, grouped=grouped)
+    return _Test(change, *paired_test(views.pool, current, before, unit, rng))
 
 
 def _subset_test(

@@ -67,14 +67,14 @@ def sides(baseline: ResultSet, current: ResultSet, *, judge_labels: bool = True)
     """
     baseline, current = in_one_table(baseline, current)
     pairing = pair(baseline, current)
-    baseline = with_names_of(baseline, _renamed(baseline, current, pairing))
+    baseline = with_names_of(baseline, renamed_classes(baseline, current, pairing))
     before, now = pairing.baseline_window, pairing.current_window
     verdict_before, verdict_now = accuracy_verdicts(baseline), accuracy_verdicts(current)
     was, is_now = verdict_before[before], verdict_now[now]
     shared = {
         NEWLY_WRONG: (was == CORRECT) & (is_now == WRONG),
         FIXED: (was == WRONG) & (is_now == CORRECT),
-        RELABELLED: _relabelled(baseline, current, pairing),
+        RELABELLED: relabelled(baseline, current, pairing),
     }
     found = {kind: (before[chosen], now[chosen]) for kind, chosen in shared.items()}
     added = np.flatnonzero(_outside(current, now) & (verdict_now == WRONG))
@@ -101,7 +101,8 @@ def sides(baseline: ResultSet, current: ResultSet, *, judge_labels: bool = True)
     )
 
 
-def _renamed(baseline: ResultSet, current: ResultSet, pairing: Pairing) -> dict[str, str]:
+def renamed_classes(baseline: ResultSet, current: ResultSet, pairing: Pairing) -> dict[str, str]:
+    """Old and new names of classes that are the same class, in two runs that are coded by one table."""
     kinds = baseline.kinds() & current.kinds()
     if _BOX_KINDS & kinds:
         return renamed_boxes(baseline, current, pairing)
@@ -110,8 +111,8 @@ def _renamed(baseline: ResultSet, current: ResultSet, pairing: Pairing) -> dict[
     return renamed_labels(baseline, current, pairing, (known_labels(baseline), known_labels(current)))
 
 
-def _relabelled(baseline: ResultSet, current: ResultSet, pairing: Pairing) -> BoolArray:
-    """bool[w], the pair's label differs, or what else says what is true of it."""
+def relabelled(baseline: ResultSet, current: ResultSet, pairing: Pairing) -> BoolArray:
+    """bool[w], the pair's label differs, or what else says what is true of it; the runs are coded by one table."""
     before, now = pairing.baseline_window, pairing.current_window
     changed: BoolArray = baseline.label[before] != current.label[now]
     if baseline.expected_anomaly is not None and current.expected_anomaly is not None:
