@@ -78,7 +78,8 @@ def _rule(rule: Rule, expression: str) -> dict[str, Any]:
     written: dict[str, Any] = {"alert": rule.name, "expr": expression}
     if rule.for_seconds:
         written["for"] = _duration(rule.for_seconds)
-    written["labels"] = {name: _literal(text) for name, text in (*rule.labels.items(), ("severity", rule.severity))}
+    labels = {**rule.labels, "severity": rule.severity_of(None)}
+    written["labels"] = {name: _literal(text) for name, text in labels.items()}
     own = {name: _literal(text) for name, text in rule.annotations.items()}
     written["annotations"] = {"summary": summary, "description": description, **rule.links, **own}
     return written

@@ -24,6 +24,11 @@ ACCURACY_REGRESSED = "EdgeImpulseAccuracyRegressed"
 """The built-in alert that fires by evidence of errors, too."""
 
 Severity = Literal["critical", "warning", "info"]
+CRITICAL: Severity = "critical"
+WARNING: Severity = "warning"
+
+CRITICAL_FROM = 3.0
+"""From so many times its margin on a change is critical, unless the rule names a severity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +158,7 @@ class Rule:
     Attributes:
         name: The `alertname`.
         condition: What it is about.
-        severity: critical, warning or info.
+        severity: critical, warning or info; None: by size, as `severity_of` has it.
         labels: Onto each of its alerts, in place of a project's label of the same name.
         annotations: Onto each of its alerts, beside `summary` and `description`.
         match: Patterns (`*`, `?`, `[...]`) by label of the subject; all must match. An absent label matches as empty
@@ -169,7 +174,7 @@ class Rule:
 
     name: str
     condition: Condition
-    severity: Severity = "warning"
+    severity: Severity | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     match: Mapping[str, str] = field(default_factory=dict)
@@ -181,8 +186,19 @@ class Rule:
 
     def __post_init__(self) -> None:
         said = {each.name: getattr(self, each.name) for each in fields(self) if each.init and each.name != "runbook"}
+        said["severity"] = self.severity or WARNING  # what was written before severity went by size says the same
         text = json.dumps([type(self.condition).__name__, msgspec.to_builtins(said)], sort_keys=True)
         object.__setattr__(self, "digest", hashlib.sha256(text.encode()).hexdigest())
+
+    def severity_of(self, margins: float | None) -> Severity:
+        """The severity of an alert that begins to fire.
+
+        Args:
+            margins: How many times its margin the change is; None where there is no margin.
+        """
+        if self.severity is not None:
+            return self.severity
+        return CRITICAL if margins is not None and margins >= CRITICAL_FROM else WARNING
 
     @property
     def links(self) -> dict[str, str]:

@@ -19,8 +19,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal
 
-from monitor.alerts import explain
-from monitor.alerts.rules import KeyExpiring, PullFailing, ResultsVanished, Rule, Subject
+from monitor.alerts import causes, explain
+from monitor.alerts.rules import KeyExpiring, PullFailing, ResultsVanished, Rule, Severity, Subject
 from monitor.alerts.verdicts import Answer, Verdict
 from monitor.errors import PullState
 from monitor.figures.sketch import shared
@@ -134,8 +134,9 @@ class AlertState:
             less than half of its samples with the one counted before.
         counted: The sketch of the result set that was counted last among these.
         judged: What the last verdict rests on; None before the first.
-        severity: As of the start, kept until it resolves.
-        labels: Likewise; with `alertname` and `severity`.
+        severity: By the last verdict while it is pending; as of the start from then on, until it resolves.
+        cause_id: Likewise; empty before the first verdict, and of an alert that began in a release without it.
+        labels: As of when it became pending; with `alertname`, `severity` and, once it fires, `cause_id`.
         annotations: Of the last verdict while it is pending or fires; then of the end.
         details: Likewise.
         generator_url: As of the start.
@@ -157,6 +158,7 @@ class AlertState:
     annotations: Mapping[str, str] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
     generator_url: str = ""
+    cause_id: str = ""
 
     @property
     def transition(self) -> Transition | None:
@@ -225,7 +227,7 @@ def step(
     """
     state, earlier = _under(state, rule, subject, now)
     if evidence == state.judged:
-        return _after(earlier, _mature(state, rule, now))
+        return _after(earlier, _mature(state, rule, subject, now))
     another = state.judged is None or evidence.fingerprint != state.judged.fingerprint
     rebased = state.judged is not None and evidence.baseline != state.judged.baseline
     state = replace(state, judged=evidence)
@@ -242,7 +244,9 @@ def step(
             met = verdict.answer is Answer.YES or state.points >= POINTS
             held = max(state.held + another, 1) if met else 0
             state = _pending(replace(state, held=held), rule, subject, now)
-            return _after(earlier, _mature(_explained(state, rule, explain.verdict(rule, subject, verdict)), rule, now))
+            state = _rated(state, rule.severity_of(verdict.margins), verdict.cause.id(subject))
+            state = _explained(state, rule, explain.verdict(rule, subject, verdict))
+            return _after(earlier, _mature(state, rule, subject, now))
 
 
 def tick(state: AlertState | None, rule: Rule, subject: Subject, health: PullHealth, now: float) -> Step:
@@ -262,7 +266,7 @@ def tick(state: AlertState | None, rule: Rule, subject: Subject, health: PullHea
     if not rule.by_clock:
         state = state or _fresh(rule, subject)
         goes_on = state.digest == rule.digest and health.state is PullState.OK
-        return _mature(state, rule, now) if goes_on else Step(state)
+        return _mature(state, rule, subject, now) if goes_on else Step(state)
     state, earlier = _under(state, rule, subject, now)
     holds = _holds(rule, health, now, state.phase)
     if holds is None:
@@ -270,6 +274,7 @@ def tick(state: AlertState | None, rule: Rule, subject: Subject, health: PullHea
     if not holds:
         return _after(earlier, _over(_cleared(state), now, explain.healthy(rule, subject, health.key_expires)))
     state = replace(_pending(state, rule, subject, now), held=1)
+    state = _rated(state, rule.severity_of(None), causes.OWN.id(subject))
     words = explain.clock(
         rule,
         subject,
@@ -279,7 +284,7 @@ def tick(state: AlertState | None, rule: Rule, subject: Subject, health: PullHea
         health.error,
         health.key_expires,
     )
-    return _after(earlier, _mature(_explained(state, rule, words), rule, now))
+    return _after(earlier, _mature(_explained(state, rule, words), rule, subject, now))
 
 
 def end(state: AlertState, now: float, why: str) -> Step:
@@ -340,13 +345,21 @@ def _pending(state: AlertState, rule: Rule, subject: Subject, now: float) -> Ale
         phase=Phase.PENDING,
         since=now,
         ends_at=None,
-        severity=rule.severity,
-        labels={**subject.labels, **rule.labels, "alertname": rule.name, "severity": rule.severity},
+        severity=rule.severity_of(None),
+        labels={**subject.labels, **rule.labels, "alertname": rule.name, "severity": rule.severity_of(None)},
         generator_url=subject.url,
+        cause_id="",
     )
 
 
-def _mature(state: AlertState, rule: Rule, now: float) -> Step:
+def _rated(state: AlertState, severity: Severity, cause_id: str) -> AlertState:
+    """With the severity and the cause that it will have if it begins to fire; one that fires keeps its own."""
+    if state.phase is not Phase.PENDING:
+        return state
+    return replace(state, severity=severity, labels={**state.labels, "severity": severity}, cause_id=cause_id)
+
+
+def _mature(state: AlertState, rule: Rule, subject: Subject, now: float) -> Step:
     """A pending alert whose condition has held for as long as its rule wants begins to fire."""
     if state.phase is Phase.PENDING and state.since is not None and state.since > now:
         # the clock was set back: it waits for what its rule wants, and not for the clock as well
@@ -358,7 +371,9 @@ def _mature(state: AlertState, rule: Rule, now: float) -> Step:
     ):
         return Step(state)
     start = now if state.starts_at is None or now > state.starts_at else state.starts_at + _NEXT_START
-    return _announced(replace(state, phase=Phase.FIRING, starts_at=start))
+    cause_id = state.cause_id or causes.OWN.id(subject)  # pending since a release that knew no cause
+    labels = {**state.labels, causes.LABEL: cause_id}
+    return _announced(replace(state, phase=Phase.FIRING, starts_at=start, cause_id=cause_id, labels=labels))
 
 
 def _over(state: AlertState, now: float, words: explain.Words) -> Step:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from monitor.alerts import causes
+from monitor.alerts.causes import OWN, Cause
 from monitor.alerts.rules import ACCURACY_REGRESSED, Above, AnomalyDrift, Below, Drop, Rise, Rule
 from monitor.compare.change import ACCURACY, Change
 from monitor.compare.comparison import BaselineFigures, Comparison
+from monitor.compare.distances import EFFECT_EXCEEDANCE, EFFECT_WASSERSTEIN
 from monitor.compare.drift import Drift
 from monitor.compare.error_evidence import ErrorEvidence
 from monitor.compare.martingale import ALARM
@@ -63,6 +67,9 @@ class Verdict:
         power: What the test could have seen; None where there is none, or no formula for it.
         undecided: By what samples are grouped, where there are too few groups to tell whether they are alike, so that
             chance may be larger than is said; empty elsewhere.
+        cause: Which event it is of.
+        margins: How many times its margin the change is; None where the rule has no margin.
+        changed_samples, suspect_labels: As `Comparison` has them; empty where the rule compares with no baseline.
     """
 
     answer: Answer
@@ -87,6 +94,10 @@ class Verdict:
     reason: str = ""
     power: Power | None = None
     undecided: str = ""
+    cause: Cause = OWN
+    margins: float | None = None
+    changed_samples: Mapping[str, int] = field(default_factory=dict)
+    suspect_labels: Mapping[str, int] = field(default_factory=dict)
 
 
 def check_rule(rule: Rule, evaluation: Evaluation, comparison: Comparison | None) -> Verdict:
@@ -101,6 +112,10 @@ def check_rule(rule: Rule, evaluation: Evaluation, comparison: Comparison | None
         ValueError: The rule is judged by the clock.
     """
     found = _checked(rule, evaluation, comparison)
+    if comparison is not None:
+        found = replace(found, cause=_cause(rule, found, comparison))
+        if found.against is not None:
+            found = replace(found, changed_samples=comparison.changed_samples, suspect_labels=comparison.suspect_labels)
     by_chance = found.interval is not None or found.pvalue is not None or found.drift is not None
     return replace(found, undecided=evaluation.group_by) if by_chance and undecided(evaluation.units) else found
 
@@ -119,6 +134,21 @@ def _checked(rule: Rule, evaluation: Evaluation, comparison: Comparison | None) 
         case AnomalyDrift() as drifted:
             return _drift(drifted, comparison) if comparison else _none("there is no baseline to compare with")
     raise ValueError(f"{rule.name} is judged by the clock, not by a result set")
+
+
+def _cause(rule: Rule, found: Verdict, comparison: Comparison) -> Cause:
+    match rule.condition:
+        case Drop() | Rise():
+            return causes.of_change(found.change, comparison) if found.by_change else causes.of_new_samples(comparison)
+        case AnomalyDrift():
+            return causes.of_drift(found.causes, comparison)
+        case Above(metric=metric) | Below(metric=metric):
+            change = comparison.change(metric)
+            # where it moved the other way, that is not why it is beyond the threshold
+            towards = change is not None and (change.current > change.baseline) == isinstance(rule.condition, Above)
+            return causes.of_change(change, comparison) if towards else OWN
+        case _:
+            return OWN
 
 
 def _none(reason: str) -> Verdict:
@@ -214,6 +244,7 @@ def _tested(
         against=comparison.baseline,
         notes=comparison.notes,
         power=comparison.power(rule.metric) if isinstance(rule, Drop) else None,
+        margins=_margins(rule.margin, sign * moved if met or not alarming else 0.0, errors if alarming else None),
     )
 
 
@@ -239,7 +270,14 @@ def _untested(rule: Drop | Rise, recover: float | None, evaluation: Evaluation, 
         block=figure.block,
         against=comparison.baseline,
         notes=comparison.notes,
+        margins=_margins(rule.margin, _sign(rule) * moved),
     )
+
+
+def _margins(margin: float, moved: float, errors: ErrorEvidence | None = None) -> float | None:
+    """How many times the margin the change is, of the whole figure or among new samples."""
+    largest = max(moved, errors.increase) if errors is not None else moved
+    return (largest + _ROUNDING) / margin if margin > 0 else None
 
 
 def _sign(rule: Drop | Rise) -> int:
@@ -251,19 +289,28 @@ def _drift(rule: AnomalyDrift, comparison: Comparison) -> Verdict:
         return _none("this result set has no anomaly scores")
     alarms = {index: _alarms(rule, drift) for index, drift in enumerate(comparison.drifts)}
     worst = max(alarms, key=lambda index: (len(alarms[index]) > 0, comparison.drifts[index].evidence))
-    drift, causes = comparison.drifts[worst], alarms[worst]
+    drift, alarming = comparison.drifts[worst], alarms[worst]
     return Verdict(
-        Answer.YES if causes else Answer.NO,
+        Answer.YES if alarming else Answer.NO,
         not any(alarms.values()),
         value=drift.evidence,
         threshold=ALARM,
         pvalue=drift.pvalues.get("model"),
         drift=drift,
-        causes=causes,
+        causes=alarming,
         block=drift.block.name,
         against=comparison.baseline,
         notes=comparison.notes,
+        margins=max((_drift_margins(drift, cause) for cause in alarming), default=0.0),
     )
+
+
+def _drift_margins(drift: Drift, cause: str) -> float:
+    """How many times the difference that matters the scores differ."""
+    found = drift.distances.get(cause)
+    if found is None:
+        return 0.0
+    return max(found.wasserstein / EFFECT_WASSERSTEIN, abs(found.exceedance) / EFFECT_EXCEEDANCE)
 
 
 def _alarms(rule: AnomalyDrift, drift: Drift) -> tuple[str, ...]:

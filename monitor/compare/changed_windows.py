@@ -54,11 +54,13 @@ class ChangedSamples:
         counts: How many samples there are of each kind.
         suspect: How many of them have a label that looks wrong, by kind.
         lists: The windows of each kind, as many as lists name.
+        data: `Sides.data_digest`: which samples were added, removed and relabelled.
     """
 
     counts: Mapping[str, int]
     suspect: Mapping[str, int]
     lists: Mapping[str, Sequence[ChangedWindow]]
+    data: str = ""
 
 
 def changed_samples(baseline: ResultSet, current: ResultSet, *, judge_labels: bool = True) -> ChangedSamples:
@@ -67,7 +69,7 @@ def changed_samples(baseline: ResultSet, current: ResultSet, *, judge_labels: bo
     """
     found = sides(baseline, current, judge_labels=judge_labels)
     suspect = {kind: found.suspect_among(kind) for kind in KINDS if kind != SUSPECT_LABEL}
-    return ChangedSamples(found.counts(), suspect, changed_windows(found))
+    return ChangedSamples(found.counts(), suspect, changed_windows(found), found.data_digest())
 
 
 def changed_windows(found: Sides, most: int = MOST_LISTED) -> dict[str, list[ChangedWindow]]:

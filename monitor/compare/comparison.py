@@ -71,6 +71,8 @@ class Comparison:
             differ by in all; None before two models were compared.
         changed_samples: How many samples changed sides, by kind; empty where no version could say.
         suspect_labels: How many of them have a label that looks wrong, by kind.
+        trained: Unix seconds of the training of the current run's model; None where unknown.
+        changed_data: `Sides.data_digest`; empty where the data did not change, or no version could say.
     """
 
     baseline: BaselineFigures
@@ -84,6 +86,8 @@ class Comparison:
     discordance: float | None = None
     changed_samples: Mapping[str, int] = field(default_factory=dict)
     suspect_labels: Mapping[str, int] = field(default_factory=dict)
+    trained: float | None = None
+    changed_data: str = ""
 
     def power(self, metric: str) -> Power | None:
         """What the test of a figure could have seen; None where there is no formula for it."""
@@ -152,6 +156,7 @@ def compare(
         errors=errors,
         powers=powers(found, baseline.results, current.results, current.units, discordance),
         discordance=discordance,
+        trained=current.trained,
     ), kept
 
 

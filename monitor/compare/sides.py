@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -32,6 +33,8 @@ class Sides:
         baseline, current: The runs; the baseline with the names that renamed classes have now.
         before, now: By kind, intp[r], the windows' places in the two runs; -1 where a run does not have it.
         suspects: Of the current run.
+        added, removed: int64[a], int64[r], ids of the samples that only one of the runs has, ascending; one whose
+            windows do not pair is in both.
     """
 
     baseline: ResultSet
@@ -39,6 +42,8 @@ class Sides:
     before: Mapping[str, Index]
     now: Mapping[str, Index]
     suspects: Suspects
+    added: npt.NDArray[np.int64]
+    removed: npt.NDArray[np.int64]
 
     def samples(self, kind: str) -> npt.NDArray[np.int64]:
         """int64[k], the ids of the samples that have such a window, ascending."""
@@ -52,6 +57,15 @@ class Sides:
     def suspect_among(self, kind: str) -> int:
         """How many samples of a kind have a label that looks wrong."""
         return len(np.intersect1d(self.samples(kind), self.samples(SUSPECT_LABEL), assume_unique=True))
+
+    def data_digest(self) -> str:
+        """sha256 over the ids of the samples that were added, removed and relabelled: the same for all targets that
+        saw the same data change, whatever their models say of it. Empty where the data did not change.
+        """
+        ids = (self.added, self.removed, self.samples(RELABELLED))
+        if not any(map(len, ids)):
+            return ""
+        return hashlib.sha256("|".join(",".join(map(str, each.tolist())) for each in ids).encode()).hexdigest()
 
 
 def sides(baseline: ResultSet, current: ResultSet, *, judge_labels: bool = True) -> Sides:
@@ -77,8 +91,9 @@ def sides(baseline: ResultSet, current: ResultSet, *, judge_labels: bool = True)
         RELABELLED: relabelled(baseline, current, pairing),
     }
     found = {kind: (before[chosen], now[chosen]) for kind, chosen in shared.items()}
-    added = np.flatnonzero(_outside(current, now) & (verdict_now == WRONG))
-    removed = np.flatnonzero(_outside(baseline, before) & (verdict_before == WRONG))
+    came, left = _outside(current, now), _outside(baseline, before)
+    added = np.flatnonzero(came & (verdict_now == WRONG))
+    removed = np.flatnonzero(left & (verdict_before == WRONG))
     found[ADDED_WRONG] = (np.full(len(added), -1), added)
     found[REMOVED_WRONG] = (removed, np.full(len(removed), -1))
     if judge_labels:
@@ -98,6 +113,8 @@ def sides(baseline: ResultSet, current: ResultSet, *, judge_labels: bool = True)
         {kind: pairs[0] for kind, pairs in ordered.items()},
         {kind: pairs[1] for kind, pairs in ordered.items()},
         judged,
+        np.unique(current.sample_id[current.sample[came]]),
+        np.unique(baseline.sample_id[baseline.sample[left]]),
     )
 
 

@@ -75,7 +75,7 @@ class AlertConfig(ConfigModel):
     `variant`, `category`, and the projects' own. All targets by default.
     """
     severity: Severity | None = None
-    """`critical`, `warning` or `info`; `warning` by default."""
+    """`critical`, `warning` or `info`. By default `warning`, and `critical` for a change of three times the margin."""
     labels: Labels | None = None
     """Labels for its alerts, in place of the project's of the same name."""
     annotations: Annotations | None = None

@@ -43,7 +43,7 @@ _INTERVALS = re.compile(r"([1-9][0-9]{0,5})\s+intervals?")
 RESERVED_LABELS = frozenset(
     [
         *LABEL_NAMES,
-        *("state", "job", "instance", "alertname", "alertstate", "severity"),
+        *("state", "job", "instance", "alertname", "alertstate", "severity", "cause_id"),
     ]
 )
 """Names that the monitor's own series, Prometheus or the alerts already use."""

@@ -390,7 +390,12 @@ class RunRecorder:
             )
         if first:
             comparison = replace(comparison, notes=(*comparison.notes, FIRST_RUN))
-        comparison = replace(comparison, changed_samples=changed.counts, suspect_labels=changed.suspect)
+        comparison = replace(
+            comparison,
+            changed_samples=changed.counts,
+            suspect_labels=changed.suspect,
+            changed_data=changed.data,
+        )
         return _Compared(comparison, baseline, number, kept, changed, first)
 
     async def _pinned(self, target_id: str, policy: Policy, found: Found, moved: list[AlertState]) -> Run | None:

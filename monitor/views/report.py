@@ -66,6 +66,7 @@ def comparison_as_json(comparison: Comparison | None) -> dict[str, Any] | None:
         "timestamp": moment(comparison.baseline.timestamp),
         "trained": moment(comparison.baseline.trained),
     }
+    row["trained"] = moment(comparison.trained)
     for shown, drift in zip(row["drifts"], comparison.drifts, strict=True):
         shown["since"] = moment(drift.since)
     if comparison.errors is not None:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from monitor.alerts.causes import OWN
 from monitor.alerts.rules import (
     Below,
     Condition,
@@ -100,7 +101,8 @@ def test_fires_on_the_first_verdict() -> None:
         transition.severity,
         transition.target_id,
     )
-    assert {**SUBJECT.labels, "alertname": "AccuracyLow", "severity": "warning"} == transition.labels
+    own = {"alertname": "AccuracyLow", "severity": "warning", "cause_id": OWN.id(SUBJECT)}
+    assert {**SUBJECT.labels, **own} == transition.labels
     assert (100.0, None, SUBJECT.url) == (transition.starts_at, transition.ends_at, transition.generator_url)
     assert {"summary", "description"} == transition.annotations.keys()
     assert (0.7, 0.8, [0.65, 0.75]) == tuple(transition.details[name] for name in ("value", "threshold", "interval"))
