@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,7 +11,8 @@ import numpy as np
 from monitor.compare.pairing import Index
 from monitor.compare.renaming import rows_of_owners
 from monitor.compare.sides import KINDS, SUSPECT_LABEL, Sides, sides
-from monitor.results import BlockKind, Boxes, FloatArray, ResultSet
+from monitor.results import BlockKind, Boxes, FloatArray, IntArray, ResultSet
+from monitor.text import shown
 
 MOST_LISTED = 10_000
 """Windows that a list names; the others are only counted."""
@@ -30,6 +31,7 @@ class ChangedWindow(NamedTuple):
         label_before, prediction_before, confidence_before: The same in the baseline; None for a sample that was added.
         looks_like: The class that a wrong-looking label should perhaps be; None where it does not look wrong.
         self_confidence: What the model, or both models, give the label; None where they cannot.
+        classes: Of images with boxes those that were labelled or found in it, then and now; of others empty.
     """
 
     sample_id: int
@@ -44,6 +46,16 @@ class ChangedWindow(NamedTuple):
     confidence_before: float | None
     looks_like: str | None = None
     self_confidence: float | None = None
+    classes: tuple[str, ...] = ()
+
+    def called(self) -> Iterator[str]:
+        """The classes that anyone takes it for, then or now; some perhaps twice."""
+        if self.classes:
+            yield from self.classes
+            return
+        for text in (self.label, self.prediction, self.label_before, self.prediction_before):
+            if text is not None:
+                yield text
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +96,24 @@ def _list(found: Sides, before: Index, now: Index) -> list[ChangedWindow]:
     of_sample = {True: found.current, False: found.baseline}
     places = zip(there.tolist(), np.where(there, now, before).tolist(), strict=True)
     identity = [_identity(of_sample[is_now], window) for is_now, window in places]
-    likely = found.suspects.likely[now]
-    own = found.suspects.self_confidence[now]
-    looks_like = [
-        found.current.labels[code] if known and code >= 0 else None
-        for known, code in zip(there.tolist(), likely.tolist(), strict=True)
+    names = [shown(name) for name in found.current.labels]
+    likely = [
+        names[code] if known and code >= 0 else None
+        for known, code in zip(there.tolist(), found.suspects.likely[now].tolist(), strict=True)
     ]
-    believed = _optional(np.where(there, own, np.nan))
-    columns = zip(identity, _said(found.current, now), _said(found.baseline, before), looks_like, believed, strict=True)
-    return [ChangedWindow(*who, *at, *then, like, own) for who, at, then, like, own in columns]
+    believed = _optional(np.where(there, found.suspects.self_confidence[now], np.nan))
+    said = zip(_said(found.current, now), _said(found.baseline, before), strict=True)
+    columns = zip(identity, said, likely, believed, strict=True)
+    return [
+        ChangedWindow(
+            *who,
+            *(at.label, at.prediction, at.confidence),
+            *(then.label, then.prediction, then.confidence),
+            *(like, own),
+            tuple(sorted(at.classes | then.classes)),
+        )
+        for who, (at, then), like, own in columns
+    ]
 
 
 def _identity(run: ResultSet, window: int) -> tuple[int, str | None, float | None, float | None]:
@@ -103,21 +124,34 @@ def _identity(run: ResultSet, window: int) -> tuple[int, str | None, float | Non
     return int(run.sample_id[sample]), name, start if start >= 0 else None, end if end >= 0 else None
 
 
-def _said(run: ResultSet, window: Index) -> list[tuple[str | None, str | None, float | None]]:
-    """Label, prediction and confidence of each window; Nones for -1."""
+class _Said(NamedTuple):
+    """What a run says of a window; `classes` are those of its boxes."""
+
+    label: str | None = None
+    prediction: str | None = None
+    confidence: float | None = None
+    classes: frozenset[str] = frozenset()
+
+
+def _said(run: ResultSet, window: Index) -> list[_Said]:
+    """What the run says of each window; nothing for -1."""
     there = window >= 0
     place = np.where(there, window, 0)
     if not run.windows:
-        return [(None, None, None)] * len(window)
+        return [_Said()] * len(window)
+    names = [shown(name) for name in run.labels]
     confidence = _optional(np.where(there, _surest(run, place), np.nan))
     if run.truth is not None and run.kinds() & {BlockKind.DETECTION, BlockKind.FOMO}:
-        label = _counted(run, run.truth, run.sample[place].astype(np.intp))
-        prediction = [None] * len(place) if run.detections is None else _counted(run, run.detections, place)
+        true = _counted(names, run.truth, run.sample[place].astype(np.intp))
+        guessed = [None] * len(place) if run.detections is None else _counted(names, run.detections, place)
+        said = [
+            _Said(_listed(truth), None if guess is None else _listed(guess), sure, frozenset(truth).union(guess or ()))
+            for truth, guess, sure in zip(true, guessed, confidence, strict=True)
+        ]
     else:
-        label = _texts(run, run.label[place].tolist())
-        prediction = _texts(run, run.prediction[place].tolist())
-    said = zip(there.tolist(), label, prediction, confidence, strict=True)
-    return [(what, guess, sure) if known else (None, None, None) for known, what, guess, sure in said]
+        label, prediction = _texts(names, run.label[place]), _texts(names, run.prediction[place])
+        said = [_Said(*each) for each in zip(label, prediction, confidence, strict=True)]
+    return [each if known else _Said() for known, each in zip(there.tolist(), said, strict=True)]
 
 
 def _surest(run: ResultSet, window: Index) -> FloatArray:
@@ -129,18 +163,23 @@ def _surest(run: ResultSet, window: Index) -> FloatArray:
     return np.full(len(window), np.nan)
 
 
-def _texts(run: ResultSet, codes: Iterable[int]) -> list[str | None]:
-    return [run.labels[code] if code >= 0 else None for code in codes]
+def _texts(names: Sequence[str], codes: IntArray) -> list[str | None]:
+    return [names[code] if code >= 0 else None for code in codes.tolist()]
 
 
-def _counted(run: ResultSet, boxes: Boxes, owners: Index) -> list[str | None]:
-    """How many boxes of which class each owner has: "2 car, 1 dog"; "nothing" where it has none."""
+def _counted(names: Sequence[str], boxes: Boxes, owners: Index) -> list[dict[str, int]]:
+    """How many boxes of which class each owner has."""
     place, row = rows_of_owners(boxes.owner, owners)
     counts = [dict[str, int]() for _ in owners]
     for owner, code in zip(place.tolist(), boxes.label[row].tolist(), strict=True):
-        name = run.labels[code] if code >= 0 else "?"
+        name = names[code] if code >= 0 else "?"
         counts[owner][name] = counts[owner].get(name, 0) + 1
-    return [", ".join(f"{number} {name}" for name, number in sorted(each.items())) or "nothing" for each in counts]
+    return counts
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    """In words: "2 car, 1 dog"; "nothing" where there is none."""
+    return shown(", ".join(f"{number} {name}" for name, number in sorted(counts.items())) or "nothing")
 
 
 def _optional(values: FloatArray) -> list[float | None]:

@@ -534,7 +534,7 @@ class RunRecorder:
             await tx.put_drift_states(run.target_id, compared.drift)
         if compared.changed is not None and compared.comparison is not None:
             fingerprints = (compared.comparison.baseline.fingerprint, run.fingerprint or "")
-            await tx.put_changed_samples(run.target_id, fingerprints, compared.changed.counts, compared.changed.lists)
+            await tx.put_changed_samples(run.target_id, fingerprints, compared.changed)
 
     async def _protect(self, tx: Transaction, mode: str, run: Run, baseline: Run | None) -> None:
         """Note the run that the mode chose, so that retention keeps it."""

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import msgspec
 import structlog
 from sqlalchemy import delete
 
-from monitor.compare.changed_windows import ChangedWindow
+from monitor.compare.changed_windows import ChangedSamples, ChangedWindow
+from monitor.errors import MonitorError
 from monitor.store import schema
 from monitor.store.envelope import JSON, Envelope
 from monitor.store.states import State, StateQueries, StateWrites
@@ -37,7 +38,7 @@ class Part:
 
     Attributes:
         windows: How many.
-        classes: Their labels and predictions, then and now.
+        classes: What they are called by, then and now.
     """
 
     windows: int
@@ -51,13 +52,27 @@ class ChangedIndex:
     Attributes:
         baseline, current: Fingerprints of the result sets that were compared.
         samples: How many samples changed sides, by kind; lists may name fewer.
+        suspect: How many of them have a label that looks wrong, by kind; empty where no version could say.
         parts: The parts of each list.
     """
 
     baseline: str
     current: str
     samples: Mapping[str, int] = field(default_factory=dict)
+    suspect: Mapping[str, int] = field(default_factory=dict)
     parts: Mapping[str, tuple[Part, ...]] = field(default_factory=dict)
+
+    def classes(self, kind: str) -> frozenset[str]:
+        """The classes that windows of a list are called by."""
+        return frozenset().union(*(part.classes for part in self.parts.get(kind, ())))
+
+    def listed(self, kind: str) -> int:
+        """How many windows a list has."""
+        return sum(part.windows for part in self.parts.get(kind, ()))
+
+
+class ListsReplaced(MonitorError):
+    """The target's lists are others by now than those that were asked for."""
 
 
 _index = msgspec.json.Decoder(ChangedIndex)
@@ -93,14 +108,26 @@ class ChangedSampleQueries(StateQueries):
 
         Returns:
             The windows, and `after` of the next page, None where the list ends.
+
+        Raises:
+            ListsReplaced: Another run has replaced the lists since the index was read.
         """
+        page = await self._page(target_id, index, kind, after, limit, of_class)
+        # Parts are read one by one: only now it is known that they all were of these lists.
+        if await self.changed_index(target_id) != index:
+            raise ListsReplaced(f"the lists of target {target_id} have been replaced; start again with the first page")
+        return page
+
+    async def _page(
+        self, target_id: str, index: ChangedIndex, kind: str, after: int, limit: int, of_class: str
+    ) -> tuple[list[ChangedWindow], int | None]:
         found: list[ChangedWindow] = []
         first = 0
         for number, part in enumerate(index.parts.get(kind, ())):
             end = first + part.windows
             if end > after and (not of_class or of_class in part.classes):
                 for place, window in enumerate(await self._part(target_id, kind, number), first):
-                    if place < after or (of_class and of_class not in _classes(window)):
+                    if place < after or (of_class and of_class not in window.called()):
                         continue
                     if len(found) == limit:
                         return found, place
@@ -126,19 +153,17 @@ class ChangedSampleWrites(StateWrites):
         self,
         target_id: str,
         compared: tuple[str, str],
-        samples: Mapping[str, int],
-        lists: Mapping[str, Sequence[ChangedWindow]],
+        changed: ChangedSamples,
     ) -> None:
         """Make these all lists of the target.
 
         Args:
             target_id: The target.
             compared: Fingerprints of the baseline and of the current result set.
-            samples: How many samples changed sides, by kind.
-            lists: Windows by kind.
+            changed: Counts and lists.
         """
         await self.clear_changed_samples(target_id)
-        index, parts = await asyncio.to_thread(_dumped, compared, samples, lists)
+        index, parts = await asyncio.to_thread(_dumped, compared, changed)
         await self.put_state(State(CHANGED, target_id, _INDEX_KEY, index))
         for key, value in parts.items():
             await self.put_state(State(CHANGED, target_id, key, value))
@@ -148,28 +173,19 @@ class ChangedSampleWrites(StateWrites):
         await self._execute(delete(schema.state).filter_by(kind=CHANGED, target_id=target_id))
 
 
-def _dumped(
-    compared: tuple[str, str], samples: Mapping[str, int], lists: Mapping[str, Sequence[ChangedWindow]]
-) -> tuple[bytes, dict[str, bytes]]:
+def _dumped(compared: tuple[str, str], changed: ChangedSamples) -> tuple[bytes, dict[str, bytes]]:
     parts: dict[str, tuple[Part, ...]] = {}
     values: dict[str, bytes] = {}
-    for kind, windows in lists.items():
+    for kind, windows in changed.lists.items():
         split = [windows[first : first + _PART] for first in range(0, len(windows), _PART)]
         parts[kind] = tuple(
-            Part(len(part), frozenset(text for each in part for text in _classes(each))) for part in split
+            Part(len(part), frozenset(text for each in part for text in each.called())) for part in split
         )
         for number, part in enumerate(split):
             values[_part_key(kind, number)] = zlib.compress(msgspec.json.encode(part), _LEVEL)
-    index = ChangedIndex(*compared, samples, parts)
+    index = ChangedIndex(*compared, changed.counts, changed.suspect, parts)
     return INDEX.seal_bytes(msgspec.json.encode(index), JSON), values
 
 
 def _part_key(kind: str, number: int) -> str:
     return f"{kind}/{number:04}"
-
-
-def _classes(window: ChangedWindow) -> Iterator[str]:
-    """What a window is called by anyone."""
-    for text in (window.label, window.prediction, window.label_before, window.prediction_before):
-        if text is not None:
-            yield text

@@ -9,6 +9,7 @@ import numpy as np
 from monitor.compare.changed_windows import ChangedWindow, changed_windows
 from monitor.compare.sides import ADDED_WRONG, FIXED, KINDS, NEWLY_WRONG, RELABELLED, REMOVED_WRONG, sides
 from monitor.results import CORRECT, WRONG, Block, BlockKind, Boxes, Categorical, Confidences, ResultSet
+from monitor.text import shown
 from tests.factories import encoded, images, result_set
 
 
@@ -66,7 +67,9 @@ def test_images_say_what_is_in_them() -> None:
     )
     after = replace(before, correct=np.array([WRONG, WRONG], np.int8), detections=Boxes.none(scored=True))
     first, second = changed_windows(sides(before, after))[NEWLY_WRONG]
-    assert first == ChangedWindow(0, None, None, None, "2 car, 1 dog", "nothing", None, "2 car, 1 dog", "1 dog", None)
+    names = ("2 car, 1 dog", "nothing", None, "2 car, 1 dog", "1 dog", None)
+    assert first == ChangedWindow(0, None, None, None, *names, classes=("car", "dog"))
+    assert list(first.called()) == ["car", "dog"]
     assert (second.label, second.prediction) == ("nothing", "nothing")
 
 
@@ -81,6 +84,15 @@ def test_wrong_looking_labels_are_marked() -> None:
     (window,) = lists[RELABELLED]
     assert (window.looks_like, window.self_confidence) == (labels[0], 0.1)
     assert lists[NEWLY_WRONG] == [window]
+
+
+def test_endless_names_are_cut() -> None:
+    """A class whose name is endless takes no more of a list than series and pages bear."""
+    endless = "x" * 100_000
+    before, after = clips([1, 2], [endless, "wave"], [endless, "wave"]), clips([1, 2], [endless, "wave"], ["wave"] * 2)
+    (window,) = changed_windows(sides(before, after))[NEWLY_WRONG]
+    assert window.label == window.prediction_before == shown(endless)
+    assert window.prediction == "wave"
 
 
 def test_lists_end() -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from structlog.testing import capture_logs
 
-from monitor.compare.changed_windows import ChangedWindow, changed_windows
-from monitor.compare.sides import FIXED, KINDS, NEWLY_WRONG, sides
+from monitor.compare.changed_windows import ChangedSamples, ChangedWindow, changed_samples
+from monitor.compare.sides import FIXED, KINDS, NEWLY_WRONG
 from monitor.store import Store
-from monitor.store.changed_samples import CHANGED, ChangedIndex
+from monitor.store.changed_samples import CHANGED, ChangedIndex, ListsReplaced
 from monitor.store.states import State
 from tests.store.store_sets import TARGET, result_set
 
@@ -22,8 +22,9 @@ WINDOWS = [
 
 async def put(store: Store, windows: list[ChangedWindow], target_id: str = TARGET) -> ChangedIndex:
     """Write one list; answers what there is of it."""
+    changed = ChangedSamples({NEWLY_WRONG: 1600}, {NEWLY_WRONG: 9}, {NEWLY_WRONG: windows, FIXED: []})
     async with store.transaction() as tx:
-        await tx.put_changed_samples(target_id, ("b", "c"), {NEWLY_WRONG: 1600}, {NEWLY_WRONG: windows, FIXED: []})
+        await tx.put_changed_samples(target_id, ("b", "c"), changed)
     index = await store.changed_index(target_id)
     assert index is not None
     return index
@@ -64,6 +65,8 @@ async def test_what_is_said_of_it(store: Store) -> None:
     """The index says what was compared and how many samples there are, also beyond those that are listed."""
     index = await put(store, WINDOWS)
     assert (index.baseline, index.current, index.samples) == ("b", "c", {NEWLY_WRONG: 1600})
+    assert index.suspect == {NEWLY_WRONG: 9}
+    assert (index.listed(NEWLY_WRONG), index.classes(NEWLY_WRONG)) == (1700, {"idle", "wave", "snake"})
     assert await store.changed_index("other") is None
 
 
@@ -75,6 +78,17 @@ async def test_newer_lists_take_the_place(store: Store) -> None:
     assert await pages(store, index, 50) == [WINDOWS[:10]]
     assert len(await store.states(CHANGED, TARGET)) == 2
     assert await store.changed_index("other") == other
+
+
+async def test_no_page_of_lists_that_are_gone(store: Store) -> None:
+    """What was replaced since the index was read is not answered: neither a part of the new lists nor an empty page."""
+    before = await put(store, WINDOWS)
+    await put(store, WINDOWS[:-1])
+    with pytest.raises(ListsReplaced):
+        await store.changed_windows(TARGET, before, NEWLY_WRONG)
+    await put(store, [])
+    with pytest.raises(ListsReplaced):
+        await store.changed_windows(TARGET, before, NEWLY_WRONG)
 
 
 async def test_damaged_lists_cost_nothing_else(store: Store) -> None:
@@ -93,12 +107,11 @@ async def test_damaged_lists_cost_nothing_else(store: Store) -> None:
 async def test_lists_of_two_runs(store: Store) -> None:
     """What two result sets give comes back as it was, texts and numbers."""
     before, after = result_set(seed=1), result_set(seed=2)
-    found = sides(before, after)
-    lists = changed_windows(found)
+    changed = changed_samples(before, after)
     async with store.transaction() as tx:
-        await tx.put_changed_samples(TARGET, (before.fingerprint(), after.fingerprint()), found.counts(), lists)
+        await tx.put_changed_samples(TARGET, (before.fingerprint(), after.fingerprint()), changed)
     index = await store.changed_index(TARGET)
     assert index is not None
     for kind in KINDS:
-        assert (await store.changed_windows(TARGET, index, kind, limit=1000))[0] == lists[kind]
-    assert len(lists[NEWLY_WRONG]) > 10
+        assert (await store.changed_windows(TARGET, index, kind, limit=1000))[0] == changed.lists[kind]
+    assert len(changed.lists[NEWLY_WRONG]) > 10
