@@ -96,3 +96,15 @@ CALLED = "{project} / {impulse} ({variant}, {category})"
 def target_labels(target: Target) -> dict[str, str]:
     """A target's labels, without the project's own."""
     return {label.name: label.read(target) for label in TARGET_LABELS}
+
+
+def studio_page(site: str, key: TargetKey) -> str:
+    """The address of the page in Studio where a target's results are: model testing of its impulse.
+
+    An address of one sample or of one variant is not documented.
+
+    Args:
+        site: Where Studio's pages are, without a slash at the end.
+        key: The target's.
+    """
+    return f"{site}/studio/{key.project_id}/impulse/{key.impulse_id}/validation"

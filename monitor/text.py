@@ -1,12 +1,17 @@
-"""Names that others chose, cut to a length that series, pages and sentences can bear."""
+"""Names that others chose, as series, pages, sentences, terminals and spreadsheets can bear them."""
 
 from __future__ import annotations
 
 import hashlib
+import re
+import unicodedata
 
 LONGEST_NAME = 256
 """Characters."""
 _DIGEST = 8
+_UNPRINTABLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
 def shown(name: str) -> str:
@@ -24,3 +29,15 @@ def shown(name: str) -> str:
 def brief(text: str, at_most: int = LONGEST_NAME) -> str:
     """A text in a sentence, cut to `at_most` characters, the last of which then is `…`."""
     return text if len(text) <= at_most else text[: at_most - 1] + "…"
+
+
+def printable(text: str) -> str:
+    """A text for a terminal: what would move its cursor, colour it or turn the direction of writing is `\ufffd`."""
+    return "".join("\ufffd" if unicodedata.category(each) in _UNPRINTABLE else each for each in text)
+
+
+def spreadsheet(text: str) -> str:
+    """A text as a field of CSV: with an apostrophe before what a spreadsheet would take for a formula, which begins
+    with `=`, `+`, `-`, `@`, a tab or a carriage return and is no number.
+    """
+    return f"'{text}" if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text) else text

@@ -90,6 +90,8 @@ class StudioConfig(ConfigModel):
 
     url: HttpUrl = "https://studio.edgeimpulse.com/v1"
     """Base URL of the Studio API."""
+    site: HttpUrl | None = None
+    """Address of Studio's pages, for links to them. Without it, `url` without the `/v1` at its end."""
     timeout: PositiveDuration = default("60s")
     """For one request, from its start to the last byte."""
     requests_in_flight: Positive = 4
@@ -102,6 +104,11 @@ class StudioConfig(ConfigModel):
     """HTTP proxy for Studio, `http://host:port`. Without it the variables `HTTPS_PROXY` and `NO_PROXY` are honoured."""
     ca_file: CertificateFile | None = None
     """Certificates (PEM) of a private authority to trust instead of the system's."""
+
+    @property
+    def pages(self) -> str:
+        """Where Studio's pages are, without a slash at the end."""
+        return self.site or self.url.removesuffix("/v1")
 
     def share(self, budget: str, shards: int) -> int:
         """What one of so many shards takes of one of the `BUDGETS`: an equal part, rounded down, 1 at least."""

@@ -198,6 +198,7 @@ class App:
             store=store,
             pull_now=self.watchlist.pull_now,
             clock=self._clock,
+            studio_site=lambda: self._reloader.config.studio.pages,
             external_url=config.http.external_url,
             class_limit=config.limits.classes,
         )

@@ -11,7 +11,7 @@ import asyncio
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +21,7 @@ from aiohttp.typedefs import Handler
 
 from monitor.alerts.rules import Subject
 from monitor.alerts.states import AlertState, Phase
+from monitor.compare.sides import KINDS, NEWLY_WRONG
 from monitor.config.values import parse_duration
 from monitor.figures.headline import headlines
 from monitor.live.entry import ProjectStatus
@@ -28,7 +29,9 @@ from monitor.pipeline.record import pin, unpin
 from monitor.pipeline.snapshot import Snapshot
 from monitor.pipeline.unit_choices import PINNED
 from monitor.store import StoreError
+from monitor.store.changed_samples import ListsReplaced
 from monitor.targets import Target, target_labels
+from monitor.views import samples
 from monitor.views import status as views
 from monitor.views.history import BaselineStatus, baselines_as_json, run_as_json, wanted_run
 from monitor.views.report import comparison_as_json, moment, plain
@@ -40,10 +43,12 @@ PREFIX = "/api/"
 LIMIT = 50
 """Runs answered by default."""
 MOST = 1000
-"""Runs answered at most."""
+"""Runs, or samples, answered at most."""
+SAVED_AS = "samples.csv"
+"""Name under which a browser saves the samples of a target."""
 
 _LARGEST_ID = 2**63 - 1  # of a run in the store
-_KINDS = {
+_ERROR_TYPES = {
     400: "bad_data",
     401: "unauthorized",
     403: "forbidden",
@@ -82,7 +87,7 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
 
 
 def _failure(status: int, text: str, headers: Mapping[str, str]) -> web.Response:
-    body = _encoded({"status": "error", "errorType": _KINDS.get(status, "internal"), "error": text})
+    body = _encoded({"status": "error", "errorType": _ERROR_TYPES.get(status, "internal"), "error": text})
     return web.Response(status=status, body=body, content_type="application/json", headers=headers)
 
 
@@ -100,6 +105,7 @@ class Api:
             web.get(f"{PREFIX}v1/targets", self._targets),
             web.get(f"{PREFIX}v1/alerts", self._alerts),
             web.get(f"{target}/runs", self._runs),
+            web.get(f"{target}/samples", self._samples),
             web.post(f"{target}/pull", self._pull),
             web.post(f"{target}/baseline", self._pin),
             web.delete(f"{target}/baseline", self._unpin),
@@ -130,13 +136,36 @@ class Api:
         since = self._wanted_since(request)
         limit = _wanted_limit(request)
         runs = await self._service.store.runs(target_id, since, limit=limit)
-        if (
-            not runs
-            and target_id not in self._service.live.targets
-            and target_id not in await self._service.store.target_ids()
-        ):
-            raise _unknown(target_id)
+        if not runs:
+            await self._require_known(target_id)
         return await _success(lambda: {"runs": [run_as_json(run) for run in reversed(runs)]})
+
+    async def _samples(self, request: web.Request) -> web.Response:
+        service = self._service
+        target_id = request.match_info["id"]
+        wanted = wanted_samples(request, _wanted_limit(request))
+        style = _one_of(request, "format", ("json", "csv"), "json")
+        await self._require_known(target_id)
+        try:
+            page = await samples.samples_page(service.store, target_id, wanted, service.studio_site())
+        except ListsReplaced as error:
+            raise web.HTTPConflict(text=str(error)) from None
+        except ValueError as error:
+            raise web.HTTPBadRequest(text=f"after={wanted.after[:40]} {error}") from None
+        if style == "json":
+            return await _success(lambda: samples.as_json(page))
+        headers = {hdrs.CACHE_CONTROL: "no-store", hdrs.CONTENT_DISPOSITION: f'attachment; filename="{SAVED_AS}"'}
+        if page.next is not None:
+            query = wanted.query(page.next, limit=str(wanted.limit), format="csv")
+            headers[hdrs.LINK] = f'<?{query}>; rel="next"'
+        body = await asyncio.to_thread(lambda: samples.as_csv(page).encode("utf-8", "replace"))
+        return web.Response(body=body, content_type="text/csv", charset="utf-8", headers=headers)
+
+    async def _require_known(self, target_id: str) -> None:
+        """Refuse a target that neither the service nor the store knows."""
+        service = self._service
+        if target_id not in service.live.targets and target_id not in await service.store.target_ids():
+            raise _unknown(target_id)
 
     @takes_bearer
     async def _pull(self, request: web.Request) -> web.Response:
@@ -220,6 +249,23 @@ def _wanted_limit(request: web.Request) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= len(str(MOST)) and 1 <= int(text) <= MOST):
         raise web.HTTPBadRequest(text=f"limit={text[:20]} is not a number from 1 to {MOST}")
     return int(text)
+
+
+def wanted_samples(request: web.Request, limit: int = samples.PAGE) -> samples.Wanted:
+    """Which page of which list of samples a request's query asks for.
+
+    Raises:
+        HTTPBadRequest: There is no such list.
+    """
+    kind = _one_of(request, "kind", KINDS, NEWLY_WRONG)
+    return samples.Wanted(kind, request.query.get("class", ""), limit, request.query.get("after", ""))
+
+
+def _one_of(request: web.Request, name: str, allowed: Sequence[str], default: str) -> str:
+    text = request.query.get(name, default)
+    if text not in allowed:
+        raise web.HTTPBadRequest(text=f"{name}={text[:40]} is not one of {', '.join(allowed)}")
+    return text
 
 
 def _wanted_run(body: bytes) -> int | None:

@@ -36,6 +36,7 @@ class Service:
         store: What was known before.
         pull_now: Pulls a target now; answers whether it is scheduled.
         clock: Unix seconds.
+        studio_site: Where Studio's pages are, as the running configuration says.
         external_url: Address under which users reach the service; None where it is not configured.
         class_limit: Up to how many classes of a target are shown.
     """
@@ -49,6 +50,7 @@ class Service:
     store: Store
     pull_now: Callable[[str], bool]
     clock: Callable[[], float]
+    studio_site: Callable[[], str]
     external_url: str | None = None
     class_limit: int = 30
 

@@ -1,0 +1,193 @@
+"""Samples that changed sides, as a running service lists them, beside the simulator's own books."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import Any
+
+import aiohttp
+import pytest
+
+from monitor.simulator import Revision, projects
+from monitor.simulator.ground import Ground
+from tests.factories import known
+from tests.service_process import Service
+from tests.web.web_service import ONE, THREE, pull, start
+
+pytestmark = pytest.mark.usefixtures("clock")
+
+CHANGES = {
+    111: Revision(relabelled=0.1),
+    112: Revision(added=60, shift=2.0, removed=0.1),
+}
+"""What happens to each project at step 1: it is relabelled, or grows and shrinks; project 101 is trained again."""
+
+Windows = set[tuple[int, int]]
+
+
+def two_steps(number: int, change: Revision) -> Any:
+    """A classifier to which something happens at step 1."""
+
+    def scenario(step: int) -> Revision:
+        return change if step else Revision()
+
+    return projects.classification(number, f"project-{number}", sizes={"testing": 300}, scenario=scenario)
+
+
+def books(before: Ground, after: Ground) -> dict[str, Windows]:
+    """The (sample, start) pairs of each kind, from what the simulator knows."""
+    old, new = (
+        {(sample.id, window.start_ms): window for sample in ground.samples for window in sample.windows}
+        for ground in (before, after)
+    )
+    shared = old.keys() & new.keys()
+    return {
+        "newly_wrong": {each for each in shared if old[each].correct is True and new[each].correct is False},
+        "fixed": {each for each in shared if old[each].correct is False and new[each].correct is True},
+        "relabelled": {each for each in shared if old[each].label != new[each].label},
+        "added_wrong": {each for each in new.keys() - shared if new[each].correct is False},
+        "removed_wrong": {each for each in old.keys() - shared if old[each].correct is False},
+    }
+
+
+async def changed(service: Service, number: int) -> tuple[Ground, Ground]:
+    """Start with the project at step 0, pull it again at step 1; what was and what is."""
+    if number not in service.studio.projects:
+        service.studio.add(two_steps(number, CHANGES[number]))
+    service.content["projects"] = [service.entry(number)]
+    target_id = f"{number}-1-int8-testing"
+    await start(service, target_id)
+    before = known(service.studio.ground(number))
+    await pull(service, target_id, step=1)
+    return before, known(service.studio.ground(number))
+
+
+async def listed(service: Service, query: str = "", target_id: str = ONE, status: int = 200) -> Any:
+    """The answer's data, or its error."""
+    found, text = await service.get(f"/api/v1/targets/{target_id}/samples{query}")
+    assert status == found, text
+    answer = json.loads(text)
+    return answer["data"] if status == 200 else (answer["errorType"], answer["error"])
+
+
+@pytest.mark.parametrize("number", [101, 111, 112])
+async def test_lists_are_what_was_done(service: Service, number: int) -> None:
+    """Each list of a model trained again, of labels changed and of a set that grew and shrank holds exactly the windows
+    that the simulator's books name, with names, labels and predictions then and now.
+    """
+    before, after = await changed(service, number)
+    of = {
+        (sample.id, window.start_ms, when): (sample, window)
+        for when, ground in (("before", before), ("now", after))
+        for sample in ground.samples
+        for window in sample.windows
+    }
+    expected = books(before, after)
+    assert sum(map(len, expected.values())) > 20
+    for kind, windows in expected.items():
+        found = await listed(service, f"?kind={kind}&limit=1000", f"{number}-1-int8-testing")
+        rows = {(row["id"], row["start_ms"]): row for row in found["samples"]}
+        assert (kind, None, len(found["samples"])) == (found["kind"], found["next"], len(windows))
+        assert windows == rows.keys()
+        assert len({sample for sample, _ in windows}) == found["counts"][kind]
+        for place, row in rows.items():
+            sample, _ = of.get((*place, "now")) or of[(*place, "before")]
+            assert sample.filename == row["filename"]
+            assert f"{service.url.removesuffix('/v1')}/studio/{number}/impulse/1/validation" == row["url"]
+            for when, suffix in (("now", ""), ("before", "_before")):
+                said = (row["label" + suffix], row["prediction" + suffix], row["confidence" + suffix])
+                if (there := of.get((*place, when))) is None:
+                    assert (None, None, None) == said
+                    continue
+                window = there[1]
+                assert (window.label, window.prediction) == said[:2]
+                assert pytest.approx(max(known(window.confidences).values())) == said[2]
+
+
+async def test_page_by_page(service: Service) -> None:
+    """All pages together are the list, in its order; a filter by class keeps what anyone calls so, and pages too."""
+    await changed(service, 101)
+    whole = (await listed(service, "?limit=1000"))["samples"]
+    assert len(whole) > 20
+    for of_class in ("", "&class=idle"):
+        wanted = [row for row in whole if not of_class or "idle" in (row[key] for key in row if "l" in key)]
+        found: list[Any] = []
+        after = ""
+        while after is not None:
+            page = await listed(service, f"?limit=7{of_class}" + (f"&after={after}" if after else ""))
+            after = page["next"]
+            assert len(page["samples"]) == min(7, len(wanted) - len(found))
+            found += page["samples"]
+        assert wanted == found
+    assert 0 < len(wanted) < len(whole)
+    assert [] == (await listed(service, "?class=nobody"))["samples"]
+    assert 50 >= len((await listed(service))["samples"]) > 20
+
+
+async def test_a_cursor_of_lists_that_are_gone(service: Service) -> None:
+    """A cursor goes on only in the list that it is of: after another run it is a conflict, in another list an error."""
+    await changed(service, 101)
+    after = (await listed(service, "?limit=5"))["next"]
+    assert after is not None
+    for query in ("?kind=fixed&after=" + after, "?class=idle&after=" + after, "?after=7", "?after=x-y-z"):
+        kind, error = await listed(service, query, status=400)
+        assert ("bad_data", True) == (kind, error.startswith("after=")), query
+    assert 5 == len((await listed(service, f"?limit=5&after={after}"))["samples"])
+    await pull(service, ONE, step=2)
+    kind, error = await listed(service, f"?after={after}", status=409)
+    assert ("conflict", True) == (kind, "have been replaced" in error)
+    comparison = known(service.app.live.snapshots[ONE].comparison)
+    newer = await listed(service)
+    assert (comparison.changed_samples, comparison.suspect_labels) == (newer["counts"], newer["suspect_labels"])
+
+
+@pytest.mark.parametrize(
+    ("query", "allowed"),
+    [
+        ("kind=newly-wrong", "newly_wrong, fixed, relabelled, added_wrong, removed_wrong, suspect_label"),
+        ("format=xml", "json, csv"),
+        ("limit=0", "1 to 1000"),
+        ("limit=1001", "1 to 1000"),
+    ],
+)
+async def test_wrong_arguments(service: Service, query: str, allowed: str) -> None:
+    """An argument that is wrong is refused by name, with those that are allowed."""
+    await start(service)
+    kind, error = await listed(service, f"?{query}", status=400)
+    assert ("bad_data", True) == (kind, error.startswith(query.partition("-")[0]))
+    assert allowed in error
+
+
+async def test_targets_without_lists(service: Service) -> None:
+    """A target that nobody knows is not found; one that was never compared has no lists, which is no error."""
+    await start(service, ONE, alone=True)
+    kind, error = await listed(service, target_id="1-1-int8-testing", status=404)
+    assert ("not_found", True) == (kind, "/api/v1/targets lists" in error)
+    waiting = await listed(service, target_id=THREE)
+    assert ({}, [], None, None) == tuple(waiting[name] for name in ("counts", "samples", "next", "baseline"))
+    first = await listed(service)
+    assert {"newly_wrong": 0} == {kind: count for kind, count in first["counts"].items() if kind == "newly_wrong"}
+    assert first["baseline"] == first["current"] == service.app.live.snapshots[ONE].fingerprint
+
+
+async def test_csv(service: Service) -> None:
+    """CSV has the same windows, the next page behind a link, and links into the Studio that is configured."""
+    service.content["studio"]["site"] = "https://studio.example.com/"
+    await changed(service, 101)
+    rows = (await listed(service, "?limit=7"))["samples"]
+    url = f"http://{service.app.address}/api/v1/targets/{ONE}/samples?format=csv&limit=7"
+    async with aiohttp.ClientSession() as session, session.get(url) as response:
+        text, following = await response.text(), response.links["next"]["url"]
+        assert ("text/csv", "utf-8") == (response.content_type, response.charset)
+        assert "attachment" in response.headers["Content-Disposition"]
+    async with aiohttp.ClientSession() as session, session.get(following) as response:
+        rest = list(csv.DictReader(io.StringIO(await response.text())))
+    found = list(csv.DictReader(io.StringIO(text)))
+    assert [{name: "" if value is None else str(value) for name, value in row.items()} for row in rows] == found
+    assert {"https://studio.example.com/studio/101/impulse/1/validation"} == {row["url"] for row in found}
+    after = (await listed(service, "?limit=7"))["next"]
+    assert [str(row["id"]) for row in (await listed(service, f"?limit=7&after={after}"))["samples"]] == [
+        row["id"] for row in rest
+    ]
