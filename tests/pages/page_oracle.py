@@ -259,9 +259,11 @@ def debug_info(image: Json) -> Json | None:
 TARGET_LABELS = {"project", "project_id", "impulse", "impulse_id", "variant", "category"}
 OTHERS = re.compile(
     "target_info|up|pull_state|last_.*|alert.*|model_trained.*|impulse_stale|.*_(lower|upper)"
-    "|change.*|anomaly_drift.*|error_evidence|comparison.*|prediction_drift|baseline.*"
+    "|change.*|anomaly_drift.*|error_evidence|comparison.*|prediction_drift|baseline.*|unit|unit_info|group_.*"
+    "|smallest_visible_drop.*|variant_gap.*"
 )
-"""What is said of the pull, of the model, of a comparison; and bounds, which have tests of their own."""
+"""What is said of the pull, of the model, of a comparison; and bounds and what they count, which have tests of their
+own."""
 PREFIX = "edge_impulse_"
 
 
