@@ -40,7 +40,7 @@ from monitor.figures.groups import FEWEST_GROUPS, Unit, UnitChoice, choose_unit
 DRAWS = 5
 """How often k samples of each group are drawn; M is the mean over the draws."""
 
-LARGEST_LEDGER = 8192
+LARGEST_LEDGER = 4096
 """Ids that are known one by one; of more, all up to the largest of the others count as known."""
 
 SHUT_LOOKS = 2
@@ -156,7 +156,7 @@ def count(state: EvidenceState, now: Scores, moment: np.datetime64, bets: Bets =
     if state.unit == "group":
         return _groups_counted(state, new.take(~(new.is_over > moment)), bets)
     if len(new.id):
-        kept = Kept.of(new).take(np.lexsort((new.id, new.added)))
+        kept = Kept.of(new).take(np.lexsort((new.id, new.added))).ungrouped()
         (martingale,) = state.martingales
         state = replace(
             state,
@@ -222,6 +222,8 @@ def _compared_with(samples: Kept, unit: Unit, seed: int, bets: Bets, *, chosen: 
     """A state that compares with these samples, of which as many are kept as may be."""
     size = common_size(np.unique(samples.group, return_counts=True)[1]) if unit == "group" else 1
     reference = reduced(samples, unit, seed)
+    if chosen and unit == "sample":
+        reference = reference.ungrouped()
     state = EvidenceState(
         seed=seed,
         unit=unit,
@@ -266,7 +268,7 @@ def _chosen_anew(state: EvidenceState, now: Scores, moment: np.datetime64, bets:
         return state
     choice = choose_unit(now.value[over], group)
     if choice.unit == "sample":
-        return replace(state, chosen=True)
+        return replace(state, chosen=True, reference=state.reference.ungrouped())
     gone = state.reference.take(~np.isin(state.reference.id, now.id) & (state.reference.group != 0))
     seed = _seed(state.seed, DRAWS * state.starts)
     again = _compared_with(Kept.of(now).and_(gone), choice.unit, seed, bets, chosen=True)

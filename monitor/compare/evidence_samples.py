@@ -117,6 +117,10 @@ class Kept:
             np.concatenate([self.group, more.group]),
         )
 
+    def ungrouped(self) -> Kept:
+        """Without their groups, where the sample is the unit."""
+        return Kept(self.id, self.value, np.zeros(len(self), np.int64))
+
     def by_id(self) -> Kept:
         """In ascending order of ids."""
         return self.take(np.argsort(self.id))

@@ -329,7 +329,7 @@ def test_an_alarm_lasts_while_the_change_does() -> None:
 
 @pytest.mark.parametrize("unit", ["sample", "group"])
 def test_the_state_is_small(unit: str) -> None:
-    """Whatever came in, the state has fewer than 64,000 bytes, comes back to the last bit, and a look at it takes less
+    """Whatever came in, the state has fewer than 40,000 bytes, comes back to the last bit, and a look at it takes less
     than a second of CPU.
     """
     rng = np.random.default_rng(16)
@@ -345,7 +345,7 @@ def test_the_state_is_small(unit: str) -> None:
     data = dump_evidence(state)
 
     assert state.added == 40_000
-    assert len(data) < 64_000
+    assert len(data) < 40_000
     assert dump_evidence(load_evidence(data, None)) == data
     assert spent < 5  # of 40,000 new ones at once
     start = time.process_time()
