@@ -10,6 +10,7 @@ from monitor.compare.distances import prediction_drift
 from monitor.compare.drift import ComparedRun, Drift, DriftState, drift
 from monitor.compare.error_evidence import ERRORS, ErrorEvidence, error_evidence
 from monitor.compare.power import Power, powers, seen_discordance
+from monitor.compare.variants import VariantComparison
 from monitor.figures.anomaly import KINDS
 from monitor.figures.evaluation import Evaluation
 from monitor.figures.groups import AUTO, groups_of
@@ -73,6 +74,7 @@ class Comparison:
         suspect_labels: How many of them have a label that looks wrong, by kind.
         trained: Unix seconds of the training of the current run's model; None where unknown.
         changed_data: `Sides.data_digest`; empty where the data did not change, or no version could say.
+        variants: It beside the run of the reference variant; None where there is none.
     """
 
     baseline: BaselineFigures
@@ -88,6 +90,7 @@ class Comparison:
     suspect_labels: Mapping[str, int] = field(default_factory=dict)
     trained: float | None = None
     changed_data: str = ""
+    variants: VariantComparison | None = None
 
     def power(self, metric: str) -> Power | None:
         """What the test of a figure could have seen; None where there is no formula for it."""

@@ -109,7 +109,8 @@ class Turns:
         for target in targets:
             task = self._engine.spawn(target.id, partial(self._pull, entry, project, target, refreshed))
             target.pull = PullInFlight(task)
-            task.add_done_callback(partial(_ended, target))
+            project.begins(target.id)
+            task.add_done_callback(partial(_ended, target, project))
             tasks.append(task)
         return tasks
 
@@ -151,6 +152,7 @@ class Turns:
             self._engine.run_now(entry.name)
 
 
-def _ended(target: LiveTarget, task: asyncio.Task[None]) -> None:
+def _ended(target: LiveTarget, project: ProjectTurn, task: asyncio.Task[None]) -> None:
+    project.ends(target.id, None)  # of one that was cancelled nobody else has said so
     if target.pull is not None and target.pull.task is task:
         target.pull = None

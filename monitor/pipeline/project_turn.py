@@ -1,9 +1,10 @@
-"""`ProjectTurn`: what one turn of a project asks once for all of its targets."""
+"""`ProjectTurn`: what one turn of a project asks once for all of its targets, and what its runs know of each other."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from monitor.config import Config, ProjectConfig
@@ -57,9 +58,35 @@ async def studio_project(client: Client, project: ProjectConfig, interval: float
     return StudioProject(client, project.id, key, closed_at_most=interval)
 
 
+LONGEST_WAIT = 60.0
+"""Seconds that a run waits at most for that of another target of its turn ..."""
+_PART_OF_INTERVAL = 0.25
+"""... and for which part of the time between two turns: a slow target must not hold up its siblings."""
+
+
+@dataclass(frozen=True, slots=True)
+class OtherRun:
+    """How the run of another target of the turn went.
+
+    Attributes:
+        taken_part: Whether that target is pulled in this turn.
+        ended: Whether its run has ended.
+        fingerprint: Of its result set; None where its run was not good.
+    """
+
+    taken_part: bool = False
+    ended: bool = False
+    fingerprint: str | None = None
+
+
+ELSEWHERE = OtherRun()
+"""That of a target that is not pulled in the turn."""
+
+
 class ProjectTurn:
-    """A project's calls during one turn. The key is read once; what is the same for all targets is asked once, by
-    whichever needs it first. None waits with its place among the pulls held while Studio lets them wait.
+    """A project's calls during one turn, and how its runs go. The key is read once; what is the same for all targets is
+    asked once, by whichever needs it first. None waits with its place among the pulls held, neither for Studio nor for
+    another run.
 
     Args:
         client: Sends the requests.
@@ -70,6 +97,40 @@ class ProjectTurn:
     def __init__(self, client: Client, project: ProjectConfig, interval: float = LONGEST_CLOSED) -> None:
         self._client, self._project, self._interval = client, project, interval
         self._answers: dict[Hashable, _Answer] = {}
+        self._runs: dict[str, asyncio.Future[str | None]] = {}
+
+    def begins(self, target_id: str) -> None:
+        """Say that a target is pulled in this turn."""
+        self._runs.setdefault(target_id, asyncio.get_running_loop().create_future())
+
+    def ends(self, target_id: str, fingerprint: str | None) -> None:
+        """Say that a target's run has ended and is recorded; only the first time counts.
+
+        Args:
+            target_id: The target.
+            fingerprint: Of its result set; None where the run was not good.
+        """
+        self.begins(target_id)
+        if not self._runs[target_id].done():
+            self._runs[target_id].set_result(fingerprint)
+
+    async def run_of(self, target_id: str, hold: Hold | None = None) -> OtherRun:
+        """How the run of another target of this turn went, once it has ended; it is waited for `LONGEST_WAIT` at most,
+        and a quarter of the time between two turns.
+
+        Args:
+            target_id: The other target.
+            hold: What is put down meanwhile.
+        """
+        run = self._runs.get(target_id)
+        if run is None:
+            return ELSEWHERE
+        if not run.done():
+            if hold is not None:
+                hold.pause()
+            await asyncio.wait({run}, timeout=min(LONGEST_WAIT, self._interval * _PART_OF_INTERVAL))
+            await _resume(hold)
+        return OtherRun(True, run.done(), run.result() if run.done() else None)
 
     async def studio(self, hold: Hold | None = None) -> StudioProject:
         """The calls of one target.

@@ -25,9 +25,11 @@ from monitor.figures import EvaluationSettings, evaluate
 from monitor.figures.evaluation import FIGURES_VERSION, Evaluation
 from monitor.figures.units import UnitChoices
 from monitor.pipeline.alerting import AlertEvaluator, AlertSubject, refer
+from monitor.pipeline.project_turn import ELSEWHERE, OtherRun
 from monitor.pipeline.snapshot import Snapshot
 from monitor.pipeline.target_cache import TargetCache
 from monitor.pipeline.unit_choices import CHOSEN_ANEW, PINNED, UNITS, baseline_units
+from monitor.pipeline.variant_gaps import VariantGaps, VariantRun
 from monitor.pipeline.watch import Policy, Watch, Watched
 from monitor.results import FINGERPRINT_VERSION, ResultSet
 from monitor.store import Baseline, Run, Store, StoreCorrupt, StoreError, StoreTooNew, Transaction, Versions
@@ -100,6 +102,7 @@ class RunRecorder:
 
     def __init__(self, store: Store, workers: Executor, evaluator: AlertEvaluator | None = None) -> None:
         self.store, self._workers, self._evaluator = store, workers, evaluator
+        self._gaps = VariantGaps(store, self._in_worker)
         self.unrecorded: StoreError | None = None
         """Why the last run could not be written; None once one was."""
         self.unrecorded_since: float | None = None
@@ -250,6 +253,7 @@ class RunRecorder:
         cache: TargetCache,
         first_watched: float | None = None,
         watched: Watched | None = None,
+        reference: OtherRun = ELSEWHERE,
     ) -> tuple[Snapshot, list[AlertState]]:
         """Compare a run with its baseline, judge it and write all of it; never raises for the store's sake.
 
@@ -262,6 +266,7 @@ class RunRecorder:
             cache: Of the target.
             first_watched: Unix seconds since when the target is watched; None: since this run.
             watched: Has the watch whose labels alerts get, as a reload during the run has left it; None: `watch`.
+            reference: How the run of the reference variant went in this turn.
 
         Returns:
             The snapshot, with the comparison; and all states of the target's alerts as the store has them now, none
@@ -282,6 +287,7 @@ class RunRecorder:
                 if unrecorded:
                     known, snapshot = await self._caught_up(snapshot)
                 compared = await self._compare(watch.policy, before, snapshot, found, unrecorded, cache, states)
+                compared = await self._beside_reference(watch, before, found, compared, reference, cache)
                 snapshot = replace(snapshot, comparison=compared.comparison)
                 _log_notes(before, snapshot)
             since = started if first_watched is None else first_watched
@@ -397,6 +403,30 @@ class RunRecorder:
             changed_data=changed.data,
         )
         return _Compared(comparison, baseline, number, kept, changed, first)
+
+    async def _beside_reference(
+        self,
+        watch: Watch,
+        before: Snapshot,
+        found: Found,
+        compared: _Compared,
+        reference: OtherRun,
+        cache: TargetCache,
+    ) -> _Compared:
+        """The comparison with what the run says beside that of the reference variant."""
+        if compared.comparison is None:
+            return compared
+        run = VariantRun(
+            found.results,
+            found.fingerprint,
+            found.trained,
+            compared.baseline,
+            found.evaluation.group_by,
+            seed_of(watch.target.key.id, found.fingerprint),
+        )
+        known = before.comparison.variants if before.comparison else None
+        variants = await self._gaps.find(watch, run, reference, known, cache)
+        return replace(compared, comparison=replace(compared.comparison, variants=variants))
 
     async def _pinned(self, target_id: str, policy: Policy, found: Found, moved: list[AlertState]) -> Run | None:
         """The pinned run, unless it was made with other filters."""

@@ -21,7 +21,7 @@ from monitor.figures import evaluate
 from monitor.figures.evaluation import Evaluation
 from monitor.figures.headline import Glance, at_a_glance, headlines
 from monitor.figures.units import UnitChoices, chosen_anew
-from monitor.pipeline.project_turn import ProjectTurn
+from monitor.pipeline.project_turn import ELSEWHERE, ProjectTurn
 from monitor.pipeline.record import Found, RunRecorder, seed_of
 from monitor.pipeline.snapshot import Snapshot
 from monitor.pipeline.target_cache import TargetCache
@@ -120,10 +120,14 @@ class Pipeline:
             log.exception("pull.crashed", target=target_id)
             snapshot = replace(before, state=PullState.INVALID, error=quoted(repr(error)), last_pull=self._clock())
         if self._recorder is not None:
+            reference = ELSEWHERE
+            if found is not None and watch.reference is not None:
+                reference = await project.run_of(watch.reference.id, hold)
             snapshot, states = await self._recorder.record(
-                watch, before, snapshot, found, started, cache, first_watched, watched
+                watch, before, snapshot, found, started, cache, first_watched, watched, reference
             )
             alerts += states
+        project.ends(target_id, found.fingerprint if found is not None else None)
         seconds = time.monotonic() - began
         self._observer.pull(snapshot.state, seconds)
         _log(snapshot, before, seconds, refresh)

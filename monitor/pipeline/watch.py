@@ -11,7 +11,7 @@ from monitor.config import BaselineConfig, Config, ProjectConfig, Schedule
 from monitor.figures import EvaluationSettings
 from monitor.pipeline.snapshot import Snapshot
 from monitor.studio.discovery import Discovery
-from monitor.targets import Target
+from monitor.targets import Target, TargetKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,8 @@ class Watch:
         settings: What the evaluation needs to know beyond the result set.
         policy: How its baseline is chosen.
         subject: Its labels and its page, as alerts have them.
+        reference: The target of the reference variant of its impulse, which it is compared with; None where there is
+            none, or where it is that itself.
     """
 
     target: Target
@@ -50,6 +52,7 @@ class Watch:
     settings: EvaluationSettings
     policy: Policy
     subject: Subject
+    reference: TargetKey | None = None
 
     @classmethod
     def of(cls, config: Config, project: ProjectConfig, target: Target, found: Discovery) -> Watch:
@@ -70,6 +73,7 @@ class Watch:
             settings,
             Policy(config.baseline, project.filters.text() if project.filters else "", settings),
             Subject.target(target, config.http.external_url),
+            found.reference_of(target.key),
         )
 
     def health(self, snapshot: Snapshot | None, first_watched: float, resumed: float | None = None) -> PullHealth:

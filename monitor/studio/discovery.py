@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -10,6 +10,8 @@ from monitor.studio.dates import timestamp
 from monitor.studio.project import StudioProject
 from monitor.targets import Target, TargetKey
 from monitor.text import shown
+
+_USUAL_REFERENCE = "float32"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +22,23 @@ class Discovery:
         targets: By impulse, then variant.
         key_expires: Unix time when the key stops working; None where it does not, or Studio does not say.
         anomaly_labels, no_anomaly_labels: Which labels mean an anomaly in this project, and which do not.
+        references: The targets whose variant Studio calls the reference of its impulse.
     """
 
     targets: tuple[Target, ...]
     key_expires: float | None = None
     anomaly_labels: frozenset[str] = frozenset()
     no_anomaly_labels: frozenset[str] = frozenset()
+    references: tuple[TargetKey, ...] = ()
+
+    def reference_of(self, key: TargetKey) -> TargetKey | None:
+        """The target that another variant of the same impulse is held against: that of the reference variant, `float32`
+        where Studio names none that is found; None where there is none, and for that target itself.
+        """
+        variants = [key._replace(variant=target.key.variant) for target in self.targets if target.key[:2] == key[:2]]
+        found = [each for each in variants if each in self.references]
+        found += [each for each in variants if each.variant == _USUAL_REFERENCE]
+        return found[0] if found and found[0] != key else None
 
 
 class Selection(Protocol):
@@ -66,11 +79,14 @@ async def discover(studio: StudioProject, project: Selection) -> Discovery:
     info = await studio.optional_info()
     name = shown((info.project.name if info and info.project else None) or str(project.id))
     targets = []
+    references = []
     for impulse in wanted:
-        variants = await studio.enabled_variants(impulse) if project.variants == "enabled" else project.variants
+        variants, reference = await _variants(studio, project, impulse)
         for variant in variants:
             key = TargetKey(project.id, impulse, variant, project.category)
             targets.append(Target(key, name, names.get(impulse, str(impulse)), project.labels))
+            if variant in reference:
+                references.append(key)
     key_info = await studio.optional_key_info()
     labels = info.anomaly_labels_config if info else None
     return Discovery(
@@ -78,4 +94,20 @@ async def discover(studio: StudioProject, project: Selection) -> Discovery:
         timestamp(key_info.expires) if key_info else None,
         frozenset((labels.anomaly_labels if labels else None) or ()),
         frozenset((labels.no_anomaly_labels if labels else None) or ()),
+        tuple(references),
     )
+
+
+async def _variants(studio: StudioProject, project: Selection, impulse: int) -> tuple[Sequence[str], frozenset[str]]:
+    """The wanted variants of an impulse, and those that Studio calls its reference.
+
+    Raises:
+        StudioError: The enabled ones are wanted, and cannot be had.
+    """
+    if project.variants == "enabled":
+        rows = await studio.variants(impulse)
+        names: Sequence[str] = [row.variant for row in rows if row.is_enabled]
+    else:
+        names = project.variants
+        rows = await studio.optional_variants(impulse) if len(names) > 1 else []  # a single one has no reference
+    return names, frozenset(row.variant for row in rows if row.is_reference_variant)

@@ -149,11 +149,17 @@ class StudioProject:
         reply = await self._get("impulses", f"/api/{self.project_id}/impulses", _impulses)
         return {impulse.id: shown(impulse.name or str(impulse.id)) for impulse in reply.impulses or ()}
 
-    async def enabled_variants(self, impulse_id: int) -> list[str]:
-        """The model variants Studio has enabled for an impulse."""
+    async def variants(self, impulse_id: int) -> list[wire.Variant]:
+        """The model variants of an impulse, also those that are not enabled."""
         path = f"/api/{self.project_id}/model-variants"
         reply = await self._get("model_variants", path, _variants, {"impulseId": str(impulse_id)})
-        return [row.variant for row in reply.model_variants or () if row.is_enabled]
+        return reply.model_variants or []
+
+    async def optional_variants(self, impulse_id: int) -> list[wire.Variant]:
+        """The same; none where they cannot be had."""
+        path = f"/api/{self.project_id}/model-variants"
+        reply = await self._optional("model_variants", path, _variants, {"impulseId": str(impulse_id)})
+        return (reply.model_variants if reply else None) or []
 
     async def optional_info(self) -> wire.ProjectInfo | None:
         """The project's name and its anomaly labels."""

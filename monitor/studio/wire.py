@@ -213,6 +213,7 @@ class Variant(Wire):
 
     variant: str
     is_enabled: bool | None = None
+    is_reference_variant: bool | None = None
 
 
 class Variants(Reply):
