@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import aiohttp
+import yaml
 from aiohttp import web
 from pydantic import SecretStr
 
@@ -27,6 +28,8 @@ from tests.waiting import until
 
 QUICK = RetryPolicy(initial_backoff=1.0, max_backoff=3.0, poll_interval=5.0, resend_interval=10.0)
 """Everything as in earnest, with fewer looks: for tests in scheduled time."""
+
+SHIPPED = Path(__file__).parents[2] / "deploy" / "alertmanager" / "alertmanager.yml"
 
 HANG, DROP = "hang", "drop"
 Reply = int | str | tuple[int, Mapping[str, str]]
@@ -73,6 +76,27 @@ def numbered(number: int) -> Transition:
         id=f"n{number}",
         target_id=f"{number}-1-int8-testing",
         labels={**FIRING.labels, "project_id": str(number)},
+    )
+
+
+def event(
+    number: int, cause: str = "training-5ca1ab1e5ca1ab1e", severity: str = "warning", **labels: str
+) -> Transition:
+    """One of an event's many transitions: four figures of each of many targets."""
+    alertname, target_id = f"EdgeImpulseFigure{number % 4}", f"101-1-v{number // 4}-testing"
+    own = {"alertname": alertname, "variant": f"v{number // 4}", "severity": severity, "cause_id": cause}
+    return replace(
+        FIRING,
+        id=f"{cause}-{number}-{severity}".ljust(64, "0"),
+        alertname=alertname,
+        severity=severity,
+        target_id=target_id,
+        labels={**FIRING.labels, **own, **labels},
+        annotations={
+            "summary": f"Figure {number % 4} fell by {number} points: Prüfstand №3.",
+            "description": f"Figure {number % 4} fell by {number} points since yesterday.",
+        },
+        generator_url=f"https://monitor.example/targets/{target_id}",
     )
 
 
@@ -225,13 +249,27 @@ def alertmanager_config(hook: str) -> str:
     return json.dumps({"route": route, "receivers": receivers})
 
 
+def shipped_config(hook: str, waits: Mapping[str, str]) -> str:
+    """The configuration of Alertmanager that is shipped, which tells a webhook instead of nobody, with these waits in
+    place of its own wherever it has one.
+    """
+    config: dict[str, Any] = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))
+    (receiver,) = config["receivers"]
+    receiver["webhook_configs"] = [{"url": hook, "send_resolved": True}]
+    routes = [config["route"]]
+    for route in routes:
+        route |= {name: wait for name, wait in waits.items() if name in route}
+        routes += route.get("routes", [])
+    return json.dumps(config)
+
+
 class Real:
     """The real Alertmanager, with a webhook behind it."""
 
-    def __init__(self, binary: str, folder: Path, hook: Inbox) -> None:
+    def __init__(self, binary: str, folder: Path, hook: Inbox, config: str | None = None) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        (folder / "alertmanager.yml").write_text(alertmanager_config(hook.url()), encoding="utf-8")
+        (folder / "alertmanager.yml").write_text(config or alertmanager_config(hook.url()), encoding="utf-8")
         self.command = [
             binary,
             f"--config.file={folder}/alertmanager.yml",
