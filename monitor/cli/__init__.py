@@ -23,6 +23,7 @@ for _command in (
     studio.pull,
     store.history,
     store.baseline,
+    store.samples,
     store.alerts,
     notify.notify,
     reference.rules,

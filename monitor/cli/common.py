@@ -107,3 +107,8 @@ def with_store(loaded: Loaded, work: Callable[[Store], Coroutine[Any, Any, int]]
 def print_table(table: Table) -> None:
     """Whole names for pipes and files; on a terminal the table folds to its width."""
     Console(width=None if sys.stdout.isatty() else 240).print(table)
+
+
+def print_folded(table: Table) -> None:
+    """A table that fits a terminal; elsewhere it has the width of $COLUMNS, else 80."""
+    Console(highlight=False).print(table)

@@ -1,4 +1,4 @@
-"""`history`, `baseline` and `alerts`: what the store knows."""
+"""`history`, `baseline`, `samples` and `alerts`: what the store knows."""
 
 from __future__ import annotations
 
@@ -6,13 +6,23 @@ import json
 import math
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from monitor import logs
-from monitor.cli.common import config_option, format_option, load_config, print_table, version_option, with_store
+from monitor.cli.common import (
+    config_option,
+    format_option,
+    load_config,
+    print_folded,
+    print_table,
+    version_option,
+    with_store,
+)
+from monitor.compare.sides import KINDS, NEWLY_WRONG
 from monitor.config.values import parse_duration
 
 if TYPE_CHECKING:
@@ -50,10 +60,7 @@ async def _history(store: Store, target: str | None, since: float, limit: int, s
     from monitor.views import history
 
     known = await store.target_ids()
-    if target is not None and target not in known:
-        click.echo(
-            f"the store has no run of target {target}; it knows the targets: {', '.join(known) or 'none'}", err=True
-        )
+    if target is not None and not _is_known(target, known):
         return 1
     runs = [run for one in ([target] if target else known) for run in await store.runs(one, since, limit=limit)]
     if style == "json":
@@ -62,6 +69,64 @@ async def _history(store: Store, target: str | None, since: float, limit: int, s
         click.echo(history.runs_as_csv(runs), nl=False)
     else:
         print_table(history.runs_as_table(runs))
+    return 0
+
+
+def _is_known(target: str, known: Sequence[str]) -> bool:
+    """Whether the store has runs of a target; says which it has of where not."""
+    if target not in known:
+        click.echo(
+            f"the store has no run of target {target}; it knows the targets: {', '.join(known) or 'none'}", err=True
+        )
+    return target in known
+
+
+@click.command()
+@config_option
+@click.argument("target")
+@click.option(
+    "--kind",
+    type=click.Choice([kind.replace("_", "-") for kind in KINDS]),
+    default=NEWLY_WRONG.replace("_", "-"),
+    show_default=True,
+    help="How they changed sides; or those whose label looks wrong.",
+)
+@click.option("--class", "of_class", metavar="CLASS", help="Only with this label or prediction, then or now.")
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="The worst so many windows.")
+@format_option("table", "json", "csv")
+@version_option
+def samples(config: Path, target: str, kind: str, of_class: str | None, limit: int, style: str) -> None:
+    """Print the samples of TARGET (its id) that changed sides since its baseline, the worst first."""
+    logs.configure("critical")
+    loaded = load_config(config)
+    asked = (kind.replace("-", "_"), of_class or "", limit)
+    sys.exit(with_store(loaded, lambda store: _samples(store, target, asked, loaded.config.studio.pages, style)))
+
+
+async def _samples(store: Store, target: str, asked: tuple[str, str, int], site: str, style: str) -> int:
+    from monitor.store.changed_samples import ListsReplaced
+    from monitor.views import samples
+
+    if not _is_known(target, await store.target_ids()):
+        return 1
+    wanted = samples.Wanted(*asked)
+    try:
+        page = await samples.samples_page(store, target, wanted, site)
+    except ListsReplaced:  # by a running service, while they were read
+        page = await samples.samples_page(store, target, wanted, site)
+    if page.index is None:
+        click.echo(f"target {target} has no lists of samples yet; its next comparison writes them", err=True)
+        return 1
+    if style == "json":
+        click.echo(json.dumps(samples.as_json(page), ensure_ascii=False, indent=2))
+    elif style == "csv":
+        click.echo(samples.as_csv(page), nl=False)
+    else:
+        click.echo(f"{page.counted(wanted.kind)}; {page.url}")
+        if page.windows:
+            print_folded(samples.as_table(page))
+        if page.next is not None:
+            click.echo(f"The list is longer: --limit {page.listed} prints all of it.")
     return 0
 
 

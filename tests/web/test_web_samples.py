@@ -12,6 +12,7 @@ import pytest
 
 from monitor.simulator import Revision, projects
 from monitor.simulator.ground import Ground
+from tests.cli.commands import run_beside
 from tests.factories import known
 from tests.service_process import Service
 from tests.web.web_service import ONE, THREE, pull, start
@@ -191,3 +192,28 @@ async def test_csv(service: Service) -> None:
     assert [str(row["id"]) for row in (await listed(service, f"?limit=7&after={after}"))["samples"]] == [
         row["id"] for row in rest
     ]
+
+
+async def test_the_command_prints_what_the_api_answers(service: Service) -> None:
+    """Beside the running service `samples` prints from its store what the API answers: all windows of a list as JSON
+    and CSV, those of a class, and as a table as many as asked for.
+    """
+    before, after = await changed(service, 101)
+    wrong = await listed(service, "?limit=1000")
+    idle = await listed(service, "?limit=1000&class=idle")
+    options = ("--config", service.path, "--limit", 1000)
+    found = json.loads((await run_beside("samples", ONE, *options, "--kind", "newly-wrong", "--format", "json")).stdout)
+    of_class = await run_beside("samples", ONE, *options, "--class", "idle", "--format", "csv")
+    table = await run_beside("samples", ONE, "--config", service.path, "--limit", 7)
+
+    assert wrong == found
+    samples = {sample for sample, _ in books(before, after)["newly_wrong"]}
+    assert samples == {row["id"] for row in found["samples"]} != set()
+    rows = list(csv.DictReader(io.StringIO(of_class.stdout)))
+    assert [str(row["id"]) for row in idle["samples"]] == [row["id"] for row in rows] != []
+    worst = (await listed(service, "?limit=7"))["samples"]
+    first, *lines = table.stdout.splitlines()
+    assert first.startswith(f"{len(samples)} samples newly wrong")
+    assert [str(row["id"]) for row in worst] == [line.split()[0] for line in lines if line[:1].isdigit()]
+    assert 80 >= max(map(len, lines))
+    assert "The list is longer: --limit " in lines[-1]
