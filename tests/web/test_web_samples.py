@@ -201,10 +201,10 @@ async def test_the_command_prints_what_the_api_answers(service: Service) -> None
     before, after = await changed(service, 101)
     wrong = await listed(service, "?limit=1000")
     idle = await listed(service, "?limit=1000&class=idle")
-    options = ("--config", service.path, "--limit", 1000)
+    options = ("--config", service.path, "--limit", "1000")
     found = json.loads((await run_beside("samples", ONE, *options, "--kind", "newly-wrong", "--format", "json")).stdout)
     of_class = await run_beside("samples", ONE, *options, "--class", "idle", "--format", "csv")
-    table = await run_beside("samples", ONE, "--config", service.path, "--limit", 7)
+    table = await run_beside("samples", ONE, "--config", service.path, "--limit", "7")
 
     assert wrong == found
     samples = {sample for sample, _ in books(before, after)["newly_wrong"]}
