@@ -9,7 +9,8 @@ import unicodedata
 LONGEST_NAME = 256
 """Characters."""
 _DIGEST = 8
-_UNPRINTABLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+_UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
+_DIRECTIONS = {*"\u061c\u200e\u200f", *map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))}
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
@@ -32,8 +33,12 @@ def brief(text: str, at_most: int = LONGEST_NAME) -> str:
 
 
 def printable(text: str) -> str:
-    """A text for a terminal: what would move its cursor, colour it or turn the direction of writing is `\ufffd`."""
-    return "".join("\ufffd" if unicodedata.category(each) in _UNPRINTABLE else each for each in text)
+    """A text for eyes: what would move a cursor, end a line or turn the direction of writing is `\\ufffd`."""
+    return "".join("\ufffd" if _is_command(each) else each for each in text)
+
+
+def _is_command(character: str) -> bool:
+    return character in _DIRECTIONS or unicodedata.category(character) in _UNPRINTABLE
 
 
 def spreadsheet(text: str) -> str:

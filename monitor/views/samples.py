@@ -78,6 +78,10 @@ class Wanted:
     limit: int = PAGE
     after: str = ""
 
+    def of(self, of_class: str) -> Wanted:
+        """The first page of the same list, of this class only."""
+        return Wanted(self.kind, of_class, self.limit)
+
     def query(self, after: str = "", **others: str) -> str:
         """The query string that asks for it, or for another page of it."""
         fields = {"kind": self.kind, "class": self.of_class, "after": after, **others}

@@ -10,6 +10,7 @@ import asyncio
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -22,19 +23,26 @@ from monitor.alerts import power_words, wording
 from monitor.alerts.rules import Rule
 from monitor.alerts.states import Phase
 from monitor.compare.martingale import ALARM
+from monitor.compare.sides import KINDS
 from monitor.figures.anomaly import threshold
 from monitor.figures.groups import FEWEST_GROUPS
 from monitor.figures.headline import with_test
 from monitor.pipeline.snapshot import Snapshot
 from monitor.store import Run, StoreError
+from monitor.store.changed_samples import ListsReplaced
 from monitor.targets import Target
-from monitor.text import shown
+from monitor.text import printable, shown
 from monitor.views import charts, report
 from monitor.views import status as views
+from monitor.views.samples import SamplesPage, Wanted, samples_page, span
+from monitor.web.api import wanted_samples
 from monitor.web.service import Service
 
 RUNS_SHOWN = 50
 """Newest runs on a target's page."""
+
+_VIEWED = ("now", "target", "rules", "snapshot", "runs")
+"""Of what a target's page is made."""
 
 _ICON = (
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Cpath d='M1 9h3l2-6 4 11 "
@@ -60,7 +68,11 @@ class Pages:
 
     def routes(self) -> list[web.RouteDef]:
         """The pages' routes."""
-        return [web.get("/", self._status), web.get("/targets/{id}", self._target)]
+        return [
+            web.get("/", self._status),
+            web.get("/targets/{id}", self._target),
+            web.get("/targets/{id}/samples", self._samples),
+        ]
 
     async def _status(self, _request: web.Request) -> web.Response:
         service = self._service
@@ -73,12 +85,15 @@ class Pages:
         target_id = request.match_info["id"]
         target = service.live.targets.get(target_id)
         if target is None:
-            close = get_close_matches(target_id, list(service.live.targets), n=5, cutoff=0.5)
-            return await self._page("missing.html", status=404, target_id=target_id, close=close)
+            return await self._missing(target_id, "../")
+        wanted = wanted_samples(request)
         runs: list[Run] = []
+        listed: SamplesPage | None = None
+        replaced = False
         problem = service.store.problem
         try:
             runs = await service.store.runs(target_id, limit=RUNS_SHOWN)
+            listed, replaced = await self._listed(target_id, wanted)
         except StoreError as error:
             problem = error
         return await self._page(
@@ -89,7 +104,38 @@ class Pages:
             snapshot=target.snapshot,
             runs=runs,
             store_problem=problem,
+            samples=listed,
+            replaced=replaced,
         )
+
+    async def _samples(self, request: web.Request) -> web.Response:
+        service = self._service
+        target_id = request.match_info["id"]
+        target = service.live.targets.get(target_id)
+        if target is None:
+            return await self._missing(target_id, "../../")
+        wanted = wanted_samples(request)
+        context: dict[str, Any] = {"now": service.clock(), "target": target.target, "limit": service.class_limit}
+        try:
+            listed, replaced = await self._listed(target_id, wanted)
+        except StoreError as error:
+            return await self._page("samples.html", store_problem=error, **context)
+        return await self._page("samples.html", store_problem=None, samples=listed, replaced=replaced, **context)
+
+    async def _listed(self, target_id: str, wanted: Wanted) -> tuple[SamplesPage, bool]:
+        """The page of samples, or the first one where another run has replaced the lists since; and whether it has."""
+        service = self._service
+        try:
+            return await samples_page(service.store, target_id, wanted, service.studio_site()), False
+        except ListsReplaced:
+            first = replace(wanted, after="")
+            return await samples_page(service.store, target_id, first, service.studio_site()), True
+        except ValueError as error:
+            raise web.HTTPBadRequest(text=f"after={wanted.after[:40]} {error}") from None
+
+    async def _missing(self, target_id: str, root: str) -> web.Response:
+        close = get_close_matches(target_id, list(self._service.live.targets), n=5, cutoff=0.5)
+        return await self._page("missing.html", status=404, target_id=target_id, close=close, root=root)
 
     async def _page(self, template: str, status: int = 200, **context: Any) -> web.Response:
         return web.Response(
@@ -108,7 +154,8 @@ class Pages:
                 context = {**context, "overview": views.overview(live, context["now"])}
             case "target.html":
                 alerts = views.shown_alerts(live, context["now"], context["target"].key.id)
-                context = {**context, **_target_view(limit=limit, **context), "alerts": alerts}
+                view = _target_view(limit=limit, **{name: context[name] for name in _VIEWED})
+                context = {**context, **view, "alerts": alerts, "limit": limit}
         # A lone surrogate in a name from Studio would make the whole page impossible to encode.
         return self._templates.get_template(template).render(context).encode("utf-8", "replace")
 
@@ -119,7 +166,6 @@ def _target_view(
     rules: Sequence[Rule],
     snapshot: Snapshot | None,
     runs: Sequence[Run],
-    store_problem: StoreError | None,
     limit: int,
 ) -> dict[str, Any]:
     """What the target's page shows beyond the snapshot itself."""
@@ -180,10 +226,13 @@ def _environment() -> Environment:
         "began": views.began,
         "path": views.target_path,
         "name": shown,
+        "legible": lambda name: printable(shown(name)),
+        "span": span,
     }
     templates.globals |= {
         "version": __version__,
         "icon": _ICON,
+        "KINDS": KINDS,
         "Phase": Phase,
         "TESTED": wording.listed([row.label for row in with_test()]),
         "LEFT_OUT": wording.LEFT_OUT,

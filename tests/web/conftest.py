@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import importlib.util
+import os
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,3 +34,27 @@ async def service(studio: Studio, tmp_path: Path) -> AsyncIterator[Service]:
         service.content["schedule"] = {"every": "1h"}
         yield service
         await service.app.stop()
+
+
+CHROMIUM = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture
+async def browser(program: Callable[[str], str]) -> AsyncIterator[Any]:
+    """A real, headless browser."""
+    path = program("chromium")
+    if importlib.util.find_spec("playwright") is None:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("playwright is not installed")
+    playwright = importlib.import_module("playwright.async_api")
+    async with playwright.async_playwright() as driver:
+        found = await driver.chromium.launch(executable_path=path, args=list(CHROMIUM))
+        yield found
+        await found.close()

@@ -7,9 +7,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-import importlib.util
 import json
-import os
 import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -336,7 +334,7 @@ async def test_links_behind_a_prefix(service: Service) -> None:
     """Every link stays below the prefix that a proxy serves the pages under, and leads somewhere."""
     await start(service, ONE)
     prefix = "http://proxy.example.com/monitor"
-    for path in ("/", f"/targets/{ONE}"):
+    for path in ("/", f"/targets/{ONE}", f"/targets/{ONE}/samples"):
         links = [
             urljoin(prefix + path, link) for link in (await page(service, path)).links if not link.startswith("data:")
         ]
@@ -352,43 +350,30 @@ async def test_headers(service: Service) -> None:
     """
     await start(service, ONE)
     async with aiohttp.ClientSession() as session:
-        for path in ("/", f"/targets/{ONE}", "/targets/none", "/api/v1/targets", "/metrics", "/none"):
+        for path in (
+            "/",
+            f"/targets/{ONE}",
+            f"/targets/{ONE}/samples",
+            "/targets/none",
+            "/api/v1/targets",
+            "/metrics",
+            "/none",
+        ):
             async with session.get(f"http://{service.app.address}{path}") as response:
                 html, headers = await response.text(), response.headers
             assert "nosniff" == headers["X-Content-Type-Options"]
             assert "no-referrer" == headers["Referrer-Policy"]
             assert headers["Content-Security-Policy"].startswith("default-src 'none'; ")
             assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
-            if path.removesuffix(ONE).removesuffix("none") in ("/", "/targets/") and path != "/none":
+            if (
+                path.removesuffix("/samples").removesuffix(ONE).removesuffix("none") in ("/", "/targets/")
+                and path != "/none"
+            ):
                 style = re.search(r"<style>(.*?)</style>", html, re.DOTALL)
                 assert style is not None
                 digest = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
                 assert f"style-src 'sha256-{digest}';" in headers["Content-Security-Policy"]
                 assert "no-store" == headers["Cache-Control"]
-
-
-CHROMIUM = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-
-
-@pytest.fixture
-async def browser(program: Callable[[str], str]) -> AsyncIterator[Any]:
-    """A real, headless browser."""
-    path = program("chromium")
-    if importlib.util.find_spec("playwright") is None:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("playwright is not installed")
-    playwright = importlib.import_module("playwright.async_api")
-    async with playwright.async_playwright() as driver:
-        found = await driver.chromium.launch(executable_path=path, args=list(CHROMIUM))
-        yield found
-        await found.close()
 
 
 @pytest.mark.acceptance

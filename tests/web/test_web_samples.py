@@ -5,16 +5,24 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from typing import Any
+from urllib.parse import urljoin
 
 import aiohttp
 import pytest
 
+from monitor import text
+from monitor.compare.changed_windows import ChangedSamples, ChangedWindow
+from monitor.compare.sides import NEWLY_WRONG
 from monitor.simulator import Revision, projects
 from monitor.simulator.ground import Ground
+from monitor.store import Store
 from tests.cli.commands import run_beside
+from tests.cli.test_cli_samples import HOSTILE
 from tests.factories import known
 from tests.service_process import Service
+from tests.web.test_web_pages import Page
 from tests.web.web_service import ONE, THREE, pull, start
 
 pytestmark = pytest.mark.usefixtures("clock")
@@ -22,8 +30,12 @@ pytestmark = pytest.mark.usefixtures("clock")
 CHANGES = {
     111: Revision(relabelled=0.1),
     112: Revision(added=60, shift=2.0, removed=0.1),
+    113: Revision(relabelled=0.3, training=1, trained_step=1, quality=-0.5),
 }
-"""What happens to each project at step 1: it is relabelled, or grows and shrinks; project 101 is trained again."""
+"""What happens to each project at step 1; project 101 is trained again."""
+
+FILE = r"\w+\.[0-9a-f]{6}"
+"""What the simulator calls files."""
 
 Windows = set[tuple[int, int]]
 
@@ -217,3 +229,114 @@ async def test_the_command_prints_what_the_api_answers(service: Service) -> None
     assert [str(row["id"]) for row in worst] == [line.split()[0] for line in lines if line[:1].isdigit()]
     assert 80 >= max(map(len, lines))
     assert "The list is longer: --limit " in lines[-1]
+
+
+async def shown(service: Service, path: str) -> Page:
+    """A page of the service."""
+    status, html = await service.get(path)
+    assert 200 == status, html[:500]
+    return Page(html)
+
+
+async def test_the_targets_page_names_samples(service: Service) -> None:
+    """A target's page says how many samples changed sides, of each kind, and lists the first of the kind that is asked
+    for; its links lead to the other kinds, to the next page, to one class, to JSON and CSV, and into Studio.
+    """
+    service.content["studio"]["site"] = "https://studio.example.com"
+    await changed(service, 113)
+    target_id = "113-1-int8-testing"
+    path = f"/targets/{target_id}"
+    rows = (await listed(service, "?limit=1000", target_id))["samples"]
+    page = await shown(service, path)
+    _, _, section = page.text.partition("Samples that changed sides")
+    section, _, _ = section.partition("As CSV")
+    found = await listed(service, target_id=target_id)
+    counts, suspects = found["counts"], found["suspect_labels"]["newly_wrong"]
+
+    assert {"samples"} <= {attributes.get("id") for _, attributes in page.tags}
+    assert f"{counts['newly_wrong']} samples newly wrong, {suspects} of them look mislabelled" in section
+    assert suspects > 1
+    assert [row["filename"] for row in rows[:50]] == re.findall(FILE, section)
+    assert sum(row["looks_like"] is not None for row in rows[:50]) == section.count("looks mislabelled") > 0
+    assert 50 == page.links.count("https://studio.example.com/studio/113/impulse/1/validation")
+    links = [urljoin(path, link) for link in page.links]
+    for kind in counts:
+        assert (kind == "newly_wrong") != (f"{path}?kind={kind}#samples" in links)
+    following = next(link for link in links if "after=" in link)
+    assert following.startswith(f"{path}/samples?")
+    rest = await shown(service, following)
+    assert [row["filename"] for row in rows[50:100]] == re.findall(FILE, rest.text)
+    idle = await shown(service, next(link for link in links if "class=idle" in link))
+    assert {
+        row["filename"] for row in rows if "idle" in (row["label"], row["prediction"], row["prediction_before"])
+    } >= (names := set(re.findall(FILE, idle.text)))
+    assert names
+    for link in links:
+        if link.startswith("/api/"):
+            assert 200 == (await service.get(link))[0]
+    added = await shown(service, f"{path}?kind=added_wrong")
+    assert "0 samples added and wrong" in added.text
+    assert 400 == (await service.get(f"{path}?kind=nonsense"))[0]
+    assert 404 == (await service.get("/targets/1-1-int8-testing/samples"))[0]
+
+
+async def test_a_page_of_lists_that_are_gone(service: Service) -> None:
+    """Where another run has replaced the lists, the next page is the first one of the new lists, and says so."""
+    await changed(service, 101)
+    after = (await listed(service))["next"]
+    await pull(service, ONE, step=2)
+    page = await shown(service, f"/targets/{ONE}/samples?after={after}")
+    names = [row["filename"] for row in (await listed(service))["samples"]]
+
+    assert "Another run has replaced the lists" in page.text
+    assert names == re.findall(FILE, page.text) != []
+
+
+async def call_badly(service: Service) -> None:
+    """Start with a target in whose lists everything is called badly."""
+    await start(service, ONE, alone=True)
+    names = [text.shown(name) for name in (*HOSTILE, "\u05d0\u202e\u2066" * 50, "x" * 100_000)]
+    windows = [
+        ChangedWindow(2**63 - place, name, 0.0, 1.0, name, name, 0.5, "a", "b", 0.5, name)
+        for place, name in enumerate(names, 1)
+    ]
+    fingerprint = service.app.live.snapshots[ONE].fingerprint
+    async with Store(f"sqlite:///{service.path.parent}/impulse-monitor.db") as store, store.transaction() as tx:
+        lists = ChangedSamples({NEWLY_WRONG: len(windows)}, {}, {NEWLY_WRONG: windows})
+        await tx.put_changed_samples(ONE, (known(fingerprint),) * 2, lists)
+
+
+async def test_hostile_names_are_text(service: Service) -> None:
+    """Names of files and classes become no tag, no attribute that runs and no link that leaves; none turns the
+    direction of writing; an endless name is cut.
+    """
+    await call_badly(service)
+    for path in (f"/targets/{ONE}", f"/targets/{ONE}/samples"):
+        page = await shown(service, path)
+        assert {"script", "img"}.isdisjoint(tag for tag, _ in page.tags)
+        assert not [attributes for _, attributes in page.tags if any(name.startswith("on") for name in attributes)]
+        assert not [link for link in page.links if link.startswith("javascript")]
+        assert "<script>alert(1)</script>" in page.text
+        assert "x" * 257 not in page.html
+        assert set("\x1b\x9b\u202e\u2066").isdisjoint(page.html)
+        for link in (link for link in page.links if "class=" in link):
+            assert 200 == (await service.get(urljoin(path, link)))[0]
+
+
+@pytest.mark.acceptance
+async def test_hostile_names_in_a_browser(service: Service, browser: Any) -> None:
+    """No name runs a script, opens a dialog, or widens the page, on a phone or a desk."""
+    await call_badly(service)
+    context = await browser.new_context()
+    page = await context.new_page()
+    events: list[str] = []
+    page.on("console", lambda message: events.append(message.text))
+    page.on("pageerror", lambda error: events.append(str(error)))
+    page.on("dialog", lambda dialog: events.append(dialog.message))
+    for path in (f"/targets/{ONE}", f"/targets/{ONE}/samples"):
+        for width in (320, 390, 768, 1280):
+            await page.set_viewport_size({"width": width, "height": 800})
+            await page.goto(f"http://{service.app.address}{path}")
+            assert width == await page.evaluate("document.documentElement.scrollWidth")
+    await context.close()
+    assert [] == events
