@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from monitor.alerts import power_words, wording
+from monitor.alerts import power_words, variant_words, wording
 from monitor.alerts.rules import (
     Above,
     AnomalyDrift,
@@ -16,12 +16,13 @@ from monitor.alerts.rules import (
     Drop,
     KeyExpiring,
     PullFailing,
+    QuantizationLoss,
     ResultsVanished,
     Rise,
     Rule,
     Subject,
 )
-from monitor.alerts.verdicts import Answer, Verdict
+from monitor.alerts.verdicts import Answer, Verdict, lost
 from monitor.compare.change import LABELS, THRESHOLDS, Change
 from monitor.compare.drift import Drift
 from monitor.compare.error_evidence import ErrorEvidence
@@ -164,6 +165,8 @@ def _about(rule: Rule, found: Verdict) -> str:
     match rule.condition:
         case Above(metric=metric) | Below(metric=metric) | Drop(metric=metric) | Rise(metric=metric):
             name = wording.label(metric)
+        case QuantizationLoss() if found.gap is not None and found.variants is not None:
+            name = f"{wording.label(found.gap.metric)} against {found.variants.against}"
         case _:
             name = "drift of anomaly scores"
     return f"{name} of block {found.block}" if found.block else name
@@ -181,6 +184,8 @@ def _headline(rule: Rule, found: Verdict) -> str:
                 return f"{about} fell by {wording.size(metric, found.errors.increase)} among new samples"
             moved = found.moved or 0.0
             return f"{about} {'rose' if moved > 0 else 'fell'} by {wording.size(metric, abs(moved))}"
+        case QuantizationLoss() as loss if found.gap is not None and found.variants is not None:
+            return variant_words.loses(found.gap, found.variants.against, only_grown=not lost(loss, found.gap))
         case _:
             return f"anomaly scores{f' of block {found.block}' if found.block else ''} drifted"
 
@@ -229,6 +234,9 @@ def _sentences(rule: Rule, found: Verdict) -> Iterator[str]:
                 yield from map(wording.sentence, power_words.could_show(found.power, moved.significance))
         case AnomalyDrift(significance=significance) if found.drift is not None:
             yield from _drift(found.drift, found.causes, significance)
+        case QuantizationLoss() as loss if found.gap is not None and found.variants is not None:
+            yield from map(wording.sentence, variant_words.details(loss, found.gap, found.variants))
+            yield f"It resolves {wording.size(found.gap.metric, found.recover or 0.0)} back inside"
     if found.undecided:
         yield wording.sentence(wording.undecided(found.undecided))
     if found.against is not None:
@@ -323,6 +331,9 @@ def _details(rule: Rule, found: Verdict) -> dict[str, Any]:
     }
     if found.change is not None:
         details["causes"] = {cause: _finite(part) for cause, part in found.change.causes.items()}
+    if found.gap is not None and found.variants is not None:
+        details |= {"metric": found.gap.metric, "against": found.variants.against}
+        details["growth"] = found.gap.growth.size if found.gap.growth else None
     if found.power is not None:
         details["smallest_visible_drop"] = {cause: _finite(drop) for cause, drop in found.power.visible.items()}
     if found.errors is not None:

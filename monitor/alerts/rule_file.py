@@ -22,6 +22,7 @@ from monitor.alerts.rules import (
     Drop,
     KeyExpiring,
     PullFailing,
+    QuantizationLoss,
     ResultsVanished,
     Rise,
     Rule,
@@ -98,6 +99,9 @@ def _expression(rule: Rule, watched: Sequence[WatchedProject], discover: float) 
             found = _change(rule, moved) if FIGURES[moved.metric].test else _difference(rule, moved)
         case AnomalyDrift() as drifted:
             found = _drift(rule, drifted)
+        case QuantizationLoss(margin=margin, significance=significance):
+            gap, pvalue = (_last(f"edge_impulse_variant_gap_{name}", _matchers(rule)) for name in ("ratio", "pvalue"))
+            found = f"{gap} > {margin!r}\nand\n{pvalue} <= {significance!r}"
         case PullFailing(intervals=intervals):
             return _failing(rule, intervals, watched, discover)
         case ResultsVanished():
@@ -293,6 +297,13 @@ def _words(rule: Rule) -> tuple[str, str]:
                 "Anomaly scores drifted away from the baseline's.",
                 f"{_WHO}: scores of block {{{{ $labels.block }}}} drifted; "
                 "edge_impulse_anomaly_drift tells by how much, and for which cause.",
+            )
+        case QuantizationLoss(margin=margin, significance=significance):
+            return (
+                "A variant loses against the reference variant.",
+                f"{_WHO}: {{{{ $labels.metric }}}} is {{{{ $value | humanize }}}} below that of "
+                f"{{{{ $labels.against }}}} on the same samples; the rule fires for more than {margin:g} with "
+                f"p ≤ {significance:g}.",
             )
         case PullFailing(intervals=intervals):
             return (

@@ -79,6 +79,16 @@ class AnomalyDrift:
 
 
 @dataclass(frozen=True, slots=True)
+class QuantizationLoss:
+    """A variant loses more than `margin` of a figure against the reference variant on the same samples, or loses so
+    much more than at the baseline; either with a p-value of at most `significance`.
+    """
+
+    margin: float = 0.03
+    significance: float = 0.01
+
+
+@dataclass(frozen=True, slots=True)
 class PullFailing:
     """No good pull of a target, or no good discovery of a project, for so many intervals."""
 
@@ -97,7 +107,7 @@ class KeyExpiring:
     seconds: float = 14 * DAY
 
 
-ResultCondition: TypeAlias = Above | Below | Drop | Rise | AnomalyDrift
+ResultCondition: TypeAlias = Above | Below | Drop | Rise | AnomalyDrift | QuantizationLoss
 """Checked once per result set."""
 ClockCondition: TypeAlias = PullFailing | ResultsVanished | KeyExpiring
 """Checked by the clock and the state of the pulls."""
@@ -219,6 +229,7 @@ class Rule:
                 | Below(threshold=value)
                 | Drop(margin=value)
                 | Rise(margin=value)
+                | QuantizationLoss(margin=value)
                 | KeyExpiring(seconds=value)
             ):
                 return value
@@ -245,6 +256,7 @@ def built_in() -> tuple[Rule, ...]:
         Rule("EdgeImpulseMeanF1Regressed", Drop(MEAN_F1, 0.03)),
         Rule("EdgeImpulseMapRegressed", Drop(MAP, 0.03)),
         Rule("EdgeImpulseAnomalyDrift", AnomalyDrift()),
+        Rule("EdgeImpulseQuantizationLoss", QuantizationLoss()),
         Rule("EdgeImpulsePullFailing", PullFailing()),
         Rule("EdgeImpulseResultsVanished", ResultsVanished(), for_seconds=3600.0),
         Rule("EdgeImpulseKeyExpiring", KeyExpiring()),

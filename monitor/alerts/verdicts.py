@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from monitor.alerts import causes
 from monitor.alerts.causes import OWN, Cause
-from monitor.alerts.rules import ACCURACY_REGRESSED, Above, AnomalyDrift, Below, Drop, Rise, Rule
+from monitor.alerts.rules import ACCURACY_REGRESSED, Above, AnomalyDrift, Below, Drop, QuantizationLoss, Rise, Rule
 from monitor.compare.change import ACCURACY, Change
 from monitor.compare.comparison import BaselineFigures, Comparison
 from monitor.compare.distances import EFFECT_EXCEEDANCE, EFFECT_WASSERSTEIN
@@ -16,6 +16,7 @@ from monitor.compare.drift import Drift
 from monitor.compare.error_evidence import ErrorEvidence
 from monitor.compare.martingale import ALARM
 from monitor.compare.power import Power
+from monitor.compare.variants import VariantComparison, VariantGap
 from monitor.figures.evaluation import Evaluation, Interval
 from monitor.figures.headline import FIGURES, Headline
 from monitor.figures.units import undecided
@@ -70,6 +71,8 @@ class Verdict:
         cause: Which event it is of.
         margins: How many times its margin the change is; None where the rule has no margin.
         changed_samples, suspect_labels: As `Comparison` has them; empty where the rule compares with no baseline.
+        variants: The comparison with the reference variant that was judged.
+        gap: The figure of it that decided.
     """
 
     answer: Answer
@@ -98,6 +101,8 @@ class Verdict:
     margins: float | None = None
     changed_samples: Mapping[str, int] = field(default_factory=dict)
     suspect_labels: Mapping[str, int] = field(default_factory=dict)
+    variants: VariantComparison | None = None
+    gap: VariantGap | None = None
 
 
 def check_rule(rule: Rule, evaluation: Evaluation, comparison: Comparison | None) -> Verdict:
@@ -133,6 +138,8 @@ def _checked(rule: Rule, evaluation: Evaluation, comparison: Comparison | None) 
             return _untested(moved, rule.recover, evaluation, comparison)
         case AnomalyDrift() as drifted:
             return _drift(drifted, comparison) if comparison else _none("there is no baseline to compare with")
+        case QuantizationLoss() as loss:
+            return _loss(loss, rule.recover, comparison) if comparison else _none("there is no comparison yet")
     raise ValueError(f"{rule.name} is judged by the clock, not by a result set")
 
 
@@ -317,3 +324,46 @@ def _alarms(rule: AnomalyDrift, drift: Drift) -> tuple[str, ...]:
     """Which causes of a block's drift are significant, and matter; of new samples, as long as the alarm lasts."""
     model = drift.pvalues.get("model", 1.0) <= rule.significance and drift.gates.get("model", False)
     return ("data",) * drift.alarm + ("model",) * model
+
+
+def _loss(rule: QuantizationLoss, recover: float | None, comparison: Comparison) -> Verdict:
+    variants = comparison.variants
+    if variants is None:
+        return _none("there is no reference variant to compare with")
+    if not variants.gaps:
+        why = variants.reason or "they have no figure in common that is compared"
+        return _none(f"the variant is not compared with {variants.against}: {why}")
+    met = [gap for gap in variants.gaps if lost(rule, gap) or grew(rule, gap)]
+    worst = max(met or variants.gaps, key=_loss_of)
+    recover = min(_default_recovery(worst.interval) if recover is None else recover, rule.margin)
+    by_growth = worst.growth if grew(rule, worst) and not lost(rule, worst) else None
+    return Verdict(
+        Answer.YES if met else Answer.NO,
+        all(_loss_of(gap) <= rule.margin - recover + _ROUNDING for gap in variants.gaps),
+        value=by_growth.size if by_growth else worst.size,
+        threshold=rule.margin,
+        recover=recover,
+        interval=None if by_growth else worst.interval,
+        pvalue=by_growth.pvalue if by_growth else worst.pvalue,
+        against=comparison.baseline if worst.growth else None,
+        variants=variants,
+        gap=worst,
+    )
+
+
+def lost(rule: QuantizationLoss, gap: VariantGap) -> bool:
+    """Whether the gap itself is too large, and significant."""
+    return gap.size > rule.margin + _ROUNDING and gap.pvalue <= rule.significance
+
+
+def grew(rule: QuantizationLoss, gap: VariantGap) -> bool:
+    """Whether the gap has grown too much since the baseline, significantly."""
+    growth = gap.growth
+    if growth is None or growth.pvalue is None:
+        return False
+    return growth.size > rule.margin + _ROUNDING and growth.pvalue <= rule.significance
+
+
+def _loss_of(gap: VariantGap) -> float:
+    """The larger of the gap and of what it has grown by."""
+    return max(gap.size, gap.growth.size if gap.growth else 0.0)

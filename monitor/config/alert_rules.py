@@ -21,6 +21,7 @@ from monitor.alerts.rules import (
     Drop,
     KeyExpiring,
     PullFailing,
+    QuantizationLoss,
     ResultsVanished,
     Rise,
     Rule,
@@ -40,6 +41,8 @@ from monitor.config.alert_values import (
     KeptLevel,
     KeptRecovery,
     Level,
+    LossLevel,
+    LossRecovery,
     LowestAllowed,
     Margin,
     Metric,
@@ -233,6 +236,25 @@ class BuiltInDrift(_BuiltInAlert):
         return kept if self.significance is None else replace(kept, condition=AnomalyDrift(float(self.significance)))
 
 
+class BuiltInLoss(_BuiltInAlert):
+    """The built-in alert about what a variant loses against the reference variant."""
+
+    conditions = (QuantizationLoss,)
+
+    significance: LossLevel = None
+    """Significance level of the gap and of its growth: 0.01 unless written."""
+    recover: LossRecovery = None
+    """How far back inside the margin of 0.03 the gap must be to resolve; by default half its standard error, and 0.005
+    at least.
+    """
+
+    def _base(self) -> Rule:
+        kept = super()._base()
+        assert isinstance(kept.condition, QuantizationLoss)  # what distinguishes the shapes
+        level = kept.condition.significance if self.significance is None else float(self.significance)
+        return replace(kept, condition=replace(kept.condition, significance=level), recover=self.recover)
+
+
 class BuiltInByClock(_BuiltInAlert):
     """A built-in alert that the clock and the state of the pulls decide."""
 
@@ -251,7 +273,7 @@ def _level(written: float | str | None, unless_written: float | None = _SIGNIFIC
 
 
 _OWN = {"drop": DropAlert, "rise": RiseAlert, "above": AboveAlert, "below": BelowAlert}
-_KEPT = (BuiltInDrop, BuiltInDrift, BuiltInByClock)
+_KEPT = (BuiltInDrop, BuiltInDrift, BuiltInLoss, BuiltInByClock)
 
 
 def _shape(entry: object) -> str:
@@ -273,6 +295,7 @@ Alert = Annotated[
     | Annotated[BelowAlert, Tag(f"{TAG}BelowAlert")]
     | Annotated[BuiltInDrop, Tag(f"{TAG}BuiltInDrop")]
     | Annotated[BuiltInDrift, Tag(f"{TAG}BuiltInDrift")]
+    | Annotated[BuiltInLoss, Tag(f"{TAG}BuiltInLoss")]
     | Annotated[BuiltInByClock, Tag(f"{TAG}BuiltInByClock")],
     Discriminator(_shape),
 ]

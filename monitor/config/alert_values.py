@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo, WithJsonSchema
 
-from monitor.alerts.rules import Drop, built_in
+from monitor.alerts.rules import Drop, QuantizationLoss, built_in
 from monitor.config.numbers import NotNegative, Number, parse_number
 from monitor.config.values import LABEL_NAME, Text, label_name, parse_duration
 from monitor.figures.headline import FIGURES, METRICS, HeadlineFigure, with_test
@@ -167,6 +167,10 @@ def _possible_recovery(moved: Moved, value: float | None, info: ValidationInfo) 
     return value
 
 
+def _possible_loss_recovery(value: float | None, info: ValidationInfo) -> float | None:
+    return _possible_recovery(lambda _: (None, QuantizationLoss().margin), value, info)
+
+
 def _within(value: float, info: ValidationInfo, lowest_allowed: bool) -> float:
     """A threshold that the figure can be beyond, and is not always."""
     figure = FIGURES.get(info.data.get("metric", ""))
@@ -223,6 +227,8 @@ Level = Annotated[
 ]
 KeptLevel = Annotated[Significance | None, AfterValidator(partial(_possible_level, _kept)), _OF_LEVEL]
 DriftLevel = Annotated[Significance | None, AfterValidator(_possible_drift_level)]
+LossLevel = DriftLevel  # a re-sampled test as well
+LossRecovery = Annotated[NotNegative | None, AfterValidator(_possible_loss_recovery)]
 AnyRecovery = Annotated[NotNegative | None, _OF_RECOVERY]
 Recovery = Annotated[NotNegative | None, AfterValidator(partial(_possible_recovery, _written)), _OF_RECOVERY]
 KeptRecovery = Annotated[NotNegative | None, AfterValidator(partial(_possible_recovery, _kept)), _OF_RECOVERY]

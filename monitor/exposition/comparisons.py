@@ -7,6 +7,7 @@ from operator import attrgetter
 
 from monitor.compare.comparison import Comparison
 from monitor.compare.drift import Drift
+from monitor.compare.variants import VariantGap
 from monitor.exposition.metric import Metric, Shown, Value, Values, block_labels, figure, one
 
 _STATISTICS = ("ks", "psi", "wasserstein", "js")
@@ -66,6 +67,14 @@ def _visible_drops(comparison: Comparison) -> Iterator[Value]:
 def _changed_samples(comparison: Comparison) -> Iterator[Value]:
     for kind, samples in comparison.changed_samples.items():
         yield samples, (kind,)
+
+
+def _of_gaps(values: Callable[[VariantGap], float | None]) -> Callable[[Comparison], Values]:
+    def read(comparison: Comparison) -> Values:
+        variants = comparison.variants
+        return [(values(gap), (gap.metric, variants.against)) for gap in variants.gaps] if variants else ()
+
+    return read
 
 
 METRICS = (
@@ -153,6 +162,38 @@ METRICS = (
         "and those whose label looks wrong (suspect_label).",
         "kind",
         read=_changed_samples,
+    ),
+    _compared(
+        "edge_impulse_variant_gap_ratio",
+        "What this variant loses of the metric against the reference variant (against) on the same samples, in runs of "
+        "one turn; negative where it is better. Absent where the two cannot be compared.",
+        "metric",
+        "against",
+        unit="ratio",
+        read=_of_gaps(lambda gap: gap.size),
+    ),
+    _compared(
+        "edge_impulse_variant_gap_ratio_lower",
+        "Lower bound of the 95 % interval of the gap.",
+        "metric",
+        "against",
+        unit="ratio",
+        read=_of_gaps(lambda gap: gap.interval.lower if gap.interval else None),
+    ),
+    _compared(
+        "edge_impulse_variant_gap_ratio_upper",
+        "Upper bound of the 95 % interval of the gap.",
+        "metric",
+        "against",
+        unit="ratio",
+        read=_of_gaps(lambda gap: gap.interval.upper if gap.interval else None),
+    ),
+    _compared(
+        "edge_impulse_variant_gap_pvalue",
+        "How likely a gap at least as large is by chance, if the two variants are equally good.",
+        "metric",
+        "against",
+        read=_of_gaps(lambda gap: gap.pvalue),
     ),
     _compared(
         "edge_impulse_prediction_drift",

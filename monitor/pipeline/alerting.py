@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 
 import structlog
 
-from monitor.alerts.rules import AnomalyDrift, Drop, Rise, Rule, Subject
+from monitor.alerts.rules import AnomalyDrift, Drop, QuantizationLoss, Rise, Rule, Subject
 from monitor.alerts.states import (
     AlertState,
     Evidence,
@@ -239,8 +239,11 @@ def _takes_verdict(rule: Rule, snapshot: Snapshot) -> bool:
     """Whether a pull takes a verdict: it was good, and of what was to be compared nothing is missing that should be
     there.
     """
+    comparison = snapshot.comparison
     compares = isinstance(rule.condition, Drop | Rise | AnomalyDrift)
-    broken = compares and snapshot.comparison is not None and snapshot.comparison.broken
+    broken = compares and comparison is not None and comparison.broken
+    if isinstance(rule.condition, QuantizationLoss) and comparison is not None and comparison.variants is not None:
+        broken = bool(comparison.variants.reason)  # the next turn may compare them again
     return not rule.by_clock and snapshot.state is PullState.OK and not broken
 
 
@@ -253,6 +256,9 @@ def _differs(before: AlertState | None, after: AlertState) -> bool:
 
 def _evidence(rule: Rule, snapshot: Snapshot) -> Evidence:
     """What a verdict rests on; rules about the figures alone need no baseline."""
-    compares = isinstance(rule.condition, Drop | Rise | AnomalyDrift)
+    compares = isinstance(rule.condition, Drop | Rise | AnomalyDrift | QuantizationLoss)
     baseline = snapshot.comparison.baseline.timestamp if snapshot.comparison and compares else None
-    return Evidence(snapshot.fingerprint or "", baseline)
+    content = snapshot.fingerprint or ""
+    if isinstance(rule.condition, QuantizationLoss) and snapshot.comparison and snapshot.comparison.variants:
+        content = " ".join(snapshot.comparison.variants.compared[:2]) or content  # both variants' result sets
+    return Evidence(content, baseline)

@@ -19,7 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from monitor import __version__
-from monitor.alerts import power_words, wording
+from monitor.alerts import power_words, variant_words, wording
 from monitor.alerts.rules import Rule
 from monitor.alerts.states import Phase
 from monitor.compare.martingale import ALARM
@@ -222,6 +222,7 @@ def _environment() -> Environment:
         "causes": wording.causes,
         "conclusion": wording.conclusion,
         "remarks": wording.remarks,
+        "beside": variant_words.beside,
         "threshold": threshold,
         "began": views.began,
         "path": views.target_path,

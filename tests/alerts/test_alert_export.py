@@ -23,6 +23,7 @@ from monitor.alerts.rules import (
     Drop,
     KeyExpiring,
     PullFailing,
+    QuantizationLoss,
     Rise,
     Rule,
     built_in,
@@ -94,6 +95,21 @@ def drifts(evidence: str, data: str, model: str = "0x60", p: str = "1x60") -> li
         series("edge_impulse_anomaly_drift_gate", model, **BLOCK, cause="model"),
         series("edge_impulse_anomaly_drift_pvalue", p, **BLOCK, cause="model"),
         series("edge_impulse_anomaly_drift_pvalue", "0x60", **BLOCK, cause="total"),
+    ]
+
+
+GAP = {"metric": "accuracy", "against": "float32"}
+"""Labels of a variant's gap."""
+
+
+def gaps(size: str, p: str) -> list[dict[str, str]]:
+    """What a variant loses of its accuracy, and of its mean F1 nothing."""
+    other = {**GAP, "metric": "mean_f1"}
+    return [
+        series("edge_impulse_variant_gap_ratio", size, **GAP),
+        series("edge_impulse_variant_gap_pvalue", p, **GAP),
+        series("edge_impulse_variant_gap_ratio", "0x9", **other),
+        series("edge_impulse_variant_gap_pvalue", "0.001x9", **other),
     ]
 
 
@@ -430,6 +446,7 @@ def test_key_expiring(promtool: Promtool) -> None:
             {},
         ),
         (AnomalyDrift(0.05), drifts("0x60", "0x60", "1x60", "0.05x60"), BLOCK),
+        (QuantizationLoss(), gaps("0.04x9", "0.01x9"), GAP),
     ],
 )
 def test_each_kind_fires(
@@ -462,6 +479,8 @@ def test_each_kind_fires(
             ],
         ),
         (Drop("accuracy", 0.1, None), [change("-0.1x9")]),
+        (QuantizationLoss(), gaps("0.03x9", "0.01x9")),
+        (QuantizationLoss(), gaps("0.04x9", "0.011x9")),
         (
             Rise("mae", 0.5, None),
             [

@@ -11,7 +11,7 @@ import yaml
 from pydantic import SecretStr
 
 from monitor.alerts.rule_file import WatchedProject
-from monitor.alerts.rules import Above, AnomalyDrift, Below, Condition, Drop, Rise, built_in
+from monitor.alerts.rules import Above, AnomalyDrift, Below, Condition, Drop, QuantizationLoss, Rise, built_in
 from monitor.config import schema
 from monitor.config.receivers import NotifyConfig
 from monitor.figures.headline import METRICS
@@ -19,6 +19,7 @@ from tests.config.conftest import Folder
 
 BUILT_IN = {rule.name: rule for rule in built_in()}
 OWN = "alerts:\n  - alert: Own\n    metric: accuracy\n"  # three lines, to go on with four blanks
+LOSS = "alerts:\n  - alert: EdgeImpulseQuantizationLoss\n"
 DRIFT = "alerts:\n  - alert: EdgeImpulseAnomalyDrift\n"
 EXPIRING = "alerts:\n  - alert: EdgeImpulseKeyExpiring\n"
 SMALL = "is smaller than a p-value by re-sampling can be; write {} or more"
@@ -93,6 +94,12 @@ MISTAKES = [
     (
         DRIFT + "    significance: off",
         "3: alerts[0].significance: cannot be off for this alert; write a number, or `enabled: false`",
+    ),
+    (LOSS + "    significance: 0.0009", f"3: alerts[0].significance: {SMALL.format(0.001)}"),
+    (
+        LOSS + "    recover: 0.03",
+        "3: alerts[0].recover: is not below the margin of 0.03, so that the alert could never resolve; write a smaller "
+        "one",
     ),
     (OWN.replace("accuracy", "uncertain") + "    rise: 0.1", f"3: alerts[0].metric: {UNTESTED}"),
     (OWN.replace("accuracy", "mse") + "    rise: 2\n    significance: 0.01", f"5: alerts[0].significance: {UNTESTED}"),
@@ -280,6 +287,7 @@ def test_built_in_significance_changed(folder: Folder) -> None:
         {"alert": "EdgeImpulseMapRegressed", "significance": "off"},
         {"alert": "EdgeImpulseAnomalyDrift", "significance": 0.001},
         {"alert": "EdgeImpulseMeanF1Regressed", "significance": 0.003},
+        {"alert": "EdgeImpulseQuantizationLoss", "significance": 0.002, "recover": 0.01},
     ]
     found = rules(folder, alerts=written)
 
@@ -287,6 +295,8 @@ def test_built_in_significance_changed(folder: Folder) -> None:
     assert Drop("map", 0.03, None) == found["EdgeImpulseMapRegressed"].condition
     assert AnomalyDrift(0.001) == found["EdgeImpulseAnomalyDrift"].condition
     assert Drop("mean_f1", 0.03, 0.003) == found["EdgeImpulseMeanF1Regressed"].condition
+    loss = found["EdgeImpulseQuantizationLoss"]
+    assert (QuantizationLoss(0.03, 0.002), 0.01) == (loss.condition, loss.recover)
 
 
 def test_built_in_replaced(folder: Folder) -> None:
@@ -339,6 +349,7 @@ def test_digests_of_built_in_rules_never_change() -> None:
         "EdgeImpulseMeanF1Regressed": "d0a18b44bc24d55c023cf8dd3a2edd841e8ad8854908f4dea84a3adde584ddb5",
         "EdgeImpulseMapRegressed": "ceb8e09a272b9f07f1fa02c48cc4d9d8097f215194b17ac4b4bbf39cd214eb16",
         "EdgeImpulseAnomalyDrift": "ae167062fdb8c7083cb54c7c7d0fdd8065acae1ed53113e306587e1934d5bc76",
+        "EdgeImpulseQuantizationLoss": "0ba5edfe7ad7e3e4243c5f26ad2cab1c94bfb074ec10c11f67b7f191e87988d5",
         "EdgeImpulsePullFailing": "6145fbd590c44e2229b45f77a51957ddff30fac9c0ba5fcb2caf0719c9901a3d",
         "EdgeImpulseResultsVanished": "0e7cb9ea04a9da6005c7595a8db8d4ce5ce1218767f0d527c0aee4235e4ca01a",
         "EdgeImpulseKeyExpiring": "5be2473110b5c9f46f470f38bca513199643dab0f5697b06ae7bbe81bb9ec1e3",

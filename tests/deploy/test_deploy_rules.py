@@ -25,6 +25,7 @@ MODEL_ALERTS = [
     "EdgeImpulseMeanF1Regressed",
     "EdgeImpulseMapRegressed",
     "EdgeImpulseAnomalyDrift",
+    "EdgeImpulseQuantizationLoss",
     "EdgeImpulsePullFailing",
     "EdgeImpulseResultsVanished",
     "EdgeImpulseKeyExpiring",

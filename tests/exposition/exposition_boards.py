@@ -16,6 +16,7 @@ from monitor.compare.distances import Distances
 from monitor.compare.drift import Drift
 from monitor.compare.error_evidence import ErrorEvidence
 from monitor.compare.power import Power
+from monitor.compare.variants import VariantComparison, VariantGap
 from monitor.errors import PullState
 from monitor.exposition import ServiceMetrics, SnapshotCollector
 from monitor.figures.evaluation import (
@@ -217,6 +218,16 @@ def compared() -> Comparison:
         powers=(power,),
         changed_samples={"newly_wrong": 14, "fixed": 0, "relabelled": 3, "added_wrong": 2, "removed_wrong": 1}
         | {"suspect_label": 9},
+        variants=VariantComparison(
+            "float32",
+            ("a", "b"),
+            gaps=(
+                VariantGap("accuracy", 0.9375, 0.9, 0.0125, Interval(0.0075, 0.0675)),
+                VariantGap("mean_f1", 0.85, 0.86, 0.5),
+            ),
+            samples=120,
+            lost=9,
+        ),
     )
 
 

@@ -302,7 +302,29 @@ def _headline() -> list[PanelBuilder]:
     chance = cell(cell(chance, "Figure", width=80), "Cause", width=70)
     chance = cell(chance, "Change", unit="percentunit", decimals=1, steps=DROP, style="color-text", width=72)
     chance = cell(chance, "p", decimals=4, steps=P_VALUE, style="color-text", width=66)
-    return [headline, causes, chance]
+    return [headline, causes, chance, _beside_reference()]
+
+
+def _beside_reference() -> PanelBuilder:
+    """What the variant loses against the reference variant."""
+    of = "metric, against"
+    found = table(
+        "Against the reference variant",
+        "What this variant loses of each figure on the same samples, its 95 % interval, and how likely that is by "
+        "chance. Above 3 points with a p of 0.01 or less the default alert fires. Empty for the reference itself.",
+        *(
+            query(letter, per(of, f"edge_impulse_variant_gap_{name}"), table=True)
+            for letter, name in zip("ABCD", ("ratio", "ratio_lower", "ratio_upper", "pvalue"), strict=True)
+        ),
+        width=24,
+        height=4,
+        no_value="–",
+    )
+    names = {"metric": "Figure", "against": "Reference", "Value #A": "Loss", "Value #B": "Lower", "Value #C": "Upper"}
+    found = columns(found, {**names, "Value #D": "p"})
+    for name in ("Loss", "Lower", "Upper"):
+        found = cell(found, name, unit="percentunit", decimals=1)
+    return cell(found, "p", decimals=4, steps=P_VALUE, style="color-text")
 
 
 def _classes() -> list[PanelBuilder]:
