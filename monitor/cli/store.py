@@ -173,7 +173,7 @@ def pin(config: Path, target: str, number: int | None) -> None:
 
 
 async def _pin(store: Store, target: str, number: int | None) -> int:
-    from monitor.pipeline.record import pin
+    from monitor.pipeline.baselines import pin
     from monitor.views.history import wanted_run
     from monitor.views.report import when
 
@@ -198,7 +198,7 @@ def clear(config: Path, target: str) -> None:
 
 
 async def _clear(store: Store, target: str) -> int:
-    from monitor.pipeline.record import unpin
+    from monitor.pipeline.baselines import unpin
 
     if not await unpin(store, target):
         click.echo(f"target {target} has no pinned baseline", err=True)

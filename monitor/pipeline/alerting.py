@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
 from weakref import WeakValueDictionary
 
@@ -184,6 +184,11 @@ class AlertEvaluator:
                 await tx.enqueue(
                     Message(queue, f"{transition.alertname}/{transition.target_id}", self._clock(), content)
                 )
+
+
+def locked(evaluator: AlertEvaluator | None, subject_id: str) -> AbstractAsyncContextManager[None]:
+    """The evaluator's `lock`; nothing to be held where no rules are checked."""
+    return nullcontext() if evaluator is None else evaluator.lock(subject_id)
 
 
 async def locked_states(tx: Transaction, subject_id: str) -> dict[str, AlertState]:

@@ -6,89 +6,33 @@ A store that cannot be used costs the comparison and the record, never the figur
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Callable
 from concurrent.futures import Executor
-from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import structlog
 
 from monitor.alerts.states import AlertState
-from monitor.compare.carry_over import block_as_now, carried_over, same_content
-from monitor.compare.changed_windows import ChangedSamples, changed_samples
-from monitor.compare.comparison import BaselineFigures, Comparison, compare
-from monitor.compare.drift import ComparedRun, DriftState
-from monitor.errors import PullState, fitted
-from monitor.figures import EvaluationSettings, evaluate
-from monitor.figures.evaluation import FIGURES_VERSION, Evaluation
+from monitor.figures.evaluation import FIGURES_VERSION
 from monitor.figures.units import UnitChoices
-from monitor.pipeline.alerting import AlertEvaluator, AlertSubject, refer
+from monitor.pipeline.alerting import AlertEvaluator, AlertSubject, locked
+from monitor.pipeline.baselines import Baselines
+from monitor.pipeline.comparer import FIRST_RUN, Compared, RunComparer
+from monitor.pipeline.found import Found
 from monitor.pipeline.project_turn import ELSEWHERE, OtherRun
+from monitor.pipeline.recompute import Recomputer
 from monitor.pipeline.snapshot import Snapshot
 from monitor.pipeline.target_cache import TargetCache
-from monitor.pipeline.unit_choices import CHOSEN_ANEW, PINNED, UNITS, baseline_units
-from monitor.pipeline.variant_gaps import VariantGaps, VariantRun
+from monitor.pipeline.unit_choices import CHOSEN_LATER, PINNED, UNITS, baseline_units
 from monitor.pipeline.watch import Policy, Watch, Watched
-from monitor.results import FINGERPRINT_VERSION, ResultSet
-from monitor.store import Baseline, Run, Store, StoreCorrupt, StoreError, StoreTooNew, Transaction, Versions
-from monitor.targets import TRAINING, Target
+from monitor.store import Baseline, Run, Store, StoreError, Transaction
+from monitor.targets import Target
 
-FIRST_RUN = "first run here: nothing to compare with"
 CLEARED = "the first good run since the baseline was cleared"
 OTHER_FILTERS = "the first good run with these filters"
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a good pull found.
-
-    Attributes:
-        results: The columns.
-        fingerprint: Of them.
-        evaluation: The figures.
-        trained: Unix seconds of the model's training; None where the key may not read it.
-        impulse_stale: Whether the data set changed since features were generated; None where unknown.
-        units_anew: Whether it chose a unit that the baseline could not choose.
-    """
-
-    results: ResultSet
-    fingerprint: str
-    evaluation: Evaluation
-    trained: float | None
-    impulse_stale: bool | None
-    units_anew: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Compared:
-    """A comparison, and what it changes in the store.
-
-    Attributes:
-        comparison: None where there is nothing to compare with.
-        baseline: The run it is with; None where it is the current one, or none.
-        pinned: The number of the pinned run it was made under; None where the current run becomes the pinned one.
-        drift: To be kept for the next comparison; None where nothing advanced.
-        changed: Which samples changed sides; None where that is as it was.
-        first: Whether the store has no good run of the target yet.
-    """
-
-    comparison: Comparison | None = None
-    baseline: Run | None = None
-    pinned: int | None = None
-    drift: dict[int, DriftState] | None = None
-    changed: ChangedSamples | None = None
-    first: bool = False
-
-
-def seed_of(target_id: str, fingerprint: str) -> int:
-    """The seed of every re-sampling about a result set, 0 to 2**64 - 1: the same set gives the same bounds and
-    p-values, always.
-    """
-    return int.from_bytes(hashlib.sha256(f"{target_id} {fingerprint}".encode()).digest()[:8], "big")
 
 
 class RunRecorder:
@@ -101,8 +45,12 @@ class RunRecorder:
     """
 
     def __init__(self, store: Store, workers: Executor, evaluator: AlertEvaluator | None = None) -> None:
-        self.store, self._workers, self._evaluator = store, workers, evaluator
-        self._gaps = VariantGaps(store, self._in_worker)
+        self.store = store
+        self.recomputer = Recomputer(store, self._in_worker, evaluator)
+        """Makes stored runs ones of today's formulas, before a run that needs them is recorded."""
+        self._workers = workers
+        self._evaluator = evaluator
+        self._comparer = RunComparer(store, self._in_worker, Baselines(store, self.recomputer))
         self.unrecorded: StoreError | None = None
         """Why the last run could not be written; None once one was."""
         self.unrecorded_since: float | None = None
@@ -162,87 +110,6 @@ class RunRecorder:
         shown = before.evaluation
         return shown.units if shown is not None and shown.group_by == group_by else None
 
-    async def bring_up(
-        self, policy: Policy, before: Snapshot, found: Found, cache: TargetCache
-    ) -> tuple[Snapshot, list[AlertState]]:
-        """Make a target's last good run one of today's formulas, if others made it; never raises for the store's sake.
-
-        What Studio says unchanged is then no new result set, whatever became of the formulas and of what is read.
-
-        Args:
-            policy: How the baseline is chosen.
-            before: What was known before the run.
-            found: What the pull found.
-            cache: Of the target.
-
-        Returns:
-            What was known before, under the fingerprint of today, and the alerts' states that refer to it now.
-        """
-        target_id = before.target.key.id
-        moved: list[AlertState] = []
-        if cache.current or self.store.problem is not None:
-            return before, moved
-        try:
-            last = await self.store.last_good(target_id)
-            after = await self._brought_up(policy, last, found, moved) if last is not None else None
-        except (StoreCorrupt, StoreTooNew) as error:
-            log.warning("run.not_brought_up", target=target_id, error=str(error))
-            if self.store.problem is None:
-                cache.current = True  # no other attempt can read what is damaged
-            return before, moved
-        except StoreError as error:
-            log.warning("run.not_brought_up", target=target_id, error=str(error))
-            return before, moved
-        cache.current = True
-        if last is None or after is None or last.last_seen < (before.last_success or 0.0):
-            return before, moved
-        # also where another process has brought it up since it was read
-        return replace(before, fingerprint=after.fingerprint), moved
-
-    async def _brought_up(self, policy: Policy, run: Run, found: Found, moved: list[AlertState]) -> Run:
-        """A good run of the store as today's formulas have it, in the store too; itself where they made it. To `moved`
-        are added the alerts' states that this changed.
-
-        Raises:
-            StoreCorrupt, StoreTooNew: Its result set cannot be read, or be computed with.
-        """
-        if run.versions.comparable or run.id is None or run.fingerprint is None:
-            return run
-        stored = (await self._side(run)).results
-        try:
-            results, fingerprint, evaluation = await self._in_worker(
-                _computed_anew, run, stored, found, policy.settings
-            )
-        except Exception as error:  # a bug, or content that no formula expected, must cost no pull
-            log.exception("run.not_brought_up", target=run.target_id, run=run.id)
-            raise StoreCorrupt(
-                fitted(f"the figures of run {run.id} of {run.target_id} cannot be computed anew (", repr(error), ")")
-            ) from error
-        packed = await self.store.pack(run.target_id, results, fingerprint)
-        referring: list[AlertState] = []
-        async with self._locked(run.target_id), self.store.transaction() as tx:
-            if await tx.replace_figures(run, packed, evaluation):
-                referring = await refer(tx, run.target_id, run.fingerprint, fingerprint)
-                await self._bring_up_drift(tx, run.target_id, found.results)
-        moved += referring
-        log.info("run.brought_up", target=run.target_id, run=run.id, unchanged=fingerprint == found.fingerprint)
-        versions = replace(Versions(), comparison=run.versions.comparison)
-        return replace(run, fingerprint=fingerprint, evaluation=evaluation, versions=versions, unreadable=None)
-
-    def _locked(self, target_id: str) -> AbstractAsyncContextManager[None]:
-        """To be held around a transaction that moves a target's alerts."""
-        return self._evaluator.lock(target_id) if self._evaluator else nullcontext()
-
-    async def _bring_up_drift(self, tx: Transaction, target_id: str, read: ResultSet) -> None:
-        """Let the drift states of blocks say what another version did not read of them: else each would count as
-        another model.
-        """
-        states = await tx.drift_states(target_id)
-        now = {number: replace(state, block=block_as_now(state.block, read.blocks)) for number, state in states.items()}
-        await tx.replace_drift_states(
-            target_id, {number: state for number, state in now.items() if state.block != states[number].block}
-        )
-
     async def record(
         self,
         watch: Watch,
@@ -255,7 +122,7 @@ class RunRecorder:
         watched: Watched | None = None,
         reference: OtherRun = ELSEWHERE,
     ) -> tuple[Snapshot, list[AlertState]]:
-        """Compare a run with its baseline, judge it and write all of it; never raises for the store's sake.
+        """Compare a run with its baseline, check the rules and write all of it; never raises for the store's sake.
 
         Args:
             watch: The target and how it is watched.
@@ -281,18 +148,20 @@ class RunRecorder:
             cache.unrecorded = True  # until it is written
         if away:  # its upkeep tries it again: no pull waits for what is known to fail
             return snapshot, states
-        compared = _Compared()
+        compared = Compared()
         try:
             if found is not None:
                 if unrecorded:
                     known, snapshot = await self._caught_up(snapshot)
-                compared = await self._compare(watch.policy, before, snapshot, found, unrecorded, cache, states)
-                compared = await self._beside_reference(watch, before, found, compared, reference, cache)
+                compared = await self._comparer.compare(
+                    watch.policy, before, snapshot, found, unrecorded, cache, states
+                )
+                compared = await self._comparer.beside_reference(watch, before, found, compared, reference, cache)
                 snapshot = replace(snapshot, comparison=compared.comparison)
                 _log_notes(before, snapshot)
             since = started if first_watched is None else first_watched
-            judged_as = watch if watched is None else watched.watch
-            subject = AlertSubject(judged_as.subject, judged_as.health(snapshot, since), snapshot)
+            watch_now = watch if watched is None else watched.watch
+            subject = AlertSubject(watch_now.subject, watch_now.health(snapshot, since), snapshot)
             states += await self._write(watch.policy, known, subject, snapshot, found, compared, started)
             self.unrecorded = self.unrecorded_since = None
             if found is not None:
@@ -312,189 +181,6 @@ class RunRecorder:
         changed = snapshot.last_pull if last.fingerprint != snapshot.fingerprint else last.last_change
         return last.fingerprint, replace(snapshot, last_change=snapshot.last_change or changed)
 
-    async def _compare(
-        self,
-        policy: Policy,
-        before: Snapshot,
-        snapshot: Snapshot,
-        found: Found,
-        unrecorded: bool,
-        cache: TargetCache,
-        moved: list[AlertState],
-    ) -> _Compared:
-        """The comparison of a good run; the one before where nothing it depends on has changed, and the store has what
-        it led to. To `moved` are added the alerts' states that reading old runs changed.
-        """
-        target_id, finished = snapshot.target.key.id, snapshot.last_pull
-        try:
-            pinned = await self._pinned(target_id, policy, found, moved)
-            baseline = await self._baseline(target_id, policy, pinned, found, finished, moved)
-        except (StoreCorrupt, StoreTooNew) as error:
-            if self.store.problem is not None:
-                raise
-            # not the store as a whole: the figures of one run
-            return _unreadable(policy.baseline.mode, before, finished, error)
-        own = policy.baseline.mode == PINNED and pinned is None  # the current run is the baseline
-        first = pinned is None and await self.store.last_selection(target_id) is None
-        if baseline is None and not own:
-            return _Compared(pinned=pinned.id if pinned else None, first=first)
-        mode = policy.baseline.mode
-        evaluation = found.evaluation if baseline is None else baseline.evaluation
-        assert evaluation is not None  # good runs have one
-        shown = (
-            BaselineFigures.of(mode, finished, found.fingerprint, evaluation, found.trained)
-            if baseline is None
-            else BaselineFigures.of(mode, baseline.finished, baseline.fingerprint or "", evaluation, baseline.trained)
-        )
-        number = pinned.id if pinned else None
-        same_pinned = mode == PINNED or cache.pinned == number
-        known = before.comparison
-        # another version may mend it
-        anew = unrecorded or cache.outdated or (known is not None and known.broken and not cache.compared)
-        cache.compared, cache.pinned = True, number
-        same_run = before.fingerprint == found.fingerprint and before.trained == found.trained
-        before_units = before.evaluation and (before.evaluation.units, before.evaluation.group_by)
-        same_units = before_units == (found.evaluation.units, found.evaluation.group_by)
-        if known and known.baseline == shown and same_run and same_pinned and same_units and not anew:
-            return _Compared(known, baseline, number)
-        current = ComparedRun(finished, found.results, found.trained)
-        try:
-            against = current if baseline is None else await self._side(baseline)
-            if pinned is None:
-                reference = current
-            elif baseline and number == baseline.id:
-                reference = against
-            else:
-                reference = await self._side(pinned)
-        except (StoreCorrupt, StoreTooNew) as error:  # not the store as a whole: one result set in it
-            return _Compared(
-                Comparison(shown, notes=(f"the baseline cannot be read, pin another run: {error}",), broken=True),
-                baseline,
-                number,
-            )
-        drift = await self.store.drift_states(target_id)
-        seed = seed_of(target_id, found.fingerprint)
-        try:
-            seen = known.discordance if known else None
-            comparison, kept = await self._in_worker(
-                compare,
-                against,
-                current,
-                reference,
-                shown,
-                drift,
-                seed,
-                found.evaluation.units,
-                found.evaluation.group_by,
-                seen,
-            )
-            changed = await self._in_worker(_changed, against, current, snapshot.target.key.category)
-        except Exception:  # a bug in the comparison must cost neither figures nor record
-            log.exception("comparison.crashed", target=target_id)
-            return _Compared(
-                Comparison(shown, notes=("the comparison failed, see the log",), broken=True), baseline, number
-            )
-        if first:
-            comparison = replace(comparison, notes=(*comparison.notes, FIRST_RUN))
-        comparison = replace(
-            comparison,
-            changed_samples=changed.counts,
-            suspect_labels=changed.suspect,
-            changed_data=changed.data,
-        )
-        return _Compared(comparison, baseline, number, kept, changed, first)
-
-    async def _beside_reference(
-        self,
-        watch: Watch,
-        before: Snapshot,
-        found: Found,
-        compared: _Compared,
-        reference: OtherRun,
-        cache: TargetCache,
-    ) -> _Compared:
-        """The comparison with what the run says beside that of the reference variant."""
-        if compared.comparison is None:
-            return compared
-        run = VariantRun(
-            found.results,
-            found.fingerprint,
-            found.trained,
-            compared.baseline,
-            found.evaluation.group_by,
-            seed_of(watch.target.key.id, found.fingerprint),
-        )
-        known = before.comparison.variants if before.comparison else None
-        variants = await self._gaps.find(watch, run, reference, known, cache)
-        return replace(compared, comparison=replace(compared.comparison, variants=variants))
-
-    async def _pinned(self, target_id: str, policy: Policy, found: Found, moved: list[AlertState]) -> Run | None:
-        """The pinned run, unless it was made with other filters."""
-        row = await self.store.baseline(target_id, PINNED)
-        run = await self.store.run(row.run_id) if row else None
-        if run is None or run.selection != policy.selection:
-            return None
-        return await self._usable(policy, run, found, moved)
-
-    async def _baseline(
-        self,
-        target_id: str,
-        policy: Policy,
-        pinned: Run | None,
-        found: Found,
-        now: float,
-        moved: list[AlertState],
-    ) -> Run | None:
-        """The run that the mode compares with."""
-        match policy.baseline.mode:
-            case "previous":
-                run = await self.store.previous(target_id, found.fingerprint, policy.selection)
-            case "rolling":
-                run = await self._rolling(target_id, policy, now)
-            case _:
-                return pinned
-        return await self._usable(policy, run, found, moved)
-
-    async def _usable(self, policy: Policy, run: Run | None, found: Found, moved: list[AlertState]) -> Run | None:
-        """A run that today's formulas can be compared with.
-
-        Raises:
-            StoreCorrupt, StoreTooNew: Its figures or its result set cannot be read.
-        """
-        if run is None:
-            return None
-        if run.evaluation is None:
-            raise run.unreadable or StoreCorrupt(f"run {run.id} of {run.target_id} has no figures")
-        return await self._brought_up(policy, run, found, moved)
-
-    async def _rolling(self, target_id: str, policy: Policy, now: float) -> Run | None:
-        """The newest run of some age; the one compared with so far as long as that says the same.
-
-        Otherwise each pull would compare with another run, and take what is judged once per baseline once more.
-        """
-        newest = await self.store.newest_before(target_id, now - (policy.baseline.age or 0.0), policy.selection)
-        row = await self.store.baseline(target_id, policy.baseline.mode)
-        known = await self.store.run(row.run_id) if row is not None else None
-        if newest is None or known is None or known.finished > newest.finished:
-            return newest
-        same = (known.fingerprint, known.trained, known.selection) == (
-            newest.fingerprint,
-            newest.trained,
-            newest.selection,
-        )
-        return known if same else newest
-
-    async def _side(self, run: Run) -> ComparedRun:
-        """A stored run as one side of a comparison.
-
-        Raises:
-            StoreCorrupt, StoreTooNew: Its result set cannot be read.
-        """
-        results = await self.store.results(run.id) if run.id is not None else None
-        if results is None:
-            raise StoreCorrupt(f"the result set of run {run.id} of {run.target_id} is gone")
-        return ComparedRun(run.finished, results, run.trained)
-
     async def _write(
         self,
         policy: Policy,
@@ -502,7 +188,7 @@ class RunRecorder:
         subject: AlertSubject,
         snapshot: Snapshot,
         found: Found | None,
-        compared: _Compared,
+        compared: Compared,
         started: float,
     ) -> list[AlertState]:
         """All that a run leaves behind, in one transaction; `known` is the fingerprint of the good run before. Answers
@@ -529,14 +215,14 @@ class RunRecorder:
                 evaluation=found.evaluation,
                 comparison=compared.comparison,
             )
-        async with self._locked(target_id), self.store.transaction() as tx:
+        async with locked(self._evaluator, target_id), self.store.transaction() as tx:
             number = await tx.add_run(run, packed)
             if found is not None:
-                await self._keep(tx, policy, run, number, compared, units_anew=found.units_anew)
+                await self._keep(tx, policy, run, number, compared, chose_units=found.chose_units)
             return await self._evaluator.evaluate(tx, subject) if self._evaluator else []
 
     async def _keep(
-        self, tx: Transaction, policy: Policy, run: Run, number: int, compared: _Compared, *, units_anew: bool
+        self, tx: Transaction, policy: Policy, run: Run, number: int, compared: Compared, *, chose_units: bool
     ) -> None:
         """Baselines and drift states; nothing that another program has overtaken while this was computed."""
         rows = {row.mode: row for row in await tx.baselines(run.target_id)}
@@ -556,8 +242,8 @@ class RunRecorder:
             await tx.clear_baseline(run.target_id, UNITS)
         elif pinned is None or pinned.run_id != compared.pinned:
             return
-        elif units_anew:
-            await tx.set_baseline(Baseline(run.target_id, UNITS, number, run.finished, CHOSEN_ANEW))
+        elif chose_units:
+            await tx.set_baseline(Baseline(run.target_id, UNITS, number, run.finished, CHOSEN_LATER))
         if policy.baseline.mode != PINNED:
             await self._protect(tx, policy.baseline.mode, run, compared.baseline)
         if compared.drift is not None:
@@ -577,75 +263,6 @@ class RunRecorder:
 
     async def _in_worker(self, function: Callable[..., Any], *args: object) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._workers, function, *args)
-
-
-def _changed(baseline: ComparedRun, current: ComparedRun, category: str) -> ChangedSamples:
-    """Which samples changed sides; labels that a model has learnt by heart say nothing about themselves."""
-    return changed_samples(baseline.results, current.results, judge_labels=category != TRAINING)
-
-
-def _unreadable(mode: str, before: Snapshot, now: float, error: StoreError) -> _Compared:
-    """A comparison that says that the baseline's figures cannot be read."""
-    known = before.comparison
-    shown = known.baseline if known is not None and known.baseline.mode == mode else BaselineFigures(mode, now, "")
-    return _Compared(Comparison(shown, notes=(f"the baseline cannot be read, pin another run: {error}",), broken=True))
-
-
-def _computed_anew(
-    run: Run, stored: ResultSet, found: Found, settings: EvaluationSettings
-) -> tuple[ResultSet, str, Evaluation]:
-    """A run's result set as this version reads its content, its fingerprint and its figures: what was found, where that
-    is the content.
-    """
-    results, fingerprint = stored, run.fingerprint
-    if run.versions.results != FINGERPRINT_VERSION:
-        if same_content(stored, found.results):
-            return found.results, found.fingerprint, found.evaluation
-        results = carried_over(stored, found.results)
-        fingerprint = results.fingerprint()
-    assert fingerprint is not None  # it has a result set
-    seed = seed_of(run.target_id, fingerprint)
-    return results, fingerprint, evaluate(results, settings, seed, found.evaluation.units)
-
-
-async def pin(store: Store, run: Run, why: str, now: float) -> None:
-    """Make a good run the target's pinned baseline; drift begins anew from it.
-
-    Args:
-        store: Open.
-        run: From the store.
-        why: Who or what wanted it, in a sentence.
-        now: Unix seconds.
-
-    Raises:
-        ValueError: It is no good run, and has no result set to compare with; or its filters were others than those of
-            the target's last good run, whose next run would pin itself in its place.
-        StoreError: The store does not take it.
-    """
-    if run.state is not PullState.OK or run.id is None:
-        raise ValueError(f"run {run.id} of {run.target_id} ended as {run.state}: only a good run can be a baseline")
-    async with store.transaction() as tx:
-        if await tx.last_selection(run.target_id) != run.selection:
-            raise ValueError(
-                f"run {run.id} of {run.target_id} took other samples than the last good run, because `filters` has "
-                "changed since: "
-                "the two are not comparable; pin a run that was made with the present filters"
-            )
-        await tx.set_baseline(Baseline(run.target_id, PINNED, run.id, now, why))
-        await tx.clear_baseline(run.target_id, UNITS)
-        await tx.clear_drift_states(run.target_id)
-
-
-async def unpin(store: Store, target_id: str) -> bool:
-    """Forget the target's pinned baseline, so that its next good run becomes it; answers whether there was one.
-
-    Raises:
-        StoreError: The store does not take it.
-    """
-    async with store.transaction() as tx:
-        await tx.clear_drift_states(target_id)
-        await tx.clear_baseline(target_id, UNITS)
-        return await tx.clear_baseline(target_id, PINNED)
 
 
 def _log_notes(before: Snapshot, snapshot: Snapshot) -> None:

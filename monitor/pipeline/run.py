@@ -21,8 +21,9 @@ from monitor.figures import evaluate
 from monitor.figures.evaluation import Evaluation
 from monitor.figures.headline import Glance, at_a_glance, headlines
 from monitor.figures.units import UnitChoices, chosen_anew
+from monitor.pipeline.found import Found, seed_of
 from monitor.pipeline.project_turn import ELSEWHERE, ProjectTurn
-from monitor.pipeline.record import Found, RunRecorder, seed_of
+from monitor.pipeline.record import RunRecorder
 from monitor.pipeline.snapshot import Snapshot
 from monitor.pipeline.target_cache import TargetCache
 from monitor.pipeline.watch import Watch, Watched
@@ -112,7 +113,7 @@ class Pipeline:
         try:
             found = await self._find(watch, project, progress, before, cache, hold)
             if self._recorder is not None:
-                before, alerts = await self._recorder.bring_up(watch.policy, before, found, cache)
+                before, alerts = await self._recorder.recomputer.last_good(watch.policy, before, found, cache)
             snapshot = _good(before, found, self._clock())
         except StudioError as error:
             snapshot = replace(before, state=error.state, error=str(error), last_pull=self._clock())

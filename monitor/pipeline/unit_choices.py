@@ -22,7 +22,7 @@ PINNED = "pinned"
 UNITS = "units"
 """The run that chose the units which the pinned baseline could not choose, noted in the store as a baseline is."""
 
-CHOSEN_ANEW = "the first run with enough groups to tell which samples are alike"
+CHOSEN_LATER = "the first run with enough groups to tell which samples are alike"
 
 InWorker = Callable[..., Awaitable[Any]]
 

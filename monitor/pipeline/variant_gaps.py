@@ -6,15 +6,15 @@ set for another run.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
 
 import structlog
 
 from monitor.compare.variants import VariantComparison, compare_variants
 from monitor.pipeline.project_turn import OtherRun
+from monitor.pipeline.stored_results import results_of
 from monitor.pipeline.target_cache import TargetCache
+from monitor.pipeline.unit_choices import InWorker
 from monitor.pipeline.watch import Watch
 from monitor.results import FINGERPRINT_VERSION, ResultSet
 from monitor.store import Run, Store, StoreCorrupt, StoreTooNew
@@ -51,8 +51,9 @@ class VariantGaps:
         in_worker: Calls a function in a worker thread.
     """
 
-    def __init__(self, store: Store, in_worker: Callable[..., Awaitable[Any]]) -> None:
-        self._store, self._in_worker = store, in_worker
+    def __init__(self, store: Store, in_worker: InWorker) -> None:
+        self._store = store
+        self._in_worker = in_worker
 
     async def find(
         self, watch: Watch, run: VariantRun, other: OtherRun, known: VariantComparison | None, cache: TargetCache
@@ -106,12 +107,15 @@ class VariantGaps:
         return found
 
     async def _compare(self, run: VariantRun, variant: str, against: Run, before: Run | None) -> VariantComparison:
-        reference = await self._results(against)
+        reference = await results_of(self._store, against)
         baselines = None
         if before is not None:
             unchanged = before.fingerprint == against.fingerprint
-            of_reference = reference if unchanged else await self._results(before)
-            baselines = of_reference, run.results if run.baseline is None else await self._results(run.baseline)
+            of_reference = reference if unchanged else await results_of(self._store, before)
+            baselines = (
+                of_reference,
+                run.results if run.baseline is None else await results_of(self._store, run.baseline),
+            )
         try:
             found: VariantComparison = await self._in_worker(
                 compare_variants, variant, reference, run.results, run.seed, baselines, run.group_by
@@ -120,17 +124,6 @@ class VariantGaps:
             log.exception("variants.crashed", reference=against.target_id)
             return _not_compared(variant, run, "the comparison failed, see the log")
         return found
-
-    async def _results(self, run: Run) -> ResultSet:
-        """A run's result set.
-
-        Raises:
-            StoreCorrupt, StoreTooNew: It cannot be read.
-        """
-        results = await self._store.results(run.id) if run.id is not None else None
-        if results is None:
-            raise StoreCorrupt(f"the result set of run {run.id} of {run.target_id} is gone")
-        return results
 
 
 def _not_compared(variant: str, run: VariantRun, reason: str) -> VariantComparison:

@@ -25,7 +25,7 @@ from monitor.compare.sides import KINDS, NEWLY_WRONG
 from monitor.config.values import parse_duration
 from monitor.figures.headline import headlines
 from monitor.live.entry import ProjectStatus
-from monitor.pipeline.record import pin, unpin
+from monitor.pipeline.baselines import pin, unpin
 from monitor.pipeline.snapshot import Snapshot
 from monitor.pipeline.unit_choices import PINNED
 from monitor.store import StoreError

@@ -25,7 +25,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from monitor.config import BaselineConfig
 from monitor.figures import EvaluationSettings, evaluate
-from monitor.pipeline.record import Found, RunRecorder
+from monitor.pipeline.found import Found
+from monitor.pipeline.record import RunRecorder
 from monitor.pipeline.snapshot import Snapshot
 from monitor.pipeline.target_cache import TargetCache
 from monitor.pipeline.watch import Policy
@@ -108,7 +109,7 @@ async def held(done: asyncio.Event) -> float:
 
 
 async def measure(url: str, samples: int, windows: int) -> None:
-    """Fill, age, open, bring up."""
+    """Fill, age, open, recompute."""
     first, second = (found(classifier(samples, windows, seed)) for seed in (1, 2))
     policy, target = Policy(BaselineConfig()), Target(TargetKey.parse(TARGET), "p", "i")
     watch, cache = watch_of(target, policy=policy), TargetCache()
@@ -116,7 +117,7 @@ async def measure(url: str, samples: int, windows: int) -> None:
     with ThreadPoolExecutor(1) as workers:
 
         async def pull(recorder: RunRecorder, before: Snapshot, what: Found, now: float) -> Snapshot:
-            before, _ = await recorder.bring_up(policy, before, what, cache)
+            before, _ = await recorder.recomputer.last_good(policy, before, what, cache)
             after = replace(
                 before, last_pull=now, last_success=now, fingerprint=what.fingerprint, evaluation=what.evaluation
             )
@@ -140,13 +141,13 @@ async def measure(url: str, samples: int, windows: int) -> None:
                 done = asyncio.Event()
                 watching = asyncio.create_task(held(done))
                 began = time.perf_counter()
-                before, _ = await recorder.bring_up(policy, restored, second, cache)
+                before, _ = await recorder.recomputer.last_good(policy, restored, second, cache)
                 unchanged = before.fingerprint == second.fingerprint
                 pinned = await store.baseline(TARGET, "pinned")
                 assert pinned is not None
                 run = await store.run(pinned.run_id)
                 assert run is not None
-                await recorder._brought_up(policy, run, second, [])
+                await recorder.recomputer.run(policy, run, second, [])
                 seconds = time.perf_counter() - began
                 done.set()
                 print(

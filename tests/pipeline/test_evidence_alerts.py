@@ -17,7 +17,8 @@ from monitor.alerts.states import Phase, by_name
 from monitor.config import BaselineConfig
 from monitor.figures import EvaluationSettings, evaluate
 from monitor.pipeline.alerting import AlertEvaluator
-from monitor.pipeline.record import Found, RunRecorder
+from monitor.pipeline.found import Found
+from monitor.pipeline.record import RunRecorder
 from monitor.pipeline.target_cache import TargetCache
 from monitor.pipeline.watch import Policy
 from monitor.results import CORRECT, WRONG, Block, BlockKind, ResultSet

@@ -11,7 +11,7 @@ import pytest
 
 from monitor.compare.comparison import compare
 from monitor.errors import PullState
-from monitor.pipeline.record import pin, unpin
+from monitor.pipeline.baselines import pin, unpin
 from monitor.service import store_upkeep as caretaker
 from monitor.simulator import Studio, projects, serve
 from monitor.simulator.faults import Delay, Status
@@ -384,7 +384,7 @@ async def test_drift_is_exported_and_goes_on_after_a_restart(service: Service) -
 
 async def test_no_verdict_twice_on_the_same_result_set(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """An unchanged result set is not compared again: no p-value is taken anew."""
-    from monitor.pipeline import record as memory
+    from monitor.pipeline import comparer
 
     compared = []
     true_compare = compare
@@ -393,7 +393,7 @@ async def test_no_verdict_twice_on_the_same_result_set(service: Service, monkeyp
         compared.append(arguments)
         return true_compare(*arguments)
 
-    monkeypatch.setattr(memory, "compare", counting)
+    monkeypatch.setattr(comparer, "compare", counting)
     await service.app.start()
     await service.pulled(GESTURES)
     await again(service)
@@ -469,12 +469,12 @@ async def test_bug_in_the_comparison_costs_only_the_comparison(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An unexpected error while comparing is said, and neither the figures nor the record are lost."""
-    from monitor.pipeline import record as memory
+    from monitor.pipeline import comparer
 
     def broken(*arguments: Any) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(memory, "compare", broken)
+    monkeypatch.setattr(comparer, "compare", broken)
     await service.app.start()
     await service.pulled(GESTURES)
     comparison = service.app.live.snapshots[GESTURES].comparison

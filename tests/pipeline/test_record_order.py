@@ -18,8 +18,10 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from monitor.compare.comparison import compare
 from monitor.config import BaselineConfig
 from monitor.figures import EvaluationSettings, evaluate
-from monitor.pipeline import record as memory
-from monitor.pipeline.record import Found, RunRecorder
+from monitor.pipeline import comparer
+from monitor.pipeline.baselines import pin
+from monitor.pipeline.found import Found
+from monitor.pipeline.record import RunRecorder
 from monitor.pipeline.snapshot import Snapshot
 from monitor.pipeline.target_cache import TargetCache
 from monitor.pipeline.watch import Policy
@@ -97,7 +99,7 @@ def compared(monkeypatch: pytest.MonkeyPatch) -> list[object]:
         calls.append(arguments)
         return true_compare(*arguments)
 
-    monkeypatch.setattr(memory, "compare", counting)
+    monkeypatch.setattr(comparer, "compare", counting)
     return calls
 
 
@@ -240,7 +242,7 @@ async def test_comparison_that_failed_is_tried_again_after_a_restart(
     runs = Runs(store, workers, BaselineConfig())
     await runs.pull(0.0, scored(200))
     with monkeypatch.context() as bug:
-        bug.setattr(memory, "compare", lambda *arguments: 1 / 0)
+        bug.setattr(comparer, "compare", lambda *arguments: 1 / 0)
         broken = await runs.pull(1.0, scored(220))
     kept = (await runs.pull(2.0, scored(220))).comparison
     assert broken.comparison is not None
@@ -263,8 +265,8 @@ async def test_pinning_a_run_with_other_filters(store: Store, workers: ThreadPoo
     old, new = await store.runs(TARGET)
 
     with pytest.raises(ValueError, match="took other samples than the last good run"):
-        await memory.pin(store, old, "a test", 2.0)
-    await memory.pin(store, new, "a test", 2.0)
+        await pin(store, old, "a test", 2.0)
+    await pin(store, new, "a test", 2.0)
     pinned = await store.baseline(TARGET, "pinned")
     assert pinned is not None
     assert (new.id, "a test") == (pinned.run_id, pinned.why)

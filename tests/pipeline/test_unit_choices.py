@@ -14,7 +14,9 @@ from monitor.config import BaselineConfig
 from monitor.figures import EvaluationSettings, evaluate
 from monitor.figures.evaluation import Evaluation
 from monitor.figures.units import UnitChoices, chosen_anew
-from monitor.pipeline.record import Found, RunRecorder, pin, unpin
+from monitor.pipeline.baselines import pin, unpin
+from monitor.pipeline.found import Found
+from monitor.pipeline.record import RunRecorder
 from monitor.pipeline.target_cache import TargetCache
 from monitor.pipeline.unit_choices import PINNED, UNITS
 from monitor.pipeline.watch import Policy

@@ -17,7 +17,7 @@ import pytest
 from monitor.alerts.states import AlertState, Phase
 from monitor.errors import PullState
 from monitor.live import alert_clock, discoveries
-from monitor.pipeline.record import pin
+from monitor.pipeline.baselines import pin
 from monitor.service.app import App
 from monitor.simulator import Studio, projects, serve
 from monitor.simulator.faults import Delay, Refuse, Status

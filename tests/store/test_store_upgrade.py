@@ -278,7 +278,7 @@ def _figures_by_other_formulas(patch: pytest.MonkeyPatch) -> None:
 
     from monitor.figures import evaluate
     from monitor.figures.evaluation import Evaluation
-    from monitor.pipeline import record as memory
+    from monitor.pipeline import recompute
     from monitor.pipeline import run as pipeline
 
     def halved(*arguments: Any) -> Evaluation:
@@ -288,7 +288,7 @@ def _figures_by_other_formulas(patch: pytest.MonkeyPatch) -> None:
         )
         return replace(found, quality=quality)
 
-    patch.setattr(memory, "evaluate", halved)
+    patch.setattr(recompute, "evaluate", halved)
     patch.setattr(pipeline, "evaluate", halved)
 
 

@@ -1,0 +1,192 @@
+"""`RunComparer`: compares a good run with its baseline, and with the reference variant's run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import structlog
+
+from monitor.alerts.states import AlertState
+from monitor.compare.changed_windows import ChangedSamples, changed_samples
+from monitor.compare.comparison import BaselineFigures, Comparison, compare
+from monitor.compare.drift import ComparedRun, DriftState
+from monitor.pipeline.baselines import Baselines
+from monitor.pipeline.found import Found, seed_of
+from monitor.pipeline.project_turn import OtherRun
+from monitor.pipeline.snapshot import Snapshot
+from monitor.pipeline.stored_results import compared_run
+from monitor.pipeline.target_cache import TargetCache
+from monitor.pipeline.unit_choices import PINNED, InWorker
+from monitor.pipeline.variant_gaps import VariantGaps, VariantRun
+from monitor.pipeline.watch import Policy, Watch
+from monitor.store import Run, Store, StoreCorrupt, StoreError, StoreTooNew
+from monitor.targets import TRAINING
+
+FIRST_RUN = "first run here: nothing to compare with"
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A comparison, and what it changes in the store.
+
+    Attributes:
+        comparison: None where there is nothing to compare with.
+        baseline: The run it is with; None where it is the current one, or none.
+        pinned: The number of the pinned run it was made under; None where the current run becomes the pinned one.
+        drift: To be kept for the next comparison; None where nothing advanced.
+        changed: Which samples changed sides; None where that is as it was.
+        first: Whether the store has no good run of the target yet.
+    """
+
+    comparison: Comparison | None = None
+    baseline: Run | None = None
+    pinned: int | None = None
+    drift: dict[int, DriftState] | None = None
+    changed: ChangedSamples | None = None
+    first: bool = False
+
+
+class RunComparer:
+    """Compares runs with their baselines.
+
+    Args:
+        store: Has the runs.
+        in_worker: Calls a function in a worker thread.
+        baselines: Which run is compared with.
+    """
+
+    def __init__(self, store: Store, in_worker: InWorker, baselines: Baselines) -> None:
+        self._store = store
+        self._in_worker = in_worker
+        self._baselines = baselines
+        self._gaps = VariantGaps(store, in_worker)
+
+    async def compare(
+        self,
+        policy: Policy,
+        before: Snapshot,
+        snapshot: Snapshot,
+        found: Found,
+        unrecorded: bool,
+        cache: TargetCache,
+        moved: list[AlertState],
+    ) -> Compared:
+        """The comparison of a good run; the one before where nothing it depends on has changed, and the store has what
+        it led to. To `moved` are added the alerts' states that reading old runs changed.
+        """
+        target_id, finished = snapshot.target.key.id, snapshot.last_pull
+        try:
+            pinned = await self._baselines.pinned(target_id, policy, found, moved)
+            baseline = await self._baselines.chosen(target_id, policy, pinned, found, finished, moved)
+        except (StoreCorrupt, StoreTooNew) as error:
+            if self._store.problem is not None:
+                raise
+            # not the store as a whole: the figures of one run
+            return _unreadable(policy.baseline.mode, before, finished, error)
+        own = policy.baseline.mode == PINNED and pinned is None  # the current run is the baseline
+        first = pinned is None and await self._store.last_selection(target_id) is None
+        if baseline is None and not own:
+            return Compared(pinned=pinned.id if pinned else None, first=first)
+        mode = policy.baseline.mode
+        evaluation = found.evaluation if baseline is None else baseline.evaluation
+        assert evaluation is not None  # good runs have one
+        shown = (
+            BaselineFigures.of(mode, finished, found.fingerprint, evaluation, found.trained)
+            if baseline is None
+            else BaselineFigures.of(mode, baseline.finished, baseline.fingerprint or "", evaluation, baseline.trained)
+        )
+        number = pinned.id if pinned else None
+        same_pinned = mode == PINNED or cache.pinned == number
+        known = before.comparison
+        # another version may have fixed it
+        again = unrecorded or cache.outdated or (known is not None and known.broken and not cache.compared)
+        cache.compared, cache.pinned = True, number
+        same_run = before.fingerprint == found.fingerprint and before.trained == found.trained
+        before_units = before.evaluation and (before.evaluation.units, before.evaluation.group_by)
+        same_units = before_units == (found.evaluation.units, found.evaluation.group_by)
+        if known and known.baseline == shown and same_run and same_pinned and same_units and not again:
+            return Compared(known, baseline, number)
+        current = ComparedRun(finished, found.results, found.trained)
+        try:
+            against = current if baseline is None else await compared_run(self._store, baseline)
+            if pinned is None:
+                reference = current
+            elif baseline and number == baseline.id:
+                reference = against
+            else:
+                reference = await compared_run(self._store, pinned)
+        except (StoreCorrupt, StoreTooNew) as error:  # not the store as a whole: one result set in it
+            return Compared(
+                Comparison(shown, notes=(f"the baseline cannot be read, pin another run: {error}",), broken=True),
+                baseline,
+                number,
+            )
+        drift = await self._store.drift_states(target_id)
+        seed = seed_of(target_id, found.fingerprint)
+        try:
+            seen = known.discordance if known else None
+            comparison, kept = await self._in_worker(
+                compare,
+                against,
+                current,
+                reference,
+                shown,
+                drift,
+                seed,
+                found.evaluation.units,
+                found.evaluation.group_by,
+                seen,
+            )
+            changed = await self._in_worker(_changed, against, current, snapshot.target.key.category)
+        except Exception:  # a bug in the comparison must cost neither figures nor record
+            log.exception("comparison.crashed", target=target_id)
+            return Compared(
+                Comparison(shown, notes=("the comparison failed, see the log",), broken=True), baseline, number
+            )
+        if first:
+            comparison = replace(comparison, notes=(*comparison.notes, FIRST_RUN))
+        comparison = replace(
+            comparison,
+            changed_samples=changed.counts,
+            suspect_labels=changed.suspect,
+            changed_data=changed.data,
+        )
+        return Compared(comparison, baseline, number, kept, changed, first)
+
+    async def beside_reference(
+        self,
+        watch: Watch,
+        before: Snapshot,
+        found: Found,
+        compared: Compared,
+        reference: OtherRun,
+        cache: TargetCache,
+    ) -> Compared:
+        """The comparison with what the run says beside that of the reference variant."""
+        if compared.comparison is None:
+            return compared
+        run = VariantRun(
+            found.results,
+            found.fingerprint,
+            found.trained,
+            compared.baseline,
+            found.evaluation.group_by,
+            seed_of(watch.target.key.id, found.fingerprint),
+        )
+        known = before.comparison.variants if before.comparison else None
+        variants = await self._gaps.find(watch, run, reference, known, cache)
+        return replace(compared, comparison=replace(compared.comparison, variants=variants))
+
+
+def _changed(baseline: ComparedRun, current: ComparedRun, category: str) -> ChangedSamples:
+    """Which samples changed sides; labels that a model has learnt by heart say nothing about themselves."""
+    return changed_samples(baseline.results, current.results, judge_labels=category != TRAINING)
+
+
+def _unreadable(mode: str, before: Snapshot, now: float, error: StoreError) -> Compared:
+    """A comparison that says that the baseline's figures cannot be read."""
+    known = before.comparison
+    shown = known.baseline if known is not None and known.baseline.mode == mode else BaselineFigures(mode, now, "")
+    return Compared(Comparison(shown, notes=(f"the baseline cannot be read, pin another run: {error}",), broken=True))
