@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from monitor.compare.pairing import Index
 from monitor.compare.renaming import rows_of_owners
@@ -16,6 +17,10 @@ from monitor.text import shown
 
 MOST_LISTED = 10_000
 """Windows that a list names; the others are only counted."""
+
+
+T = TypeVar("T")
+Optionals = Sequence[float | None]
 
 
 class ChangedWindow(NamedTuple):
@@ -90,68 +95,75 @@ def changed_windows(found: Sides, most: int = MOST_LISTED) -> dict[str, list[Cha
 
 
 def _list(found: Sides, before: Index, now: Index) -> list[ChangedWindow]:
+    """The windows of one kind, which are all of the current run, or all of the baseline only."""
     if not len(before):
         return []
-    there = now >= 0
-    of_sample = {True: found.current, False: found.baseline}
-    places = zip(there.tolist(), np.where(there, now, before).tolist(), strict=True)
-    identity = [_identity(of_sample[is_now], window) for is_now, window in places]
-    names = [shown(name) for name in found.current.labels]
-    likely = [
-        names[code] if known and code >= 0 else None
-        for known, code in zip(there.tolist(), found.suspects.likely[now].tolist(), strict=True)
-    ]
-    believed = _optional(np.where(there, found.suspects.self_confidence[now], np.nan))
-    said = zip(_said(found.current, now), _said(found.baseline, before), strict=True)
-    columns = zip(identity, said, likely, believed, strict=True)
-    return [
-        ChangedWindow(
-            *who,
-            *(at.label, at.prediction, at.confidence),
-            *(then.label, then.prediction, then.confidence),
-            *(like, own),
-            tuple(sorted(at.classes | then.classes)),
-        )
-        for who, (at, then), like, own in columns
-    ]
+    if now[0] >= 0:
+        identity = _identity(found.current, now)
+        likely = _texts(_names(found.current), found.suspects.likely[now])
+        believed = _optional(found.suspects.self_confidence[now])
+    else:
+        identity = _identity(found.baseline, before)
+        likely, believed = [None] * len(now), [None] * len(now)
+    said, earlier = _said(found.current, now), _said(found.baseline, before)
+    classes = [tuple(sorted(one | other)) for one, other in zip(said.classes, earlier.classes, strict=True)]
+    # By columns: a tuple for each part of each window would be most of what a list costs.
+    return list(map(ChangedWindow, *identity, *said[:3], *earlier[:3], likely, believed, classes))
 
 
-def _identity(run: ResultSet, window: int) -> tuple[int, str | None, float | None, float | None]:
-    sample = int(run.sample[window])
-    code = -1 if run.filename is None else int(run.filename.codes[sample])
-    name = None if run.filename is None or code < 0 else run.filename.table[code]
-    start, end = (bound[window].item() for bound in (run.start_ms, run.end_ms))
-    return int(run.sample_id[sample]), name, start if start >= 0 else None, end if end >= 0 else None
+def _identity(run: ResultSet, window: Index) -> tuple[Sequence[int], Sequence[str | None], Optionals, Optionals]:
+    """Samples, names of files, starts and ends."""
+    sample = run.sample[window]
+    names: list[str | None] = [None] * len(window)
+    if run.filename is not None:
+        names = _texts(run.filename.table, run.filename.codes[sample])
+    start, end = (
+        [bound if bound >= 0 else None for bound in column[window].tolist()] for column in (run.start_ms, run.end_ms)
+    )
+    return run.sample_id[sample].tolist(), names, start, end
 
 
 class _Said(NamedTuple):
-    """What a run says of a window; `classes` are those of its boxes."""
+    """What a run says of windows, by columns; `classes` are those of their boxes."""
 
-    label: str | None = None
-    prediction: str | None = None
-    confidence: float | None = None
-    classes: frozenset[str] = frozenset()
+    label: Sequence[str | None]
+    prediction: Sequence[str | None]
+    confidence: Optionals
+    classes: Sequence[frozenset[str]]
 
 
-def _said(run: ResultSet, window: Index) -> list[_Said]:
+def _said(run: ResultSet, window: Index) -> _Said:
     """What the run says of each window; nothing for -1."""
     there = window >= 0
-    place = np.where(there, window, 0)
-    if not run.windows:
-        return [_Said()] * len(window)
-    names = [shown(name) for name in run.labels]
-    confidence = _optional(np.where(there, _surest(run, place), np.nan))
+    place = window[there]
+    names = _names(run)
+    confidence = _optional(_surest(run, place))
+    label, prediction = _texts(names, run.label[place]), _texts(names, run.prediction[place])
+    classes = [frozenset[str]()] * len(place)
     if run.truth is not None and run.kinds() & {BlockKind.DETECTION, BlockKind.FOMO}:
         true = _counted(names, run.truth, run.sample[place].astype(np.intp))
         guessed = [None] * len(place) if run.detections is None else _counted(names, run.detections, place)
-        said = [
-            _Said(_listed(truth), None if guess is None else _listed(guess), sure, frozenset(truth).union(guess or ()))
-            for truth, guess, sure in zip(true, guessed, confidence, strict=True)
-        ]
-    else:
-        label, prediction = _texts(names, run.label[place]), _texts(names, run.prediction[place])
-        said = [_Said(*each) for each in zip(label, prediction, confidence, strict=True)]
-    return [each if known else _Said() for known, each in zip(there.tolist(), said, strict=True)]
+        label = [_listed(counts) for counts in true]
+        prediction = [None if counts is None else _listed(counts) for counts in guessed]
+        classes = [frozenset(one).union(other or ()) for one, other in zip(true, guessed, strict=True)]
+    if there.all():
+        return _Said(label, prediction, confidence, classes)
+    return _Said(
+        _spread(label, there, None),
+        _spread(prediction, there, None),
+        _spread(confidence, there, None),
+        _spread(classes, there, frozenset()),
+    )
+
+
+def _spread(values: Sequence[T], there: npt.NDArray[np.bool_], missing: T) -> list[T]:
+    """The values at the places that are there."""
+    found = iter(values)
+    return [next(found) if known else missing for known in there.tolist()]
+
+
+def _names(run: ResultSet) -> list[str]:
+    return [shown(name) for name in run.labels]
 
 
 def _surest(run: ResultSet, window: Index) -> FloatArray:

@@ -51,18 +51,17 @@ def suspects(current: ResultSet, baseline: ResultSet | None = None, pairing: Pai
     confidences = _classifier(current)
     if confidences is None:
         return found
-    classes = confidences.classes
-    _judge(found, np.arange(windows), current, classes, confidences.values, np.ones(windows, np.bool_))
+    alone = np.ones(windows, np.bool_)
     before = None if baseline is None else _classifier(baseline)
-    if baseline is None or pairing is None or before is None:
-        return found
-    shared = [name for name in classes if name in before.classes]
-    if len(shared) < 2:
-        return found
-    earlier, now = pairing.baseline_window, pairing.current_window
-    both = (_columns(confidences, shared)[now] + _columns(before, shared)[earlier]) / 2
-    kept = (baseline.label[earlier] == current.label[now]) & (baseline.correct[earlier] == CORRECT)
-    _judge(found, now, current, tuple(shared), both, kept)
+    if baseline is not None and pairing is not None and before is not None:
+        shared = tuple(name for name in confidences.classes if name in before.classes)
+        if len(shared) >= 2:
+            earlier, now = pairing.baseline_window, pairing.current_window
+            both = (_columns(confidences, shared)[now] + _columns(before, shared)[earlier]) / 2
+            kept = (baseline.label[earlier] == current.label[now]) & (baseline.correct[earlier] == CORRECT)
+            judged = _judge(found, now, current, shared, both, kept)
+            alone[now[judged]] = False
+    _judge(found, np.arange(windows), current, confidences.classes, confidences.values, alone)
     return found
 
 
@@ -73,16 +72,22 @@ def _classifier(run: ResultSet) -> Confidences | None:
     if run.label_map:
         return None
     blocks = [block.id for block in run.blocks if block.kind is BlockKind.CLASSIFICATION]
-    return next((run.confidences[block] for block in sorted(blocks) if block in run.confidences), None)
+    return next((run.confidences[block] for block in sorted(blocks) if _has_classes(run, block)), None)
 
 
-def _columns(confidences: Confidences, names: list[str]) -> FloatArray:
+def _has_classes(run: ResultSet, block: int) -> bool:
+    return block in run.confidences and bool(run.confidences[block].classes)
+
+
+def _columns(confidences: Confidences, names: tuple[str, ...]) -> FloatArray:
+    if names == confidences.classes:
+        return confidences.values
     return confidences.values[:, [confidences.classes.index(name) for name in names]]
 
 
 def _judge(
     found: Suspects, window: IntArray, run: ResultSet, classes: tuple[str, ...], p: FloatArray, wanted: BoolArray
-) -> None:
+) -> BoolArray:
     """Write into `found` what confidences say of the wanted ones of these windows.
 
     Args:
@@ -92,20 +97,26 @@ def _judge(
         classes: Those of the columns of `p`.
         p: float64[w, k].
         wanted: bool[w].
+
+    Returns:
+        bool[w], the wanted ones that could be judged.
     """
     code = {name: place for place, name in enumerate(run.labels)}
     column = {name: place for place, name in enumerate(classes)}
     codes = np.array([code.get(name, -1) for name in classes], np.intp)
     given = np.array([*(column.get(name, -1) for name in run.labels), -1])[run.label[window]]
-    known = (given >= 0) & np.isfinite(p).all(axis=1)
+    known = (given >= 0) & np.isfinite(p @ np.ones(len(classes)))
     own = np.where(known, p[np.arange(len(p)), given], np.nan)
     size = np.bincount(given[known], minlength=len(classes))
     total = np.bincount(given[known], own[known], len(classes))
     threshold = np.divide(total, size, out=np.full(len(classes), np.inf), where=size > 0)
-    rows = np.flatnonzero(known & wanted)
-    reached = np.where((p[rows] >= threshold - _ROUNDING) & (p[rows] > own[rows, None]), p[rows], -np.inf)
+    judged = known & wanted
+    found.self_confidence[window[judged]] = own[judged]
+    rows = np.flatnonzero(judged & (p.max(axis=1) > own))  # in the others no class is above the label
+    above = p[rows]
+    reached = np.where((above >= threshold - _ROUNDING) & (above > own[rows, None]), above, -np.inf)
     best = reached.argmax(axis=1)
     suspect = reached[np.arange(len(rows)), best] > -np.inf
     found.suspect[window[rows]] = suspect
     found.likely[window[rows]] = np.where(suspect, codes[best], -1)
-    found.self_confidence[window[rows]] = own[rows]
+    return judged

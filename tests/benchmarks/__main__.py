@@ -20,7 +20,7 @@ def main() -> int:
         runpy.run_module(f"tests.benchmarks.{name}", run_name="__main__", alter_sys=True)
         return 0
     for name in names:
-        print(f"{name:12}{(importlib.import_module(f'tests.benchmarks.{name}').__doc__ or '').splitlines()[0]}")
+        print(f"{name:17}{(importlib.import_module(f'tests.benchmarks.{name}').__doc__ or '').splitlines()[0]}")
     return int(len(sys.argv) > 1)
 
 
