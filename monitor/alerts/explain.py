@@ -26,7 +26,6 @@ from monitor.alerts.verdicts import Answer, Verdict, lost
 from monitor.compare.change import LABELS, THRESHOLDS, Change
 from monitor.compare.drift import Drift
 from monitor.compare.error_evidence import ErrorEvidence
-from monitor.compare.evidence import SHUT_LOOKS
 from monitor.compare.martingale import ALARM
 from monitor.errors import PullState
 from monitor.figures.evaluation import Interval
@@ -59,10 +58,10 @@ def verdict(rule: Rule, subject: Subject, found: Verdict) -> Words:
         headline = f"{_about(rule, found)} is not yet back inside"
         more = "The alert fires until it is back inside by that much"
     elif found.answer is Answer.POINT:
-        more = (
-            "Only the figure is beyond it, not its whole interval; three such result sets in a row count as well, if "
-            "each shares less than half of its samples with the one counted before"
-        )
+        few = "Only the figure is beyond it, not its whole interval; three such result sets in a row count as well"
+        if found.interval is None and found.by_chance is not None:
+            few = "Chance passes its 95 % point in one result set of twenty; three such result sets in a row count"
+        more = f"{few}, if each shares less than half of its samples with the one counted before"
     summary = f"{wording.sentence(headline)}: {subject.name}."
     return Words(summary, _joined([*_sentences(rule, found), more]), _details(rule, found))
 
@@ -302,8 +301,8 @@ def _drift(drift: Drift, causes: tuple[str, ...], significance: float) -> Iterat
         )
     yield (
         f"The rule fires at evidence {ALARM:g}, or for the same samples at p ≤ {wording.pvalue(significance)}, if the "
-        f"difference matters. Drift of new samples is over once the last of them did not differ at {SHUT_LOOKS} result "
-        "sets in a row"
+        f"difference matters. Drift of new samples is over once the last of them did not differ at two result sets that "
+        "have less than half of these in common"
     )
 
 

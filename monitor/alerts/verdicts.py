@@ -176,7 +176,9 @@ def _limit(limit: Above | Below, recover: float | None, evaluation: Evaluation) 
     figure = row.read(evaluation)
     if figure is None:
         return _absent(metric)
-    interval = figure.interval if row.has_interval else Interval(figure.value, figure.value)
+    interval = figure.interval
+    if not row.has_interval and figure.by_chance is None:
+        interval = Interval(figure.value, figure.value)  # nothing is known of its noise
     recover = _default_recovery(figure.interval) if recover is None else recover
     if isinstance(limit, Above):
         # Never beyond the figure's own range: `above: 0` could not recover otherwise.

@@ -43,8 +43,8 @@ DRAWS = 5
 LARGEST_LEDGER = 4096
 """Ids that are known one by one; of more, all up to the largest of the others count as known."""
 
-SHUT_LOOKS = 2
-"""Looks in a row at which the gate was shut, after which an alarm is over."""
+_OPEN = -1
+"""`EvidenceState.shut` while the difference matters."""
 
 _KEPT: dict[Unit, int] = {"sample": 2048, "group": 400}  # new units whose scores each martingale keeps as they are
 _SIZES = 20  # groups of which more than half have to be smaller than k for another k
@@ -73,7 +73,8 @@ class EvidenceState:
         small: New groups that were too small to be counted.
         starts: How often the martingale started.
         gate: Whether the difference mattered at the last look.
-        shut: Looks in a row at which it did not, while the alarm lasts.
+        shut: How many samples had been counted when it was first found not to, since it last did, while the alarm
+            lasts; -1 where it does.
         alarm: Whether there is one.
         looked: Digest of the scores of the last look: the same are no other look.
     """
@@ -94,7 +95,7 @@ class EvidenceState:
     small: int = 0
     starts: int = 1
     gate: bool = False
-    shut: int = 0
+    shut: int = _OPEN
     alarm: bool = False
     looked: int = 0
 
@@ -196,18 +197,21 @@ def latched(state: EvidenceState, gate: bool, bets: Bets = drift_bets) -> Eviden
     """The state after a look at which the gate was found open or shut.
 
     The alarm is raised by evidence of `martingale.ALARM` while the gate is open, and lasts until the gate was shut at
-    two looks in a row: the capital itself sinks as drifted units join those that new ones are ranked with, which is no
-    recovery. Then the martingale starts again from 1, with the reference as it was; what was counted before is neither
+    two looks, and all between them, that share less than half of what they compared: looks that share more are one
+    opinion. The capital itself sinks as drifted units join those that new ones are ranked with, which is no recovery.
+    Then the martingale starts again from 1, with the reference as it was; what was counted before is neither
     reference nor counted again.
     """
     state = replace(state, gate=gate)
     if gate:
-        return replace(state, shut=0, alarm=state.alarm or state.evidence >= ALARM)
+        return replace(state, shut=_OPEN, alarm=state.alarm or state.evidence >= ALARM)
     if not state.alarm:
         return state
-    if state.shut + 1 < SHUT_LOOKS:
-        return replace(state, shut=state.shut + 1)
-    return replace(_restarted(state, state.size, bets), shut=0, alarm=False)
+    if state.shut == _OPEN:
+        return replace(state, shut=state.added)
+    if 2 * (state.added - state.shut) <= len(state.recent):
+        return state
+    return replace(_restarted(state, state.size, bets), shut=_OPEN, alarm=False)
 
 
 def contains(known: Ids, wanted: Ids) -> npt.NDArray[np.bool_]:

@@ -21,7 +21,7 @@ from monitor.results import CORRECT, UNCERTAIN, UNSCORED, Boxes, Categorical, Fl
 Weights = npt.NDArray[np.uint8]
 
 _ROWS_AT_ONCE, _COLUMNS_AT_ONCE = 4096, 64
-_GROUPS, _FEWEST_GROUPS = 10_000, 1000
+_GROUPS, _FEWEST_GROUPS = 4000, 1000
 _CELLS = 4_000_000
 _DENSE_CELLS = 50_000_000
 """A table of units and columns beyond is kept by its few cells that are not 0: many samples of many classes."""

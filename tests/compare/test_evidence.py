@@ -257,7 +257,22 @@ def test_the_alarm_needs_both_and_lasts() -> None:
     assert state.alarm
     state = latched(latched(latched(state, gate=False), gate=True), gate=False)
 
-    assert (state.alarm, state.shut, state.starts) == (True, 1, 1)
+    assert (state.alarm, state.shut, state.starts) == (True, 100, 1)
+
+
+def shut_again(state: EvidenceState, more: int) -> EvidenceState:
+    """The state after another look at a shut gate, before which so many quiet samples came."""
+    new = scores(np.random.default_rng(3).normal(size=more), 50_000)
+    return latched(count(latched(state, gate=False), new, at(2)), gate=False)
+
+
+def test_looks_at_the_same_samples_are_one_opinion() -> None:
+    """Shut looks end an alarm only where they share less than half of the samples that they looked at."""
+    state = latched(raised(), gate=True)
+
+    assert latched(latched(state, gate=False), gate=False).alarm
+    assert shut_again(state, 60).alarm
+    assert not shut_again(state, 110).alarm
 
 
 def test_an_alarm_is_over_after_two_shut_looks() -> None:
@@ -266,9 +281,9 @@ def test_an_alarm_is_over_after_two_shut_looks() -> None:
     """
     rng = np.random.default_rng(12)
     state = latched(raised(), gate=True)
-    over = latched(latched(state, gate=False), gate=False)
+    over = shut_again(state, 110)
 
-    assert (over.alarm, over.evidence, over.starts, over.shut) == (False, 0.0, 2, 0)
+    assert (over.alarm, over.evidence, over.starts, over.shut) == (False, 0.0, 2, -1)
     assert over.reference.value.tolist() == state.reference.value.tolist()
     assert int(over.martingales[0].count.sum()) == 200
     assert count(over, scores(rng.normal(size=100), 1000), at(1)) is over
