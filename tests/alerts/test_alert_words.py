@@ -32,7 +32,8 @@ MARGIN = " The rule fires for a drop of more than 3.0 points with p ≤ 0.01, an
 INTERVAL = " The 95 % interval is 0.851 to 0.891."
 DRIFT = (
     " The rule fires at evidence 2, or for the same samples at p ≤ 0.01, if the difference matters. Drift of new "
-    "samples is over once the last of them did not differ at 2 result sets in a row."
+    "samples is over once the last of them did not differ at two result sets "
+    "that have less than half of these in common."
 )
 DISTANCES = (
     " against the reference: KS 0.310, PSI 0.420, Wasserstein 0.550, Jensen-Shannon 0.200, share above the "
