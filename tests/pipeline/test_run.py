@@ -76,9 +76,9 @@ class Alone:
 
     def __init__(self, client: Client, store: Store, workers: ThreadPoolExecutor, config: Config) -> None:
         self.client, self.config, self.now = client, config, 1000.0
-        evaluator = AlertEvaluator(lambda: self.now)
-        evaluator.configure([LOW], ["hook"])
-        self.pipeline = Pipeline(NoMetrics(), workers, lambda: self.now, RunRecorder(store, workers, evaluator))
+        self.evaluator = AlertEvaluator(lambda: self.now)
+        self.evaluator.configure([LOW], ["hook"])
+        self.pipeline = Pipeline(NoMetrics(), workers, lambda: self.now, RunRecorder(store, workers, self.evaluator))
 
     async def watches(self) -> list[Watch]:
         """The targets, as they are to be pulled."""

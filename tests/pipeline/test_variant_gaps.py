@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from monitor.alerts.rules import QuantizationLoss, built_in
+from monitor.alerts.states import AlertState, Phase
 from monitor.compare.variants import VariantComparison
 from monitor.errors import PullState
 from monitor.pipeline.project_turn import ProjectTurn
@@ -25,7 +27,7 @@ from tests.factories import known
 from tests.pipeline.test_run import Alone, alone
 
 WORSE = Variant("int8", quality=-1.5, jitter=0.5)
-PAGE = "classify-page"
+LOSS = next(rule for rule in built_in() if isinstance(rule.condition, QuantizationLoss))
 
 
 @pytest.fixture
@@ -55,6 +57,7 @@ class Pair:
         self.watches = {watch.target.key.variant: watch for watch in watches}
         self.caches = {variant: TargetCache() for variant in self.watches}
         self.snapshots: dict[str, Snapshot] = {}
+        self.alerts: dict[str, AlertState] = {}
 
     @property
     def pipeline(self) -> Pipeline:
@@ -68,6 +71,8 @@ class Pair:
             self.watches[variant], turn, before=self.snapshots.get(variant), cache=self.caches[variant]
         )
         self.snapshots[variant] = ended.snapshot
+        for alert in ended.alerts:
+            self.alerts[variant] = alert
 
     async def turn(self) -> VariantComparison:
         """Run both in a turn, side by side, int8 first."""
@@ -98,6 +103,7 @@ def workers() -> Iterator[ThreadPoolExecutor]:
 async def pair(studio: Studio, store: Store, workers: ThreadPoolExecutor) -> AsyncIterator[Pair]:
     """The two, in a process that watches nothing."""
     async with serve(studio) as url, alone(studio, url, store, workers) as process:
+        process.evaluator.configure([LOSS], [])
         yield Pair(process, await process.watches())
 
 
@@ -178,6 +184,26 @@ async def test_a_reference_whose_pull_fails(pair: Pair, project: GeneratedProjec
     assert pair.found.gaps == ()
     assert pair.found.reason == "its pull of this turn has failed"
     assert (await pair.turn()).reason == ""
+
+
+async def test_what_was_not_compared_leaves_the_alert_as_it_is(pair: Pair, project: GeneratedProject) -> None:
+    """A turn in which the two cannot be compared neither confirms nor resolves the alert; the next one that compares
+    them does.
+    """
+    await pair.turn()
+    fired = pair.alerts["int8"]
+    project.impulses = (Impulse(variants=(Variant("int8"), FLOAT32)),)
+    project.retrain()
+    turn = pair.process.turn()
+    turn.ends(pair.watches["float32"].target.key.id, None)
+    await pair.run(turn, "int8")
+    apart = pair.alerts["int8"]
+    await pair.turn()
+
+    assert fired.phase is Phase.FIRING
+    assert pair.alerts["float32"].phase is Phase.INACTIVE
+    assert apart == fired
+    assert pair.alerts["int8"].phase is Phase.RESOLVED
 
 
 async def test_a_variant_that_is_pulled_alone(pair: Pair, project: GeneratedProject) -> None:
