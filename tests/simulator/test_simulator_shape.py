@@ -12,7 +12,8 @@ import pytest
 from monitor.simulator import Studio, projects, replies
 from monitor.simulator.kinds import BoxDetector, Freeform
 from monitor.simulator.project import GeneratedProject
-from monitor.simulator.shape import Page, validate
+from monitor.simulator.shape import validate
+from monitor.simulator.shape_results import Page
 
 EXAMPLE = Path(__file__).parents[1] / "data" / "studio-api-page.json"
 
