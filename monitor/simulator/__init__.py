@@ -12,8 +12,9 @@ goes wrong, `edits` what pages may legally be beyond their documented form, `swi
 
 from monitor.simulator.demo import demo_studio
 from monitor.simulator.faults import Fault
+from monitor.simulator.generated import GeneratedProject
 from monitor.simulator.ground import Ground
-from monitor.simulator.project import FLOAT32, INT8, GeneratedProject, Impulse, Project, Variant
+from monitor.simulator.project import FLOAT32, INT8, Impulse, Project, Variant
 from monitor.simulator.recorded import RecordingError, load_recorded
 from monitor.simulator.scenarios import Revision, Scenario
 from monitor.simulator.server import serve

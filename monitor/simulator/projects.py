@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from monitor.simulator.generated import GeneratedProject
 from monitor.simulator.kinds import (
     BoxDetector,
     Classification,
@@ -15,7 +16,7 @@ from monitor.simulator.kinds import (
     Regression,
     VisualAnomaly,
 )
-from monitor.simulator.project import FLOAT32, INT8, GeneratedProject, Impulse
+from monitor.simulator.project import FLOAT32, INT8, Impulse
 
 BOTH = (INT8, FLOAT32)
 

@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from monitor.simulator.faults import Action, Fault
+from monitor.simulator.generated import GeneratedProject
 from monitor.simulator.ground import Ground
-from monitor.simulator.project import GeneratedProject, Project
+from monitor.simulator.project import Project
 from monitor.simulator.scenarios import Timeline
 
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from monitor.simulator import edits, faults, scenarios
-from monitor.simulator.project import GeneratedProject, Project
+from monitor.simulator.generated import GeneratedProject
+from monitor.simulator.project import Project
 from monitor.simulator.scenarios import Scenario
 from monitor.simulator.studio import Studio
 

@@ -43,7 +43,8 @@ from monitor.pipeline.snapshot import Snapshot
 from monitor.pipeline.watch import Watch
 from monitor.service.app import App
 from monitor.simulator import Studio, projects, serve
-from monitor.simulator.project import FLOAT32, INT8, GeneratedProject, Impulse, Project
+from monitor.simulator.generated import GeneratedProject
+from monitor.simulator.project import FLOAT32, INT8, Impulse, Project
 from monitor.studio.client import Client
 from tests.chaos import sickness, truth, warp
 from tests.chaos.sickness import Sick

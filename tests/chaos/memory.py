@@ -22,8 +22,8 @@ import yaml
 
 from monitor.simulator import Studio, projects, serve
 from monitor.simulator.faults import Stream
+from monitor.simulator.generated import GeneratedProject
 from monitor.simulator.kinds.classification import Classification
-from monitor.simulator.project import GeneratedProject
 
 ROOT = Path(__file__).parents[2]
 PULLS = 3

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from monitor.simulator import Project, Studio, edits
 from monitor.simulator.faults import Action, Body, Delay, Edit, Fault, Limit, Refuse, Reset, Status, Truncate
-from monitor.simulator.project import GeneratedProject
+from monitor.simulator.generated import GeneratedProject
 from monitor.simulator.switches import FAULTS
 
 PAGE = "result/page"

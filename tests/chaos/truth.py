@@ -15,7 +15,7 @@ from typing import Any
 from monitor.exposition.collector import SnapshotCollector
 from monitor.pipeline.snapshot import Snapshot
 from monitor.simulator.faults import Edit, NoPredictions
-from monitor.simulator.project import GeneratedProject
+from monitor.simulator.generated import GeneratedProject
 from monitor.simulator.render import Record
 from tests.chaos.sickness import PAGE, Sick
 from tests.live.live_parts import live_of

@@ -19,7 +19,8 @@ from monitor.pipeline.snapshot import Snapshot
 from monitor.pipeline.target_cache import TargetCache
 from monitor.pipeline.watch import Watch
 from monitor.simulator import Studio, projects, serve
-from monitor.simulator.project import FLOAT32, GeneratedProject, Impulse, Variant
+from monitor.simulator.generated import GeneratedProject
+from monitor.simulator.project import FLOAT32, Impulse, Variant
 from monitor.store import Store
 from monitor.studio.discovery import Discovery
 from monitor.targets import Target, TargetKey

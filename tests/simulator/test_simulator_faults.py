@@ -39,7 +39,8 @@ from monitor.simulator.faults import (
     Trickle,
     Truncate,
 )
-from monitor.simulator.project import GeneratedProject, Project
+from monitor.simulator.generated import GeneratedProject
+from monitor.simulator.project import Project
 
 Serving = Callable[[Studio], Awaitable[Any]]
 PAGE = "classify/all/result/page"

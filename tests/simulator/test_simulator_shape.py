@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from monitor.simulator import Studio, projects, replies
+from monitor.simulator.generated import GeneratedProject
 from monitor.simulator.kinds import BoxDetector, Freeform
-from monitor.simulator.project import GeneratedProject
 from monitor.simulator.shape import validate
 from monitor.simulator.shape_results import Page
 

@@ -24,8 +24,8 @@ from monitor.compare.error_evidence import ErrorEvidence
 from monitor.results import UNCERTAIN
 from monitor.simulator import Impulse, Revision, Studio, projects, serve
 from monitor.simulator.faults import Refuse
+from monitor.simulator.generated import GeneratedProject
 from monitor.simulator.kinds import Classification
-from monitor.simulator.project import GeneratedProject
 from tests.live.live_parts import shown_as
 from tests.service_process import Service
 from tests.web.web_service import ONE, THREE, pull, start
