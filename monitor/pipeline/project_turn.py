@@ -10,15 +10,15 @@ from typing import Any, TypeVar
 from monitor.config import Config, ProjectConfig
 from monitor.logs import secrets
 from monitor.results import Block, BlockKind
-from monitor.studio import client as studio_client
 from monitor.studio.budget import Hold
-from monitor.studio.client import LONGEST_CLOSED, Client
+from monitor.studio.caller import LONGEST_CLOSED
+from monitor.studio.client import Client, Observer
 from monitor.studio.project import StudioProject
 
 T = TypeVar("T")
 
 
-def new_client(config: Config, observer: studio_client.Observer, processes: int = 1) -> Client:
+def new_client(config: Config, observer: Observer, processes: int = 1) -> Client:
     """The client that a configuration asks for.
 
     Args:

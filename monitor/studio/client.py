@@ -5,13 +5,12 @@ failure a `StudioError`.
 from __future__ import annotations
 
 import asyncio
-import random
 import ssl
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
@@ -19,11 +18,19 @@ import aiohttp
 import msgspec
 import stamina
 
-from monitor.errors import AuthError, InvalidReply, NoResults, NotFound, StudioError, Unreachable
-from monitor.net.retry_after import retry_after
+from monitor.errors import InvalidReply, StudioError, Unreachable
 from monitor.net.tls import not_trusted
 from monitor.studio.budget import Budget, Slot
+from monitor.studio.caller import Caller
 from monitor.studio.decoding import MALFORMED, decode
+from monitor.studio.refusals import (
+    BodyTooLarge,
+    Retryable,
+    raise_for_refusal,
+    raise_for_status,
+    refusal,
+    without_traceback,
+)
 from monitor.studio.wire import Reply
 
 T = TypeVar("T", bound=Reply)
@@ -44,10 +51,6 @@ LONGEST_WAIT = 300.0
 """Seconds a pull waits because Studio said so (Retry-After); beyond it the pull fails at once and later ones until
 then.
 """
-LONGEST_MEANT = 86400.0
-"""Seconds beyond which a Retry-After is a mistake, and the wait is that of any other failure."""
-LONGEST_CLOSED = 3600.0
-"""Seconds for which a key sends nothing because Studio said so, at most; a project's interval may be less."""
 
 
 class Observer(Protocol):
@@ -57,66 +60,6 @@ class Observer(Protocol):
     def retry(self, reason: str) -> None: ...  # noqa: D102
     def received(self, nbytes: int) -> None: ...  # noqa: D102
     def unknown(self, field: str, count: int = 1) -> None: ...  # noqa: D102
-
-
-class BodyTooLarge(InvalidReply):
-    """A reply of more than `BODY_LIMIT` bytes; reading it was stopped."""
-
-
-class Refused(InvalidReply):
-    """Studio refused the request as such, for a reason of its own words: another attempt with the same query is of no
-    use.
-    """
-
-
-class _Retryable(Exception):
-    """One attempt failed in a way that may pass. `error` is what it becomes when attempts run out; `not_processed`:
-    Studio did nothing for it.
-    """
-
-    def __init__(
-        self, reason: str, error: StudioError, delay: float | None = None, *, not_processed: bool = False
-    ) -> None:
-        super().__init__(str(error))
-        self.reason = reason
-        self.error = error
-        self.delay = delay
-        self.not_processed = not_processed
-
-
-class Pausable(Protocol):
-    """What a caller puts down while its request waits, such as a `Hold`."""
-
-    def pause(self) -> None:
-        """Put it down."""
-
-    async def resume(self) -> None:
-        """Take it up again, in turn."""
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """On whose behalf a request is sent.
-
-    Attributes:
-        key: The API key.
-        closed_at_most: Seconds for which a Retry-After is honoured: the project's interval, `LONGEST_CLOSED` at most.
-        hold: What is released while the request waits or fails, and acquired again before its reply is used.
-    """
-
-    key: str = field(repr=False)
-    closed_at_most: float = LONGEST_CLOSED
-    hold: Pausable | None = None
-
-    def pause(self) -> None:
-        """Put down what another key could use."""
-        if self.hold is not None:
-            self.hold.pause()
-
-    async def resume(self) -> None:
-        """Take it up again, in turn."""
-        if self.hold is not None:
-            await self.hold.resume()
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +189,7 @@ class Client:
         reasons: list[str] = []
 
         def on(error: Exception) -> bool | float:
-            if not isinstance(error, _Retryable) or (request.method == "POST" and not error.not_processed):
+            if not isinstance(error, Retryable) or (request.method == "POST" and not error.not_processed):
                 return False
             if error.delay is not None and error.delay > LONGEST_WAIT:
                 return False
@@ -262,7 +205,7 @@ class Client:
                     self.observer.retry(reasons[-1])
                 with attempt:
                     reply = await self._in_turn(request, decoder)
-        except _Retryable as failed:
+        except Retryable as failed:
             await request.caller.resume()
             raise failed.error from failed.__cause__
         except StudioError:
@@ -290,7 +233,7 @@ class Client:
             began = time.monotonic()
             try:
                 reply = await self._attempt(request, decoder, slot)
-            except (_Retryable, BodyTooLarge):
+            except (Retryable, BodyTooLarge):
                 budget.attempted(caller.key, worked=False)
                 caller.pause()
                 raise
@@ -322,14 +265,14 @@ class Client:
             except TimeoutError as error:
                 observed.code = "timeout"
                 what = f"{where}: no complete reply within {time.monotonic() - slot.since:.0f} s"
-                raise _Retryable("timeout", Unreachable(what)) from error
+                raise Retryable("timeout", Unreachable(what)) from error
             except aiohttp.ClientPayloadError as error:
-                raise _Retryable("truncated", Unreachable(f"{where}: the reply broke off")) from error
+                raise Retryable("truncated", Unreachable(f"{where}: the reply broke off")) from error
             except aiohttp.ClientConnectorCertificateError as error:
                 observed.code = "error"
                 what, reason, advice = not_trusted(self.url, error, "studio.ca_file")
                 failed = Unreachable(f"{request.call}: {what}", reason, advice)
-                raise _Retryable("connection", failed, not_processed=True) from error
+                raise Retryable("connection", failed, not_processed=True) from error
             except (aiohttp.ClientError, OSError) as error:
                 observed.code = "error"
                 # the URL is said already: of a connection that was refused only the system's words
@@ -340,7 +283,7 @@ class Client:
                     f"{type(error).__name__}: {words}",
                     "); check the network, studio.url and studio.proxy",
                 )
-                raise _Retryable("connection", failed, not_processed=unsent) from error
+                raise Retryable("connection", failed, not_processed=unsent) from error
         self.observer.received(len(body))
         try:
             return await self._reply(response, body, request, decoder), len(body)
@@ -354,23 +297,28 @@ class Client:
     ) -> T:
         """What a body says, if it is a good reply."""
         where = request.where
-        self._raise_for_status(response, body, where, request.caller)
+        try:
+            raise_for_status(response.status, response.headers, body, where, request.caller.closed_at_most)
+        except Retryable as error:
+            if error.delay is not None:
+                self._budget.close(request.caller.key, error.delay)
+            raise
         try:
             reply = await self._decode(decoder, body)
         except msgspec.ValidationError as error:
-            _raise_for_refusal(body, where)
-            raise _Retryable(
+            raise_for_refusal(body, where)
+            raise Retryable(
                 "not_documented", InvalidReply(f"{where}: the reply is not of the documented shape: ", error)
-            ) from _alone(error)
+            ) from without_traceback(error)
         except msgspec.DecodeError as error:
             if "truncated" in str(error):
-                raise _Retryable("truncated", Unreachable(f"{where}: the reply broke off")) from _alone(error)
+                raise Retryable("truncated", Unreachable(f"{where}: the reply broke off")) from without_traceback(error)
             failed = InvalidReply(
                 f"{where}: the reply is not JSON (", response.content_type, "); is studio.url the address of the API?"
             )
-            raise _Retryable("not_json", failed) from _alone(error)
+            raise Retryable("not_json", failed) from without_traceback(error)
         if not reply.success:
-            raise _refusal(reply.error or "", where)
+            raise refusal(reply.error or "", where)
         return reply
 
     async def _decode(self, decoder: msgspec.json.Decoder[T], body: bytearray) -> T:
@@ -401,38 +349,6 @@ class Client:
                         body.clear()  # the error's traceback holds it for as long as the error is held
                         raise BodyTooLarge(f"{where}: the reply is larger than {BODY_LIMIT >> 20} MiB")
 
-    def _raise_for_status(self, response: aiohttp.ClientResponse, body: bytearray, where: str, caller: Caller) -> None:
-        status = response.status
-        if status < 300:
-            return
-        if status in (401, 403):
-            raise AuthError(
-                f"{where}: Studio refused the API key (HTTP {status})",
-                advice="; check that it is this project's key, not expired, and may do this",
-            )
-        if status != 429:
-            _raise_for_refusal(body, where, known_only=True)
-        if status == 404:
-            raise NotFound(f"{where}: Studio answered 404; check the project's id and its impulses")
-        if status == 429 or status >= 500:
-            delay = _retry_after(response.headers.get("Retry-After"), caller.closed_at_most)
-            if delay is not None:
-                self._budget.close(caller.key, delay)
-            rate_limited = status == 429
-            what = f"{where}: Studio answered {status}" + (
-                "; it limits requests: pull less often or lower studio.requests_in_flight" if rate_limited else ""
-            )
-            raise _Retryable(
-                "rate_limited" if rate_limited else "server_error", Unreachable(what), delay, not_processed=rate_limited
-            )
-        if status < 400:
-            raise InvalidReply(
-                f"{where}: Studio redirected (HTTP {status}); the key is not sent elsewhere: put the final address "
-                "into studio.url"
-            )
-        _raise_for_refusal(body, where)
-        raise Refused(f"{where}: Studio answered {status}")
-
     @asynccontextmanager
     async def _given_up(self, slot: Slot) -> AsyncIterator[None]:
         """Ends with a TimeoutError where others need the slot and this takes too long."""
@@ -455,43 +371,3 @@ class Client:
 
 class _Observed:
     code = "error"
-
-
-def _alone(error: Exception) -> Exception:
-    """The error without its traceback and what came before it, whose frames hold copies of a body."""
-    error.__context__ = error.__cause__ = None
-    return error.with_traceback(None)
-
-
-_reply = msgspec.json.Decoder(Reply)
-
-
-def _raise_for_refusal(body: bytearray, where: str, *, known_only: bool = False) -> None:
-    """Raise what a `success: false` means, whatever HTTP status it came with; `known_only`: only where the text is
-    known.
-    """
-    try:
-        reply = decode(_reply, body, Counter())
-    except msgspec.MsgspecError:
-        return
-    if not reply.success:
-        error = _refusal(reply.error or "", where)
-        if not (known_only and isinstance(error, InvalidReply)):
-            raise error
-
-
-def _refusal(text: str, where: str) -> StudioError:
-    lowered = text.lower()
-    if "no model testing results" in lowered:
-        return NoResults(f"{where}: ", text, "; run model testing in Studio, or wait until training has finished")
-    if "cannot find impulse" in lowered or "cannot find project" in lowered:
-        return NotFound(f"{where}: ", text)
-    return Refused(f"{where}: Studio refused: ", text.strip() or "no reason given")
-
-
-def _retry_after(value: str | None, at_most: float) -> float | None:
-    """Seconds to wait, with up to a second of jitter; None where the server names none that can be meant."""
-    seconds = retry_after(value)
-    if seconds is None or seconds > LONGEST_MEANT:
-        return None
-    return min(seconds, at_most) + random.uniform(0, 1)

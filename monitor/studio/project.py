@@ -10,7 +10,8 @@ import msgspec
 from monitor.errors import InvalidReply, NoResults, StudioError
 from monitor.results import Block, BlockKind
 from monitor.studio import wire
-from monitor.studio.client import LONGEST_CLOSED, Caller, Client, Pausable
+from monitor.studio.caller import LONGEST_CLOSED, Caller, Pausable
+from monitor.studio.client import Client
 from monitor.studio.dates import timestamp
 from monitor.text import shown
 

@@ -17,10 +17,10 @@ import structlog
 
 from monitor.errors import Inconsistent, InvalidReply, NoResults, Unreachable
 from monitor.results import ResultSet
-from monitor.studio.client import BodyTooLarge, Refused
 from monitor.studio.columns import ColumnBuilder, SetChanged
 from monitor.studio.paging import Span, Walk
 from monitor.studio.project import StudioProject
+from monitor.studio.refusals import BodyTooLarge, Refused
 from monitor.studio.wire import Page
 from monitor.targets import TargetKey
 
