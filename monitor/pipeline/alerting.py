@@ -16,18 +16,8 @@ from weakref import WeakValueDictionary
 import structlog
 
 from monitor.alerts.rules import AnomalyDrift, Drop, QuantizationLoss, Rise, Rule, Subject
-from monitor.alerts.states import (
-    AlertState,
-    Evidence,
-    Phase,
-    PullHealth,
-    Step,
-    Transition,
-    by_name,
-    end,
-    step,
-    tick,
-)
+from monitor.alerts.states import AlertState, Evidence, Phase, PullHealth, Step, Transition, by_name
+from monitor.alerts.steps import end, step, tick
 from monitor.alerts.verdicts import check_rule
 from monitor.errors import PullState
 from monitor.pipeline.snapshot import Snapshot

@@ -12,7 +12,8 @@ import pytest
 
 from monitor.alerts.causes import OWN, Cause, is_shared
 from monitor.alerts.rules import AnomalyDrift, Below, Drop, PullFailing, Rise, Rule, Subject, built_in
-from monitor.alerts.states import AlertState, Evidence, Phase, PullHealth, Step, step, tick
+from monitor.alerts.states import AlertState, Evidence, Phase, PullHealth, Step
+from monitor.alerts.steps import step, tick
 from monitor.alerts.verdicts import check_rule
 from monitor.compare.comparison import Comparison
 from monitor.compare.distances import Distances

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.alerts.rules import PullFailing, Rule, Subject, built_in
-from monitor.alerts.states import PullHealth, Transition, tick
+from monitor.alerts.states import PullHealth, Transition
+from monitor.alerts.steps import tick
 from monitor.config import Config, load
 from monitor.errors import PullState
 from monitor.notify.alertmanager import as_alert

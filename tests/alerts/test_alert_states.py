@@ -23,17 +23,8 @@ from monitor.alerts.rules import (
     Subject,
     built_in,
 )
-from monitor.alerts.states import (
-    AlertState,
-    Evidence,
-    Phase,
-    PullHealth,
-    Step,
-    Transition,
-    end,
-    step,
-    tick,
-)
+from monitor.alerts.states import AlertState, Evidence, Phase, PullHealth, Step, Transition
+from monitor.alerts.steps import end, step, tick
 from monitor.alerts.verdicts import check_rule
 from monitor.errors import PullState
 from monitor.figures.sketch import sketch

@@ -213,8 +213,8 @@ GOLDEN: list[tuple[Condition, Evaluation, Comparison | None, str, str]] = [
         "Calibration error is above 0.040",
         (
             "calibration error 0.060. Chance alone would give up to 0.050 in 95 % of such sets. The rule fires above "
-            "0.040, and resolves 0.005 back inside. Chance passes its 95 % point in one result set of twenty; three such "
-            "result sets in a row count, if each shares less than half of its samples with the one counted before."
+            "0.040, and resolves 0.005 back inside. Chance passes its 95 % point in one result set of twenty; three "
+            "such result sets in a row count, if each shares less than half of its samples with the one counted before."
         ),
     ),
     (
