@@ -12,7 +12,7 @@ import click
 from pydantic import SecretStr
 
 from monitor.config import ConfigError, Loaded, NotifyConfig, Problem
-from monitor.config.values import read_secret
+from monitor.config.paths import read_secret
 
 
 def apprise_problems(loaded: Loaded) -> Iterator[Problem]:

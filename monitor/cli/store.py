@@ -23,7 +23,7 @@ from monitor.cli.common import (
     with_store,
 )
 from monitor.compare.sides import KINDS, NEWLY_WRONG
-from monitor.config.values import parse_duration
+from monitor.config.durations import parse_duration
 
 if TYPE_CHECKING:
     from monitor.store import Store

@@ -13,7 +13,7 @@ from monitor.results import FloatArray, IntArray
 
 _RESAMPLINGS = 999
 _KNOTS = 512
-_PAIRED_KNOTS = 64  # at most 64 * 65 / 2 kinds of pair: the cost does not grow with the samples
+_PAIRED_KNOTS = 48  # at most 48 * 49 / 2 kinds of pair: the cost does not grow with the samples
 _SAMPLE = 2**16  # scores from which the knots of a larger set are taken
 _BLOCK = 2**13  # scores sorted at a time
 _EQUAL = 1 - 1e-10  # statistics this close differ by rounding alone
@@ -125,7 +125,7 @@ def paired_pvalue(
     """Sign-flip p-value of "either score of a sample could as well have been the other's"; 1/1000 is the smallest.
 
     The statistics are those of `two_sample_pvalue`, of the two columns' distributions. Swapping a sample's scores flips
-    the sign of what it adds to their difference, so that samples whose scores lie between the same of at most 64
+    the sign of what it adds to their difference, so that samples whose scores lie between the same of at most 48
     quantiles flip as one binomial count.
 
     Args:

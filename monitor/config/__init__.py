@@ -19,7 +19,7 @@ from monitor.config.problems import ConfigError, Problem
 from monitor.config.receivers import NotifyConfig
 from monitor.config.schedules import StaleAfter, cron_trigger
 from monitor.config.schema import schema
-from monitor.config.values import Address
+from monitor.config.urls import Address
 
 __all__ = [
     "Address",

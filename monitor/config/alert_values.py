@@ -16,8 +16,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo, WithJsonSchema
 
 from monitor.alerts.rules import Drop, QuantizationLoss, built_in
+from monitor.config.durations import parse_duration
 from monitor.config.numbers import NotNegative, Number, parse_number
-from monitor.config.values import LABEL_NAME, Text, label_name, parse_duration
+from monitor.config.values import LABEL_NAME, Text, label_name
 from monitor.figures.headline import FIGURES, METRICS, HeadlineFigure, with_test
 
 BUILT_IN = {rule.name: rule for rule in built_in()}

@@ -16,8 +16,8 @@ from pydantic import ValidationError
 from monitor.config.base import ConfigModel
 from monitor.config.document import Document, Loc, read
 from monitor.config.models import BUDGETS, Config, IncludedFile, ProjectConfig, Schedule, TargetSelection
+from monitor.config.paths import Files
 from monitor.config.problems import ConfigError, Problem
-from monitor.config.values import Files
 from monitor.targets import LABEL_NAMES
 
 S = TypeVar("S", bound=ConfigModel)

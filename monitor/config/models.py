@@ -15,35 +15,23 @@ from monitor.alerts.rules import Rule
 from monitor.config.alert_rules import Alert, rules
 from monitor.config.alert_values import BUILT_IN
 from monitor.config.base import ConfigModel, broken, default
+from monitor.config.durations import Duration, Interval, PositiveDuration, Staleness, parse_duration
 from monitor.config.filters import FilterConfig
+from monitor.config.paths import CertificateFile, PresentSecretFile, ReadableFile, Secret, SecretFile, read_secret
 from monitor.config.problems import ConfigError, Problem
 from monitor.config.receivers import NotifyConfig, written_name
 from monitor.config.schedules import longest_gap
+from monitor.config.urls import HttpUrl, Listen, ProxyUrl, StoreUrl
 from monitor.config.values import (
-    CertificateFile,
     Count,
     Crontab,
-    Duration,
     GroupBy,
-    HttpUrl,
-    Interval,
     Labels,
-    Listen,
     Positive,
-    PositiveDuration,
-    PresentSecretFile,
-    ProxyUrl,
-    ReadableFile,
-    Secret,
-    SecretFile,
     Slice,
-    Staleness,
-    StoreUrl,
     Text,
     Timezone,
     Unique,
-    parse_duration,
-    read_secret,
     which,
     word_or_list,
 )

@@ -14,7 +14,8 @@ from pydantic import AfterValidator, Field, SecretStr, WithJsonSchema
 from pydantic_core import InitErrorDetails
 
 from monitor.config.base import ConfigModel, broken
-from monitor.config.values import CertificateFile, SecretFile, apprise_url, receiver_url
+from monitor.config.paths import CertificateFile, SecretFile
+from monitor.config.urls import apprise_url, receiver_url
 
 ReceiverUrl = Annotated[
     SecretStr, AfterValidator(receiver_url), WithJsonSchema({"type": "string", "pattern": "^https?://.+$"})

@@ -22,7 +22,7 @@ from aiohttp.typedefs import Handler
 from monitor.alerts.rules import Subject
 from monitor.alerts.states import AlertState, Phase
 from monitor.compare.sides import KINDS, NEWLY_WRONG
-from monitor.config.values import parse_duration
+from monitor.config.durations import parse_duration
 from monitor.figures.headline import headlines
 from monitor.live.entry import ProjectStatus
 from monitor.pipeline.baselines import pin, unpin

@@ -21,8 +21,8 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr, ValidationError
 
 from monitor.config.base import ConfigModel
 from monitor.config.document import Document, read
+from monitor.config.paths import CertificateFile, Files
 from monitor.config.problems import ConfigError, Problem
-from monitor.config.values import CertificateFile, Files
 from monitor.net.tls import expiry_text, first_expiry
 
 _CLIENTS = {
