@@ -135,6 +135,19 @@ class Live:
         ]
         return [transition for transition in found if transition is not None]
 
+    def more_expected(self, transition: Transition) -> bool:
+        """Whether another pull of the same project is under way: a turn pulls a project's targets together, so that it
+        may lead to alerts of the same event.
+        """
+        try:
+            key = TargetKey.parse(transition.target_id)
+        except ValueError:  # a project's
+            return False
+        return any(
+            target.pull is not None and target.target.key.project_id == key.project_id and target.id != key.id
+            for target in self.targets.values()
+        )
+
     def _all_alerts(self) -> Iterator[tuple[str, Alerts]]:
         for target_id, target in self.targets.copy().items():
             yield target_id, target.alerts

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import aiohttp
@@ -14,10 +15,13 @@ from monitor.config.receivers import AppriseConfig
 from monitor.notify.addresses import read
 from monitor.notify.chat import defang
 from monitor.notify.errors import Retry
-from monitor.notify.notifier import Clock
+from monitor.notify.notifier import Clock, worst_first
 
 TIMEOUT = 30.0
 """Seconds for one message: a mail server takes longer than a web server."""
+
+LONGEST = 32_768
+"""Characters of a message for a service that names no limit, as Apprise has it."""
 
 UNKNOWN = "is none that Apprise can use; write one as https://github.com/caronc/apprise/wiki has it for the service"
 
@@ -40,12 +44,17 @@ class Apprise:
 
     async def send(self, transition: Transition) -> None:
         """Deliver one transition."""
+        await self.send_together([transition])
+
+    async def send_together(self, transitions: Sequence[Transition]) -> None:
+        """Deliver transitions as one message, no longer than the service takes."""
         name = self._name
-        title, body = texts(transition)
-        kind = "success" if transition.status == "resolved" else _TYPES.get(transition.severity, "info")
+        first = worst_first(transitions)[0]
+        kind = "success" if first.status == "resolved" else _TYPES.get(first.severity, "info")
         try:
             async with asyncio.timeout(TIMEOUT):
                 service = await self._service()
+                title, body = texts(transitions, _longest(service))
                 arrived = bool(await service.async_notify(title=title, body=body, notify_type=kind, body_format="text"))
         except Retry:
             raise
@@ -74,14 +83,49 @@ def usable(url: str) -> bool:
     return _service(url) is not None
 
 
-def texts(transition: Transition) -> tuple[str, str]:
-    """Title and body, for people; only the service's own addresses are links."""
-    status = "Resolved" if transition.status == "resolved" else "Firing"
-    annotations = transition.annotations
-    title = f"{status}: {defang(annotations.get('summary') or transition.alertname)}"
-    links = (transition.generator_url, annotations.get("runbook_url"))
-    body = "\n".join(filter(None, (defang(annotations.get("description", "")), *links)))
-    return title, body or title
+def texts(transitions: Sequence[Transition], longest: int = LONGEST) -> tuple[str, str]:
+    """Title and body, for people; only the service's own addresses are links.
+
+    Args:
+        transitions: With cause and status in common. Of several the most urgent is told in full, and all are listed.
+        longest: Characters that title and body may have together; of a single alert it cuts nothing.
+    """
+    ordered = worst_first(transitions)
+    first = ordered[0]
+    status = "Resolved" if first.status == "resolved" else "Firing"
+    title = f"{status}: {_summary(first)}"
+    full = "\n".join(filter(None, (defang(first.annotations.get("description", "")), *_links(first))))
+    if len(ordered) == 1:
+        return title, full or title
+    title += f" {len(ordered) - 1} more of the same event."
+    return title, _listed([f"- {_summary(each)}" for each in ordered], full, longest - len(title) - 1)
+
+
+def _listed(lines: Sequence[str], full: str, longest: int) -> str:
+    """The list of an event's alerts, below the full text of one where there is room for it."""
+    listed = "\n".join([f"{len(lines)} alerts of one event:", *lines])
+    if len(full) + 2 + len(listed) <= longest:
+        return f"{full}\n\n{listed}"
+    if len(listed) <= longest:
+        return listed
+    shown = len(lines)
+    while shown > 1 and len(listed) > longest:
+        shown -= 1
+        listed = "\n".join([f"{len(lines)} alerts of one event:", *lines[:shown], f"and {len(lines) - shown} more"])
+    return listed
+
+
+def _summary(transition: Transition) -> str:
+    return defang(transition.annotations.get("summary") or transition.alertname)
+
+
+def _links(transition: Transition) -> list[str]:
+    return [transition.generator_url, transition.annotations.get("runbook_url", "")]
+
+
+def _longest(service: Any) -> int:
+    """How many characters a message may have for the service."""
+    return min((int(each.body_maxlen) for each in service), default=LONGEST)
 
 
 def _service(url: str) -> Any:

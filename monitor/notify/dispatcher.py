@@ -17,7 +17,7 @@ from monitor.notify.http import TIMEOUT, new_session
 from monitor.notify.notifier import Clock
 from monitor.notify.queues import owner_of, queue_of
 from monitor.notify.registry import notifier_of
-from monitor.notify.worker import Active, FailingReceiver, Observer, RetryPolicy, Worker
+from monitor.notify.worker import Active, FailingReceiver, MoreExpected, Observer, RetryPolicy, Worker
 from monitor.store import Store, StoreError
 
 log = structlog.get_logger()
@@ -45,6 +45,7 @@ class Dispatcher:
         active: The alerts that fire or have resolved lately (older ones do no harm), for Alertmanager. It must not be
             behind the store when that announces messages: a worker that has delivered an end would take the alert for
             firing again.
+        more_expected: Whether other alerts of the same event may begin, or end, in a moment.
         policy: Backoff, intervals and the longest queue.
         timeout: Seconds for one HTTP request.
         clock: Unix seconds.
@@ -57,6 +58,7 @@ class Dispatcher:
         receivers: Iterable[NotifyConfig],
         observer: Observer,
         active: Active = tuple,
+        more_expected: MoreExpected = lambda transition: False,
         *,
         policy: RetryPolicy | None = None,
         timeout: float = TIMEOUT,
@@ -66,6 +68,7 @@ class Dispatcher:
         self._store = store
         self._observer = observer
         self._active = active
+        self._more_expected = more_expected
         self._clock = clock
         self._shard = shard
         self._policy = policy or RetryPolicy()
@@ -129,7 +132,15 @@ class Dispatcher:
                 notifier = notifier_of(receiver, self._session, self._clock)
                 queue = queue_of(name, self._shard)
                 worker = Worker(
-                    name, queue, notifier, self._store, self._observer, self._active, self._policy, self._clock
+                    name,
+                    queue,
+                    notifier,
+                    self._store,
+                    self._observer,
+                    self._active,
+                    self._policy,
+                    self._clock,
+                    self._more_expected,
                 )
                 task_name = f"notify.{name}"
                 before = {task for task in self._ending if task.get_name() == task_name}

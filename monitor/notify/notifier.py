@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol, runtime_checkable
@@ -52,6 +52,19 @@ class Resender(Notifier, Protocol):
 
 
 @runtime_checkable
+class Merging(Notifier, Protocol):
+    """A notifier that can say of several alerts of one event in one message."""
+
+    async def send_together(self, transitions: Sequence[Transition]) -> None:
+        """Deliver transitions that have cause and status in common, as one message.
+
+        Raises:
+            Retry: The failure may pass.
+            Rejected: The receiver refuses this message for good, perhaps for one of the transitions.
+        """
+
+
+@runtime_checkable
 class Checkable(Notifier, Protocol):
     """A notifier that can check, without sending, that its configuration cannot be used."""
 
@@ -73,6 +86,15 @@ class Probing(Notifier, Protocol):
         Raises:
             NotifyError: It cannot be reached, or is something else.
         """
+
+
+_URGENCY = ("critical", "warning")
+
+
+def worst_first(transitions: Iterable[Transition]) -> list[Transition]:
+    """Transitions by severity, the most urgent first; else in their order."""
+    rank = {severity: place for place, severity in enumerate(_URGENCY)}
+    return sorted(transitions, key=lambda transition: rank.get(transition.severity, len(rank)))
 
 
 def moment(seconds: float) -> str:

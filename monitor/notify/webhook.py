@@ -9,18 +9,20 @@ import binascii
 import hashlib
 import hmac
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import aiohttp
 
+from monitor.alerts.causes import LABEL
 from monitor.alerts.states import Transition
 from monitor.config.receivers import WebhookConfig
 from monitor.notify.addresses import address, read
 from monitor.notify.errors import Retry
 from monitor.notify.http import Endpoint
-from monitor.notify.notifier import Clock, moment
+from monitor.notify.notifier import Clock, moment, worst_first
 
-VERSION = 1
+VERSION = 2
 """Of the body: a new member leaves it as it is, any other change does not."""
 
 _ENCODED = "whsec_"
@@ -37,18 +39,22 @@ class Webhook:
         self._endpoint = Endpoint(name, config, session)
 
     async def send(self, transition: Transition) -> None:
-        """Deliver one transition; a repeat has the same `webhook-id` and `Idempotency-Key`."""
+        """Deliver one transition."""
+        await self.send_together([transition])
+
+    async def send_together(self, transitions: Sequence[Transition]) -> None:
+        """Deliver transitions as one message; a repeat of the same ones has the same `webhook-id` and
+        `Idempotency-Key`.
+        """
         url = await self._endpoint.url()
-        body = json.dumps(payload(transition), ensure_ascii=False, allow_nan=False).encode()
+        content = payload(transitions)
+        body = json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
+        message_id = content["id"]
         timestamp = str(int(self._clock()))
-        headers = {
-            "Idempotency-Key": transition.id,
-            "webhook-id": transition.id,
-            "webhook-timestamp": timestamp,
-        }
+        headers = {"Idempotency-Key": message_id, "webhook-id": message_id, "webhook-timestamp": timestamp}
         key = await self._key()
         if key is not None:
-            headers["webhook-signature"] = signature(key, transition.id, timestamp, body)
+            headers["webhook-signature"] = signature(key, message_id, timestamp, body)
         await self._endpoint.post(url, body, headers)
 
     async def probe(self) -> str:
@@ -67,10 +73,28 @@ class Webhook:
             raise Retry(f"secret of {self._name}: the file ", self._config.secret_file, f" {error}") from None
 
 
-def payload(transition: Transition) -> dict[str, Any]:
-    """The body."""
+def payload(transitions: Sequence[Transition]) -> dict[str, Any]:
+    """The body: the most urgent alert, and all of them, the most urgent first."""
+    ordered = worst_first(transitions)
+    first = ordered[0]
     return {
         "version": VERSION,
+        **_alert(first),
+        "id": message_id(ordered),
+        "cause_id": first.labels.get(LABEL, ""),
+        "alerts": [_alert(each) for each in ordered],
+    }
+
+
+def message_id(transitions: Sequence[Transition]) -> str:
+    """The identity of a message: of one about a single transition that one's, else a digest of theirs."""
+    if len(transitions) == 1:
+        return transitions[0].id
+    return hashlib.sha256("\0".join(each.id for each in transitions).encode()).hexdigest()
+
+
+def _alert(transition: Transition) -> dict[str, Any]:
+    return {
         "id": transition.id,
         "status": str(transition.status),
         "alert": transition.alertname,

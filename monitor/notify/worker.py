@@ -10,9 +10,11 @@ from typing import Literal, Protocol
 
 import structlog
 
+from monitor.alerts.causes import is_shared
 from monitor.alerts.states import Transition
 from monitor.notify.errors import Rejected, Retry
-from monitor.notify.notifier import Checkable, Clock, Notifier, Resender
+from monitor.notify.merging import Bundle, bundles
+from monitor.notify.notifier import Checkable, Clock, Merging, Notifier, Resender
 from monitor.store import Message, Store, StoreError
 from monitor.store.state_documents import load_transition
 
@@ -22,9 +24,13 @@ Outcome = Literal["delivered", "failed", "rejected", "dropped"]
 """`failed` attempts are made again; `rejected` and `dropped` messages never arrive."""
 Active = Callable[[], Iterable[Transition]]
 """The alerts that fire or have resolved lately, by the committed states."""
+MoreExpected = Callable[[Transition], bool]
+"""Whether other alerts of the same event may begin, or end, in a moment."""
 
 BATCH = 20
 """Messages read at once."""
+LOOKAHEAD = 500
+"""Messages read at once where those of one event go out together."""
 
 
 class Observer(Protocol):
@@ -62,6 +68,8 @@ class RetryPolicy:
         poll_interval: Between looks into the queue when the store announces nothing.
         resend_interval: Between two times that the current alerts are sent again.
         queue_limit: Messages kept for a receiver; older ones are dropped.
+        merge_window: Messages about one event come no more often than this, and none waits longer for others to join.
+        merge_look: Between two looks whether others may still join.
     """
 
     initial_backoff: float = 1.0
@@ -70,6 +78,8 @@ class RetryPolicy:
     poll_interval: float = 15.0
     resend_interval: float = 60.0
     queue_limit: int = 1000
+    merge_window: float = 60.0
+    merge_look: float = 1.0
 
 
 class Worker:
@@ -84,6 +94,7 @@ class Worker:
         active: The current alerts, for a receiver that is sent them again.
         policy: Backoff, intervals and the longest queue.
         clock: Unix seconds.
+        more_expected: Whether an event's message waits for others to join.
     """
 
     def __init__(
@@ -96,6 +107,7 @@ class Worker:
         active: Active,
         policy: RetryPolicy,
         clock: Clock,
+        more_expected: MoreExpected = lambda transition: False,
     ) -> None:
         self._name = name
         self._queue = queue
@@ -113,6 +125,9 @@ class Worker:
         self._delivered: list[int] = []
         self._refused: set[str] = set()
         self._clock = clock
+        self._more_expected = more_expected
+        self._sent_at: dict[tuple[str, str], float] = {}
+        self._look_at: float | None = None
         self._problems: dict[str, tuple[float, str]] = {}
         self._waiting = 0
         self._unchecked = isinstance(notifier, Checkable)
@@ -167,6 +182,8 @@ class Worker:
             pause = self._policy.poll_interval
             if isinstance(self._notifier, Resender):
                 pause = min(pause, self._resend_at - self._time())
+            if self._look_at is not None:
+                pause = min(pause, self._look_at - self._time())
         try:
             async with asyncio.timeout(max(0.0, pause)):
                 await self._awake.wait()
@@ -203,6 +220,7 @@ class Worker:
 
     async def _deliver(self) -> None:
         while not self._stopping:
+            self._look_at = None
             # Taken before looking into the queue: where that is empty then, every message that led to these alerts was
             # delivered, and sending them again is in order.
             alerts = (
@@ -210,37 +228,95 @@ class Worker:
                 if isinstance(self._notifier, Resender) and self._time() >= self._resend_at
                 else None
             )
-            messages = await self._store.messages(self._queue, BATCH)
+            merging = isinstance(self._notifier, Merging)
+            messages = await self._store.messages(self._queue, LOOKAHEAD if merging else BATCH)
             if not messages:
                 if alerts is not None:
                     await self._resend(alerts)
                 return
-            for message in messages:
-                if self._stopping or not await self._send(message):
-                    return
+            read = [(message, _read(message)) for message in messages]
+            found = bundles(read) if merging else [Bundle([told] if told else [], [message]) for message, told in read]
+            if not await self._send_due(found):
+                return
             await self._trim()
 
-    async def _send(self, message: Message) -> bool:
-        """Whether the message is done with: delivered or rejected."""
-        outcome = await self._attempt(message)
+    async def _send_due(self, found: Iterable[Bundle]) -> bool:
+        """Send what is due; answers whether something was, and nothing failed. What waits holds up only what comes
+        after it of the same alerts.
+        """
+        waiting: set[str] = set()
+        sent = False
+        for bundle in found:
+            if not waiting.isdisjoint(bundle.subjects):
+                waiting |= bundle.subjects
+                continue
+            if (due := self._due(bundle)) > self._time():
+                waiting |= bundle.subjects
+                self._look_at = due if self._look_at is None else min(due, self._look_at)
+                continue
+            if self._stopping or not await self._send(bundle):
+                return False
+            sent = True
+        return sent
+
+    def _due(self, bundle: Bundle) -> float:
+        """When a bundle is to be sent, in seconds of the loop: at once, unless its event's last message is less than a
+        window old, or others may join in a moment.
+        """
+        now = self._time()
+        if bundle.event is None or not isinstance(self._notifier, Merging) or bundle.is_full:
+            return now
+        window = self._policy.merge_window
+        due = max(now, self._sent_at.get(bundle.event, -window) + window)
+        young = 0 <= self._clock() - bundle.created < window  # a clock that was set back holds nothing up
+        if young and is_shared(bundle.event[0]) and any(map(self._more_expected, bundle.transitions)):
+            due = max(due, now + self._policy.merge_look)
+        return due
+
+    async def _send(self, bundle: Bundle) -> bool:
+        """Whether the bundle is done with: delivered or rejected. One that is refused as a whole is sent alert by
+        alert, so that one of them does not cost the others.
+        """
+        outcome = await self._attempt(bundle)
         self._observer.notification(self._name, outcome)
         if outcome == "failed":
             return False
-        if message.id is not None:
-            self._delivered.append(message.id)
+        if outcome == "rejected" and len(bundle.messages) > 1:
+            pairs = zip(bundle.transitions, bundle.messages, strict=True)
+            for transition, message in pairs:
+                if self._stopping or not await self._send(Bundle([transition], [message])):
+                    return False
+            return True
+        self._delivered += [message.id for message in bundle.messages if message.id is not None]
+        self._note(bundle)
         await self._delete()
         return True
 
-    async def _attempt(self, message: Message) -> Outcome:
-        about = {"receiver": self._name, "subject": message.subject}
-        try:
-            transition = load_transition(message.payload)
-        except ValueError as error:
-            log.error("notify.unreadable", **about, error=str(error))
+    def _note(self, bundle: Bundle) -> None:
+        """Remember when an event's message went out, as long as that matters."""
+        since = self._time() - self._policy.merge_window
+        self._sent_at = {event: at for event, at in self._sent_at.items() if at > since}
+        if bundle.event is not None and not bundle.is_full:
+            self._sent_at[bundle.event] = self._time()
+
+    async def _attempt(self, bundle: Bundle) -> Outcome:
+        if not bundle.transitions:
+            self._log_unreadable(bundle.messages[0])
             return "rejected"
-        about |= {"status": transition.status, "notification": transition.id}
+        first = bundle.transitions[0]
+        about = {
+            "receiver": self._name,
+            "subject": bundle.messages[0].subject,
+            "status": first.status,
+            "notification": first.id,
+        }
+        if len(bundle.messages) > 1:
+            about["alerts"] = str(len(bundle.messages))
         try:
-            await self._notifier.send(transition)
+            if isinstance(self._notifier, Merging):
+                await self._notifier.send_together(bundle.transitions)
+            else:
+                await self._notifier.send(first)
         except Retry as error:
             self._back_off("receiver", error, error.delay)
             self._set_problem("receiver", str(error))
@@ -262,6 +338,12 @@ class Worker:
         self._clear_problem("receiver")
         self._unchecked = False
         return "delivered"
+
+    def _log_unreadable(self, message: Message) -> None:
+        try:
+            load_transition(message.payload)
+        except ValueError as error:
+            log.error("notify.unreadable", receiver=self._name, subject=message.subject, error=str(error))
 
     async def _delete(self) -> None:
         async with self._store.transaction() as tx:
@@ -326,3 +408,11 @@ class Worker:
             log.info("notify.recovered", receiver=self._name, what=what)
         if not self._failing:
             self._failures = 0
+
+
+def _read(message: Message) -> Transition | None:
+    """What a message says; None where it cannot be read."""
+    try:
+        return load_transition(message.payload)
+    except ValueError:
+        return None

@@ -134,7 +134,9 @@ class App:
                 self.scheduler, self.live, turns, pipeline, evaluator, store, studio, clock, self._shard
             )
             upkeep = StoreUpkeep(store, self.metrics, clock, (alert_clock.restore, self.watchlist.restore), recorder)
-            dispatcher = Dispatcher(store, (), self.metrics, self.live.active, clock=clock, shard=self._shard)
+            dispatcher = Dispatcher(
+                store, (), self.metrics, self.live.active, self.live.more_expected, clock=clock, shard=self._shard
+            )
             parts = Parts(security, self.metrics, studio, evaluator, dispatcher, self.watchlist, store, recorder)
             self._reloader = Reloader(self._path, seen, loaded, parts, clock, self._shard)
             self._readiness = Readiness(store, self.watchlist)

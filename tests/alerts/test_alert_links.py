@@ -107,7 +107,7 @@ def test_names_mention_nobody_and_lead_nowhere(name: str) -> None:
     transition = fired(
         Rule("Failing", PullFailing(), runbook=f"{LOCAL}/x.md"), name, external_url="https://monitor.example.com"
     )
-    title, body = texts(transition)
+    title, body = texts([transition])
     alert = as_alert(transition, 9000.0)
     written = [title, *body.splitlines()[:1], alert["annotations"]["summary"], alert["annotations"]["description"]]
 

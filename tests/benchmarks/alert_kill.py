@@ -43,21 +43,23 @@ class Hook:
     told of it.
 
     Attributes:
-        told: Status and start of each message. The service's own are one for each idempotency key; Alertmanager's are
+        told: Status and start of each alert in a message. The service's own are one for each id; Alertmanager's are
             all.
     """
 
     def __init__(self) -> None:
         self.told: list[tuple[str, str]] = []
         self._keys: dict[str, Any] = {}
+        self._ids: set[str] = set()
 
     async def take(self, request: web.Request) -> web.Response:
         """Remember one message of the service."""
         body = await request.json()
         key = request.headers["Idempotency-Key"]
         assert self._keys.setdefault(key, body) == body, "two messages share a key"
-        if self._keys[key] is body:
-            self.told.append((body["status"], body["starts_at"]))
+        fresh = [alert for alert in body["alerts"] if alert["id"] not in self._ids]
+        self._ids |= {alert["id"] for alert in fresh}
+        self.told += [(alert["status"], alert["starts_at"]) for alert in fresh]
         return web.Response()
 
     async def take_from_alertmanager(self, request: web.Request) -> web.Response:

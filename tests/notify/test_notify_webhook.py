@@ -64,8 +64,7 @@ async def test_body(tmp_path: Path) -> None:
 
     assert [] == list(VALIDATOR.iter_errors(first.json)) + list(VALIDATOR.iter_errors(second.json))
     assert set(SCHEMA["properties"]) == set(SCHEMA["required"]) == set(first.json)
-    assert {
-        "version": 1,
+    alert = {
         "id": FIRING.id,
         "status": "firing",
         "alert": "EdgeImpulseAccuracyRegressed",
@@ -77,7 +76,8 @@ async def test_body(tmp_path: Path) -> None:
         "ends_at": None,
         "url": "https://monitor.example/targets/101-1-int8-testing",
         "details": FIRING.details,
-    } == first.json
+    }
+    assert {"version": 2, **alert, "cause_id": "", "alerts": [alert]} == first.json
     assert ("resolved", "2026-03-01T08:25:02.125000Z") == (second.json["status"], second.json["ends_at"])
     assert ("POST", "/hook", "application/json", FIRING.id) == (
         first.method,

@@ -93,10 +93,11 @@ async def reaches(service: Service, phase: Phase, name: str = ACCURACY, subject:
 
 
 async def told(service: Service, hook: Inbox, count: int, *names: str) -> list[dict[str, Any]]:
-    """What the webhook was told of these alerts, each message once, as soon as there are so many."""
+    """What the webhook was told of these alerts, each transition once, as soon as there are so many."""
 
     def messages() -> list[dict[str, Any]]:
-        found = {request.key: request.json for request in hook.requests if request.reply == 200}
+        taken = [alert for request in hook.requests if request.reply == 200 for alert in request.json["alerts"]]
+        found = {alert["id"]: alert for alert in taken}
         return [message for message in found.values() if message["alert"] in (names or (ACCURACY,))]
 
     await service.until(lambda: len(messages()) >= count, within=120)
