@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.simulator import Studio, projects, serve
 from monitor.simulator.kinds import Classification
-from monitor.text import LONGEST_NAME, shown
+from monitor.text import LONGEST_NAME, printable, shown, spreadsheet
 from tests.service_process import Service
 
 LONG = "n" * 100_000
@@ -19,6 +20,33 @@ LONG = "n" * 100_000
 def test_short_names_stay(name: str) -> None:
     """A name of at most 256 characters is what it is."""
     assert name == shown(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "legible"),
+    [
+        ("Größe 蛇 👩\u200d🔬 نام\u200cها", "Größe 蛇 👩\u200d🔬 نام\u200cها"),
+        ("\x1b[2J\x9b\x07\x7f", "\ufffd[2J\ufffd\ufffd\ufffd"),
+        ("a\r\n\t\u2028b", "a\ufffd\ufffd\ufffd\ufffdb"),
+        ("\u202egpj.exe\u2066\u200f\u061c", "\ufffdgpj.exe\ufffd\ufffd\ufffd"),
+        ("\ud83d", "\ufffd"),
+    ],
+)
+def test_eyes_see_what_there_is(text: str, legible: str) -> None:
+    """Letters of any script stay with what joins them; what commands a terminal or turns the writing is marked."""
+    assert legible == printable(text)
+
+
+@pytest.mark.parametrize("text", ["=1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "--1", "+", "-1;2", "-1\n=2"])
+def test_formulas_become_text(text: str) -> None:
+    """What a spreadsheet would take for a formula has an apostrophe before it."""
+    assert f"'{text}" == spreadsheet(text)
+
+
+@pytest.mark.parametrize("text", ["", "idle", "1=1", "-3.5", "+2", "-1e-3", "'=1", " =1"])
+def test_other_fields_stay(text: str) -> None:
+    """Names and plain numbers stay as they are."""
+    assert text == spreadsheet(text)
 
 
 @given(st.text(min_size=LONGEST_NAME + 1, max_size=2 * LONGEST_NAME), st.text(min_size=1, max_size=5))
