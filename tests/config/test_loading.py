@@ -68,6 +68,21 @@ def test_defaults(folder: Folder) -> None:
     assert (folder.main,) == loaded.files
 
 
+@pytest.mark.parametrize(
+    ("studio", "pages"),
+    [
+        ("{}", "https://studio.edgeimpulse.com"),
+        ("{url: 'https://studio.example.com/v1/'}", "https://studio.example.com"),
+        ("{url: 'https://example.com/edge/v1'}", "https://example.com/edge"),
+        ("{url: 'https://example.com/api'}", "https://example.com/api"),
+        ("{url: 'https://10.0.0.1/v1', site: 'https://studio.example.com/'}", "https://studio.example.com"),
+    ],
+)
+def test_where_studios_pages_are(folder: Folder, studio: str, pages: str) -> None:
+    """Links into Studio lead to where its API is, unless `site` says otherwise."""
+    assert pages == folder.load(f"studio: {studio}").config.studio.pages
+
+
 def test_project_defaults(folder: Folder) -> None:
     """An entry needs an id and a key; the rest has the documented defaults and the general schedule."""
     loaded = folder.load("projects: [{id: 5, api_key: k}]")
