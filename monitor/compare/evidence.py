@@ -241,7 +241,7 @@ def _compared_with(samples: Kept, unit: Unit, seed: int, bets: Bets, *, chosen: 
         recent=Kept.none(),
         martingales=_started(reference, unit, size, seed, bets),
     )
-    return replace(state, **_ledger(state, np.setdiff1d(samples.id, reference.id)))
+    return replace(state, **_ledger(state, samples.id[~contains(reference.id, samples.id)]))
 
 
 def _started(reference: Kept, unit: Unit, size: int, seed: int, bets: Bets) -> tuple[MartingaleState, ...]:
@@ -348,7 +348,8 @@ def _last(recent: Kept) -> Kept:
 
 def _ledger(state: EvidenceState, sample_id: Ids) -> dict[str, Any]:
     """The fields `known` and `known_to` with more samples known."""
-    known = np.union1d(state.known, sample_id)
+    known = np.sort(np.concatenate([state.known, sample_id]))  # NumPy's `unique` takes five times as long
+    known = known[np.diff(known, prepend=known[:1] - 1) > 0]
     known_to = max(state.known_to, int(known[-LARGEST_LEDGER - 1])) if len(known) > LARGEST_LEDGER else state.known_to
     return {"known": known[known > known_to], "known_to": known_to}
 
