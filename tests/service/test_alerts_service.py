@@ -120,7 +120,7 @@ async def test_regression_is_told_and_explained(service: Service, hook: Inbox) -
     (message,) = await told(service, hook, 1)
     value = service.app.live.snapshots[GESTURES].evaluation.quality.accuracy  # type: ignore[union-attr]
 
-    assert ("firing", GESTURES, "warning") == (message["status"], message["target"], message["severity"])
+    assert ("firing", GESTURES, "critical") == (message["status"], message["target"], message["severity"])
     assert {"team": "edge", "project_id": "101", "alertname": ACCURACY} == {
         name: message["labels"][name] for name in ("team", "project_id", "alertname")
     }

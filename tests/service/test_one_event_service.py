@@ -71,9 +71,8 @@ async def test_a_retraining_of_two_variants_is_one_event(service: Service, hook:
     another event.
     """
     await service.app.start()
-    await service.pulled(INT8)
-    await service.pulled(FLOAT32)
-    service.studio.generated(101).edit(quality=-1.5)
+    await service.pulled(INT8, FLOAT32)
+    service.studio.generated(101).edit(quality=-1.5, training=1, trained_step=1)
     states = await event(service)
     (message,) = await told(service, hook, "firing")
     (cause,) = {state.labels["cause_id"] for state in states.values()}
@@ -82,9 +81,9 @@ async def test_a_retraining_of_two_variants_is_one_event(service: Service, hook:
     assert cause == message["cause_id"]
     assert EVENT == {(each["alert"], each["target"]) for each in message["alerts"]}
 
-    service.studio.generated(101).edit(quality=0.0)
+    service.studio.generated(101).edit(quality=0.0, training=0, trained_step=2)
     await event(service, Phase.RESOLVED)
-    service.studio.generated(101).edit(quality=-1.6)
+    service.studio.generated(101).edit(quality=-1.6, training=3, trained_step=3)
     (later,) = {state.cause_id for state in (await event(service)).values()}
 
     assert cause != later
@@ -93,8 +92,7 @@ async def test_a_retraining_of_two_variants_is_one_event(service: Service, hook:
 async def test_relabelled_samples_are_one_event(service: Service) -> None:
     """Samples that get other labels have one cause in both variants."""
     await service.app.start()
-    await service.pulled(INT8)
-    await service.pulled(FLOAT32)
+    await service.pulled(INT8, FLOAT32)
     service.studio.generated(101).edit(relabelled=0.2)
     (cause,) = {state.cause_id for state in (await event(service)).values()}
 
@@ -106,17 +104,15 @@ async def test_a_restart_keeps_cause_and_severity(service: Service, hook: Inbox)
     training makes it worse; it resolves with them.
     """
     await service.app.start()
-    await service.pulled(INT8)
-    await service.pulled(FLOAT32)
-    service.studio.generated(101).edit(quality=-1.5)
+    await service.pulled(INT8, FLOAT32)
+    service.studio.generated(101).edit(quality=-1.5, training=1, trained_step=1)
     before = await event(service)
     await told(service, hook, "firing")
     await service.restart()
-    service.studio.generated(101).edit(quality=-2.5)
-    await service.pulled(INT8)
-    await service.pulled(FLOAT32)
+    service.studio.generated(101).edit(quality=-2.5, training=4, trained_step=4)
+    await service.until(lambda: all(service.app.live.alerts[key].details != before[key].details for key in EVENT))
     after = await event(service)
-    service.studio.generated(101).edit(quality=0.0)
+    service.studio.generated(101).edit(quality=0.0, training=0, trained_step=2)
     ended = await told(service, hook, "resolved")
 
     assert {key: state.labels for key, state in before.items()} == {key: state.labels for key, state in after.items()}
