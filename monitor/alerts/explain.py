@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
-from monitor.alerts import power_words, variant_words, wording
+from monitor.alerts import lead, power_words, variant_words, wording
 from monitor.alerts.rules import (
     Above,
     AnomalyDrift,
@@ -39,16 +38,19 @@ class Words:
         summary: One short sentence.
         description: All of it.
         details: The same as JSON values.
+        samples_url: Where the samples are listed that it is about; empty where it is about none, or nobody knows.
     """
 
     summary: str
     description: str
     details: Mapping[str, Any] = field(default_factory=dict)
+    samples_url: str = ""
 
     @property
     def annotations(self) -> dict[str, str]:
-        """`summary` and `description`."""
-        return {"summary": self.summary, "description": self.description}
+        """`summary` and `description`, and `samples_url` where there is one."""
+        links = {"samples_url": self.samples_url} if self.samples_url else {}
+        return {"summary": self.summary, "description": self.description, **links}
 
 
 def verdict(rule: Rule, subject: Subject, found: Verdict) -> Words:
@@ -63,7 +65,9 @@ def verdict(rule: Rule, subject: Subject, found: Verdict) -> Words:
             few = "Chance passes its 95 % point in one result set of twenty; three such result sets in a row count"
         more = f"{few}, if each shares less than half of its samples with the one counted before"
     summary = f"{wording.sentence(headline)}: {subject.name}."
-    return Words(summary, _joined([*_sentences(rule, found), more]), _details(rule, found))
+    description = _joined([*lead.sentences(rule, headline, found), *_sentences(rule, found), more])
+    samples_url = f"{subject.url}#samples" if subject.url and found.changed_samples else ""
+    return Words(summary, description, _details(rule, found), samples_url)
 
 
 def recovered(rule: Rule, subject: Subject, found: Verdict, *, rebased: bool = False) -> Words:
@@ -116,7 +120,7 @@ def clock(
             if state in (None, PullState.OK):
                 failed = "The one that is under way does not end" if state else "None has ended yet"
             description = [
-                f"No good {pull} since {_time(good)}",
+                f"No good {pull} since {wording.minute(good)}",
                 failed,
                 f"The rule fires after {intervals} intervals without one",
             ]
@@ -124,8 +128,8 @@ def clock(
             return Words(f"No good {pull} for {intervals} intervals: {subject.name}.", _joined(description), details)
         case ResultsVanished():
             description = [
-                f"Studio has had no model-testing results since {_time(since)}; the last good pull was at "
-                f"{_time(good)}",
+                f"Studio has had no model-testing results since {wording.minute(since)}; the last good pull was at "
+                f"{wording.minute(good)}",
                 "Training clears them: run model testing",
                 error,
             ]
@@ -136,7 +140,8 @@ def clock(
             )
         case KeyExpiring(seconds=seconds) if key_expires is not None:
             description = [
-                f"The API key of {subject.name} expires at {_time(key_expires)}; from then on every pull fails",
+                f"The API key of {subject.name} expires at {wording.minute(key_expires)}; from then on every pull "
+                "fails",
                 f"The rule fires {seconds / 86400:g} days before. Make a new key in Studio and put it in place of "
                 "this one",
             ]
@@ -154,7 +159,7 @@ def healthy(rule: Rule, subject: Subject, key_expires: float | None) -> Words:
         case ResultsVanished():
             text = "There are model-testing results again"
         case _:
-            until = f"expires at {_time(key_expires)}" if key_expires is not None else "is not known to expire"
+            until = f"expires at {wording.minute(key_expires)}" if key_expires is not None else "is not known to expire"
             text = f"The API key now {until}"
     return Words(f"{text}: {subject.name}.", f"{text}.")
 
@@ -239,7 +244,7 @@ def _sentences(rule: Rule, found: Verdict) -> Iterator[str]:
     if found.undecided:
         yield wording.sentence(wording.undecided(found.undecided))
     if found.against is not None:
-        yield f"The baseline ({found.against.mode}) is of {_time(found.against.timestamp)}"
+        yield f"The baseline ({found.against.mode}) is of {wording.minute(found.against.timestamp)}"
     yield from map(wording.sentence, found.notes)
 
 
@@ -267,7 +272,7 @@ def _errors(errors: ErrorEvidence, *, by_change: bool) -> str:
     )
     return (
         f"New samples are wrong more often: {errors.recent:.1%} of the last {errors.last} of {errors.added}, "
-        f"{errors.reference:.1%} of the current model's first results, of {_time(errors.since)} "
+        f"{errors.reference:.1%} of the current model's first results, of {wording.minute(errors.since)} "
         f"(p = {wording.pvalue(errors.pvalue)}); evidence of errors {errors.evidence:.2f} (log10 of the odds){also}"
     )
 
@@ -284,7 +289,7 @@ def _drift(drift: Drift, causes: tuple[str, ...], significance: float) -> Iterat
         lasts = "" if drift.gates.get("data") else "; the difference no longer matters at this look"
         yield (
             f"Block {name}: the data drifted: the last {drift.recent} of {drift.added} new samples score differently "
-            f"from the reference of {_time(drift.since)} under the same model; evidence {drift.evidence:.2f} "
+            f"from the reference of {wording.minute(drift.since)} under the same model; evidence {drift.evidence:.2f} "
             f"(log10 of the odds){lasts}"
         )
         yield _distances("New samples", drift, "data")
@@ -327,6 +332,8 @@ def _details(rule: Rule, found: Verdict) -> dict[str, Any]:
         "interval": [_finite(found.interval.lower), _finite(found.interval.upper)] if found.interval else None,
         "pvalue": _finite(found.pvalue),
         "block": found.block or None,
+        "changed_samples": dict(found.changed_samples) or None,
+        "suspect_labels": dict(found.suspect_labels) or None,
     }
     if found.change is not None:
         details["causes"] = {cause: _finite(part) for cause, part in found.change.causes.items()}
@@ -357,13 +364,6 @@ def _bounds(metric: str, interval: Interval | None) -> str:
 
 def _range(metric: str, interval: Interval) -> str:
     return f"{wording.figure(metric, interval.lower)} to {wording.figure(metric, interval.upper)}"
-
-
-def _time(seconds: float) -> str:
-    try:
-        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
-    except (OverflowError, ValueError, OSError):  # a clock or a key that says nonsense
-        return "an unknown time"
 
 
 def _joined(sentences: Iterable[str]) -> str:

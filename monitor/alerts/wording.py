@@ -134,6 +134,14 @@ def when(seconds: float | None) -> str:
         return "an unknown time"
 
 
+def minute(seconds: float | None) -> str:
+    """Unix seconds as a date and time in UTC, to the minute."""
+    try:
+        return UNKNOWN if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
+    except (OverflowError, ValueError, OSError):  # a clock or a key that says nonsense
+        return "an unknown time"
+
+
 def duration(seconds: float) -> str:
     """A length of time in its two largest units."""
     whole = max(round(seconds), 0)

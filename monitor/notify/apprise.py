@@ -120,7 +120,8 @@ def _summary(transition: Transition) -> str:
 
 
 def _links(transition: Transition) -> list[str]:
-    return [transition.generator_url, transition.annotations.get("runbook_url", "")]
+    own = transition.annotations
+    return [transition.generator_url, own.get("samples_url", ""), own.get("runbook_url", "")]
 
 
 def _longest(service: Any) -> int:

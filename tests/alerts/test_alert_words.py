@@ -279,7 +279,9 @@ def test_verdict(
     words = explain.verdict(rule, SUBJECT, check_rule(rule, run, comparison))
 
     assert f"{summary}: vibration-a / classifier (int8, testing)." == words.summary
-    assert description == words.description
+    lead, figures = words.description.removesuffix(description), words.description[-len(description) :]
+    assert description == figures
+    assert lead.startswith(summary)
 
 
 def said(parts: dict[str, float], metric: str = "accuracy", **others: object) -> str:

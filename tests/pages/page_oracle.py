@@ -260,7 +260,7 @@ TARGET_LABELS = {"project", "project_id", "impulse", "impulse_id", "variant", "c
 OTHERS = re.compile(
     "target_info|up|pull_state|last_.*|alert.*|model_trained.*|impulse_stale|.*_(lower|upper)"
     "|change.*|anomaly_drift.*|error_evidence|comparison.*|prediction_drift|baseline.*|unit|unit_info|group_.*"
-    "|smallest_visible_drop.*|variant_gap.*"
+    "|smallest_visible_drop.*|variant_gap.*|changed_samples|calibration_error_(null|debiased).*"
 )
 """What is said of the pull, of the model, of a comparison; and bounds and what they count, which have tests of their
 own."""
