@@ -535,7 +535,7 @@ async def test_through_the_real_alertmanager(
 
     assert [("firing", "101"), ("resolved", "101")] == real.told
     assert "on the 400 samples both runs share" in alert["annotations"]["description"]
-    assert {"alertname": ACCURACY, "severity": "warning", "team": "edge", "variant": "int8"} == {
+    assert {"alertname": ACCURACY, "severity": "critical", "team": "edge", "variant": "int8"} == {
         name: alert["labels"][name] for name in ("alertname", "severity", "team", "variant")
     }
     assert f"https://monitor.example/targets/{GESTURES}" == alert["generatorURL"]

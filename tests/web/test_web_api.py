@@ -178,7 +178,7 @@ async def test_alerts(service: Service, monkeypatch: pytest.MonkeyPatch) -> None
     target = (await data(service, "targets"))["targets"][0]
 
     assert ("firing", ONE, None) == (alert["state"], alert["target"], alert["resolvedAt"])
-    assert ("gesture-wristband", "101", "warning") == tuple(
+    assert ("gesture-wristband", "101", "critical") == tuple(
         alert["labels"][name] for name in ("project", "project_id", "severity")
     )
     assert target["figures"]["accuracy"]["value"] == alert["value"]
