@@ -13,7 +13,8 @@ from monitor.figures.regression import absolute_errors
 from monitor.figures.scoring import accuracy_verdicts
 from monitor.results import CORRECT, UNSCORED, FloatArray, IntArray, ResultSet
 
-ACCURACY, MAE = "accuracy", "mae"
+ACCURACY = "accuracy"
+MAE = "mae"
 
 UnitChoices = Mapping[str, UnitChoice]
 """By statistic: `accuracy`, `mae`, and `anomaly_score_<block id>`."""
@@ -86,7 +87,7 @@ def settled(choices: UnitChoices, own: UnitChoices) -> UnitChoices:
     return {**own, **{name: choice for name, choice in choices.items() if choice.known}}
 
 
-def chosen_anew(choices: UnitChoices, found: UnitChoices) -> bool:
+def chosen_later(choices: UnitChoices, found: UnitChoices) -> bool:
     """Whether a unit is known that the baseline's choices did not know.
 
     Args:

@@ -63,9 +63,10 @@ class AlertEvaluator:
 
     def configure(self, rules: Iterable[Rule], queues: Iterable[str]) -> None:
         """Take over other rules, and other queues for the messages; alerts of a rule that
-        changed start anew.
+        changed start again.
         """
-        self._rules, self._queues = tuple(rules), tuple(queues)
+        self._rules = tuple(rules)
+        self._queues = tuple(queues)
 
     def rules_for(self, subject: Subject) -> tuple[Rule, ...]:
         """The rules that match a subject."""
@@ -93,8 +94,8 @@ class AlertEvaluator:
         for rule in self._matching(subject.subject):
             before = states.get(rule.name)
             snapshot = subject.snapshot
-            judged = snapshot if snapshot is not None and _takes_verdict(rule, snapshot) else None
-            after = _tried(before, rule, subject, judged, self._clock())
+            news = snapshot if snapshot is not None and _takes_verdict(rule, snapshot) else None
+            after = _moved_or_logged(before, rule, subject, news, self._clock())
             transitions += after.transitions if after else ()
             if after and _differs(before, after.state):
                 moved.append(after.state)
@@ -113,10 +114,11 @@ class AlertEvaluator:
         moves = []
         for name, rule in rules.items():
             assert subject is not None
-            state, snapshot = states.get(name), subject.snapshot
-            changed = state is not None and state.digest != rule.digest  # it starts anew, with what is known
-            anew = snapshot if changed and snapshot is not None and _takes_verdict(rule, snapshot) else None
-            moved = _tried(state, rule, subject, anew, now)
+            state = states.get(name)
+            snapshot = subject.snapshot
+            changed = state is not None and state.digest != rule.digest  # it starts again, with what is known
+            news = snapshot if changed and snapshot is not None and _takes_verdict(rule, snapshot) else None
+            moved = _moved_or_logged(state, rule, subject, news, now)
             if moved and _differs(state, moved.state):
                 moves.append(moved)
         for name, state in states.items():
@@ -189,8 +191,8 @@ async def locked_states(tx: Transaction, subject_id: str) -> dict[str, AlertStat
 
 
 async def refer(tx: Transaction, subject_id: str, before: str, after: str) -> list[AlertState]:
-    """Let the verdicts on a result set be on the same one under its new fingerprint, so that it is not judged once
-    more.
+    """Let the verdicts on a result set be on the same one under its new fingerprint, so that no rule is checked
+    against it once more.
 
     Args:
         tx: The one in which the result set gets the other fingerprint.
@@ -208,24 +210,25 @@ async def refer(tx: Transaction, subject_id: str, before: str, after: str) -> li
     return found
 
 
-def _tried(
-    state: AlertState | None, rule: Rule, subject: AlertSubject, judged: Snapshot | None, now: float
+def _moved_or_logged(
+    state: AlertState | None, rule: Rule, subject: AlertSubject, news: Snapshot | None, now: float
 ) -> Step | None:
-    """As `_advanced`; None where a bug is met, which must cost neither the record of the run nor the other rules."""
+    """As `_moved`; None where a bug is met, which must cost neither the record of the run nor the other rules."""
     try:
-        return _advanced(state, rule, subject, judged, now)
+        return _moved(state, rule, subject, news, now)
     except Exception:
         log.exception("alert.crashed", alert=rule.name, target=subject.subject.id)
         return None
 
 
-def _advanced(state: AlertState | None, rule: Rule, subject: AlertSubject, judged: Snapshot | None, now: float) -> Step:
+def _moved(state: AlertState | None, rule: Rule, subject: AlertSubject, news: Snapshot | None, now: float) -> Step:
     """An alert after a verdict on a snapshot's result set, if one is to be taken, and after a look at the clock."""
     transitions: tuple[Transition, ...] = ()
-    if judged is not None and judged.evaluation is not None:
-        verdict = check_rule(rule, judged.evaluation, judged.comparison)
-        stepped = step(state, rule, subject.subject, verdict, _evidence(rule, judged), now, judged.evaluation.sketch)
-        state, transitions = stepped.state, stepped.transitions
+    if news is not None and news.evaluation is not None:
+        verdict = check_rule(rule, news.evaluation, news.comparison)
+        stepped = step(state, rule, subject.subject, verdict, _evidence(rule, news), now, news.evaluation.sketch)
+        state = stepped.state
+        transitions = stepped.transitions
     ticked = tick(state, rule, subject.subject, subject.health, now)
     return Step(ticked.state, transitions + ticked.transitions)
 

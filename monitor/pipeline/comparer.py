@@ -76,7 +76,8 @@ class RunComparer:
         """The comparison of a good run; the one before where nothing it depends on has changed, and the store has what
         it led to. To `moved` are added the alerts' states that reading old runs changed.
         """
-        target_id, finished = snapshot.target.key.id, snapshot.last_pull
+        target_id = snapshot.target.key.id
+        finished = snapshot.last_pull
         try:
             pinned = await self._baselines.pinned(target_id, policy, found, moved)
             baseline = await self._baselines.chosen(target_id, policy, pinned, found, finished, moved)
@@ -85,28 +86,19 @@ class RunComparer:
                 raise
             # not the store as a whole: the figures of one run
             return _unreadable(policy.baseline.mode, before, finished, error)
+        number = pinned.id if pinned else None
         own = policy.baseline.mode == PINNED and pinned is None  # the current run is the baseline
         first = pinned is None and await self._store.last_selection(target_id) is None
         if baseline is None and not own:
-            return Compared(pinned=pinned.id if pinned else None, first=first)
-        mode = policy.baseline.mode
-        evaluation = found.evaluation if baseline is None else baseline.evaluation
-        assert evaluation is not None  # good runs have one
-        shown = (
-            BaselineFigures.of(mode, finished, found.fingerprint, evaluation, found.trained)
-            if baseline is None
-            else BaselineFigures.of(mode, baseline.finished, baseline.fingerprint or "", evaluation, baseline.trained)
-        )
-        number = pinned.id if pinned else None
-        same_pinned = mode == PINNED or cache.pinned == number
+            return Compared(pinned=number, first=first)
+        shown = _shown(policy.baseline.mode, found, finished, baseline)
         known = before.comparison
+        same_pinned = policy.baseline.mode == PINNED or cache.pinned == number
         # another version may have fixed it
         again = unrecorded or cache.outdated or (known is not None and known.broken and not cache.compared)
-        cache.compared, cache.pinned = True, number
-        same_run = before.fingerprint == found.fingerprint and before.trained == found.trained
-        before_units = before.evaluation and (before.evaluation.units, before.evaluation.group_by)
-        same_units = before_units == (found.evaluation.units, found.evaluation.group_by)
-        if known and known.baseline == shown and same_run and same_pinned and same_units and not again:
+        cache.compared = True
+        cache.pinned = number
+        if known and known.baseline == shown and same_pinned and not again and _same_run(before, found):
             return Compared(known, baseline, number)
         current = ComparedRun(finished, found.results, found.trained)
         try:
@@ -118,15 +110,9 @@ class RunComparer:
             else:
                 reference = await compared_run(self._store, pinned)
         except (StoreCorrupt, StoreTooNew) as error:  # not the store as a whole: one result set in it
-            return Compared(
-                Comparison(shown, notes=(f"the baseline cannot be read, pin another run: {error}",), broken=True),
-                baseline,
-                number,
-            )
+            return Compared(_broken(shown, f"the baseline cannot be read, pin another run: {error}"), baseline, number)
         drift = await self._store.drift_states(target_id)
-        seed = seed_of(target_id, found.fingerprint)
         try:
-            seen = known.discordance if known else None
             comparison, kept = await self._in_worker(
                 compare,
                 against,
@@ -134,21 +120,18 @@ class RunComparer:
                 reference,
                 shown,
                 drift,
-                seed,
+                seed_of(target_id, found.fingerprint),
                 found.evaluation.units,
                 found.evaluation.group_by,
-                seen,
+                known.discordance if known else None,
             )
             changed = await self._in_worker(_changed, against, current, snapshot.target.key.category)
         except Exception:  # a bug in the comparison must cost neither figures nor record
             log.exception("comparison.crashed", target=target_id)
-            return Compared(
-                Comparison(shown, notes=("the comparison failed, see the log",), broken=True), baseline, number
-            )
-        if first:
-            comparison = replace(comparison, notes=(*comparison.notes, FIRST_RUN))
+            return Compared(_broken(shown, "the comparison failed, see the log"), baseline, number)
         comparison = replace(
             comparison,
+            notes=(*comparison.notes, FIRST_RUN) if first else comparison.notes,
             changed_samples=changed.counts,
             suspect_labels=changed.suspect,
             changed_data=changed.data,
@@ -180,6 +163,33 @@ class RunComparer:
         return replace(compared, comparison=replace(compared.comparison, variants=variants))
 
 
+def _shown(mode: str, found: Found, finished: float, baseline: Run | None) -> BaselineFigures:
+    """What is shown of the baseline; None is the run itself, which ended at `finished`."""
+    if baseline is None:
+        return BaselineFigures.of(mode, finished, found.fingerprint, found.evaluation, found.trained)
+    assert baseline.evaluation is not None  # good runs have one
+    return BaselineFigures.of(
+        mode, baseline.finished, baseline.fingerprint or "", baseline.evaluation, baseline.trained
+    )
+
+
+def _same_run(before: Snapshot, found: Found) -> bool:
+    """Whether the run before was of the same results and model, with the same units."""
+    if before.evaluation is None:
+        return False
+    units_before = (before.evaluation.units, before.evaluation.group_by)
+    return (before.fingerprint, before.trained, *units_before) == (
+        found.fingerprint,
+        found.trained,
+        found.evaluation.units,
+        found.evaluation.group_by,
+    )
+
+
+def _broken(shown: BaselineFigures, note: str) -> Comparison:
+    return Comparison(shown, notes=(note,), broken=True)
+
+
 def _changed(baseline: ComparedRun, current: ComparedRun, category: str) -> ChangedSamples:
     """Which samples changed sides; labels that a model has learnt by heart say nothing about themselves."""
     return changed_samples(baseline.results, current.results, judge_labels=category != TRAINING)
@@ -189,4 +199,4 @@ def _unreadable(mode: str, before: Snapshot, now: float, error: StoreError) -> C
     """A comparison that says that the baseline's figures cannot be read."""
     known = before.comparison
     shown = known.baseline if known is not None and known.baseline.mode == mode else BaselineFigures(mode, now, "")
-    return Compared(Comparison(shown, notes=(f"the baseline cannot be read, pin another run: {error}",), broken=True))
+    return Compared(_broken(shown, f"the baseline cannot be read, pin another run: {error}"))

@@ -95,7 +95,9 @@ class ProjectTurn:
     """
 
     def __init__(self, client: Client, project: ProjectConfig, interval: float = LONGEST_CLOSED) -> None:
-        self._client, self._project, self._interval = client, project, interval
+        self._client = client
+        self._project = project
+        self._interval = interval
         self._answers: dict[Hashable, _Answer] = {}
         self._runs: dict[str, asyncio.Future[str | None]] = {}
 
@@ -144,16 +146,18 @@ class ProjectTurn:
         studio = await self._once("key", self._open, hold)
         return studio.on_behalf_of(hold)
 
-    async def stale_impulses(self, hold: Hold | None = None, *, anew: bool = False) -> dict[int, bool]:
+    async def stale_impulses(self, hold: Hold | None = None, *, again: bool = False) -> dict[int, bool]:
         """By impulse id, whether the data set changed since its features were generated; empty where unknown.
 
         Args:
             hold: Of the target that asks.
-            anew: Ask although the turn has an answer already: something has changed since.
+            again: Ask although the turn has an answer already: something has changed since.
         """
-        return await self._ask("stale impulses", hold, StudioProject.optional_stale_impulses, anew=anew)
+        return await self._ask("stale impulses", hold, StudioProject.optional_stale_impulses, again=again)
 
-    async def trained(self, blocks: tuple[Block, ...], hold: Hold | None = None, *, anew: bool = False) -> float | None:
+    async def trained(
+        self, blocks: tuple[Block, ...], hold: Hold | None = None, *, again: bool = False
+    ) -> float | None:
         """Unix time of the newest training of `blocks`; None where none is known. Arguments as `stale_impulses`."""
         times = []
         for block in blocks:
@@ -162,25 +166,25 @@ class ProjectTurn:
                 def one(studio: StudioProject, block: Block = block) -> Awaitable[float | None]:
                     return studio.optional_trained((block,))
 
-                times.append(await self._ask(("trained", block.id, block.type), hold, one, anew=anew))
+                times.append(await self._ask(("trained", block.id, block.type), hold, one, again=again))
         return max((time for time in times if time is not None), default=None)
 
     def forget(self) -> None:
-        """Ask anew from now on: a job has changed what was known."""
+        """Ask again from now on: a job has changed what was known."""
         self._answers = {name: answer for name, answer in self._answers.items() if name == "key"}
 
     async def _open(self, _hold: _Waiting) -> StudioProject:
         return await studio_project(self._client, self._project, self._interval)
 
     async def _ask(
-        self, name: Hashable, hold: Hold | None, call: Callable[[StudioProject], Awaitable[T]], *, anew: bool
+        self, name: Hashable, hold: Hold | None, call: Callable[[StudioProject], Awaitable[T]], *, again: bool
     ) -> T:
         studio = await self.studio(hold)
 
         async def ask(waiting: _Waiting) -> T:
             return await call(studio.on_behalf_of(waiting))
 
-        return await self._once(name, ask, hold, anew=anew)
+        return await self._once(name, ask, hold, again=again)
 
     async def _once(
         self,
@@ -188,11 +192,11 @@ class ProjectTurn:
         ask: Callable[[_Waiting], Awaitable[T]],
         hold: Hold | None,
         *,
-        anew: bool = False,
+        again: bool = False,
     ) -> T:
         """The answer to a question of the turn. The first to ask may be cancelled: the others still get it."""
         answer = self._answers.get(name)
-        if answer is None or anew:
+        if answer is None or again:
             answer = self._answers[name] = _Answer(ask)
         found: T = await answer.wait(hold)
         return found

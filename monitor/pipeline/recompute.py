@@ -124,7 +124,8 @@ def _recomputed(
     """A run's result set as this version reads its content, its fingerprint and its figures: what was found, where that
     is the content.
     """
-    results, fingerprint = stored, run.fingerprint
+    results = stored
+    fingerprint = run.fingerprint
     if run.versions.results != FINGERPRINT_VERSION:
         if same_content(stored, found.results):
             return found.results, found.fingerprint, found.evaluation

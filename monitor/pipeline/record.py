@@ -141,7 +141,8 @@ class RunRecorder:
         """
         kept = before.comparison if before.fingerprint == snapshot.fingerprint else None
         snapshot = replace(snapshot, comparison=kept)
-        known, states = before.fingerprint, list[AlertState]()
+        known = before.fingerprint
+        states = list[AlertState]()
         unrecorded = cache.unrecorded
         away = self.store.problem is not None
         if found is not None and not (away and known == found.fingerprint):  # an unchanged one is no loss
@@ -163,9 +164,11 @@ class RunRecorder:
             watch_now = watch if watched is None else watched.watch
             subject = AlertSubject(watch_now.subject, watch_now.health(snapshot, since), snapshot)
             states += await self._write(watch.policy, known, subject, snapshot, found, compared, started)
-            self.unrecorded = self.unrecorded_since = None
+            self.unrecorded = None
+            self.unrecorded_since = None
             if found is not None:
-                cache.unrecorded = cache.outdated = False
+                cache.unrecorded = False
+                cache.outdated = False
         except StoreError as error:
             self.unrecorded = error
             if self.unrecorded_since is None:

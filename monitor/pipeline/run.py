@@ -20,7 +20,7 @@ from monitor.errors import PullState, StudioError, quoted
 from monitor.figures import evaluate
 from monitor.figures.evaluation import Evaluation
 from monitor.figures.headline import Glance, at_a_glance, headlines
-from monitor.figures.units import UnitChoices, chosen_anew
+from monitor.figures.units import UnitChoices, chosen_later
 from monitor.pipeline.found import Found, seed_of
 from monitor.pipeline.project_turn import ELSEWHERE, ProjectTurn
 from monitor.pipeline.record import RunRecorder
@@ -100,16 +100,18 @@ class Pipeline:
             before: What is known of it; None: what the store knows.
             cache: What earlier runs kept of it; None: nothing.
             first_watched: Unix seconds since when it is watched; None: since now.
-            watched: Has the watch as it is by the time the run is judged; None: the same.
+            watched: Has the watch as it is by the time the rules are checked; None: the same.
             progress: Called for each page.
             refresh: Why the results are perhaps not new although they were to be, for the log.
             hold: What is put down while the pull waits for Studio.
         """
         target_id = watch.target.key.id
         cache = TargetCache() if cache is None else cache
-        started, began = self._clock(), time.monotonic()
+        started = self._clock()
+        began = time.monotonic()
         before = before or await self._before(watch, cache)
-        found, alerts = None, list[AlertState]()
+        found = None
+        alerts = list[AlertState]()
         try:
             found = await self._find(watch, project, progress, before, cache, hold)
             if self._recorder is not None:
@@ -162,18 +164,19 @@ class Pipeline:
             choices = await self._recorder.unit_choices(watch.target.key.id, watch.policy, before, cache)
         known = before.fingerprint
         studio = await project.studio(hold)
-        only, keys = watch.project.filters, watch.settings.metadata_keys
+        only = watch.project.filters
+        keys = watch.settings.metadata_keys
         filters = Filters(**only.model_dump(mode="json", exclude_none=True)) if only else Filters()
         results = await pull(studio, watch.target.key, known=known, filters=filters, metadata=keys, progress=progress)
         fingerprint = await self._in_worker(results.fingerprint)
         evaluation = await self._evaluate(watch, results, fingerprint, cache, choices)
         # The turn's answer may be from before a training that this set comes of: it would be put down to another model.
-        anew = fingerprint != known
-        stale = await project.stale_impulses(hold, anew=anew)
-        trained = await project.trained(results.blocks, hold, anew=anew)
+        again = fingerprint != known
+        stale = await project.stale_impulses(hold, again=again)
+        trained = await project.trained(results.blocks, hold, again=again)
         impulse_stale = stale.get(watch.target.key.impulse_id)
-        anew = choices is not None and chosen_anew(choices, evaluation.units)
-        return Found(results, fingerprint, evaluation, trained, impulse_stale, anew)
+        chose_units = choices is not None and chosen_later(choices, evaluation.units)
+        return Found(results, fingerprint, evaluation, trained, impulse_stale, chose_units)
 
     async def _evaluate(
         self,
@@ -193,7 +196,8 @@ class Pipeline:
         evaluation: Evaluation = await self._in_worker(
             evaluate, results, watch.settings, seed_of(watch.target.key.id, fingerprint), choices
         )
-        cache.inputs, cache.evaluation = inputs, evaluation
+        cache.inputs = inputs
+        cache.evaluation = evaluation
         return evaluation
 
     async def _in_worker(self, function: Callable[..., Any], *args: object) -> Any:

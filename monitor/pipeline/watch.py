@@ -21,7 +21,7 @@ class Policy:
     Attributes:
         baseline: Mode and age.
         selection: Which samples are taken, as `FilterConfig.text` says it; runs with another selection are no baseline.
-        settings: With which the figures of a baseline are computed anew where other formulas made them.
+        settings: With which the figures of a baseline are computed again where other formulas made them.
     """
 
     baseline: BaselineConfig

@@ -13,7 +13,7 @@ import pytest
 from monitor.config import BaselineConfig
 from monitor.figures import EvaluationSettings, evaluate
 from monitor.figures.evaluation import Evaluation
-from monitor.figures.units import UnitChoices, chosen_anew
+from monitor.figures.units import UnitChoices, chosen_later
 from monitor.pipeline.baselines import pin, unpin
 from monitor.pipeline.found import Found
 from monitor.pipeline.record import RunRecorder
@@ -54,7 +54,7 @@ class Runs:
         self.now += 1
         choices, fingerprint = await self.choices(), results.fingerprint()
         evaluation = evaluate(results, self.policy.settings, 1, choices)
-        anew = choices is not None and chosen_anew(choices, evaluation.units)
+        anew = choices is not None and chosen_later(choices, evaluation.units)
         after = replace(
             self.shown, last_pull=self.now, last_success=self.now, fingerprint=fingerprint, evaluation=evaluation
         )
