@@ -15,7 +15,7 @@ from monitor.compare.conclusion import conclude
 LABEL = "cause_id"
 """The label that alerts of one event have in common."""
 
-_DIGITS = 16  # 64 bits: a million events are told apart but for one chance in 30 million
+_DIGITS = 16  # 64 bits: a million events are distinct but for one chance in 30 million
 _OWN: Literal["target"] = "target"
 _DATA_CAUSES = {ADDED, REMOVED, LABELS}
 

@@ -55,7 +55,8 @@ class Words:
 
 def verdict(rule: Rule, subject: Subject, found: Verdict) -> Words:
     """A result set's verdict, while it is pending or fires."""
-    headline, more = _headline(rule, found), ""
+    headline = _headline(rule, found)
+    more = ""
     if found.answer is Answer.NO:  # it fires all the same
         headline = f"{_about(rule, found)} is not yet back inside"
         more = "The alert fires until it is back inside by that much"
@@ -147,7 +148,7 @@ def clock(
             ]
             details = {"value": key_expires, "threshold": seconds}
             return Words(f"An API key is about to expire: {subject.name}.", _joined(description), details)
-    raise ValueError(f"{rule.name} is judged by result sets, not by the clock")
+    raise ValueError(f"{rule.name} is checked against result sets, not by the clock")
 
 
 def healthy(rule: Rule, subject: Subject, key_expires: float | None) -> Words:
@@ -202,7 +203,8 @@ def _sentences(rule: Rule, found: Verdict) -> Iterator[str]:
             yield f"{_about(rule, found)} {wording.figure(metric, found.value)}{_bounds(metric, found.interval)}"
             if found.by_chance is not None:
                 yield f"Chance alone would give up to {wording.figure(metric, found.by_chance)} in 95 % of such sets"
-            limit, back = wording.figure(metric, threshold), wording.figure(metric, found.recover)
+            limit = wording.figure(metric, threshold)
+            back = wording.figure(metric, found.recover)
             yield f"The rule fires {beyond} {limit}, and resolves {back} back inside"
         case Drop() | Rise() as moved:
             if found.errors is not None:
@@ -250,7 +252,8 @@ def _sentences(rule: Rule, found: Verdict) -> Iterator[str]:
 
 def _moved(rule: Rule, moved: Drop | Rise, found: Verdict) -> str:
     """`accuracy 0.913 → 0.872 (−4.1 points; p = 2e-6): ...`, with the causes where the metric has them."""
-    metric, change = moved.metric, found.change
+    metric = moved.metric
+    change = found.change
     total = (found.value or 0.0) - (found.baseline or 0.0)
     numbers = [wording.difference(metric, total)]
     if found.pvalue is not None:
@@ -261,7 +264,8 @@ def _moved(rule: Rule, moved: Drop | Rise, found: Verdict) -> str:
     )
     if change is None:
         return text
-    causes, words = ", ".join(wording.causes(change)), wording.conclusion(change)
+    causes = ", ".join(wording.causes(change))
+    words = wording.conclusion(change)
     return f"{text}: {causes}: {words}" if causes else f"{text}: {words}"
 
 

@@ -61,7 +61,7 @@ class Expected:
 
 
 def expected(rules: Iterable[Rule], paces: Sequence[Pace]) -> list[Expected]:
-    """The false alarms of each rule that is judged by result sets and applies to a target."""
+    """The false alarms of each rule that is checked against result sets and applies to a target."""
     found = (_of_rule(rule, [pace for pace in paces if rule.matches(pace.subject)]) for rule in rules)
     return [each for each in found if each is not None and each.targets]
 

@@ -36,7 +36,8 @@ from monitor.targets import CALLED, IDENTITY, LABEL_NAMES
 WINDOW = "5m"
 """How far back a gauge is read, so that one failed scrape resolves nothing."""
 
-_IN_CLASS, _ESCAPED = re.compile(r"([\]\[\\^])"), r"\\\1"
+_IN_CLASS = re.compile(r"([\]\[\\^])")
+_ESCAPED = r"\\\1"
 
 _WHO = CALLED.format_map({name: f"{{{{ $labels.{name} }}}}" for name in LABEL_NAMES})
 _WHO_OR_PROJECT = (
@@ -128,7 +129,7 @@ def _change(rule: Rule, moved: Drop | Rise) -> str:
     large.
     """
     exact = f"{LABELS}|{THRESHOLDS}"
-    judged, tested = (f"{MODEL}|{exact}", MODEL) if FIGURES[moved.metric].on_shared else (TOTAL, TOTAL)
+    compared, tested = (f"{MODEL}|{exact}", MODEL) if FIGURES[moved.metric].on_shared else (TOTAL, TOTAL)
 
     def part(series: str, causes: str) -> str:
         operator = "=~" if "|" in causes else "="
@@ -136,7 +137,7 @@ def _change(rule: Rule, moved: Drop | Rise) -> str:
         return f"sum without (cause) ({_last(series, matchers)})"
 
     beyond, towards = (f"< {-moved.margin!r}", "<= 0") if isinstance(moved, Drop) else (f"> {moved.margin!r}", ">= 0")
-    found = f"{part('edge_impulse_change_ratio', judged)} {beyond}"
+    found = f"{part('edge_impulse_change_ratio', compared)} {beyond}"
     if moved.significance is None:
         return found
     significant = f"{part('edge_impulse_change_pvalue', tested)} <= {moved.significance!r}"
@@ -188,7 +189,8 @@ def _failing(rule: Rule, intervals: int, watched: Sequence[WatchedProject], disc
         )
     projects = _projects(rule, watched)
     if projects is not None:
-        up, wait = _selector("edge_impulse_project_up", projects), _duration(intervals * discover)
+        up = _selector("edge_impulse_project_up", projects)
+        wait = _duration(intervals * discover)
         arms.append(f"max_over_time({up}[{wait}]) == 0\nand\nlast_over_time({up}[{WINDOW}] offset {wait}) == 0")
     return "\nor\n".join(arms)
 

@@ -179,7 +179,7 @@ class Rule:
         recover: How far back inside the threshold or margin it must be to resolve; None takes a default of the verdict.
         runbook: Address of the page that says what to do about it; empty where there is none. Where it lies is not what
             the rule says.
-        digest: sha256 over all that the rule says: another digest is another rule, which starts anew.
+        digest: sha256 over all that the rule says: another digest is another rule, which starts again.
     """
 
     name: str
@@ -217,7 +217,7 @@ class Rule:
 
     @property
     def by_clock(self) -> bool:
-        """Whether the clock and the state of the pulls judge it, and not the result set."""
+        """Whether it is checked by the clock and the state of the pulls, and not against the result set."""
         return isinstance(self.condition, ClockCondition)
 
     @property

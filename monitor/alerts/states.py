@@ -102,7 +102,7 @@ class AlertState:
 
     Attributes:
         alertname, target_id: Which.
-        digest: Of the rule that it is judged by.
+        digest: Of the rule that is checked.
         phase: Where it stands.
         since: Unix seconds when it last became pending; None where it never did, or where that came to nothing.
         starts_at: Unix seconds when it last began to fire; kept when it has ended, so that the next start is another.

@@ -50,7 +50,7 @@ def step(
 
     Args:
         state: Where it stood; None at first.
-        rule: One that is judged by result sets.
+        rule: One that is checked against result sets.
         subject: The target.
         verdict: `check_rule` of the result set.
         evidence: What the verdict rests on.
@@ -86,8 +86,8 @@ def tick(state: AlertState | None, rule: Rule, subject: Subject, health: PullHea
     """Move an alert by the clock and the state of the pulls. To be called every so often, and after each pull and
     discovery.
 
-    Of a rule that is judged by result sets, only a duration in `for` goes on, and it ends only while the last pull was
-    good; where the rule's text changed nothing happens until the next `step`.
+    Of a rule that is checked against result sets, only a duration in `for` goes on, and it ends only while the last pull
+    was good; where the rule's text changed nothing happens until the next `step`.
 
     Args:
         state: Where it stood; None at first.
@@ -128,7 +128,7 @@ def end(state: AlertState, now: float, why: str) -> Step:
         now: Unix seconds.
         why: The reason, as a clause: `the target is no longer watched`.
     """
-    # Judged nothing, so that one which comes back is judged at once, on the same result set too.
+    # No verdict is kept, so that a rule which comes back is checked at once, against the same result set too.
     state = replace(_cleared(state), judged=None)
     return _over(state, now, explain.ended(state.alertname, why, state.annotations.get("description", "")))
 
@@ -262,4 +262,4 @@ def _holds(rule: Rule, health: PullHealth, now: float, phase: Phase) -> bool | N
             if health.key_expires is None:
                 return False if health.state is PullState.OK else None
             return health.key_expires - now <= seconds
-    raise ValueError(f"{rule.name} is judged by result sets, not by the clock")
+    raise ValueError(f"{rule.name} is checked against result sets, not by the clock")

@@ -32,7 +32,8 @@ def details(rule: QuantizationLoss, gap: VariantGap, variants: VariantComparison
     yield from _sides(variants)
     if gap.growth is not None:
         yield _growth(gap, gap.growth)
-    margin, level = wording.size(metric, rule.margin), wording.pvalue(rule.significance)
+    margin = wording.size(metric, rule.margin)
+    level = wording.pvalue(rule.significance)
     yield (
         f"the rule fires for a gap of more than {margin}, or one that grew by more than that since the baseline, "
         f"with p ≤ {level}"

@@ -53,8 +53,8 @@ class Verdict:
         recover: How far back inside it must be.
         interval: The figure's 95 % interval, where there is one.
         by_chance: What chance alone reaches at its 95 % point, where the figure has one: below it no rule fires.
-        pvalue: Of what is judged; None where nothing is tested.
-        moved: The change that is judged, with its sign; None where none is.
+        pvalue: Of what is compared; None where nothing is tested.
+        moved: The change that is compared with the margin, with its sign; None where none is.
         exact: Whether changed labels and thresholds alone, which are no sampling noise, exceed the margin.
         change: The change and its causes, where the metric has them.
         drift: The drift of the block that decided.
@@ -71,7 +71,7 @@ class Verdict:
         cause: Which event it is of.
         margins: How many times its margin the change is; None where the rule has no margin.
         changed_samples, suspect_labels: As `Comparison` has them; empty where the rule compares with no baseline.
-        variants: The comparison with the reference variant that was judged.
+        variants: The comparison with the reference variant that the rule was checked against.
         gap: The figure of it that decided.
     """
 
@@ -109,12 +109,12 @@ def check_rule(rule: Rule, evaluation: Evaluation, comparison: Comparison | None
     """Hold a result set against a rule.
 
     Args:
-        rule: One that is judged by result sets.
+        rule: One that is checked against result sets.
         evaluation: The figures of the result set.
         comparison: It against its baseline; None where there is none.
 
     Raises:
-        ValueError: The rule is judged by the clock.
+        ValueError: The rule is checked by the clock.
     """
     found = _checked(rule, evaluation, comparison)
     if comparison is not None:
@@ -140,7 +140,7 @@ def _checked(rule: Rule, evaluation: Evaluation, comparison: Comparison | None) 
             return _drift(drifted, comparison) if comparison else _none("there is no baseline to compare with")
         case QuantizationLoss() as loss:
             return _loss(loss, rule.recover, comparison) if comparison else _none("there is no comparison yet")
-    raise ValueError(f"{rule.name} is judged by the clock, not by a result set")
+    raise ValueError(f"{rule.name} is checked by the clock, not against a result set")
 
 
 def _cause(rule: Rule, found: Verdict, comparison: Comparison) -> Cause:
@@ -171,7 +171,8 @@ def _default_recovery(interval: Interval | None) -> float:
 
 
 def _limit(limit: Above | Below, recover: float | None, evaluation: Evaluation) -> Verdict:
-    metric, threshold = limit.metric, limit.threshold
+    metric = limit.metric
+    threshold = limit.threshold
     row = FIGURES[metric]
     figure = row.read(evaluation)
     if figure is None:
@@ -226,7 +227,8 @@ def _tested(
     figure = FIGURES[rule.metric].read(evaluation)
     interval = figure.interval if figure else None
     sign = _sign(rule)
-    pvalue, exact = change.judged_pvalue, sign * (change.exact_change or 0.0)
+    pvalue = change.judged_pvalue
+    exact = sign * (change.exact_change or 0.0)
     significant = rule.significance is None or (pvalue is not None and pvalue <= rule.significance)
     beyond = sign * moved > rule.margin + _ROUNDING
     alone = beyond and exact > rule.margin + _ROUNDING
@@ -298,7 +300,8 @@ def _drift(rule: AnomalyDrift, comparison: Comparison) -> Verdict:
         return _none("this result set has no anomaly scores")
     alarms = {index: _alarms(rule, drift) for index, drift in enumerate(comparison.drifts)}
     worst = max(alarms, key=lambda index: (len(alarms[index]) > 0, comparison.drifts[index].evidence))
-    drift, alarming = comparison.drifts[worst], alarms[worst]
+    drift = comparison.drifts[worst]
+    alarming = alarms[worst]
     return Verdict(
         Answer.YES if alarming else Answer.NO,
         not any(alarms.values()),

@@ -35,7 +35,9 @@ UNKNOWN = "–"
 _TRIFLE = 0.01
 """A cause that moved a figure by less than a point may be said to have done nothing."""
 
-_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+_MINUTE = 60
+_HOUR = 3600
+_DAY = 86400
 
 
 def label(metric: str) -> str:
@@ -154,7 +156,8 @@ def duration(seconds: float) -> str:
 
 def causes(change: Change) -> Iterator[str]:
     """What a change is due to: each cause that is known, with what it is worth and how many samples it is about."""
-    of, unit = change.causes, counts(change.metric)
+    of = change.causes
+    unit = counts(change.metric)
     noise = conclude(change).noise
 
     def part(cause: str, text: str) -> str:
