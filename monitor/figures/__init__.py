@@ -67,7 +67,7 @@ def evaluate(
     by_block = {block.id: units.groups_if_unit(anomaly_score(block.id)) for block in results.blocks}
     anomalies, anomaly_left = anomaly(results, seed, settings.anomaly_labels, settings.no_anomaly_labels, by_block)
     sliced, cut = slices(results, settings.slices, settings.slice_values)
-    judged = classified is not None or (regressed is not None and regressed.within_tolerance is not None)
+    own_verdict = classified is not None or (regressed is not None and regressed.within_tolerance is not None)
     left_out = Counter(results.left_out)
     for found in (calibration_left, detection_left, regression_left, anomaly_left, {"slice_cap": cut}):
         left_out.update(found)
@@ -83,7 +83,7 @@ def evaluate(
         anomalies=anomalies,
         slices=sliced,
         left_out={reason: count for reason, count in sorted(left_out.items()) if count},
-        studio=None if judged else studio_verdict(verdicts, results.sample, seed, alike),
+        studio=None if own_verdict else studio_verdict(verdicts, results.sample, seed, alike),
         units=units.choices,
         group_by=settings.group_by,
         sketch=sketch(results.sample_id),

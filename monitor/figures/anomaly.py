@@ -24,7 +24,8 @@ THRESHOLD = "min_anomaly_score"
 
 QUANTILES = ("0.5", "0.9", "0.99")
 
-_ANOMALY, _NO_ANOMALY = "anomaly", "no anomaly"
+_ANOMALY = "anomaly"
+_NO_ANOMALY = "no anomaly"
 KINDS = frozenset({BlockKind.ANOMALY, BlockKind.VISUAL_ANOMALY})
 """The kinds of block that score anomalies."""
 
@@ -60,7 +61,8 @@ def anomaly(
     Returns:
         Figures in the order of the blocks, equal to scikit-learn's with `zero_division=0` where there is ground truth.
     """
-    found, left_out = [], Counter[str]()
+    found = []
+    left_out = Counter[str]()
     truth = _ground_truth(results, anomaly_labels, no_anomaly_labels)
     for block in results.blocks:
         if block.kind not in KINDS:
@@ -85,7 +87,8 @@ def sample_scores(results: ResultSet, block_id: int) -> tuple[IntArray, FloatArr
     if scores is None:
         return np.empty(0, np.intp), np.empty(0)
     finite = np.isfinite(scores)
-    sample, scores = results.sample[finite], scores[finite]
+    sample = results.sample[finite]
+    scores = scores[finite]
     first = np.flatnonzero(np.diff(sample, prepend=-1))
     largest: FloatArray = np.maximum.reduceat(scores, first) if len(first) else np.empty(0)
     return sample[first], largest
@@ -153,5 +156,7 @@ def _ground_truth(
 
 def _verdicts(flagged: BoolArray, truth: BoolArray) -> tuple[float, float, float]:
     """Precision, recall and F1 of the flags; 0 for 0/0."""
-    hits, positives, actual = int((flagged & truth).sum()), int(flagged.sum()), int(truth.sum())
+    hits = int((flagged & truth).sum())
+    positives = int(flagged.sum())
+    actual = int(truth.sum())
     return hits / max(positives, 1), hits / max(actual, 1), 2 * hits / max(positives + actual, 1)

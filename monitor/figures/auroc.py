@@ -28,8 +28,10 @@ def auroc(positive: FloatArray, negative: FloatArray) -> float | None:
     """
     if not len(positive) or not len(negative):
         return None
-    positive, negative = np.sort(positive), np.sort(negative)
-    below, not_above = np.searchsorted(negative, positive), np.searchsorted(negative, positive, side="right")
+    positive = np.sort(positive)
+    negative = np.sort(negative)
+    below = np.searchsorted(negative, positive)
+    not_above = np.searchsorted(negative, positive, side="right")
     return (int(below.sum()) + int(not_above.sum())) / (2 * len(positive) * len(negative))
 
 
@@ -62,7 +64,8 @@ def auroc_interval(
     sides = samples if groups is None else _sides(clusters.of, positive)
     if min(samples) < fewest or min(sides) < 2:
         return None
-    centre, variance = area, 0.0
+    centre = area
+    variance = 0.0
     if 0 < area < 1:
         variance = _clustered_variance(scores, positive, area, clusters, sides)
     else:
@@ -86,13 +89,15 @@ def _clustered_variance(
     """Obuchowski's variance of the area: of the sums by unit of each window's share of windows of the other kind that
     it is ordered rightly with.
     """
-    above, below = scores[positive], scores[~positive]
+    above = scores[positive]
+    below = scores[~positive]
     excess = []
     for values, others, side in ((above, below, positive), (-below, -above, ~positive)):
         beaten = np.sort(others)
         placed = np.searchsorted(beaten, values) + np.searchsorted(beaten, values, side="right")
         excess.append(np.bincount(clusters.of[side], placed / (2 * len(others)) - area, clusters.units))
-    m, n = len(above), len(below)
+    m = len(above)
+    n = len(below)
     own = [
         units / (units - 1) * float(np.square(part).sum()) / windows**2
         for part, units, windows in zip(excess, sides, (m, n), strict=True)
@@ -103,7 +108,8 @@ def _clustered_variance(
 
 def _hanley_mcneil(area: float, positive: int, negative: int) -> float:
     """The variance of an area of at least a half under exponential scores."""
-    first, second = area / (2 - area), 2 * area**2 / (1 + area)
+    first = area / (2 - area)
+    second = 2 * area**2 / (1 + area)
     spread = area * (1 - area) + (positive - 1) * (first - area**2) + (negative - 1) * (second - area**2)
     return spread / (positive * negative)
 

@@ -26,8 +26,8 @@ def calibration(results: ResultSet, seed: int | None = None) -> tuple[Calibratio
     (`no_confidences`).
 
     A window counts where its label is a class of the block and all its confidences are there, whatever Studio's
-    verdict: the largest confidence (of equal ones, that of the first class in sorted order) is judged by whether its
-    class is the label, whatever `min_score`. With several classification blocks, each one's judgement of a window
+    verdict: the largest confidence (of equal ones, that of the first class in sorted order) is right if its
+    class is the label, whatever `min_score`. With several classification blocks, each one's verdict on a window
     counts.
 
     - Expected calibration error (Naeini et al., AAAI 2015): over 15 bins of equal width, [lo, hi) and the last closed,
@@ -40,7 +40,7 @@ def calibration(results: ResultSet, seed: int | None = None) -> tuple[Calibratio
     - Log loss: mean of -ln p of the label's class, p clipped to [2.22e-16, 1], in nats.
 
     A window that counts for no block is left out: no block gave all its confidences, or it is scored although its label
-    is none of the classes (`anomaly`, where an anomaly block judges too). An unscored window with confidences is no
+    is none of the classes (`anomaly`, where an anomaly block has a say too). An unscored window with confidences is no
     loss: its label is one that the model cannot know.
 
     Args:
@@ -53,16 +53,16 @@ def calibration(results: ResultSet, seed: int | None = None) -> tuple[Calibratio
     classifying = {block.id for block in results.blocks if block.kind is BlockKind.CLASSIFICATION}
     if results.label_map or not classifying:
         return None, {}
-    judging = [confidences for block, confidences in results.confidences.items() if block in classifying]
-    whole = [_complete(confidences) for confidences in judging]
-    places = [_places(results, confidences) for confidences in judging]
+    scoring = [confidences for block, confidences in results.confidences.items() if block in classifying]
+    whole = [_complete(confidences) for confidences in scoring]
+    places = [_places(results, confidences) for confidences in scoring]
     counts = [(place >= 0) & complete for place, complete in zip(places, whole, strict=True)]
     left_out = _left_out(results, whole, counts)
     if not any(part.any() for part in counts):
         return None, left_out
     parts = [
         _judge(confidences.values[part], place[part])
-        for confidences, place, part in zip(judging, places, counts, strict=True)
+        for confidences, place, part in zip(scoring, places, counts, strict=True)
     ]
     confidence, hit, brier, loss = (np.concatenate(column) for column in zip(*parts, strict=True))
     bins = _bins(confidence)
@@ -110,7 +110,8 @@ def _judge(p: FloatArray, place: IntArray) -> tuple[FloatArray, FloatArray, Floa
     rows = np.arange(len(p))
     if not len(p):  # there may be no class either, and so no largest confidence
         return np.empty(0), np.empty(0), np.empty(0), np.empty(0)
-    best, own = p.argmax(axis=1), p[rows, place]
+    best = p.argmax(axis=1)
+    own = p[rows, place]
     # (p - onehot)² summed over the classes, without the one-hot matrix.
     brier = np.einsum("ij,ij->i", p, p) - 2 * own + 1
     return p[rows, best], (best == place).astype(np.float64), brier, -np.log(np.clip(own, _SMALLEST, 1))
@@ -151,7 +152,9 @@ def _null_error(bins: IntArray, confidence: FloatArray, sample: IntArray, seed: 
     if whole > _WINDOWS:
         some = (rng.random(int(sample.max()) + 1) < _WINDOWS / whole)[sample]
         some |= not some.any()
-        bins, confidence, sample = bins[some], confidence[some], sample[some]
+        bins = bins[some]
+        confidence = confidence[some]
+        sample = sample[some]
     samples = int(sample.max()) + 1
     order = np.argsort(bins, kind="stable")
     ends = np.searchsorted(bins[order], np.arange(_BINS + 1)).tolist()

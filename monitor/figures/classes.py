@@ -32,7 +32,8 @@ class LargestClasses:
 
 def largest_classes(evaluation: Evaluation, limit: int) -> LargestClasses:
     """The `limit` largest classes, and as many predictions that are no class: these are limited by themselves."""
-    quality, detection = evaluation.quality, evaluation.detection
+    quality = evaluation.quality
+    detection = evaluation.detection
     support = dict.fromkeys(detection.class_ap, 0) if detection is not None else {}
     outside: Counter[str] = Counter()
     if quality is not None:
@@ -40,7 +41,8 @@ def largest_classes(evaluation: Evaluation, limit: int) -> LargestClasses:
         for (_, predicted), windows in quality.confusion.items():
             if predicted not in support:
                 outside[predicted] += windows
-    names, predictions = _largest(support, limit), _largest(outside, limit)
+    names = _largest(support, limit)
+    predictions = _largest(outside, limit)
     return LargestClasses(names, predictions, len(support) - len(names), len(outside) - len(predictions))
 
 

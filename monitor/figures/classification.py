@@ -39,7 +39,7 @@ def quality(results: ResultSet, seed: int | None, groups: GroupUnit | None = Non
 
     Classes are the labels that occur among scored windows, sorted. `uncertain` is never one: windows labelled so count
     like those of any truth that is no class, as false positives of what was predicted. A scored window without a label
-    counts for `accuracy` and `uncertain` (Studio judged it), not in any figure by class.
+    counts for `accuracy` and `uncertain` (Studio has a verdict), not in any figure by class.
 
     Args:
         results: The columns.
@@ -54,7 +54,10 @@ def quality(results: ResultSet, seed: int | None, groups: GroupUnit | None = Non
         return None
     label, prediction, verdict, windows = _cells(results)
     scored = verdict != UNSCORED
-    label, prediction, verdict, windows = label[scored], prediction[scored], verdict[scored], windows[scored]
+    label = label[scored]
+    prediction = prediction[scored]
+    verdict = verdict[scored]
+    windows = windows[scored]
     names = results.labels
     classes = np.array([code for code in np.unique(label) if code >= 0 and names[code] != UNCERTAIN], np.intp)
     if not classes.size:
@@ -62,11 +65,15 @@ def quality(results: ResultSet, seed: int | None, groups: GroupUnit | None = Non
 
     position = _positions(classes, len(names))
     labelled = label >= 0
-    truth, guess, count = position[label[labelled]], position[prediction[labelled]], windows[labelled]
+    truth = position[label[labelled]]
+    guess = position[prediction[labelled]]
+    count = windows[labelled]
     hits = _totals(truth, count, len(classes), where=truth == guess)
     support = _totals(truth, count, len(classes))
     predicted = _totals(guess, count, len(classes))
-    precision, recall, f1 = _ratio(hits, predicted), _ratio(hits, support), _ratio(2 * hits, support + predicted)
+    precision = _ratio(hits, predicted)
+    recall = _ratio(hits, support)
+    f1 = _ratio(2 * hits, support + predicted)
 
     total = int(windows.sum())
     # A prediction without a code has no name, and so no cell.
@@ -162,7 +169,8 @@ def _bounds(results: ResultSet, position: IntArray, classes: int, seed: int, gro
     scored = results.correct != UNSCORED
     accuracy = share(results.correct[scored] == CORRECT, results.sample[scored], groups)
     labelled = scored & (results.label >= 0)
-    label, prediction = position[results.label[labelled]], position[results.prediction[labelled]]
+    label = position[results.label[labelled]]
+    prediction = position[results.prediction[labelled]]
     sample = results.sample[labelled]
     if clustered(sample) is None:
         return _Bounds(accuracy)

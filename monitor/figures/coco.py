@@ -85,9 +85,11 @@ def match(truth: ImageBoxes, detections: ImageBoxes, images: int) -> Matches:
     key, order = _grouped(detections, classes, images)
 
     by_score = np.lexsort((-detections.score[order], key))  # stable: ties stay in the order given
-    key, order = key[by_score], order[by_score]
+    key = key[by_score]
+    order = order[by_score]
     kept = np.arange(len(key)) - np.searchsorted(key, key) < MAX_DETECTIONS
-    key, order = key[kept], order[kept]
+    key = key[kept]
+    order = order[kept]
 
     pairs = _overlapping(key, detections.xywh[order], truth_key, truth.xywh[truth_order])
     hits = _greedy(key, len(truth_key), *pairs)
@@ -124,7 +126,8 @@ def average_precision(matches: Matches, weights: npt.NDArray[np.integer] | None 
     for k in range(len(matches.classes)):
         truth = matches.truth_image[matches.truth_ends[k] : matches.truth_ends[k + 1]]
         ranked = slice(matches.ends[k], matches.ends[k + 1])
-        image, hits = matches.image[ranked], [np.flatnonzero(row) for row in matches.hits[:, ranked]]
+        image = matches.image[ranked]
+        hits = [np.flatnonzero(row) for row in matches.hits[:, ranked]]
         rows = max(1, _CELLS_AT_ONCE // max(len(image), len(truth)))
         for first in range(0, len(weights), rows):
             part = weights[first : first + rows]
@@ -189,7 +192,8 @@ def _overlapping(
         Index of the detection (ascending), index of the truth box, IoU.
     """
     found = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))]
-    first, end = np.searchsorted(truth_key, key), np.searchsorted(truth_key, key, side="right")
+    first = np.searchsorted(truth_key, key)
+    end = np.searchsorted(truth_key, key, side="right")
     for part in _parts(end - first):
         count = end[part] - first[part]
         detection = np.repeat(np.arange(part.start, part.stop), count)
@@ -245,7 +249,9 @@ def _greedy(key: Positions, truths: int, detection: Positions, truth: Positions,
     group = key[candidates]
     turn = (np.arange(len(group)) - np.searchsorted(group, group))[of_pair]
     order = np.lexsort((truth, iou, detection, turn))  # a detection's last free pair is its choice
-    detection, truth, turn = detection[order], truth[order], turn[order]
+    detection = detection[order]
+    truth = truth[order]
+    turn = turn[order]
     close = iou[order] >= IOU_THRESHOLDS[:, None]
     taken = np.zeros((len(IOU_THRESHOLDS), truths), np.bool_)
     turns = np.searchsorted(turn, np.arange(turn[-1] + 2))

@@ -31,7 +31,7 @@ def detection(
     without what the others report: FOMO's matching, or Studio's own score.
 
     Where a FOMO block occurs, figures are FOMO's alone: its boxes and its `mAP` (a copy of f1) share the columns of box
-    detectors, and no mAP could be told from them.
+    detectors, and no mAP could be computed from them.
 
     Args:
         results: The columns.
@@ -58,7 +58,8 @@ def box_matches(results: ResultSet) -> tuple[Matches, npt.NDArray[np.intp]] | No
     Returns:
         The matches and int[images], the window of each of their images; None where truth or detections are not known.
     """
-    truth, detections = results.truth, results.detections
+    truth = results.truth
+    detections = results.detections
     if truth is None or detections is None:
         return None
     size = np.zeros((results.samples, 2)) if results.image_size is None else results.image_size.astype(np.float64)

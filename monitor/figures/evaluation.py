@@ -28,7 +28,7 @@ LEFT_OUT = (
 
 FIGURES_VERSION = 3
 """Of the formulas of all figures, comparisons and causes. Raised, once per release, where one of them gives another
-value for the same result set: what is stored of a baseline is then computed anew before anything is compared with
+value for the same result set: what is stored of a baseline is then computed again before anything is compared with
 it."""
 
 
@@ -199,7 +199,7 @@ class Evaluation:
     """Everything known about one result set.
 
     Attributes:
-        samples, windows, unscored: Size of the set; `unscored` counts windows that no accuracy could judge.
+        samples, windows, unscored: Size of the set; `unscored` counts windows that no accuracy counts.
         blocks: Its learning blocks.
         quality, calibration, detection, regression: By kind of model; None where the model is not of that kind.
         anomalies: One per anomaly block.

@@ -17,7 +17,8 @@ import numpy.typing as npt
 from monitor.figures.distributions import f_quantile
 from monitor.results import Categorical, FloatArray, IntArray, ResultSet
 
-AUTO, NONE = "auto", "none"
+AUTO = "auto"
+NONE = "none"
 METADATA = "metadata."
 
 FEWEST_GROUPS = 10
@@ -136,7 +137,8 @@ def choose_unit(values: FloatArray, group: IntArray, *, about_zero: bool = False
             that exchanging the two sides leaves the choice as it is.
     """
     known = np.isfinite(values)
-    values, group = values[known], group[known]
+    values = values[known]
+    group = group[known]
     sizes = np.bincount(group)
     occurs = sizes > 0
     groups = int(occurs.sum())

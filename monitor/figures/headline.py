@@ -94,7 +94,7 @@ class HeadlineFigure:
         lowest, highest: Its range.
         has_interval: Whether it has a 95 % interval where there are samples enough.
         test: How its change since the baseline is tested; None where it is not, and has no causes.
-        on_shared: Whether its change is judged on the samples that both runs share, because the figure of a whole set
+        on_shared: Whether its change is tested on the samples that both runs share, because the figure of a whole set
             moves with the set's size.
         counts: What it is counted over, in the plural.
         worst: Which of several blocks counts: `max` or `min`; empty for figures of the whole target.

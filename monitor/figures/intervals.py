@@ -130,13 +130,15 @@ def shares(
     known = 1.0
     if groups is not None:
         of, windows, hit = _counts(hits, groups.of[sample], part, parts)
-        degrees, known = np.bincount(of, minlength=parts) - 1.0, groups.design_effect
+        degrees = np.bincount(of, minlength=parts) - 1.0
+        known = groups.design_effect
     units = np.bincount(of, minlength=parts)
     n, total = (np.bincount(of, counts, parts).astype(np.float64) for counts in (windows, hit))
     with np.errstate(divide="ignore", invalid="ignore"):  # parts without a window, of one unit, or without a miss
         p = total / n
         squares = np.bincount(of, np.square(hit - p[of] * windows), parts)
-        clustered_variance, independent = units / (units - 1) * squares / n**2, p * (1 - p) / n
+        clustered_variance = units / (units - 1) * squares / n**2
+        independent = p * (1 - p) / n
         effect = np.where(independent > 0, clustered_variance / independent, 1.0)
         effect = np.fmax(effect, 1.0)
         per_sample = n / samples
@@ -211,7 +213,8 @@ def bounded_mean(values: FloatArray, sample: IntArray, seed: int, groups: GroupU
     Returns:
         The bounds in 0..1, or None under 30 samples, and where there is only one group.
     """
-    found, clusters = bootstrap_mean(values, sample, seed, groups), clustered(sample, groups)
+    found = bootstrap_mean(values, sample, seed, groups)
+    clusters = clustered(sample, groups)
     if found is None or clusters is None:
         return None
     if min(_distinct(sample[values < 1]), _distinct(sample[values > 0])) >= _FEW:
@@ -259,7 +262,8 @@ def bootstrap_t(values: FloatArray, sample: IntArray, seed: int, groups: GroupUn
         return None
     errors = np.sqrt(units / (units - 1) * squares[varies]) / totals[varies, 0]
     low, high = np.quantile(moved[varies] / errors, [0.025, 0.975])
-    lower, upper = mean - float(high) * error, mean - float(low) * error
+    lower = mean - float(high) * error
+    upper = mean - float(low) * error
     return Interval(min(mean, max(lower, float(values.min()))), max(mean, upper))
 
 

@@ -86,7 +86,8 @@ def mean_f1(
         lower, upper = np.quantile(drawn, [0.025, 0.975]).tolist()
     else:
         half = t_quantile(0.975, math.inf) * float(drawn.std(ddof=1))
-        lower, upper = max(0.0, float(drawn.mean()) - half), min(1.0, float(drawn.mean()) + half)
+        lower = max(0.0, float(drawn.mean()) - half)
+        upper = min(1.0, float(drawn.mean()) + half)
     return Interval(min(point, lower), max(point, upper))
 
 
@@ -124,7 +125,9 @@ def _rows(label: IntArray, prediction: IntArray, identity: IntArray, classes: in
     """The matrix of windows whose samples have these ids."""
     if (identity[1:] < identity[:-1]).any():
         by_id = np.argsort(identity, kind="stable")
-        label, prediction, identity = label[by_id], prediction[by_id], identity[by_id]
+        label = label[by_id]
+        prediction = prediction[by_id]
+        identity = identity[by_id]
     first = np.full(classes + 1, len(label))
     first[label[::-1]] = np.arange(len(label))[::-1]  # the last assignment counts; -1, what is no class, is the last
     order = np.argsort(first[:classes])
@@ -151,11 +154,13 @@ def _counted(code: IntArray, codes: int) -> tuple[IntArray, IntArray]:
 
 def _drawn(rows: _Rows, effect: float, draws: int, seed: int) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Hits, support and predictions of the classes under each draw, float64[draws, classes] each, up to a factor."""
-    classes, every = rows.classes, np.arange(draws)
+    classes = rows.classes
+    every = np.arange(draws)
     hits, support, predicted = (np.zeros((draws, classes)) for _ in range(3))
     for k, source in enumerate(rows.source.tolist()):
         cells = slice(rows.ends[k], rows.ends[k + 1])
-        column, count = rows.column[cells], rows.count[cells] / effect
+        column = rows.column[cells]
+        count = rows.count[cells] / effect
         rng = np.random.default_rng([seed, *(number % 2**64 for number in source)])
         column, size, rest = _row(k if rows.row[cells][0] < classes else None, column, count, classes)
         drawn = rng.standard_gamma(size, (draws, len(size)))

@@ -42,14 +42,16 @@ def regression(
     if BlockKind.REGRESSION not in results.kinds() or results.label_map:
         return None, {}
     numbers = np.array([*map(_number, results.labels), np.nan])  # the last one, at -1, is for windows without a text
-    label, prediction = numbers[results.label], numbers[results.prediction]
+    label = numbers[results.label]
+    prediction = numbers[results.prediction]
     numeric = ~np.isnan(label) & ~np.isnan(prediction)
     unparsable = int((_unreadable(results.label, label) | _unreadable(results.prediction, prediction)).sum())
     left_out = {"unparsable": unparsable} if unparsable else {}
     if not numeric.any():
         return None, left_out
 
-    label, sample = label[numeric], results.sample[numeric]
+    label = label[numeric]
+    sample = results.sample[numeric]
     # numbers near the largest float: an infinite error is the answer
     with np.errstate(over="ignore", invalid="ignore"):
         error = np.abs(prediction[numeric] - label)

@@ -35,7 +35,8 @@ def slices(results: ResultSet, keys: Sequence[str], limit: int) -> tuple[Mapping
     cut = 0
     verdicts = accuracy_verdicts(results)
     scored = verdicts != UNSCORED
-    sample, correct = results.sample[scored], verdicts[scored] == CORRECT
+    sample = results.sample[scored]
+    correct = verdicts[scored] == CORRECT
     # Two numbers per sample first: what is left to do per key no longer depends on the windows.
     windows = np.bincount(sample, minlength=results.samples)
     hits = np.bincount(sample[correct], minlength=results.samples)
