@@ -86,8 +86,8 @@ def tick(state: AlertState | None, rule: Rule, subject: Subject, health: PullHea
     """Move an alert by the clock and the state of the pulls. To be called every so often, and after each pull and
     discovery.
 
-    Of a rule that is checked against result sets, only a duration in `for` goes on, and it ends only while the last pull
-    was good; where the rule's text changed nothing happens until the next `step`.
+    Of a rule that is checked against result sets, only a duration in `for` goes on, and it ends only while the last
+    pull was good; where the rule's text changed nothing happens until the next `step`.
 
     Args:
         state: Where it stood; None at first.
