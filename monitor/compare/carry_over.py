@@ -1,7 +1,7 @@
 """What another version read of Studio's replies, beside what this one reads: whether both are of the same content.
 
 Pure: columns in, columns out. Needed where a stored result set is of another `FINGERPRINT_VERSION`: the two cannot be
-told apart by their fingerprints, and one may lack what the other holds.
+distinguished by their fingerprints, and one may lack what the other holds.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from monitor.results import (
 
 _DIGITS = 9  # to which scores are compared, as the fingerprint has it
 _ANOMALY = "anomaly"
-_AGGREGATION, _MEAN = "anomaly_scoring_aggregation_method", "mean"
+_AGGREGATION = "anomaly_scoring_aggregation_method"
+_MEAN = "mean"
 _PER_WINDOW = ("start_ms", "end_ms", "label", "prediction", "correct")
 _PER_WINDOW_OPTIONAL = ("expected_anomaly", "reported_map", "reported_f1")
 _COUNTS = ("true_positives", "false_positives", "false_negatives")
@@ -45,7 +46,8 @@ def same_content(stored: ResultSet, read: ResultSet) -> bool:
     if not np.array_equal(stored.sample_id, read.sample_id) or stored.label_map != read.label_map:
         return False
     if stored.windows != read.windows:  # another version may have counted windows again that came twice
-        stored, read = without_repeats(stored), without_repeats(read)
+        stored = without_repeats(stored)
+        read = without_repeats(read)
     return (
         np.array_equal(stored.sample, read.sample)
         and _same_blocks(stored, read)
@@ -124,7 +126,8 @@ def _window_columns(results: ResultSet) -> list[Array]:
 def _take(results: ResultSet, kept: npt.NDArray[np.intp]) -> ResultSet:
     """The set with these windows (ascending) only."""
     names = ("sample", *_PER_WINDOW, *(name for name in _PER_WINDOW_OPTIONAL if getattr(results, name) is not None))
-    detections, fomo = results.detections, results.fomo
+    detections = results.detections
+    fomo = results.fomo
     if detections is not None:
         owner, rows = _owners(detections.owner, kept)
         score = None if detections.score is None else detections.score[rows]
@@ -203,7 +206,8 @@ def _same_block(stored: Block, read: Block) -> bool:
 
 def _same_windows(stored: ResultSet, read: ResultSet) -> bool:
     for name in ("label", "prediction"):
-        before, now = _texts(getattr(stored, name), stored.labels), _texts(getattr(read, name), read.labels)
+        before = _texts(getattr(stored, name), stored.labels)
+        now = _texts(getattr(read, name), read.labels)
         if not np.array_equal(before[before != ""], now[before != ""]):
             return False
     columns: list[tuple[str, int | None]] = [
@@ -266,7 +270,8 @@ def _agree(stored: Array | None, read: Array | None, unknown: int | None) -> boo
         return True
     if stored.shape != read.shape:
         return False
-    before, now = np.round(stored.astype(np.float64), _DIGITS), np.round(read.astype(np.float64), _DIGITS)
+    before = np.round(stored.astype(np.float64), _DIGITS)
+    now = np.round(read.astype(np.float64), _DIGITS)
     said = np.isfinite(before) if unknown is None else before != unknown
     return np.array_equal(before[said], now[said])
 

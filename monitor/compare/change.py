@@ -4,7 +4,7 @@ The baseline's figure is turned into the current one in five steps, each of whic
 the figure by is what its cause is worth, so that the causes add up to the whole change:
 
 1. `removed`: only the samples that both runs share
-2. `labels`: those judged by the current labels, still with the baseline's predictions
+2. `labels`: those under the current labels, still with the baseline's predictions
 3. `thresholds`: the same model's predictions under the current thresholds
 4. `model`: the current predictions
 5. `added`: all samples of the current run
@@ -52,7 +52,10 @@ __all__ = [
     "changes",
 ]
 
-TOTAL, MODEL, ADDED, REMOVED = "total", "model", "added", "removed"
+TOTAL = "total"
+MODEL = "model"
+ADDED = "added"
+REMOVED = "removed"
 CAUSES = (TOTAL, MODEL, LABELS, THRESHOLDS, ADDED, REMOVED)
 
 _ROUNDING = 1e-14  # a figure of the same windows, summed in another order, differs by less: no cause
@@ -101,7 +104,7 @@ class Change:
 
     @property
     def on_shared(self) -> bool:
-        """Whether only what changed on the shared samples is judged: the figure of a whole set moves with its size."""
+        """Whether only what changed on the shared samples is tested: the figure of a whole set moves with its size."""
         row = FIGURES.get(self.metric)  # None for what a later version stored
         return row is not None and row.on_shared
 
@@ -166,7 +169,8 @@ def changes(
     for family in families(baseline, current):
         steps = Steps() if same else family.steps(runs)
         for metric, views in _views(family, runs, steps):
-            before, after = views.figure(views.baseline), views.figure(views.current)
+            before = views.figure(views.baseline)
+            after = views.figure(views.current)
             if metric in found or math.isnan(before) or math.isnan(after):
                 continue
             causes = dict.fromkeys(CAUSES, 0.0) if same else _causes(views, before, after)
@@ -222,7 +226,8 @@ class _Views:
         between: Index = len(self.baseline) + len(self.current) + np.arange(pairing.samples)
         self.relabelled = self.baseline_shared
         if steps.relabelled is not None:
-            self.relabelled, between = between, between + pairing.samples
+            self.relabelled = between
+            between = between + pairing.samples
         self.rethresholded = self.relabelled
         if steps.rethresholded is not None:
             self.rethresholded = between
@@ -279,7 +284,8 @@ class _Grouping:
         """None where grouping is switched off."""
         if units is None:
             return None
-        baseline, current = units[0].groups, units[1].groups
+        baseline = units[0].groups
+        current = units[1].groups
         if baseline is None or current is None:
             return None
         return cls(np.concatenate([baseline.of, current.of]), units[1].grouped(metric))
@@ -305,7 +311,9 @@ def _tests(views: _Views, causes: Mapping[str, float], seed: int, grouping: _Gro
         sides = views.baseline, views.current
         return {TOTAL: _subset_test(views, sides, causes[TOTAL], next(generators), stop, grouped, against_rest=True)}
     found: dict[str, _Test] = {}
-    model, added, removed = next(generators), next(generators), next(generators)
+    model = next(generators)
+    added = next(generators)
+    removed = next(generators)
     if MODEL in causes and (test := _model_test(views, causes[MODEL], model, grouping)) is not None:
         found[MODEL] = test
     if ADDED in causes and len(views.current_added):
@@ -330,11 +338,13 @@ def _total(tests: Mapping[str, _Test], change: float) -> _Test:
 
 
 def _model_test(views: _Views, change: float, rng: np.random.Generator, grouping: _Grouping | None) -> _Test | None:
-    """Whether the outputs differ, on the shared samples that both can be judged on; None where there are none."""
-    current, before = views.current_shared, views.rethresholded
+    """Whether the outputs differ, on the shared samples that count in both; None where there are none."""
+    current = views.current_shared
+    before = views.rethresholded
     group = None if grouping is None else grouping.group[current]
     if not views.comparable.all():
-        current, before = current[views.comparable], before[views.comparable]
+        current = current[views.comparable]
+        before = before[views.comparable]
         group = None if group is None else group[views.comparable]
         change = views.figure(current) - views.figure(before) if len(current) else math.nan
         if math.isnan(change):
@@ -365,9 +375,11 @@ def _subset_test(
         p = subset_test(pool, len(first), rng, stop, against_rest=against_rest, units=units)
         return _Test(change, p, smallest_subset_pvalue(*(len(np.unique(side)) for side in units)))
     if not against_rest and isinstance(views.pool, SumStatistic) and views.pool.verdicts:
-        drawn_columns, shared_columns = views.pool.columns[others], views.pool.columns[first]
+        drawn_columns = views.pool.columns[others]
+        shared_columns = views.pool.columns[first]
         if max(drawn_columns[:, 1].max(), shared_columns[:, 1].max()) <= 1:
-            (hits, drawn), (other_hits, rest) = drawn_columns.sum(axis=0).tolist(), shared_columns.sum(axis=0).tolist()
+            (hits, drawn) = drawn_columns.sum(axis=0).tolist()
+            (other_hits, rest) = shared_columns.sum(axis=0).tolist()
             return _Test(change, hypergeometric(hits, drawn, hits + other_hits, drawn + rest))
     pool = views.pool.take(np.concatenate(sides))
     return _Test(change, subset_test(pool, len(first), rng, stop, against_rest=against_rest))

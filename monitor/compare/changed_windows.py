@@ -104,8 +104,10 @@ def _list(found: Sides, before: Index, now: Index) -> list[ChangedWindow]:
         believed = _optional(found.suspects.self_confidence[now])
     else:
         identity = _identity(found.baseline, before)
-        likely, believed = [None] * len(now), [None] * len(now)
-    said, earlier = _said(found.current, now), _said(found.baseline, before)
+        likely = [None] * len(now)
+        believed = [None] * len(now)
+    said = _said(found.current, now)
+    earlier = _said(found.baseline, before)
     classes = [tuple(sorted(one | other)) for one, other in zip(said.classes, earlier.classes, strict=True)]
     # By columns: a tuple for each part of each window would be most of what a list costs.
     return list(map(ChangedWindow, *identity, *said[:3], *earlier[:3], likely, believed, classes))
@@ -138,7 +140,8 @@ def _said(run: ResultSet, window: Index) -> _Said:
     place = window[there]
     names = _names(run)
     confidence = _optional(_surest(run, place))
-    label, prediction = _texts(names, run.label[place]), _texts(names, run.prediction[place])
+    label = _texts(names, run.label[place])
+    prediction = _texts(names, run.prediction[place])
     classes = [frozenset[str]()] * len(place)
     if run.truth is not None and run.kinds() & {BlockKind.DETECTION, BlockKind.FOMO}:
         true = _counted(names, run.truth, run.sample[place].astype(np.intp))

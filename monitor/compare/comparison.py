@@ -130,7 +130,8 @@ def compare(
     """
     if choices:
         baseline, current, pinned = (_with_units(run, choices, group_by) for run in (baseline, current, pinned))
-    drifts, kept = [], {}
+    drifts = []
+    kept = {}
     for block in current.results.blocks:
         if block.kind in KINDS and block.id in current.results.anomaly:
             choice = (choices or {}).get(anomaly_score(block.id))
@@ -192,7 +193,8 @@ def _threshold_notes(then: Block, block: Block) -> Iterator[str]:
     """The block's thresholds that changed, came or went: numbers, then texts."""
     for before, after in ((then.thresholds, block.thresholds), (then.texts, block.texts)):
         for key in sorted(before.keys() | after.keys()):
-            old, new = before.get(key), after.get(key)
+            old = before.get(key)
+            new = after.get(key)
             if old != new:
                 yield f"threshold {brief(key)} of block {_name(block)} was {_threshold(old)} and is {_threshold(new)}"
 

@@ -11,7 +11,8 @@ from monitor.compare.change import ADDED, LABELS, MODEL, REMOVED, THRESHOLDS, TO
 SIGNIFICANCE_LEVEL = 0.1
 """The largest p-value at which a cause is named: a larger one is within noise."""
 
-_ALONE, _MAINLY = 0.75, 0.5  # parts of a change from which one cause explains it by itself, or most of it
+_ALONE = 0.75  # parts of a change from which one cause explains it by itself, or most of it
+_MAINLY = 0.5
 _DOUBTFUL = 0.01  # a p-value above which a cause counts, but is not named in place of a sizeable part that is certain
 _BESIDE = 0.25  # of what moved the figure: from which labels and thresholds, which are certain, are sizeable
 _AGAINST = 0.25  # of what moved the figure: what moved it back, from which it is worth a word
@@ -58,7 +59,7 @@ def conclude(change: Change) -> Conclusion:
     """What is said of a change.
 
     A cause counts if its p-value is at most 0.1; labels and thresholds, which are no matter of chance, if they are not
-    0. Where only shared samples are judged, only they are weighed: the size of the set moves the rest.
+    0. Where only shared samples are compared, only they are weighed: the size of the set moves the rest.
     """
     of = change.causes
     if MODEL not in of:

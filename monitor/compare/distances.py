@@ -15,10 +15,12 @@ import numpy.typing as npt
 
 from monitor.results import BlockKind, FloatArray, ResultSet
 
-SMALLEST_REFERENCE, SMALLEST_CURRENT = 100, 30
+SMALLEST_REFERENCE = 100
+SMALLEST_CURRENT = 30
 """Samples below which a distance says too little for a verdict."""
 
-EFFECT_WASSERSTEIN, EFFECT_EXCEEDANCE = 0.10, 0.03
+EFFECT_WASSERSTEIN = 0.10
+EFFECT_EXCEEDANCE = 0.03
 """Differences that matter: of the distributions, in reference standard deviations; of the shares
 above the threshold.
 """
@@ -66,11 +68,13 @@ def distances(reference: FloatArray, current: FloatArray, limit: float | None) -
     Raises:
         ValueError: One side has no score.
     """
-    n, m = len(reference), len(current)
+    n = len(reference)
+    m = len(current)
     if not n or not m:
         raise ValueError("distances need at least one score on either side; leave out comparisons that have none")
     pooled = np.concatenate([reference, current])
-    reference, current = pooled[:n], pooled[n:]
+    reference = pooled[:n]
+    current = pooled[n:]
     reference.sort()  # in place: to touch fresh memory costs as much as the sorting
     current.sort()
     ks, area = _largest_gap_and_area(pooled, n)
@@ -104,7 +108,8 @@ def prediction_drift(baseline: ResultSet, current: ResultSet) -> Mapping[str, fl
     """
     if any(BlockKind.CLASSIFICATION not in run.kinds() or run.label_map for run in (baseline, current)):
         return {}
-    before, after = _predicted(baseline), _predicted(current)
+    before = _predicted(baseline)
+    after = _predicted(current)
     if not before or not after:
         return {}
     labels = sorted(before.keys() | after.keys())
@@ -123,7 +128,8 @@ def _largest_gap_and_area(pooled: FloatArray, n: int) -> tuple[float, float]:
     m = total - n
     order = np.argsort(pooled, kind="stable")  # merges two sorted runs in one pass
     ranks = np.arange(1, min(_MERGED, total) + 1) * float(n)
-    largest = area = 0.0
+    largest = 0.0
+    area = 0.0
     before = 0  # reference scores in the parts before
     for first in range(0, total - 1, _MERGED):
         part = order[first : min(first + _MERGED, total - 1) + 1]  # and the one after it
@@ -145,7 +151,8 @@ def _quantiles(ascending: FloatArray, shares: FloatArray) -> FloatArray:
     """NumPy's quantiles (linear), of what is sorted already; NumPy would partition it again."""
     place = shares * (len(ascending) - 1)
     below = np.floor(place).astype(np.intp)
-    low, high = ascending[below], ascending[np.minimum(below + 1, len(ascending) - 1)]
+    low = ascending[below]
+    high = ascending[np.minimum(below + 1, len(ascending) - 1)]
     part = place - below
     # as NumPy interpolates, from the nearer end
     found: FloatArray = np.where(part < 0.5, low + (high - low) * part, high - (high - low) * (1 - part))
@@ -205,7 +212,8 @@ def _above(ascending: FloatArray, limit: float) -> float:
 def _predicted(results: ResultSet) -> dict[str, float]:
     """How many samples were predicted each label; a sample with several windows counts with their shares."""
     known = results.prediction >= 0
-    sample, prediction = results.sample[known], results.prediction[known]
+    sample = results.sample[known]
+    prediction = results.prediction[known]
     weight = 1 / np.bincount(sample, minlength=1)[sample]
     counts = np.bincount(prediction, weight, len(results.labels))
     return {label: count for label, count in zip(results.labels, counts.tolist(), strict=True) if count}

@@ -61,7 +61,7 @@ class DriftState:
     """What the next comparison of a block depends on. Never changed: `drift` makes another.
 
     Attributes:
-        pinned: `ComparedRun.finished` of the pinned baseline that this began under: pinning another one begins anew.
+        pinned: `ComparedRun.finished` of the pinned baseline that this began under: pinning another one begins again.
         since: `ComparedRun.finished` of the run whose scores are the reference: the pinned baseline, or the model's
             first run.
         block: The block as it was then; its type and thresholds are part of what a model is.
@@ -162,7 +162,8 @@ def drift(
     reference_id, reference = per_sample(baseline.results, block.id)
     current_id, scores = per_sample(current.results, block.id)
     _, left, right = np.intersect1d(reference_id, current_id, assume_unique=True, return_indices=True)
-    before, after = reference[left], scores[right]
+    before = reference[left]
+    after = scores[right]
 
     now = _scores(current.results, block.id, groups_of(current.results, group_by))
     if state is None or state.pinned != pinned.finished or not _goes_on(state, current, block, now, group_by):
@@ -192,7 +193,8 @@ def drift(
         pvalue = paired_pvalue(before, after, limit, seed, units=together)
         decision = Decision(baseline.finished, pvalue, gates["model"])
     if decision is not None:
-        pvalues["model"], gates["model"] = decision.pvalue, decision.gate
+        pvalues["model"] = decision.pvalue
+        gates["model"] = decision.gate
     return Drift(
         block=block,
         distances=found,

@@ -86,8 +86,8 @@ def error_evidence(
     if state is None or state.pinned != pinned.finished or not _goes_on(state, current, model, now, group_by):
         state = _begun(pinned, current, model, (now, wrong), seed, group_by)
     evidence = count(state.evidence, now, moment(current.finished), error_bets)
-    judged = _judged(evidence, state.judged, Kept(now.id, rounded(wrong), now.id))
-    evidence, found = _looked(evidence, judged, now, seed)
+    errors = _kept_errors(evidence, state.judged, Kept(now.id, rounded(wrong), now.id))
+    evidence, found = _tested(evidence, errors, now, seed)
     return ErrorEvidence(
         evidence=evidence.evidence,
         alarm=evidence.alarm,
@@ -100,7 +100,7 @@ def error_evidence(
         unit=evidence.unit,
         unit_known=evidence.chosen,
         starts=evidence.starts,
-    ), replace(state, evidence=evidence, judged=judged, trained=current.trained or state.trained, group_by=group_by)
+    ), replace(state, evidence=evidence, judged=errors, trained=current.trained or state.trained, group_by=group_by)
 
 
 def sample_errors(results: ResultSet, groups: Groups | None) -> tuple[Scores, FloatArray]:
@@ -179,11 +179,11 @@ def _begun(
     same = len(then[0].id) and _same_model(blocks, trained, Kept.of(then[0]), Kept.of(now[0]))
     (reference, wrong), since = (then, pinned.finished) if same else (now, current.finished)
     evidence = begin(reference, None, seed, error_bets)
-    judged = _judged(evidence, None, Kept(reference.id, rounded(wrong), reference.id))
-    return DriftState(pinned.finished, since, model, current.trained, evidence, group_by=group_by, judged=judged)
+    errors = _kept_errors(evidence, None, Kept(reference.id, rounded(wrong), reference.id))
+    return DriftState(pinned.finished, since, model, current.trained, evidence, group_by=group_by, judged=errors)
 
 
-def _judged(evidence: EvidenceState, before: Kept | None, now: Kept) -> Kept:
+def _kept_errors(evidence: EvidenceState, before: Kept | None, now: Kept) -> Kept:
     """Which share of its windows was wrong of each sample that is kept, in ascending order of ids; of one that was
     known, as it was then.
     """
@@ -193,10 +193,10 @@ def _judged(evidence: EvidenceState, before: Kept | None, now: Kept) -> Kept:
     return every.take(first[np.isin(ids, wanted)])
 
 
-def _looked(evidence: EvidenceState, judged: Kept, now: Scores, seed: int) -> tuple[EvidenceState, Increase]:
-    """The state after a look, and the increase of the share of errors."""
+def _tested(evidence: EvidenceState, errors: Kept, now: Scores, seed: int) -> tuple[EvidenceState, Increase]:
+    """The state after the test, and the increase of the share of errors."""
     reference, recent = (
-        judged.value[np.searchsorted(judged.id, of.id)] for of in (evidence.reference, evidence.recent)
+        errors.value[np.searchsorted(errors.id, of.id)] for of in (evidence.reference, evidence.recent)
     )
     if not evidence.sufficient:
         share = float(reference.mean())

@@ -167,7 +167,7 @@ def count(state: EvidenceState, now: Scores, moment: np.datetime64, bets: Bets =
             units=state.units + len(kept),
             **_ledger(state, kept.id),
         )
-    return state if state.chosen or state.alarm else _chosen_anew(state, now, moment, bets)
+    return state if state.chosen or state.alarm else _chosen_again(state, now, moment, bets)
 
 
 def look(state: EvidenceState, now: Scores, limit: float | None, seed: int, bets: Bets = drift_bets) -> EvidenceState:
@@ -258,7 +258,7 @@ def _restarted(state: EvidenceState, size: int, bets: Bets) -> EvidenceState:
     return replace(state, martingales=martingales, size=size, starts=state.starts + 1, sizes=_NO_IDS)
 
 
-def _chosen_anew(state: EvidenceState, now: Scores, moment: np.datetime64, bets: Bets) -> EvidenceState:
+def _chosen_again(state: EvidenceState, now: Scores, moment: np.datetime64, bets: Bets) -> EvidenceState:
     """The state once enough groups are known to say what the unit is: those of the reference, and those counted.
 
     Where it is the group, the martingale starts again, with all that is known as the reference. Where the sample
@@ -297,13 +297,15 @@ def _groups_counted(state: EvidenceState, over: Scores, bets: Bets) -> EvidenceS
     samples = Kept.of(over.take(on_time))
     key, first, sizes = np.unique(samples.group, return_index=True, return_counts=True)
     order = np.lexsort((key, over.is_over[on_time][first]))
-    key, sizes = key[order], sizes[order]
+    key = key[order]
+    sizes = sizes[order]
     while len(key):
         until, size = _next_size(state, sizes)
         state = _bet_on_groups(state, samples, key[:until], sizes[:until], bets)
         if size is not None:
             state = _restarted(state, size, bets)
-        key, sizes = key[until:], sizes[until:]
+        key = key[until:]
+        sizes = sizes[until:]
     return state
 
 

@@ -80,7 +80,8 @@ def load_values(data: bytes) -> Kept | None:
         return None
     try:
         arrays = _unpacked(data)
-        ids, value = _sums(arrays["id"]), arrays["value"].astype(np.float64)
+        ids = _sums(arrays["id"])
+        value = arrays["value"].astype(np.float64)
     except _UNREADABLE as error:
         raise ValueError("the values of a stored state cannot be read") from error
     return Kept(ids, value, ids)
@@ -109,11 +110,11 @@ def load_evidence(data: bytes, limit: float | None, bets: Bets = drift_bets) -> 
             return _state(arrays)
     except _UNREADABLE as error:
         raise ValueError(
-            "a stored drift state cannot be read; pin the baseline again to start its evidence anew"
+            "a stored drift state cannot be read; pin the baseline again to start its evidence again"
         ) from error
     raise ValueError(
         f"a stored drift state has format {version}, this version reads {_VERSION}; "
-        "run the version that wrote it, or pin the baseline again to start its evidence anew"
+        "run the version that wrote it, or pin the baseline again to start its evidence again"
     )
 
 

@@ -17,7 +17,8 @@ LARGEST_REFERENCE = 2000
 LARGEST_GROUP = 64
 """Samples of a group that are kept, drawn ones of a larger one; k is at most that."""
 
-RECENT, RECENT_GROUPS = 200, 10
+RECENT = 200
+RECENT_GROUPS = 10
 """What came last: so many new samples; or the newest whole groups that hold so many samples and groups."""
 
 _QUANTILE = 0.2

@@ -20,7 +20,8 @@ from monitor.compare.distances import (
 )
 from monitor.results import FloatArray, IntArray
 
-SHUT_WASSERSTEIN, SHUT_EXCEEDANCE = 0.07, 0.02
+SHUT_WASSERSTEIN = 0.07
+SHUT_EXCEEDANCE = 0.02
 """Differences below which an open gate shuts, if both are."""
 
 PERMUTATIONS = 199
@@ -78,7 +79,8 @@ def effect(
     unit, sides = _units(len(reference), len(recent), units)
     pooled = np.concatenate([reference, recent])
     order = np.argsort(pooled, kind="stable")
-    pooled, unit = pooled[order], unit[order]
+    pooled = pooled[order]
+    unit = unit[order]
 
     drawn = np.random.default_rng(seed).permuted(np.tile(sides, (PERMUTATIONS, 1)), axis=1)
     inside = np.concatenate([sides[None], drawn])[:, unit]
@@ -140,7 +142,8 @@ def increase(
     sizes = np.bincount(unit)
     drawn = np.random.default_rng(seed).permuted(np.tile(sides, (PERMUTATIONS, 1)), axis=1)
     inside = np.concatenate([sides[None], drawn]).astype(np.float64)
-    ours, many = inside @ totals, inside @ sizes
+    ours = inside @ totals
+    many = inside @ sizes
     differences = ours / many - (totals.sum() - ours) / (sizes.sum() - many)
     at_least = differences >= differences[0] - (1 - _EQUAL)
     return Increase(float(reference.mean()), float(recent.mean()), int(at_least.sum()) / len(differences))

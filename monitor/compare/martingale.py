@@ -35,7 +35,7 @@ references, ever.
 """
 
 JUMPING_RATES = (1e-4, 1e-3, 1e-2, 1e-1)
-"""How much of the capital is dealt out anew over the bets before each score; M is the mean over the rates."""
+"""How much of the capital is dealt out again over the bets before each score; M is the mean over the rates."""
 
 KNOTS = 256
 """Scores that are drawn to be the bounds of classes once more scores were counted than are kept."""
@@ -124,7 +124,8 @@ def advance(state: MartingaleState, unit_id: Ids, score: FloatArray, bets: Bets 
         state = _bet(state, unit_id[:room], score[:room], bets or drift_bets)
         if kept and state.counted == state.keep:
             state = _in_classes(state)
-        unit_id, score = unit_id[room:], score[room:]
+        unit_id = unit_id[room:]
+        score = score[room:]
     return state
 
 
@@ -175,7 +176,8 @@ def _ranks(state: MartingaleState, score: FloatArray) -> tuple[npt.NDArray[np.in
     """How many of the scores before each one are larger, and how many equal."""
     before = np.concatenate([[0], np.cumsum(state.count)])
     below, reach = _positions(state.level, score)
-    above, equal = before[-1] - before[reach], before[reach] - before[below]
+    above = before[-1] - before[reach]
+    equal = before[reach] - before[below]
     counted = np.empty(0)  # of these scores, ascending
     for first in range(0, len(score), _CHUNK):
         chunk = slice(first, first + _CHUNK)
@@ -221,8 +223,10 @@ def drift_bets(pvalues: FloatArray) -> FloatArray:
     Returns:
         float64[k, 15].
     """
-    p, off = pvalues, np.abs(pvalues - 0.5)
-    low, high = p <= _TAIL, p >= 1 - _TAIL
+    p = pvalues
+    off = np.abs(pvalues - 0.5)
+    low = p <= _TAIL
+    high = p >= 1 - _TAIL
     paid = [
         np.ones_like(p),
         1 + (p - 0.5),
@@ -270,7 +274,8 @@ def _play(shares: FloatArray, paid: FloatArray) -> tuple[FloatArray, FloatArray]
     """
     rates = np.array(JUMPING_RATES)[:, None]
     bets = shares.shape[1]
-    keep, jump = 1 - rates, rates / bets
+    keep = 1 - rates
+    jump = rates / bets
     gains = np.empty((len(paid), len(JUMPING_RATES)))
     shares = shares.copy()
     ones = np.ones(bets)

@@ -16,7 +16,8 @@ from monitor.figures.groups import choose_unit
 from monitor.figures.intervals import SMALLEST_SAMPLES
 from monitor.results import FloatArray, IntArray
 
-_REPLICATES, _REPLICATES_OF_MAP = 999, 200
+_REPLICATES = 999
+_REPLICATES_OF_MAP = 200
 _CELLS = 1 << 22  # weights drawn at a time
 
 
@@ -93,7 +94,8 @@ def discordant(pool: Resamplable, first: Index, second: Index) -> tuple[int, int
     """
     if not isinstance(pool, SumStatistic) or not pool.verdicts:
         return None
-    (right, scored), (other_right, other_scored) = pool.columns[first].T, pool.columns[second].T
+    (right, scored) = pool.columns[first].T
+    (other_right, other_scored) = pool.columns[second].T
     if scored.max(initial=0) > 1 or not np.array_equal(scored, other_scored):
         return None
     return int((right > other_right).sum()), int((right < other_right).sum())
@@ -130,7 +132,8 @@ def difference_of_shares(only_first: int, only_second: int, n: int) -> Interval 
     """
     if n < SMALLEST_SAMPLES:
         return None
-    share, other = (only_first + 1) / (n + 2), (only_second + 1) / (n + 2)
+    share = (only_first + 1) / (n + 2)
+    other = (only_second + 1) / (n + 2)
     centre = share - other
     half = t_quantile(0.975, math.inf) * math.sqrt((share + other - centre**2) / (n + 2))
     return Interval(max(-1.0, centre - half), min(1.0, centre + half))

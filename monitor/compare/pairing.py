@@ -72,8 +72,10 @@ def equal_groups(
         group.
     """
     equal = np.bincount(group_a, minlength=groups) == np.bincount(group_b, minlength=groups)
-    order_a, order_b = _sorted(group_a, rows_a), _sorted(group_b, rows_b)
-    order_a, order_b = order_a[equal[group_a[order_a]]], order_b[equal[group_b[order_b]]]
+    order_a = _sorted(group_a, rows_a)
+    order_b = _sorted(group_b, rows_b)
+    order_a = order_a[equal[group_a[order_a]]]
+    order_b = order_b[equal[group_b[order_b]]]
     differ = (rows_a[order_a] != rows_b[order_b]).any(axis=1)
     equal[group_a[order_a[differ]]] = False
     return equal, order_a[equal[group_a[order_a]]], order_b[equal[group_b[order_b]]]

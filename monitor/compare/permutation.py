@@ -17,7 +17,8 @@ _PAIRED_KNOTS = 48  # at most 48 * 49 / 2 kinds of pair: the cost does not grow 
 _SAMPLE = 2**16  # scores from which the knots of a larger set are taken
 _BLOCK = 2**13  # scores sorted at a time
 _EQUAL = 1 - 1e-10  # statistics this close differ by rounding alone
-_UNITS, _UNITS_PER_SIDE = 1000, 100  # so few are never merged: a p-value would notice
+_UNITS = 1000  # so few are never merged: a p-value would notice
+_UNITS_PER_SIDE = 100
 _CELLS = 4_000_000  # of the table of units and knots
 
 
@@ -34,7 +35,7 @@ def two_sample_pvalue(
     The scores of both sides are counted between at most 512 of their common quantiles (of a random 65,536 of them, if
     they are more) and the threshold; under permutation the counts are multivariate hypergeometric, whatever ties there
     are. Wasserstein, Anderson-Darling and exceedance of these counts share one p-value by the smallest of theirs,
-    itself judged by permutation (Westfall and Young, Resampling-Based Multiple Testing, 1993, 2.3).
+    itself tested by permutation (Westfall and Young, Resampling-Based Multiple Testing, 1993, 2.3).
 
     With `units` those are permuted, each with all its scores, keeping how many are on either side. Very many are first
     merged at random within their side, into units that still are exchangeable.
@@ -52,7 +53,8 @@ def two_sample_pvalue(
     if units is not None:
         return _by_unit(reference, current, limit, units, rng)
     knots, at_limit = _knots(np.concatenate([reference, current]), limit, _KNOTS, rng)
-    first, second = _cumulated(reference, knots), _cumulated(current, knots)
+    first = _cumulated(reference, knots)
+    second = _cumulated(current, knots)
     pooled = first + second
     # Drawing the smaller side is the cheaper; the other one is the rest.
     small = min(len(reference), len(current))
@@ -90,10 +92,12 @@ def _by_unit(
     small = min(first, second)
     observed = np.arange(first)
     if small < first:
-        observed, left = first + np.arange(second), current_left
+        observed = first + np.arange(second)
+        left = current_left
     draws = (rng.choice(first + second, small, replace=False, shuffle=False) for _ in range(_RESAMPLINGS))
     below = np.array([counts[drawn].sum(axis=0) + left for drawn in (observed, *draws)]).cumsum(axis=1)
-    held, total = below[:, -1:], len(reference) + len(current)
+    held = below[:, -1:]
+    total = len(reference) + len(current)
     # as between scores, but what is drawn holds now more of them, now fewer
     gap: FloatArray = (below * total - pooled * held) / (held * (total - held))
     return _smallest_p(gap, pooled / total, knots, at_limit)
@@ -144,9 +148,13 @@ def paired_pvalue(
     code = np.searchsorted(knots, before) * cells + np.searchsorted(knots, after)
     moves = np.bincount(code, minlength=cells**2).reshape(cells, cells)
     lower, upper = np.triu_indices(cells, 1)
-    risen, fallen = moves[lower, upper], moves[upper, lower]
+    risen = moves[lower, upper]
+    fallen = moves[upper, lower]
     moving = np.flatnonzero(risen + fallen)
-    lower, upper, risen, size = lower[moving], upper[moving], risen[moving], (risen + fallen)[moving]
+    size = (risen + fallen)[moving]
+    lower = lower[moving]
+    upper = upper[moving]
+    risen = risen[moving]
     flipped = rng.binomial(size, 0.5, size=(_RESAMPLINGS, len(size)))
     net = 2 * np.concatenate([risen[None], flipped]) - size
     # A score that moves from one cell to another changes the distribution function at the knots between them.

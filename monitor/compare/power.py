@@ -35,7 +35,8 @@ USUAL_DISCORDANCE = 0.04
 
 _EXACT = 200  # discordant pairs up to which McNemar's power is summed exactly; beyond, the normal distribution has it
 _FEW = 10  # clusters with an error, or with a hit: below, their variance cannot be trusted
-_SPREAD, _TAIL = 7, 20  # standard deviations of the number of discordant pairs that are summed over, and so many more
+_SPREAD = 7  # standard deviations of the number of discordant pairs that are summed over
+_TAIL = 20  # and so many pairs more
 _PRECISION = 1e-5  # of a smallest visible drop
 _MOST = _EXACT + math.ceil(_SPREAD * math.sqrt(_EXACT)) + _TAIL  # discordant pairs that may then occur
 _ROUNDING = 1e-9
@@ -129,7 +130,8 @@ def powers(
     if pairing.samples < SMALLEST_SAMPLES:
         return ()
     is_shared = pairing.shared(current.samples, pairing.current_sample)
-    hit, sample = verdicts[scored] == CORRECT, current.sample[scored]
+    hit = verdicts[scored] == CORRECT
+    sample = current.sample[scored]
     old = is_shared[sample]
     if not old.any():
         return ()
@@ -162,10 +164,8 @@ def seen_discordance(found: Sequence[Change], baseline: ResultSet, current: Resu
         return None
     baseline, current = in_one_table(baseline, current)
     pairing = pair(baseline, current)
-    before, after = (
-        accuracy_verdicts(baseline)[pairing.baseline_window],
-        accuracy_verdicts(current)[pairing.current_window],
-    )
+    before = accuracy_verdicts(baseline)[pairing.baseline_window]
+    after = accuracy_verdicts(current)[pairing.current_window]
     same_label = baseline.label[pairing.baseline_window] == current.label[pairing.current_window]
     counts = same_label & (before != UNSCORED) & (after != UNSCORED)
     if not counts.any():
@@ -195,7 +195,8 @@ def paired_power(pairs: int, drop: float, discordance: float, significance: floa
     if pairs * changed > _EXACT:
         return _normal_power(pairs, drop, changed, significance, margin)
     spread = _SPREAD * math.sqrt(pairs * changed * (1 - changed))
-    fewest, most = max(0, int(pairs * changed - spread)), min(pairs, int(pairs * changed + spread) + _TAIL)
+    fewest = max(0, int(pairs * changed - spread))
+    most = min(pairs, int(pairs * changed + spread) + _TAIL)
     discordant = np.arange(fewest, most + 1)
     lost = np.arange(most + 1)
     chance = _binomial(np.array([pairs]), discordant, changed)[0]
@@ -217,7 +218,8 @@ def smallest_paired_drop(pairs: int, value: float, discordance: float, significa
     most = value - discordance / 2
     if most <= 0 or paired_power(pairs, most, discordance, significance) < FOUND:
         return math.inf
-    low, high = 0.0, most
+    low = 0.0
+    high = most
     while high - low > _PRECISION:
         middle = (low + high) / 2
         low, high = (low, middle) if paired_power(pairs, middle, discordance, significance) >= FOUND else (middle, high)
@@ -238,7 +240,8 @@ def smallest_added_drop(shared: int, added: int, value: float, significance: flo
     most = _most_hits(shared, added, hits, significance)
     if most is None or not added:
         return math.inf
-    low, high = 0.0, hits / shared  # the added samples' true share of hits
+    low = 0.0  # the added samples' true share of hits
+    high = hits / shared
     if _at_most(most, added, high) >= FOUND:
         return 0.0
     while high - low > _PRECISION:
@@ -251,7 +254,8 @@ def _most_hits(shared: int, added: int, hits: int, significance: float) -> int |
     """How many hits the added samples may have at most, for the test to find them worse; None where none are few
     enough.
     """
-    low, high = -1, math.ceil(hits / shared * added) if shared else 0  # found at `low`, not at `high`
+    low = -1  # found at `low`, not at `high`
+    high = math.ceil(hits / shared * added) if shared else 0
     while high - low > 1:
         middle = (low + high) // 2
         found = middle * shared < hits * added and _worse(shared, added, hits, middle) <= significance
@@ -297,7 +301,8 @@ def _binomial(trials: IntArray, hits: IntArray, share: float) -> npt.NDArray[np.
     """float64[trials, hits], the probability of each number of hits in each number of trials."""
     share = min(max(share, 1e-300), 1 - 1e-16)
     table = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, int(trials.max()) + 1)))])
-    n, k = trials[:, None], hits[None, :]
+    n = trials[:, None]
+    k = hits[None, :]
     rest = n - k
     logs = table[n] - table[np.minimum(k, len(table) - 1)] - table[np.maximum(rest, 0)]
     logs = logs + k * math.log(share) + rest * math.log1p(-share)
@@ -318,12 +323,14 @@ def _opinions(hit: Mask, cluster: IntArray, chosen: Mask) -> int:
     if not windows:
         return 0
     _, of = np.unique(cluster, return_inverse=True)
-    sizes, hits = np.bincount(of), np.bincount(of[hit], minlength=int(of.max()) + 1)
+    sizes = np.bincount(of)
+    hits = np.bincount(of[hit], minlength=int(of.max()) + 1)
     if sizes.max() == 1:
         return windows
     if min((hits > 0).sum(), (hits < sizes).sum()) < _FEW:
         return len(np.unique(cluster[chosen]))
-    n, p = len(hit), float(hit.mean())
+    n = len(hit)
+    p = float(hit.mean())
     clustered = len(sizes) / (len(sizes) - 1) * float(np.square(hits - p * sizes).sum()) / n**2
     return max(1, round(windows / max(1.0, clustered / (p * (1 - p) / n))))
 

@@ -50,9 +50,11 @@ def known_labels(run: ResultSet) -> BoolArray:
     return known
 
 
-def judged(baseline: ResultSet, current: ResultSet, pairing: Pairing, known: BoolArray | None = None) -> ResultSet:
-    """The baseline's predictions on the shared samples under the labels of the current run, judged as the baseline's
-    run would be.
+def under_current_labels(
+    baseline: ResultSet, current: ResultSet, pairing: Pairing, known: BoolArray | None = None
+) -> ResultSet:
+    """The baseline's predictions on the shared samples under the labels of the current run, with the verdicts that
+    the baseline's run would have.
 
     A window whose label did not change keeps its verdict. Under a changed one a classifier's window is scored if the
     baseline's run knows that label, and correct if it was predicted; a regression's is held against the baseline's
@@ -67,8 +69,10 @@ def judged(baseline: ResultSet, current: ResultSet, pairing: Pairing, known: Boo
     Returns:
         A result set of the shared samples and their paired windows, with the columns that figures of the change need.
     """
-    before, after = pairing.baseline_window, pairing.current_window
-    label, prediction = current.label[after], baseline.prediction[before]
+    before = pairing.baseline_window
+    after = pairing.current_window
+    label = current.label[after]
+    prediction = baseline.prediction[before]
     kinds = baseline.kinds()
     if BlockKind.REGRESSION in kinds and BlockKind.CLASSIFICATION not in kinds:
         correct = _regression_verdicts(baseline, baseline.label[before], label, prediction, baseline.correct[before])
@@ -117,11 +121,13 @@ def _with_fomo(run: ResultSet, baseline: ResultSet, current: ResultSet, pairing:
     Images with equal centroids keep their counts, others get new ones. Where either run lists no centroids, an image is
     unchanged if its labelled boxes are; if they are not, nobody can tell its figure.
     """
-    before, after = pairing.baseline_window, pairing.current_window
+    before = pairing.baseline_window
+    after = pairing.current_window
     windows = len(before)
     reported = np.full(windows, np.nan) if run.reported_f1 is None else run.reported_f1
     hits, extra, missed = (column[before] for column in _counts(baseline.fomo, baseline.windows))
-    listed_before, listed_after = hits >= 0, _counts(current.fomo, current.windows)[0][after] >= 0
+    listed_before = hits >= 0
+    listed_after = _counts(current.fomo, current.windows)[0][after] >= 0
     # Studio lists nothing for an image that is empty and was found to be.
     empty_before, empty_after = (
         _without_truth(side)[window] for side, window in ((baseline, before), (current, after))
@@ -129,7 +135,8 @@ def _with_fomo(run: ResultSet, baseline: ResultSet, current: ResultSet, pairing:
     truth_listed = (listed_before | empty_before) & (listed_after | empty_after)
     predictions_listed = listed_before | (empty_before & (reported == 1))
 
-    truth_before, truth_after = _points(baseline, "truth", before), _points(current, "truth", after)
+    truth_before = _points(baseline, "truth", before)
+    truth_after = _points(current, "truth", after)
     same_points, _, _ = equal_groups(*truth_before, *truth_after, windows)
     boxes_stayed = same_boxes(baseline, current, pairing)[pairing.sample]
     # Boxes that stayed are the same labels, also where another training draws their centroids on another grid.
@@ -188,15 +195,19 @@ def _assigned(
     """
     windows = len(distance)
     window, point = (column[wanted[predicted[0]]] for column in predicted)
-    first, end = np.searchsorted(truth[0], window), np.searchsorted(truth[0], window, side="right")
-    assigned, taken = np.zeros(len(window), np.bool_), np.zeros(len(truth[0]), np.bool_)
+    first = np.searchsorted(truth[0], window)
+    end = np.searchsorted(truth[0], window, side="right")
+    assigned = np.zeros(len(window), np.bool_)
+    taken = np.zeros(len(truth[0]), np.bool_)
     for part in np.array_split(np.arange(len(window)), int((end - first).sum()) // _PAIRS_AT_ONCE + 1):
         count = end[part] - first[part]
         place = np.repeat(part, count)
         other = np.arange(len(place)) + np.repeat(first[part] - (np.cumsum(count) - count), count)
         apart = np.hypot(*(point[place, 1:] - truth[1][other, 1:]).T)
         near = (point[place, 0] == truth[1][other, 0]) & (apart <= distance[window[place]])
-        place, other, apart = place[near], other[near], apart[near]
+        place = place[near]
+        other = other[near]
+        apart = apart[near]
         by_distance = np.lexsort((apart, place))
         nearest = by_distance[np.flatnonzero(np.diff(place[by_distance], prepend=-1))]
         assigned[place[nearest]] = True

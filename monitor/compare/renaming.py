@@ -72,7 +72,8 @@ def renamed_labels(
         known: bool[labels + 1], the known labels of either run. A label that the current model does not know was not
             retrained on.
     """
-    before, after = baseline.label[pairing.baseline_window], current.label[pairing.current_window]
+    before = baseline.label[pairing.baseline_window]
+    after = current.label[pairing.current_window]
     return _renamed(before, after, current, known)
 
 
@@ -99,9 +100,11 @@ def _renamed(
 ) -> dict[str, str]:
     """The renamed classes, of the labels int[k] that the same things have in the two runs."""
     labelled = (before >= 0) & (after >= 0)
-    before, after = before[labelled].astype(np.intp), after[labelled].astype(np.intp)
+    before = before[labelled].astype(np.intp)
+    after = after[labelled].astype(np.intp)
     size = len(current.labels)
-    count_before, count_after = np.bincount(before, minlength=size), np.bincount(after, minlength=size)
+    count_before = np.bincount(before, minlength=size)
+    count_after = np.bincount(after, minlength=size)
     left = ~_occurring(current)
     moved = before != after
     found = {}
@@ -138,7 +141,8 @@ def rows_of_owners(owner: IntArray, owners: Index) -> tuple[Index, Index]:
     """Rows (of an ascending column) that belong to `owners`, one owner after the other: each row's place among them,
     and the row.
     """
-    first, end = np.searchsorted(owner, owners), np.searchsorted(owner, owners, side="right")
+    first = np.searchsorted(owner, owners)
+    end = np.searchsorted(owner, owners, side="right")
     count = end - first
     place = np.repeat(np.arange(len(owners)), count)
     return place, np.arange(len(place)) + np.repeat(first - (np.cumsum(count) - count), count)
@@ -146,14 +150,15 @@ def rows_of_owners(owner: IntArray, owners: Index) -> tuple[Index, Index]:
 
 def in_numbers_of(baseline: ResultSet, current: ResultSet, renamed: Mapping[str, str]) -> ResultSet | None:
     """The baseline with FOMO's class numbers as the current run has them, which was trained apart; None where that
-    cannot be told.
+    cannot be known.
 
     A number is known by the name that its centroids' labelled boxes have. A class without a number in the current run
     gets one that nothing there has.
     """
     if baseline.fomo is None or current.fomo is None:
         return None
-    before, after = _names_of_numbers(baseline), _names_of_numbers(current)
+    before = _names_of_numbers(baseline)
+    after = _names_of_numbers(current)
     if before is None or after is None:
         return None
     before = {number: renamed.get(name, name) for number, name in before.items()}
@@ -211,7 +216,8 @@ def _votes_of_one_name(run: ResultSet) -> IntArray:
     """int[numbers, labels], centroids of images whose boxes all have the one name."""
     assert run.truth is not None
     numbers, number, sample = _centroids(run)
-    first, last = np.full(run.samples, len(run.labels)), np.full(run.samples, -1)
+    first = np.full(run.samples, len(run.labels))
+    last = np.full(run.samples, -1)
     np.minimum.at(first, run.truth.owner, run.truth.label.astype(np.intp))
     np.maximum.at(last, run.truth.owner, run.truth.label.astype(np.intp))
     one = first[sample] == last[sample]
@@ -229,7 +235,9 @@ def _votes_of_the_nearest(run: ResultSet) -> IntArray:
     if run.image_size is None:
         return votes
     sized = (run.image_size[sample] > 0).all(axis=1)
-    number, sample, xy = number[sized], sample[sized], run.fomo.truth.xy[sized]
+    number = number[sized]
+    sample = sample[sized]
+    xy = run.fomo.truth.xy[sized]
     place, box = rows_of_owners(run.truth.owner, sample)
     centre = (run.truth.xywh[box, :2] + run.truth.xywh[box, 2:] / 2) / run.image_size[sample[place]]
     apart = np.hypot(*(centre - xy[place]).T)

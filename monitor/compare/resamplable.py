@@ -1,6 +1,6 @@
 """Figures under any weighting of samples: what a change, its causes and their tests are all computed from.
 
-A *pool* holds units: samples, each judged by one set of labels. A unit of weight w counts as if it were there w times.
+A *pool* holds units: samples, each under one set of labels. A unit of weight w counts as if it were there w times.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from monitor.results import CORRECT, UNCERTAIN, UNSCORED, Boxes, Categorical, Fl
 
 Weights = npt.NDArray[np.uint8]
 
-_ROWS_AT_ONCE, _COLUMNS_AT_ONCE = 4096, 64
-_GROUPS, _FEWEST_GROUPS = 4000, 1000
+_ROWS_AT_ONCE = 4096
+_COLUMNS_AT_ONCE = 64
+_GROUPS = 4000
+_FEWEST_GROUPS = 1000
 _CELLS = 4_000_000
 _DENSE_CELLS = 50_000_000
 """A table of units and columns beyond is kept by its few cells that are not 0: many samples of many classes."""
@@ -177,7 +179,8 @@ class MapStatistic:
         kept = place[self.unit] >= 0
         image = (np.cumsum(kept) - 1).astype(np.int32)
         matches = self.matches
-        detection, truth = kept[matches.image], kept[matches.truth_image]
+        detection = kept[matches.image]
+        truth = kept[matches.truth_image]
         return MapStatistic(
             replace(
                 matches,
@@ -246,7 +249,9 @@ def macro_f1(runs: Sequence[ResultSet]) -> SumStatistic | SparseSumStatistic:
 
 def _counted(run: ResultSet, windows: npt.NDArray[np.bool_], place: Index) -> list[tuple[Index, Index]]:
     """Sample and class of each hit, of each window with a class as label, and of each with one as prediction."""
-    unit, truth, guess = run.sample[windows].astype(np.intp), place[run.label[windows]], place[run.prediction[windows]]
+    unit = run.sample[windows].astype(np.intp)
+    truth = place[run.label[windows]]
+    guess = place[run.prediction[windows]]
     wanted = ((truth, (truth >= 0) & (truth == guess)), (truth, truth >= 0), (guess, guess >= 0))
     return [(unit[which], of[which]) for of, which in wanted]
 
@@ -323,7 +328,8 @@ def _stacked(runs: Sequence[ResultSet]) -> ResultSet:
     """Samples, windows and boxes of several runs as one run, one after the other; no other column is known in it."""
     first_sample = np.cumsum([0, *(run.samples for run in runs)])
     first_window = np.cumsum([0, *(run.windows for run in runs)])
-    samples, windows = int(first_sample[-1]), int(first_window[-1])
+    samples = int(first_sample[-1])
+    windows = int(first_window[-1])
     unknown = np.full(windows, -1, np.int8)
     sizes = [np.zeros((run.samples, 2), np.int64) if run.image_size is None else run.image_size for run in runs]
     return ResultSet(

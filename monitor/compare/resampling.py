@@ -42,11 +42,13 @@ def hypergeometric(hits: int, drawn: int, all_hits: int, total: int) -> float:
     """Two-sided mid-p value (twice the smaller tail) of `hits` among `drawn` of `total` units of which `all_hits` are
     hits.
     """
-    least, most = max(0, drawn - (total - all_hits)), min(drawn, all_hits)
+    least = max(0, drawn - (total - all_hits))
+    most = min(drawn, all_hits)
     k = np.arange(least, most, dtype=np.float64)
     mass = _masses(np.log((all_hits - k) * (drawn - k) / ((k + 1) * (total - all_hits - drawn + k + 1))))
     place = hits - least
-    lower, upper = mass[:place].sum() + mass[place] / 2, mass[place + 1 :].sum() + mass[place] / 2
+    lower = mass[:place].sum() + mass[place] / 2
+    upper = mass[place + 1 :].sum() + mass[place] / 2
     return float(min(1.0, 2 * min(lower, upper)))
 
 
@@ -127,7 +129,8 @@ def subset_test(
         pool = pool.merge(np.concatenate([sides[0], first + sides[1]]), first + others)
     rest = pool.units - first
     size = max(1, min(pool.units // pool.most_groups, first // _FEWEST_PER_SIDE, rest // _FEWEST_PER_SIDE))
-    here, there = first // size, rest // size
+    here = first // size
+    there = rest // size
     movable = here + there
     group = np.concatenate(
         [_dealt(first, here, size, rng, left=movable), _dealt(rest, there, size, rng, left=movable + 1 - here) + here]
@@ -170,7 +173,8 @@ def _pvalue(observed: float, draw: Callable[[int], FloatArray], units: int, stop
     if abs(observed) < _SLACK:
         return 1.0  # nothing is smaller
     size = max(1, min(RESAMPLINGS, _CELLS_AT_ONCE // units, _SEQUENTIAL if stop else RESAMPLINGS))
-    exceeded = done = 0
+    exceeded = 0
+    done = 0
     while done < RESAMPLINGS:
         statistics = draw(min(size, RESAMPLINGS - done))
         beyond = ~(np.abs(statistics) < abs(observed) - _SLACK)

@@ -16,8 +16,12 @@ from monitor.compare.suspects import Suspects, suspects
 from monitor.figures.scoring import accuracy_verdicts
 from monitor.results import CORRECT, WRONG, BlockKind, ResultSet
 
-NEWLY_WRONG, FIXED, RELABELLED = "newly_wrong", "fixed", "relabelled"
-ADDED_WRONG, REMOVED_WRONG, SUSPECT_LABEL = "added_wrong", "removed_wrong", "suspect_label"
+NEWLY_WRONG = "newly_wrong"
+FIXED = "fixed"
+RELABELLED = "relabelled"
+ADDED_WRONG = "added_wrong"
+REMOVED_WRONG = "removed_wrong"
+SUSPECT_LABEL = "suspect_label"
 KINDS = (NEWLY_WRONG, FIXED, RELABELLED, ADDED_WRONG, REMOVED_WRONG, SUSPECT_LABEL)
 """In which ways a sample changed sides, and those whose label looks wrong."""
 
@@ -82,37 +86,41 @@ def sides(baseline: ResultSet, current: ResultSet, *, judge_labels: bool = True)
     baseline, current = in_one_table(baseline, current)
     pairing = pair(baseline, current)
     baseline = with_names_of(baseline, renamed_classes(baseline, current, pairing))
-    before, now = pairing.baseline_window, pairing.current_window
-    verdict_before, verdict_now = accuracy_verdicts(baseline), accuracy_verdicts(current)
-    was, is_now = verdict_before[before], verdict_now[now]
+    before = pairing.baseline_window
+    now = pairing.current_window
+    verdict_before = accuracy_verdicts(baseline)
+    verdict_now = accuracy_verdicts(current)
+    was = verdict_before[before]
+    is_now = verdict_now[now]
     shared = {
         NEWLY_WRONG: (was == CORRECT) & (is_now == WRONG),
         FIXED: (was == WRONG) & (is_now == CORRECT),
         RELABELLED: relabelled(baseline, current, pairing),
     }
     found = {kind: (before[chosen], now[chosen]) for kind, chosen in shared.items()}
-    came, left = _outside(current, now), _outside(baseline, before)
+    came = _outside(current, now)
+    left = _outside(baseline, before)
     added = np.flatnonzero(came & (verdict_now == WRONG))
     removed = np.flatnonzero(left & (verdict_before == WRONG))
     found[ADDED_WRONG] = (np.full(len(added), -1), added)
     found[REMOVED_WRONG] = (removed, np.full(len(removed), -1))
     if judge_labels:
-        judged = suspects(current, baseline, pairing)
+        suspected = suspects(current, baseline, pairing)
     else:
-        judged = Suspects(
+        suspected = Suspects(
             np.zeros(current.windows, np.bool_), np.full(current.windows, -1), np.full(current.windows, np.nan)
         )
     partner = np.full(current.windows, -1)
     partner[now] = before
-    suspect = np.flatnonzero(judged.suspect)
+    suspect = np.flatnonzero(suspected.suspect)
     found[SUSPECT_LABEL] = (partner[suspect], suspect)
-    ordered = {kind: _worst_first(pairs, judged) for kind, pairs in found.items()}
+    ordered = {kind: _worst_first(pairs, suspected) for kind, pairs in found.items()}
     return Sides(
         baseline,
         current,
         {kind: pairs[0] for kind, pairs in ordered.items()},
         {kind: pairs[1] for kind, pairs in ordered.items()},
-        judged,
+        suspected,
         np.unique(current.sample_id[current.sample[came]]),
         np.unique(baseline.sample_id[baseline.sample[left]]),
     )
@@ -130,7 +138,8 @@ def renamed_classes(baseline: ResultSet, current: ResultSet, pairing: Pairing) -
 
 def relabelled(baseline: ResultSet, current: ResultSet, pairing: Pairing) -> BoolArray:
     """bool[w], the pair's label differs, or what else says what is true of it; the runs are coded by one table."""
-    before, now = pairing.baseline_window, pairing.current_window
+    before = pairing.baseline_window
+    now = pairing.current_window
     changed: BoolArray = baseline.label[before] != current.label[now]
     if baseline.expected_anomaly is not None and current.expected_anomaly is not None:
         changed |= baseline.expected_anomaly[before] != current.expected_anomaly[now]
@@ -146,8 +155,10 @@ def _outside(run: ResultSet, paired: Index) -> BoolArray:
     return outside
 
 
-def _worst_first(pairs: tuple[Index, Index], judged: Suspects) -> tuple[Index, Index]:
+def _worst_first(pairs: tuple[Index, Index], suspected: Suspects) -> tuple[Index, Index]:
     before, now = pairs
-    confidence = np.where(now >= 0, judged.self_confidence[now], np.nan) if len(judged.self_confidence) else now * 0.0
+    confidence = (
+        np.where(now >= 0, suspected.self_confidence[now], np.nan) if len(suspected.self_confidence) else now * 0.0
+    )
     order = np.lexsort((np.maximum(before, now), confidence))  # NaN last
     return before[order], now[order]

@@ -13,15 +13,18 @@ import numpy.typing as npt
 
 from monitor.compare import resamplable as pools
 from monitor.compare.pairing import Pairing
-from monitor.compare.relabel import judged, known_labels, same_boxes
+from monitor.compare.relabel import known_labels, same_boxes, under_current_labels
 from monitor.compare.renaming import in_numbers_of, renamed_boxes, renamed_labels, with_names_of
 from monitor.compare.resamplable import Resamplable
 from monitor.compare.thresholds import same_outputs, threshold_changes, under_thresholds_of
 from monitor.figures.regression import tolerance_verdicts
 from monitor.results import UNSCORED, BlockKind, ResultSet
 
-ACCURACY, MEAN_F1, MAP = "accuracy", "mean_f1", "map"
-LABELS, THRESHOLDS = "labels", "thresholds"
+ACCURACY = "accuracy"
+MEAN_F1 = "mean_f1"
+MAP = "map"
+LABELS = "labels"
+THRESHOLDS = "thresholds"
 
 BoolArray = npt.NDArray[np.bool_]
 MakePool = Callable[[Sequence[ResultSet]], Resamplable | None]
@@ -136,7 +139,7 @@ def _regressed(baseline: ResultSet, current: ResultSet) -> bool:
     return BlockKind.REGRESSION in both and BlockKind.CLASSIFICATION not in either and _documented(baseline, current)
 
 
-def _judged_by_studio(baseline: ResultSet, current: ResultSet) -> bool:
+def _only_verdicts(baseline: ResultSet, current: ResultSet) -> bool:
     own = {BlockKind.CLASSIFICATION, BlockKind.REGRESSION}
     both = baseline.kinds() & current.kinds()
     return bool(both) and not own & (baseline.kinds() | current.kinds()) and _documented(baseline, current)
@@ -162,14 +165,14 @@ def _class_steps(runs: Runs) -> Steps:
     known = known_labels(runs.baseline), known_labels(runs.current)
     renamed = renamed_labels(runs.baseline, runs.current, runs.pairing, known)
     named = with_names_of(runs.baseline, renamed)
-    relabelled = judged(named, runs.current, runs.pairing)
+    relabelled = under_current_labels(named, runs.current, runs.pairing)
     dropped = (named.correct[runs.pairing.baseline_window] != UNSCORED) & (relabelled.correct == UNSCORED)
     steps = Steps(relabelled=relabelled, dropped=dropped, renamed=tuple(renamed.items()))
     return _rethresholded(replace(runs, baseline=named), steps, BlockKind.CLASSIFICATION, known_labels(named))
 
 
 def _regression_steps(runs: Runs) -> Steps:
-    relabelled = judged(runs.baseline, runs.current, runs.pairing)
+    relabelled = under_current_labels(runs.baseline, runs.current, runs.pairing)
     had = tolerance_verdicts(runs.baseline)[runs.pairing.baseline_window] != UNSCORED
     steps = Steps(relabelled=relabelled, dropped=had & (tolerance_verdicts(relabelled) == UNSCORED))
     return _rethresholded(runs, steps, BlockKind.REGRESSION)
@@ -178,7 +181,9 @@ def _regression_steps(runs: Runs) -> Steps:
 def _box_steps(runs: Runs) -> Steps:
     renamed = renamed_boxes(runs.baseline, runs.current, runs.pairing)
     named = replace(runs, baseline=with_names_of(runs.baseline, renamed))
-    steps = Steps(relabelled=judged(named.baseline, runs.current, runs.pairing), renamed=tuple(renamed.items()))
+    steps = Steps(
+        relabelled=under_current_labels(named.baseline, runs.current, runs.pairing), renamed=tuple(renamed.items())
+    )
     return _rethresholded(named, steps, BlockKind.DETECTION)
 
 
@@ -187,7 +192,9 @@ def _centroid_steps(runs: Runs) -> Steps:
     named = with_names_of(runs.baseline, renamed)
     numbered = named if runs.same_training else in_numbers_of(named, runs.current, {})
     if numbered is not None:
-        steps = Steps(relabelled=judged(numbered, runs.current, runs.pairing), renamed=tuple(renamed.items()))
+        steps = Steps(
+            relabelled=under_current_labels(numbered, runs.current, runs.pairing), renamed=tuple(renamed.items())
+        )
         assert steps.relabelled is not None
         before = pools.image_scores(runs.baseline)[runs.pairing.baseline_window]
         steps = replace(steps, dropped=~np.isnan(before) & np.isnan(pools.image_scores(steps.relabelled)))
@@ -206,8 +213,10 @@ def _verdict_steps(runs: Runs) -> Steps:
 
 def _labels_differ(runs: Runs) -> bool:
     """Whether any shared window has another label, expected outcome or labelled box."""
-    baseline, current = runs.baseline, runs.current
-    before, after = runs.pairing.baseline_window, runs.pairing.current_window
+    baseline = runs.baseline
+    current = runs.current
+    before = runs.pairing.baseline_window
+    after = runs.pairing.current_window
     if (baseline.label[before] != current.label[after]).any():
         return True
     expected = baseline.expected_anomaly, current.expected_anomaly
@@ -228,7 +237,7 @@ def _rethresholded(runs: Runs, steps: Steps, kind: BlockKind, known: BoolArray |
         return replace(steps, only_thresholds=True)
     under = under_thresholds_of(runs.current, runs.baseline, runs.pairing, kind)
     if under is not None and steps.relabelled is not None:
-        return replace(steps, rethresholded=judged(under, runs.current, runs.pairing, known))
+        return replace(steps, rethresholded=under_current_labels(under, runs.current, runs.pairing, known))
     return _without(steps, THRESHOLDS)
 
 
@@ -241,8 +250,10 @@ def _moved(runs: Runs, kind: BlockKind) -> bool:
     """Whether any shared window has another prediction; or, where figures count Studio's verdicts, another one under
     the same label.
     """
-    baseline, current = runs.baseline, runs.current
-    before, after = runs.pairing.baseline_window, runs.pairing.current_window
+    baseline = runs.baseline
+    current = runs.current
+    before = runs.pairing.baseline_window
+    after = runs.pairing.current_window
     moved = baseline.prediction[before] != current.prediction[after]
     if kind in _JUDGED_BY_STUDIO:
         moved |= (baseline.label[before] == current.label[after]) & (baseline.correct[before] != current.correct[after])
@@ -254,7 +265,7 @@ _JUDGED_BY_STUDIO = (BlockKind.UNKNOWN, BlockKind.CLASSIFICATION)  # the kinds o
 _FAMILIES = (
     Family("classes", {ACCURACY: pools.accuracy, MEAN_F1: pools.macro_f1}, _classified, _class_steps),
     Family("tolerance", {ACCURACY: pools.within_tolerance}, _regressed, _regression_steps),
-    Family("verdicts", {ACCURACY: pools.accuracy}, _judged_by_studio, _verdict_steps),
+    Family("verdicts", {ACCURACY: pools.accuracy}, _only_verdicts, _verdict_steps),
     Family("centroids", {MEAN_F1: pools.mean_image_f1}, _centroids, _centroid_steps),
     Family("boxes", {MAP: pools.box_map}, _boxes, _box_steps),
 )

@@ -56,12 +56,13 @@ def suspects(current: ResultSet, baseline: ResultSet | None = None, pairing: Pai
     if baseline is not None and pairing is not None and before is not None:
         shared = tuple(name for name in confidences.classes if name in before.classes)
         if len(shared) >= 2:
-            earlier, now = pairing.baseline_window, pairing.current_window
+            earlier = pairing.baseline_window
+            now = pairing.current_window
             both = (_columns(confidences, shared)[now] + _columns(before, shared)[earlier]) / 2
             kept = (baseline.label[earlier] == current.label[now]) & (baseline.correct[earlier] == CORRECT)
-            judged = _judge(found, now, current, shared, both, kept)
-            alone[now[judged]] = False
-    _judge(found, np.arange(windows), current, confidences.classes, confidences.values, alone)
+            checked = _check(found, now, current, shared, both, kept)
+            alone[now[checked]] = False
+    _check(found, np.arange(windows), current, confidences.classes, confidences.values, alone)
     return found
 
 
@@ -85,7 +86,7 @@ def _columns(confidences: Confidences, names: tuple[str, ...]) -> FloatArray:
     return confidences.values[:, [confidences.classes.index(name) for name in names]]
 
 
-def _judge(
+def _check(
     found: Suspects, window: IntArray, run: ResultSet, classes: tuple[str, ...], p: FloatArray, wanted: BoolArray
 ) -> BoolArray:
     """Write into `found` what confidences say of the wanted ones of these windows.
@@ -99,7 +100,7 @@ def _judge(
         wanted: bool[w].
 
     Returns:
-        bool[w], the wanted ones that could be judged.
+        bool[w], the wanted ones that could be checked.
     """
     code = {name: place for place, name in enumerate(run.labels)}
     column = {name: place for place, name in enumerate(classes)}
@@ -110,13 +111,13 @@ def _judge(
     size = np.bincount(given[known], minlength=len(classes))
     total = np.bincount(given[known], own[known], len(classes))
     threshold = np.divide(total, size, out=np.full(len(classes), np.inf), where=size > 0)
-    judged = known & wanted
-    found.self_confidence[window[judged]] = own[judged]
-    rows = np.flatnonzero(judged & (p.max(axis=1) > own))  # in the others no class is above the label
+    checked = known & wanted
+    found.self_confidence[window[checked]] = own[checked]
+    rows = np.flatnonzero(checked & (p.max(axis=1) > own))  # in the others no class is above the label
     above = p[rows]
     reached = np.where((above >= threshold - _ROUNDING) & (above > own[rows, None]), above, -np.inf)
     best = reached.argmax(axis=1)
     suspect = reached[np.arange(len(rows)), best] > -np.inf
     found.suspect[window[rows]] = suspect
     found.likely[window[rows]] = np.where(suspect, codes[best], -1)
-    return judged
+    return checked

@@ -91,7 +91,8 @@ def same_outputs(baseline: ResultSet, current: ResultSet, pairing: Pairing) -> b
 
 
 def _compared(baseline: ResultSet, current: ResultSet, pairing: Pairing) -> Iterator[bool]:
-    before, after = pairing.baseline_window, pairing.current_window
+    before = pairing.baseline_window
+    after = pairing.current_window
     kinds = baseline.kinds() & current.kinds()
     by_prediction = bool(kinds & {BlockKind.REGRESSION, BlockKind.UNKNOWN})
     confident = False
@@ -108,7 +109,8 @@ def _compared(baseline: ResultSet, current: ResultSet, pairing: Pairing) -> Iter
         if new.kind in _DETECTORS and (boxes := _same_detections(baseline, current, pairing, old, new)) is not None:
             yield boxes
     if (by_prediction or (BlockKind.CLASSIFICATION in kinds and not confident)) and len(before):
-        guess, other = baseline.prediction[before], current.prediction[after]
+        guess = baseline.prediction[before]
+        other = current.prediction[after]
         below = _is(baseline, guess, UNCERTAIN) | _is(current, other, UNCERTAIN)
         hidden = below & any(key == MIN_SCORE for _, _, key, *_ in _changed(baseline, current))
         yield bool((guess == other)[~hidden].all())
@@ -158,7 +160,7 @@ def under_thresholds_of(current: ResultSet, baseline: ResultSet, pairing: Pairin
     Args:
         current, baseline: The runs, coded by one table.
         pairing: Of these two runs.
-        kind: Of the block that the figure is of: a classifier's predictions are made anew from its confidences (and an
+        kind: Of the block that the figure is of: a classifier's predictions are made again from its confidences (and an
             anomaly block's scores), a regression gets the other tolerance, of a detector's boxes those stay that are
             above the higher threshold.
 
@@ -172,7 +174,7 @@ def under_thresholds_of(current: ResultSet, baseline: ResultSet, pairing: Pairin
     if kind is BlockKind.DETECTION:
         return _fewer_boxes(baseline, changed)
     if kind is BlockKind.CLASSIFICATION and all(_is_modelled(old, key) for old, _, key, *_ in changed):
-        return _predicted_anew(baseline, current, pairing)
+        return _predicted_again(baseline, current, pairing)
     return None
 
 
@@ -204,7 +206,7 @@ def _fewer_boxes(
     )
 
 
-def _predicted_anew(baseline: ResultSet, current: ResultSet, pairing: Pairing) -> ResultSet | None:
+def _predicted_again(baseline: ResultSet, current: ResultSet, pairing: Pairing) -> ResultSet | None:
     """A classifier's predictions under the other thresholds, by the first rule that explains those of both runs, else
     the baseline's.
     """

@@ -274,7 +274,8 @@ class _Since:
         samples = len(reference)
         now: Index = np.arange(samples)
         before = samples + now
-        size, size_before = gap.take(now).value, gap.take(before).value
+        size = gap.take(now).value
+        size_before = gap.take(before).value
         if math.isnan(size - size_before):
             return None
         if self.unchanged:
