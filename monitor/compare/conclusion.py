@@ -11,8 +11,8 @@ from monitor.compare.change import ADDED, LABELS, MODEL, REMOVED, THRESHOLDS, TO
 SIGNIFICANCE_LEVEL = 0.1
 """The largest p-value at which a cause is named: a larger one is within noise."""
 
-_ALONE = 0.75  # parts of a change from which one cause explains it by itself, or most of it
-_MAINLY = 0.5
+_ALONE = 0.75  # part of a change from which one cause explains it by itself
+_MAINLY = 0.5  # ... or most of it
 _DOUBTFUL = 0.01  # a p-value above which a cause counts, but is not named in place of a sizeable part that is certain
 _BESIDE = 0.25  # of what moved the figure: from which labels and thresholds, which are certain, are sizeable
 _AGAINST = 0.25  # of what moved the figure: what moved it back, from which it is worth a word

@@ -18,7 +18,7 @@ _SAMPLE = 2**16  # scores from which the knots of a larger set are taken
 _BLOCK = 2**13  # scores sorted at a time
 _EQUAL = 1 - 1e-10  # statistics this close differ by rounding alone
 _UNITS = 1000  # so few are never merged: a p-value would notice
-_UNITS_PER_SIDE = 100
+_UNITS_PER_SIDE = 100  # likewise
 _CELLS = 4_000_000  # of the table of units and knots
 
 
