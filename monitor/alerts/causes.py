@@ -84,6 +84,11 @@ def of_new_samples(comparison: Comparison) -> Cause:
     return _data(comparison)
 
 
+def of_variants(comparison: Comparison) -> Cause:
+    """What a variant's loss is due to: the training, which made all variants."""
+    return _training(comparison)
+
+
 def _training(comparison: Comparison) -> Cause:
     """The training of the current model; the target's own cause where nobody knows its date, or it is not new."""
     trained = comparison.trained

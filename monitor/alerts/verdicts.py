@@ -154,6 +154,8 @@ def _cause(rule: Rule, found: Verdict, comparison: Comparison) -> Cause:
             # where it moved the other way, that is not why it is beyond the threshold
             towards = change is not None and (change.current > change.baseline) == isinstance(rule.condition, Above)
             return causes.of_change(change, comparison) if towards else OWN
+        case QuantizationLoss():
+            return causes.of_variants(comparison)
         case _:
             return OWN
 

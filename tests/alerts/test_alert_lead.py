@@ -9,7 +9,8 @@ import pytest
 
 from monitor.alerts import explain
 from monitor.alerts.rules import Above, AnomalyDrift, Below, Condition, Drop, Rise, Rule
-from monitor.alerts.states import Evidence, step
+from monitor.alerts.states import Evidence
+from monitor.alerts.steps import step
 from monitor.alerts.verdicts import check_rule
 from monitor.compare.comparison import Comparison
 from monitor.compare.error_evidence import ErrorEvidence

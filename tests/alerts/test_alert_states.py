@@ -381,7 +381,10 @@ def test_end() -> None:
     taken = end(firing, 500.0, "the target is no longer watched")
 
     assert (["resolved"], 500.0) == (told(taken), taken.state.ends_at)
-    assert "the target is no longer watched. It said: accuracy 0.700" in taken.state.annotations["description"]
+    assert (
+        "the target is no longer watched. It said: Accuracy is below 0.800, at 0.700"
+        in taken.state.annotations["description"]
+    )
     for kinds, of in ((["yes"], replace(LOW, for_results=2)), (["back"], LOW), (["yes", "back"], LOW)):
         assert [] == told(end(after(*kinds, of=of).state, 500.0, "x"))
 

@@ -18,6 +18,7 @@ from tests.factories import encoded, result_set
 
 SAMPLES, GROUPS = 300, 15
 GROUPED = UnitChoice("group", GROUPS, 0.2, 4.8, 8.0)
+BY_SAMPLE = UnitChoice("sample", GROUPS, 0.0, 1.0, 1.05)
 SETTINGS = EvaluationSettings(
     group_by="metadata.session", anomaly_labels=frozenset({"bad"}), no_anomaly_labels=frozenset({"good"})
 )
@@ -88,11 +89,11 @@ def intervals(found: Evaluation) -> dict[str, Interval | None]:
 )
 def test_each_takes_its_unit(results: ResultSet, statistics: dict[str, set[str]]) -> None:
     """Where the group is the unit of a statistic just its intervals change: with 20 alike samples in each they grow."""
-    plain = intervals(evaluate(results, SETTINGS, 1, dict.fromkeys(statistics, UnitChoice())))
+    plain = intervals(evaluate(results, SETTINGS, 1, dict.fromkeys(statistics, BY_SAMPLE)))
 
     assert None not in plain.values()
     for statistic, names in statistics.items():
-        choices = dict.fromkeys(statistics, UnitChoice()) | {statistic: GROUPED}
+        choices = dict.fromkeys(statistics, BY_SAMPLE) | {statistic: GROUPED}
         found = intervals(evaluate(results, SETTINGS, 1, choices))
 
         assert {name for name in plain if found[name] != plain[name]} == names
@@ -127,5 +128,5 @@ def test_without_groups() -> None:
     off = replace(SETTINGS, group_by="none")
 
     assert intervals(evaluate(results, off, 1, {"accuracy": GROUPED})) == intervals(
-        evaluate(results, SETTINGS, 1, {"accuracy": UnitChoice()})
+        evaluate(results, SETTINGS, 1, {"accuracy": BY_SAMPLE})
     )
