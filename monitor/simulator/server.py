@@ -57,6 +57,7 @@ _ROUTES = {
 _BLANKS = b" " * 2**16
 # compressed, a piece takes a thousandth of its size on the wire
 _ZIPPED_BLANKS = b" " * 2**20
+_LOOK = 60.0  # seconds between two looks whether the client of a delayed reply is still there
 _SMALLEST_ZIPPED = 1000  # bytes; below it gzip costs more than it saves
 
 
@@ -135,7 +136,7 @@ class _Handler:
         for action in actions:
             match action:
                 case Delay(seconds):
-                    await asyncio.sleep(seconds)
+                    await _delay(request, seconds)
                 case Reset():
                     _reset(request)
                     return web.Response()
@@ -283,6 +284,15 @@ async def _send(
         await response.write(body[start : start + size])
     await response.write_eof()
     return response
+
+
+async def _delay(request: web.Request, seconds: float) -> None:
+    """Sleep so long, but not much longer than the client waits: requests that hang would else pile up for hours."""
+    ends = asyncio.get_running_loop().time() + seconds
+    while (left := ends - asyncio.get_running_loop().time()) > 0:
+        await asyncio.sleep(min(left, _LOOK))
+        if request.transport is None or request.transport.is_closing():
+            return
 
 
 async def _stream(request: web.Request, size: int | None, *, zipped: bool) -> web.StreamResponse:
