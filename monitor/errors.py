@@ -117,11 +117,19 @@ class InvalidReply(StudioError):
 
 def fitted(text: str, said: object, advice: str = "") -> str:
     """`text`, what another program `said` and `advice` as one line without secrets, of at most `LONGEST_ERROR`
-    characters: what was said is cut first, to `SHORTEST_QUOTE`, then `text`; `advice` is left whole.
+    characters: what was said is cut first, to `SHORTEST_QUOTE`, then the middle of `text`; `advice` is left whole.
     """
     text, advice = _plain(text), _plain(advice)
     said = quoted(said, max(LONGEST_ERROR - len(text) - len(advice), SHORTEST_QUOTE))
-    return f"{brief(text, max(LONGEST_ERROR - len(said) - len(advice), 1))}{said}{advice}".strip()
+    return f"{_in_the_middle(text, max(LONGEST_ERROR - len(said) - len(advice), 1))}{said}{advice}".strip()
+
+
+def _in_the_middle(text: str, at_most: int) -> str:
+    """A text without what is too much of its middle: it begins with whose it is, and may end with a file's name."""
+    if len(text) <= at_most:
+        return text
+    beginning = at_most // 3
+    return f"{text[:beginning]}…{text[len(text) - (at_most - beginning - 1) :]}"
 
 
 def quoted(text: object, at_most: int = LONGEST_ERROR) -> str:

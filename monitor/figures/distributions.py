@@ -25,8 +25,8 @@ def t_quantile(share: float, degrees: float) -> float:
         return -t_quantile(1 - share, degrees)
     if math.isinf(degrees):
         return _bisected(lambda t: 0.5 * math.erfc(-t / math.sqrt(2)), share)
-    # P(|T| > t) = I_x(degrees / 2, 1/2) with x = degrees / (degrees + t^2)
-    return _bisected(lambda t: 1 - incomplete_beta(degrees / 2, 0.5, degrees / (degrees + t * t)) / 2, share)
+    # P(|T| < t) = I_x(1/2, degrees / 2) with x = t^2 / (degrees + t^2), precise also near 0
+    return _bisected(lambda t: incomplete_beta(0.5, degrees / 2, t * t / (degrees + t * t)), 2 * share - 1)
 
 
 @lru_cache(maxsize=256)

@@ -189,14 +189,17 @@ class Pipeline:
         """The figures; those of before where nothing they depend on has changed, so that a quiet target costs no
         computing.
         """
-        inputs = (fingerprint, results.blocks, watch.settings, choices)
+        inputs = (fingerprint, results.blocks, watch.settings)
         # slices depend on more than the fingerprint holds
-        if cache.evaluation is not None and cache.inputs == inputs and not watch.settings.slices:
+        known = cache.evaluation is not None and cache.inputs == inputs and not watch.settings.slices
+        # a set that decided for itself, and is the baseline now, decides the same again
+        if known and cache.evaluation is not None and choices in (cache.choices, cache.evaluation.units):
             return cache.evaluation
         evaluation: Evaluation = await self._in_worker(
             evaluate, results, watch.settings, seed_of(watch.target.key.id, fingerprint), choices
         )
         cache.inputs = inputs
+        cache.choices = choices
         cache.evaluation = evaluation
         return evaluation
 

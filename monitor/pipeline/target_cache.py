@@ -15,6 +15,7 @@ class TargetCache:
 
     Attributes:
         inputs: What `evaluation` was computed from; None before the first.
+        choices: The unit of each statistic that it was computed with; None where the set decided for itself.
         evaluation: The last figures.
         compared: Whether a run was compared yet.
         pinned: The number of the pinned run at that time; None where there was none.
@@ -26,6 +27,7 @@ class TargetCache:
     """
 
     inputs: object = None
+    choices: UnitChoices | None = None
     evaluation: Evaluation | None = None
     compared: bool = False
     pinned: int | None = None

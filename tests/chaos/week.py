@@ -232,7 +232,7 @@ def check_rows(report: Report, began: dict[str, list[float]], lasted: float) -> 
         "result_set": (targets, most),
         "figures": (targets, most),
         "baseline": (targets, 2 * targets),
-        "state": (targets, 10 * targets),
+        "state": (targets, 25 * targets),  # of alerts and evidence, and the lists of samples that changed sides
         "message": (0, 0),
     }
     if rows.keys() != bounds.keys():

@@ -249,7 +249,7 @@ CHANGES: dict[str, tuple[int, Callable[[np.ndarray], np.ndarray]]] = {
     "up": (60, lambda z: z + 1),
     "down": (60, lambda z: z - 1),
     "spread halved": (100, lambda z: z / 2),
-    "spread grown": (400, lambda z: z * 1.5),
+    "spread grown": (500, lambda z: z * 1.5),
     "stuck at the median": (60, lambda z: z * 0),
     "a tenth far out": (400, lambda z: np.where(np.arange(len(z)) % 10, z, z + 4)),
 }

@@ -73,7 +73,8 @@ def test_configuration_accepts_and_bounds_it(folder: Folder) -> None:
 def test_rules_about_it_fire_in_words() -> None:
     """Rules of each kind say it by its label, in its own unit."""
     assert words(Above(NAME, 11)).startswith(
-        "Windows per sample is above 11: vibration-a / classifier (int8, testing). windows per sample 12."
+        "Windows per sample is above 11: vibration-a / classifier (int8, testing). "
+        "Windows per sample is above 11, at 12."
     )
     assert "Windows per sample is below 13" in words(Below(NAME, 13))
     assert "Windows per sample fell by 8: " in words(Drop(NAME, 2, None))

@@ -287,10 +287,10 @@ async def test_bug_of_ours_is_invalid_and_stops_nothing(service: Service, monkey
 
     true_evaluate = evaluate
 
-    def broken(results: Any, settings: Any, seed: Any) -> Any:
+    def broken(results: Any, *how: Any) -> Any:
         if len(results.blocks) > 1:
             raise ZeroDivisionError
-        return true_evaluate(results, settings, seed)
+        return true_evaluate(results, *how)
 
     monkeypatch.setattr(pipeline, "evaluate", broken)
     await service.app.start()
@@ -502,11 +502,11 @@ async def test_missing_key_file(service: Service, tmp_path: Path, when: str) -> 
         )
     failed = [line["error"] for line in lines if line["event"] == "discovery.failed"]
 
-    said = (
-        f"project 103: the API key file {tmp_path}/keys/103 cannot be read (No such file or directory); write the "
-        "path of a file"
+    (said,) = set(failed)
+    assert said.startswith("project 103: the API key file /")
+    assert said.endswith(
+        "/keys/103 cannot be read (No such file or directory); write the path of a file that holds the secret"
     )
-    assert {f"{said} that holds the secret"} == set(failed)
     assert ["config.file_unreadable"] == [
         line["event"] for line in lines if line["event"].startswith("config.") and line["log_level"] == "error"
     ]
