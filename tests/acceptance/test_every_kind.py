@@ -135,7 +135,7 @@ def number_of(build: Any) -> int:
     return int(build().id)
 
 
-CHANGED = {"change_ratio", "baseline_value", "error_evidence"}
+CHANGED = {"change_ratio", "baseline_value", "error_evidence", "changed_samples", "smallest_visible_drop_ratio"}
 ACCURACY = {"accuracy_ratio", "slice_accuracy_ratio", "slice_windows"}
 CLASSIFIED = {
     *ACCURACY,
@@ -149,6 +149,8 @@ CLASSIFIED = {
     "class_windows",
     "confusion_windows",
     "calibration_error_ratio",
+    "calibration_error_null_ratio",
+    "calibration_error_debiased_ratio",
     "brier_score",
     "log_loss",
     "prediction_drift",
@@ -180,8 +182,8 @@ IMAGES = {"images_passing_ratio", "empty_images", *ACCURACY, *CHANGED}
         (projects.fomo, IMAGES | {"mean_f1_ratio", "f1_ratio", "fomo_precision_ratio", "fomo_recall_ratio"}),
         (projects.box_detector, IMAGES | {"map_ratio", "class_ap_ratio", "mean_image_map_ratio"}),
         (projects.regression, {"mean_absolute_error", "mean_squared_error", "r2", *ACCURACY, *CHANGED}),
-        (projects.freeform, {"left_out"}),
-        (projects.label_map, set()),
+        (projects.freeform, {"left_out", "changed_samples"}),
+        (projects.label_map, {"changed_samples"}),
     ],
 )
 def test_nothing_inapplicable_is_exported(scraped: dict[int, Figures], build: Any, names: set[str]) -> None:
