@@ -57,6 +57,18 @@ CAUSES = {"model": BLUE, "labels": PURPLE, "thresholds": YELLOW, "added": ORANGE
 """Colours without a verdict: a change may be for the better."""
 DROP = [(None, WHITE), (-1, RED), (-0.03, ORANGE), (-0.01, WHITE), (0.01, GREEN)]
 P_VALUE = [(None, WHITE), (0, RED), (0.01, ORANGE), (0.05, GREEN)]
+SIDES = {
+    "newly_wrong": ("Newly wrong", RED),
+    "fixed": ("Fixed", GREEN),
+    "relabelled": ("Relabelled", PURPLE),
+    "added_wrong": ("Added, wrong", ORANGE),
+    "removed_wrong": ("Removed, were wrong", GREY),
+    "suspect_label": ("Label looks wrong", YELLOW),
+}
+"""How samples change sides: the name and colour of each kind."""
+GATE = {"0": ("Shut", GREEN), "1": ("Open", ORANGE)}
+ALARM = 2
+"""The evidence that alarms by default."""
 
 
 def latest(name: str, **matchers: str) -> str:
@@ -256,7 +268,7 @@ def _headline() -> list[PanelBuilder]:
         "Anomaly detection alone has the share of windows flagged beside its accuracy.",
         *queries,
         unit="percentunit",
-        width=11,
+        width=10,
         height=10,
     )
     for row in BANDED:
@@ -291,18 +303,58 @@ def _headline() -> list[PanelBuilder]:
         "choice of "
         "samples alone. "
         "0.01 or less fires the default alerts where the drop is beyond their margin. Labels and thresholds are exact "
-        "and have none.",
+        "and have none. Visible is the smallest drop that this set would show in 80 % of cases: where it is above an "
+        "alert's margin, the alert's silence is not health.",
         query("A", f"sort({per('metric, cause', 'edge_impulse_change_ratio')})", table=True),
         query("B", per("metric, cause", "edge_impulse_change_pvalue"), table=True),
-        width=6,
+        query("C", per("metric, cause", "edge_impulse_smallest_visible_drop_ratio"), table=True),
+        width=7,
         height=10,
         no_value="–",
     )
-    chance = columns(chance, {"metric": "Figure", "cause": "Cause", "Value #A": "Change", "Value #B": "p"})
+    names = {"metric": "Figure", "cause": "Cause", "Value #A": "Change", "Value #B": "p", "Value #C": "Visible"}
+    chance = columns(chance, names)
     chance = cell(cell(chance, "Figure", width=80), "Cause", width=70)
     chance = cell(chance, "Change", unit="percentunit", decimals=1, steps=DROP, style="color-text", width=72)
     chance = cell(chance, "p", decimals=4, steps=P_VALUE, style="color-text", width=66)
-    return [headline, causes, chance, _beside_reference()]
+    chance = cell(chance, "Visible", unit="percentunit", decimals=1, width=72)
+    return [headline, causes, chance, _error_evidence(), _changed_samples(), _beside_reference()]
+
+
+def _error_evidence() -> PanelBuilder:
+    """Whether new samples go wrong more often, before accuracy as a whole shows it."""
+    found = timeseries(
+        "Evidence of errors",
+        "log10 of the odds against new samples going wrong as often as those of the model's first results. It may be "
+        "looked at every day: where nothing got worse at most one target in a hundred ever crosses 2. From there on "
+        "the accuracy alert fires, if the share of errors rose by its margin.",
+        query("A", latest("edge_impulse_error_evidence"), "Evidence"),
+        unit="none",
+        width=12,
+        height=6,
+        legend=False,
+        reaches=2.5,
+    )
+    return found.thresholds(thresholds([(None, "transparent"), (ALARM, RED)])).thresholds_style(dashed())
+
+
+def _changed_samples() -> PanelBuilder:
+    """How many samples to look at."""
+    found = stat(
+        "Samples that changed sides",
+        "Since the baseline: samples in both that are newly wrong, fixed or relabelled, wrong ones that were added or "
+        "removed, and those whose label looks wrong. The target's page at the monitor lists them.",
+        *(
+            query(letter, latest("edge_impulse_changed_samples", kind=kind), name, instant=True)
+            for letter, (kind, (name, _)) in zip(letters(), SIDES.items(), strict=False)
+        ),
+        width=12,
+        decimals=0,
+        no_value="n/a",
+    ).data_links(link("This target at the monitor", PAGE, new_tab=True))
+    for name, shown in SIDES.values():
+        found = found.override_by_name(name, [color(shown)])
+    return found.height(6)
 
 
 def _beside_reference() -> PanelBuilder:
@@ -330,7 +382,8 @@ def _beside_reference() -> PanelBuilder:
 def _classes() -> list[PanelBuilder]:
     classes = table(
         "Classes, worst first",
-        "Precision, recall and F1 of each class; average precision for box detectors.",
+        "Precision, recall with its 95 % interval, and F1 of each class; average precision for box detectors. Without "
+        "an interval there are too few samples for one.",
         query(
             "A",
             f"sort({per('class', 'edge_impulse_class_f1_ratio')} or {per('class', 'edge_impulse_class_ap_ratio')})",
@@ -341,7 +394,9 @@ def _classes() -> list[PanelBuilder]:
         query("D", per("class", "edge_impulse_class_recall_ratio"), table=True),
         query("E", per("class", "edge_impulse_class_f1_ratio"), table=True),
         query("F", per("class", "edge_impulse_class_ap_ratio"), table=True),
-        width=9,
+        query("G", per("class", "edge_impulse_class_recall_ratio_lower"), table=True),
+        query("H", per("class", "edge_impulse_class_recall_ratio_upper"), table=True),
+        width=12,
         height=8,
         no_value="–",
     )
@@ -352,6 +407,8 @@ def _classes() -> list[PanelBuilder]:
             "Value #B": "Windows",
             "Value #C": "Precision",
             "Value #D": "Recall",
+            "Value #G": "Lower",
+            "Value #H": "Upper",
             "Value #E": "F1",
             "Value #F": "AP",
             "Value #A": None,
@@ -368,6 +425,8 @@ def _classes() -> list[PanelBuilder]:
             style="color-background",
             width=80,
         )
+    for name in ("Lower", "Upper"):
+        classes = cell(classes, name, unit="percentunit", decimals=1, width=70)
     classes = cell(classes, "Class", width=110)
     classes = cell(classes, "Windows", decimals=0, width=78)
     confusion = (
@@ -381,7 +440,7 @@ def _classes() -> list[PanelBuilder]:
                 f" / on (class) group_left () sum by (class) ({series('edge_impulse_class_windows')})",
                 table=True,
             ),
-            width=15,
+            width=12,
             height=8,
             unit="percentunit",
         )
@@ -435,19 +494,21 @@ def _anomaly() -> list[PanelBuilder]:
         query("A", per(block, "edge_impulse_anomaly_drift_evidence"), "{{block}}"),
         unit="none",
         width=6,
-    ).thresholds(thresholds([(None, "transparent"), (2, RED)]))
+    ).thresholds(thresholds([(None, "transparent"), (ALARM, RED)]))
     by_cause = f"{block}, cause"
     distances = table(
         "Distances from the baseline's scores",
         "Kolmogorov–Smirnov, PSI, Wasserstein and Jensen–Shannon by cause, and the p-value of one comparison. What "
         "distance is usual "
         "depends on "
-        "the number of samples; the alert goes by the tests, and for new samples by the evidence.",
+        "the number of samples; the alert goes by the tests, and for new samples by the evidence. It begins only "
+        "while the gate is open: while the difference is large enough to matter.",
         *(
             query(letter, per(by_cause, "edge_impulse_anomaly_drift", statistic=statistic), table=True)
             for letter, statistic in zip("ABCD", ("ks", "psi", "wasserstein", "js"), strict=True)
         ),
         query("E", per(by_cause, "edge_impulse_anomaly_drift_pvalue"), table=True),
+        query("F", per(by_cause, "edge_impulse_anomaly_drift_gate"), table=True),
         width=12,
         height=7,
         no_value="–",
@@ -462,6 +523,7 @@ def _anomaly() -> list[PanelBuilder]:
             "Value #C": "Wasserstein",
             "Value #D": "JS",
             "Value #E": "p",
+            "Value #F": "Gate",
             "block_id": None,
         },
     )
@@ -472,6 +534,7 @@ def _anomaly() -> list[PanelBuilder]:
         distances, "Wasserstein", decimals=3, steps=[(None, WHITE), (0.1, ORANGE)], style="color-text", width=105
     )
     distances = cell(distances, "p", decimals=4, steps=P_VALUE, style="color-text", width=75)
+    distances = cell(distances, "Gate", texts=GATE, style="color-text", width=65)
     return [
         timeseries(
             "Score distribution",
@@ -492,7 +555,7 @@ def _anomaly() -> list[PanelBuilder]:
         timeseries(
             "Distance from the baseline's scores",
             "Normalised Wasserstein distance by cause: data, new samples; model, the same samples under another model. "
-            "0.1 opens the gate of the drift alert.",
+            "From 0.1 on the gate of the drift alert opens; for data from 0.1 beyond what chance gives.",
             query(
                 "A",
                 per(f"{block}, cause", "edge_impulse_anomaly_drift", statistic="wasserstein"),
