@@ -176,7 +176,8 @@ class Versions:
 
     def __init__(self, studio: Studio, clock: warp.Clock) -> None:
         self._studio, self._clock = studio, clock
-        self._past: dict[str, deque[tuple[float, Truth]]] = defaultdict(lambda: deque(maxlen=12))
+        # all of them: a pull that waits for its siblings sees one at its beginning, and each of their pages adds another
+        self._past: dict[str, list[tuple[float, Truth]]] = defaultdict(list)
         self._now: dict[str, Truth] = {}
         self.pulled: Counter[str] = Counter()
         """Targets that are being pulled: only they may have seen something that is no longer true."""

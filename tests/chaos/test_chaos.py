@@ -102,6 +102,29 @@ def test_all_figures_are_compared() -> None:
     assert [] == truth.differences(classes, [sick], classes.series(sick))
 
 
+def test_what_was_true_when_a_pull_began_is_known_at_its_end() -> None:
+    """However often a project changes during a pull, all that was true meanwhile counts; afterwards it is forgotten."""
+    studio = Studio([projects.classification(1, "one", sizes={"testing": 3})])
+    project = studio.generated(1)
+    target = f"1-{project.impulses[0].id}-{project.impulses[0].variants[0].name}-testing"
+
+    async def main(clock: warp.Clock) -> tuple[list[int], list[int]]:
+        versions = fleet.Versions(studio, clock)
+        versions.pulled[target] += 1
+        began = clock.time()
+        for _ in range(40):
+            versions.changes(project)
+            project.add(1)
+        during = [len(true.records) for true in versions.since(target, began)]
+        versions.pull_ended(target)
+        return during, [len(true.records) for true in versions.since(target, began)]
+
+    during, afterwards = warp.run(main)
+
+    assert [43, *range(3, 43)] == during
+    assert [43] == afterwards
+
+
 def test_days_of_scheduled_time() -> None:
     """Hours with a wall clock that steps: every target at each of its times, and nothing grows."""
     done = run("week", "--days", "0.1", "--every", "300")
