@@ -176,7 +176,7 @@ class Versions:
 
     def __init__(self, studio: Studio, clock: warp.Clock) -> None:
         self._studio, self._clock = studio, clock
-        # all of them: a pull that waits for its siblings sees one at its beginning, and each of their pages adds another
+        # all: a pull that waits for its siblings has seen the first, and each of their pages may add another
         self._past: dict[str, list[tuple[float, Truth]]] = defaultdict(list)
         self._now: dict[str, Truth] = {}
         self.pulled: Counter[str] = Counter()
