@@ -17,11 +17,11 @@ from monitor.compare.sides import (
     sides,
 )
 from monitor.compare.suspects import suspects
-from monitor.results import CORRECT, WRONG, Block, BlockKind, Confidences, FloatArray, ResultSet
+from monitor.results import FloatArray
 from tests.compare.sequence_truth import _renamed
 from tests.compare.sequences import World, mapped
 from tests.compare.test_sequences import Make, histories, worlds
-from tests.factories import encoded, result_set
+from tests.label_sets import confidently_worse, noisy
 
 Books = dict[str, set[tuple[int, int]]]
 
@@ -62,86 +62,47 @@ def test_lists_are_what_was_done(make: Make) -> None:
             assert found.counts()[kind] == len({number for number, _ in expected}), (name, kind)
 
 
-def labelled(p: FloatArray, labels: list[int], sample_id: np.ndarray[tuple[int], np.dtype[np.int64]]) -> ResultSet:
-    """A classifier's result set of one window per sample, with these confidences and labels."""
-    names = tuple(f"c{place}" for place in range(p.shape[1]))
-    predictions = p.argmax(axis=1)
-    verdicts = np.where(predictions == np.array(labels), CORRECT, WRONG).astype(np.int8)
-    return result_set(
-        len(p),
-        **encoded([names[code] for code in labels], [names[code] for code in predictions]),
-        blocks=(Block(3, "keras", BlockKind.CLASSIFICATION, "NN", {"min_score": 0.0}),),
-        sample_id=sample_id,
-        correct=verdicts,
-        confidences={3: Confidences(names, p)},
-    )
-
-
-def noisy(
-    rng: np.random.Generator, n: int, noise: float, quality: float = 4.0
-) -> tuple[FloatArray, list[int], np.ndarray[tuple[int], np.dtype[np.bool_]]]:
-    """Confidences in five classes, labels of which a share is wrong, and which these are."""
-    truth = rng.integers(0, 5, n)
-    logits = rng.normal(size=(n, 5)) + quality * np.eye(5)[truth]
-    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    wrong = rng.random(n) < noise
-    labels = np.where(wrong, (truth + rng.integers(1, 5, n)) % 5, truth)
-    return p, labels.tolist(), wrong
-
-
 @pytest.mark.parametrize("noise", [0.0, 0.05, 0.2])
 @pytest.mark.parametrize("seed", range(3))
 def test_suspects_are_those_of_cleanlab(noise: float, seed: int) -> None:
     """Of one model's confidences the suspects are those that cleanlab's confident learning finds."""
-    p, labels, _ = noisy(np.random.default_rng(seed), 800, noise, quality=2.0)
-    expected = find_label_issues(
-        np.array(labels), p, filter_by="confident_learning", min_examples_per_class=0, n_jobs=1
-    )
-    assert (
-        np.flatnonzero(expected).tolist()
-        == np.flatnonzero(suspects(labelled(p, labels, np.arange(800))).suspect).tolist()
-    )
+    of = noisy(np.random.default_rng(seed), 800, noise, quality=2.0)
+    expected = find_label_issues(of.labels, of.p, filter_by="confident_learning", min_examples_per_class=0, n_jobs=1)
+    assert np.flatnonzero(expected).tolist() == np.flatnonzero(suspects(of.results()).suspect).tolist()
 
 
 @pytest.mark.parametrize("noise", [0.05, 0.2])
 def test_wrong_labels_are_found(noise: float) -> None:
     """Most wrong labels are suspect, and almost all suspects are wrong labels."""
-    p, labels, wrong = noisy(np.random.default_rng(1), 2000, noise)
-    suspect = suspects(labelled(p, labels, np.arange(2000))).suspect
-    assert (suspect & wrong).sum() / wrong.sum() > 0.6
-    assert (suspect & wrong).sum() / suspect.sum() > 0.8
+    of = noisy(np.random.default_rng(1), 2000, noise)
+    suspect = suspects(of.results()).suspect
+    assert (suspect & of.wrong).sum() / of.wrong.sum() > 0.6
+    assert (suspect & of.wrong).sum() / suspect.sum() > 0.8
 
 
 def test_a_worse_model_is_not_its_own_witness() -> None:
     """Where labels stayed and the earlier model was right, a model that got confidently worse blames few of them."""
     rng = np.random.default_rng(2)
-    good, labels, _ = noisy(rng, 2000, 0.0)
-    worse = good.copy()
-    lost = rng.random(2000) < 0.25
-    worse[lost] = np.roll(good[lost], 1, axis=1)
-    ids = np.arange(2000)
-    baseline, current = labelled(good, labels, ids), labelled(worse, labels, ids)
-    alone = suspects(current).suspect
-    found = sides(baseline, current)
+    of = noisy(rng, 2000, 0.0)
+    worse = of.results(confidently_worse(rng, of.p, 0.25))
+    found = sides(of.results(), worse)
     newly_wrong = found.counts()[NEWLY_WRONG]
-    assert alone[lost].mean() > 0.5
+    assert suspects(worse).suspect[found.now[NEWLY_WRONG]].mean() > 0.5
     assert newly_wrong > 400
     assert found.suspect_among(NEWLY_WRONG) <= 0.05 * newly_wrong
 
 
 def test_labels_of_the_training_set_are_not_judged() -> None:
-    """Nothing is suspect where the model has learnt the labels, and the order is by sample then."""
-    p, labels, _ = noisy(np.random.default_rng(3), 300, 0.2)
-    run = labelled(p, labels, np.arange(300))
+    """Nothing is suspect where the model has learnt the labels."""
+    run = noisy(np.random.default_rng(3), 300, 0.2).results()
     assert sides(run, run).counts()[SUSPECT_LABEL] > 0
     assert sides(run, run, judge_labels=False).counts() == dict.fromkeys(KINDS, 0)
 
 
 def test_least_believed_first() -> None:
     """Lists begin with the windows whose own label the model believes least."""
-    p, labels, _ = noisy(np.random.default_rng(4), 400, 0.1)
-    run = labelled(p, labels, np.arange(400))
-    found = sides(run, run)
-    own = p[found.now[SUSPECT_LABEL], np.array(labels)[found.now[SUSPECT_LABEL]]]
+    of = noisy(np.random.default_rng(4), 400, 0.1)
+    found = sides(of.results(), of.results())
+    own = of.p[found.now[SUSPECT_LABEL], of.labels[found.now[SUSPECT_LABEL]]]
     assert len(own) > 10
     assert own.tolist() == sorted(own.tolist())
