@@ -84,7 +84,7 @@ def run(effort: Effort) -> None:
         if not effort.wanted(f"calibration {name}"):
             continue
         one = partial(figures, samples=samples, exponent=exponent)
-        found = list(effort.mapped(one, range(effort.targets)))
+        found = list(effort.mapped(one, range(effort.targets + POINTS - 1)))
         beyond = np.array([passed for _, passed in found])
         # a rule fires where so many distinct sets in a row are beyond
         fires = float(np.mean([beyond[first : first + POINTS].all() for first in range(len(beyond) - POINTS + 1)]))
