@@ -248,7 +248,7 @@ class ProjectConfig(TargetSelection):
         try:
             return read_secret(self.api_key_file)
         except ValueError as error:
-            raise AuthError(f"project {self.id}: the API key file ", self.api_key_file, f" {error}") from None
+            raise AuthError(f"project {self.id}: the API key file {self.api_key_file}", "", f" {error}") from None
 
 
 class IncludedFile(ConfigModel):
