@@ -20,7 +20,7 @@ from itertools import count
 import numpy as np
 
 from monitor.compare.paired import paired_test, unit_of_difference
-from monitor.compare.pairing import Index, pair
+from monitor.compare.pairing import Index, Pairing, pair
 from monitor.compare.renaming import in_one_table
 from monitor.compare.resamplable import MapStatistic, Resamplable, SumStatistic
 from monitor.compare.resampling import (
@@ -146,6 +146,7 @@ def changes(
     seed: int | None,
     trained: tuple[float | None, float | None] = (None, None),
     units: tuple[Units, Units] | None = None,
+    pairing: Pairing | None = None,
 ) -> tuple[Change, ...]:
     """Every figure that both runs have, its change, what that is due to, and how likely it is to be noise.
 
@@ -158,11 +159,12 @@ def changes(
         trained: When the model of either was trained, Unix seconds; None where unknown.
         units: Of either run, by the baseline's choices: what is permuted. What is swapped between the runs is chosen by
             the two runs' differences. None: the samples.
+        pairing: Of these two runs; None: it is made here.
     """
     same = baseline is current or baseline.fingerprint() == current.fingerprint()
     thresholds = threshold_changes(baseline, current)
     baseline, current = in_one_table(baseline, current)
-    runs = Runs(baseline, current, pair(baseline, current), trained)
+    runs = Runs(baseline, current, pairing or pair(baseline, current), trained)
     retrained = False if same else runs.retrained
     samples = (runs.pairing.samples, current.samples - runs.pairing.samples, baseline.samples - runs.pairing.samples)
     found: dict[str, Change] = {}

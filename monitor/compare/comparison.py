@@ -9,6 +9,7 @@ from monitor.compare.change import Change, changes
 from monitor.compare.distances import prediction_drift
 from monitor.compare.drift import ComparedRun, Drift, DriftState, drift
 from monitor.compare.error_evidence import ERRORS, ErrorEvidence, error_evidence
+from monitor.compare.pairing import pair
 from monitor.compare.power import Power, powers, seen_discordance
 from monitor.compare.variants import VariantComparison
 from monitor.figures.anomaly import KINDS
@@ -129,7 +130,8 @@ def compare(
         The comparison, and the drift states for the next one.
     """
     if choices:
-        baseline, current, pinned = (_with_units(run, choices, group_by) for run in (baseline, current, pinned))
+        known = {id(run): _with_units(run, choices, group_by) for run in (baseline, current, pinned)}
+        baseline, current, pinned = (known[id(run)] for run in (baseline, current, pinned))
     drifts = []
     kept = {}
     for block in current.results.blocks:
@@ -138,14 +140,16 @@ def compare(
             state = states.get(block.id)
             drifted, kept[block.id] = drift(baseline, current, pinned, block, state, seed, group_by, choice)
             drifts.append(drifted)
+    pairing = pair(baseline.results, current.results)
     found = changes(
         baseline.results,
         current.results,
         seed,
         (baseline.trained, current.trained),
         None if baseline.units is None or current.units is None else (baseline.units, current.units),
+        pairing,
     )
-    seen = seen_discordance(found, baseline.results, current.results)
+    seen = seen_discordance(found, baseline.results, current.results, pairing)
     discordance = discordance if seen is None else seen
     before = states.get(ERRORS)
     errors, after = error_evidence(current, pinned, before, seed, group_by)
@@ -158,7 +162,7 @@ def compare(
         predictions=prediction_drift(baseline.results, current.results),
         notes=tuple(_notes(baseline, current)),
         errors=errors,
-        powers=powers(found, baseline.results, current.results, current.units, discordance),
+        powers=powers(found, current.results, pairing, current.units, discordance),
         discordance=discordance,
         trained=current.trained,
     ), kept

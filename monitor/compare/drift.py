@@ -40,6 +40,10 @@ class ComparedRun:
     trained: float | None = None
     units: Units | None = None
 
+    def groups(self, group_by: str) -> Groups | None:
+        """Which of its samples came together; those that its units know already, where it has some."""
+        return groups_of(self.results, group_by) if self.units is None else self.units.groups
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
@@ -165,7 +169,7 @@ def drift(
     before = reference[left]
     after = scores[right]
 
-    now = _scores(current.results, block.id, groups_of(current.results, group_by))
+    now = _scores(current.results, block.id, current.groups(group_by))
     if state is None or state.pinned != pinned.finished or not _goes_on(state, current, block, now, group_by):
         state = _begun(pinned, current, block, now, seed, group_by, choice)
     evidence = count(state.evidence, now, moment(current.finished))
@@ -244,7 +248,7 @@ def _begun(
     """A state without new samples: of the pinned baseline's scores, if the current model gave them, else of the
     current run's.
     """
-    before = _scores(pinned.results, block.id, groups_of(pinned.results, group_by))
+    before = _scores(pinned.results, block.id, pinned.groups(group_by))
     then = next((known for known in pinned.results.blocks if known.id == block.id), None)
     trained = (pinned.trained, current.trained)
     if (

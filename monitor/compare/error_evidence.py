@@ -16,7 +16,7 @@ from monitor.compare.evidence_samples import Kept, Scores, rounded
 from monitor.compare.gate import Increase, increase
 from monitor.compare.martingale import error_bets
 from monitor.figures.anomaly import KINDS
-from monitor.figures.groups import NONE, Groups, Unit, groups_of
+from monitor.figures.groups import NONE, Groups, Unit
 from monitor.figures.scoring import accuracy_verdicts
 from monitor.results import CORRECT, UNSCORED, Block, BlockKind, FloatArray, IntArray, ResultSet
 
@@ -79,7 +79,7 @@ def error_evidence(
     Returns:
         What it says, and the state for the next run; None where no window is scored.
     """
-    now, wrong = sample_errors(current.results, groups_of(current.results, group_by))
+    now, wrong = sample_errors(current.results, current.groups(group_by))
     if not len(now.id):
         return None, None
     model = _whole(current.results.blocks)
@@ -173,7 +173,7 @@ def _begun(
     """A state without new samples: of the pinned baseline, if the current model gave its results, else of the current
     run.
     """
-    then = sample_errors(pinned.results, groups_of(pinned.results, group_by))
+    then = sample_errors(pinned.results, pinned.groups(group_by))
     blocks = (_whole(pinned.results.blocks), model)
     trained = (pinned.trained, current.trained)
     same = len(then[0].id) and _same_model(blocks, trained, Kept.of(then[0]), Kept.of(now[0]))

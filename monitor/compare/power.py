@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from monitor.compare.change import ACCURACY, ADDED, MODEL, Change
-from monitor.compare.pairing import pair
+from monitor.compare.pairing import Pairing
 from monitor.compare.renaming import in_one_table
 from monitor.compare.resampling import hypergeometric
 from monitor.figures.distributions import incomplete_beta, t_quantile
@@ -106,8 +106,8 @@ class Power:
 
 def powers(
     found: Sequence[Change],
-    baseline: ResultSet,
     current: ResultSet,
+    pairing: Pairing,
     units: Units | None = None,
     discordance: float | None = None,
 ) -> tuple[Power, ...]:
@@ -117,7 +117,8 @@ def powers(
 
     Args:
         found: The changes of the comparison.
-        baseline, current: The runs.
+        current: The run of now.
+        pairing: Of the baseline and this run.
         units: What counts as one opinion in the current run; None: the sample.
         discordance: That last seen between two models of the target (`seen_discordance`); None where none was.
     """
@@ -126,7 +127,6 @@ def powers(
         return ()
     verdicts = accuracy_verdicts(current)
     scored = verdicts != UNSCORED
-    pairing = pair(baseline, current)
     if pairing.samples < SMALLEST_SAMPLES:
         return ()
     is_shared = pairing.shared(current.samples, pairing.current_sample)
@@ -151,19 +151,21 @@ def powers(
     return (replace(power, visible={cause: power.worked_out(cause, SIGNIFICANCE) for cause in reachable}),)
 
 
-def seen_discordance(found: Sequence[Change], baseline: ResultSet, current: ResultSet) -> float | None:
+def seen_discordance(
+    found: Sequence[Change], baseline: ResultSet, current: ResultSet, pairing: Pairing
+) -> float | None:
     """Share of the shared windows on which two models differ in their verdict, less what they differ by in all; None
     where the runs are of one model, or where labels or thresholds changed besides.
 
     Args:
         found: The changes of the comparison.
         baseline, current: The runs.
+        pairing: Of these two runs.
     """
     change = next((change for change in found if change.metric == ACCURACY), None)
     if change is None or not change.retrained or change.thresholds or change.undivided:
         return None
     baseline, current = in_one_table(baseline, current)
-    pairing = pair(baseline, current)
     before = accuracy_verdicts(baseline)[pairing.baseline_window]
     after = accuracy_verdicts(current)[pairing.current_window]
     same_label = baseline.label[pairing.baseline_window] == current.label[pairing.current_window]

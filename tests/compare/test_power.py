@@ -12,6 +12,7 @@ from scipy import stats
 from monitor.compare.change import ADDED, MODEL, changes
 from monitor.compare.comparison import BaselineFigures, Comparison, compare
 from monitor.compare.drift import ComparedRun
+from monitor.compare.pairing import pair
 from monitor.compare.power import (
     FOUND,
     USUAL_DISCORDANCE,
@@ -63,7 +64,7 @@ def compared(baseline: ResultSet, current: ResultSet, discordance: float | None 
 
 def against(baseline: ResultSet, current: ResultSet, units: tuple[Units, Units]) -> Power:
     """The power of a comparison with these units."""
-    (power,) = powers(changes(baseline, current, 1, units=units), baseline, current, units[1])
+    (power,) = powers(changes(baseline, current, 1, units=units), current, pair(baseline, current), units[1])
     return power
 
 
