@@ -8,7 +8,7 @@ from operator import attrgetter
 from monitor.compare.comparison import Comparison
 from monitor.compare.drift import Drift
 from monitor.compare.variants import VariantGap
-from monitor.exposition.metric import Metric, Shown, Value, Values, block_labels, figure, one
+from monitor.exposition.metric import BOUNDS, Metric, Shown, Value, Values, block_labels, bound_of, figure, one
 
 _STATISTICS = ("ks", "psi", "wasserstein", "js")
 
@@ -172,21 +172,16 @@ METRICS = (
         unit="ratio",
         read=_of_gaps(lambda gap: gap.size),
     ),
-    _compared(
-        "edge_impulse_variant_gap_ratio_lower",
-        "Lower bound of the 95 % interval of the gap.",
-        "metric",
-        "against",
-        unit="ratio",
-        read=_of_gaps(lambda gap: gap.interval.lower if gap.interval else None),
-    ),
-    _compared(
-        "edge_impulse_variant_gap_ratio_upper",
-        "Upper bound of the 95 % interval of the gap.",
-        "metric",
-        "against",
-        unit="ratio",
-        read=_of_gaps(lambda gap: gap.interval.upper if gap.interval else None),
+    *(
+        _compared(
+            f"edge_impulse_variant_gap_ratio_{word.lower()}",
+            f"{word} bound of the 95 % interval of the gap.",
+            "metric",
+            "against",
+            unit="ratio",
+            read=_of_gaps(bound_of(bound, lambda gap: gap.interval)),
+        )
+        for word, bound in BOUNDS
     ),
     _compared(
         "edge_impulse_variant_gap_pvalue",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 
-from monitor.exposition.metric import Metric, Shown, Value, Values, block_labels, figure, one
+from monitor.exposition.metric import BOUNDS, Metric, Shown, Value, Values, block_labels, bound_of, figure, one
 from monitor.figures.evaluation import Anomaly, Calibration, ClassFigures, Detection
 from monitor.figures.headline import FIGURES, RATIO, HeadlineFigure, Reading
 
@@ -21,22 +21,14 @@ def _headline(name: str) -> Iterator[Metric]:
         series.name, series.meaning, *series.labels, unit=unit, read=_readings(row, lambda reading: reading.value)
     )
     if series.bounds:
-        for word, bound in (("Lower", _lower), ("Upper", _upper)):
+        for word, bound in BOUNDS:
             yield figure(
                 f"{series.name}_{word.lower()}",
                 _BOUND.format(word, series.bounds),
                 *series.labels,
                 unit=unit,
-                read=_readings(row, bound),
+                read=_readings(row, bound_of(bound, lambda reading: reading.interval)),
             )
-
-
-def _lower(reading: Reading) -> float | None:
-    return reading.interval.lower if reading.interval else None
-
-
-def _upper(reading: Reading) -> float | None:
-    return reading.interval.upper if reading.interval else None
 
 
 def _readings(row: HeadlineFigure, value: Callable[[Reading], float | None]) -> Callable[[Shown], Values]:
@@ -60,14 +52,6 @@ def _of_classes(value: Callable[[ClassFigures], float | None]) -> Callable[[Show
                 yield value(figures), (name,)
 
     return read
-
-
-def _lower_recall(figures: ClassFigures) -> float | None:
-    return figures.recall_interval.lower if figures.recall_interval else None
-
-
-def _upper_recall(figures: ClassFigures) -> float | None:
-    return figures.recall_interval.upper if figures.recall_interval else None
 
 
 def _confusion(shown: Shown) -> Iterator[Value]:
@@ -135,9 +119,9 @@ _CLASSES = (
             _BOUND.format(word, "class's recall"),
             "class",
             unit="ratio",
-            read=_of_classes(bound),
+            read=_of_classes(bound_of(bound, lambda figures: figures.recall_interval)),
         )
-        for word, bound in (("Lower", _lower_recall), ("Upper", _upper_recall))
+        for word, bound in BOUNDS
     ),
     figure(
         "edge_impulse_class_f1_ratio",

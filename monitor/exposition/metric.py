@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import prometheus_client
 
 from monitor.compare.comparison import Comparison
 from monitor.figures.classes import LargestClasses
-from monitor.figures.evaluation import Evaluation
+from monitor.figures.evaluation import Evaluation, Interval
 from monitor.pipeline.snapshot import Snapshot
 from monitor.results import Block
 from monitor.targets import LABEL_NAMES
+
+T = TypeVar("T")
 
 
 class MetricType(StrEnum):
@@ -45,6 +47,25 @@ _SCOPE_LABELS = {
 Value = tuple[float | None, tuple[str, ...]]
 """A series' value (None: absent), and the values of the metric's own labels."""
 Values = Iterable[Value]
+
+
+def _lower(interval: Interval | None) -> float | None:
+    return None if interval is None else interval.lower
+
+
+def _upper(interval: Interval | None) -> float | None:
+    return None if interval is None else interval.upper
+
+
+Bound = Callable[[Interval | None], float | None]
+
+BOUNDS: tuple[tuple[str, Bound], ...] = (("Lower", _lower), ("Upper", _upper))
+"""Both bounds of an interval, each with its word; the series' names end with that in small letters."""
+
+
+def bound_of(bound: Bound, interval: Callable[[T], Interval | None]) -> Callable[[T], float | None]:
+    """How a bound is read of what has the interval."""
+    return lambda each: bound(interval(each))
 
 
 def _nothing(_: Any) -> Values:
