@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, NullPool, Text, cast, create_engine, func, select, text
+from sqlalchemy import URL, Connection, Text, cast, func, select, text
 
 from monitor.compare.comparison import Comparison
 from monitor.errors import PullState
 from monitor.store import documents, engine, schema
-from monitor.store.errors import explain
 from monitor.store.migrate import check_version
-from monitor.store.probing import PATIENCE
+from monitor.store.probing import explained, postgresql_server, sqlite_file
 
 YEAR = 365 * 86_400.0
 _run = schema.run.c
@@ -66,36 +63,23 @@ async def survey(url: str, now: float, *, servers: bool) -> Survey:
     """
     parsed = engine.parse(url)
     where = engine.describe(parsed)
-    try:
+    with explained(where):
         if parsed.get_backend_name() == "sqlite":
             return await asyncio.to_thread(_survey_sqlite, Path(str(parsed.database)), where, now)
         return await _survey_postgresql(parsed, where, now) if servers else Survey()
-    except Exception as error:
-        if (known := explain(error, where)) is None:
-            raise
-        raise known from None
 
 
 def _survey_sqlite(path: Path, where: str, now: float) -> Survey:
     if not path.exists():
         return Survey()
-
-    def connect() -> sqlite3.Connection:
-        return sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None, timeout=PATIENCE)
-
-    new = create_engine("sqlite://", creator=connect, poolclass=NullPool, hide_parameters=True)
-    with new.connect() as connection:
+    with sqlite_file(path, "ro") as connection:
         return _survey(connection, where, now)
 
 
 async def _survey_postgresql(url: URL, where: str, now: float) -> Survey:
-    new = engine.new_engine(url, PATIENCE, NullPool)
-    try:
-        async with new.connect() as connection:
-            await connection.execute(text("SET TRANSACTION READ ONLY"))
-            return await connection.run_sync(_survey, where, now)
-    finally:
-        await new.dispose()
+    async with postgresql_server(url) as connection:
+        await connection.execute(text("SET TRANSACTION READ ONLY"))
+        return await connection.run_sync(_survey, where, now)
 
 
 def _survey(connection: Connection, where: str, now: float) -> Survey:
