@@ -13,9 +13,10 @@ from monitor.alerts.steps import POINTS
 from monitor.alerts.verdicts import Answer, check_rule
 from monitor.figures import EvaluationSettings, evaluate
 from monitor.results import CORRECT, WRONG, Confidences, FloatArray, ResultSet
+from tests.benchmarks._rows import Row, head, show
 from tests.benchmarks.believe.sections import Effort
 from tests.benchmarks.believe.sets import CLASSIFIER, Population
-from tests.benchmarks.believe.table import Row, head, percent, show
+from tests.benchmarks.believe.table import percent
 from tests.factories import result_set
 
 CLASSES = 4

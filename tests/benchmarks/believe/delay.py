@@ -10,9 +10,10 @@ from itertools import product
 import numpy as np
 
 from monitor.compare.martingale import ALARM
+from tests.benchmarks._rows import Row, head, show
 from tests.benchmarks.believe.sections import Effort
 from tests.benchmarks.believe.streams import CHANGES, Stream, Target
-from tests.benchmarks.believe.table import Row, days, head, percent, show
+from tests.benchmarks.believe.table import days, percent
 
 RATIO, RESOLVED = 1.3, 0.02
 """Intended: the alarm within so much of the evidence's own day; at most this share over while the change lasts."""

@@ -1,41 +1,10 @@
-"""How the sections print: a row for each cell, with what is intended beside it."""
+"""Bounds of shares, and how the cells write shares and days."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 from scipy import stats
-
-
-@dataclass(frozen=True)
-class Row:
-    """What one cell came to.
-
-    Attributes:
-        cell: Its name.
-        measured: Values, as texts.
-        intended: What they should be; empty where nothing is promised.
-        holds: Whether they are; None where nothing is promised.
-    """
-
-    cell: str
-    measured: Sequence[str]
-    intended: str = ""
-    holds: bool | None = None
-
-
-def head(title: str, *columns: str) -> None:
-    """Print a section's title and the heads of its columns."""
-    print(f"\n{title}")
-    show(Row("cell", columns, "intended"))
-
-
-def show(row: Row) -> None:
-    """Print a row at once: the next one may take minutes."""
-    mark = {None: "", True: "ok", False: "NOT MET"}[row.holds]
-    print(f"{row.cell:<44}{''.join(f'{text:>16}' for text in row.measured)}  {row.intended:<28}{mark}", flush=True)
 
 
 def upper(hits: int, of: int) -> float:
