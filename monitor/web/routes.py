@@ -6,8 +6,13 @@ from collections.abc import Callable
 
 from aiohttp import hdrs, web
 
-from monitor.web.api import Api, errors_as_json
-from monitor.web.pages import Pages
+from monitor.web.api.answers import errors_as_json
+from monitor.web.api.changing import Changing
+from monitor.web.api.reading import Reading
+from monitor.web.pages.samples import SamplesOfTarget
+from monitor.web.pages.status import StatusPage
+from monitor.web.pages.target import TargetPage
+from monitor.web.pages.templates import Templates
 from monitor.web.security import takes_bearer
 from monitor.web.service import Service
 
@@ -42,6 +47,7 @@ def application(service: Service) -> web.Application:
             return web.Response(text="Reloaded.\n")
         return web.Response(status=500, text="The configuration is invalid and was not applied; the log says why.\n")
 
+    templates = Templates()
     app = web.Application(middlewares=[errors_as_json], client_max_size=BODY)
     app.add_routes(
         [
@@ -49,8 +55,11 @@ def application(service: Service) -> web.Application:
             web.get("/-/healthy", _healthy),
             web.get("/-/ready", is_ready),
             web.post("/-/reload", post_reload),
-            *Pages(service).routes(),
-            *Api(service).routes(),
+            *StatusPage(service, templates).routes(),
+            *TargetPage(service, templates).routes(),
+            *SamplesOfTarget(service, templates).routes(),
+            *Reading(service).routes(),
+            *Changing(service).routes(),
         ]
     )
     app.on_response_prepare.append(_set_headers)

@@ -1,0 +1,107 @@
+"""What may be read: the service, its targets, their runs and samples, the alerts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+from aiohttp import hdrs, web
+
+from monitor.alerts.states import Phase
+from monitor.store.changed_samples import ListsReplaced
+from monitor.views import samples
+from monitor.views import status as views
+from monitor.views.history import run_as_json
+from monitor.web.api.answers import PREFIX, success
+from monitor.web.api.documents import alert_as_json, problem_as_json, project_as_json, target_as_json
+from monitor.web.api.known import require_known
+from monitor.web.api.queries import one_of, wanted_limit, wanted_samples, wanted_since
+from monitor.web.service import Service
+
+SAVED_AS = "samples.csv"
+"""Name under which a browser saves the samples of a target."""
+
+
+class Reading:
+    """The API's answers that change nothing."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def routes(self) -> list[web.RouteDef]:
+        """Their routes."""
+        target = f"{PREFIX}v1/targets/{{id}}"
+        return [
+            web.get(f"{PREFIX}v1/status", self._status),
+            web.get(f"{PREFIX}v1/targets", self._targets),
+            web.get(f"{PREFIX}v1/alerts", self._alerts),
+            web.get(f"{target}/runs", self._runs),
+            web.get(f"{target}/samples", self._samples),
+        ]
+
+    async def _status(self, _request: web.Request) -> web.Response:
+        unready = self._service.unready()
+        problems = self._service.problems()
+        return await success(
+            lambda: {
+                "ready": not unready,
+                "unready": unready or None,
+                "problems": [problem_as_json(problem) for problem in problems],
+            }
+        )
+
+    async def _targets(self, _request: web.Request) -> web.Response:
+        return await success(self._all_targets)
+
+    async def _alerts(self, _request: web.Request) -> web.Response:
+        service = self._service
+        return await success(
+            lambda: {"alerts": [alert_as_json(alert) for alert in views.shown_alerts(service.live, service.clock())]},
+        )
+
+    async def _runs(self, request: web.Request) -> web.Response:
+        target_id = request.match_info["id"]
+        since = wanted_since(request, self._service.clock())
+        limit = wanted_limit(request)
+        runs = await self._service.store.runs(target_id, since, limit=limit)
+        if not runs:
+            await require_known(self._service, target_id)
+        return await success(lambda: {"runs": [run_as_json(run) for run in reversed(runs)]})
+
+    async def _samples(self, request: web.Request) -> web.Response:
+        service = self._service
+        target_id = request.match_info["id"]
+        wanted = wanted_samples(request, wanted_limit(request))
+        style = one_of(request, "format", ("json", "csv"), "json")
+        await require_known(self._service, target_id)
+        try:
+            page = await samples.samples_page(service.store, target_id, wanted, service.studio_site())
+        except ListsReplaced as error:
+            raise web.HTTPConflict(text=str(error)) from None
+        except ValueError as error:
+            raise web.HTTPBadRequest(text=f"after={wanted.after[:40]} {error}") from None
+        if style == "json":
+            return await success(lambda: samples.as_json(page))
+        headers = {hdrs.CACHE_CONTROL: "no-store", hdrs.CONTENT_DISPOSITION: f'attachment; filename="{SAVED_AS}"'}
+        if page.next is not None:
+            query = wanted.query(page.next, limit=str(wanted.limit), format="csv")
+            headers[hdrs.LINK] = f'<?{query}>; rel="next"'
+        body = await asyncio.to_thread(lambda: samples.as_csv(page).encode("utf-8", "replace"))
+        return web.Response(body=body, content_type="text/csv", charset="utf-8", headers=headers)
+
+    def _all_targets(self) -> dict[str, Any]:
+        service = self._service
+        now = self._service.clock()
+        snapshots = service.live.snapshots
+        alerts = Counter((alert.target_id, alert.phase) for alert in views.shown_alerts(service.live, now))
+        problem = service.store.problem
+        return {
+            "targets": [
+                target_as_json(target, snapshots.get(target_id), now, service.external_url)
+                | {"alerts": {str(phase): alerts[target_id, phase] for phase in (Phase.FIRING, Phase.PENDING)}}
+                for target_id, target in sorted(service.live.watched.items())
+            ],
+            "projects": [project_as_json(status) for status in service.live.projects.values()],
+            "store_problem": None if problem is None else str(problem),
+        }

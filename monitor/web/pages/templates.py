@@ -1,0 +1,122 @@
+"""Templates to answers: every value escaped, one stylesheet within the page, one small script of our own, relative
+links. Rendered in a thread: a page may hold hundreds of targets, or a matrix of many classes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aiohttp import web
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from monitor import __version__
+from monitor.alerts import variant_words, wording
+from monitor.alerts.states import Phase
+from monitor.compare.martingale import ALARM
+from monitor.compare.sides import KINDS
+from monitor.figures.anomaly import threshold
+from monitor.figures.groups import FEWEST_GROUPS
+from monitor.figures.headline import with_test
+from monitor.text import printable, shown
+from monitor.views import charts, report
+from monitor.views import status as views
+from monitor.views.samples import span
+
+RUNS_SHOWN = 50
+"""Newest runs on a target's page."""
+
+_ICON = (
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Cpath d='M1 9h3l2-6 4 11 "
+    "2-5h3' "
+    "fill='none' stroke='%230a7' stroke-width='2'/%3E%3C/svg%3E"
+)
+
+
+class Templates:
+    """The pages' templates, and what every page's answer carries."""
+
+    def __init__(self) -> None:
+        self._templates = _environment()
+        style = self._templates.get_template("style.css").render()
+        digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+        self._templates.globals["style"] = Markup(style)  # our own file
+        policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:"
+        self._headers = {
+            "Content-Security-Policy": f"{policy}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+            "Cache-Control": "no-store",
+        }
+
+    async def page(self, template: str, view: Callable[[], Mapping[str, Any]], status: int = 200) -> web.Response:
+        """An answer with a template, and with what `view` gives it; both are worked out in a thread."""
+        return web.Response(
+            status=status,
+            body=await asyncio.to_thread(self._render, template, view),
+            content_type="text/html",
+            charset="utf-8",
+            headers=self._headers,
+        )
+
+    def _render(self, template: str, view: Callable[[], Mapping[str, Any]]) -> bytes:
+        # A lone surrogate in a name from Studio would make the whole page impossible to encode.
+        return self._templates.get_template(template).render(view()).encode("utf-8", "replace")
+
+
+def _environment() -> Environment:
+    templates = Environment(
+        loader=PackageLoader("monitor.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        auto_reload=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters |= {
+        "label": wording.label,
+        "counts": wording.counts,
+        "sentence": wording.sentence,
+        "statistic": wording.statistic,
+        "grouped": wording.grouped,
+        "undecided": wording.undecided,
+        "figure": lambda value, metric: wording.figure(metric, value),
+        "bounds": lambda interval, metric: wording.bounds(metric, interval),
+        "difference": lambda value, metric: wording.difference(metric, value),
+        "number": wording.number,
+        "threshold_value": wording.threshold,
+        "points": wording.points,
+        "pvalue": wording.pvalue,
+        "when": wording.when,
+        "iso": report.when,
+        "duration": wording.duration,
+        "causes": wording.causes,
+        "conclusion": wording.conclusion,
+        "remarks": wording.remarks,
+        "beside": variant_words.beside,
+        "threshold": threshold,
+        "began": views.began,
+        "path": views.target_path,
+        "name": shown,
+        "legible": lambda name: printable(shown(name)),
+        "span": span,
+    }
+    templates.globals |= {
+        "version": __version__,
+        "icon": _ICON,
+        "KINDS": KINDS,
+        "Phase": Phase,
+        "TESTED": wording.listed([row.label for row in with_test()]),
+        "LEFT_OUT": wording.LEFT_OUT,
+        "FEWEST_GROUPS": FEWEST_GROUPS,
+        "GLANCE": views.GLANCE,
+        "SIGNIFICANCE_LEVEL": views.SIGNIFICANCE_LEVEL,
+        "ALARM": ALARM,
+        "RUNS_SHOWN": RUNS_SHOWN,
+        "BAR_WIDTH": charts.BAR_WIDTH,
+        "SPARK_WIDTH": charts.SPARK_WIDTH,
+        "SPARK_HEIGHT": charts.SPARK_HEIGHT,
+    }
+    return templates
