@@ -7,6 +7,7 @@ lists it.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from typing import Any
 import yaml
 
 from monitor.alerts.rules import (
+    CRITICAL_FROM,
     Above,
     AnomalyDrift,
     Below,
@@ -80,11 +82,26 @@ def _rule(rule: Rule, expression: str) -> dict[str, Any]:
     written: dict[str, Any] = {"alert": rule.name, "expr": expression}
     if rule.for_seconds:
         written["for"] = _duration(rule.for_seconds)
-    labels = {**rule.labels, "severity": rule.severity_of(None)}
-    written["labels"] = {name: _literal(text) for name, text in labels.items()}
+    written["labels"] = {**{name: _literal(text) for name, text in rule.labels.items()}, "severity": _severity(rule)}
     own = {name: _literal(text) for name, text in rule.annotations.items()}
     written["annotations"] = {"summary": summary, "description": description, **rule.links, **own}
     return written
+
+
+def _severity(rule: Rule) -> str:
+    """The severity; a template where it goes by the size of the change, which is the value of the expression."""
+    match rule.condition:
+        case Drop(margin=margin):
+            sign = "-"
+        case Rise(margin=margin) | QuantizationLoss(margin=margin):
+            sign = ""
+        case _:
+            return rule.severity_of(None)
+    severe = rule.severity_of(math.inf)
+    if severe == rule.severity_of(None) or not margin:
+        return rule.severity_of(None)
+    beyond = f"{'le' if sign else 'ge'} $value {sign}{CRITICAL_FROM * margin!r}"  # Go compares a float with floats only
+    return f"{{{{ if {beyond} }}}}{severe}{{{{ else }}}}{rule.severity_of(None)}{{{{ end }}}}"
 
 
 def _expression(rule: Rule, watched: Sequence[WatchedProject], discover: float) -> str:
@@ -100,9 +117,8 @@ def _expression(rule: Rule, watched: Sequence[WatchedProject], discover: float) 
             found = _change(rule, moved) if FIGURES[moved.metric].test else _difference(rule, moved)
         case AnomalyDrift() as drifted:
             found = _drift(rule, drifted)
-        case QuantizationLoss(margin=margin, significance=significance):
-            gap, pvalue = (_last(f"edge_impulse_variant_gap_{name}", _matchers(rule)) for name in ("ratio", "pvalue"))
-            found = f"{gap} > {margin!r}\nand\n{pvalue} <= {significance!r}"
+        case QuantizationLoss() as loss:
+            found = "\nor\n".join(_loses(rule, loss, of) for of in ("gap", "gap_growth"))
         case PullFailing(intervals=intervals):
             return _failing(rule, intervals, watched, discover)
         case ResultsVanished():
@@ -164,6 +180,12 @@ def _drift(rule: Rule, drifted: AnomalyDrift) -> str:
         f"{evidence} >= {ALARM!r}\nand ignoring (cause)\n{data} == 1\n"
         f"or\nsum without (cause) ({pvalue}) <= {drifted.significance!r}\nand ignoring (cause)\n{model} == 1"
     )
+
+
+def _loses(rule: Rule, loss: QuantizationLoss, of: str) -> str:
+    """What a variant loses, or by how much more than at the baseline, and significantly."""
+    size, pvalue = (_last(f"edge_impulse_variant_{of}_{name}", _matchers(rule)) for name in ("ratio", "pvalue"))
+    return f"{size} > {loss.margin!r}\nand\n{pvalue} <= {loss.significance!r}"
 
 
 def _failing(rule: Rule, intervals: int, watched: Sequence[WatchedProject], discover: float) -> str:
@@ -304,8 +326,8 @@ def _words(rule: Rule) -> tuple[str, str]:
             return (
                 "A variant loses against the reference variant.",
                 f"{_WHO}: {{{{ $labels.metric }}}} is {{{{ $value | humanize }}}} below that of "
-                f"{{{{ $labels.against }}}} on the same samples; the rule fires for more than {margin:g} with "
-                f"p ≤ {significance:g}.",
+                f"{{{{ $labels.against }}}} on the same samples, or that much further below it than at the baseline; the "
+                f"rule fires for more than {margin:g} with p ≤ {significance:g}.",
             )
         case PullFailing(intervals=intervals):
             return (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -355,7 +355,17 @@ def _loss(rule: QuantizationLoss, recover: float | None, comparison: Comparison)
         against=comparison.baseline if worst.growth else None,
         variants=variants,
         gap=worst,
+        margins=_margins(rule.margin, max(_significant_losses(rule, met), default=0.0)),
     )
+
+
+def _significant_losses(rule: QuantizationLoss, gaps: Iterable[VariantGap]) -> Iterator[float]:
+    """The gaps, and what gaps have grown by, that are too large."""
+    for gap in gaps:
+        if lost(rule, gap):
+            yield gap.size
+        if gap.growth is not None and grew(rule, gap):
+            yield gap.growth.size
 
 
 def lost(rule: QuantizationLoss, gap: VariantGap) -> bool:

@@ -191,6 +191,23 @@ METRICS = (
         read=_of_gaps(lambda gap: gap.pvalue),
     ),
     _compared(
+        "edge_impulse_variant_gap_growth_ratio",
+        "By how much the gap has grown since the baseline, on the samples that the runs of now and of then hold under "
+        "the same labels; negative where it shrank. Absent where the baselines cannot be compared.",
+        "metric",
+        "against",
+        unit="ratio",
+        read=_of_gaps(lambda gap: gap.growth and gap.growth.size),
+    ),
+    _compared(
+        "edge_impulse_variant_gap_growth_pvalue",
+        "How likely a growth at least as large is by chance, if the gap is as it was; absent while the results are the "
+        "baseline's.",
+        "metric",
+        "against",
+        read=_of_gaps(lambda gap: gap.growth and gap.growth.pvalue),
+    ),
+    _compared(
         "edge_impulse_prediction_drift",
         "How far the mix of predicted classes is from the baseline's: psi or js; 0 is no drift.",
         "statistic",

@@ -98,6 +98,7 @@ def drifts(evidence: str, data: str, model: str = "0x60", p: str = "1x60") -> li
     ]
 
 
+MAE = series("edge_impulse_baseline_value", "1x60", metric="mae")
 GAP = {"metric": "accuracy", "against": "float32"}
 """Labels of a variant's gap."""
 
@@ -110,6 +111,15 @@ def gaps(size: str, p: str) -> list[dict[str, str]]:
         series("edge_impulse_variant_gap_pvalue", p, **GAP),
         series("edge_impulse_variant_gap_ratio", "0x9", **other),
         series("edge_impulse_variant_gap_pvalue", "0.001x9", **other),
+    ]
+
+
+def growth(size: str, p: str) -> list[dict[str, str]]:
+    """By how much what a variant loses of its accuracy has grown; it loses less than the margin."""
+    return [
+        *gaps("0.02x9", "0.01x9"),
+        series("edge_impulse_variant_gap_growth_ratio", size, **GAP),
+        series("edge_impulse_variant_gap_growth_pvalue", p, **GAP),
     ]
 
 
@@ -447,6 +457,7 @@ def test_key_expiring(promtool: Promtool) -> None:
         ),
         (AnomalyDrift(0.05), drifts("0x60", "0x60", "1x60", "0.05x60"), BLOCK),
         (QuantizationLoss(), gaps("0.04x9", "0.01x9"), GAP),
+        (QuantizationLoss(), growth("0.04x9", "0.01x9"), GAP),
     ],
 )
 def test_each_kind_fires(
@@ -481,6 +492,8 @@ def test_each_kind_fires(
         (Drop("accuracy", 0.1, None), [change("-0.1x9")]),
         (QuantizationLoss(), gaps("0.03x9", "0.01x9")),
         (QuantizationLoss(), gaps("0.04x9", "0.011x9")),
+        (QuantizationLoss(), growth("0.03x9", "0.01x9")),
+        (QuantizationLoss(), growth("0.04x9", "0.011x9")),
         (
             Rise("mae", 0.5, None),
             [
@@ -493,6 +506,32 @@ def test_each_kind_fires(
 def test_each_kind_is_quiet(promtool: Promtool, condition: Condition, data: list[dict[str, str]]) -> None:
     """At the threshold, and with the figure beyond it but not the interval, nothing fires."""
     promtool.play([Rule("Own", condition)], data, {"5m": []})
+
+
+@pytest.mark.parametrize(
+    ("condition", "data", "labels"),
+    [
+        (Drop("accuracy", 0.25), [change("-0.5x9 -0.8x10 -0.5x9"), pvalue("0.001x60")], {"metric": "accuracy"}),
+        (Rise("mae", 0.25, None), [MAE, series("edge_impulse_mean_absolute_error", "1.5x9 1.8x10 1.5x9")], {}),
+        (Rise("mae", 1.0, None), [MAE, series("edge_impulse_mean_absolute_error", "3x9 4x10 3x9")], {}),
+        (QuantizationLoss(0.125), gaps("0.25x9 0.375x10 0.25x9", "0.001x60"), GAP),
+    ],
+)
+def test_severity_by_size(
+    promtool: Promtool, condition: Condition, data: list[dict[str, str]], labels: dict[str, str]
+) -> None:
+    """An alert is critical while the change is three times the margin, unless the rule names a severity."""
+    rule = Rule("Own", condition, severity=None)
+    warning = fires(rule, **labels)
+    critical = warning | {"severity": "critical"}
+    named = replace(rule, name="Named", severity="info")
+    of_named = {**fires(named, **labels), "severity": "info"}
+
+    promtool.play(
+        [rule, named],
+        data,
+        {"5m": [warning, of_named], "15m": [critical, of_named], "25m": [warning, of_named]},
+    )
 
 
 def test_duration(promtool: Promtool) -> None:

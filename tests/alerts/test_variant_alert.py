@@ -68,6 +68,23 @@ def test_the_figure_that_lost_most_is_told() -> None:
     assert found.value == pytest.approx(0.08)
 
 
+@pytest.mark.parametrize(
+    ("gaps", "severity"),
+    [
+        ([gap(0.08, 0.001)], "warning"),
+        ([gap(0.09, 0.001)], "critical"),
+        ([gap(0.04, 0.001), gap(0.2, 0.5, "mean_f1")], "warning"),
+        ([gap(0.04, 0.001), gap(0.2, 0.001, "mean_f1")], "critical"),
+        ([gap(0.04, 0.001, growth=Growth(-0.05, 0.04, 400, 0.001))], "critical"),
+        ([gap(0.04, 0.001, growth=Growth(-0.05, 0.04, 400, 0.1))], "warning"),
+        ([gap(0.0, 1.0)], "warning"),
+    ],
+)
+def test_severity_goes_by_size(gaps: list[VariantGap], severity: str) -> None:
+    """A significant loss, or growth of it, of three times the margin is critical, of whichever figure."""
+    assert RULE.severity_of(verdict(*gaps).margins) == severity
+
+
 def test_recovery_is_what_the_rule_says() -> None:
     """A written `recover` replaces half a standard error."""
     assert verdict(gap(0.019, 0.5), recover=0.02).recovered is False

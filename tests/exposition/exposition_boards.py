@@ -16,7 +16,7 @@ from monitor.compare.distances import Distances
 from monitor.compare.drift import Drift
 from monitor.compare.error_evidence import ErrorEvidence
 from monitor.compare.power import Power
-from monitor.compare.variants import VariantComparison, VariantGap
+from monitor.compare.variants import Growth, VariantComparison, VariantGap
 from monitor.errors import PullState
 from monitor.exposition import ServiceMetrics, SnapshotCollector
 from monitor.figures.evaluation import (
@@ -222,7 +222,14 @@ def compared() -> Comparison:
             "float32",
             ("a", "b"),
             gaps=(
-                VariantGap("accuracy", 0.9375, 0.9, 0.0125, Interval(0.0075, 0.0675)),
+                VariantGap(
+                    "accuracy",
+                    0.9375,
+                    0.9,
+                    0.0125,
+                    Interval(0.0075, 0.0675),
+                    Growth(before=0.0125, now=0.0325, samples=110, pvalue=0.25),
+                ),
                 VariantGap("mean_f1", 0.85, 0.86, 0.5),
             ),
             samples=120,

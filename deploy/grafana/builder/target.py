@@ -363,20 +363,27 @@ def _beside_reference() -> PanelBuilder:
     found = table(
         "Against the reference variant",
         "What this variant loses of each figure on the same samples, its 95 % interval, and how likely that is by "
-        "chance. Above 3 points with a p of 0.01 or less the default alert fires. Empty for the reference itself.",
+        "chance; by how much the loss has grown since the baseline, and how likely that is. Where either is above 3 "
+        "points with a p of 0.01 or less the default alert fires. Empty for the reference itself.",
         *(
             query(letter, per(of, f"edge_impulse_variant_gap_{name}"), table=True)
-            for letter, name in zip("ABCD", ("ratio", "ratio_lower", "ratio_upper", "pvalue"), strict=True)
+            for letter, name in zip(
+                "ABCDEF",
+                ("ratio", "ratio_lower", "ratio_upper", "pvalue", "growth_ratio", "growth_pvalue"),
+                strict=True,
+            )
         ),
         width=24,
         height=4,
         no_value="–",
     )
     names = {"metric": "Figure", "against": "Reference", "Value #A": "Loss", "Value #B": "Lower", "Value #C": "Upper"}
-    found = columns(found, {**names, "Value #D": "p"})
-    for name in ("Loss", "Lower", "Upper"):
+    found = columns(found, {**names, "Value #D": "p", "Value #E": "Grown by", "Value #F": "p of growth"})
+    for name in ("Loss", "Lower", "Upper", "Grown by"):
         found = cell(found, name, unit="percentunit", decimals=1)
-    return cell(found, "p", decimals=4, steps=P_VALUE, style="color-text")
+    for name in ("p", "p of growth"):
+        found = cell(found, name, decimals=4, steps=P_VALUE, style="color-text")
+    return found
 
 
 def _classes() -> list[PanelBuilder]:
