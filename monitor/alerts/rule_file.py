@@ -326,8 +326,8 @@ def _words(rule: Rule) -> tuple[str, str]:
             return (
                 "A variant loses against the reference variant.",
                 f"{_WHO}: {{{{ $labels.metric }}}} is {{{{ $value | humanize }}}} below that of "
-                f"{{{{ $labels.against }}}} on the same samples, or that much further below it than at the baseline; the "
-                f"rule fires for more than {margin:g} with p ≤ {significance:g}.",
+                f"{{{{ $labels.against }}}} on the same samples, or that much further below it than at the baseline; "
+                f"the rule fires for more than {margin:g} with p ≤ {significance:g}.",
             )
         case PullFailing(intervals=intervals):
             return (

@@ -33,7 +33,7 @@ def demo_studio(*, interval: float = 5.0, clock: Callable[[], float] = time.time
     drifting = growing(at=10, per_step=3, most=150, shift=0.8)
     return Studio(
         [
-            projects.kmeans(impulses=both, scenario=cycling(regressing(at=12, by=1.4, over=4, recovers_at=42), 60)),
+            projects.kmeans(impulses=both, scenario=cycling(regressing(at=12, by=1.4, over=1, recovers_at=42), 60)),
             projects.keywords(
                 sizes={"testing": 400},
                 scenario=growing(at=14, per_step=4, most=160, shift=1.0),
@@ -42,7 +42,7 @@ def demo_studio(*, interval: float = 5.0, clock: Callable[[], float] = time.time
             projects.gmm(scenario=drifting),
             projects.visual_anomaly(sizes={"testing": 150}, scenario=retraining(every=18)),
             projects.fomo(
-                sizes={"testing": 180}, scenario=cycling(regressing(at=24, by=1.6, over=2, recovers_at=48), 72)
+                sizes={"testing": 180}, scenario=cycling(regressing(at=24, by=1.6, over=1, recovers_at=48), 72)
             ),
             projects.box_detector(scenario=improving(at=18, by=1.2, over=6)),
             projects.regression(scenario=rethresholding(3.5, at=30, gap=3)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Set
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import pytest
 
 from monitor.alerts.states import AlertState, Phase
 from monitor.live import alert_clock
-from monitor.simulator import Studio, projects, serve
+from monitor.simulator import Studio, demo_studio, projects, serve
 from monitor.simulator.project import Impulse
 from tests.notify.notify_parts import Inbox
 from tests.service_process import Service
@@ -44,15 +44,17 @@ async def service(tmp_path: Path, hook: Inbox, monkeypatch: pytest.MonkeyPatch) 
         await service.app.stop()
 
 
-async def event(service: Service, phase: Phase = Phase.FIRING) -> dict[tuple[str, str], AlertState]:
+async def event(
+    service: Service, phase: Phase = Phase.FIRING, expected: Set[tuple[str, str]] = EVENT
+) -> dict[tuple[str, str], AlertState]:
     """The alerts of the event, once all stand there."""
 
     def there() -> bool:
         alerts = service.app.live.alerts
-        return all(key in alerts and alerts[key].phase is phase for key in EVENT)
+        return all(key in alerts and alerts[key].phase is phase for key in expected)
 
     await service.until(there, within=120)
-    return {key: state for key, state in service.app.live.alerts.items() if key in EVENT}
+    return {key: state for key, state in service.app.live.alerts.items() if key in expected}
 
 
 async def told(service: Service, hook: Inbox, status: str) -> list[dict[str, Any]]:
@@ -87,6 +89,34 @@ async def test_a_retraining_of_two_variants_is_one_event(service: Service, hook:
     (later,) = {state.cause_id for state in (await event(service)).values()}
 
     assert cause != later
+
+
+async def test_the_demos_retraining_is_one_event(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The demo's model that regresses in two variants does so in one training: four alerts with one cause."""
+    monkeypatch.setattr(alert_clock, "TICK", 0.2)
+    studio = demo_studio()
+    studio.timeline.pin(0)
+    targets = ("103-1-int8-testing", "103-1-float32-testing")
+    expected = {(name, target) for name in FIGURES for target in targets}
+    async with serve(studio) as url:
+        service = Service(tmp_path / "monitor.yaml", studio, url)
+        service.content["projects"] = [service.entry(103, variants=["int8", "float32"], group_by="none")]
+        service.write()
+        await service.app.start()
+        try:
+            await service.pulled(*targets)
+            for step in range(11, 18):
+                studio.timeline.pin(step)
+                seen = {target: service.app.live.snapshots[target].last_pull for target in targets}
+                await service.until(
+                    lambda seen=seen: all(service.app.live.snapshots[key].last_pull > at for key, at in seen.items())
+                )
+            causes = {state.cause_id for state in (await event(service, expected=expected)).values()}
+        finally:
+            await service.app.stop()
+
+    assert len(causes) == 1
+    assert causes.pop().startswith("training-")
 
 
 async def test_relabelled_samples_are_one_event(service: Service) -> None:
