@@ -26,6 +26,7 @@ from monitor.compare.change import LABELS, THRESHOLDS, Change
 from monitor.compare.drift import Drift
 from monitor.compare.error_evidence import ErrorEvidence
 from monitor.compare.martingale import ALARM
+from monitor.compare.sides import VARIANT_LOST
 from monitor.errors import PullState
 from monitor.figures.evaluation import Interval
 
@@ -67,8 +68,15 @@ def verdict(rule: Rule, subject: Subject, found: Verdict) -> Words:
         more = f"{few}, if each shares less than half of its samples with the one counted before"
     summary = f"{wording.sentence(headline)}: {subject.name}."
     description = _joined([*lead.sentences(rule, headline, found), *_sentences(rule, found), more])
-    samples_url = f"{subject.url}#samples" if subject.url and found.changed_samples else ""
-    return Words(summary, description, _details(rule, found), samples_url)
+    return Words(summary, description, _details(rule, found), _samples_url(subject, found))
+
+
+def _samples_url(subject: Subject, found: Verdict) -> str:
+    """Where the samples are listed that it is about; empty where it is about none, or nobody knows."""
+    if not subject.url or not (found.changed_samples or found.gap):
+        return ""
+    kind = f"?kind={VARIANT_LOST}" if found.gap else ""
+    return f"{subject.url}{kind}#samples"
 
 
 def recovered(rule: Rule, subject: Subject, found: Verdict, *, rebased: bool = False) -> Words:

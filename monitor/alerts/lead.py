@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from monitor.alerts import wording
+from monitor.alerts import variant_words, wording
 from monitor.alerts.rules import AnomalyDrift, Drop, QuantizationLoss, Rise, Rule
 from monitor.alerts.verdicts import Answer, Verdict
 from monitor.compare.change import LABELS, THRESHOLDS, Change
@@ -35,8 +35,8 @@ def sentences(rule: Rule, headline: str, found: Verdict) -> Iterator[str]:
         case AnomalyDrift() if found.drift is not None:
             yield from _drifted(headline, found.drift, found.causes)
         case QuantizationLoss() if found.gap is not None and found.variants is not None:
-            yield wording.sentence(headline)
-            yield "Look at the samples that only the reference variant gets right, on the target's page"
+            yield wording.sentence("; ".join((headline, *variant_words.sides(found.variants))))
+            yield f"Look at the samples that only {found.variants.against} gets right, on the target's page"
         case condition:
             yield wording.sentence(f"{headline}, at {wording.figure(getattr(condition, 'metric', ''), found.value)}")
             yield _LOOK

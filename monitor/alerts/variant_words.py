@@ -29,7 +29,6 @@ def details(rule: QuantizationLoss, gap: VariantGap, variants: VariantComparison
         f"{wording.figure(metric, gap.variant)} of this variant ({'; '.join(numbers)}) on the same "
         f"{variants.samples:,} {wording.counts(metric)}"
     )
-    yield from _sides(variants)
     if gap.growth is not None:
         yield _growth(gap, gap.growth)
     margin = wording.size(metric, rule.margin)
@@ -55,13 +54,14 @@ def beside(variants: VariantComparison) -> Iterator[str]:
         figures.append(f"{wording.label(gap.metric)} {lost} ({'; '.join(numbers)})")
     found = ", ".join(figures) or "they have no figure in common that is compared"
     yield f"against {variants.against} on the same {variants.samples:,} samples: {found}"
-    yield from _sides(variants)
+    yield from sides(variants)
     for gap in variants.gaps:
         if gap.growth is not None and gap.growth.size:
             yield _growth(gap, gap.growth)
 
 
-def _sides(variants: VariantComparison) -> Iterator[str]:
+def sides(variants: VariantComparison) -> Iterator[str]:
+    """How many samples only one of the two gets right, a clause; none where there are no such samples."""
     if variants.lost or variants.gained:
         yield (
             f"{variants.lost:,} of the samples only {variants.against} gets right, {variants.gained:,} only this "

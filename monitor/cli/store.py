@@ -22,7 +22,7 @@ from monitor.cli.common import (
     version_option,
     with_store,
 )
-from monitor.compare.sides import KINDS, NEWLY_WRONG
+from monitor.compare.sides import KINDS, NEWLY_WRONG, VARIANT_KINDS
 from monitor.config.durations import parse_duration
 
 if TYPE_CHECKING:
@@ -86,17 +86,20 @@ def _is_known(target: str, known: Sequence[str]) -> bool:
 @click.argument("target")
 @click.option(
     "--kind",
-    type=click.Choice([kind.replace("_", "-") for kind in KINDS]),
+    type=click.Choice([kind.replace("_", "-") for kind in (*KINDS, *VARIANT_KINDS)]),
     default=NEWLY_WRONG.replace("_", "-"),
     show_default=True,
-    help="How they changed sides; or those whose label looks wrong.",
+    help="How they changed sides; or those whose label looks wrong; or those that only the reference variant gets "
+    "right (variant-lost), or only TARGET (variant-gained).",
 )
 @click.option("--class", "of_class", metavar="CLASS", help="Only with this label or prediction, then or now.")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="The worst so many windows.")
 @format_option("table", "json", "csv")
 @version_option
 def samples(config: Path, target: str, kind: str, of_class: str | None, limit: int, style: str) -> None:
-    """Print the samples of TARGET (its id) that changed sides since its baseline, the worst first."""
+    """Print the samples of TARGET (its id) that changed sides since its baseline, or on which it and the reference
+    variant of its impulse differ; the worst first.
+    """
     logs.configure("critical")
     loaded = load_config(config)
     asked = (kind.replace("-", "_"), of_class or "", limit)
@@ -115,7 +118,10 @@ async def _samples(store: Store, target: str, asked: tuple[str, str, int], site:
     except ListsReplaced:  # by a running service, while they were read
         page = await samples.samples_page(store, target, wanted, site)
     if page.index is None:
-        click.echo(f"target {target} has no lists of samples yet; its next comparison writes them", err=True)
+        missing = "has no lists of samples yet; its next comparison writes them"
+        if wanted.kind in VARIANT_KINDS:
+            missing = "is not compared with a reference variant, or not yet"
+        click.echo(f"target {target} {missing}", err=True)
         return 1
     if style == "json":
         click.echo(json.dumps(samples.as_json(page), ensure_ascii=False, indent=2))

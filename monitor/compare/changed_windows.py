@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from monitor.compare.pairing import Index
 from monitor.compare.renaming import rows_of_owners
-from monitor.compare.sides import KINDS, SUSPECT_LABEL, Sides, sides
+from monitor.compare.sides import KINDS, SUSPECT_LABEL, VARIANT_KINDS, Sides, sides
 from monitor.results import BlockKind, Boxes, FloatArray, IntArray, ResultSet
 from monitor.text import shown
 
@@ -89,9 +89,24 @@ def changed_samples(baseline: ResultSet, current: ResultSet, *, judge_labels: bo
     return ChangedSamples(found.counts(), suspect, changed_windows(found), found.data_digest())
 
 
-def changed_windows(found: Sides, most: int = MOST_LISTED) -> dict[str, list[ChangedWindow]]:
-    """The lists of all kinds, each in the order that `sides` gives and with at most `most` windows."""
-    return {kind: _list(found, found.before[kind][:most], found.now[kind][:most]) for kind in KINDS}
+def differing_samples(reference: ResultSet, variant: ResultSet, *, judge_labels: bool = True) -> ChangedSamples:
+    """Counts and lists of the samples on which a variant and its reference, which were tested on the same samples,
+    differ. What `ChangedWindow` says of the baseline is said of the reference. Arguments and time as above.
+    """
+    found = sides(reference, variant, judge_labels=judge_labels)
+    lists = changed_windows(found, kinds=VARIANT_KINDS.values())
+    return ChangedSamples(
+        {kind: len(found.samples(side)) for kind, side in VARIANT_KINDS.items()},
+        {kind: found.suspect_among(side) for kind, side in VARIANT_KINDS.items()},
+        {kind: lists[side] for kind, side in VARIANT_KINDS.items()},
+    )
+
+
+def changed_windows(
+    found: Sides, most: int = MOST_LISTED, kinds: Iterable[str] = KINDS
+) -> dict[str, list[ChangedWindow]]:
+    """The lists of these kinds, each in the order that `sides` gives and with at most `most` windows."""
+    return {kind: _list(found, found.before[kind][:most], found.now[kind][:most]) for kind in kinds}
 
 
 def _list(found: Sides, before: Index, now: Index) -> list[ChangedWindow]:

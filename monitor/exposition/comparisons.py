@@ -7,7 +7,7 @@ from operator import attrgetter
 
 from monitor.compare.comparison import Comparison
 from monitor.compare.drift import Drift
-from monitor.compare.variants import VariantGap
+from monitor.compare.variants import Growth, VariantGap
 from monitor.exposition.metric import BOUNDS, Metric, Shown, Value, Values, block_labels, bound_of, figure, one
 
 _STATISTICS = ("ks", "psi", "wasserstein", "js")
@@ -75,6 +75,10 @@ def _of_gaps(values: Callable[[VariantGap], float | None]) -> Callable[[Comparis
         return [(values(gap), (gap.metric, variants.against)) for gap in variants.gaps] if variants else ()
 
     return read
+
+
+def _of_growth(values: Callable[[Growth], float | None]) -> Callable[[Comparison], Values]:
+    return _of_gaps(lambda gap: None if gap.growth is None else values(gap.growth))
 
 
 METRICS = (
@@ -197,7 +201,7 @@ METRICS = (
         "metric",
         "against",
         unit="ratio",
-        read=_of_gaps(lambda gap: gap.growth and gap.growth.size),
+        read=_of_growth(lambda growth: growth.size),
     ),
     _compared(
         "edge_impulse_variant_gap_growth_pvalue",
@@ -205,7 +209,7 @@ METRICS = (
         "baseline's.",
         "metric",
         "against",
-        read=_of_gaps(lambda gap: gap.growth and gap.growth.pvalue),
+        read=_of_growth(lambda growth: growth.pvalue),
     ),
     _compared(
         "edge_impulse_prediction_drift",

@@ -37,6 +37,7 @@ class Compared:
         pinned: The number of the pinned run it was made under; None where the current run becomes the pinned one.
         drift: To be kept for the next comparison; None where nothing advanced.
         changed: Which samples changed sides; None where that is as it was.
+        differing: On which samples it differs from the reference variant; None where that is as it was.
         first: Whether the store has no good run of the target yet.
     """
 
@@ -45,6 +46,7 @@ class Compared:
     pinned: int | None = None
     drift: dict[int, DriftState] | None = None
     changed: ChangedSamples | None = None
+    differing: ChangedSamples | None = None
     first: bool = False
 
 
@@ -136,7 +138,7 @@ class RunComparer:
             suspect_labels=changed.suspect,
             changed_data=changed.data,
         )
-        return Compared(comparison, baseline, number, kept, changed, first)
+        return Compared(comparison, baseline, number, kept, changed, first=first)
 
     async def beside_reference(
         self,
@@ -157,10 +159,12 @@ class RunComparer:
             compared.baseline,
             found.evaluation.group_by,
             seed_of(watch.target.key.id, found.fingerprint),
+            watch.target.key.category != TRAINING,
         )
         known = before.comparison.variants if before.comparison else None
-        variants = await self._gaps.find(watch, run, reference, known, cache)
-        return replace(compared, comparison=replace(compared.comparison, variants=variants))
+        beside = await self._gaps.find(watch, run, reference, known, cache)
+        comparison = replace(compared.comparison, variants=beside.variants)
+        return replace(compared, comparison=comparison, differing=beside.differing)
 
 
 def _shown(mode: str, found: Found, finished: float, baseline: Run | None) -> BaselineFigures:

@@ -27,6 +27,7 @@ from monitor.pipeline.target_cache import TargetCache
 from monitor.pipeline.unit_choices import CHOSEN_LATER, PINNED, UNITS, baseline_units
 from monitor.pipeline.watch import Policy, Watch, Watched
 from monitor.store import Baseline, Run, Store, StoreError, Transaction
+from monitor.store.changed_samples import DIFFERING
 from monitor.targets import Target
 
 CLEARED = "the first good run since the baseline was cleared"
@@ -170,6 +171,7 @@ class RunRecorder:
                 cache.unrecorded = False
                 cache.outdated = False
         except StoreError as error:
+            cache.variants = None
             self.unrecorded = error
             if self.unrecorded_since is None:
                 self.unrecorded_since = snapshot.last_pull
@@ -228,6 +230,7 @@ class RunRecorder:
         self, tx: Transaction, policy: Policy, run: Run, number: int, compared: Compared, *, chose_units: bool
     ) -> None:
         """Baselines and drift states; nothing that another program has overtaken while this was computed."""
+        await _put_differing(tx, run, compared)
         rows = {row.mode: row for row in await tx.baselines(run.target_id)}
         pinned = rows.get(PINNED)
         for mode in rows.keys() - {PINNED, UNITS, policy.baseline.mode}:  # of a mode that is no longer wanted
@@ -266,6 +269,19 @@ class RunRecorder:
 
     async def _in_worker(self, function: Callable[..., Any], *args: object) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._workers, function, *args)
+
+
+async def _put_differing(tx: Transaction, run: Run, compared: Compared) -> None:
+    """The samples on which the run differs from the reference variant's; no baseline has a say in them."""
+    differing = compared.differing
+    variants = compared.comparison.variants if compared.comparison else None
+    if differing is None:
+        return
+    if variants is None or variants.reason:
+        await tx.clear_changed_samples(run.target_id, DIFFERING)
+        return
+    variant, reference = variants.compared[:2]
+    await tx.put_changed_samples(run.target_id, (reference, variant), differing, variants.against)
 
 
 def _log_notes(before: Snapshot, snapshot: Snapshot) -> None:

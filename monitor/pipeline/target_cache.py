@@ -22,7 +22,8 @@ class TargetCache:
         unrecorded: Whether the last good run was not written, so that the store knows less than is shown.
         current: Whether the last good run in the store is known to be one of today's formulas.
         outdated: Whether the shown comparison was made by other formulas than today's.
-        variants: What the comparison with the reference variant was made from; None before the first.
+        variants: What the comparison with the reference variant, as it was last written, was made from; None before the
+            first.
         units: Which runs and settings say what is independent, and what they say; None before the first.
     """
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from monitor.compare.changed_windows import ChangedSamples, differing_samples
 from monitor.compare.variants import VariantComparison, compare_variants
 from monitor.pipeline.project_turn import OtherRun
 from monitor.pipeline.stored_results import results_of
@@ -19,7 +20,24 @@ from monitor.pipeline.watch import Watch
 from monitor.results import FINGERPRINT_VERSION, ResultSet
 from monitor.store import Run, Store, StoreCorrupt, StoreTooNew
 
+NONE_DIFFER = ChangedSamples({}, {}, {})
+"""Where two variants are not compared."""
+
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What a run says beside the reference's.
+
+    Attributes:
+        variants: The comparison; None where the target has no reference.
+        differing: The samples on which the two differ, none where they are not compared; None where these are as they
+            were.
+    """
+
+    variants: VariantComparison | None
+    differing: ChangedSamples | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +51,7 @@ class VariantRun:
         baseline: The run it is compared with; None where it is the baseline itself.
         group_by: Which samples came together, as `groups_of` takes it.
         seed: Of every re-sampling.
+        judge_labels: Whether to look for labels that look wrong, as `sides` takes it.
     """
 
     results: ResultSet
@@ -41,6 +60,7 @@ class VariantRun:
     baseline: Run | None
     group_by: str
     seed: int
+    judge_labels: bool
 
 
 class VariantGaps:
@@ -57,9 +77,9 @@ class VariantGaps:
 
     async def find(
         self, watch: Watch, run: VariantRun, other: OtherRun, known: VariantComparison | None, cache: TargetCache
-    ) -> VariantComparison | None:
-        """The run beside the reference's; the comparison of before where nothing it depends on has changed. Says why
-        there is none where the two cannot be compared.
+    ) -> Beside:
+        """The run beside the reference's, as before where nothing it depends on has changed. Says why they are not
+        compared where they cannot be.
 
         Args:
             watch: The target, and which one is its reference.
@@ -68,33 +88,30 @@ class VariantGaps:
             known: The comparison of the run before; None where there was none.
             cache: Of the target.
 
-        Returns:
-            None where the target has no reference.
-
         Raises:
             StoreError: The store cannot be asked.
         """
         reference = watch.reference
         if reference is None:
-            return None
+            return Beside(None, None if known is None else NONE_DIFFER)
         of_now = known is not None and known.against == reference.variant
         if other.taken_part and other.fingerprint is None:
             if known is not None and of_now and known.compared[:1] == (run.fingerprint,):
-                return known  # nothing new is known of either
+                return Beside(known)  # nothing new is known of either
             failed = "has failed" if other.ended else "has not ended yet"
-            return _not_compared(reference.variant, run, f"its pull of this turn {failed}")
+            return _not_compared(reference.variant, run, f"its pull of this turn {failed}", cache)
         row = await self._store.baseline(reference.id, watch.policy.baseline.mode)
         base = run if run.baseline is None else run.baseline
         own = (run.fingerprint, run.trained, run.group_by, base.fingerprint, base.trained)
         inputs = (*own, row.run_id if row else None, reference, other.fingerprint)
         if of_now and cache.variants == inputs:
-            return known
+            return Beside(known)
         try:
             against = await self._store.last_good(reference.id)
             if against is None:
-                return _not_compared(reference.variant, run, "it has no results yet")
+                return _not_compared(reference.variant, run, "it has no results yet", cache)
             if reason := _other(watch, run, against, other):
-                return _not_compared(reference.variant, run, reason)
+                return _not_compared(reference.variant, run, reason, cache)
             before = await self._store.run(row.run_id) if row is not None else None
             if before is not None and not _comparable(watch, run.baseline, before):
                 before = None
@@ -102,11 +119,11 @@ class VariantGaps:
         except (StoreCorrupt, StoreTooNew) as error:
             if self._store.problem is not None:
                 raise
-            return _not_compared(reference.variant, run, f"its run cannot be read: {error}")
+            return _not_compared(reference.variant, run, f"its run cannot be read: {error}", cache)
         cache.variants = (*inputs[:-1], against.fingerprint)
         return found
 
-    async def _compare(self, run: VariantRun, variant: str, against: Run, before: Run | None) -> VariantComparison:
+    async def _compare(self, run: VariantRun, variant: str, against: Run, before: Run | None) -> Beside:
         reference = await results_of(self._store, against)
         baselines = None
         if before is not None:
@@ -117,17 +134,29 @@ class VariantGaps:
                 run.results if run.baseline is None else await results_of(self._store, run.baseline),
             )
         try:
-            found: VariantComparison = await self._in_worker(
-                compare_variants, variant, reference, run.results, run.seed, baselines, run.group_by
-            )
+            found: Beside = await self._in_worker(_beside, variant, reference, run, baselines)
         except Exception:  # a bug in the comparison must cost neither figures nor record
             log.exception("variants.crashed", reference=against.target_id)
-            return _not_compared(variant, run, "the comparison failed, see the log")
+            crashed = VariantComparison(variant, (run.fingerprint,), "the comparison failed, see the log")
+            return Beside(crashed, NONE_DIFFER)
         return found
 
 
-def _not_compared(variant: str, run: VariantRun, reason: str) -> VariantComparison:
-    return VariantComparison(variant, (run.fingerprint,), reason)
+def _beside(
+    variant: str, reference: ResultSet, run: VariantRun, baselines: tuple[ResultSet, ResultSet] | None
+) -> Beside:
+    """A run beside the reference variant's, and which samples they differ on."""
+    variants = compare_variants(variant, reference, run.results, run.seed, baselines, run.group_by)
+    if variants.reason:
+        return Beside(variants, NONE_DIFFER)
+    return Beside(variants, differing_samples(reference, run.results, judge_labels=run.judge_labels))
+
+
+def _not_compared(variant: str, run: VariantRun, reason: str, cache: TargetCache) -> Beside:
+    found = VariantComparison(variant, (run.fingerprint,), reason)
+    differing = None if cache.variants == found else NONE_DIFFER
+    cache.variants = found
+    return Beside(found, differing)
 
 
 def _of_now(run: Run, watch: Watch) -> bool:

@@ -1,4 +1,5 @@
-"""Samples that changed sides: of each target the lists of its newest comparison, as states of the kind `changed`.
+"""Samples that changed sides: of each target the lists of its newest comparison with the baseline, as states of the
+kind `changed`, and of that with the reference variant, as states of the kind `differing`.
 
 Lists are kept in parts of so many windows, beside an index of the parts: a page of a list reads the parts it needs, not
 the list, let alone the result sets.
@@ -22,7 +23,8 @@ from monitor.store.envelope import JSON, Envelope
 from monitor.store.states import State, StateQueries, StateWrites
 
 CHANGED = "changed"
-"""The kind of these states."""
+DIFFERING = "differing"
+"""The kinds of these states: lists of samples that changed sides, and of those on which two variants differ."""
 
 INDEX = Envelope("impulse-monitor changed samples", 1)
 _INDEX_KEY = "index"
@@ -54,6 +56,7 @@ class ChangedIndex:
         samples: How many samples changed sides, by kind; lists may name fewer.
         suspect: How many of them have a label that looks wrong, by kind; empty where no version could say.
         parts: The parts of each list.
+        against: The reference variant, where `baseline` is its result set and not the target's own baseline.
     """
 
     baseline: str
@@ -61,6 +64,12 @@ class ChangedIndex:
     samples: Mapping[str, int] = field(default_factory=dict)
     suspect: Mapping[str, int] = field(default_factory=dict)
     parts: Mapping[str, tuple[Part, ...]] = field(default_factory=dict)
+    against: str = ""
+
+    @property
+    def of(self) -> str:
+        """The kind of the states that the lists are in."""
+        return DIFFERING if self.against else CHANGED
 
     def classes(self, kind: str) -> frozenset[str]:
         """The classes that windows of a list are called by."""
@@ -82,9 +91,14 @@ _windows = msgspec.json.Decoder(list[ChangedWindow])
 class ChangedSampleQueries(StateQueries):
     """What can be asked about samples that changed sides."""
 
-    async def changed_index(self, target_id: str) -> ChangedIndex | None:
-        """What there is of the target's lists; None where it was never compared, or what is stored cannot be read."""
-        stored = await self.state(CHANGED, target_id, _INDEX_KEY)
+    async def changed_index(self, target_id: str, of: str = CHANGED) -> ChangedIndex | None:
+        """What there is of the target's lists; None where it is not compared, or what is stored cannot be read.
+
+        Args:
+            target_id: The target.
+            of: `CHANGED` or `DIFFERING`.
+        """
+        stored = await self.state(of, target_id, _INDEX_KEY)
         if stored is None:
             return None
         try:
@@ -114,7 +128,7 @@ class ChangedSampleQueries(StateQueries):
         """
         page = await self._page(target_id, index, kind, after, limit, of_class)
         # Parts are read one by one: only now it is known that they all were of these lists.
-        if await self.changed_index(target_id) != index:
+        if await self.changed_index(target_id, index.of) != index:
             raise ListsReplaced(f"the lists of target {target_id} have been replaced; start again with the first page")
         return page
 
@@ -126,7 +140,7 @@ class ChangedSampleQueries(StateQueries):
         for number, part in enumerate(index.parts.get(kind, ())):
             end = first + part.windows
             if end > after and (not of_class or of_class in part.classes):
-                for place, window in enumerate(await self._part(target_id, kind, number), first):
+                for place, window in enumerate(await self._part(index.of, target_id, kind, number), first):
                     if place < after or (of_class and of_class not in window.called()):
                         continue
                     if len(found) == limit:
@@ -135,8 +149,8 @@ class ChangedSampleQueries(StateQueries):
             first = end
         return found, None
 
-    async def _part(self, target_id: str, kind: str, number: int) -> list[ChangedWindow]:
-        stored = await self.state(CHANGED, target_id, _part_key(kind, number))
+    async def _part(self, of: str, target_id: str, kind: str, number: int) -> list[ChangedWindow]:
+        stored = await self.state(of, target_id, _part_key(kind, number))
         if stored is None:  # another run has replaced the lists since the index was read
             return []
         try:
@@ -154,26 +168,29 @@ class ChangedSampleWrites(StateWrites):
         target_id: str,
         compared: tuple[str, str],
         changed: ChangedSamples,
+        against: str = "",
     ) -> None:
-        """Make these all lists of the target.
+        """Make these all lists of the target, beside the baseline or beside the reference variant.
 
         Args:
             target_id: The target.
-            compared: Fingerprints of the baseline and of the current result set.
+            compared: Fingerprints of the baseline, or the reference, and of the current result set.
             changed: Counts and lists.
+            against: The reference variant; empty: the lists are of samples that changed sides since the baseline.
         """
-        await self.clear_changed_samples(target_id)
-        index, parts = await asyncio.to_thread(_dumped, compared, changed)
-        await self.put_state(State(CHANGED, target_id, _INDEX_KEY, index))
+        of = DIFFERING if against else CHANGED
+        await self.clear_changed_samples(target_id, of)
+        index, parts = await asyncio.to_thread(_dumped, compared, changed, against)
+        await self.put_state(State(of, target_id, _INDEX_KEY, index))
         for key, value in parts.items():
-            await self.put_state(State(CHANGED, target_id, key, value))
+            await self.put_state(State(of, target_id, key, value))
 
-    async def clear_changed_samples(self, target_id: str) -> None:
-        """Forget the target's lists."""
-        await self._execute(delete(schema.state).filter_by(kind=CHANGED, target_id=target_id))
+    async def clear_changed_samples(self, target_id: str, of: str = CHANGED) -> None:
+        """Forget the target's lists of `CHANGED` or `DIFFERING`."""
+        await self._execute(delete(schema.state).filter_by(kind=of, target_id=target_id))
 
 
-def _dumped(compared: tuple[str, str], changed: ChangedSamples) -> tuple[bytes, dict[str, bytes]]:
+def _dumped(compared: tuple[str, str], changed: ChangedSamples, against: str) -> tuple[bytes, dict[str, bytes]]:
     parts: dict[str, tuple[Part, ...]] = {}
     values: dict[str, bytes] = {}
     for kind, windows in changed.lists.items():
@@ -183,7 +200,7 @@ def _dumped(compared: tuple[str, str], changed: ChangedSamples) -> tuple[bytes, 
         )
         for number, part in enumerate(split):
             values[_part_key(kind, number)] = zlib.compress(msgspec.json.encode(part), _LEVEL)
-    index = ChangedIndex(*compared, changed.counts, changed.suspect, parts)
+    index = ChangedIndex(*compared, changed.counts, changed.suspect, parts, against)
     return INDEX.seal_bytes(msgspec.json.encode(index), JSON), values
 
 

@@ -19,13 +19,17 @@ from monitor.compare.changed_windows import ChangedWindow
 from monitor.compare.sides import (
     ADDED_WRONG,
     FIXED,
+    KINDS,
     NEWLY_WRONG,
     RELABELLED,
     REMOVED_WRONG,
     SUSPECT_LABEL,
+    VARIANT_GAINED,
+    VARIANT_KINDS,
+    VARIANT_LOST,
 )
 from monitor.store import Queries
-from monitor.store.changed_samples import ChangedIndex, ListsReplaced
+from monitor.store.changed_samples import CHANGED, DIFFERING, ChangedIndex, ListsReplaced
 from monitor.targets import TargetKey, studio_page
 from monitor.text import printable, shown, spreadsheet
 
@@ -39,6 +43,8 @@ CALLED = {
     ADDED_WRONG: "added and wrong",
     REMOVED_WRONG: "removed and wrong before",
     SUSPECT_LABEL: "that look mislabelled",
+    VARIANT_LOST: "that only the reference variant gets right",
+    VARIANT_GAINED: "that only this variant gets right",
 }
 """What the kinds are called behind a number of samples."""
 
@@ -58,6 +64,9 @@ COLUMNS = (
     "url",
 )
 """Fields of a window in JSON, and columns of the CSV."""
+
+VARIANT_COLUMNS = tuple(name.replace("_before", "_reference") for name in COLUMNS)
+"""The same of windows on which two variants differ."""
 
 _CURSOR = re.compile(r"([0-9]{1,9})-([0-9a-f]{16})-([0-9a-f]{8})")
 
@@ -95,7 +104,8 @@ class SamplesPage:
     Attributes:
         target_id: The target.
         wanted: What was asked for.
-        index: What lists there are; None where the target was never compared.
+        changed: What lists there are of samples that changed sides; None where the target was never compared.
+        differing: Those of samples on which it and the reference variant differ; None where it is compared with none.
         windows: The windows.
         next: What `Wanted.after` gives the next page; None where the list ends.
         url: The target's page in Studio.
@@ -103,10 +113,25 @@ class SamplesPage:
 
     target_id: str
     wanted: Wanted
-    index: ChangedIndex | None
+    changed: ChangedIndex | None
+    differing: ChangedIndex | None
     windows: tuple[ChangedWindow, ...]
     next: str | None
     url: str
+
+    @property
+    def index(self) -> ChangedIndex | None:
+        """Where the list that was asked for is; None where there is no such list."""
+        return self._index_of(self.wanted.kind)
+
+    def _index_of(self, kind: str) -> ChangedIndex | None:
+        return self.differing if kind in VARIANT_KINDS else self.changed
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The lists that there are."""
+        of_variants = () if self.differing is None else tuple(VARIANT_KINDS)
+        return (*(() if self.changed is None else KINDS), *of_variants)
 
     @property
     def listed(self) -> int:
@@ -120,9 +145,8 @@ class SamplesPage:
 
     def counted(self, kind: str) -> str:
         """How many samples of a kind there are, in words."""
-        if self.index is None:
-            return ""
-        return counted(kind, self.index.samples.get(kind, 0), self.index.suspect.get(kind, 0))
+        index = self._index_of(kind)
+        return "" if index is None else counted(kind, index.samples.get(kind, 0), index.suspect.get(kind, 0))
 
 
 async def samples_page(store: Queries, target_id: str, wanted: Wanted, site: str) -> SamplesPage:
@@ -140,15 +164,16 @@ async def samples_page(store: Queries, target_id: str, wanted: Wanted, site: str
         StoreError: The store cannot be read.
     """
     url = studio_page(site, TargetKey.parse(target_id))
-    index = await store.changed_index(target_id)
+    changed, differing = [await store.changed_index(target_id, of) for of in (CHANGED, DIFFERING)]
+    index = differing if wanted.kind in VARIANT_KINDS else changed
     first = _first(wanted, target_id, index) if wanted.after else 0
     if index is None:
-        return SamplesPage(target_id, wanted, None, (), None, url)
+        return SamplesPage(target_id, wanted, changed, differing, (), None, url)
     windows, following = await store.changed_windows(
         target_id, index, wanted.kind, after=first, limit=wanted.limit, of_class=shown(wanted.of_class)
     )
     cursor = None if following is None else f"{following}-{_lists(target_id, index)}-{_query(wanted)}"
-    return SamplesPage(target_id, wanted, index, tuple(windows), cursor, url)
+    return SamplesPage(target_id, wanted, changed, differing, tuple(windows), cursor, url)
 
 
 def _first(wanted: Wanted, target_id: str, index: ChangedIndex | None) -> int:
@@ -192,16 +217,18 @@ def counted(kind: str, samples: int, suspect: int) -> str:
 def as_json(page: SamplesPage) -> dict[str, Any]:
     """A page as JSON values."""
     index = page.index
+    known = [each for each in (page.changed, page.differing) if each is not None]
     return {
         "target": page.target_id,
         "kind": page.wanted.kind,
         "class": page.wanted.of_class or None,
         "baseline": index.baseline if index else None,
         "current": index.current if index else None,
-        "counts": dict(index.samples) if index else {},
-        "suspect_labels": dict(index.suspect) if index else {},
+        "against": index.against or None if index else None,
+        "counts": {kind: count for each in known for kind, count in each.samples.items()},
+        "suspect_labels": {kind: count for each in known for kind, count in each.suspect.items()},
         "listed": page.listed,
-        "samples": [_row(window, page.url) for window in page.windows],
+        "samples": [_row(window, page) for window in page.windows],
         "next": page.next,
     }
 
@@ -210,15 +237,19 @@ def as_csv(page: SamplesPage) -> str:
     """A page's windows as CSV (RFC 4180) with a header; what is not known is empty, and no text is a formula."""
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(COLUMNS)
+    writer.writerow(_columns(page))
     for window in page.windows:
-        writer.writerow([_field(value) for value in _row(window, page.url).values()])
+        writer.writerow([_field(value) for value in _row(window, page).values()])
     return text.getvalue()
 
 
-def _row(window: ChangedWindow, url: str) -> dict[str, Any]:
-    values = (*window[: len(COLUMNS) - 1], url)
-    return dict(zip(COLUMNS, values, strict=True))
+def _columns(page: SamplesPage) -> tuple[str, ...]:
+    return VARIANT_COLUMNS if page.wanted.kind in VARIANT_KINDS else COLUMNS
+
+
+def _row(window: ChangedWindow, page: SamplesPage) -> dict[str, Any]:
+    values = (*window[: len(COLUMNS) - 1], page.url)
+    return dict(zip(_columns(page), values, strict=True))
 
 
 def _field(value: object) -> object:

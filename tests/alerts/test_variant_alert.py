@@ -116,14 +116,15 @@ def test_words_of_a_gap() -> None:
         "Accuracy is 6.2 points below that of float32 on the same samples: vibration-a / classifier (int8, testing)."
     )
     assert words.description == (
-        "Accuracy is 6.2 points below that of float32 on the same samples. Look at the samples that only the reference "
-        "variant gets right, on the target's page. Accuracy 0.900 of float32, 0.838 of this variant (−6.2 points; p = "
-        "2e-6; 95 % interval of the gap +4.2 to "
-        "+8.2 points) on the same 400 samples. 31 of the samples only float32 gets right, 6 only this variant. At the "
-        "baseline accuracy was −1.0 points, on the samples of then it is −6.2 points now (p = 0.004). The rule fires "
-        "for a gap of more than 3.0 points, or one that grew by more than that since the baseline, with p ≤ 0.01. It "
+        "Accuracy is 6.2 points below that of float32 on the same samples; 31 of the samples only float32 gets right, "
+        "6 only this variant. Look at the samples that only float32 gets right, on the target's page. Accuracy 0.900 "
+        "of float32, 0.838 of this variant (−6.2 points; p = 2e-6; 95 % interval of the gap +4.2 to +8.2 points) on "
+        "the same 400 samples. At the baseline accuracy was −1.0 points, on the samples of then it is −6.2 points now "
+        "(p = 0.004). The rule fires for a gap of more than 3.0 points, or one that grew by more than that since the "
+        "baseline, with p ≤ 0.01. It "
         "resolves 0.5 points back inside." + BASELINE
     )
+    assert words.samples_url == f"{SUBJECT.url}?kind=variant_lost#samples"
     assert words.details == {
         "metric": "accuracy",
         "against": "float32",

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from monitor.compare.changed_windows import ChangedSamples, ChangedWindow
-from monitor.compare.sides import ADDED_WRONG, NEWLY_WRONG
+from monitor.compare.sides import ADDED_WRONG, NEWLY_WRONG, VARIANT_GAINED, VARIANT_LOST
 from monitor.store import Store
 from tests.cli.commands import run
 from tests.store.store_sets import run as stored_run
@@ -53,11 +53,14 @@ def config(tmp_path: Path) -> Path:
         {NEWLY_WRONG: 54, ADDED_WRONG: 1}, {NEWLY_WRONG: 9}, {NEWLY_WRONG: windows, ADDED_WRONG: plain}
     )
 
+    differing = ChangedSamples({VARIANT_LOST: 3, VARIANT_GAINED: 0}, {}, {VARIANT_LOST: plain, VARIANT_GAINED: []})
+
     async def fill() -> None:
         async with Store(url) as store, store.transaction() as tx:
             for target in (TARGET, "101-1-float32-testing"):
                 await tx.add_run(stored_run(target_id=target))
             await tx.put_changed_samples(TARGET, ("b", "c"), changed)
+            await tx.put_changed_samples(TARGET, ("r", "c"), differing, "float32")
 
     asyncio.run(fill())
     return path
@@ -101,10 +104,23 @@ def test_json_for_programs(config: Path) -> None:
     found = json.loads(run("samples", TARGET, "--config", config, "--format", "json", "--limit", "5").stdout)
 
     assert HOSTILE[:5] == [row["filename"] for row in found["samples"]]
-    assert (len(HOSTILE), {"newly_wrong": 54, "added_wrong": 1}, "b") == tuple(
+    assert (len(HOSTILE), {"newly_wrong": 54, "added_wrong": 1, "variant_lost": 3, "variant_gained": 0}, "b") == tuple(
         found[name] for name in ("listed", "counts", "baseline")
     )
     assert found["next"]
+
+
+def test_samples_on_which_two_variants_differ(config: Path) -> None:
+    """Those are lists like the others, in which the reference variant stands where else the baseline does."""
+    options = ("samples", TARGET, "--config", config, "--kind", "variant-lost")
+    found = json.loads(run(*options, "--format", "json").stdout)
+    (row,) = csv.DictReader(io.StringIO(run(*options, "--format", "csv").stdout))
+
+    assert (found["baseline"], found["current"], found["against"]) == ("r", "c", "float32")
+    assert found["counts"] == {"newly_wrong": 54, "added_wrong": 1, "variant_lost": 3, "variant_gained": 0}
+    assert (row["id"], row["prediction"], row["prediction_reference"]) == ("7", "-1e-3", "")
+    assert "prediction_before" not in row
+    assert run(*options).stdout.startswith(f"3 samples that only the reference variant gets right; {URL}\n")
 
 
 def test_what_there_is_not(config: Path) -> None:

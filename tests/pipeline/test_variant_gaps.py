@@ -11,6 +11,8 @@ import pytest
 
 from monitor.alerts.rules import QuantizationLoss, built_in
 from monitor.alerts.states import AlertState, Phase
+from monitor.compare.changed_windows import ChangedWindow
+from monitor.compare.sides import VARIANT_GAINED, VARIANT_LOST
 from monitor.compare.variants import VariantComparison
 from monitor.errors import PullState
 from monitor.pipeline.project_turn import ProjectTurn
@@ -21,7 +23,8 @@ from monitor.pipeline.watch import Watch
 from monitor.simulator import Studio, projects, serve
 from monitor.simulator.generated import GeneratedProject
 from monitor.simulator.project import FLOAT32, Impulse, Variant
-from monitor.store import Store
+from monitor.store import Store, StoreError, Transaction
+from monitor.store.changed_samples import DIFFERING
 from monitor.studio.discovery import Discovery
 from monitor.targets import Target, TargetKey
 from tests.factories import known
@@ -137,6 +140,86 @@ async def test_an_unchanged_turn_says_the_same(pair: Pair, monkeypatch: pytest.M
     with monkeypatch.context() as patch:
         patch.setattr(Store, "results", nothing)
         assert await pair.turn() is before
+
+
+async def listed(store: Store, pair: Pair, kind: str) -> list[ChangedWindow]:
+    """A whole list of int8's; empty where there are no lists."""
+    target_id = pair.watches["int8"].target.key.id
+    index = await store.changed_index(target_id, DIFFERING)
+    if index is None:
+        return []
+    assert (index.current, index.baseline, index.against) == (*pair.found.compared[:2], "float32")
+    return (await store.changed_windows(target_id, index, kind, limit=10_000))[0]
+
+
+async def test_the_samples_on_which_two_differ(
+    pair: Pair, store: Store, project: GeneratedProject, studio: Studio
+) -> None:
+    """The store lists each sample that only one of the two gets right, with what either says of it; another turn that
+    changes int8 replaces the lists.
+    """
+    for _ in range(2):
+        found = await pair.turn()
+        int8, float32 = (known(studio.ground(int(project.id), None, variant)) for variant in ("int8", "float32"))
+        lists = {kind: await listed(store, pair, kind) for kind in (VARIANT_LOST, VARIANT_GAINED)}
+        for kind, verdicts in ((VARIANT_LOST, (False, True)), (VARIANT_GAINED, (True, False))):
+            expected = {
+                (sample.id, sample.filename, mine.label, mine.prediction, its.prediction)
+                for sample, other in zip(int8.samples, float32.samples, strict=True)
+                for mine, its in zip(sample.windows, other.windows, strict=True)
+                if (mine.correct, its.correct) == verdicts
+            }
+            rows = {
+                (row.sample_id, row.filename, row.label, row.prediction, row.prediction_before) for row in lists[kind]
+            }
+            assert rows == expected
+        assert (len({row.sample_id for row in lists[VARIANT_LOST]}), found.lost > 0) == (found.lost, True)
+        assert len({row.sample_id for row in lists[VARIANT_GAINED]}) == found.gained
+        project.impulses = (Impulse(variants=(Variant("int8", quality=-3.0, jitter=1.0), FLOAT32)),)
+        project.retrain()
+
+
+async def test_no_samples_where_two_are_not_compared(pair: Pair, store: Store, project: GeneratedProject) -> None:
+    """Lists of an earlier turn are gone once the two cannot be compared, and come back with the comparison; a turn that
+    says nothing new leaves them.
+    """
+    await pair.turn()
+    before = await listed(store, pair, VARIANT_LOST)
+    await pair.turn()
+    kept = await listed(store, pair, VARIANT_LOST)
+    turn = pair.process.turn()
+    await pair.run(turn, "float32")
+    project.add(5)
+    await pair.run(turn, "int8")
+    apart = await listed(store, pair, VARIANT_LOST)
+    await pair.turn()
+
+    assert before == kept != []
+    assert apart == []
+    assert await listed(store, pair, VARIANT_LOST) != []
+
+
+async def test_lists_that_were_not_written_are_written_later(
+    pair: Pair, store: Store, project: GeneratedProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that the store did not take leaves its lists to the next one, though that says nothing new."""
+
+    async def full(self: Transaction, target_id: str, *_: object) -> None:
+        if target_id == pair.watches["int8"].target.key.id:
+            raise StoreError("no space left")
+
+    await pair.turn()
+    project.retrain(quality=-1.0)
+    turn = pair.process.turn()
+    await pair.run(turn, "float32")
+    with monkeypatch.context() as patch:
+        patch.setattr(Transaction, "put_changed_samples", full)
+        await pair.run(turn, "int8")
+    index = known(await store.changed_index(pair.watches["int8"].target.key.id, DIFFERING))
+    await pair.turn()
+
+    assert index.current != pair.found.compared[0]
+    assert await listed(store, pair, VARIANT_LOST) != []
 
 
 async def test_growth_since_the_baseline(pair: Pair, project: GeneratedProject, studio: Studio) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,6 +69,24 @@ async def gaps(service: Service) -> dict[str, float]:
     return found
 
 
+async def differing(service: Service, kind: str) -> list[dict[str, Any]]:
+    """A list of the samples on which the two differ, page by page, as the API has it; as CSV it has as many rows."""
+    rows: list[dict[str, Any]] = []
+    after = ""
+    while after is not None:
+        path = f"/api/v1/targets/{WORSE}/samples?kind={kind}&limit=7&after={after}"
+        data = json.loads((await service.get(path))[1])["data"]
+        assert (data["against"], data["baseline"] != data["current"]) == ("float32", True)
+        rows += data["samples"]
+        after = data["next"]
+    text = (await service.get(f"/api/v1/targets/{WORSE}/samples?kind={kind}&limit=1000&format=csv"))[1]
+    table = list(csv.DictReader(io.StringIO(text)))
+    assert [(str(row["id"]), row["prediction_reference"]) for row in rows] == [
+        (row["id"], row["prediction_reference"]) for row in table
+    ]
+    return rows
+
+
 async def test_only_the_variant_that_loses_has_the_alert(service: Service, hook: Inbox) -> None:
     """Where int8 becomes worse its alert fires, once, and says by how much, against what, and on how many samples;
     float32 has none; the alert resolves once int8 is as good again.
@@ -84,6 +105,8 @@ async def test_only_the_variant_that_loses_has_the_alert(service: Service, hook:
     reply = json.loads((await service.get("/api/v1/targets"))[1])
     shown = {row["id"]: row["comparison"]["variants"] for row in reply["data"]["targets"]}
     exported = await gaps(service)
+    lists = {kind: await differing(service, kind) for kind in ("variant_lost", "variant_gained")}
+    section = (await service.get(f"/targets/{WORSE}/samples?kind=variant_lost"))[1]
 
     def told(status: str) -> list[dict[str, object]]:
         messages = {request.key: request.json for request in hook.requests if request.reply == 200}.values()
@@ -109,3 +132,12 @@ async def test_only_the_variant_that_loses_has_the_alert(service: Service, hook:
     assert status == 200
     assert "Against float32 on the same 400 samples" in page
     assert phase(service, REFERENCE) is Phase.INACTIVE
+    for kind, samples in (("variant_lost", variants.lost), ("variant_gained", variants.gained)):
+        assert len({row["id"] for row in lists[kind]}) == samples
+        wrong, right = ("prediction", "prediction_reference")[:: 1 if kind == "variant_lost" else -1]
+        assert all(row[wrong] != row["label"] == row[right] == row["label_reference"] for row in lists[kind])
+    assert f"{variants.lost} samples that only the reference variant gets right" in section
+    assert str(lists["variant_lost"][0]["id"]) in section
+    assert "?kind=variant_lost#samples" in page
+    assert (await service.get(f"/api/v1/targets/{REFERENCE}/samples?kind=variant_lost"))[0] == 200
+    assert "not compared with a reference variant" in (await service.get(f"/targets/{REFERENCE}?kind=variant_lost"))[1]

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from aiohttp import web
 
-from monitor.compare.sides import KINDS, NEWLY_WRONG
+from monitor.compare.sides import KINDS, NEWLY_WRONG, VARIANT_KINDS
 from monitor.config.durations import parse_duration
 from monitor.views import samples
 
@@ -54,7 +54,7 @@ def wanted_samples(request: web.Request, limit: int = samples.PAGE) -> samples.W
     Raises:
         HTTPBadRequest: There is no such list.
     """
-    kind = one_of(request, "kind", KINDS, NEWLY_WRONG)
+    kind = one_of(request, "kind", (*KINDS, *VARIANT_KINDS), NEWLY_WRONG)
     return samples.Wanted(kind, request.query.get("class", ""), limit, request.query.get("after", ""))
 
 

@@ -18,7 +18,7 @@ from monitor import __version__
 from monitor.alerts import variant_words, wording
 from monitor.alerts.states import Phase
 from monitor.compare.martingale import ALARM
-from monitor.compare.sides import KINDS
+from monitor.compare.sides import VARIANT_LOST
 from monitor.figures.anomaly import threshold
 from monitor.figures.groups import FEWEST_GROUPS
 from monitor.figures.headline import with_test
@@ -106,8 +106,8 @@ def _environment() -> Environment:
     templates.globals |= {
         "version": __version__,
         "icon": _ICON,
-        "KINDS": KINDS,
         "Phase": Phase,
+        "VARIANT_LOST": VARIANT_LOST,
         "TESTED": wording.listed([row.label for row in with_test()]),
         "LEFT_OUT": wording.LEFT_OUT,
         "FEWEST_GROUPS": FEWEST_GROUPS,
