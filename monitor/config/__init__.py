@@ -9,6 +9,7 @@ from monitor.config.loading import Loaded, fingerprint, load
 from monitor.config.models import (
     BaselineConfig,
     Config,
+    ExpositionConfig,
     HttpConfig,
     LimitsConfig,
     ProjectConfig,
@@ -27,6 +28,7 @@ __all__ = [
     "BaselineConfig",
     "Config",
     "ConfigError",
+    "ExpositionConfig",
     "FilterConfig",
     "FiltersCombinator",
     "HttpConfig",

@@ -113,6 +113,22 @@ class LimitsConfig(ConfigModel):
     """Values per slice that are exported."""
 
 
+class ExpositionConfig(ConfigModel):
+    """Which series of a target are exported: in a large fleet those by class are most of all. Pages, alerts and the API
+    are the same without them.
+    """
+
+    classes: bool = True
+    """Whether figures of each class are exported: precision, recall and its bounds, F1, windows, average precision."""
+    confusion: bool = True
+    """Whether confusion matrices are exported: up to `limits.classes`² series."""
+
+    @property
+    def left_out(self) -> frozenset[str]:
+        """The keys that are false."""
+        return frozenset(name for name, exported in self if not exported)
+
+
 class BaselineConfig(ConfigModel):
     """Which run each target is compared with."""
 
@@ -278,6 +294,8 @@ class Config(ConfigModel):
     """
     limits: LimitsConfig = default({})
     """How many series one target may have."""
+    exposition: ExpositionConfig = default({})
+    """Which series of a target are exported."""
     baseline: BaselineConfig = default({})
     """Which run each target is compared with."""
     include: tuple[Text, ...] = ()

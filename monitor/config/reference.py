@@ -18,6 +18,7 @@ from monitor.config.base import ConfigModel
 from monitor.config.models import (
     BaselineConfig,
     Config,
+    ExpositionConfig,
     HttpConfig,
     LimitsConfig,
     ProjectConfig,
@@ -30,6 +31,7 @@ SECTIONS: Mapping[type[ConfigModel], str] = {
     Config: "general",
     StudioConfig: "studio",
     LimitsConfig: "limits",
+    ExpositionConfig: "exposition",
     HttpConfig: "http",
     BaselineConfig: "baseline",
     AlertConfig: "alerts",

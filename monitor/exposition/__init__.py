@@ -2,8 +2,9 @@
 
 from monitor.exposition.catalogue import METRICS, describe
 from monitor.exposition.collector import SnapshotCollector
-from monitor.exposition.metric import Metric, Row
+from monitor.exposition.metric import Metric, Row, Switch
 from monitor.exposition.rendering import Renderer
 from monitor.exposition.service import ServiceMetrics
+from monitor.exposition.sources import Sources
 
-__all__ = ["METRICS", "Metric", "Renderer", "Row", "ServiceMetrics", "SnapshotCollector", "describe"]
+__all__ = ["METRICS", "Metric", "Renderer", "Row", "ServiceMetrics", "SnapshotCollector", "Sources", "Switch", "describe"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 
-from monitor.exposition.metric import BOUNDS, Metric, Shown, Value, Values, block_labels, bound_of, figure, one
+from monitor.exposition.metric import BOUNDS, Metric, Shown, Switch, Value, Values, block_labels, bound_of, figure, one
 from monitor.figures.evaluation import Anomaly, Calibration, ClassFigures, Detection
 from monitor.figures.headline import FIGURES, RATIO, HeadlineFigure, Reading
 
@@ -104,6 +104,7 @@ _CLASSES = (
         "Windows truly of the class of those predicted as it.",
         "class",
         unit="ratio",
+        switch=Switch.CLASSES,
         read=_of_classes(lambda figures: figures.precision),
     ),
     figure(
@@ -111,6 +112,7 @@ _CLASSES = (
         "Windows predicted as the class of those truly of it.",
         "class",
         unit="ratio",
+        switch=Switch.CLASSES,
         read=_of_classes(lambda figures: figures.recall),
     ),
     *(
@@ -119,6 +121,7 @@ _CLASSES = (
             _BOUND.format(word, "class's recall"),
             "class",
             unit="ratio",
+            switch=Switch.CLASSES,
             read=_of_classes(bound_of(bound, lambda figures: figures.recall_interval)),
         )
         for word, bound in BOUNDS
@@ -128,6 +131,7 @@ _CLASSES = (
         "Harmonic mean of the class's precision and recall.",
         "class",
         unit="ratio",
+        switch=Switch.CLASSES,
         read=_of_classes(lambda figures: figures.f1),
     ),
     figure(
@@ -135,6 +139,7 @@ _CLASSES = (
         "Scored windows truly of the class.",
         "class",
         unit="windows",
+        switch=Switch.CLASSES,
         read=_of_classes(lambda figures: figures.windows),
     ),
     figure(
@@ -144,6 +149,7 @@ _CLASSES = (
         "class",
         "predicted",
         unit="windows",
+        switch=Switch.CONFUSION,
         read=_confusion,
     ),
 )
@@ -178,6 +184,7 @@ _DETECTION = (
         "COCO average precision of the class at IoU 0.50:0.95.",
         "class",
         unit="ratio",
+        switch=Switch.CLASSES,
         read=_class_ap,
     ),
     figure(

@@ -12,7 +12,6 @@ import prometheus_client
 from monitor.compare.comparison import Comparison
 from monitor.figures.classes import LargestClasses
 from monitor.figures.evaluation import Evaluation, Interval
-from monitor.pipeline.snapshot import Snapshot
 from monitor.results import Block
 from monitor.targets import LABEL_NAMES
 
@@ -35,6 +34,13 @@ class Scope(StrEnum):
     TARGET = "target"
     FIGURES = "figures"
     SERVICE = "service"
+
+
+class Switch(StrEnum):
+    """Metrics that the operator can leave out: the keys of the configuration's `exposition`."""
+
+    CLASSES = "classes"
+    CONFUSION = "confusion"
 
 
 _SCOPE_LABELS = {
@@ -84,6 +90,7 @@ class Metric:
         labels: Names of the labels beyond the scope's.
         unit: `seconds`, `ratio` (0..1), `bytes`, or what is counted; empty where the number has no unit, or the label's
             own.
+        switch: With which others it can be left out; None where it cannot.
         read: Its series' values, from what its part of the catalogue is read from. The service's own metrics are
             counted where things happen instead.
     """
@@ -94,6 +101,7 @@ class Metric:
     meaning: str
     labels: tuple[str, ...] = ()
     unit: str = ""
+    switch: Switch | None = None
     read: Callable[[Any], Values] = field(default=_nothing, compare=False, repr=False)
 
     @property
@@ -136,19 +144,20 @@ class Shown:
     """What a target's figures are read from, while they are fresh.
 
     Attributes:
-        snapshot: The target's.
-        evaluation: Its figures.
+        evaluation: The figures.
+        comparison: They against the baseline; None where there is none.
+        trained: Unix time of the model's training; None where unknown.
+        impulse_stale: Whether the data set changed since features were generated; None where unknown.
         classes: Those of its classes that have series of their own.
+        cut: How many labels have none because of the limit.
     """
 
-    snapshot: Snapshot
     evaluation: Evaluation
+    comparison: Comparison | None
+    trained: float | None
+    impulse_stale: bool | None
     classes: LargestClasses
-
-    @property
-    def comparison(self) -> Comparison | None:
-        """The figures against the baseline; None where there is none."""
-        return self.snapshot.comparison
+    cut: int
 
 
 def figure(
@@ -158,9 +167,10 @@ def figure(
     read: Callable[[Shown], Values],
     unit: str = "",
     type: MetricType = MetricType.GAUGE,
+    switch: Switch | None = None,
 ) -> Metric:
     """A metric of a target's figures."""
-    return Metric(name, type, Scope.FIGURES, meaning, labels, unit, read)
+    return Metric(name, type, Scope.FIGURES, meaning, labels, unit, switch, read)
 
 
 def one(value: float | None) -> Values:

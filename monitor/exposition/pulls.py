@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from monitor.alerts.states import AlertState
+from monitor.alerts.rules import Rule
+from monitor.alerts.states import AlertState, Phase
 from monitor.errors import PullState
 from monitor.exposition.metric import Metric, MetricType, Scope, Values, one
 from monitor.live.entry import ProjectStatus
@@ -13,7 +14,7 @@ from monitor.pipeline.snapshot import Snapshot
 
 
 def _project(name: str, meaning: str, *labels: str, read: Callable[[ProjectStatus], Values], unit: str = "") -> Metric:
-    return Metric(name, MetricType.GAUGE, Scope.PROJECT, meaning, labels, unit, read)
+    return Metric(name, MetricType.GAUGE, Scope.PROJECT, meaning, labels, unit, read=read)
 
 
 def _target(
@@ -24,7 +25,7 @@ def _target(
     unit: str = "",
     type: MetricType = MetricType.GAUGE,
 ) -> Metric:
-    return Metric(name, type, Scope.TARGET, meaning, labels, unit, read)
+    return Metric(name, type, Scope.TARGET, meaning, labels, unit, read=read)
 
 
 def _pull(name: str, meaning: str, *labels: str, read: Callable[[Snapshot], Values], unit: str = "") -> Metric:
@@ -101,12 +102,13 @@ PULLS = (
 )
 
 
-def _thresholds(by_name: Mapping[str, float]) -> Values:
-    return tuple((value, (name,)) for name, value in by_name.items())
+def _thresholds(rules: Iterable[Rule]) -> Values:
+    return [(rule.threshold, (rule.name,)) for rule in rules]
 
 
-def _alert(state: AlertState) -> Values:
-    return ((1, (state.alertname, state.severity, state.phase)),)
+def _alerts(states: Mapping[str, AlertState]) -> Values:
+    shown = (state for state in states.values() if state.phase in (Phase.PENDING, Phase.FIRING))
+    return [(1, (state.alertname, state.severity, state.phase)) for state in shown]
 
 
 ALERT_THRESHOLD = _target(
@@ -121,7 +123,7 @@ ALERTS = _target(
     "alertname",
     "severity",
     "alertstate",
-    read=_alert,
+    read=_alerts,
 )
 
 METRICS = (*PROJECTS, TARGET_INFO, *PULLS, ALERT_THRESHOLD, ALERTS)

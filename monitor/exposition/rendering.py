@@ -1,21 +1,17 @@
-"""`Renderer`: from the registry to the bytes of a scrape, in a thread, kept for about a second."""
+"""`Renderer`: from the metrics to the bytes of a scrape, in a thread, kept for about a second."""
 
 from __future__ import annotations
 
 import asyncio
-import gzip
 import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder, gzip_accepted
 from prometheus_client.registry import Collector
 
-GZIP_LEVEL = 1
-"""The fastest: series repeat their labels so much that higher levels gain little."""
-
-Encoder = Callable[[Collector], bytes]
+from monitor.exposition.body import Bodies, Encoder
+from monitor.exposition.sources import Sources
 
 
 class _Format(NamedTuple):
@@ -24,21 +20,26 @@ class _Format(NamedTuple):
 
 
 class Renderer:
-    """Renders a registry for scrapes without holding up the event loop.
+    """Renders metrics for scrapes without holding up the event loop.
 
     One rendering runs at a time; scrapes that want the same format meanwhile share it, and those that come within
     `max_age` after it get its bytes.
 
     Args:
-        registry: What to render.
+        counted: What is collected at each scrape.
+        sources: What is watched; None for nothing.
         max_age: Seconds for which rendered bytes are served again.
         clock: Monotonic seconds.
     """
 
     def __init__(
-        self, registry: CollectorRegistry, max_age: float = 1.0, clock: Callable[[], float] = time.monotonic
+        self,
+        counted: Collector,
+        sources: Sources | None = None,
+        max_age: float = 1.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._registry = registry
+        self._bodies = Bodies(counted, sources)
         self._max_age = max_age
         self._clock = clock
         self._lock = asyncio.Lock()
@@ -76,13 +77,9 @@ class Renderer:
             }
             if wanted in self._kept:
                 return self._kept[wanted][1]
-            body = await asyncio.to_thread(self._encode, encoder, wanted.compressed)
+            body = await asyncio.to_thread(self._bodies.body, encoder, wanted.content_type, wanted.compressed)
             self._kept[wanted] = self._clock(), body
             return body
-
-    def _encode(self, encoder: Encoder, compressed: bool) -> bytes:
-        body = encoder(self._registry)
-        return gzip.compress(body, GZIP_LEVEL) if compressed else body
 
 
 def _choose(accept: str) -> tuple[Encoder, str]:

@@ -55,20 +55,20 @@ SET = (
         "edge_impulse_model_trained_timestamp_seconds",
         "Unix time when the model was trained; absent where the API key may not read it.",
         unit="seconds",
-        read=lambda shown: one(shown.snapshot.trained),
+        read=lambda shown: one(shown.trained),
     ),
     figure(
         "edge_impulse_impulse_stale",
         "1 if the data set has changed since the impulse's features were generated, else 0; absent where the API key "
         "may not read it.",
-        read=lambda shown: one(shown.snapshot.impulse_stale),
+        read=lambda shown: one(shown.impulse_stale),
     ),
 )
 
 
 def _left_out(shown: Shown) -> Values:
     left_out = Counter(shown.evaluation.left_out)
-    left_out["class_cap"] += shown.classes.cut
+    left_out["class_cap"] += shown.cut
     return [(count or None, (reason,)) for reason, count in sorted(left_out.items())]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import structlog
 
@@ -122,7 +122,9 @@ class Live:
     def alerts(self) -> dict[tuple[str, str], AlertState]:
         """The states of all alerts, by name and subject."""
         return {
-            (name, subject_id): state for subject_id, alerts in self._all_alerts() for name, state in alerts.items()
+            (name, subject_id): state
+            for subject_id, alerts in self.subject_alerts.items()
+            for name, state in alerts.items()
         }
 
     def active(self) -> list[Transition]:
@@ -148,10 +150,11 @@ class Live:
             for target in self.targets.values()
         )
 
-    def _all_alerts(self) -> Iterator[tuple[str, Alerts]]:
-        for target_id, target in self.targets.copy().items():
-            yield target_id, target.alerts
-        yield from self._other_alerts.copy().items()
+    @property
+    def subject_alerts(self) -> dict[str, Alerts]:
+        """The states of the alerts of each subject: targets first, then projects and what is no longer watched."""
+        of_targets = {target_id: target.alerts for target_id, target in self.targets.copy().items()}
+        return of_targets | self._other_alerts
 
     def subjects(self) -> list[str]:
         """The ids of all that alerts can be about: the targets, the projects that are this shard's, and what has

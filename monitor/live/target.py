@@ -74,11 +74,6 @@ class LiveTarget:
         return self.watch.target
 
     @property
-    def thresholds(self) -> dict[str, float]:
-        """What its alerts compare with, by alert."""
-        return {rule.name: rule.threshold for rule in self.rules if rule.threshold is not None}
-
-    @property
     def subject(self) -> AlertSubject:
         """It as alerts can be about it right now."""
         health = self.watch.health(self.snapshot, self.first_watched, self.resumed)

@@ -24,7 +24,7 @@ from monitor.engine.base import Turn
 from monitor.engine.local import Scheduler
 from monitor.engine.sharding import WHOLE, Shard
 from monitor.engine.times import Grid
-from monitor.exposition import Renderer, ServiceMetrics, SnapshotCollector
+from monitor.exposition import Renderer, ServiceMetrics, SnapshotCollector, Sources
 from monitor.live.alert_clock import AlertClock
 from monitor.live.live import Live
 from monitor.live.studio_access import StudioAccess
@@ -59,6 +59,7 @@ class App:
 
     Attributes:
         live: What is known right now.
+        registry: All metrics, as the client library takes them.
         address: `host:port` that HTTP is served on, once started.
         health_address: The same of `http.health_listen`; empty where that is not configured.
         watchlist: Which targets are watched, once started.
@@ -76,8 +77,10 @@ class App:
         self._shard = shard
         self._web_config = web_config
         self.live = Live(clock, shard)
+        self._counted = CollectorRegistry()
+        self.metrics = ServiceMetrics(self._counted, (shard.index, shard.total), self.live)
         self.registry = CollectorRegistry()
-        self.metrics = ServiceMetrics(self.registry, (shard.index, shard.total), self.live)
+        self.registry.register(self._counted)
         self.scheduler = Scheduler(self.metrics)
         self.address = self.health_address = ""
         self._background: set[asyncio.Task[None]] = set()
@@ -189,9 +192,15 @@ class App:
         return stopping
 
     async def _serve(self, stack: AsyncExitStack, config: Config, store: Store, security: Security) -> None:
-        self.registry.register(SnapshotCollector(self.live, class_limit=config.limits.classes, clock=self._clock))
+        sources = Sources(
+            self.live,
+            class_limit=config.limits.classes,
+            left_out=lambda: self._reloader.config.exposition.left_out,
+            clock=self._clock,
+        )
+        self.registry.register(SnapshotCollector(sources))
         service = Service(
-            render=Renderer(self.registry).render,
+            render=Renderer(self._counted, sources).render,
             unready=self._readiness.unready,
             problems=self._reloader.problems,
             reload=self._reloader.reload,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from monitor.exposition.collector import SnapshotCollector
+from monitor.exposition import SnapshotCollector, Sources
 from monitor.pipeline.snapshot import Snapshot
 from monitor.simulator.faults import Edit, NoPredictions
 from monitor.simulator.generated import GeneratedProject
@@ -88,7 +88,7 @@ def _edits(sick: Sick | None) -> list[Callable[[Json], Json | None]]:
 
 def shown(snapshot: Snapshot) -> Series:
     """All series that a scrape shows of a target's result set."""
-    families = SnapshotCollector(live_of(snapshot), clock=lambda: snapshot.last_pull).collect()
+    families = SnapshotCollector(Sources(live_of(snapshot), clock=lambda: snapshot.last_pull)).collect()
     return figures(sample for family in families for sample in family.samples)
 
 

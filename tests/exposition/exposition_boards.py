@@ -1,7 +1,7 @@
 """Invented boards: targets of every kind, with every figure that the exposition knows."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Unpack
 
@@ -18,7 +18,7 @@ from monitor.compare.error_evidence import ErrorEvidence
 from monitor.compare.power import Power
 from monitor.compare.variants import Growth, VariantComparison, VariantGap
 from monitor.errors import PullState
-from monitor.exposition import ServiceMetrics, SnapshotCollector
+from monitor.exposition import ServiceMetrics, SnapshotCollector, Sources
 from monitor.figures.evaluation import (
     Anomaly,
     Calibration,
@@ -281,10 +281,13 @@ def full() -> Live:
     return found
 
 
-def registry(shown: Live, *, now: float = NOW, class_limit: int = 30) -> CollectorRegistry:
+def registry(
+    shown: Live, *, now: float = NOW, class_limit: int = 30, left_out: Collection[str] = ()
+) -> CollectorRegistry:
     """A registry with nothing but this board."""
     made = CollectorRegistry()
-    made.register(SnapshotCollector(shown, class_limit=class_limit, clock=lambda: now))
+    sources = Sources(shown, class_limit=class_limit, left_out=lambda: left_out, clock=lambda: now)
+    made.register(SnapshotCollector(sources))
     return made
 
 
@@ -321,9 +324,11 @@ def series(families: Iterable[Metric]) -> Series:
     return found
 
 
-def shown(of: Live, name: str, *labels: str, now: float = NOW, class_limit: int = 30) -> dict[tuple[str, ...], float]:
+def shown(
+    of: Live, name: str, *labels: str, now: float = NOW, class_limit: int = 30, left_out: Collection[str] = ()
+) -> dict[tuple[str, ...], float]:
     """One metric's values by the values of these labels."""
-    collected = series(registry(of, now=now, class_limit=class_limit).collect())
+    collected = series(registry(of, now=now, class_limit=class_limit, left_out=left_out).collect())
     return {
         tuple(dict(pairs)[label] for label in labels): value
         for (each, pairs), value in collected.items()

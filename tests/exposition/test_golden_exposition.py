@@ -11,7 +11,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as openmetr
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from monitor.exposition import METRICS, SnapshotCollector, service
+from monitor.exposition import METRICS, SnapshotCollector, Sources, service
 from tests.exposition.exposition_boards import NOW, full, series, text, used_service
 from tests.exposition.exposition_golden import FOLDER, agree
 
@@ -25,7 +25,7 @@ def everything(monkeypatch: pytest.MonkeyPatch) -> CollectorRegistry:
     monkeypatch.setattr(platform, "python_version", lambda: "3.11.0")
     made = CollectorRegistry()
     used_service(made)
-    made.register(SnapshotCollector(full(), clock=lambda: NOW))
+    made.register(SnapshotCollector(Sources(full(), clock=lambda: NOW)))
     return made
 
 

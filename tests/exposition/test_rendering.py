@@ -10,7 +10,8 @@ from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 
-from monitor.exposition import Renderer, SnapshotCollector
+from monitor.exposition import Renderer, Sources
+from monitor.exposition.sources import Part
 from tests.exposition.exposition_boards import NOW, board, classifier, full, registry, snapshot, target, text
 
 OPENMETRICS = (
@@ -122,15 +123,14 @@ async def test_many_series_are_collected_and_encoded_off_the_loop() -> None:
     """Some 10,000 series of real snapshots are walked in a worker thread, gzip included, while a ticker ticks."""
     threads, ticks = set(), 0
 
-    class Watched(SnapshotCollector):
-        def collect(self) -> Iterable[Metric]:
+    class Watched(Sources):
+        def parts(self) -> tuple[Part, ...]:
             threads.add(threading.get_ident())
-            return super().collect()
+            return super().parts()
 
     many = board(*(snapshot(target(impulse_id=number), classifier()) for number in range(180)))
-    made = CollectorRegistry()
-    made.register(Watched(many, clock=lambda: NOW))
-    scrape = asyncio.create_task(Renderer(made).render(OPENMETRICS, "gzip"))
+    rendered = Renderer(CollectorRegistry(), Watched(many, clock=lambda: NOW)).render(OPENMETRICS, "gzip")
+    scrape = asyncio.create_task(rendered)
     while not scrape.done():
         ticks += 1
         await asyncio.sleep(0.001)

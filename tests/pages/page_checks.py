@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 import numpy as np
 
-from monitor.exposition.collector import SnapshotCollector
+from monitor.exposition import SnapshotCollector, Sources
 from monitor.figures import EvaluationSettings, evaluate
 from monitor.results import ResultSet
 from monitor.studio import decoding, wire
@@ -38,7 +38,7 @@ def exported(results: ResultSet, content: Content) -> Series:
     settings = EvaluationSettings(SLICES, anomaly_labels=anomaly, no_anomaly_labels=normal)
     target = Target(TargetKey(1, 1, "int8", "testing"), "project", "impulse")
     shown = snapshot(target, evaluation=evaluate(results, settings, None))
-    families = SnapshotCollector(live_of(shown), clock=lambda: 100.0).collect()
+    families = SnapshotCollector(Sources(live_of(shown), clock=lambda: 100.0)).collect()
     return figures(sample for family in families for sample in family.samples)
 
 
