@@ -7,4 +7,14 @@ from monitor.exposition.rendering import Renderer
 from monitor.exposition.service import ServiceMetrics
 from monitor.exposition.sources import Sources
 
-__all__ = ["METRICS", "Metric", "Renderer", "Row", "ServiceMetrics", "SnapshotCollector", "Sources", "Switch", "describe"]
+__all__ = [
+    "METRICS",
+    "Metric",
+    "Renderer",
+    "Row",
+    "ServiceMetrics",
+    "SnapshotCollector",
+    "Sources",
+    "Switch",
+    "describe",
+]

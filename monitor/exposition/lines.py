@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from prometheus_client.utils import floatToGoString
+from prometheus_client import utils
 
 from monitor.exposition.metric import Metric
 from monitor.exposition.sources import label
+
+_number: Callable[[float], str] = utils.floatToGoString
 
 
 class Lines:
@@ -27,7 +29,7 @@ class Lines:
         template = metric.name + self._template(metric.labels)
         return "".join(
             [
-                template.format(floatToGoString(value), *[_escaped(label(text)) for text in labels])
+                template.format(_number(value), *[_escaped(label(text)) for text in labels])
                 for value, labels in metric.read(source)
                 if value is not None and math.isfinite(value)
             ]

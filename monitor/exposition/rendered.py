@@ -62,8 +62,9 @@ class RenderedSeries:
         for metric, pieces in zip(part.metrics, zip(*(row.pieces for row in rows), strict=True), strict=False):
             if any(pieces):
                 known = self._columns.get(metric)
-                changed = known is None or known.pieces != pieces
-                yield Column(metric, pieces, next(self._versions)) if changed else known
+                if known is None or known.pieces != pieces:
+                    known = Column(metric, pieces, next(self._versions))
+                yield known
 
 
 def _rows(part: Part, known: dict[Hashable, _Row]) -> dict[Hashable, _Row]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Hashable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
@@ -23,6 +22,7 @@ from monitor.pipeline.snapshot import Snapshot
 from monitor.targets import Target, target_labels
 from monitor.text import shown as bounded
 
+
 class Basis(Protocol):
     """All that the series of one project, target or subject of alerts depend on, in one part of the catalogue.
 
@@ -34,6 +34,9 @@ class Basis(Protocol):
 
     def source(self) -> object:
         """What `Metric.read` is given."""
+
+    def __iter__(self) -> Iterator[object]:
+        """The fields."""
 
 
 class Part(NamedTuple):

@@ -55,6 +55,7 @@ def test_defaults(folder: Folder) -> None:
         config.stale_after,
     )
     assert (config.limits.classes, config.limits.slice_values) == (30, 20)
+    assert config.exposition.left_out == frozenset()
     assert (Address("127.0.0.1", 9890), None, None) == (
         config.http.listen,
         config.http.external_url,

@@ -237,6 +237,40 @@ async def test_bad_reload_keeps_what_runs(service: Service) -> None:
     assert await service.app.reload()
 
 
+async def test_families_are_switched_by_a_reload(service: Service) -> None:
+    """What `exposition` leaves out is gone after a reload, and back after the next; all else stays."""
+    await service.app.start()
+    await service.pulled(ONE, THREE)
+    matrix, classes = "edge_impulse_confusion_windows", "edge_impulse_class_f1_ratio"
+    at_first = await service.series("edge_impulse_accuracy_ratio")
+    assert await service.series(matrix)
+    for off, left in ((matrix, classes), (classes, matrix)):
+        service.content["exposition"] = {"confusion": off is not matrix, "classes": off is not classes}
+        service.write()
+        assert await service.app.reload()
+
+        assert not await service.series(off)
+        assert await service.series(left)
+    assert at_first == await service.series("edge_impulse_accuracy_ratio")
+
+
+async def test_changed_names_are_shown_after_a_reload(service: Service) -> None:
+    """Labels that the configuration gives a project are exported as it has them now, without another pull."""
+    service.content["projects"] = [{**service.entry(101), "labels": {"team": "edge"}}]
+    service.write()
+    await service.app.start()
+    await service.pulled(ONE)
+    assert 'team="edge"' in (await service.get("/metrics"))[1]
+    service.content["projects"] = [{**service.entry(101), "labels": {"crew": "night"}}]
+    service.write()
+    assert await service.app.reload()
+    await asyncio.sleep(1.1)
+
+    _, text = await service.get("/metrics")
+    assert 'crew="night"' in text
+    assert "team=" not in text
+
+
 async def test_changed_studio_is_taken_over(service: Service) -> None:
     """Another address takes effect at a reload, without failing a pull that is under way."""
     await service.app.start()
