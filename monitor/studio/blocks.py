@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from monitor.results import Block, BlockKind
@@ -32,19 +33,25 @@ class BlockNotes:
         self._thresholds: Counter[Listed] = Counter()
         self._ratings: Counter[float] = Counter()
 
-    def add(self, entry: wire.Classification, thresholds: Listed) -> None:
-        """Note one entry."""
-        learn = entry.learn_block
+    def add(self, entries: Sequence[wire.Classification], thresholds: Iterable[tuple[Listed, int]]) -> None:
+        """Note entries, at least one, whose learning blocks say the same.
+
+        Args:
+            entries: Theirs.
+            thresholds: What they list, and how often.
+        """
+        learn = entries[0].learn_block
         if learn is not None:
             self.type = self.type or learn.type or ""
             if name := learn.name or learn.title:
-                self._names[name] += 1
-        if entry.object_detection_last_layer:
-            self._last_layers.add(entry.object_detection_last_layer)
-        if thresholds:
-            self._thresholds[thresholds] += 1
-        if entry.minimum_confidence_rating is not None:
-            self._ratings[entry.minimum_confidence_rating] += 1
+                self._names[name] += len(entries)
+        self._last_layers.update(filter(None, {entry.object_detection_last_layer for entry in entries}))
+        for listed, count in thresholds:
+            if listed:
+                self._thresholds[listed] += count
+        ratings = [entry.minimum_confidence_rating for entry in entries]
+        if ratings.count(None) < len(ratings):
+            self._ratings.update(rating for rating in ratings if rating is not None)
 
     @property
     def is_box_detector(self) -> bool:

@@ -5,15 +5,18 @@ Owners of a sample's rows are its *occurrence*, its place among the samples as t
 
 from __future__ import annotations
 
-import hashlib
 from array import array
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from monitor.results import Boxes, FloatArray, IntArray, Points, shrink_dtype
 from monitor.studio import wire
+
+V = TypeVar("V")
 
 MOST_CLASSES = 4096
 """Of one block; beyond it its confidences are left out."""
@@ -41,10 +44,23 @@ def floats(values: array[float]) -> FloatArray:
     return np.frombuffer(values, np.float64) if values else np.empty(0)
 
 
+def numbers(values: Sequence[float | None], missing: float) -> array[float]:
+    """A page's numbers, `missing` where there is none."""
+    try:
+        return array("d", values)  # type: ignore[arg-type]  # a None among them is the rare case
+    except TypeError:
+        return array("d", [missing if value is None else value for value in values])
+
+
 def _span(owners: IntArray, first: int, end: int) -> slice:
     """Where the rows of the owners from `first` up to `end` are."""
     begin, stop = np.searchsorted(owners, (first, end))
     return slice(int(begin), int(stop))
+
+
+def same(text: str | None) -> str | None:
+    """For `Codes.column`, of what is a text already."""
+    return text
 
 
 class Codes:
@@ -56,6 +72,19 @@ class Codes:
     def __call__(self, text: str | None) -> int:
         """The text's number; -1 for none."""
         return self.index.setdefault(text, len(self.index) - 1)
+
+    def column(self, texts: Sequence[V], as_text: Callable[[V], str | None]) -> array[int]:
+        """The numbers of a page's texts.
+
+        Args:
+            texts: As they came; those known already are looked up as they are.
+            as_text: Makes a text of what may be none, and leaves texts that it made as they are.
+        """
+        index = self.index
+        try:
+            return array("q", [index[text] for text in texts])  # type: ignore[index]
+        except KeyError:
+            return array("q", [index.setdefault(as_text(text), len(index) - 1) for text in texts])
 
     def sorted(self, *used: IntArray) -> tuple[tuple[str, ...], npt.NDArray[np.int64]]:
         """The sorted table of the texts that `used` holds, and for each number its place there (the last item, for -1,
@@ -76,12 +105,12 @@ class Entries:
         self.counts = array("q")
         self._ends: npt.NDArray[np.int64] = np.empty(0, np.int64)
 
-    def start(self, owner: int, windows: int) -> bool:
-        """Begin an entry; False where its owner has one already."""
-        if self.owners and self.owners[-1] == owner:
+    def start(self, owners: Sequence[int], lists: Sequence[Sequence[object]]) -> bool:
+        """Begin an entry for each owner, as long as its list; False where the first owner has one already."""
+        if self.owners and self.owners[-1] == owners[0]:
             return False
-        self.owners.append(owner)
-        self.counts.append(windows)
+        self.owners.extend(array("q", owners))
+        self.counts.extend(array("q", list(map(len, lists))))
         return True
 
     def span(self, owner: int) -> slice:
@@ -151,6 +180,38 @@ class ConfidenceRows(Entries):
             else:
                 self._add_cells(row)
         self.rows += 1
+
+    def add_all(self, rows: Sequence[dict[str, float | None] | None]) -> None:
+        """Append several windows' confidences: at once, where all of them have the classes of the first one."""
+        taken = 0
+        while not self._main and not self.too_many and taken < len(rows):
+            self.add(rows[taken] or {})
+            taken += 1
+        rest = rows[taken:] if taken else rows
+        if self.too_many:
+            self.rows += len(rest)
+        elif rest and not self._add_alike(rest):
+            for row in rest:
+                self.add(row or {})
+
+    def _add_alike(self, rows: Sequence[dict[str, float | None] | None]) -> bool:
+        """False, and nothing appended, where one of the rows has other classes, another order of them or no number."""
+        main = self._main
+        try:
+            # Names within a row differ: so many rows can be so often the same names only each by each.
+            if list(chain.from_iterable(rows)) != list(main) * len(rows):  # type: ignore[arg-type]
+                return False
+            values = np.fromiter(
+                chain.from_iterable(map(dict.values, rows)),  # type: ignore[arg-type]
+                np.float64,
+                len(rows) * len(main),
+            )
+        except TypeError:
+            return False
+        self._main_rows.frombytes(np.arange(self.rows, self.rows + len(rows)).tobytes())
+        self._values.frombytes(values.tobytes())
+        self.rows += len(rows)
+        return True
 
     def _add_main(self, values: Iterable[float | None]) -> None:
         if not self._main:
@@ -238,12 +299,29 @@ class BoxRows:
         self.label = array("q")
         self.numbers = array("d")
 
-    def add(self, owner: int, label: int, box: wire.Box, *, scored: bool) -> None:
-        """Append one box."""
-        numbers = (box.x, box.y, box.width, box.height, box.score if scored else 0.0)
-        self.owners.append(owner)
-        self.label.append(label)
-        self.numbers.extend(np.nan if number is None else number for number in numbers)
+    def add(
+        self, owners: Iterable[int], listed: Iterable[list[wire.Box] | None], labels: Codes, *, scored: bool
+    ) -> None:
+        """Append the boxes of several owners.
+
+        Args:
+            owners: In ascending order.
+            listed: For each owner its boxes.
+            labels: Codes of their labels.
+            scored: Whether they are predicted ones.
+        """
+        owned = [(owner, box) for owner, boxes in zip(owners, listed, strict=True) for box in boxes or ()]
+        boxes = [box for _, box in owned]
+        columns = [
+            [box.x for box in boxes],
+            [box.y for box in boxes],
+            [box.width for box in boxes],
+            [box.height for box in boxes],
+            [box.score for box in boxes] if scored else [0.0] * len(boxes),
+        ]
+        self.owners.extend(array("q", [owner for owner, _ in owned]))
+        self.label.extend(labels.column([box.label for box in boxes], same))
+        self.numbers.frombytes(np.column_stack([numbers(column, np.nan) for column in columns]).tobytes())
 
     def content(self, owner: int, end: int | None = None) -> bytes:
         """As `Rows.content`; of the owners up to `end` where that is given."""
@@ -311,88 +389,3 @@ class PointRows:
         order = kept[np.argsort(window[kept], kind="stable")]
         xy = np.ascontiguousarray(floats(self.xy).reshape(-1, 2)[order])
         return Points(shrink_dtype(window[order]), shrink_dtype(ints(self.label)[order]), xy)
-
-
-class WindowRows:
-    """Windows as they come, with the boxes predicted on them."""
-
-    def __init__(self) -> None:
-        self.sample = array("q")
-        self.start = array("d")
-        self.end = array("d")
-        self.label = array("q")
-        self.prediction = array("q")
-        self.correct = array("b")
-        self.outcome = array("b")
-        self.f1 = array("d")
-        self.boxes = BoxRows()
-        self.sends_boxes = False
-        self._pages: list[int] = []
-        self._seen: set[bytes] = set()
-
-    def __len__(self) -> int:
-        return len(self.sample)
-
-    def _columns(self) -> tuple[array[int] | array[float], ...]:
-        return self.sample, self.start, self.end, self.label, self.prediction, self.correct, self.outcome, self.f1
-
-    def end_page(self, first: int) -> None:
-        """Forget what came since `first` where a page before held the same: servers repeat all predictions on every
-        page.
-        """
-        digest = hashlib.blake2b(self.boxes.content(first, len(self)), digest_size=16)
-        for column in self._columns():
-            digest.update(memoryview(column)[first:])
-        if digest.digest() not in self._seen:
-            self._seen.add(digest.digest())
-            self._pages.append(first)
-            return
-        self.boxes.forget(first)
-        for column in self._columns():
-            del column[first:]
-
-    def repeats(self) -> npt.NDArray[np.int64]:
-        """For each window as received the first one that it repeats, itself where it repeats none.
-
-        Windows are one by their sample and bounds. Those without a start are distinguished by their place in a page's
-        list for the sample, and only that whole list can be repeated, on another page.
-
-        Raises:
-            ValueError: Two windows of the same bounds differ.
-        """
-        first = np.arange(len(self))
-        known = floats(self.start) >= 0
-        sample = ints(self.sample)
-        start = floats(self.start)
-        end = floats(self.end)
-        order = np.flatnonzero(known)
-        order = order[np.lexsort((order, end[order], start[order], sample[order]))]
-        after = order[1:]
-        before = order[:-1]
-        same = (sample[after] == sample[before]) & (start[after] == start[before]) & (end[after] == end[before])
-        for place in np.flatnonzero(same).tolist():
-            first[after[place]] = first[before[place]]
-        for window in after[same].tolist():
-            if self._content(window) != self._content(int(first[window])):
-                raise ValueError(f"two windows of sample {self.sample[window]} have the same bounds and differ")
-        self._find_repeated_lists(np.flatnonzero(~known), first)
-        return first
-
-    def _find_repeated_lists(self, windows: IntArray, first: npt.NDArray[np.int64]) -> None:
-        page = np.searchsorted(np.array(self._pages, np.int64), windows, side="right")
-        sample = ints(self.sample)[windows]
-        order = np.lexsort((windows, page, sample))
-        windows = windows[order]
-        page = page[order]
-        sample = sample[order]
-        new_list = (sample[1:] != sample[:-1]) | (page[1:] != page[:-1])
-        lists = np.split(windows, np.flatnonzero(new_list) + 1)
-        seen: dict[bytes, IntArray] = {}  # the content of a window names its sample
-        several = set(sample[1:][new_list & (sample[1:] == sample[:-1])].tolist())
-        for listed in lists if len(several) else ():
-            if self.sample[int(listed[0])] in several:
-                first[listed] = seen.setdefault(b"".join(map(self._content, listed.tolist())), listed)
-
-    def _content(self, window: int) -> bytes:
-        values = b"".join(column[window : window + 1].tobytes() for column in self._columns())
-        return values + self.boxes.content(window)
