@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-import stamina.instrumentation
-import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
+if TYPE_CHECKING:  # structlog takes a quarter of a second, which a command that logs nothing need not spend
+    from structlog.typing import EventDict, Processor, WrappedLogger
 
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("auto", "logfmt", "json")
 SHORTEST_SECRET = 4
 """Characters."""
-
-
-_NO_LOCALS = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
-"""Local variables hold keys and Studio's bodies: a traceback names places only."""
 
 
 class Secrets:
@@ -71,6 +66,9 @@ def configure(level: str = "info", style: str = "auto", stream: TextIO | None = 
         style: One of FORMATS; `auto` is key-value on a terminal and JSON otherwise.
         stream: Where to.
     """
+    import stamina.instrumentation
+    import structlog
+
     stream = stream or sys.stderr
     terminal = stream.isatty()
     shared: list[Processor] = [
@@ -80,8 +78,10 @@ def configure(level: str = "info", style: str = "auto", stream: TextIO | None = 
     ]
     renderers: list[Processor]
     if style == "json" or (style == "auto" and not terminal):
+        # local variables hold keys and Studio's bodies: a traceback names places only
+        places = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
         renderers = [
-            structlog.processors.ExceptionRenderer(_NO_LOCALS),
+            structlog.processors.ExceptionRenderer(places),
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ]
     elif terminal:

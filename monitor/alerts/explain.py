@@ -26,7 +26,7 @@ from monitor.compare.change import LABELS, THRESHOLDS, Change
 from monitor.compare.drift import Drift
 from monitor.compare.error_evidence import ErrorEvidence
 from monitor.compare.martingale import ALARM
-from monitor.compare.sides import VARIANT_LOST
+from monitor.compare.side_kinds import VARIANT_LOST
 from monitor.errors import PullState
 from monitor.figures.evaluation import Interval
 

@@ -12,7 +12,7 @@ from monitor.alerts.verdicts import Answer, Verdict
 from monitor.compare.change import LABELS, THRESHOLDS, Change
 from monitor.compare.conclusion import conclude
 from monitor.compare.drift import Drift
-from monitor.compare.sides import ADDED_WRONG, NEWLY_WRONG
+from monitor.compare.side_kinds import ADDED_WRONG, NEWLY_WRONG
 
 _LOOK = "Look at what it gets wrong, on the target's page"
 _MOSTLY = 0.5  # of the wrong samples: from which share on those that look mislabelled come first

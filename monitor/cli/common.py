@@ -1,21 +1,23 @@
-"""What commands share: options, reading the configuration, the loop, the open store."""
+"""What commands share: options, reading the configuration, the loop, the open store.
+
+Modules of commands import what is heavy where it is used: `--version`, `--help` and a mistyped option answer at once.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from monitor import __version__, logs
-from monitor.config import ConfigError, Loaded, load
 
-if TYPE_CHECKING:  # importing the store takes a moment that most commands need not spend
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from monitor.config import Loaded
     from monitor.store import Store
 
 T = TypeVar("T")
@@ -23,6 +25,8 @@ T = TypeVar("T")
 
 def run_loop(main: Coroutine[Any, Any, T]) -> T:
     """Run on uvloop where it exists: it halves what many small requests cost."""
+    import asyncio
+
     try:
         import uvloop
     except ImportError:
@@ -81,6 +85,8 @@ version_option = click.version_option(__version__, package_name="impulse-monitor
 
 def load_config(config: Path) -> Loaded:
     """The configuration, or its problems, a line each, and the end."""
+    from monitor.config import ConfigError, load
+
     try:
         return load(config)
     except ConfigError as error:
@@ -106,9 +112,13 @@ def with_store(loaded: Loaded, work: Callable[[Store], Coroutine[Any, Any, int]]
 
 def print_table(table: Table) -> None:
     """Whole names for pipes and files; on a terminal the table folds to its width."""
+    from rich.console import Console
+
     Console(width=None if sys.stdout.isatty() else 240).print(table)
 
 
 def print_folded(table: Table) -> None:
     """A table that fits a terminal; elsewhere it has the width of $COLUMNS, else 80."""
+    from rich.console import Console
+
     Console(highlight=False).print(table)

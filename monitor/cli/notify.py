@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import time
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +30,8 @@ def send_test(config: Path, receiver: str | None) -> None:
     """Send a test message to RECEIVER, or to each of them, and print the result. Needs no running service, and no
     store.
     """
+    from difflib import get_close_matches
+
     logs.configure("error")
     known = {each.receiver_name: each for each in load_config(config).config.notify}
     if not known:
@@ -46,6 +46,8 @@ def send_test(config: Path, receiver: str | None) -> None:
 
 
 async def _send(receivers: list[NotifyConfig]) -> int:
+    import asyncio
+
     from monitor.notify import trial
     from monitor.notify.errors import NotifyError
     from monitor.notify.http import new_session

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.table import Table
 
 from monitor import logs
 from monitor.cli.common import config_option, load_config, print_table, version_option
@@ -27,6 +26,8 @@ def rules(config: Path) -> None:
 @version_option
 def metrics() -> None:
     """Print every metric: name, type, labels, unit and meaning."""
+    from rich.table import Table
+
     from monitor.exposition import describe
 
     table = Table("name", "type", "labels", "unit", "meaning", show_lines=False)

@@ -8,14 +8,12 @@ import errno
 import signal
 import socket
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import click
-import yaml
 
 from monitor import logs
 from monitor.cli.common import (
@@ -26,7 +24,6 @@ from monitor.cli.common import (
     version_option,
     web_config_option,
 )
-from monitor.config import ConfigError
 
 DEMO_INTERVAL = "5s"
 
@@ -56,6 +53,7 @@ def run(
 
 async def _serve(config: Path, started: Callable[[str], None] = lambda address: None, **options: Any) -> int:
     """The service until SIGTERM or SIGINT; SIGHUP reloads. Exit code 1 where it cannot start."""
+    from monitor.config import ConfigError
     from monitor.service.app import App
     from monitor.store import StoreError
     from monitor.web.connections import raise_files
@@ -211,6 +209,8 @@ def demo(listen: str, directory: Path | None, alertmanager: str | None, log_leve
 
 
 async def _demo(listen: str, directory: Path | None, alertmanager: str | None) -> int:
+    import tempfile
+
     with contextlib.ExitStack() as stack:
         async with _studio() as (url, studio):
             try:
@@ -239,6 +239,8 @@ async def _demo(listen: str, directory: Path | None, alertmanager: str | None) -
 
 def _demo_config(url: str, listen: str, studio: Any, alertmanager: str | None) -> str:
     """The demo's configuration: what a person would write for these projects."""
+    import yaml
+
     projects = [
         {
             "id": project.id,

@@ -22,14 +22,15 @@ from monitor.cli.common import (
     version_option,
     with_store,
 )
-from monitor.compare.sides import KINDS, NEWLY_WRONG, VARIANT_KINDS
-from monitor.config.durations import parse_duration
+from monitor.compare.side_kinds import KINDS, NEWLY_WRONG, VARIANT_KINDS
 
 if TYPE_CHECKING:
     from monitor.store import Store
 
 
 def _since(_context: click.Context, _option: click.Parameter, value: str | None) -> float:
+    from monitor.config.durations import parse_duration
+
     try:
         return parse_duration(value) if value else math.inf
     except ValueError as error:

@@ -10,11 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from monitor import logs
-from monitor.cli import checks, outlook
 from monitor.cli.common import (
     config_option,
     format_option,
@@ -25,9 +22,9 @@ from monitor.cli.common import (
     web_config_option,
     with_store,
 )
-from monitor.config import Loaded
 
 if TYPE_CHECKING:
+    from monitor.config import Loaded
     from monitor.store import Store
 
 
@@ -44,6 +41,8 @@ if TYPE_CHECKING:
 @version_option
 def check(config: Path, web_config: Path | None, shard_total: int, online: bool) -> None:
     """Validate the configuration: every problem on a line of its own. Nothing is sent to receivers."""
+    from monitor.cli import checks, outlook
+
     logs.configure("error")
     loaded = load_config(config)
     warnings = [*loaded.warnings, *loaded.exceeded_budgets(shard_total)]
@@ -67,6 +66,8 @@ def check(config: Path, web_config: Path | None, shard_total: int, online: bool)
 
 
 async def _check_online(loaded: Loaded) -> bool:
+    from monitor.cli import checks, outlook
+
     good = all([await checks.check_store(loaded), await _check_keys(loaded), await checks.check_receivers(loaded)])
     await outlook.print_outlook(loaded, online=True)
     return good
@@ -115,6 +116,9 @@ def pull(config: Path, project_id: int | None, impulse_id: int | None, style: st
 async def _pull(
     loaded: Loaded, project_id: int | None, impulse_id: int | None, style: str, store: Store | None = None
 ) -> int:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
     from monitor.cli.once import pull_once
     from monitor.errors import PullState
     from monitor.views import report

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from monitor.compare.pairing import Index
 from monitor.compare.renaming import rows_of_owners
-from monitor.compare.sides import KINDS, SUSPECT_LABEL, VARIANT_KINDS, Sides, sides
+from monitor.compare.side_kinds import KINDS, SUSPECT_LABEL, VARIANT_KINDS
+from monitor.compare.sides import Sides, sides
 from monitor.results import BlockKind, Boxes, FloatArray, IntArray, ResultSet
 from monitor.text import shown
 

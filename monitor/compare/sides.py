@@ -12,24 +12,18 @@ import numpy.typing as npt
 from monitor.compare.pairing import Index, Pairing, pair
 from monitor.compare.relabel import known_labels, same_boxes
 from monitor.compare.renaming import in_one_table, renamed_boxes, renamed_labels, with_names_of
+from monitor.compare.side_kinds import (
+    ADDED_WRONG,
+    FIXED,
+    KINDS,
+    NEWLY_WRONG,
+    RELABELLED,
+    REMOVED_WRONG,
+    SUSPECT_LABEL,
+)
 from monitor.compare.suspects import Suspects, suspects
 from monitor.figures.scoring import accuracy_verdicts
 from monitor.results import CORRECT, WRONG, BlockKind, ResultSet
-
-NEWLY_WRONG = "newly_wrong"
-FIXED = "fixed"
-RELABELLED = "relabelled"
-ADDED_WRONG = "added_wrong"
-REMOVED_WRONG = "removed_wrong"
-SUSPECT_LABEL = "suspect_label"
-KINDS = (NEWLY_WRONG, FIXED, RELABELLED, ADDED_WRONG, REMOVED_WRONG, SUSPECT_LABEL)
-"""In which ways a sample changed sides, and those whose label looks wrong."""
-
-VARIANT_LOST = "variant_lost"
-VARIANT_GAINED = "variant_gained"
-VARIANT_KINDS = {VARIANT_LOST: NEWLY_WRONG, VARIANT_GAINED: FIXED}
-"""In which ways a variant and its reference differ on a sample: only the reference gets it right, or only the variant;
-and what each is from the reference's run to the variant's."""
 
 BoolArray = npt.NDArray[np.bool_]
 _BOX_KINDS = {BlockKind.DETECTION, BlockKind.FOMO}

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from monitor.compare.changed_windows import ChangedWindow
-from monitor.compare.sides import (
+from monitor.compare.side_kinds import (
     ADDED_WRONG,
     FIXED,
     KINDS,

@@ -11,7 +11,8 @@ import argparse
 
 import numpy as np
 
-from monitor.compare.sides import NEWLY_WRONG, sides
+from monitor.compare.side_kinds import NEWLY_WRONG
+from monitor.compare.sides import sides
 from monitor.compare.suspects import suspects
 from tests.label_sets import confidently_worse, noisy
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from monitor.compare.changed_windows import ChangedSamples, ChangedWindow
-from monitor.compare.sides import ADDED_WRONG, NEWLY_WRONG, VARIANT_GAINED, VARIANT_LOST
+from monitor.compare.side_kinds import ADDED_WRONG, NEWLY_WRONG, VARIANT_GAINED, VARIANT_LOST
 from monitor.store import Store
 from tests.cli.commands import run
 from tests.store.store_sets import run as stored_run

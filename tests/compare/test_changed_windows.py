@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from monitor.compare.changed_windows import ChangedWindow, changed_windows
-from monitor.compare.sides import ADDED_WRONG, FIXED, KINDS, NEWLY_WRONG, RELABELLED, REMOVED_WRONG, sides
+from monitor.compare.side_kinds import ADDED_WRONG, FIXED, KINDS, NEWLY_WRONG, RELABELLED, REMOVED_WRONG
+from monitor.compare.sides import sides
 from monitor.results import CORRECT, WRONG, Block, BlockKind, Boxes, Categorical, Confidences, ResultSet
 from monitor.text import shown
 from tests.factories import encoded, images, result_set

@@ -6,16 +6,8 @@ import numpy as np
 import pytest
 from cleanlab.filter import find_label_issues
 
-from monitor.compare.sides import (
-    ADDED_WRONG,
-    FIXED,
-    KINDS,
-    NEWLY_WRONG,
-    RELABELLED,
-    REMOVED_WRONG,
-    SUSPECT_LABEL,
-    sides,
-)
+from monitor.compare.side_kinds import ADDED_WRONG, FIXED, KINDS, NEWLY_WRONG, RELABELLED, REMOVED_WRONG, SUSPECT_LABEL
+from monitor.compare.sides import sides
 from monitor.compare.suspects import suspects
 from monitor.results import FloatArray
 from tests.compare.sequence_truth import _renamed

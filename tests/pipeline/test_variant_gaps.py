@@ -12,7 +12,7 @@ import pytest
 from monitor.alerts.rules import QuantizationLoss, built_in
 from monitor.alerts.states import AlertState, Phase
 from monitor.compare.changed_windows import ChangedWindow
-from monitor.compare.sides import VARIANT_GAINED, VARIANT_LOST
+from monitor.compare.side_kinds import VARIANT_GAINED, VARIANT_LOST
 from monitor.compare.variants import VariantComparison
 from monitor.errors import PullState
 from monitor.pipeline.project_turn import ProjectTurn

@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from monitor.compare.changed_windows import ChangedSamples, ChangedWindow, changed_samples
-from monitor.compare.sides import FIXED, KINDS, NEWLY_WRONG
+from monitor.compare.side_kinds import FIXED, KINDS, NEWLY_WRONG
 from monitor.store import Store
 from monitor.store.changed_samples import CHANGED, ChangedIndex, ListsReplaced
 from monitor.store.states import State

@@ -14,7 +14,7 @@ import pytest
 
 from monitor import text
 from monitor.compare.changed_windows import ChangedSamples, ChangedWindow
-from monitor.compare.sides import NEWLY_WRONG
+from monitor.compare.side_kinds import NEWLY_WRONG
 from monitor.simulator import Revision, projects
 from monitor.simulator.ground import Ground
 from monitor.store import Store

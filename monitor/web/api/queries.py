@@ -9,7 +9,7 @@ from datetime import datetime
 
 from aiohttp import web
 
-from monitor.compare.sides import KINDS, NEWLY_WRONG, VARIANT_KINDS
+from monitor.compare.side_kinds import KINDS, NEWLY_WRONG, VARIANT_KINDS
 from monitor.config.durations import parse_duration
 from monitor.views import samples
 

@@ -18,7 +18,7 @@ from monitor import __version__
 from monitor.alerts import variant_words, wording
 from monitor.alerts.states import Phase
 from monitor.compare.martingale import ALARM
-from monitor.compare.sides import VARIANT_LOST
+from monitor.compare.side_kinds import VARIANT_LOST
 from monitor.figures.anomaly import threshold
 from monitor.figures.groups import FEWEST_GROUPS
 from monitor.figures.headline import with_test
