@@ -65,6 +65,8 @@ class Connections:
             raise StoreError(
                 fitted(f"store {self.where} cannot be used (", error, "); correct `store` in the configuration")
             ) from None
+        self._for_reading = self.engine.execution_options(**engine.reading(self.url))
+        self._for_writing = self.engine.execution_options(**{engine.WRITES: True})
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         # SQLite has one writer: a queue is fairer than its polling. Together no more than the pool has connections:
         # nobody waits in there.
@@ -111,7 +113,9 @@ class Connections:
 
     @asynccontextmanager
     async def connected(self, *, writes: bool = False) -> AsyncIterator[Link]:
-        """A connection with a transaction begun, which is undone unless it was committed."""
+        """A connection; one that writes has a transaction begun, which is undone unless it was committed. Each statement
+        of one that reads is for itself.
+        """
         turn = self.writing if writes else self.reading
         self._refuse_unopened()
         await turn.acquire()
@@ -121,10 +125,11 @@ class Connections:
             turn.release()
             raise
         pool = self.engine.pool
-        link = Link(self.engine.execution_options(**{engine.WRITES: writes}).connect())
+        link = Link((self._for_writing if writes else self._for_reading).connect())
         try:
             await self.ask(link, link.connection.start())
-            await self.ask(link, link.connection.begin())
+            if writes:
+                await self.ask(link, link.connection.begin())
             yield link
         finally:
             # However often this task is cancelled meanwhile, nobody gets the turn before the lock is free.

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import re
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import URL, Connection, Engine, Pool, event, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from monitor.store.errors import StoreError
 
@@ -38,8 +41,12 @@ _OPTIONS: Mapping[str, tuple[str, str]] = {
 }
 """The options of a PostgreSQL URL: what each may be, as a pattern and in words. Only `host` may be repeated."""
 _OURS = ("application_name", "connect_timeout", "prepared_statement_cache_size", "prepared_statements")
+PING_AFTER = 30.0
+"""Seconds for which a connection to PostgreSQL may have been idle without being asked whether it still answers."""
 WRITES = "impulse_monitor_writes"
-"""Execution option of connections that write: SQLite then takes its lock at BEGIN, where waiting for it is possible."""
+"""Execution option of connections that write: they begin a transaction. SQLite then takes its lock at BEGIN, where
+waiting for it is possible.
+"""
 
 
 def parse(url: str) -> URL:
@@ -118,6 +125,9 @@ def new_engine(
         "json_deserializer": _as_is,
         "poolclass": pool,
     }
+    if pool is None:
+        # the connection that was last in use is taken: its caches are warm, and it needs no ping
+        options["pool_use_lifo"] = True
     if url.get_backend_name() == "sqlite":
         engine = create_async_engine(url, **options)
         prepare_sqlite(engine.sync_engine, lock_timeout)
@@ -132,7 +142,8 @@ def new_engine(
     if (size := ours.get("prepared_statement_cache_size")) is not None and not pooled:
         connect["prepared_statement_cache_size"] = connect["statement_cache_size"] = int(size)
     url = url.difference_update_query(_OURS)
-    engine = create_async_engine(url, pool_pre_ping=True, pool_recycle=RECYCLE, connect_args=connect, **options)
+    engine = create_async_engine(url, pool_recycle=RECYCLE, connect_args=connect, **options)
+    _ping_idle(engine.sync_engine)
     if pooled:
         event.listen(
             engine.sync_engine,
@@ -140,6 +151,44 @@ def new_engine(
             lambda connection: connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{lock}'"),
         )
     return engine
+
+
+def reading(url: URL) -> dict[str, Any]:
+    """The execution options of connections that only read: each statement stands for itself, without BEGIN and
+    ROLLBACK around it.
+
+    A pooler in transaction mode gives statements outside a transaction to any connection, so that there the preparation
+    of a statement could go to one and its execution to another: behind one, reads are transactions, too. SQLite's
+    connections need no option (`prepare_sqlite`).
+    """
+    if url.get_backend_name() == "sqlite" or url.query.get("prepared_statements") == "off":
+        return {WRITES: False}
+    return {WRITES: False, "isolation_level": "AUTOCOMMIT"}
+
+
+def _ping_idle(engine: Engine) -> None:
+    """Ask connections that were idle for a while whether they still answer, in one statement.
+
+    The pool's own ping is made of three, before each use: BEGIN and ROLLBACK are around it for poolers' sake. This one
+    is a single message of the protocol, which any connection behind a pooler may take. That a server has closed a
+    connection its driver knows by itself.
+    """
+
+    @event.listens_for(engine, "checkin")
+    def returned(_connection: object, record: ConnectionPoolEntry) -> None:
+        record.info["idle_since"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def taken(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
+        driver = connection.driver_connection
+        idle = time.monotonic() - record.info.get("idle_since", math.inf)  # a new one was never idle
+        if driver.is_closed():
+            raise DisconnectionError
+        if idle > PING_AFTER:
+            try:
+                connection.run_async(lambda driver: driver.execute(";"))
+            except Exception as error:
+                raise DisconnectionError from error
 
 
 def _own_connection(lock_timeout: str) -> dict[str, Any]:
@@ -186,7 +235,8 @@ def prepare_sqlite(engine: Engine, lock_timeout: float) -> None:
 
     @event.listens_for(engine, "begin")
     def begun(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get(WRITES) else "BEGIN")
+        if connection.get_execution_options().get(WRITES):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _as_is(text: str) -> str:
