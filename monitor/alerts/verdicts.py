@@ -224,12 +224,12 @@ def _tested(
     change = comparison.change(rule.metric)
     if change is None:
         return _none(f"the two runs have no {rule.metric} to compare")
-    if (moved := change.judged_change) is None:
+    if (moved := change.tested_change) is None:
         return _none(f"the two runs share too few {FIGURES[rule.metric].counts} to judge a change of {rule.metric}")
     figure = FIGURES[rule.metric].read(evaluation)
     interval = figure.interval if figure else None
     sign = _sign(rule)
-    pvalue = change.judged_pvalue
+    pvalue = change.tested_pvalue
     exact = sign * (change.exact_change or 0.0)
     significant = rule.significance is None or (pvalue is not None and pvalue <= rule.significance)
     beyond = sign * moved > rule.margin + _ROUNDING

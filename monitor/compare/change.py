@@ -109,7 +109,7 @@ class Change:
         return row is not None and row.on_shared
 
     @property
-    def judged_change(self) -> float | None:
+    def tested_change(self) -> float | None:
         """What a rule about a drop or rise compares with its margin.
 
         The total; `on_shared` what changed on the shared samples.
@@ -121,13 +121,13 @@ class Change:
         return self.causes[MODEL] + self.causes[LABELS] + self.causes.get(THRESHOLDS, 0.0)
 
     @property
-    def judged_pvalue(self) -> float | None:
-        """The p-value that belongs to `judged_change`."""
+    def tested_pvalue(self) -> float | None:
+        """The p-value that belongs to `tested_change`."""
         return self.pvalues.get(MODEL if self.on_shared else TOTAL)
 
     @property
     def exact_change(self) -> float | None:
-        """The part of `judged_change` that no sampling noise can explain: what labels and thresholds did.
+        """The part of `tested_change` that no sampling noise can explain: what labels and thresholds did.
 
         None where that is not known, where windows dropped out of the step, and where the model did the opposite, so
         that the part depends on the order of the steps. Of verdicts that only Studio can give, what labels do is never

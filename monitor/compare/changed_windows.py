@@ -81,20 +81,20 @@ class ChangedSamples:
     data: str = ""
 
 
-def changed_samples(baseline: ResultSet, current: ResultSet, *, judge_labels: bool = True) -> ChangedSamples:
+def changed_samples(baseline: ResultSet, current: ResultSet, *, find_suspects: bool = True) -> ChangedSamples:
     """Counts and lists of the samples that changed sides; arguments as `sides` takes them. Takes up to a second for
     large sets: call it in a worker thread.
     """
-    found = sides(baseline, current, judge_labels=judge_labels)
+    found = sides(baseline, current, find_suspects=find_suspects)
     suspect = {kind: found.suspect_among(kind) for kind in KINDS if kind != SUSPECT_LABEL}
     return ChangedSamples(found.counts(), suspect, changed_windows(found), found.data_digest())
 
 
-def differing_samples(reference: ResultSet, variant: ResultSet, *, judge_labels: bool = True) -> ChangedSamples:
+def differing_samples(reference: ResultSet, variant: ResultSet, *, find_suspects: bool = True) -> ChangedSamples:
     """Counts and lists of the samples on which a variant and its reference, which were tested on the same samples,
     differ. What `ChangedWindow` says of the baseline is said of the reference. Arguments and time as above.
     """
-    found = sides(reference, variant, judge_labels=judge_labels)
+    found = sides(reference, variant, find_suspects=find_suspects)
     lists = changed_windows(found, kinds=VARIANT_KINDS.values())
     return ChangedSamples(
         {kind: len(found.samples(side)) for kind, side in VARIANT_KINDS.items()},

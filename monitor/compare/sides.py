@@ -72,7 +72,7 @@ class Sides:
         return hashlib.sha256("|".join(",".join(map(str, each.tolist())) for each in ids).encode()).hexdigest()
 
 
-def sides(baseline: ResultSet, current: ResultSet, *, judge_labels: bool = True) -> Sides:
+def sides(baseline: ResultSet, current: ResultSet, *, find_suspects: bool = True) -> Sides:
     """Which windows changed sides from one run to the other, worst first: those whose own label the current model
     believes least; then by sample and start.
 
@@ -81,7 +81,7 @@ def sides(baseline: ResultSet, current: ResultSet, *, judge_labels: bool = True)
 
     Args:
         baseline, current: The runs.
-        judge_labels: Whether to look for labels that look wrong: not in samples that the model was trained on.
+        find_suspects: Whether to look for labels that look wrong: not in samples that the model was trained on.
     """
     baseline, current = in_one_table(baseline, current)
     pairing = pair(baseline, current)
@@ -104,7 +104,7 @@ def sides(baseline: ResultSet, current: ResultSet, *, judge_labels: bool = True)
     removed = np.flatnonzero(left & (verdict_before == WRONG))
     found[ADDED_WRONG] = (np.full(len(added), -1), added)
     found[REMOVED_WRONG] = (removed, np.full(len(removed), -1))
-    if judge_labels:
+    if find_suspects:
         suspected = suspects(current, baseline, pairing)
     else:
         suspected = Suspects(

@@ -196,7 +196,7 @@ def _broken(shown: BaselineFigures, note: str) -> Comparison:
 
 def _changed(baseline: ComparedRun, current: ComparedRun, category: str) -> ChangedSamples:
     """Which samples changed sides; labels that a model has learnt by heart say nothing about themselves."""
-    return changed_samples(baseline.results, current.results, judge_labels=category != TRAINING)
+    return changed_samples(baseline.results, current.results, find_suspects=category != TRAINING)
 
 
 def _unreadable(mode: str, before: Snapshot, now: float, error: StoreError) -> Compared:

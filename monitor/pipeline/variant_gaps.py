@@ -51,7 +51,7 @@ class VariantRun:
         baseline: The run it is compared with; None where it is the baseline itself.
         group_by: Which samples came together, as `groups_of` takes it.
         seed: Of every re-sampling.
-        judge_labels: Whether to look for labels that look wrong, as `sides` takes it.
+        find_suspects: Whether to look for labels that look wrong, as `sides` takes it.
     """
 
     results: ResultSet
@@ -60,7 +60,7 @@ class VariantRun:
     baseline: Run | None
     group_by: str
     seed: int
-    judge_labels: bool
+    find_suspects: bool
 
 
 class VariantGaps:
@@ -149,7 +149,7 @@ def _beside(
     variants = compare_variants(variant, reference, run.results, run.seed, baselines, run.group_by)
     if variants.reason:
         return Beside(variants, NONE_DIFFER)
-    return Beside(variants, differing_samples(reference, run.results, judge_labels=run.judge_labels))
+    return Beside(variants, differing_samples(reference, run.results, find_suspects=run.find_suspects))
 
 
 def _not_compared(variant: str, run: VariantRun, reason: str, cache: TargetCache) -> Beside:

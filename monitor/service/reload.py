@@ -146,7 +146,7 @@ class Reloader:
             certificate=certificate.expires if certificate else None,
             web_config=security.rejection,
             config=self._rejection,
-            nobody_told=not self.config.notify and bool(self.config.rules()),
+            no_receiver=not self.config.notify and bool(self.config.rules()),
             now=self._clock(),
         )
 

@@ -15,7 +15,7 @@ from monitor.store import StoreError
 PROBLEMS_SHOWN = 20
 """Problems of a rejected file that are shown; the log, and `impulse-monitor check`, have all."""
 
-Kind = Literal["store", "receiver", "certificate", "web_config", "config", "nobody_told"]
+Kind = Literal["store", "receiver", "certificate", "web_config", "config", "no_receiver"]
 """A closed set: programs tell problems apart by it."""
 
 
@@ -72,7 +72,7 @@ def service_problems(
     certificate: float | None,
     web_config: Rejection | None,
     config: Rejection | None,
-    nobody_told: bool,
+    no_receiver: bool,
     now: float,
 ) -> tuple[ServiceProblem, ...]:
     """The problems, the worst first.
@@ -84,7 +84,7 @@ def service_problems(
         certificate: Unix seconds when the service's own certificate expires; None without TLS.
         web_config: Why the web configuration was rejected; None where it was not.
         config: The same of the configuration.
-        nobody_told: Whether there are alerts, but no receiver.
+        no_receiver: Whether there are alerts, but no receiver.
         now: Unix seconds.
     """
     found = [
@@ -96,10 +96,10 @@ def service_problems(
         ),
         *_of_file("config", "The configuration was rejected: the one before is running", config),
     ]
-    if nobody_told:
+    if no_receiver:
         details = ("No receiver is configured: alerts are shown here and exported, and that is all.",)
         advice = "Write one below notify in the configuration, such as `- alertmanager: {url: http://127.0.0.1:9093}`."
-        found.append(ServiceProblem("nobody_told", "warning", "Nobody is notified of alerts", details, advice))
+        found.append(ServiceProblem("no_receiver", "warning", "Nobody is notified of alerts", details, advice))
     return tuple(sorted(found, key=lambda problem: problem.severity == "warning"))
 
 

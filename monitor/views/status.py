@@ -228,10 +228,10 @@ def figures(snapshot: Snapshot | None) -> tuple[Figure, ...]:
 def _moved(figure: Figure, change: Change | None) -> Figure:
     if change is None:
         return figure if figure.baseline is None else replace(figure, moved=figure.value - figure.baseline)
-    moved = change.judged_change
+    moved = change.tested_change
     part = change.exact_change
     exact = moved is not None and part is not None and part * moved > 0 and abs(part) >= abs(moved) / 2
-    return replace(figure, moved=moved, pvalue=change.judged_pvalue, exact=exact)
+    return replace(figure, moved=moved, pvalue=change.tested_pvalue, exact=exact)
 
 
 def shown_alerts(live: Live, now: float, target_id: str | None = None) -> tuple[AlertState, ...]:

@@ -220,7 +220,7 @@ def test_digest_of_changed_data() -> None:
 
     def digest(ids: list[int], labels: list[str], wrong: int = 0) -> str:
         before = results([1, 2, 3], ["a", "b", "a"], wrong)
-        return sides(before, results(ids, labels), judge_labels=False).data_digest()
+        return sides(before, results(ids, labels), find_suspects=False).data_digest()
 
     added = digest([1, 2, 3, 4], ["a", "b", "a", "b"])
 

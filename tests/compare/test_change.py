@@ -502,7 +502,7 @@ def test_exact_part_of_an_accuracy() -> None:
     assert same.exact_change == same.causes["labels"] == worse_too.exact_change
     assert opposite.causes["labels"] < 0 < opposite.causes["model"]
     assert opposite.exact_change is None
-    assert same.judged_change == same.causes["total"]
+    assert same.tested_change == same.causes["total"]
 
 
 def test_images_without_dimensions() -> None:
@@ -782,7 +782,7 @@ def test_boxes_below_an_old_threshold(trained: tuple[float, float]) -> None:
     lowered = by_metric(columns(seen, high), columns(all_of_them, low), 1, trained)["map"]
     raised = by_metric(columns(all_of_them, low), columns(seen, high), 1, trained)["map"]
 
-    assert raised.causes["thresholds"] == raised.causes["total"] == known(raised.judged_change) < 0
+    assert raised.causes["thresholds"] == raised.causes["total"] == known(raised.tested_change) < 0
     assert raised.causes["model"] == raised.causes["labels"] == 0
     if trained == (1.0, 1.0):
         assert lowered.causes["thresholds"] == lowered.causes["total"] > 0

@@ -167,7 +167,7 @@ def test_labels_alone_are_no_matter_of_chance() -> None:
     change = by_metric(columns(QUIET, classes=LABELS), columns({**QUIET, **relabelled}, classes=LABELS), 1)["accuracy"]
 
     assert dict(change.pvalues) == {"model": 1.0, "total": 1.0}
-    assert change.exact_change == change.judged_change == change.causes["labels"] < 0
+    assert change.exact_change == change.tested_change == change.causes["labels"] < 0
 
 
 @pytest.mark.parametrize(("metric", "figure"), [("accuracy", oracle.accuracy), ("mean_f1", oracle.mean_f1)])
@@ -379,8 +379,8 @@ def test_map_is_judged_on_shared_images() -> None:
     (change,) = changes(columns(baseline, DETECTOR), columns(current, DETECTOR), 1)
 
     assert (change.metric, change.shared, change.added, change.removed) == ("map", 80, 20, 20)
-    assert change.judged_change == change.causes["model"] + change.causes["labels"] < -0.1
-    assert change.judged_pvalue == change.pvalues["model"] == 1 / (RESAMPLINGS + 1)
+    assert change.tested_change == change.causes["model"] + change.causes["labels"] < -0.1
+    assert change.tested_pvalue == change.pvalues["model"] == 1 / (RESAMPLINGS + 1)
     assert change.exact_change == change.causes["labels"] == 0
     assert change.pvalues["total"] == 3 * min(
         p for cause, p in change.pvalues.items() if change.causes[cause] < 0 and cause != "total"
@@ -430,7 +430,7 @@ def test_map_of_few_shared_images() -> None:
 
     assert change.causes.keys() == change.pvalues.keys() == {"total"}
     assert change.pvalues["total"] < 0.01
-    assert change.judged_change is change.judged_pvalue is change.exact_change is None
+    assert change.tested_change is change.tested_pvalue is change.exact_change is None
 
 
 def test_memory_stays_bounded() -> None:

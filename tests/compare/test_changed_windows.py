@@ -35,7 +35,7 @@ def test_a_classifiers_windows() -> None:
     """Each window comes with its names, labels, predictions and confidences, then and now."""
     before = clips([1, 2, 3, 4], ["idle", "idle", "wave", "idle"], ["idle", "wave", "wave", "wave"])
     after = clips([1, 2, 3, 5], ["idle", "idle", "idle", "wave"], ["wave", "idle", "wave", "idle"])
-    lists = changed_windows(sides(before, after, judge_labels=False))
+    lists = changed_windows(sides(before, after, find_suspects=False))
     now = (0, 1000)
     assert lists[NEWLY_WRONG] == [
         ChangedWindow(1, "clip1.wav", *now, "idle", "wave", 0.9, "idle", "idle", 0.9),

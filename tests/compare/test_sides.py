@@ -42,7 +42,7 @@ def books(before: World, after: World) -> Books:
 def test_lists_are_what_was_done(make: Make) -> None:
     """Each list holds exactly the windows that the generator's books name, once each, whatever was done."""
     for name, _, before, after in histories(make, 3):
-        found = sides(before.results(), after.results(), judge_labels=False)
+        found = sides(before.results(), after.results(), find_suspects=False)
         for kind, expected in books(before, after).items():
             run, window = (
                 (found.baseline, found.before[kind]) if kind == REMOVED_WRONG else (found.current, found.now[kind])
@@ -88,7 +88,7 @@ def test_labels_of_the_training_set_are_not_judged() -> None:
     """Nothing is suspect where the model has learnt the labels."""
     run = noisy(np.random.default_rng(3), 300, 0.2).results()
     assert sides(run, run).counts()[SUSPECT_LABEL] > 0
-    assert sides(run, run, judge_labels=False).counts() == dict.fromkeys(KINDS, 0)
+    assert sides(run, run, find_suspects=False).counts() == dict.fromkeys(KINDS, 0)
 
 
 def test_least_believed_first() -> None:

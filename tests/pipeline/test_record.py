@@ -12,7 +12,7 @@ import pytest
 from monitor.compare.comparison import compare
 from monitor.errors import PullState
 from monitor.pipeline.baselines import pin, unpin
-from monitor.service import store_upkeep as caretaker
+from monitor.service import store_upkeep
 from monitor.simulator import Studio, projects, serve
 from monitor.simulator.faults import Delay, Status
 from monitor.store import Run, Store
@@ -430,7 +430,7 @@ async def test_locked_store(service: Service) -> None:
 
 async def test_store_that_cannot_be_opened(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """A damaged file keeps the service from being ready, not from pulling; once it is gone all is well."""
-    monkeypatch.setattr(caretaker, "CHECK", 0.2)
+    monkeypatch.setattr(store_upkeep, "CHECK", 0.2)
     path = service.path.parent / "impulse-monitor.db"
     path.write_bytes(b"this is no database, but long enough to be looked at" * 100)
     await service.app.start()

@@ -24,7 +24,7 @@ from monitor.engine.sharding import Shard
 from monitor.errors import PullState
 from monitor.figures import evaluate
 from monitor.service import reload as module
-from monitor.service import store_upkeep as caretaker
+from monitor.service import store_upkeep
 from monitor.service.app import App
 from monitor.simulator import Studio, projects, serve
 from monitor.simulator.faults import Delay, Refuse, Status
@@ -460,7 +460,7 @@ async def test_tls_and_passwords(service: Service, tmp_path: Path) -> None:
 @pytest.fixture
 def looks(monkeypatch: pytest.MonkeyPatch) -> None:
     """The store is looked at every fifth of a second."""
-    monkeypatch.setattr(caretaker, "CHECK", 0.2)
+    monkeypatch.setattr(store_upkeep, "CHECK", 0.2)
 
 
 async def store_up(service: Service, value: float) -> None:

@@ -79,7 +79,7 @@ async def test_nobody_is_told(service: Service) -> None:
     (problem,) = (await status(service))["problems"]
     _, page = await service.get("/")
 
-    assert ("nobody_told", "warning", None, None) == tuple(
+    assert ("no_receiver", "warning", None, None) == tuple(
         problem[name] for name in ("kind", "severity", "since", "receiver")
     )
     assert problem["title"] in page
@@ -227,7 +227,7 @@ async def test_store_that_is_gone(service: Service, tmp_path: Path) -> None:
     await service.app.start()
     data = await status(service)
 
-    assert ["store", "nobody_told"] == [problem["kind"] for problem in data["problems"]]
+    assert ["store", "no_receiver"] == [problem["kind"] for problem in data["problems"]]
     assert "is not a SQLite database" in data["problems"][0]["details"][0]
     assert (False, True) == (data["ready"], "is not a SQLite database" in data["unready"])
     since = datetime.datetime.fromisoformat(data["problems"][0]["since"])
@@ -236,7 +236,7 @@ async def test_store_that_is_gone(service: Service, tmp_path: Path) -> None:
     await asyncio.sleep(2 * store_upkeep.CHECK)  # it is tried again
     assert data["problems"][0]["since"] == (await status(service))["problems"][0]["since"]
     path.unlink()
-    await becomes(service, "nobody_told")
+    await becomes(service, "no_receiver")
 
 
 async def test_store_that_goes_later(service: Service, tmp_path: Path) -> None:
@@ -245,10 +245,10 @@ async def test_store_that_goes_later(service: Service, tmp_path: Path) -> None:
     ahead = 0.0
     service.write()
     await service.app.start()
-    await becomes(service, "nobody_told")
+    await becomes(service, "no_receiver")
     ahead = 86400.0
     (tmp_path / "impulse-monitor.db").unlink()
-    await becomes(service, "store", "nobody_told")
+    await becomes(service, "store", "no_receiver")
     problem = (await status(service))["problems"][0]
 
     assert "store" == problem["kind"]
@@ -259,7 +259,7 @@ async def test_run_that_is_not_recorded(service: Service, tmp_path: Path) -> Non
     """A run that a store which can be used does not take is the matter, since that run, until one is recorded."""
     service.write()
     await service.app.start()
-    await becomes(service, "nobody_told")
+    await becomes(service, "no_receiver")
     await service.pulled(TARGET)
     path = tmp_path / "impulse-monitor.db"
     with closing(sqlite3.connect(path)) as database:
@@ -280,7 +280,7 @@ async def test_run_that_is_not_recorded(service: Service, tmp_path: Path) -> Non
             database.execute(f"DROP TRIGGER full_{change}")
         database.commit()
     service.app.watchlist.pull_now(TARGET)
-    await becomes(service, "nobody_told")
+    await becomes(service, "no_receiver")
 
 
 @pytest.mark.real_time  # TLS reads the real clock
