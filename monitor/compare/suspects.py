@@ -39,7 +39,7 @@ def suspects(current: ResultSet, baseline: ResultSet | None = None, pairing: Pai
 
     A model that got worse must not be its own witness: where the label did not change and the baseline's model got the
     window right, the mean of both models' confidences decides, over the classes that both have, against thresholds from
-    these means.
+    these means. Where the earlier confidences are missing nothing is said of such a window.
 
     Args:
         current: The run; not of the training category, which its model has learnt by heart.
@@ -52,17 +52,22 @@ def suspects(current: ResultSet, baseline: ResultSet | None = None, pairing: Pai
     if confidences is None:
         return found
     alone = np.ones(windows, np.bool_)
-    before = None if baseline is None else _classifier(baseline)
-    if baseline is not None and pairing is not None and before is not None:
-        shared = tuple(name for name in confidences.classes if name in before.classes)
-        if len(shared) >= 2:
-            earlier = pairing.baseline_window
-            now = pairing.current_window
+    unwitnessed = np.zeros(windows, np.bool_)
+    if baseline is not None and pairing is not None:
+        earlier = pairing.baseline_window
+        now = pairing.current_window
+        kept = (baseline.label[earlier] == current.label[now]) & (baseline.correct[earlier] == CORRECT)
+        checked = np.zeros_like(kept)
+        before = _classifier(baseline)
+        shared = () if before is None else tuple(name for name in confidences.classes if name in before.classes)
+        if before is not None and len(shared) >= 2:
             both = (_columns(confidences, shared)[now] + _columns(before, shared)[earlier]) / 2
-            kept = (baseline.label[earlier] == current.label[now]) & (baseline.correct[earlier] == CORRECT)
             checked = _check(found, now, current, shared, both, kept)
-            alone[now[checked]] = False
+        alone[now[checked]] = False
+        unwitnessed[now[kept & ~checked]] = True
     _check(found, np.arange(windows), current, confidences.classes, confidences.values, alone)
+    found.suspect[unwitnessed] = False
+    found.likely[unwitnessed] = -1
     return found
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from cleanlab.filter import find_label_issues
@@ -9,7 +11,7 @@ from cleanlab.filter import find_label_issues
 from monitor.compare.side_kinds import ADDED_WRONG, FIXED, KINDS, NEWLY_WRONG, RELABELLED, REMOVED_WRONG, SUSPECT_LABEL
 from monitor.compare.sides import sides
 from monitor.compare.suspects import suspects
-from monitor.results import FloatArray
+from monitor.results import CORRECT, FloatArray
 from tests.compare.sequence_truth import _renamed
 from tests.compare.sequences import World, mapped
 from tests.compare.test_sequences import Make, histories, worlds
@@ -82,6 +84,32 @@ def test_a_worse_model_is_not_its_own_witness() -> None:
     assert suspects(worse).suspect[found.now[NEWLY_WRONG]].mean() > 0.5
     assert newly_wrong > 400
     assert found.suspect_among(NEWLY_WRONG) <= 0.05 * newly_wrong
+
+
+@pytest.mark.parametrize("missing", ["all", "some", "of other classes"])
+def test_without_the_second_witness_nobody_is_blamed(missing: str) -> None:
+    """Where the earlier model was right, but its confidences are missing, the worse one is not heard alone; what the
+    earlier one got wrong too, it may judge.
+    """
+    rng = np.random.default_rng(2)
+    of = noisy(rng, 2000, 0.1)
+    before = of.results()
+    worse = of.results(confidently_worse(rng, of.p, 0.25))
+    gone = np.arange(2000) >= (1000 if missing == "some" else 0)
+    confidences = before.confidences[3]
+    values = np.where(gone[:, None], np.nan, confidences.values)
+    less = {
+        "all": {},
+        "some": {3: replace(confidences, values=values)},
+        "of other classes": {3: replace(confidences, classes=tuple(f"d{place}" for place in range(5)))},
+    }
+    found = sides(replace(before, confidences=less[missing]), worse)
+    suspect = found.suspects.suspect & gone
+    right_before = before.correct == CORRECT
+
+    assert not (suspect & right_before).any()
+    assert (suspect & ~right_before & of.wrong).sum() > 30
+    assert np.isfinite(found.suspects.self_confidence).all()
 
 
 def test_labels_of_the_training_set_are_not_judged() -> None:
