@@ -11,7 +11,8 @@ LONGEST_NAME = 256
 _DIGEST = 8
 _UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
 _DIRECTIONS = {*"\u061c\u200e\u200f", *map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))}
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = set("=+-@\uff1d\uff0b\uff0d\uff20")
+_SKIPPED = {"Cc", "Cf", "Zs", "Zl", "Zp"}
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
@@ -42,7 +43,18 @@ def _is_command(character: str) -> bool:
 
 
 def spreadsheet(text: str) -> str:
-    """A text as a field of CSV: with an apostrophe before what a spreadsheet would take for a formula, which begins
-    with `=`, `+`, `-`, `@`, a tab or a carriage return and is no number.
+    """A text as a field of CSV: with an apostrophe before what a spreadsheet might take for a formula.
+
+    That begins with `=`, `+`, `-`, `@` or their full-width forms, and is no number. Programs pass over what cannot be
+    seen before it, or take it away; a control character at the beginning is marked by itself.
     """
-    return f"'{text}" if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text) else text
+    first = next((each for each in text if unicodedata.category(each) not in _SKIPPED), "")
+    risky = first in _FORMULA or unicodedata.category(text[:1] or " ") == "Cc"
+    return f"'{text}" if risky and not _NUMBER.fullmatch(text) else text
+
+
+def csv_field(value: object) -> object:
+    """A value as a field of CSV: empty where it is not known, and no text a formula."""
+    if value is None:
+        return ""
+    return spreadsheet(value) if isinstance(value, str) else value

@@ -37,13 +37,21 @@ def test_eyes_see_what_there_is(text: str, legible: str) -> None:
     assert legible == printable(text)
 
 
-@pytest.mark.parametrize("text", ["=1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "--1", "+", "-1;2", "-1\n=2"])
+FORMULAS = [
+    *("=1", "+1+1", "-1+1", "@SUM(A1)", "--1", "+", "-1;2", "-1\n=2"),
+    *("\t=1", "\r=1", "\n=1", "\x00=1", "\n", "\x1b[2J"),
+    *(" =1", "\u00a0+1", "\ufeff=1", "\u200b@x"),
+    *("\uff1d1", "\uff0b1", "\uff0d1", "\uff20x"),
+]
+
+
+@pytest.mark.parametrize("text", FORMULAS)
 def test_formulas_become_text(text: str) -> None:
     """What a spreadsheet would take for a formula has an apostrophe before it."""
     assert f"'{text}" == spreadsheet(text)
 
 
-@pytest.mark.parametrize("text", ["", "idle", "1=1", "-3.5", "+2", "-1e-3", "'=1", " =1"])
+@pytest.mark.parametrize("text", ["", "idle", "1=1", "-3.5", "+2", "-1e-3", "'=1", " 1=1", "\u202egpj.exe", "\u2014a"])
 def test_other_fields_stay(text: str) -> None:
     """Names and plain numbers stay as they are."""
     assert text == spreadsheet(text)

@@ -15,6 +15,7 @@ from monitor.compare.comparison import Comparison
 from monitor.figures.headline import METRICS, headlines
 from monitor.pipeline.unit_choices import UNITS
 from monitor.store import Baseline, Queries, Run
+from monitor.text import csv_field
 from monitor.views.report import comparison_as_json, moment, plain, when
 
 _BEGIN = ("run", "target", "finished", "last_seen", "times", "state", "changed", "fingerprint", "samples", "windows")
@@ -44,7 +45,7 @@ def runs_as_csv(runs: Iterable[Run]) -> str:
     writer = csv.DictWriter(text, _COLUMNS, restval="")
     writer.writeheader()
     for run in runs:
-        writer.writerow({name: "" if value is None else value for name, value in _row(run).items()})
+        writer.writerow({name: csv_field(value) for name, value in _row(run).items()})
     return text.getvalue()
 
 

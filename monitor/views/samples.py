@@ -31,7 +31,7 @@ from monitor.compare.side_kinds import (
 from monitor.store import Queries
 from monitor.store.changed_samples import CHANGED, DIFFERING, ChangedIndex, ListsReplaced
 from monitor.targets import TargetKey, studio_page
-from monitor.text import printable, shown, spreadsheet
+from monitor.text import csv_field, printable, shown
 
 PAGE = 50
 """Windows on a page by default."""
@@ -239,7 +239,7 @@ def as_csv(page: SamplesPage) -> str:
     writer = csv.writer(text)
     writer.writerow(_columns(page))
     for window in page.windows:
-        writer.writerow([_field(value) for value in _row(window, page).values()])
+        writer.writerow([csv_field(value) for value in _row(window, page).values()])
     return text.getvalue()
 
 
@@ -250,12 +250,6 @@ def _columns(page: SamplesPage) -> tuple[str, ...]:
 def _row(window: ChangedWindow, page: SamplesPage) -> dict[str, Any]:
     values = (*window[: len(COLUMNS) - 1], page.url)
     return dict(zip(_columns(page), values, strict=True))
-
-
-def _field(value: object) -> object:
-    if value is None:
-        return ""
-    return spreadsheet(value) if isinstance(value, str) else value
 
 
 def as_table(page: SamplesPage) -> Table:

@@ -92,9 +92,9 @@ def test_csv_for_spreadsheets(config: Path) -> None:
         io.StringIO(run("samples", TARGET, "--config", config, "--format", "csv", "--kind", "added-wrong").stdout)
     )
 
-    expected = [f"'{name}" if name[0] in "=+-@\t\r" else name for name in HOSTILE]
+    expected = [f"'{name}" if name[0] in "=+-@\t\r\x1b" else name for name in HOSTILE]
     for column in ("filename", "label", "prediction", "looks_like"):
-        assert [name.removeprefix("\x1b[2J") for name in expected] == [row[column] for row in rows]
+        assert [name.replace("\x1b[2J", "") for name in expected] == [row[column] for row in rows]
     assert ("-3.5", "-1e-3", "") == (plain["label"], plain["prediction"], plain["filename"])
     assert {URL} == {row["url"] for row in rows}
 

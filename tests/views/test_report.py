@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import math
@@ -13,9 +14,11 @@ from rich.console import Console
 from monitor.compare.error_evidence import ErrorEvidence
 from monitor.errors import PullState
 from monitor.figures.evaluation import Slice
+from monitor.views.history import runs_as_csv
 from monitor.views.report import Outcome, as_json, as_table, moment, plain, when
 from tests.alerts.alert_cases import change, compared, drifted
 from tests.factories import TARGET, evaluation, quality, snapshot
+from tests.store.store_sets import run as stored_run
 
 
 def test_an_outcome_as_json() -> None:
@@ -70,3 +73,11 @@ def test_table_of_outcomes() -> None:
     (bad,) = (line for line in lines if "bad" in line)
     assert all(text in good for text in ("ok", "12", "34", "accuracy 0.875"))
     assert ["bad", "auth"] == [cell for cell in bad.replace("│", " ").split() if cell]
+
+
+def test_errors_are_no_formulas() -> None:
+    """What Studio said when a pull failed is text in the CSV of runs, too."""
+    (row,) = csv.DictReader(io.StringIO(runs_as_csv([replace(stored_run(), error="=cmd|' /C calc'!A0")])))
+
+    assert row["error"] == "'=cmd|' /C calc'!A0"
+    assert row["accuracy"] == ""
