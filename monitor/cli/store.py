@@ -134,6 +134,10 @@ async def _samples(store: Store, target: str, asked: tuple[str, str, int], site:
             print_folded(samples.as_table(page))
         if page.next is not None:
             click.echo(f"The list is longer: --limit {page.listed} prints all of it.")
+        if page.most is not None:
+            click.echo(
+                f"The list ends at {page.most:,} windows, --class looks among these; the count is of all samples."
+            )
     return 0
 
 

@@ -15,7 +15,7 @@ from rich.console import OverflowMethod
 from rich.table import Table
 from rich.text import Text
 
-from monitor.compare.changed_windows import ChangedWindow
+from monitor.compare.changed_windows import MOST_LISTED, ChangedWindow
 from monitor.compare.side_kinds import (
     ADDED_WRONG,
     FIXED,
@@ -137,6 +137,11 @@ class SamplesPage:
     def listed(self) -> int:
         """How many windows the whole list names, of any class."""
         return self.index.listed(self.wanted.kind) if self.index else 0
+
+    @property
+    def most(self) -> int | None:
+        """At how many windows the list ends; None where it is shorter."""
+        return MOST_LISTED if self.listed >= MOST_LISTED else None
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -8,13 +8,15 @@ import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
-from monitor.compare.changed_windows import ChangedSamples, ChangedWindow
+from monitor.compare.changed_windows import ChangedSamples, ChangedWindow, changed_samples
 from monitor.compare.side_kinds import ADDED_WRONG, NEWLY_WRONG, VARIANT_GAINED, VARIANT_LOST
 from monitor.store import Store
 from tests.cli.commands import run
+from tests.label_sets import noisy
 from tests.store.store_sets import run as stored_run
 
 TARGET = "101-1-int8-testing"
@@ -121,6 +123,31 @@ def test_samples_on_which_two_variants_differ(config: Path) -> None:
     assert (row["id"], row["prediction"], row["prediction_reference"]) == ("7", "-1e-3", "")
     assert "prediction_before" not in row
     assert run(*options).stdout.startswith(f"3 samples that only the reference variant gets right; {URL}\n")
+
+
+def test_a_list_that_ends_before_the_samples_do(tmp_path: Path) -> None:
+    """Of more samples than a list names the count is right, and it is said where the list ends."""
+    wrong = noisy(np.random.default_rng(1), 11_000, 0.0)
+    after = wrong.results(np.roll(wrong.p, 1, axis=1))
+    changed = changed_samples(wrong.results(), after, find_suspects=False)
+    path = tmp_path / "monitor.yaml"
+    url = f"sqlite:///{tmp_path}/x.db"
+    path.write_text(yaml.safe_dump({"projects": [{"id": 101, "api_key": "k"}], "store": url}), encoding="utf-8")
+
+    async def fill() -> None:
+        async with Store(url) as store, store.transaction() as tx:
+            await tx.add_run(stored_run(target_id=TARGET))
+            await tx.put_changed_samples(TARGET, ("b", "c"), changed)
+
+    asyncio.run(fill())
+    text = run("samples", TARGET, "--config", path, "--limit", "3").stdout
+    whole = json.loads(run("samples", TARGET, "--config", path, "--limit", "20000", "--format", "json").stdout)
+
+    assert changed.counts[NEWLY_WRONG] > 10_000
+    assert text.startswith(f"{changed.counts[NEWLY_WRONG]:,} samples newly wrong; ")
+    assert "--limit 10000 prints all of it" in text
+    assert "The list ends at 10,000 windows" in text
+    assert (len(whole["samples"]), whole["next"]) == (10_000, None)
 
 
 def test_what_there_is_not(config: Path) -> None:
