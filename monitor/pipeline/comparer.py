@@ -163,6 +163,8 @@ class RunComparer:
         )
         known = before.comparison.variants if before.comparison else None
         beside = await self._gaps.find(watch, run, reference, known, cache)
+        if beside.variants is compared.comparison.variants:
+            return replace(compared, differing=beside.differing)  # the same object says that nothing changed
         comparison = replace(compared.comparison, variants=beside.variants)
         return replace(compared, comparison=comparison, differing=beside.differing)
 

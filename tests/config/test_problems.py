@@ -26,6 +26,8 @@ MISTAKES = [
         "limits:\n  classes: 1\n  classes: 2",
         "monitor.yaml:3: limits.classes: is written twice, first on line 2; remove one",
     ),
+    ("exposition: {class: false}", "monitor.yaml:1: exposition.class: unknown key; did you mean classes?"),
+    ("exposition: {confusion: maybe}", "monitor.yaml:1: exposition.confusion: must be true or false"),
     ("1: x", "monitor.yaml:1: has a key that is not text; put it into quotes"),
     ("limits:\n  ? [a]\n  : b", "monitor.yaml:2: limits: has a key that is not text; put it into quotes"),
     ("projects:\n  - api_key: k", "monitor.yaml:2: projects[0]: has no id; write `id: ...` below it"),

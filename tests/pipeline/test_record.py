@@ -383,7 +383,9 @@ async def test_drift_is_exported_and_goes_on_after_a_restart(service: Service) -
 
 
 async def test_no_verdict_twice_on_the_same_result_set(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An unchanged result set is not compared again: no p-value is taken anew."""
+    """An unchanged result set is not compared again: no p-value is taken anew, and what is shown are the same objects,
+    by which the exposition knows that it need not write them again.
+    """
     from monitor.pipeline import comparer
 
     compared = []
@@ -396,10 +398,15 @@ async def test_no_verdict_twice_on_the_same_result_set(service: Service, monkeyp
     monkeypatch.setattr(comparer, "compare", counting)
     await service.app.start()
     await service.pulled(GESTURES)
+    first = service.app.live.snapshots[GESTURES]
     await again(service)
     await again(service)
 
     assert 1 == len(compared)
+    last = service.app.live.snapshots[GESTURES]
+    assert last.last_success != first.last_success
+    assert last.comparison is first.comparison is not None
+    assert last.evaluation is first.evaluation is not None
 
 
 async def test_locked_store(service: Service) -> None:
