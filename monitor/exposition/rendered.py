@@ -71,7 +71,7 @@ def _rows(part: Part, known: dict[Hashable, _Row]) -> dict[Hashable, _Row]:
     rows = {}
     for key, basis in part.bases.items():
         row = known.get(key)
-        rows[key] = row if row is not None and _same(row.basis, basis) else _row(part.metrics, basis)
+        rows[key] = row if row is not None and _same(row.basis, basis) else _row(part.metrics, basis, row)
     return rows
 
 
@@ -82,7 +82,13 @@ def _same(before: Basis, after: Basis) -> bool:
     )
 
 
-def _row(metrics: tuple[Metric, ...], basis: Basis) -> _Row:
+def _row(metrics: tuple[Metric, ...], basis: Basis, before: _Row | None) -> _Row:
+    """A row as it is now; lines that are as they were are the same objects, of which a column has the only other
+    reference.
+    """
     lines = Lines(basis.labels())
     source = basis.source()
-    return _Row(basis, tuple([lines.of(metric, source) for metric in metrics]))
+    pieces = [lines.of(metric, source) for metric in metrics]
+    if before is not None:
+        pieces = [old if old == new else new for old, new in zip(before.pieces, pieces, strict=True)]
+    return _Row(basis, tuple(pieces))

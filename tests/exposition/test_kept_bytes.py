@@ -3,6 +3,7 @@
 import gc
 import gzip
 import math
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -292,6 +293,33 @@ async def test_what_left_is_forgotten() -> None:
     gc.collect()
 
     assert held() is None
+
+
+async def test_memory() -> None:
+    """All that is held at the peak is at most three bodies; and when everything was written again with the same values,
+    no line is held twice.
+    """
+    of = board(*(snapshot(target(impulse_id=number), classifier(), comparison=compared()) for number in range(100)))
+    again = {key: classifier() for key in of.targets}
+    scraped = Scraped(of)
+    await scraped.body()  # what the client library keeps for itself
+    scraped = Scraped(of)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        size = len(await scraped.body())
+        await scraped.body(OPENMETRICS, "gzip")
+        held, _ = tracemalloc.get_traced_memory()
+        for key, figures in again.items():
+            shown_as(of, key, evaluation=figures, trained=NOW)
+        await scraped.body()
+        await scraped.body(OPENMETRICS, "gzip")
+        held_then, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 3 * size
+    assert held_then < held + 0.1 * size
 
 
 async def test_stale_figures_leave_at_their_time() -> None:
