@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import chain
-from operator import attrgetter
 
 import msgspec
 import numpy as np
@@ -29,7 +28,6 @@ _AT_ONCE = 100
 """Samples whose rows are read at once: no step of it holds the interpreter for much more than a millisecond."""
 _DETECTORS = (BlockKind.DETECTION, BlockKind.FOMO)
 _NO_BLOCK = wire.LearnBlock()
-_said = attrgetter("id", "type", "name", "title")
 
 _results = msgspec.json.Decoder(list[dict[str, float | None] | None] | None)
 _image_scores = msgspec.json.Decoder(list[wire.ImageScore | None] | None)
@@ -94,7 +92,7 @@ class BlockRows:
         """Append a page's entries of one block; False, and nothing appended, where they have to be read one by one."""
         learns = [entry.learn_block or _NO_BLOCK for entry in entries]
         kind = self._kind(key, learns[0])
-        if kind in _DETECTORS or len(set(owners)) < len(owners) or len(set(map(_said, learns))) > 1:
+        if kind in _DETECTORS or len(set(owners)) < len(owners) or learns.count(learns[0]) < len(learns):
             return False
         self._note(key, entries)
         for begin in range(0, len(entries), _AT_ONCE):
@@ -108,7 +106,9 @@ class BlockRows:
 
     def _note(self, key: Key, entries: Sequence[wire.Classification]) -> BlockNotes:
         notes = self.notes.setdefault(key, BlockNotes())
-        thresholds = Counter(map(bytes, [entry.thresholds for entry in entries]))
+        raws = [entry.thresholds for entry in entries]
+        alike = raws.count(raws[0]) == len(raws)
+        thresholds = {bytes(raws[0]): len(raws)} if alike else Counter(map(bytes, raws))
         notes.add(entries, [(self._reader.thresholds(raw), count) for raw, count in thresholds.items()])
         return notes
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from monitor.results import FloatArray, IntArray
-from monitor.studio.rows import Entries, Rows, floats, ints
+from monitor.studio.rows import Entries, Rows, floats, ints, order_of
 from monitor.studio.windows import WindowRows
 
 
@@ -58,7 +58,7 @@ class Join:
         except ValueError as error:
             raise SetChanged(str(error)) from error
         kept = np.flatnonzero(first == np.arange(len(first)))
-        self.order = kept[np.lexsort((floats(windows.end)[kept], floats(windows.start)[kept], index[kept]))]
+        self.order = kept[order_of(index[kept], floats(windows.start)[kept], floats(windows.end)[kept])]
         self.place = np.full(len(ids), -1)
         self.place[self.order] = np.arange(len(self.order))
         self.sample = index[self.order]

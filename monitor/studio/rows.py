@@ -6,17 +6,14 @@ Owners of a sample's rows are its *occurrence*, its place among the samples as t
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from monitor.results import Boxes, FloatArray, IntArray, Points, shrink_dtype
 from monitor.studio import wire
-
-V = TypeVar("V")
 
 MOST_CLASSES = 4096
 """Of one block; beyond it its confidences are left out."""
@@ -49,18 +46,25 @@ def numbers(values: Sequence[float | None], missing: float) -> array[float]:
     try:
         return array("d", values)  # type: ignore[arg-type]  # a None among them is the rare case
     except TypeError:
+        if values.count(None) == len(values):
+            return array("d", [missing]) * len(values)
         return array("d", [missing if value is None else value for value in values])
+
+
+def order_of(*columns: npt.NDArray[np.number]) -> npt.NDArray[np.intp]:
+    """What sorts rows by these columns, the first one foremost, and leaves equal ones as they are: no work where they
+    are sorted already, as they mostly come.
+    """
+    ascending: npt.NDArray[np.bool_] | bool = True
+    for column in reversed(columns):
+        ascending = (column[1:] > column[:-1]) | ((column[1:] == column[:-1]) & ascending)
+    return np.arange(len(columns[0])) if np.all(ascending) else np.lexsort(columns[::-1])
 
 
 def _span(owners: IntArray, first: int, end: int) -> slice:
     """Where the rows of the owners from `first` up to `end` are."""
     begin, stop = np.searchsorted(owners, (first, end))
     return slice(int(begin), int(stop))
-
-
-def same(text: str | None) -> str | None:
-    """For `Codes.column`, of what is a text already."""
-    return text
 
 
 class Codes:
@@ -73,26 +77,24 @@ class Codes:
         """The text's number; -1 for none."""
         return self.index.setdefault(text, len(self.index) - 1)
 
-    def column(self, texts: Sequence[V], as_text: Callable[[V], str | None]) -> array[int]:
-        """The numbers of a page's texts.
-
-        Args:
-            texts: As they came; those known already are looked up as they are.
-            as_text: Makes a text of what may be none, and leaves texts that it made as they are.
-        """
+    def column(self, texts: Sequence[str | float | None]) -> array[int]:
+        """The numbers of a page's texts; a number counts as what it is written as."""
         index = self.index
         try:
             return array("q", [index[text] for text in texts])  # type: ignore[index]
         except KeyError:
-            return array("q", [index.setdefault(as_text(text), len(index) - 1) for text in texts])
+            written = [repr(text) if isinstance(text, int | float) else text for text in texts]
+            return array("q", [index.setdefault(text, len(index) - 1) for text in written])
 
     def sorted(self, *used: IntArray) -> tuple[tuple[str, ...], npt.NDArray[np.int64]]:
         """The sorted table of the texts that `used` holds, and for each number its place there (the last item, for -1,
         stays -1).
         """
         texts = [text for text in self.index if text is not None]
-        wanted = np.unique(np.concatenate([np.asarray(codes, np.int64) for codes in used]))
-        table = tuple(sorted(texts[code] for code in wanted.tolist() if code >= 0))
+        wanted = np.zeros(len(texts) + 1, bool)  # its last item is that of -1
+        for codes in used:
+            wanted[codes] = True
+        table = tuple(sorted(texts[code] for code in np.flatnonzero(wanted[:-1]).tolist()))
         place = {text: code for code, text in enumerate(table)}
         return table, np.array([*(place.get(text, -1) for text in texts), -1], np.int64)
 
@@ -254,11 +256,7 @@ class ConfidenceRows(Entries):
         cells = self.rows * len(self._classes)
         if self.too_many or (cells > _MANY_CELLS and cells > _SPARSE * (len(self._values) + len(self._cell_value))):
             return None
-        values = np.full((self.rows, len(self._classes)), np.nan)
-        if self._main:
-            columns = np.array([self._classes[name] for name in self._main])
-            values[np.ix_(ints(self._main_rows), columns)] = floats(self._values).reshape(-1, len(self._main))
-        values[ints(self._cell_row), ints(self._cell_class)] = floats(self._cell_value)
+        values = self._matrix()
         names = list(self._classes)
         if (
             anomaly_block
@@ -272,8 +270,19 @@ class ConfidenceRows(Entries):
         rows = Rows(len(names))
         rows.owners = self.owners
         rows.counts = self.counts
-        rows.values = array("d", np.ascontiguousarray(values[:, [self._classes[name] for name in names]]).tobytes())
+        rows.values.frombytes(values[:, [self._classes[name] for name in names]].ravel().view(np.uint8).data)
         return tuple(names), rows
+
+    def _matrix(self) -> FloatArray:
+        """float64[rows, classes], the classes in the order they came."""
+        if len(self._main_rows) == self.rows and len(self._main) == len(self._classes):
+            return floats(self._values).reshape(self.rows, len(self._main))
+        values = np.full((self.rows, len(self._classes)), np.nan)
+        if self._main:
+            columns = np.array([self._classes[name] for name in self._main])
+            values[np.ix_(ints(self._main_rows), columns)] = floats(self._values).reshape(-1, len(self._main))
+        values[ints(self._cell_row), ints(self._cell_class)] = floats(self._cell_value)
+        return values
 
 
 def _sums_to_one(values: FloatArray) -> bool:
@@ -320,7 +329,7 @@ class BoxRows:
             [box.score for box in boxes] if scored else [0.0] * len(boxes),
         ]
         self.owners.extend(array("q", [owner for owner, _ in owned]))
-        self.label.extend(labels.column([box.label for box in boxes], same))
+        self.label.extend(labels.column([box.label for box in boxes]))
         self.numbers.frombytes(np.column_stack([numbers(column, np.nan) for column in columns]).tobytes())
 
     def content(self, owner: int, end: int | None = None) -> bytes:

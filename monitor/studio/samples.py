@@ -14,8 +14,8 @@ from monitor.results import Categorical, IntArray, shrink_dtype
 from monitor.studio import wire
 from monitor.studio.dates import all_milliseconds
 from monitor.studio.reading import Reader
-from monitor.studio.rows import BoxRows, Codes, floats, ints, same
-from monitor.text import shown
+from monitor.studio.rows import BoxRows, Codes, floats, ints
+from monitor.text import LONGEST_NAME, shown
 
 _NO_DATE = -(2**63)
 _LARGEST_SIZE = 2**31
@@ -64,8 +64,8 @@ class SampleRows:
         first = len(self)
         samples = [result.sample or _NOTHING_SAID for result in results]
         self._add_dates([sample.added for sample in samples], reader)
-        self._device.extend(self._devices.column([sample.device_name for sample in samples], same))
-        self._filename.extend(self._filenames.column([sample.filename for sample in samples], _shown))
+        self._device.extend(self._devices.column([sample.device_name for sample in samples]))
+        self._add_filenames([sample.filename for sample in samples])
         self._add_sizes([sample.image_dimensions for sample in samples], reader)
         if self._metadata:
             self._add_metadata([sample.metadata for sample in samples], reader)
@@ -81,6 +81,11 @@ class SampleRows:
             dates = [_NO_DATE if date is None else date for date in dates]
         self._added.extend(array("q", dates))  # type: ignore[arg-type]
 
+    def _add_filenames(self, names: Sequence[str | None]) -> None:
+        if len(max(filter(None, names), key=len, default="")) > LONGEST_NAME:
+            names = [None if name is None else shown(name) for name in names]
+        self._filename.extend(self._filenames.column(names))
+
     def _add_sizes(self, sizes: Sequence[wire.Size | None], reader: Reader) -> None:
         if any(sizes):
             for size in sizes:
@@ -92,7 +97,7 @@ class SampleRows:
         rows = [reader.decode(_metadata, raw, "metadata") or {} for raw in raws]
         for key, (codes, texts) in self._metadata.items():
             values = [row.get(key) for row in rows]
-            codes.extend(texts.column([None if value is None else str(value) for value in values], same))
+            codes.extend(texts.column([None if value is None else str(value) for value in values]))
 
     def plain_content(self, occurrence: int) -> bytes:
         """What was sent for a sample, but its boxes: the same bytes for the same content."""
@@ -123,10 +128,6 @@ def _size(size: wire.Size | None, reader: Reader) -> tuple[float, float]:
         return width, height
     reader.unknown["image_dimensions"] += 1
     return 0, 0
-
-
-def _shown(filename: str | None) -> str | None:
-    return None if filename is None else shown(filename)
 
 
 def _coded(codes: array[int], texts: Codes, order: IntArray) -> Categorical:

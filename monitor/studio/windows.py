@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from array import array
 from collections.abc import Sequence
 
@@ -12,7 +11,7 @@ import numpy.typing as npt
 from monitor.results import CORRECT, UNSCORED, WRONG, IntArray
 from monitor.studio import wire
 from monitor.studio.reading import Reader
-from monitor.studio.rows import BoxRows, Codes, floats, ints, numbers
+from monitor.studio.rows import BoxRows, Codes, floats, ints, numbers, order_of
 
 _VERDICTS = {True: CORRECT, False: WRONG, None: UNSCORED}
 
@@ -32,7 +31,7 @@ class WindowRows:
         self.boxes = BoxRows()
         self.sends_boxes = False
         self._pages: list[int] = []
-        self._seen: set[bytes] = set()
+        self._starts: dict[tuple[int, int, int], list[int]] = {}  # of pages by their length, first and last sample
 
     def __len__(self) -> int:
         return len(self.sample)
@@ -49,11 +48,10 @@ class WindowRows:
         self.sample.extend(array("q", [row.sample_id for row in rows]))
         self.start.extend(numbers([row.start_ms for row in rows], -1))
         self.end.extend(numbers([row.end_ms for row in rows], -1))
-        self.label.extend(labels.column([row.label for row in rows], _text))
-        self.prediction.extend(labels.column([row.prediction for row in rows], _text))
+        self.label.extend(labels.column([row.label for row in rows]))
+        self.prediction.extend(labels.column([row.prediction for row in rows]))
         self.correct.extend(array("b", [_VERDICTS[row.prediction_correct] for row in rows]))
-        outcomes = [row.expected_anomaly_outcome for row in rows]
-        self.outcome.extend(array("b", [-1 if each is None else reader.outcome(each) for each in outcomes]))
+        self._add_outcomes([row.expected_anomaly_outcome for row in rows], reader)
         self.f1.extend(numbers([row.f1_score for row in rows], np.nan))
         boxes = [row.bounding_boxes for row in rows]
         self.sends_boxes = self.sends_boxes or boxes.count(None) < len(boxes)
@@ -62,6 +60,12 @@ class WindowRows:
         if rows:
             self._end_page(first)
 
+    def _add_outcomes(self, outcomes: Sequence[object], reader: Reader) -> None:
+        if outcomes.count(None) == len(outcomes):
+            self.outcome.extend(array("b", [-1]) * len(outcomes))
+        else:
+            self.outcome.extend(array("b", list(map(reader.outcome, outcomes))))
+
     def _columns(self) -> tuple[array[int] | array[float], ...]:
         return self.sample, self.start, self.end, self.label, self.prediction, self.correct, self.outcome, self.f1
 
@@ -69,16 +73,22 @@ class WindowRows:
         """Forget what came since `first` where a page before held the same: servers repeat all predictions on every
         page.
         """
-        digest = hashlib.blake2b(self.boxes.content(first, len(self)), digest_size=16)
-        for column in self._columns():
-            digest.update(memoryview(column)[first:])
-        if digest.digest() not in self._seen:
-            self._seen.add(digest.digest())
+        count = len(self) - first
+        alike = self._starts.setdefault((count, self.sample[first], self.sample[-1]), [])
+        if not any(self._same(first, other, count) for other in alike):
+            alike.append(first)
             self._pages.append(first)
             return
         self.boxes.forget(first)
         for column in self._columns():
             del column[first:]
+
+    def _same(self, first: int, other: int, count: int) -> bool:
+        """Whether so many windows from `first` on are, to the bit, those from `other` on."""
+        return all(
+            column[first : first + count].tobytes() == column[other : other + count].tobytes()
+            for column in self._columns()
+        ) and self.boxes.content(first, first + count) == self.boxes.content(other, other + count)
 
     def repeats(self) -> npt.NDArray[np.int64]:
         """For each window as received the first one that it repeats, itself where it repeats none.
@@ -95,7 +105,7 @@ class WindowRows:
         start = floats(self.start)
         end = floats(self.end)
         order = np.flatnonzero(known)
-        order = order[np.lexsort((order, end[order], start[order], sample[order]))]
+        order = order[order_of(sample[order], start[order], end[order])]
         after = order[1:]
         before = order[:-1]
         same = (sample[after] == sample[before]) & (start[after] == start[before]) & (end[after] == end[before])
@@ -110,7 +120,7 @@ class WindowRows:
     def _find_repeated_lists(self, windows: IntArray, first: npt.NDArray[np.int64]) -> None:
         page = np.searchsorted(np.array(self._pages, np.int64), windows, side="right")
         sample = ints(self.sample)[windows]
-        order = np.lexsort((windows, page, sample))
+        order = order_of(sample, page, windows)
         windows = windows[order]
         page = page[order]
         sample = sample[order]
@@ -125,7 +135,3 @@ class WindowRows:
     def _content(self, window: int) -> bytes:
         values = b"".join(column[window : window + 1].tobytes() for column in self._columns())
         return values + self.boxes.content(window)
-
-
-def _text(value: str | float | None) -> str | None:
-    return value if value is None or isinstance(value, str) else repr(value)
