@@ -12,8 +12,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _NUMBER = re.compile(r"\d{9,}(?:\.\d*)?", re.ASCII)  # shorter ones are ISO 8601 without dashes
 _USUAL = "2026-01-02T03:04:05.678Z"
-_MARKS = [place for place, character in enumerate(_USUAL) if not character.isdigit()]
-_DIGITS = [place for place, character in enumerate(_USUAL) if character.isdigit()]
+_LEAST = np.frombuffer(re.sub(r"\d", "0", _USUAL).encode(), np.uint8)
+_MOST = np.frombuffer(re.sub(r"\d", "9", _USUAL).encode(), np.uint8)
 _YEAR_ONE = int(np.datetime64("0001-01-01", "ms").astype(np.int64))
 _LATEST_SECONDS = 1e11
 """Numbers from here on are milliseconds: as seconds they would be in the year 5138, as milliseconds
@@ -54,8 +54,7 @@ def _all_usual(texts: Sequence[str]) -> bool:
     if set(map(len, texts)) != {len(_USUAL)} or not joined.isascii():
         return False
     table = np.frombuffer(joined.encode(), np.uint8).reshape(-1, len(_USUAL))
-    usual = np.frombuffer(_USUAL.encode(), np.uint8)
-    return bool(np.all(table[:, _MARKS] == usual[_MARKS]) and np.all(table[:, _DIGITS] - ord("0") <= 9))
+    return bool(np.all((table >= _LEAST) & (table <= _MOST)))
 
 
 def _since_epoch(text: str | None) -> timedelta | None:

@@ -77,14 +77,20 @@ class Codes:
         """The text's number; -1 for none."""
         return self.index.setdefault(text, len(self.index) - 1)
 
-    def column(self, texts: Sequence[str | float | None]) -> array[int]:
-        """The numbers of a page's texts; a number counts as what it is written as."""
+    def column(self, texts: Sequence[str | None]) -> array[int]:
+        """The numbers of a page's texts."""
         index = self.index
         try:
-            return array("q", [index[text] for text in texts])  # type: ignore[index]
+            return array("q", [index[text] for text in texts])
         except KeyError:
-            written = [repr(text) if isinstance(text, int | float) else text for text in texts]
-            return array("q", [index.setdefault(text, len(index) - 1) for text in written])
+            return array("q", [index.setdefault(text, len(index) - 1) for text in texts])
+
+    def mixed_column(self, values: Sequence[str | float | None]) -> array[int]:
+        """As `column`, where numbers may be among the texts: they count as what they are written as."""
+        try:
+            return array("q", [self.index[value] for value in values])  # type: ignore[index]
+        except KeyError:
+            return self.column([repr(value) if isinstance(value, int | float) else value for value in values])
 
     def sorted(self, *used: IntArray) -> tuple[tuple[str, ...], npt.NDArray[np.int64]]:
         """The sorted table of the texts that `used` holds, and for each number its place there (the last item, for -1,

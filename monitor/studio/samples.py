@@ -82,7 +82,7 @@ class SampleRows:
         self._added.extend(array("q", dates))  # type: ignore[arg-type]
 
     def _add_filenames(self, names: Sequence[str | None]) -> None:
-        if len(max(filter(None, names), key=len, default="")) > LONGEST_NAME:
+        if max(map(len, filter(None, names)), default=0) > LONGEST_NAME:
             names = [None if name is None else shown(name) for name in names]
         self._filename.extend(self._filenames.column(names))
 
