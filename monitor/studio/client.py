@@ -13,6 +13,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import msgspec
@@ -109,7 +111,7 @@ class Client:
         self.in_flight_per_key = self._budget.per_key
         self._backoff = backoff
         self._decoding = asyncio.Semaphore(DECODED_AT_ONCE)
-        self._proxy = proxy
+        self._proxy = _proxy_of_environment(self.url) if proxy is None else proxy
         # The budget bounds the connections: waiting in the connector's own queue would count against a request's
         # timeout.
         self._session = aiohttp.ClientSession(
@@ -117,7 +119,6 @@ class Client:
                 limit=0, ssl=ssl.create_default_context(cafile=ca_file) if ca_file else True
             ),
             timeout=aiohttp.ClientTimeout(total=timeout),
-            trust_env=proxy is None,
             headers={"Accept": "application/json", "Accept-Encoding": "gzip"},
             cookie_jar=aiohttp.DummyCookieJar(),
         )
@@ -371,3 +372,11 @@ class Client:
 
 class _Observed:
     code = "error"
+
+
+def _proxy_of_environment(url: str) -> str | None:
+    """What HTTPS_PROXY and NO_PROXY say for this address; looked up once, since aiohttp would do it for each request,
+    in a thread.
+    """
+    parts = urlsplit(url)
+    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
