@@ -18,7 +18,7 @@ import numpy as np
 from monitor.results import BlockKind, FloatArray, FomoCounts, IntArray, shrink_dtype
 from monitor.studio import decoding, wire
 from monitor.studio.blocks import BlockNotes
-from monitor.studio.reading import Reader
+from monitor.studio.reading import Lists, Reader
 from monitor.studio.rows import ANOMALY_KEY, ConfidenceRows, PointRows, Rows
 
 Key = int | str
@@ -29,9 +29,15 @@ _AT_ONCE = 100
 _DETECTORS = (BlockKind.DETECTION, BlockKind.FOMO)
 _NO_BLOCK = wire.LearnBlock()
 
-_results = msgspec.json.Decoder(list[dict[str, float | None] | None] | None)
+_results = Lists(
+    msgspec.json.Decoder(list[dict[str, float | None] | None] | None),
+    msgspec.json.Decoder(list[list[dict[str, float | None] | None] | None]),
+)
 _image_scores = msgspec.json.Decoder(list[wire.ImageScore | None] | None)
-_anomaly_images = msgspec.json.Decoder(list[wire.AnomalyImage | None] | None)
+_anomaly_images = Lists(
+    msgspec.json.Decoder(list[wire.AnomalyImage | None] | None),
+    msgspec.json.Decoder(list[list[wire.AnomalyImage | None] | None]),
+)
 _grid = msgspec.json.Decoder(list[list[float | None] | None] | None)
 _debug_info = msgspec.json.Decoder(wire.DebugInfo)
 

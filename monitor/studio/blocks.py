@@ -50,8 +50,11 @@ class BlockNotes:
             if listed:
                 self._thresholds[listed] += count
         ratings = [entry.minimum_confidence_rating for entry in entries]
-        if ratings.count(None) < len(ratings):
+        first = ratings[0]
+        if ratings.count(first) < len(ratings):
             self._ratings.update(rating for rating in ratings if rating is not None)
+        elif first is not None:
+            self._ratings[first] += len(ratings)
 
     @property
     def is_box_detector(self) -> bool:

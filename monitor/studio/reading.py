@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from contextlib import suppress
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -19,6 +20,21 @@ _NOTHING = (b"", b"null", b"[]", b"{}")
 
 _thresholds = msgspec.json.Decoder(list[wire.Threshold] | None)
 _anything = msgspec.json.Decoder(Any)
+
+
+class Lists(Generic[T]):
+    """Decoders of a list that each sample has, for one of them and for those of several samples in a list.
+
+    Args:
+        one: Of lists or null.
+        all: Of lists of such.
+    """
+
+    def __init__(
+        self, one: msgspec.json.Decoder[list[T] | None], all: msgspec.json.Decoder[list[list[T] | None]]
+    ) -> None:
+        self.one = one
+        self.all = all
 
 
 class Reader:
@@ -51,14 +67,13 @@ class Reader:
             self.unknown[field] += unread.total()
         return found
 
-    def lists(
-        self, decoder: msgspec.json.Decoder[list[T] | None], raws: Sequence[msgspec.Raw], field: str
-    ) -> list[list[T]]:
+    def lists(self, decoders: Lists[T], raws: Sequence[msgspec.Raw], field: str) -> list[list[T]]:
         """The lists of several samples' entries, each as `decode` reads it; empty where there is none."""
-        try:
-            found = list(map(decoder.decode, raws))
-        except decoding.MALFORMED:
-            found = [self.decode(decoder, raw, field) for raw in raws]
+        found: list[list[T] | None] = []
+        with suppress(*decoding.MALFORMED):
+            found = decoders.all.decode(b"[" + b",".join(raws) + b"]")  # half the time of one by one
+        if len(found) != len(raws):
+            found = [self.decode(decoders.one, raw, field) for raw in raws]
         return [each or [] for each in found]
 
     def outcome(self, value: object) -> int:

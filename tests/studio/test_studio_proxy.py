@@ -40,6 +40,7 @@ async def impulses(counted: Any, **options: Any) -> None:
         await StudioProject(client, 7, "ei_x").impulses()
 
 
+@pytest.mark.filterwarnings("ignore:.*BasicAuth:DeprecationWarning")
 async def test_proxy_of_the_environment(proxy: list[tuple[str, str | None]], counted: Any) -> None:
     """Requests go through the proxy that the environment names, with its credentials."""
     await impulses(counted)
