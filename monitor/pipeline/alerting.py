@@ -183,10 +183,15 @@ def locked(evaluator: AlertEvaluator | None, subject_id: str) -> AbstractAsyncCo
     return nullcontext() if evaluator is None else evaluator.lock(subject_id)
 
 
+def alerts_lock(subject_id: str) -> str:
+    """The store's lock of a subject's alerts."""
+    return f"alerts of {subject_id}"
+
+
 async def locked_states(tx: Transaction, subject_id: str) -> dict[str, AlertState]:
     """A subject's states by name, which no other transaction moves until this one ends."""
     # while the number of shards changes, two processes may have the same target
-    await tx.lock(f"alerts of {subject_id}")
+    await tx.lock(alerts_lock(subject_id))
     return by_name(await tx.alert_states(subject_id))
 
 

@@ -8,7 +8,7 @@ from monitor.pipeline.found import Found
 from monitor.pipeline.recompute import Recomputer
 from monitor.pipeline.unit_choices import PINNED, UNITS
 from monitor.pipeline.watch import Policy
-from monitor.store import Baseline, Run, Store, StoreCorrupt
+from monitor.store import Baseline, BaselineRun, Run, Store, StoreCorrupt
 
 
 class Baselines:
@@ -23,12 +23,13 @@ class Baselines:
         self._store = store
         self._recomputer = recomputer
 
-    async def pinned(self, target_id: str, policy: Policy, found: Found, moved: list[AlertState]) -> Run | None:
-        """The pinned run, unless it was made with other filters."""
-        row = await self._store.baseline(target_id, PINNED)
-        run = await self._store.run(row.run_id) if row else None
-        if run is None or run.selection != policy.selection:
+    async def pinned(
+        self, row: BaselineRun | None, policy: Policy, found: Found, moved: list[AlertState]
+    ) -> Run | None:
+        """The pinned run with its figures, unless it was made with other filters; `row` is what is pinned."""
+        if row is None or row.run.selection != policy.selection:
             return None
+        run = await self._store.run(row.baseline.run_id)
         return await self._usable(policy, run, found, moved)
 
     async def chosen(

@@ -16,10 +16,10 @@ from monitor.pipeline.project_turn import OtherRun
 from monitor.pipeline.snapshot import Snapshot
 from monitor.pipeline.stored_results import compared_run
 from monitor.pipeline.target_cache import TargetCache
-from monitor.pipeline.unit_choices import PINNED, InWorker
+from monitor.pipeline.unit_choices import PINNED, UNITS, InWorker
 from monitor.pipeline.variant_gaps import VariantGaps, VariantRun
 from monitor.pipeline.watch import Policy, Watch
-from monitor.store import Run, Store, StoreCorrupt, StoreError, StoreTooNew
+from monitor.store import BaselineRun, Run, Store, StoreCorrupt, StoreError, StoreTooNew
 from monitor.targets import TRAINING
 
 FIRST_RUN = "first run here: nothing to compare with"
@@ -39,6 +39,7 @@ class Compared:
         changed: Which samples changed sides; None where that is as it was.
         differing: On which samples it differs from the reference variant; None where that is as it was.
         first: Whether the store has no good run of the target yet.
+        settled: Whether nothing is to be kept for it: all of it is as it was, the target's baselines too.
     """
 
     comparison: Comparison | None = None
@@ -48,6 +49,7 @@ class Compared:
     changed: ChangedSamples | None = None
     differing: ChangedSamples | None = None
     first: bool = False
+    settled: bool = False
 
 
 class RunComparer:
@@ -80,8 +82,20 @@ class RunComparer:
         """
         target_id = snapshot.target.key.id
         finished = snapshot.last_pull
+        known = before.comparison
+        # another version may have fixed it
+        again = unrecorded or cache.outdated or (known is not None and known.broken and not cache.compared)
+        rows = cache.baselines
+        cache.baselines = None
+        if rows is None:
+            rows = await self._store.baseline_runs(target_id)
+        pin = next((row for row in rows if row.baseline.mode == PINNED), None)
+        if known and pin and not again and _same_run(before, found) and _as_shown(pin, known, policy, cache):
+            settled = {row.baseline.mode for row in rows} <= {PINNED, UNITS}
+            return Compared(known, pin.run, pin.baseline.run_id, settled=settled)
+        cache.compared_with = None
         try:
-            pinned = await self._baselines.pinned(target_id, policy, found, moved)
+            pinned = await self._baselines.pinned(pin, policy, found, moved)
             baseline = await self._baselines.chosen(target_id, policy, pinned, found, finished, moved)
         except (StoreCorrupt, StoreTooNew) as error:
             if self._store.problem is not None:
@@ -94,12 +108,11 @@ class RunComparer:
         if baseline is None and not own:
             return Compared(pinned=number, first=first)
         shown = _shown(policy.baseline.mode, found, finished, baseline)
-        known = before.comparison
         same_pinned = policy.baseline.mode == PINNED or cache.pinned == number
-        # another version may have fixed it
-        again = unrecorded or cache.outdated or (known is not None and known.broken and not cache.compared)
         cache.compared = True
         cache.pinned = number
+        if pin is not None and pinned is not None and policy.baseline.mode == PINNED:
+            cache.compared_with = (pin, shown)
         if known and known.baseline == shown and same_pinned and not again and _same_run(before, found):
             return Compared(known, baseline, number)
         current = ComparedRun(finished, found.results, found.trained)
@@ -163,10 +176,11 @@ class RunComparer:
         )
         known = before.comparison.variants if before.comparison else None
         beside = await self._gaps.find(watch, run, reference, known, cache)
-        if beside.variants is compared.comparison.variants:
-            return replace(compared, differing=beside.differing)  # the same object says that nothing changed
-        comparison = replace(compared.comparison, variants=beside.variants)
-        return replace(compared, comparison=comparison, differing=beside.differing)
+        comparison = compared.comparison
+        if beside.variants is not comparison.variants:  # the same object says that nothing changed
+            comparison = replace(comparison, variants=beside.variants)
+        settled = compared.settled and beside.differing is None
+        return replace(compared, comparison=comparison, differing=beside.differing, settled=settled)
 
 
 def _shown(mode: str, found: Found, finished: float, baseline: Run | None) -> BaselineFigures:
@@ -177,6 +191,19 @@ def _shown(mode: str, found: Found, finished: float, baseline: Run | None) -> Ba
     return BaselineFigures.of(
         mode, baseline.finished, baseline.fingerprint or "", baseline.evaluation, baseline.trained
     )
+
+
+def _as_shown(pin: BaselineRun, known: Comparison, policy: Policy, cache: TargetCache) -> bool:
+    """Whether what is pinned is what the comparison that is shown was made with."""
+    if policy.baseline.mode != PINNED or pin.run.selection != policy.selection or cache.compared_with is None:
+        return False
+    with_, shown = cache.compared_with
+    return known.baseline == shown and replace(with_, run=_still(with_.run)) == replace(pin, run=_still(pin.run))
+
+
+def _still(run: Run) -> Run:
+    """A run without what counting others moves on."""
+    return replace(run, last_seen=run.finished, times=1)
 
 
 def _same_run(before: Snapshot, found: Found) -> bool:

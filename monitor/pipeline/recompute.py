@@ -62,6 +62,7 @@ class Recomputer:
         moved: list[AlertState] = []
         if cache.current or self._store.problem is not None:
             return before, moved
+        cache.baselines = None  # their figures may be others from now on
         try:
             last = await self._store.last_good(target_id)
             after = await self.run(policy, last, found, moved) if last is not None else None

@@ -16,7 +16,7 @@ import structlog
 from monitor.alerts.states import AlertState
 from monitor.figures.evaluation import FIGURES_VERSION
 from monitor.figures.units import UnitChoices
-from monitor.pipeline.alerting import AlertEvaluator, AlertSubject, locked
+from monitor.pipeline.alerting import AlertEvaluator, AlertSubject, alerts_lock, locked
 from monitor.pipeline.baselines import Baselines
 from monitor.pipeline.comparer import FIRST_RUN, Compared, RunComparer
 from monitor.pipeline.found import Found
@@ -26,7 +26,7 @@ from monitor.pipeline.snapshot import Snapshot
 from monitor.pipeline.target_cache import TargetCache
 from monitor.pipeline.unit_choices import CHOSEN_LATER, PINNED, UNITS, baseline_units
 from monitor.pipeline.watch import Policy, Watch, Watched
-from monitor.store import Baseline, Run, Store, StoreError, Transaction
+from monitor.store import Baseline, Packed, Recorded, Run, Store, StoreError, Transaction, results_lock
 from monitor.store.changed_samples import DIFFERING
 from monitor.targets import Target
 
@@ -105,7 +105,8 @@ class RunRecorder:
         group_by = policy.settings.group_by
         if self.store.problem is None:
             try:
-                return await baseline_units(self.store, target_id, group_by, policy.selection, cache, self._in_worker)
+                cache.baselines = rows = await self.store.baseline_runs(target_id)
+                return await baseline_units(self.store, rows, group_by, policy.selection, cache, self._in_worker)
             except StoreError as error:
                 log.warning("run.units_unknown", target=target_id, error=str(error))
         shown = before.evaluation
@@ -164,7 +165,12 @@ class RunRecorder:
             since = started if first_watched is None else first_watched
             watch_now = watch if watched is None else watched.watch
             subject = AlertSubject(watch_now.subject, watch_now.health(snapshot, since), snapshot)
-            states += await self._write(watch.policy, known, subject, snapshot, found, compared, started)
+            before_this = cache.recorded
+            cache.recorded = None  # until it is known what the store has
+            cache.recorded, alerts = await self._write(
+                watch.policy, known, subject, snapshot, found, compared, started, before_this
+            )
+            states += alerts
             self.unrecorded = None
             self.unrecorded_since = None
             if found is not None:
@@ -195,12 +201,12 @@ class RunRecorder:
         found: Found | None,
         compared: Compared,
         started: float,
-    ) -> list[AlertState]:
-        """All that a run leaves behind, in one transaction; `known` is the fingerprint of the good run before. Answers
-        the states of the target's alerts.
+        before: Recorded | None,
+    ) -> tuple[Recorded, list[AlertState]]:
+        """All that a run leaves behind, in one transaction; `known` is the fingerprint of the good run before, `before`
+        what was written last. Answers what was written, and the states of the target's alerts.
         """
         target_id = snapshot.target.key.id
-        packed = await self.store.pack(target_id, found.results, found.fingerprint) if found else None
         run = Run(
             target_id=target_id,
             started=started,
@@ -220,11 +226,19 @@ class RunRecorder:
                 evaluation=found.evaluation,
                 comparison=compared.comparison,
             )
-        async with locked(self._evaluator, target_id), self.store.transaction() as tx:
-            number = await tx.add_run(run, packed)
-            if found is not None:
-                await self._keep(tx, policy, run, number, compared, chose_units=found.chose_units)
-            return await self._evaluator.evaluate(tx, subject) if self._evaluator else []
+        packed = None
+        if found is not None and before is not None and before.equals(run):
+            packed = Packed(found.fingerprint, None, found.results)
+        elif found is not None:
+            packed = await self.store.pack(target_id, found.results, found.fingerprint)
+        locks = [results_lock(target_id)]
+        if self._evaluator is not None:
+            locks.append(alerts_lock(target_id))
+        async with locked(self._evaluator, target_id), self.store.transaction(*locks) as tx:
+            recorded = await tx.record_run(run, packed, before)
+            if found is not None and (found.chose_units or not compared.settled):
+                await self._keep(tx, policy, run, recorded.id, compared, chose_units=found.chose_units)
+            return recorded, await self._evaluator.evaluate(tx, subject) if self._evaluator else []
 
     async def _keep(
         self, tx: Transaction, policy: Policy, run: Run, number: int, compared: Compared, *, chose_units: bool

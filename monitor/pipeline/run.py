@@ -159,9 +159,6 @@ class Pipeline:
         cache: TargetCache,
         hold: Hold | None,
     ) -> Found:
-        choices = None
-        if self._recorder is not None:
-            choices = await self._recorder.unit_choices(watch.target.key.id, watch.policy, before, cache)
         known = before.fingerprint
         studio = await project.studio(hold)
         only = watch.project.filters
@@ -169,6 +166,9 @@ class Pipeline:
         filters = Filters(**only.model_dump(mode="json", exclude_none=True)) if only else Filters()
         results = await pull(studio, watch.target.key, known=known, filters=filters, metadata=keys, progress=progress)
         fingerprint = await self._in_worker(results.fingerprint)
+        choices = None
+        if self._recorder is not None:
+            choices = await self._recorder.unit_choices(watch.target.key.id, watch.policy, before, cache)
         evaluation = await self._evaluate(watch, results, fingerprint, cache, choices)
         # The turn's answer may be from before a training that this set comes of: it would be put down to another model.
         again = fingerprint != known

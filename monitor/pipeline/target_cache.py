@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from monitor.compare.comparison import BaselineFigures
 from monitor.figures.evaluation import Evaluation
 from monitor.figures.units import UnitChoices
+from monitor.store import BaselineRun, Recorded
 
 
 @dataclass(slots=True)
@@ -24,6 +27,10 @@ class TargetCache:
         outdated: Whether the shown comparison was made by other formulas than today's.
         variants: What the comparison with the reference variant, as it was last written, was made from; None before the
             first.
+        baselines: The target's baselines as `unit_choices` read them for the run under way; None: to be read again.
+        compared_with: The pinned run that the shown comparison was made with, as `BaselineRun` tells one from another,
+            and what is shown of it; None before the first, and in other modes.
+        recorded: What was written of the target last; None where that is not known.
         units: Which runs and settings say what is independent, and what they say; None before the first.
     """
 
@@ -36,4 +43,7 @@ class TargetCache:
     current: bool = False
     outdated: bool = False
     variants: object = None
+    baselines: Sequence[BaselineRun] | None = None
+    compared_with: tuple[BaselineRun, BaselineFigures] | None = None
+    recorded: Recorded | None = None
     units: tuple[object, UnitChoices] | None = None

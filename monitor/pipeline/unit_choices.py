@@ -6,7 +6,7 @@ is kept as long as that is pinned.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from monitor.figures.evaluation import FIGURES_VERSION
@@ -14,7 +14,7 @@ from monitor.figures.groups import groups_of
 from monitor.figures.units import UnitChoices, choose_units, settled
 from monitor.pipeline.target_cache import TargetCache
 from monitor.results import ResultSet
-from monitor.store import Run, Store
+from monitor.store import BaselineRun, Run, Store
 
 PINNED = "pinned"
 """The baseline that is pinned, whatever the mode."""
@@ -28,7 +28,12 @@ InWorker = Callable[..., Awaitable[Any]]
 
 
 async def baseline_units(
-    store: Store, target_id: str, group_by: str, selection: str, cache: TargetCache, in_worker: InWorker
+    store: Store,
+    baselines: Sequence[BaselineRun],
+    group_by: str,
+    selection: str,
+    cache: TargetCache,
+    in_worker: InWorker,
 ) -> UnitChoices | None:
     """What the baseline says is independent; None where the next good run becomes the baseline, and says so itself.
 
@@ -37,7 +42,7 @@ async def baseline_units(
 
     Args:
         store: Open.
-        target_id: Whose.
+        baselines: Of the target.
         group_by: As `groups_of` takes it.
         selection: Which samples are taken: a baseline of others is none.
         cache: Of the target.
@@ -46,7 +51,7 @@ async def baseline_units(
     Raises:
         StoreError: The store, or a run in it, cannot be read.
     """
-    rows = {row.mode: row.run_id for row in await store.baselines(target_id)}
+    rows = {row.baseline.mode: row.baseline.run_id for row in baselines}
     if PINNED not in rows:
         return None
     key = (rows[PINNED], rows.get(UNITS), group_by, selection)

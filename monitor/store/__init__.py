@@ -7,17 +7,19 @@ from monitor.store.errors import StoreCorrupt, StoreError, StoreRefused, StoreTo
 from monitor.store.figures import Versions
 from monitor.store.outbox import Message
 from monitor.store.result_sets import Packed
-from monitor.store.runs import Run
+from monitor.store.runs import BaselineRun, Recorded, Run, results_lock
 from monitor.store.states import State
 from monitor.store.store import Store
 from monitor.store.transaction import Transaction
 
 __all__ = [
     "Baseline",
+    "BaselineRun",
     "Envelope",
     "Message",
     "Packed",
     "Queries",
+    "Recorded",
     "Run",
     "State",
     "Store",
@@ -28,4 +30,5 @@ __all__ = [
     "StoreUnavailable",
     "Transaction",
     "Versions",
+    "results_lock",
 ]

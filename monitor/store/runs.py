@@ -20,6 +20,7 @@ from monitor.figures.evaluation import Evaluation
 from monitor.results import FINGERPRINT_VERSION
 from monitor.store import schema
 from monitor.store.access import Reading
+from monitor.store.baselines import Baseline
 from monitor.store.errors import StoreError
 from monitor.store.figures import FiguresWrites, StoredFigures, Versions, figures_texts, read_figures
 from monitor.store.result_sets import Packed, ResultSetWrites
@@ -30,6 +31,15 @@ _RUNS = (
     select(schema.run, *(schema.figures.c[name] for name in ("evaluation", "comparison")), schema.result_set.c.version)
     .select_from(schema.run.outerjoin(schema.figures).outerjoin(schema.result_set))
     .order_by(_run.id.desc())
+)
+_BASELINE_RUNS = (
+    select(
+        schema.run,
+        schema.result_set.c.version,
+        *(schema.baseline.c[name] for name in ("mode", "since", "why")),
+    )
+    .select_from(schema.baseline.join(schema.run).outerjoin(schema.result_set))
+    .order_by(schema.baseline.c.mode)
 )
 _CONTENT = ("selection", "fingerprint", "last_change", "trained", "impulse_stale")
 """Columns that are written as they are, and in which a run that says nothing new equals the one before; beside them
@@ -85,6 +95,44 @@ class Run:
         object.__setattr__(self, "last_seen", max(self.last_seen, self.finished))
 
 
+@dataclass(frozen=True, slots=True)
+class BaselineRun:
+    """A target's baseline and the run that it is, whose figures are not read.
+
+    Attributes:
+        baseline: The baseline.
+        run: Its run, without evaluation and comparison.
+        figures_id: The row that has these; another one once they were replaced.
+    """
+
+    baseline: Baseline
+    run: Run
+    figures_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A run as it was written, with the rows that it has: the next one is held against it without being written out.
+
+    Attributes:
+        run: What was written.
+        id: The number of the run that has it.
+        result_set_id, figures_id: What it found; None where it found nothing.
+    """
+
+    run: Run
+    id: int
+    result_set_id: int | None
+    figures_id: int | None
+
+    def equals(self, run: Run) -> bool:
+        """Whether a run says what this one does. Figures are told apart by identity: False is the careful answer."""
+        before = self.run
+        if run.changed or run.evaluation is not before.evaluation or run.comparison is not before.comparison:
+            return False
+        return all(getattr(run, name) == getattr(before, name) for name in ("target_id", "state", "error", *_CONTENT))
+
+
 class RunQueries(Reading):
     """What can be asked about runs.
 
@@ -98,6 +146,11 @@ class RunQueries(Reading):
     async def run(self, run_id: int) -> Run | None:
         """A run by its number."""
         return await self._first_run(_RUNS.where(_run.id == run_id))
+
+    async def baseline_runs(self, target_id: str) -> list[BaselineRun]:
+        """The target's baselines with their runs, by mode; in one statement, and without reading any figures."""
+        rows = await self._fetch(_BASELINE_RUNS.where(schema.baseline.c.target_id == target_id))
+        return [_as_baseline_run(row) for row in rows]
 
     async def selection(self, run_id: int) -> str | None:
         """The selection of a run, whatever became of its figures; None where the run is not there."""
@@ -150,6 +203,10 @@ class RunWrites(ResultSetWrites, FiguresWrites):
     """How runs are written."""
 
     async def add_run(self, run: Run, results: Packed | None = None) -> int:
+        """As `record_run`; answers the number of the run that has it."""
+        return (await self.record_run(run, results)).id
+
+    async def record_run(self, run: Run, results: Packed | None = None, before: Recorded | None = None) -> Recorded:
         """Write a run; one that says nothing new is counted by the target's last one.
 
         It says something new where its result set has changed, where anything of it but its times differs from the
@@ -158,9 +215,8 @@ class RunWrites(ResultSetWrites, FiguresWrites):
         Args:
             run: The run; its `id`, `last_seen` and `times` are not looked at.
             results: Its result set, as `Store.pack` gave it, where there is one.
-
-        Returns:
-            The number of the run that has it.
+            before: What was written of the target last, as far as is known. A run that equals it is counted in a single
+                statement, if that is still what the store has.
 
         Raises:
             ValueError: `run.fingerprint` is not that of `results`.
@@ -169,18 +225,26 @@ class RunWrites(ResultSetWrites, FiguresWrites):
             raise ValueError(
                 f"a run with fingerprint {run.fingerprint} and results with {results.fingerprint if results else None}"
             )
-        await self._lock_runs(run.target_id)
+        await self.lock(results_lock(run.target_id))
         content = {name: getattr(run, name) for name in _CONTENT}
         content["state"] = str(run.state)
         # what no database's text can hold
         content["error"] = run.error.replace("\0", "").encode("utf-8", "replace").decode()
-        content["result_set_id"] = await self._add_result_set(run.target_id, results) if results else None
-        content["figures_id"] = await self._add_figures(run.target_id, run.evaluation, run.comparison)
+        if before is not None and before.equals(run):
+            found = {"result_set_id": before.result_set_id, "figures_id": before.figures_id}
+            if (counted := await self._counted(run, content | found)) is not None:
+                return Recorded(run, counted, **found)
+        found = {
+            "result_set_id": await self._add_result_set(run.target_id, results) if results else None,
+            "figures_id": await self._add_figures(run.target_id, run.evaluation, run.comparison),
+        }
+        content |= found
         if not run.changed and (counted := await self._counted(run, content)) is not None:
-            return counted
+            return Recorded(run, counted, **found)
         moments = {"started": run.started, "finished": run.finished, "last_seen": run.finished}
         beside = {"target_id": run.target_id, "changed": run.changed, "times": 1}
-        return await self._insert_numbered(schema.run, content | moments | beside)
+        number = await self._insert_numbered(schema.run, content | moments | beside)
+        return Recorded(run, number, **found)
 
     async def _counted(self, run: Run, content: Mapping[str, Any]) -> int | None:
         """The number of the target's last run, which counts this one as well; None where it says something else."""
@@ -210,7 +274,7 @@ class RunWrites(ResultSetWrites, FiguresWrites):
         Returns:
             Whether it was done; not where the run is gone, or another program has done it.
         """
-        await self._lock_runs(run.target_id)
+        await self.lock(results_lock(run.target_id))
         stored = schema.run.join(schema.result_set).outerjoin(schema.figures)
         wanted = select(
             schema.run.c.result_set_id,
@@ -228,9 +292,12 @@ class RunWrites(ResultSetWrites, FiguresWrites):
         await self._execute(update(schema.run).where(_run.id == run.id).values(figures_id=figures_id))
         return True
 
-    async def _lock_runs(self, target_id: str) -> None:
-        """One program at a time adds a target's runs, or replaces their figures and fingerprints."""
-        await self.lock(f"results of {target_id}")
+
+def results_lock(target_id: str) -> str:
+    """The lock of a target's runs: one program at a time adds some, replaces their figures and fingerprints, or deletes
+    what they referred to.
+    """
+    return f"results of {target_id}"
 
 
 def _good(target_id: str, selection: str | None = None) -> Select[Any]:
@@ -244,6 +311,11 @@ def _runs(rows: Sequence[Row[Any]]) -> list[Run]:
         if row.figures_id not in figures:
             figures[row.figures_id] = read_figures(row)
     return [_as_run(row, figures[row.figures_id]) for row in rows]
+
+
+def _as_baseline_run(row: Row[Any]) -> BaselineRun:
+    run = _as_run(row, StoredFigures())
+    return BaselineRun(Baseline(row.target_id, row.mode, row.id, row.since, row.why), run, row.figures_id)
 
 
 def _as_run(row: Row[Any], found: StoredFigures) -> Run:

@@ -219,19 +219,21 @@ class Store(Queries):
         return Packed(fingerprint, None if known else await self._in_worker(columns.encode, results), results)
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Transaction]:
+    async def transaction(self, *locks: str) -> AsyncIterator[Transaction]:
         """One unit of work: all of it is on the disk when the block is left, or none of it, if the block raises.
 
         A statement that failed or was cancelled inside it undoes all of it, wherever the error was caught.
+
+        Args:
+            locks: Names that it will `lock`, in this order: asked for at once they cost one statement.
 
         Raises:
             StoreError: It could not be begun or committed; nothing of it was written. Only where the answer to the
                 commit itself did not come is that not certain.
         """
         async with self._connections.connected(writes=True) as link:
-            if not self._connections.is_sqlite:
-                await self._connections.execute(link, text(f"SELECT pg_advisory_xact_lock_shared({_RETENTION_LOCK})"))
             transaction = Transaction(self._connections, link)
+            await transaction.begin(*locks)
             yield transaction
             if transaction.failure is not None:
                 # PostgreSQL would answer COMMIT with a silent rollback, SQLite commit the rest
