@@ -165,7 +165,7 @@ class Pipeline:
         keys = watch.settings.metadata_keys
         filters = Filters(**only.model_dump(mode="json", exclude_none=True)) if only else Filters()
         results = await pull(studio, watch.target.key, known=known, filters=filters, metadata=keys, progress=progress)
-        fingerprint = await self._in_worker(results.fingerprint)
+        fingerprint = results.fingerprint()  # the pull has computed it
         choices = None
         if self._recorder is not None:
             choices = await self._recorder.unit_choices(watch.target.key.id, watch.policy, before, cache)

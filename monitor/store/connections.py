@@ -113,8 +113,8 @@ class Connections:
 
     @asynccontextmanager
     async def connected(self, *, writes: bool = False) -> AsyncIterator[Link]:
-        """A connection; one that writes has a transaction begun, which is undone unless it was committed. Of one that
-        reads, each statement is for itself.
+        """A connection. One that writes has a transaction begun, which is undone unless it was committed; statements
+        of another one are each for themselves.
         """
         turn = self.writing if writes else self.reading
         self._refuse_unopened()

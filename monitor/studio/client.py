@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, Self, TypeVar
+from typing import Generic, Protocol, Self, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -25,6 +25,7 @@ from monitor.net.tls import not_trusted
 from monitor.studio.budget import Budget, Slot
 from monitor.studio.caller import Caller
 from monitor.studio.decoding import MALFORMED, decode
+from monitor.studio.last_readings import LastReadings
 from monitor.studio.refusals import (
     BodyTooLarge,
     Retryable,
@@ -65,6 +66,21 @@ class Observer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Answer(Generic[T]):
+    """What came of a request.
+
+    Attributes:
+        reply: The reply; None where Studio said that it is still the one of the version that was named.
+        nbytes: Size of its body.
+        etag: The version that Studio gave it; None where it gave none.
+    """
+
+    reply: T | None
+    nbytes: int
+    etag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class _Request:
     method: str
     call: str
@@ -72,6 +88,7 @@ class _Request:
     caller: Caller
     query: Mapping[str, str] | None
     body: object = None
+    etag: str | None = None
 
     @property
     def where(self) -> str:
@@ -111,6 +128,8 @@ class Client:
         self.in_flight_per_key = self._budget.per_key
         self._backoff = backoff
         self._decoding = asyncio.Semaphore(DECODED_AT_ONCE)
+        self.readings = LastReadings()
+        """What the last pulls over this client leave for the next ones."""
         self._proxy = _proxy_of_environment(self.url) if proxy is None else proxy
         # The budget bounds the connections: waiting in the connector's own queue would count against a request's
         # timeout.
@@ -162,7 +181,29 @@ class Client:
             Unreachable: Attempts ran out, or Studio asked to wait longer than a pull may take.
             InvalidReply: The reply is not of the documented shape, or a refusal of unknown meaning.
         """
-        return await self._ask(_Request("GET", call, path, caller, query), decoder)
+        answer = await self._ask(_Request("GET", call, path, caller, query), decoder)
+        return _replied(answer), answer.nbytes
+
+    async def get_unless(
+        self,
+        call: str,
+        path: str,
+        caller: Caller,
+        decoder: msgspec.json.Decoder[T],
+        query: Mapping[str, str] | None = None,
+        *,
+        etag: str | None,
+    ) -> Answer[T]:
+        """A reply with its version; without the reply where it is still the version `etag` (`If-None-Match`).
+
+        Args:
+            call, path, caller, decoder, query: As for `get`.
+            etag: As Studio gave it; None to get the reply in any case.
+
+        Raises:
+            StudioError: As `get`.
+        """
+        return await self._ask(_Request("GET", call, path, caller, query, etag=etag), decoder)
 
     async def post(
         self,
@@ -184,9 +225,9 @@ class Client:
         Raises:
             StudioError: As `get`.
         """
-        return (await self._ask(_Request("POST", call, path, caller, query, body), decoder))[0]
+        return _replied(await self._ask(_Request("POST", call, path, caller, query, body), decoder))
 
-    async def _ask(self, request: _Request, decoder: msgspec.json.Decoder[T]) -> tuple[T, int]:
+    async def _ask(self, request: _Request, decoder: msgspec.json.Decoder[T]) -> Answer[T]:
         reasons: list[str] = []
 
         def on(error: Exception) -> bool | float:
@@ -215,7 +256,7 @@ class Client:
         await request.caller.resume()  # only now: the holder of a request's slot must not wait for another one
         return reply
 
-    async def _in_turn(self, request: _Request, decoder: msgspec.json.Decoder[T]) -> tuple[T, int]:
+    async def _in_turn(self, request: _Request, decoder: msgspec.json.Decoder[T]) -> Answer[T]:
         """One attempt, when it is the key's turn; while that takes time, and once it has failed, the caller holds
         nothing.
         """
@@ -244,9 +285,11 @@ class Client:
             budget.attempted(caller.key, worked=True, seconds=time.monotonic() - began)
         return reply
 
-    async def _attempt(self, request: _Request, decoder: msgspec.json.Decoder[T], slot: Slot) -> tuple[T, int]:
+    async def _attempt(self, request: _Request, decoder: msgspec.json.Decoder[T], slot: Slot) -> Answer[T]:
         where = request.where
-        caller = request.caller
+        headers = {"x-api-key": request.caller.key}
+        if request.etag is not None:
+            headers["If-None-Match"] = request.etag
         async with self._observed(request.call) as observed:
             try:
                 async with (
@@ -256,7 +299,7 @@ class Client:
                         self.url + request.path,
                         params=request.query,
                         json=request.body,
-                        headers={"x-api-key": caller.key},
+                        headers=headers,
                         proxy=self._proxy,
                         allow_redirects=False,
                     ) as response,
@@ -286,8 +329,11 @@ class Client:
                 )
                 raise Retryable("connection", failed, not_processed=unsent) from error
         self.observer.received(len(body))
+        etag = response.headers.get("ETag")
+        if response.status == 304 and request.etag is not None:
+            return Answer(None, 0, etag or request.etag)
         try:
-            return await self._reply(response, body, request, decoder), len(body)
+            return Answer(await self._reply(response, body, request, decoder), len(body), etag)
         except BaseException:
             with suppress(BufferError):
                 body.clear()  # the error's traceback holds it for as long as the error is held
@@ -368,6 +414,11 @@ class Client:
             yield observed
         finally:
             self.observer.request(call, observed.code, time.monotonic() - started)
+
+
+def _replied(answer: Answer[T]) -> T:
+    assert answer.reply is not None  # no version was named
+    return answer.reply
 
 
 class _Observed:

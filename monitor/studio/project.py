@@ -11,7 +11,7 @@ from monitor.errors import InvalidReply, NoResults, StudioError
 from monitor.results import Block, BlockKind
 from monitor.studio import wire
 from monitor.studio.caller import LONGEST_CLOSED, Caller, Pausable
-from monitor.studio.client import Client
+from monitor.studio.client import Answer, Client
 from monitor.studio.dates import timestamp
 from monitor.text import shown
 
@@ -86,6 +86,12 @@ class StudioProject:
         """One page of results and its size in bytes."""
         return await self.client.get(
             "result_page", f"/api/{self.project_id}/classify/all/result/page", self._caller, _page, query
+        )
+
+    async def page_unless(self, query: Mapping[str, str], etag: str | None) -> Answer[wire.Page]:
+        """The same with its version; without the page where Studio still has the version `etag` of it."""
+        return await self.client.get_unless(
+            "result_page", f"/api/{self.project_id}/classify/all/result/page", self._caller, _page, query, etag=etag
         )
 
     async def has_results(self, impulse_id: int, variant: str, category: str) -> bool:

@@ -17,7 +17,9 @@ import structlog
 
 from monitor.errors import Inconsistent, InvalidReply, NoResults, Unreachable
 from monitor.results import ResultSet
+from monitor.studio.client import Answer
 from monitor.studio.columns import ColumnBuilder, SetChanged
+from monitor.studio.last_readings import LastReading, Versioned, strong
 from monitor.studio.paging import Span, Walk
 from monitor.studio.project import StudioProject
 from monitor.studio.refusals import BodyTooLarge, Refused
@@ -38,7 +40,7 @@ DEADLINE = 30 * 60.0
 Progress = Callable[[int, int | None], None]
 """Called with the samples read so far and their total (None: not known); begins again with each reading."""
 
-_Ahead = deque[tuple[Span, asyncio.Task[tuple[Page, int]]]]
+_Ahead = deque[tuple[Span, asyncio.Future[Answer[Page]]]]
 """Requests under way, in order of offset."""
 
 log = structlog.get_logger()
@@ -144,6 +146,7 @@ async def pull(
                     fingerprint = await asyncio.to_thread(results.fingerprint)
                     if fingerprint in (known, last):
                         _count(studio, unknown)
+                        reading.keep(results)
                         return results
                     del results  # the next reading needs the room
                     first = last is None
@@ -186,7 +189,10 @@ class _Reading:
             "category": key.category,
             **filters.query(),
         }
-        self._size = FIRST_PAGE
+        self._name = (studio.project_id, *self._query.items(), self._metadata)
+        self._last = studio.client.readings.get(self._name)
+        self._size = self._last.size if self._last is not None else FIRST_PAGE
+        self._versions: list[Versioned | None] = []  # of the pages of the reading under way
         self._most = LARGEST_PAGE
         self._worked = 0  # the largest limit that was not refused
         self._irregular = False
@@ -197,9 +203,18 @@ class _Reading:
         Raises:
             SetChanged: What was read does not fit together.
         """
+        changed: _Ahead = deque()
+        self._versions = []
+        last = self._last
+        self._last = None  # a second reading reads
+        if last is not None and last.results is not None and await self._is_unchanged(last.pages, changed):
+            self._versions += last.pages
+            samples = last.results.samples
+            self._progress(samples, samples)
+            return last.results, Counter()
         builder = ColumnBuilder(self._metadata)
         walk = Walk()
-        async with aclosing(self._pages(walk)) as pages:
+        async with aclosing(self._pages(walk, changed)) as pages:
             async for page in pages:
                 await asyncio.to_thread(builder.add, page)
                 self._progress(len(walk.seen), walk.total)
@@ -213,9 +228,39 @@ class _Reading:
             raise NoResults("Studio lists samples for this target but no prediction for any of them; run model testing")
         return results, builder.unknown
 
-    async def _pages(self, walk: Walk) -> AsyncGenerator[Page, None]:
-        """Pages in order, a few requested ahead as long as each held what was asked for."""
-        ahead: _Ahead = deque()
+    def keep(self, results: ResultSet) -> None:
+        """Leave what was read last for the next pull: what it said, if Studio gave each of its pages a version."""
+        # no more than the set has: some servers refuse a `limit` above their maximum
+        size = min(self._size, max(results.samples, FIRST_PAGE))
+        pages = [page for page in self._versions if page is not None]
+        if len(pages) < len(self._versions):
+            pages = []
+        self._studio.client.readings.put(self._name, LastReading(size, pages, results if pages else None))
+
+    async def _is_unchanged(self, pages: Sequence[Versioned], changed: _Ahead) -> bool:
+        """Whether Studio still has these versions of all pages. Where the first page is another one, it is put into
+        `changed`, so that a set of one page never costs more than one request.
+
+        One page after the other: an answer without a page takes little, and the first one that has changed ends it.
+        """
+        for page in pages:
+            try:
+                answer = await self._studio.page_unless(self._query_of(page.span), page.etag)
+            except (BodyTooLarge, Refused):
+                return False
+            if answer.reply is None and answer.etag == page.etag:
+                continue
+            if answer.reply is not None and page is pages[0]:
+                came = asyncio.get_running_loop().create_future()
+                came.set_result(answer)
+                changed.append((page.span, came))
+            return False
+        return True
+
+    async def _pages(self, walk: Walk, ahead: _Ahead) -> AsyncGenerator[Page, None]:
+        """Pages in order, a few requested ahead as long as each held what was asked for; `ahead` may have the first
+        one.
+        """
         try:
             while (span := walk.next(self._size)) is not None:
                 if ahead and ahead[0][0].offset == span.offset:
@@ -225,25 +270,31 @@ class _Reading:
                     self._ask(ahead, span)
                 self._ask_ahead(ahead, walk)
                 try:
-                    page, nbytes = await ahead[0][1]
+                    answer = await ahead[0][1]
                 except (BodyTooLarge, Refused) as error:
                     self._make_smaller(span.limit, error)
                     await _cancel(ahead)
                     continue
                 ahead.popleft()
+                page = answer.reply
+                assert page is not None  # it was asked for in any case
                 self._check_category(page)
                 ids = [result.sample_id for result in page.result or ()]
                 walk.add(span, ids, page.total_count)
                 self._irregular |= walk.irregular
                 self._worked = max(self._worked, span.limit)
-                self._size = max(1, min(self._most, PAGE_BYTES * max(len(ids), 1) // max(nbytes, 1)))
+                self._size = max(1, min(self._most, PAGE_BYTES * max(len(ids), 1) // max(answer.nbytes, 1)))
+                etag = strong(answer.etag)
+                self._versions.append(Versioned(span, etag) if etag is not None else None)
                 yield page
         finally:
             await _cancel(ahead)
 
     def _ask(self, ahead: _Ahead, span: Span) -> None:
-        query = {**self._query, "limit": str(span.limit), "offset": str(span.offset)}
-        ahead.append((span, asyncio.create_task(self._studio.page(query))))
+        ahead.append((span, asyncio.create_task(self._studio.page_unless(self._query_of(span), None))))
+
+    def _query_of(self, span: Span) -> dict[str, str]:
+        return {**self._query, "limit": str(span.limit), "offset": str(span.offset)}
 
     def _ask_ahead(self, ahead: _Ahead, walk: Walk) -> None:
         if walk.total is None or walk.irregular or (self._irregular and not walk.by_limit):
@@ -260,9 +311,12 @@ class _Reading:
                 raise InvalidReply(error.within("", ", with a single sample")) from error
             self._size = limit // 5 or 1
             return
-        if not 0 < self._worked < limit:
+        if 0 < self._worked < limit:
+            self._size = self._most = self._worked
+        elif not self._worked and limit > FIRST_PAGE:  # it worked in the pull before
+            self._size = self._most = FIRST_PAGE
+        else:
             raise error
-        self._size = self._most = self._worked
 
     def _check_category(self, page: Page) -> None:
         """Servers that do not know `category` answer with their default one.
