@@ -112,7 +112,7 @@ class RunComparer:
         cache.compared = True
         cache.pinned = number
         if pin is not None and pinned is not None and policy.baseline.mode == PINNED:
-            cache.compared_with = (pin, shown)
+            cache.compared_with = (pin.version, shown)
         if known and known.baseline == shown and same_pinned and not again and _same_run(before, found):
             return Compared(known, baseline, number)
         current = ComparedRun(finished, found.results, found.trained)
@@ -197,13 +197,7 @@ def _as_shown(pin: BaselineRun, known: Comparison, policy: Policy, cache: Target
     """Whether what is pinned is what the comparison that is shown was made with."""
     if policy.baseline.mode != PINNED or pin.run.selection != policy.selection or cache.compared_with is None:
         return False
-    with_, shown = cache.compared_with
-    return known.baseline == shown and replace(with_, run=_still(with_.run)) == replace(pin, run=_still(pin.run))
-
-
-def _still(run: Run) -> Run:
-    """A run without what counting others moves on."""
-    return replace(run, last_seen=run.finished, times=1)
+    return cache.compared_with == (pin.version, known.baseline)
 
 
 def _same_run(before: Snapshot, found: Found) -> bool:

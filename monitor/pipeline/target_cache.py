@@ -28,8 +28,8 @@ class TargetCache:
         variants: What the comparison with the reference variant, as it was last written, was made from; None before the
             first.
         baselines: The target's baselines as `unit_choices` read them for the run under way; None: to be read again.
-        compared_with: The pinned run that the shown comparison was made with, as `BaselineRun` tells one from another,
-            and what is shown of it; None before the first, and in other modes.
+        compared_with: `BaselineRun.version` of the pinned run that the shown comparison was made with, and what is
+            shown of it; None before the first, and in other modes.
         recorded: What was written of the target last; None where that is not known.
         units: Which runs and settings say what is independent, and what they say; None before the first.
     """
@@ -44,6 +44,6 @@ class TargetCache:
     outdated: bool = False
     variants: object = None
     baselines: Sequence[BaselineRun] | None = None
-    compared_with: tuple[BaselineRun, BaselineFigures] | None = None
+    compared_with: tuple[object, BaselineFigures] | None = None
     recorded: Recorded | None = None
     units: tuple[object, UnitChoices] | None = None

@@ -127,9 +127,7 @@ class Connections:
         pool = self.engine.pool
         link = Link((self._for_writing if writes else self._for_reading).connect())
         try:
-            await self.ask(link, link.connection.start())
-            if writes:
-                await self.ask(link, link.connection.begin())
+            await self.ask(link, _begun(link.connection) if writes else link.connection.start())
             yield link
         finally:
             # However often this task is cancelled meanwhile, nobody gets the turn before the lock is free.
@@ -198,6 +196,11 @@ class Connections:
     async def in_worker(self, function: Callable[..., T], *args: object) -> T:
         """Call a function that takes long, in the one thread that is there for such."""
         return await asyncio.get_running_loop().run_in_executor(self._worker, function, *args)
+
+
+async def _begun(connection: AsyncConnection) -> None:
+    await connection.start()
+    await connection.begin()
 
 
 def _kept(tasks: set[asyncio.Task[Any]], step: Coroutine[Any, Any, T]) -> asyncio.Task[T]:

@@ -109,6 +109,12 @@ class BaselineRun:
     run: Run
     figures_id: int | None
 
+    @property
+    def version(self) -> object:
+        """Equal for the same run with the same result set and figures, whoever pinned it and when."""
+        run = self.run
+        return run.id, run.fingerprint, run.versions.results, run.trained, self.figures_id
+
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
