@@ -146,9 +146,13 @@ class SparseSumStatistic:
         """As of `SumStatistic`: the same units are then re-sampled the same way."""
         return _groups_of(self.width)
 
-    def merge(self, group: Index, groups: int) -> SparseSumStatistic:
-        """The pool of the groups' sums."""
-        return replace(self, unit=group[self.unit], units=groups)
+    def merge(self, group: Index, groups: int) -> SumStatistic | SparseSumStatistic:
+        """The pool of the groups' sums; a table where they are few enough, whose figures take a tenth of the time."""
+        unit = group[self.unit]
+        if groups * self.width > 3 * _CELLS:
+            return replace(self, unit=unit, units=groups)
+        cells = np.bincount(unit * self.width + self.column, minlength=groups * self.width)
+        return SumStatistic(shrink_dtype(cells.reshape(groups, self.width)), self.of, parts=3)
 
     def each(self) -> FloatArray:
         """Hits by windows of classes: the first third of the columns, and the second."""

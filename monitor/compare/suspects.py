@@ -6,6 +6,7 @@ suspect where the confidence of another class reaches that class's threshold and
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,10 @@ from monitor.results import CORRECT, BlockKind, Confidences, FloatArray, IntArra
 
 _ROUNDING = 1e-6  # a mean of equal confidences is above them by some bits; cleanlab's own slack
 
+_VALUES_AT_ONCE = 1 << 18  # confidences that are looked at at a time (2 MB)
+
 BoolArray = npt.NDArray[np.bool_]
+Rows = Callable[[IntArray], FloatArray]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,11 +65,16 @@ def suspects(current: ResultSet, baseline: ResultSet | None = None, pairing: Pai
         before = _classifier(baseline)
         shared = () if before is None else tuple(name for name in confidences.classes if name in before.classes)
         if before is not None and len(shared) >= 2:
-            both = (_columns(confidences, shared)[now] + _columns(before, shared)[earlier]) / 2
+            of_now, of_before = _columns(confidences, shared), _columns(before, shared)
+
+            def both(rows: IntArray) -> FloatArray:
+                return (of_now(now[rows]) + of_before(earlier[rows])) / 2
+
             checked = _check(found, now, current, shared, both, kept)
         alone[now[checked]] = False
         unwitnessed[now[kept & ~checked]] = True
-    _check(found, np.arange(windows), current, confidences.classes, confidences.values, alone)
+    own = _columns(confidences, confidences.classes)
+    _check(found, np.arange(windows), current, confidences.classes, own, alone)
     found.suspect[unwitnessed] = False
     found.likely[unwitnessed] = -1
     return found
@@ -85,14 +94,17 @@ def _has_classes(run: ResultSet, block: int) -> bool:
     return block in run.confidences and bool(run.confidences[block].classes)
 
 
-def _columns(confidences: Confidences, names: tuple[str, ...]) -> FloatArray:
+def _columns(confidences: Confidences, names: tuple[str, ...]) -> Rows:
+    """The confidences of these classes, by windows."""
     if names == confidences.classes:
-        return confidences.values
-    return confidences.values[:, [confidences.classes.index(name) for name in names]]
+        return lambda rows: confidences.values[rows]
+    place = {name: column for column, name in enumerate(confidences.classes)}
+    columns = np.array([place[name] for name in names], np.intp)
+    return lambda rows: confidences.values[rows][:, columns]
 
 
 def _check(
-    found: Suspects, window: IntArray, run: ResultSet, classes: tuple[str, ...], p: FloatArray, wanted: BoolArray
+    found: Suspects, window: IntArray, run: ResultSet, classes: tuple[str, ...], p: Rows, wanted: BoolArray
 ) -> BoolArray:
     """Write into `found` what confidences say of the wanted ones of these windows.
 
@@ -101,7 +113,8 @@ def _check(
         window: int[w], the windows' places in the run.
         run: Whose labels they are.
         classes: Those of the columns of `p`.
-        p: float64[w, k].
+        p: float64[r, k] of int[r], the confidences of some of these windows: all of them at a time would be as large
+            as the run itself.
         wanted: bool[w].
 
     Returns:
@@ -111,18 +124,38 @@ def _check(
     column = {name: place for place, name in enumerate(classes)}
     codes = np.array([code.get(name, -1) for name in classes], np.intp)
     given = np.array([*(column.get(name, -1) for name in run.labels), -1])[run.label[window]]
-    known = (given >= 0) & np.isfinite(p @ np.ones(len(classes)))
-    own = np.where(known, p[np.arange(len(p)), given], np.nan)
+    own, top = _own_and_top(p, given, len(classes))
+    known = np.isfinite(own)
     size = np.bincount(given[known], minlength=len(classes))
     total = np.bincount(given[known], own[known], len(classes))
     threshold = np.divide(total, size, out=np.full(len(classes), np.inf), where=size > 0)
     checked = known & wanted
     found.self_confidence[window[checked]] = own[checked]
-    rows = np.flatnonzero(checked & (p.max(axis=1) > own))  # in the others no class is above the label
-    above = p[rows]
-    reached = np.where((above >= threshold - _ROUNDING) & (above > own[rows, None]), above, -np.inf)
-    best = reached.argmax(axis=1)
-    suspect = reached[np.arange(len(rows)), best] > -np.inf
-    found.suspect[window[rows]] = suspect
-    found.likely[window[rows]] = np.where(suspect, codes[best], -1)
+    exceeded = np.flatnonzero(checked & (top > own))  # in the others no class is above the label
+    for rows in _some(exceeded, len(classes)):
+        above = p(rows)
+        reached = np.where((above >= threshold - _ROUNDING) & (above > own[rows, None]), above, -np.inf)
+        best = reached.argmax(axis=1)
+        suspect = reached[np.arange(len(rows)), best] > -np.inf
+        found.suspect[window[rows]] = suspect
+        found.likely[window[rows]] = np.where(suspect, codes[best], -1)
     return checked
+
+
+def _own_and_top(p: Rows, given: IntArray, classes: int) -> tuple[FloatArray, FloatArray]:
+    """float64[w] each: the confidence of the given label, NaN where there is none or a class has none; the largest."""
+    own = np.full(len(given), np.nan)
+    top = np.full(len(given), np.nan)
+    for rows in _some(np.arange(len(given)), classes):
+        values = p(rows)
+        known = (given[rows] >= 0) & np.isfinite(values @ np.ones(classes))
+        own[rows] = np.where(known, values[np.arange(len(rows)), given[rows]], np.nan)
+        top[rows] = values.max(axis=1)
+    return own, top
+
+
+def _some(rows: IntArray, classes: int) -> Iterator[IntArray]:
+    """The rows, some at a time."""
+    step = max(1, _VALUES_AT_ONCE // classes)
+    for first in range(0, len(rows), step):
+        yield rows[first : first + step]

@@ -31,6 +31,7 @@ MIN_SCORE = "min_score"
 """Studio's key of the confidence or score below which nothing is predicted."""
 
 _EQUAL = 1e-9
+_VALUES_AT_ONCE = 1 << 18  # confidences that are compared at a time (2 MB)
 _DETECTORS = (BlockKind.DETECTION, BlockKind.FOMO)
 
 BoolArray = npt.NDArray[np.bool_]
@@ -122,10 +123,21 @@ def _is(run: ResultSet, codes: IntArray, name: str) -> BoolArray:
 
 
 def _same_confidences(before: Confidences, after: Confidences, pairing: Pairing) -> bool | None:
+    """As `_same_values` of the shared windows, some at a time: two runs of many classes fill the memory as they are."""
     if sorted(before.classes) != sorted(after.classes):
         return False
-    old, new = (np.argsort(np.array(each.classes, object)) for each in (before, after))
-    return _same_values(before.values[pairing.baseline_window][:, old], after.values[pairing.current_window][:, new])
+    place = {name: column for column, name in enumerate(after.classes)}
+    order = None if before.classes == after.classes else [place[name] for name in before.classes]
+    step = max(1, _VALUES_AT_ONCE // max(len(before.classes), 1))
+    found = None
+    for first in range(0, len(pairing.sample), step):
+        some = slice(first, first + step)
+        now = after.values[pairing.current_window[some]]
+        same = _same_values(before.values[pairing.baseline_window[some]], now if order is None else now[:, order])
+        if same is False:
+            return False
+        found = found or same
+    return found
 
 
 def _same_values(before: FloatArray, after: FloatArray) -> bool | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -16,6 +16,7 @@ _BINS = 15
 _DRAWS = 200
 _POINT = 0.95
 _WINDOWS = 100_000
+_VALUES_AT_ONCE = 1 << 18  # confidences (2 MB)
 BoolArray = npt.NDArray[np.bool_]
 
 _SMALLEST = float(np.finfo(np.float64).eps)  # 2.22e-16, where scikit-learn clips
@@ -61,7 +62,7 @@ def calibration(results: ResultSet, seed: int | None = None) -> tuple[Calibratio
     if not any(part.any() for part in counts):
         return None, left_out
     parts = [
-        _judge(confidences.values[part], place[part])
+        _judged(confidences.values, place, part)
         for confidences, place, part in zip(scoring, places, counts, strict=True)
     ]
     confidence, hit, brier, loss = (np.concatenate(column) for column in zip(*parts, strict=True))
@@ -80,7 +81,10 @@ def _complete(confidences: Confidences) -> BoolArray:
     """bool[m], the window has a confidence of every class."""
     if not confidences.classes:
         return np.zeros(len(confidences.values), np.bool_)
-    return np.logical_and.reduce(np.isfinite(confidences.values), axis=1)  # type: ignore[no-any-return]
+    complete = np.empty(len(confidences.values), np.bool_)
+    for rows in _some(len(complete), len(confidences.classes)):
+        np.logical_and.reduce(np.isfinite(confidences.values[rows]), axis=1, out=complete[rows])
+    return complete
 
 
 def _left_out(results: ResultSet, whole: Sequence[BoolArray], counts: Sequence[BoolArray]) -> dict[str, int]:
@@ -100,6 +104,25 @@ def _places(results: ResultSet, confidences: Confidences) -> IntArray:
     return np.array([*(column.get(name, -1) for name in results.labels), -1])[results.label]
 
 
+def _some(rows: int, classes: int) -> Iterator[slice]:
+    """The rows of confidences, some at a time: what is made of them shall not be as large as they are."""
+    step = max(1, _VALUES_AT_ONCE // max(classes, 1))
+    for first in range(0, rows, step):
+        yield slice(first, min(first + step, rows))
+
+
+def _judged(values: FloatArray, place: IntArray, part: BoolArray) -> tuple[FloatArray, ...]:
+    """`_judge` of the windows that count."""
+    found = [
+        _judge(values[rows][part[rows]], place[rows][part[rows]])
+        for rows in _some(len(part), values.shape[1])
+        if part[rows].any()
+    ]
+    if not found:
+        return np.empty(0), np.empty(0), np.empty(0), np.empty(0)
+    return tuple(np.concatenate(column) for column in zip(*found, strict=True))
+
+
 def _judge(p: FloatArray, place: IntArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """Per window (float64[j] each): largest confidence, 1 where it is the label's, squared error, log loss.
 
@@ -108,8 +131,6 @@ def _judge(p: FloatArray, place: IntArray) -> tuple[FloatArray, FloatArray, Floa
         place: int[j], the label's column.
     """
     rows = np.arange(len(p))
-    if not len(p):  # there may be no class either, and so no largest confidence
-        return np.empty(0), np.empty(0), np.empty(0), np.empty(0)
     best = p.argmax(axis=1)
     own = p[rows, place]
     # (p - onehot)² summed over the classes, without the one-hot matrix.

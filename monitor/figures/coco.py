@@ -122,23 +122,17 @@ def average_precision(matches: Matches, weights: npt.NDArray[np.integer] | None 
     """
     if weights is None:
         weights = np.ones((1, matches.images), np.int8)
+    by_image = np.ascontiguousarray(weights.T)  # what an image weighs is together: boxes take rows
     result = np.full((len(weights), len(matches.classes), len(IOU_THRESHOLDS)), np.nan)
     for k in range(len(matches.classes)):
         truth = matches.truth_image[matches.truth_ends[k] : matches.truth_ends[k + 1]]
         ranked = slice(matches.ends[k], matches.ends[k + 1])
         image = matches.image[ranked]
-        hits = [np.flatnonzero(row) for row in matches.hits[:, ranked]]
-        rows = max(1, _CELLS_AT_ONCE // max(len(image), len(truth)))
-        for first in range(0, len(weights), rows):
-            part = weights[first : first + rows]
-            positives = np.take(part, truth, axis=1).sum(axis=1, dtype=np.float64)
-            there = np.flatnonzero(positives)
-            weight = np.take(part[there], image, axis=1).astype(np.float64)
-            seen = np.cumsum(weight, axis=1)
-            for t, hit in enumerate(hits):
-                result[first + there, k, t] = _area(
-                    np.take(weight, hit, axis=1), np.take(seen, hit, axis=1), positives[there]
-                )
+        hits = matches.hits[:, ranked]
+        at_once = max(1, _CELLS_AT_ONCE // max(len(image), len(truth)))
+        for first in range(0, len(weights), at_once):
+            part = slice(first, first + at_once)
+            result[part, k] = _class_precision(by_image[:, part], image, hits, truth)
     return result
 
 
@@ -153,22 +147,57 @@ def mean_average_precision(precisions: FloatArray) -> FloatArray:
     return mean
 
 
-def _area(weight: FloatArray, seen: FloatArray, positives: FloatArray) -> FloatArray:
-    """Mean of the interpolated precision over `RECALL_POINTS`, from the hits alone.
+def _class_precision(weights: npt.NDArray[np.integer], image: IntArray, hits: BoolArray, truth: IntArray) -> FloatArray:
+    """float64[b, 10], a class's average precision at each threshold under b weightings; NaN where none of its truth
+    counts.
+
+    Args:
+        weights: int[i, b].
+        image: int[d], the image of each of the class's detections, by descending score.
+        hits: bool[10, d].
+        truth: int[g], the image of each of the class's truth boxes.
+    """
+    precision = np.full((weights.shape[1], len(hits)), np.nan)
+    positives = np.take(weights, truth, axis=0).sum(axis=0, dtype=np.int64)
+    there = np.flatnonzero(positives)
+    if not len(there):
+        return precision
+    columns = weights if len(there) == weights.shape[1] else weights[:, there]
+    weight = np.take(columns, image, axis=0).astype(np.float64)
+    seen = np.cumsum(weight, axis=0)
+    reached = _reached(positives[there])
+    for t, row in enumerate(hits):
+        if t and np.array_equal(row, hits[t - 1]):
+            precision[there, t] = precision[there, t - 1]
+            continue
+        hit = np.flatnonzero(row)
+        precision[there, t] = _area(np.take(weight, hit, axis=0), np.take(seen, hit, axis=0), reached)
+    return precision
+
+
+def _reached(positives: npt.NDArray[np.int64]) -> FloatArray:
+    """float64[most + 1, b]: how many points of recall so many hits reach, under each weighting."""
+    recall = np.arange(positives.max() + 1) / positives[:, None]  # ascending rows: what is searched next is near
+    return np.ascontiguousarray(np.searchsorted(RECALL_POINTS, recall, side="right").T, np.float64)
+
+
+def _area(weight: FloatArray, seen: FloatArray, reached: FloatArray) -> FloatArray:
+    """float64[b], mean of the interpolated precision over `RECALL_POINTS`, from the hits alone.
 
     Precision only rises at a hit, and recall too: the envelope and the points of recall it answers for are settled
     there.
 
     Args:
-        weight: float64[b, h], of each hit by descending score.
-        seen: float64[b, h], the weight of all detections up to and with it.
-        positives: float64[b], the weight of all truth boxes; above 0.
+        weight: float64[h, b], of each hit by descending score.
+        seen: float64[h, b], the weight of all detections up to and with it.
+        reached: As `_reached` has it.
     """
-    hit = np.cumsum(weight, axis=1)
-    precision = hit / (seen + np.spacing(1))
-    envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    reached = np.searchsorted(RECALL_POINTS, hit / positives[:, None], side="right")
-    area: FloatArray = (envelope * np.diff(reached, axis=1, prepend=0)).sum(axis=1) / len(RECALL_POINTS)
+    hit = np.cumsum(weight, axis=0)
+    envelope = np.maximum.accumulate((hit / (seen + np.spacing(1)))[::-1], axis=0)[::-1]
+    found = np.take(reached, hit.astype(np.intp) * reached.shape[1] + np.arange(reached.shape[1]))
+    found[1:] -= found[:-1].copy()
+    # summed row by row in one order, whatever the number of weightings
+    area: FloatArray = np.ascontiguousarray((envelope * found).T).sum(axis=1) / len(RECALL_POINTS)
     return area
 
 
