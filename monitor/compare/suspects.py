@@ -148,7 +148,7 @@ def _own_and_top(p: Rows, given: IntArray, classes: int) -> tuple[FloatArray, Fl
     top = np.full(len(given), np.nan)
     for rows in _some(np.arange(len(given)), classes):
         values = p(rows)
-        known = (given[rows] >= 0) & np.isfinite(values @ np.ones(classes))
+        known = (given[rows] >= 0) & np.isfinite(np.einsum("ij->i", values))
         own[rows] = np.where(known, values[np.arange(len(rows)), given[rows]], np.nan)
         top[rows] = values.max(axis=1)
     return own, top

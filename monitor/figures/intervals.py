@@ -304,10 +304,13 @@ def _resampled(columns: FloatArray, rng: np.random.Generator) -> Iterator[FloatA
     """
     units = len(columns)
     step = max(1, _WEIGHTS // units)
+    weights = np.empty((min(step, _REPLICATES), units))
+    by_column = np.ascontiguousarray(columns.T)
     for first in range(0, _REPLICATES, step):
         size = min(step, _REPLICATES - first)
-        # drawing and counting is ten times faster than `multinomial` here
-        drawn = rng.integers(0, units, size=(size, units), dtype=np.uint16).astype(np.intp)
-        drawn += np.arange(size)[:, None] * units
-        weights = np.bincount(drawn.ravel(), minlength=size * units).reshape(size, units)
-        yield weights.astype(np.float64) @ columns
+        # drawing and counting is ten times faster than `multinomial` here, one replicate at a time twice as fast as all
+        drawn = rng.integers(0, units, size=(size, units), dtype=np.uint16)
+        for row, replicate in zip(weights, drawn, strict=False):
+            row[:] = np.bincount(replicate, minlength=units)
+        # not by BLAS: its sums depend on the number of cores, in the last digit, and its threads wait busily
+        yield np.stack([np.einsum("ij,j->i", weights[:size], column) for column in by_column], axis=1)
