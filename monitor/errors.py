@@ -19,6 +19,7 @@ is a bug of ours; the pipeline logs it with its target and shows it as `invalid`
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from enum import StrEnum
 
@@ -35,6 +36,18 @@ LONGEST_PROBLEM = 600
 """Characters of a problem in the operator's own files, which may name a path and a line."""
 
 _BLANKS = re.compile(r"\s+")
+
+
+def not_installed(module: str, extra: str) -> str:
+    """That an optional package is missing, and what to do, as the end of a sentence; empty where it is installed.
+
+    Args:
+        module: What is imported, a module's first name.
+        extra: Of this package, which brings it.
+    """
+    if importlib.util.find_spec(module) is not None:
+        return ""
+    return f"which is not installed; install it with: pip install 'impulse-monitor[{extra}]'"
 
 
 class PullState(StrEnum):

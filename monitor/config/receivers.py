@@ -16,6 +16,7 @@ from pydantic_core import InitErrorDetails
 from monitor.config.base import ConfigModel, broken
 from monitor.config.paths import CertificateFile, SecretFile
 from monitor.config.urls import apprise_url, receiver_url
+from monitor.errors import not_installed
 
 ReceiverUrl = Annotated[
     SecretStr, AfterValidator(receiver_url), WithJsonSchema({"type": "string", "pattern": "^https?://.+$"})
@@ -115,6 +116,12 @@ class AppriseConfig(UrlReceiverConfig):
 
     url: AppriseUrl | None = None
     """Its Apprise URL, such as `mailto://...`; nothing of it is ever shown."""
+
+    @classmethod
+    def _broken_rules(cls, data: Mapping[Any, Any]) -> Iterator[InitErrorDetails]:
+        yield from super()._broken_rules(data)
+        if missing := not_installed("apprise", "apprise"):
+            yield broken((), f"needs the package apprise, {missing}")
 
 
 class NotifyConfig(ConfigModel):

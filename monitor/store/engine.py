@@ -14,6 +14,7 @@ from sqlalchemy.exc import ArgumentError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from monitor.errors import not_installed
 from monitor.store.errors import StoreError
 
 CONNECT_TIMEOUT = 10.0
@@ -70,6 +71,8 @@ def parse(url: str) -> URL:
         raise StoreError("the store's URL holds an @ in its user or password; write %40 in place of it")
     if "@" in url.partition("?")[2]:
         raise StoreError("the store's URL holds an @ in its options; write %40 in place of it")
+    if missing := not_installed("asyncpg", "postgresql"):
+        raise StoreError(f"the store's URL needs PostgreSQL's driver asyncpg, {missing}")
     _check_options(parsed.query)
     if ssl := parsed.query.get("sslmode"):  # the name everyone knows, from libpq; asyncpg's own is `ssl`
         parsed = parsed.difference_update_query(["sslmode"]).update_query_dict({"ssl": ssl})

@@ -17,8 +17,13 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
+EXTRAS = PROJECT["project"]["optional-dependencies"]
 LOCKS = [
-    pytest.param("requirements.lock", PROJECT["project"]["dependencies"], id="service"),
+    pytest.param(
+        "requirements.lock",
+        [*PROJECT["project"]["dependencies"], *EXTRAS["apprise"], *EXTRAS["postgresql"]],
+        id="service",
+    ),
     pytest.param("deploy/image/build.lock", PROJECT["build-system"]["requires"], id="build"),
 ]
 every_lock = pytest.mark.parametrize(("lock", "wanted"), LOCKS)
