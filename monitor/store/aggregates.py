@@ -9,11 +9,13 @@ from monitor.store.changed_samples import ChangedSampleQueries, ChangedSampleWri
 from monitor.store.drift_states import DriftStateQueries, DriftStateWrites
 from monitor.store.outbox import OutboxQueries, OutboxWrites
 from monitor.store.result_sets import ResultSetQueries
+from monitor.store.run_history import RunHistoryQueries
 from monitor.store.runs import RunQueries, RunWrites
 
 
 class Queries(
     RunQueries,
+    RunHistoryQueries,
     ResultSetQueries,
     BaselineQueries,
     DriftStateQueries,

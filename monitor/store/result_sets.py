@@ -36,6 +36,17 @@ class ResultSetQueries(Reading):
         rows = await self._fetch(select(_row.c.data).join(_run).where(_run.c.id == run_id))
         return await self._in_worker(columns.decode, rows[0].data) if rows else None
 
+    async def results_with(self, target_id: str, fingerprint: str) -> ResultSet | None:
+        """The target's result set of this content; None where the store does not have it.
+
+        Raises:
+            StoreCorrupt: The bytes in the store are damaged.
+            StoreTooNew: A newer version wrote them.
+        """
+        wanted = select(_row.c.data).where(_row.c.target_id == target_id, _row.c.fingerprint == fingerprint)
+        rows = await self._fetch(wanted)
+        return await self._in_worker(columns.decode, rows[0].data) if rows else None
+
 
 class ResultSetWrites(Writing):
     """How result sets are written: with the runs that found them."""

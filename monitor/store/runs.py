@@ -177,6 +177,10 @@ class RunQueries(Reading):
         """The target's newest good run of a selection with a result set other than the one of this fingerprint."""
         return await self._first_run(_good(target_id, selection).where(_run.fingerprint != fingerprint))
 
+    async def with_results(self, target_id: str, fingerprint: str) -> Run | None:
+        """The target's newest good run with the result set of this fingerprint."""
+        return await self._first_run(_good(target_id).where(_run.fingerprint == fingerprint))
+
     async def newest_before(self, target_id: str, at: float, selection: str) -> Run | None:
         """The good run of a selection that was the target's newest at `at` (Unix seconds).
 

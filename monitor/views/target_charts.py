@@ -1,0 +1,99 @@
+"""`TargetCharts`: what the charts of a target need of the store, with small caches of what is worked out from it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable
+from typing import Generic, TypeVar
+
+from monitor.alerts.rules import Rule
+from monitor.alerts.states import AlertState
+from monitor.results import ResultSet
+from monitor.store import Queries
+from monitor.views import target_history
+from monitor.views.target_history import History, SetFigures
+
+_FIGURES_KEPT = 5_000
+"""Runs whose headline figures are kept: some hundred bytes each."""
+
+_COLUMNS_KEPT = 64 * 2**20
+"""Bytes of result sets that are kept; larger ones are read again each time."""
+
+T = TypeVar("T")
+
+
+class Kept(Generic[T]):
+    """The newest values by key, as many as together weigh no more than `most`."""
+
+    def __init__(self, most: int, weight: Callable[[T], int] = lambda _: 1) -> None:
+        self._most = most
+        self._weight = weight
+        self._total = 0
+        self._values: OrderedDict[Hashable, tuple[T, int]] = OrderedDict()
+
+    def get(self, key: Hashable) -> T | None:
+        """The value; None where it is not, or no longer, kept."""
+        found = self._values.get(key)
+        if found is None:
+            return None
+        self._values.move_to_end(key)
+        return found[0]
+
+    def put(self, key: Hashable, value: T) -> None:
+        """Keep a value, and forget those that were not asked for longest."""
+        weight = self._weight(value)
+        if weight > self._most:
+            return
+        _, before = self._values.pop(key, (None, 0))
+        self._total += weight - before
+        self._values[key] = value, weight
+        while self._total > self._most:
+            _, (_, lighter) = self._values.popitem(last=False)
+            self._total -= lighter
+
+
+class TargetCharts:
+    """Reads what charts need. Every method may raise `StoreError`.
+
+    Args:
+        store: Open, or to be opened.
+    """
+
+    def __init__(self, store: Queries) -> None:
+        self._store = store
+        self._figures: Kept[SetFigures] = Kept(_FIGURES_KEPT)
+        self._columns: Kept[ResultSet] = Kept(_COLUMNS_KEPT, ResultSet.nbytes)
+        self._reading = asyncio.Lock()  # one at a time: two large result sets in memory are enough
+
+    async def history(
+        self, target_id: str, range_name: str, now: float, alerts: Iterable[AlertState], rules: Iterable[Rule]
+    ) -> History:
+        """A target's past; arguments as `target_history.history` takes them."""
+        outlines = await self._store.outlines(target_id, target_history.since(range_name, now))
+        sets, _ = target_history.chosen(outlines)
+        wanted = {run.id: (target_id, run.digest) for run in target_history.wanted(sets)}
+        found = {number: known for number, key in wanted.items() if (known := self._figures.get(key)) is not None}
+        missing = wanted.keys() - found.keys()
+        if missing:
+            stored = await self._store.figures_of(missing)
+            read = await asyncio.to_thread(lambda: {run: SetFigures.of(each) for run, each in stored.items()})
+            for number, figures in read.items():
+                self._figures.put(wanted[number], figures)
+            found |= read
+        return await asyncio.to_thread(
+            target_history.history, target_id, range_name, now, outlines, found, tuple(alerts), tuple(rules)
+        )
+
+    async def columns(self, target_id: str, fingerprint: str) -> ResultSet | None:
+        """A result set of the target; None where the store no longer has it."""
+        key = (target_id, fingerprint)
+        if (kept := self._columns.get(key)) is not None:
+            return kept
+        async with self._reading:
+            if (kept := self._columns.get(key)) is not None:
+                return kept
+            found = await self._store.results_with(target_id, fingerprint)
+            if found is not None:
+                self._columns.put(key, found)
+            return found
