@@ -135,8 +135,8 @@ def _with_fomo(run: ResultSet, baseline: ResultSet, current: ResultSet, pairing:
     truth_listed = (listed_before | empty_before) & (listed_after | empty_after)
     predictions_listed = listed_before | (empty_before & (reported == 1))
 
-    truth_before = _points(baseline, "truth", before)
-    truth_after = _points(current, "truth", after)
+    truth_before = centroids(baseline, "truth", before)
+    truth_after = centroids(current, "truth", after)
     same_points, _, _ = equal_groups(*truth_before, *truth_after, windows)
     boxes_stayed = same_boxes(baseline, current, pairing)[pairing.sample]
     # Boxes that stayed are the same labels, also where another training draws their centroids on another grid.
@@ -144,7 +144,7 @@ def _with_fomo(run: ResultSet, baseline: ResultSet, current: ResultSet, pairing:
     again = ~kept & truth_listed & predictions_listed
     distance = np.full(windows, np.nan) if baseline.fomo is None else baseline.fomo.min_distance[before]
     fresh = _assigned(
-        _points(baseline, "predicted", before),
+        centroids(baseline, "predicted", before),
         truth_after,
         np.where(np.isnan(distance), FOMO_DISTANCE, distance),
         again,
@@ -168,7 +168,7 @@ def same_boxes(baseline: ResultSet, current: ResultSet, pairing: Pairing) -> Boo
     return same
 
 
-def _points(run: ResultSet, which: str, windows: Index) -> tuple[Index, FloatArray]:
+def centroids(run: ResultSet, which: str, windows: Index) -> tuple[Index, FloatArray]:
     """FOMO's centroids in these windows: each one's window as its place among them, and float64[k, 3], label, x, y.
 
     `which` is `truth` or `predicted`.
@@ -178,23 +178,21 @@ def _points(run: ResultSet, which: str, windows: Index) -> tuple[Index, FloatArr
     return place, np.column_stack([points.label[index], points.xy[index]])
 
 
-def _assigned(
-    predicted: tuple[Index, FloatArray], truth: tuple[Index, FloatArray], distance: FloatArray, wanted: BoolArray
-) -> tuple[Index, Index, Index]:
-    """FOMO's matching in the wanted windows: each prediction goes to the nearest truth of its class within the window's
-    distance.
+def assign(
+    predicted: tuple[Index, FloatArray], truth: tuple[Index, FloatArray], distance: FloatArray
+) -> tuple[BoolArray, BoolArray]:
+    """FOMO's matching: each prediction goes to the nearest truth of its class within the window's distance.
 
     Several predictions may share a truth.
 
     Args:
-        predicted, truth: Centroids as in `_points`, windows ascending.
-        distance: float64[w]. wanted: bool[w].
+        predicted, truth: Centroids: intp[k], the window of each, ascending, and float64[k, 3], label, x, y.
+        distance: float64[w], of each window.
 
     Returns:
-        True positives (assigned predictions), false positives and false negatives, each intp[w], 0 in other windows.
+        bool[predicted], which were assigned, and bool[truth], to which one was.
     """
-    windows = len(distance)
-    window, point = (column[wanted[predicted[0]]] for column in predicted)
+    window, point = predicted
     first = np.searchsorted(truth[0], window)
     end = np.searchsorted(truth[0], window, side="right")
     assigned = np.zeros(len(window), np.bool_)
@@ -212,6 +210,26 @@ def _assigned(
         nearest = by_distance[np.flatnonzero(np.diff(place[by_distance], prepend=-1))]
         assigned[place[nearest]] = True
         taken[other[nearest]] = True
+    return assigned, taken
+
+
+def _assigned(
+    predicted: tuple[Index, FloatArray], truth: tuple[Index, FloatArray], distance: FloatArray, wanted: BoolArray
+) -> tuple[Index, Index, Index]:
+    """FOMO's matching in the wanted windows.
+
+    Args:
+        predicted, truth: Centroids as in `assign`.
+        distance: float64[w]. wanted: bool[w].
+
+    Returns:
+        True positives (assigned predictions), false positives and false negatives, each intp[w], 0 in other windows.
+    """
+    windows = len(distance)
+    inside = wanted[predicted[0]]
+    window = predicted[0][inside]
+    point = predicted[1][inside]
+    assigned, taken = assign((window, point), truth, distance)
     left = truth[0][~taken]
     return (
         np.bincount(window[assigned], minlength=windows),

@@ -157,8 +157,8 @@ def in_numbers_of(baseline: ResultSet, current: ResultSet, renamed: Mapping[str,
     """
     if baseline.fomo is None or current.fomo is None:
         return None
-    before = _names_of_numbers(baseline)
-    after = _names_of_numbers(current)
+    before = names_of_numbers(baseline)
+    after = names_of_numbers(current)
     if before is None or after is None:
         return None
     before = {number: renamed.get(name, name) for number, name in before.items()}
@@ -182,7 +182,7 @@ def _renumbered(fomo: FomoCounts, place: Mapping[int, int]) -> FomoCounts:
     return replace(fomo, truth=points(fomo.truth), predicted=points(fomo.predicted))
 
 
-def _names_of_numbers(run: ResultSet) -> dict[int, str] | None:
+def names_of_numbers(run: ResultSet) -> dict[int, str] | None:
     """The name of every class number that a labelled centroid of a run has; None where one has no clear name, or two
     the same.
 

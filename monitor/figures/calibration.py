@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -51,6 +52,87 @@ def calibration(results: ResultSet, seed: int | None = None) -> tuple[Calibratio
     Returns:
         No figures where no block classifies, where the project maps labels, and where no window counts.
     """
+    judged, left_out = _judged(results)
+    if judged is None:
+        return None, left_out
+    bins = _bins(judged.confidence)
+    return Calibration(
+        _expected_error(bins, judged.confidence, judged.hit),
+        float(judged.brier.mean()),
+        float(judged.loss.mean()),
+        None if seed is None else _null_error(bins, judged.confidence, judged.sample, seed),
+        _debiased_error(bins, judged.confidence, judged.hit),
+    ), left_out
+
+
+@dataclass(frozen=True, slots=True)
+class ReliabilityBin:
+    """The windows whose largest confidence is in one of 15 bins.
+
+    Attributes:
+        lower, upper: The bin's bounds.
+        windows: How many there are, at least one.
+        confidence: The mean of their largest confidences.
+        accuracy: Which share of them is right.
+    """
+
+    lower: float
+    upper: float
+    windows: int
+    confidence: float
+    accuracy: float
+
+
+def reliability(results: ResultSet) -> tuple[ReliabilityBin, ...]:
+    """The bins of the expected calibration error, those with windows, ascending: a calibrated model is right as often
+    as it is confident (DeGroot & Fienberg, "The comparison and evaluation of forecasters", 1983). The error is the sum
+    over bins of share of windows * |accuracy - confidence|.
+
+    Empty where `calibration` gives no figures.
+    """
+    judged, _ = _judged(results)
+    if judged is None:
+        return ()
+    bins = _bins(judged.confidence)
+    windows = np.bincount(bins, minlength=_BINS)
+    confidence = np.bincount(bins, judged.confidence, _BINS)
+    hits = np.bincount(bins, judged.hit, _BINS)
+    return tuple(
+        ReliabilityBin(
+            place / _BINS,
+            (place + 1) / _BINS,
+            int(windows[place]),
+            float(confidence[place] / windows[place]),
+            float(hits[place] / windows[place]),
+        )
+        for place in np.flatnonzero(windows).tolist()
+    )
+
+
+def label_confidences(results: ResultSet) -> FloatArray:
+    """float64[j], what the model gives the label of each window that `calibration` counts: 1 is sure of it, 0 is sure
+    of something else. Empty where it gives no figures.
+    """
+    judged, _ = _judged(results)
+    return np.empty(0) if judged is None else judged.own
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Judged:
+    """Windows that count (float64[j] each): largest confidence, 1 where it is the label's, the label's own, squared
+    error, log loss; int[j], their samples.
+    """
+
+    confidence: FloatArray
+    hit: FloatArray
+    own: FloatArray
+    brier: FloatArray
+    loss: FloatArray
+    sample: IntArray
+
+
+def _judged(results: ResultSet) -> tuple[_Judged | None, dict[str, int]]:
+    """The windows that count, of all classification blocks, and those that no block could use; None without any."""
     classifying = {block.id for block in results.blocks if block.kind is BlockKind.CLASSIFICATION}
     if results.label_map or not classifying:
         return None, {}
@@ -62,19 +144,12 @@ def calibration(results: ResultSet, seed: int | None = None) -> tuple[Calibratio
     if not any(part.any() for part in counts):
         return None, left_out
     parts = [
-        _judged(confidences.values, place, part)
+        _judged_windows(confidences.values, place, part)
         for confidences, place, part in zip(scoring, places, counts, strict=True)
     ]
-    confidence, hit, brier, loss = (np.concatenate(column) for column in zip(*parts, strict=True))
-    bins = _bins(confidence)
+    confidence, hit, own, brier, loss = (np.concatenate(column) for column in zip(*parts, strict=True))
     sample = np.concatenate([results.sample[part] for part in counts])
-    return Calibration(
-        _expected_error(bins, confidence, hit),
-        float(brier.mean()),
-        float(loss.mean()),
-        None if seed is None else _null_error(bins, confidence, sample, seed),
-        _debiased_error(bins, confidence, hit),
-    ), left_out
+    return _Judged(confidence, hit, own, brier, loss, sample), left_out
 
 
 def _complete(confidences: Confidences) -> BoolArray:
@@ -111,7 +186,7 @@ def _some(rows: int, classes: int) -> Iterator[slice]:
         yield slice(first, min(first + step, rows))
 
 
-def _judged(values: FloatArray, place: IntArray, part: BoolArray) -> tuple[FloatArray, ...]:
+def _judged_windows(values: FloatArray, place: IntArray, part: BoolArray) -> tuple[FloatArray, ...]:
     """`_judge` of the windows that count."""
     found = [
         _judge(values[rows][part[rows]], place[rows][part[rows]])
@@ -119,12 +194,14 @@ def _judged(values: FloatArray, place: IntArray, part: BoolArray) -> tuple[Float
         if part[rows].any()
     ]
     if not found:
-        return np.empty(0), np.empty(0), np.empty(0), np.empty(0)
+        nothing = np.empty(0)
+        return nothing, nothing, nothing, nothing, nothing
     return tuple(np.concatenate(column) for column in zip(*found, strict=True))
 
 
-def _judge(p: FloatArray, place: IntArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Per window (float64[j] each): largest confidence, 1 where it is the label's, squared error, log loss.
+def _judge(p: FloatArray, place: IntArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Per window (float64[j] each): largest confidence, 1 where it is the label's, the label's own, squared error, log
+    loss.
 
     Args:
         p: float64[j, k], the confidences.
@@ -135,7 +212,7 @@ def _judge(p: FloatArray, place: IntArray) -> tuple[FloatArray, FloatArray, Floa
     own = p[rows, place]
     # (p - onehot)² summed over the classes, without the one-hot matrix.
     brier = np.einsum("ij,ij->i", p, p) - 2 * own + 1
-    return p[rows, best], (best == place).astype(np.float64), brier, -np.log(np.clip(own, _SMALLEST, 1))
+    return p[rows, best], (best == place).astype(np.float64), own, brier, -np.log(np.clip(own, _SMALLEST, 1))
 
 
 def _bins(confidence: FloatArray) -> IntArray:

@@ -1,4 +1,4 @@
-"""A target's runs over a long time: outlines, which are cheap by thousands, and the figures of those that are wanted."""
+"""A target's runs over a long time: outlines, cheap by thousands, and the figures of those that are wanted."""
 
 from __future__ import annotations
 

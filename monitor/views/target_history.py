@@ -10,7 +10,7 @@ from typing import Any
 
 from monitor.alerts.rules import Above, Below, Drop, Rise, Rule
 from monitor.alerts.states import AlertState, Phase
-from monitor.compare.sides import RELABELLED
+from monitor.compare.side_kinds import RELABELLED
 from monitor.figures.evaluation import Interval
 from monitor.figures.headline import FIGURES, Headline, headlines
 from monitor.store.figures import StoredFigures

@@ -1,4 +1,5 @@
-"""One side of the benchmark of scrapes, in a process of its own: `… cost._scraped SIDE TARGETS` prints what each cell costs as JSON: seconds of CPU, or bytes of memory at the peak, and the size of the body.
+"""One side of the benchmark of scrapes, in a process of its own: `… cost._scraped SIDE TARGETS` prints what each
+cell costs as JSON: seconds of CPU, or bytes of memory at the peak, and the size of the body.
 
 Sides: `monitor` and `library` for CPU, `memory` for the monitor's memory.
 """
