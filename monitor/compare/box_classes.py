@@ -64,7 +64,7 @@ def _fomo(results: ResultSet) -> dict[str, ClassFigures]:
 
 
 def _figures(hit: int, found: int, wanted: int, objects: int) -> ClassFigures:
-    """Of `found` predictions `hit` are right, of what there was to find `wanted`; 0 for 0/0, as by class."""
+    """Of `found` predictions `hit` are right, of `wanted` objects; 0 for 0/0, as in all figures by class."""
     precision = hit / found if found else 0.0
     recall = hit / wanted if wanted else 0.0
     f1 = 2 * hit / (found + wanted) if found + wanted else 0.0

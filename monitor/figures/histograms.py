@@ -13,6 +13,8 @@ from monitor.results import FloatArray, ResultSet
 BINS = 40
 _SPREAD = (0.005, 0.995)  # the bins span these quantiles: one far score would make one bin of all others
 
+_FARTHEST = 1e300  # a width of bins that is no number would be no histogram
+
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
@@ -108,9 +110,9 @@ def _histogram(
 
 def _bounds(sides: list[FloatArray], limit: float | None) -> tuple[float, float]:
     quantiles = np.concatenate([np.quantile(side, _SPREAD) for side in sides])
-    low = float(quantiles.min())
-    high = float(quantiles.max())
-    if limit is not None and np.isfinite(limit):
+    low = max(float(quantiles.min()), -_FARTHEST)
+    high = min(float(quantiles.max()), _FARTHEST)
+    if limit is not None and abs(limit) <= _FARTHEST:
         low = min(low, limit)
         high = max(high, limit)
     if high - low <= 1e-9 * max(abs(low), abs(high)):

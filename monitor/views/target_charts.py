@@ -9,13 +9,19 @@ from typing import Generic, TypeVar
 
 from monitor.alerts.rules import Rule
 from monitor.alerts.states import AlertState
+from monitor.compare.box_classes import box_class_figures
+from monitor.figures.histograms import ScoreDistributions, score_distributions
 from monitor.results import ResultSet
 from monitor.store import Queries
 from monitor.views import target_history
+from monitor.views.classes import ByClass
 from monitor.views.target_history import History, SetFigures
 
 _FIGURES_KEPT = 5_000
 """Runs whose headline figures are kept: some hundred bytes each."""
+
+_PAIRS_KEPT = 200
+"""Charts of result sets that are kept: some kilobytes each."""
 
 _COLUMNS_KEPT = 64 * 2**20
 """Bytes of result sets that are kept; larger ones are read again each time."""
@@ -63,6 +69,8 @@ class TargetCharts:
     def __init__(self, store: Queries) -> None:
         self._store = store
         self._figures: Kept[SetFigures] = Kept(_FIGURES_KEPT)
+        self._scores: Kept[ScoreDistributions] = Kept(_PAIRS_KEPT)
+        self._objects: Kept[ByClass] = Kept(_PAIRS_KEPT)
         self._columns: Kept[ResultSet] = Kept(_COLUMNS_KEPT, ResultSet.nbytes)
         self._reading = asyncio.Lock()  # one at a time: two large result sets in memory are enough
 
@@ -84,6 +92,41 @@ class TargetCharts:
         return await asyncio.to_thread(
             target_history.history, target_id, range_name, now, outlines, found, tuple(alerts), tuple(rules)
         )
+
+    async def scores(self, target_id: str, current: str, baseline: str | None) -> ScoreDistributions | None:
+        """How the scores of a result set are distributed beside those of the baseline's, by their fingerprints; None
+        where the store no longer has the result set.
+        """
+        return await self._of_pair(self._scores, target_id, current, baseline, score_distributions)
+
+    async def objects(self, target_id: str, fingerprint: str) -> ByClass:
+        """Figures by class of what the model finds in images; empty where it finds nothing, or the store no longer has
+        the result set.
+        """
+        found = await self._of_pair(self._objects, target_id, fingerprint, None, lambda now, _: box_class_figures(now))
+        return found or {}
+
+    async def _of_pair(
+        self,
+        kept: Kept[T],
+        target_id: str,
+        current: str,
+        baseline: str | None,
+        compute: Callable[[ResultSet, ResultSet | None], T],
+    ) -> T | None:
+        """What follows from one or two result sets, worked out once in a thread; None where the first is gone."""
+        key = (target_id, current, baseline)
+        if (known := kept.get(key)) is not None:
+            return known
+        now = await self.columns(target_id, current)
+        if now is None:
+            return None
+        before = None if baseline is None else await self.columns(target_id, baseline)
+        async with self._reading:
+            if (known := kept.get(key)) is None:
+                known = await asyncio.to_thread(compute, now, before)
+                kept.put(key, known)
+            return known
 
     async def columns(self, target_id: str, fingerprint: str) -> ResultSet | None:
         """A result set of the target; None where the store no longer has it."""
