@@ -127,7 +127,7 @@ async def _samples(store: Store, target: str, asked: tuple[str, str, int], site:
     if style == "json":
         click.echo(json.dumps(samples.as_json(page), ensure_ascii=False, indent=2))
     elif style == "csv":
-        click.echo(samples.as_csv(page), nl=False)
+        click.echo(samples.as_csv(page.windows, page.url, page.columns), nl=False)
     else:
         click.echo(f"{page.counted(wanted.kind)}; {page.url}")
         if page.windows:

@@ -110,6 +110,20 @@ def changed_windows(
     return {kind: _list(found, found.before[kind][:most], found.now[kind][:most]) for kind in kinds}
 
 
+def listed_windows(run: ResultSet, window: Index) -> list[ChangedWindow]:
+    """Windows of one run as lists name them; what was before, and whether labels look wrong, is not known (None).
+
+    Args:
+        run: The run.
+        window: intp[w], places in it.
+    """
+    said = _said(run, window)
+    unknown: list[None] = [None] * len(window)
+    identity = _identity(run, window)
+    classes = [tuple(sorted(each)) for each in said.classes]
+    return list(map(ChangedWindow, *identity, *said[:3], unknown, unknown, unknown, unknown, unknown, classes))
+
+
 def _list(found: Sides, before: Index, now: Index) -> list[ChangedWindow]:
     """The windows of one kind, which are all of the current run, or all of the baseline only."""
     if not len(before):

@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from monitor.compare.change import ADDED, LABELS, MODEL, REMOVED, THRESHOLDS, TOTAL, Change
+from monitor.compare.change import ADDED, CAUSES, LABELS, MODEL, REMOVED, THRESHOLDS, TOTAL, Change
 from monitor.figures.headline import headlines
 from monitor.store import Run
 
-BAR_WIDTH = 600.0
+BAR_WIDTH = 200.0
+CAUSE_WORDS = {
+    TOTAL: "all of it",
+    MODEL: "the shared samples, predicted again",
+    LABELS: "the shared samples, evaluated with today's labels",
+    THRESHOLDS: "the shared samples, under today's thresholds",
+    ADDED: "samples that the baseline did not have",
+    REMOVED: "samples that only the baseline had",
+}
+"""What each cause is."""
+
 SPARK_WIDTH = 260.0
 SPARK_HEIGHT = 48.0
 SPARK_MARGIN = 4.0
@@ -18,45 +28,33 @@ _FLAT = 0.01  # of the value: the least height of a sparkline's range, so that n
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
-    """One cause's part of a bar, from `x` on, `width` wide, worth `value`."""
-
-    cause: str
-    x: float
-    width: float
-    value: float
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """Causes of a change, stacked: those that add to the figure right of `zero`, the others left of it; `total` marks
-    their sum.
+class CauseBar:
+    """One cause's part of a change, worth `value`: from `x` on, `width` wide, right of `zero` where it adds to the
+    figure, left of it where it takes away.
     """
 
-    segments: tuple[Segment, ...]
+    cause: str
+    value: float
+    x: float
+    width: float
     zero: float
-    total: float
 
 
-def change_bar(change: Change) -> Bar | None:
-    """The causes as a stacked bar; None where they are not known, or all 0."""
-    parts = {
-        cause: change.causes[cause] for cause in (MODEL, LABELS, THRESHOLDS, ADDED, REMOVED) if change.causes.get(cause)
-    }
-    size = sum(map(abs, parts.values()))
-    if not size:
-        return None
-    zero = -sum(value for value in parts.values() if value < 0) / size * BAR_WIDTH
-    left = right = zero
-    segments = []
-    for cause, value in parts.items():
-        width = abs(value) / size * BAR_WIDTH
-        if value < 0:
-            left -= width
-        segments.append(Segment(cause, left if value < 0 else right, width, value))
-        if value > 0:
-            right += width
-    return Bar(tuple(segments), zero, zero + change.causes.get(TOTAL, sum(parts.values())) / size * BAR_WIDTH)
+def cause_bars(change: Change) -> tuple[CauseBar, ...]:
+    """The causes of a change as signed bars on one scale, the total first; empty where they are not known, or all 0."""
+    parts = {cause: change.causes[cause] for cause in CAUSES if cause in change.causes}
+    lowest = min(0.0, *parts.values()) if parts else 0.0
+    highest = max(0.0, *parts.values()) if parts else 0.0
+    if not highest - lowest:
+        return ()
+
+    def at(value: float) -> float:
+        return (value - lowest) / (highest - lowest) * BAR_WIDTH
+
+    return tuple(
+        CauseBar(cause, value, at(min(value, 0.0)), abs(value) / (highest - lowest) * BAR_WIDTH, at(0.0))
+        for cause, value in parts.items()
+    )
 
 
 @dataclass(frozen=True, slots=True)

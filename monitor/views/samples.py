@@ -6,7 +6,7 @@ import csv
 import hashlib
 import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -32,6 +32,8 @@ from monitor.store import Queries
 from monitor.store.changed_samples import CHANGED, DIFFERING, ChangedIndex, ListsReplaced
 from monitor.targets import TargetKey, studio_page
 from monitor.text import csv_field, printable, shown
+from monitor.views import frames
+from monitor.views.frames import Frame
 
 PAGE = 50
 """Windows on a page by default."""
@@ -128,6 +130,11 @@ class SamplesPage:
         return self.differing if kind in VARIANT_KINDS else self.changed
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of a window's columns."""
+        return VARIANT_COLUMNS if self.wanted.kind in VARIANT_KINDS else COLUMNS
+
+    @property
     def kinds(self) -> tuple[str, ...]:
         """The lists that there are."""
         of_variants = () if self.differing is None else tuple(VARIANT_KINDS)
@@ -219,8 +226,8 @@ def counted(kind: str, samples: int, suspect: int) -> str:
     return f"{words}, {suspect:,} of them {'looks' if suspect == 1 else 'look'} mislabelled"
 
 
-def as_json(page: SamplesPage) -> dict[str, Any]:
-    """A page as JSON values."""
+def as_json(page: SamplesPage, shapes: Mapping[int, Frame] | None = None) -> dict[str, Any]:
+    """A page as JSON values; with `shapes`, of models that find things in images, each window has its `frame`."""
     index = page.index
     known = [each for each in (page.changed, page.differing) if each is not None]
     return {
@@ -233,28 +240,35 @@ def as_json(page: SamplesPage) -> dict[str, Any]:
         "counts": {kind: count for each in known for kind, count in each.samples.items()},
         "suspect_labels": {kind: count for each in known for kind, count in each.suspect.items()},
         "listed": page.listed,
-        "samples": [_row(window, page) for window in page.windows],
+        "samples": [
+            row_as_json(window, page.url, page.columns)
+            | ({} if shapes is None else {"frame": frames.as_json(shapes.get(window.sample_id))})
+            for window in page.windows
+        ],
         "next": page.next,
     }
 
 
-def as_csv(page: SamplesPage) -> str:
-    """A page's windows as CSV (RFC 4180) with a header; what is not known is empty, and no text is a formula."""
+def as_csv(windows: Iterable[ChangedWindow], url: str, columns: Sequence[str] = COLUMNS) -> str:
+    """Windows as CSV (RFC 4180) with a header; what is not known is empty, and no text is a formula.
+
+    Args:
+        windows: The rows.
+        url: The target's page in Studio.
+        columns: Their names.
+    """
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(_columns(page))
-    for window in page.windows:
-        writer.writerow([csv_field(value) for value in _row(window, page).values()])
+    writer.writerow(columns)
+    for window in windows:
+        writer.writerow([csv_field(value) for value in row_as_json(window, url, columns).values()])
     return text.getvalue()
 
 
-def _columns(page: SamplesPage) -> tuple[str, ...]:
-    return VARIANT_COLUMNS if page.wanted.kind in VARIANT_KINDS else COLUMNS
-
-
-def _row(window: ChangedWindow, page: SamplesPage) -> dict[str, Any]:
-    values = (*window[: len(COLUMNS) - 1], page.url)
-    return dict(zip(_columns(page), values, strict=True))
+def row_as_json(window: ChangedWindow, url: str, columns: Sequence[str] = COLUMNS) -> dict[str, Any]:
+    """A window as JSON values by the names of its columns; `url` is the target's page in Studio."""
+    values = (*window[: len(columns) - 1], url)
+    return dict(zip(columns, values, strict=True))
 
 
 def as_table(page: SamplesPage) -> Table:

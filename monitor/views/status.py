@@ -4,16 +4,13 @@ markup here.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 from monitor.alerts.states import AlertState, Phase
 from monitor.compare.change import Change
 from monitor.errors import PullState
-from monitor.figures.classes import largest_classes
-from monitor.figures.evaluation import ClassFigures, Evaluation, Interval
+from monitor.figures.evaluation import Interval
 from monitor.figures.headline import FIGURES, Glance, at_a_glance, headlines
 from monitor.figures.units import undecided
 from monitor.live.entry import ProjectStatus
@@ -32,7 +29,6 @@ RESOLVED_SHOWN = 86_400.0
 
 _SEVERITIES = ("critical", "warning", "info")
 _PHASES = (Phase.FIRING, Phase.PENDING, Phase.RESOLVED)
-_LEVELS = 10  # of the heat table
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,40 +142,6 @@ class Overview:
     projects: int
 
 
-@dataclass(frozen=True, slots=True)
-class ClassRow:
-    """One class: its figures as far as they apply, and its average precision."""
-
-    name: str
-    figures: ClassFigures | None
-    ap: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One count of a confusion matrix; `level` (0..10) says how large a share of the true class it is."""
-
-    windows: int
-    level: int
-    hit: bool
-    share: float
-
-
-@dataclass(frozen=True, slots=True)
-class Confusion:
-    """A confusion matrix, as far as it is shown.
-
-    Attributes:
-        predictions: Heads of the columns.
-        rows: Per true class its cells, and what was predicted beyond the columns.
-        cut: Classes and predictions that are not shown.
-    """
-
-    predictions: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[Cell, ...], int], ...]
-    cut: int
-
-
 def target_path(target_id: str) -> str:
     """The path of a target's page, relative to the status page."""
     return f"targets/{quote(target_id, safe='')}"
@@ -260,36 +222,3 @@ def _is_shown(alert: AlertState, now: float) -> bool:
 
 def _severity(alert: AlertState) -> int:
     return _SEVERITIES.index(alert.severity) if alert.severity in _SEVERITIES else len(_SEVERITIES)
-
-
-def class_rows(evaluation: Evaluation, limit: int) -> tuple[tuple[ClassRow, ...], int]:
-    """The classes with most windows, sorted by name, at most `limit`; and how many more there are."""
-    known: Mapping[str, ClassFigures] = evaluation.quality.classes if evaluation.quality else {}
-    ap: Mapping[str, float] = evaluation.detection.class_ap if evaluation.detection else {}
-    classes = largest_classes(evaluation, limit)
-    return tuple(ClassRow(name, known.get(name), ap.get(name)) for name in classes.names), classes.cut_names
-
-
-def confusion(evaluation: Evaluation, limit: int) -> Confusion | None:
-    """The confusion matrix of the `limit` largest classes; None where there is none."""
-    quality = evaluation.quality
-    if quality is None or not quality.confusion:
-        return None
-    classes = largest_classes(evaluation, limit)
-    predictions = classes.names + classes.predictions
-    totals: Counter[str] = Counter()
-    for (name, _), windows in quality.confusion.items():
-        totals[name] += windows
-    rows = []
-    for name in classes.names:
-        cells = tuple(
-            _cell(quality.confusion.get((name, predicted), 0), totals[name], name == predicted)
-            for predicted in predictions
-        )
-        rows.append((name, cells, totals[name] - sum(cell.windows for cell in cells)))
-    return Confusion(predictions, tuple(rows), classes.cut)
-
-
-def _cell(windows: int, total: int, hit: bool) -> Cell:
-    share = windows / total if total else 0.0
-    return Cell(windows, min(int(share * _LEVELS) + 1, _LEVELS) if windows else 0, hit, share)

@@ -10,11 +10,16 @@ from typing import Generic, TypeVar
 from monitor.alerts.rules import Rule
 from monitor.alerts.states import AlertState
 from monitor.compare.box_classes import box_class_figures
+from monitor.figures.evaluation import Evaluation
 from monitor.figures.histograms import ScoreDistributions, score_distributions
 from monitor.results import ResultSet
 from monitor.store import Queries
+from monitor.targets import TargetKey, studio_page
 from monitor.views import target_history
+from monitor.views.cells import Cell, CellPage, cell_page
 from monitor.views.classes import ByClass
+from monitor.views.frames import Frame, frames
+from monitor.views.samples import SamplesPage
 from monitor.views.target_history import History, SetFigures
 
 _FIGURES_KEPT = 5_000
@@ -32,9 +37,8 @@ T = TypeVar("T")
 class Kept(Generic[T]):
     """The newest values by key, as many as together weigh no more than `most`."""
 
-    def __init__(self, most: int, weight: Callable[[T], int] = lambda _: 1) -> None:
+    def __init__(self, most: int) -> None:
         self._most = most
-        self._weight = weight
         self._total = 0
         self._values: OrderedDict[Hashable, tuple[T, int]] = OrderedDict()
 
@@ -46,9 +50,8 @@ class Kept(Generic[T]):
         self._values.move_to_end(key)
         return found[0]
 
-    def put(self, key: Hashable, value: T) -> None:
+    def put(self, key: Hashable, value: T, weight: int = 1) -> None:
         """Keep a value, and forget those that were not asked for longest."""
-        weight = self._weight(value)
         if weight > self._most:
             return
         _, before = self._values.pop(key, (None, 0))
@@ -71,7 +74,7 @@ class TargetCharts:
         self._figures: Kept[SetFigures] = Kept(_FIGURES_KEPT)
         self._scores: Kept[ScoreDistributions] = Kept(_PAIRS_KEPT)
         self._objects: Kept[ByClass] = Kept(_PAIRS_KEPT)
-        self._columns: Kept[ResultSet] = Kept(_COLUMNS_KEPT, ResultSet.nbytes)
+        self._columns: Kept[ResultSet] = Kept(_COLUMNS_KEPT)
         self._reading = asyncio.Lock()  # one at a time: two large result sets in memory are enough
 
     async def history(
@@ -99,12 +102,55 @@ class TargetCharts:
         """
         return await self._of_pair(self._scores, target_id, current, baseline, score_distributions)
 
+    async def baseline(self, target_id: str, fingerprint: str | None) -> Evaluation | None:
+        """The figures of the baseline, by its fingerprint; None where there is none, or the store no longer has it."""
+        run = None if fingerprint is None else await self._store.with_results(target_id, fingerprint)
+        return None if run is None else run.evaluation
+
+    async def both_objects(
+        self, target_id: str, evaluation: Evaluation | None, current: str | None, baseline: str | None
+    ) -> tuple[ByClass, ByClass]:
+        """`objects` of a result set and of its baseline's; nothing is read of models that find nothing in images."""
+        if evaluation is None or evaluation.detection is None:
+            return {}, {}
+        now = await self.objects(target_id, current) if current is not None else {}
+        return now, await self.objects(target_id, baseline) if baseline is not None else {}
+
     async def objects(self, target_id: str, fingerprint: str) -> ByClass:
         """Figures by class of what the model finds in images; empty where it finds nothing, or the store no longer has
         the result set.
         """
         found = await self._of_pair(self._objects, target_id, fingerprint, None, lambda now, _: box_class_figures(now))
         return found or {}
+
+    async def frames(
+        self, target_id: str, evaluation: Evaluation | None, page: SamplesPage | None
+    ) -> dict[int, Frame] | None:
+        """The images of a page of samples, by id, in a thread; None of models that find nothing in images."""
+        if evaluation is None or evaluation.detection is None or page is None or page.index is None:
+            return None
+        if not page.windows:
+            return {}
+        now = await self.columns(target_id, page.index.current)
+        before = await self.columns(target_id, page.index.baseline)
+        ids = [window.sample_id for window in page.windows]
+        return await asyncio.to_thread(frames, ids, now, before)
+
+    async def cell(self, target_id: str, fingerprint: str, wanted: Cell, site: str) -> CellPage | None:
+        """A page of the windows of a cell of the confusion matrix, as `cell_page` has it; None where the store no
+        longer has the result set.
+
+        Args:
+            target_id: Whose.
+            fingerprint: Of the result set.
+            wanted: Which page.
+            site: Where Studio's pages are.
+        """
+        results = await self.columns(target_id, fingerprint)
+        if results is None:
+            return None
+        url = studio_page(site, TargetKey.parse(target_id))
+        return await asyncio.to_thread(cell_page, target_id, results, fingerprint, wanted, url)
 
     async def _of_pair(
         self,
@@ -138,5 +184,5 @@ class TargetCharts:
                 return kept
             found = await self._store.results_with(target_id, fingerprint)
             if found is not None:
-                self._columns.put(key, found)
+                self._columns.put(key, found, await asyncio.to_thread(found.nbytes))
             return found

@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 from aiohttp import hdrs, web
 
+from monitor.views.target_charts import TargetCharts
 from monitor.web.api.answers import errors_as_json
 from monitor.web.api.changing import Changing
+from monitor.web.api.chart_data import ChartData
 from monitor.web.api.reading import Reading
 from monitor.web.pages.samples import SamplesOfTarget
 from monitor.web.pages.status import StatusPage
@@ -48,6 +50,7 @@ def application(service: Service) -> web.Application:
         return web.Response(status=500, text="The configuration is invalid and was not applied; the log says why.\n")
 
     templates = Templates()
+    charts = TargetCharts(service.store)
     app = web.Application(middlewares=[errors_as_json], client_max_size=BODY)
     app.add_routes(
         [
@@ -56,9 +59,10 @@ def application(service: Service) -> web.Application:
             web.get("/-/ready", is_ready),
             web.post("/-/reload", post_reload),
             *StatusPage(service, templates).routes(),
-            *TargetPage(service, templates).routes(),
-            *SamplesOfTarget(service, templates).routes(),
-            *Reading(service).routes(),
+            *TargetPage(service, templates, charts).routes(),
+            *SamplesOfTarget(service, templates, charts).routes(),
+            *Reading(service, charts).routes(),
+            *ChartData(service, charts).routes(),
             *Changing(service).routes(),
         ]
     )

@@ -151,7 +151,7 @@ async def test_why_a_figure_changed(service: Service) -> None:
         (sample.label, window) for sample in ground.samples for window in sample.windows if window.correct is not None
     ]
 
-    _, _, why = shown.text.partition("Change since the baseline")
+    _, _, why = shown.text.partition("Why: change since the baseline")
     assert f"Accuracy: {before:.3f} → {now:.3f} (−{(before - now) * 100:.1f} points)" in why
     assert f"−{(before - now) * 100:.1f} on the 300 samples both runs share: the model changed, not the data" in why
     assert "the model was trained again since the baseline" in why

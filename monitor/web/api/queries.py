@@ -11,7 +11,7 @@ from aiohttp import web
 
 from monitor.compare.side_kinds import KINDS, NEWLY_WRONG, VARIANT_KINDS
 from monitor.config.durations import parse_duration
-from monitor.views import samples
+from monitor.views import cells, samples, target_history
 
 LIMIT = 50
 """Runs answered by default."""
@@ -56,6 +56,25 @@ def wanted_samples(request: web.Request, limit: int = samples.PAGE) -> samples.W
     """
     kind = one_of(request, "kind", (*KINDS, *VARIANT_KINDS), NEWLY_WRONG)
     return samples.Wanted(kind, request.query.get("class", ""), limit, request.query.get("after", ""))
+
+
+def wanted_cell(request: web.Request, limit: int = samples.PAGE) -> cells.Cell | None:
+    """Which page of which cell of the confusion matrix a request's query asks for; None where it asks for a list.
+
+    Raises:
+        HTTPBadRequest: It names a label without a prediction, or the other way round.
+    """
+    named = [name for name in ("label", "prediction") if name in request.query]
+    if not named:
+        return None
+    if len(named) == 1:
+        raise web.HTTPBadRequest(text=f"{named[0]} stands alone; send label and prediction of the cell")
+    return cells.Cell(request.query["label"], request.query["prediction"], limit, request.query.get("after", ""))
+
+
+def wanted_range(request: web.Request) -> str:
+    """Which range of a target's history is wanted, of `target_history.RANGES`."""
+    return one_of(request, "range", tuple(target_history.RANGES), target_history.RANGE)
 
 
 def one_of(request: web.Request, name: str, allowed: Sequence[str], default: str) -> str:

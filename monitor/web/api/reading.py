@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import hdrs, web
 
 from monitor.alerts.states import Phase
 from monitor.store.changed_samples import ListsReplaced
-from monitor.views import samples
+from monitor.views import cells, samples
 from monitor.views import status as views
+from monitor.views.cells import Cell, CellPage
 from monitor.views.history import run_as_json
+from monitor.views.samples import SamplesPage, Wanted
+from monitor.views.target_charts import TargetCharts
 from monitor.web.api.answers import PREFIX, success
 from monitor.web.api.documents import alert_as_json, problem_as_json, project_as_json, target_as_json
 from monitor.web.api.known import require_known
-from monitor.web.api.queries import one_of, wanted_limit, wanted_samples, wanted_since
+from monitor.web.api.queries import one_of, wanted_cell, wanted_limit, wanted_samples, wanted_since
 from monitor.web.service import Service
 
 SAVED_AS = "samples.csv"
@@ -26,8 +30,9 @@ SAVED_AS = "samples.csv"
 class Reading:
     """The API's answers that change nothing."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, charts: TargetCharts) -> None:
         self._service = service
+        self._charts = charts
 
     def routes(self) -> list[web.RouteDef]:
         """Their routes."""
@@ -72,23 +77,50 @@ class Reading:
     async def _samples(self, request: web.Request) -> web.Response:
         service = self._service
         target_id = request.match_info["id"]
-        wanted = wanted_samples(request, wanted_limit(request))
+        limit = wanted_limit(request)
+        wanted: Wanted | Cell = wanted_cell(request, limit) or wanted_samples(request, limit)
         style = one_of(request, "format", ("json", "csv"), "json")
-        await require_known(self._service, target_id)
+        await require_known(service, target_id)
         try:
+            if isinstance(wanted, Cell):
+                cell = await self._cell(target_id, wanted)
+                return await self._answer(wanted, cell, style, lambda: cells.as_json(cell))
             page = await samples.samples_page(service.store, target_id, wanted, service.studio_site())
         except ListsReplaced as error:
             raise web.HTTPConflict(text=str(error)) from None
         except ValueError as error:
             raise web.HTTPBadRequest(text=f"after={wanted.after[:40]} {error}") from None
+        shown = service.live.snapshots.get(target_id)
+        shapes = None
         if style == "json":
-            return await success(lambda: samples.as_json(page))
+            shapes = await self._charts.frames(target_id, shown.evaluation if shown is not None else None, page)
+        return await self._answer(wanted, page, style, lambda: samples.as_json(page, shapes))
+
+    async def _cell(self, target_id: str, wanted: Cell) -> CellPage:
+        """A page of a cell of the target's last good result set."""
+        shown = self._service.live.snapshots.get(target_id)
+        found = None
+        if shown is not None and shown.fingerprint is not None:
+            site = self._service.studio_site()
+            found = await self._charts.cell(target_id, shown.fingerprint, wanted, site)
+        if found is None:
+            raise web.HTTPNotFound(text=f"the store has no result set of target {target_id}")
+        return found
+
+    async def _answer(
+        self, wanted: Wanted | Cell, page: SamplesPage | CellPage, style: str, as_json: Callable[[], Any]
+    ) -> web.Response:
+        """A page of windows as JSON or as CSV, whose next page is behind a link."""
+        if style == "json":
+            return await success(as_json)
         headers = {hdrs.CACHE_CONTROL: "no-store", hdrs.CONTENT_DISPOSITION: f'attachment; filename="{SAVED_AS}"'}
         if page.next is not None:
             query = wanted.query(page.next, limit=str(wanted.limit), format="csv")
             headers[hdrs.LINK] = f'<?{query}>; rel="next"'
-        body = await asyncio.to_thread(lambda: samples.as_csv(page).encode("utf-8", "replace"))
-        return web.Response(body=body, content_type="text/csv", charset="utf-8", headers=headers)
+        text = await asyncio.to_thread(samples.as_csv, page.windows, page.url, page.columns)
+        return web.Response(
+            body=text.encode("utf-8", "replace"), content_type="text/csv", charset="utf-8", headers=headers
+        )
 
     def _all_targets(self) -> dict[str, Any]:
         service = self._service

@@ -1,33 +1,73 @@
-"""The page of one target: why its figures are what they are."""
+"""The page of one target: how it stands, what it was, and why its figures are what they are."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
+from urllib.parse import quote, urlencode
 
 from aiohttp import web
 
 from monitor.alerts import power_words
-from monitor.alerts.rules import Rule
+from monitor.alerts.states import AlertState
+from monitor.figures.evaluation import Evaluation
+from monitor.figures.headline import METRICS
+from monitor.figures.histograms import ScoreDistributions
+from monitor.live.target import LiveTarget
 from monitor.pipeline.snapshot import Snapshot
-from monitor.store import Run, StoreError
-from monitor.targets import Target
+from monitor.store import StoreError
+from monitor.targets import studio_page
+from monitor.text import shown
 from monitor.views import charts
 from monitor.views import status as views
+from monitor.views.cells import Cell
+from monitor.views.classes import ByClass, classes, confusion, slice_rows
+from monitor.views.classes import Cell as ConfusionCell
+from monitor.views.frames import Frame
+from monitor.views.history_chart import HistoryChart, history_chart
 from monitor.views.samples import SamplesPage
-from monitor.web.api.queries import wanted_samples
+from monitor.views.score_charts import histogram_chart, reliability_chart
+from monitor.views.target_charts import TargetCharts
+from monitor.views.target_history import History
+from monitor.views.target_state import target_state
+from monitor.views.variants import variant_rows
+from monitor.web.api.chart_data import compared
+from monitor.web.api.queries import one_of, wanted_range, wanted_samples
 from monitor.web.pages.missing import missing
 from monitor.web.pages.samples import listed
-from monitor.web.pages.templates import RUNS_SHOWN, Templates
+from monitor.web.pages.templates import Templates
 from monitor.web.service import Service
+
+_KEPT = ("kind", "class", "range", "metric")
+"""Parts of the address that links to another part of the page keep."""
+
+WIDE = (960.0, 280.0)
+NARROW = (380.0, 240.0)
+"""Width and height of the history on a desk and on a phone: letters have one size on both."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What the store has of a target; nothing where it cannot be used."""
+
+    history: History | None = None
+    samples: SamplesPage | None = None
+    replaced: bool = False
+    baseline: Evaluation | None = None
+    objects: tuple[ByClass, ByClass] = ({}, {})
+    scores: ScoreDistributions | None = None
+    shapes: Mapping[int, Frame] | None = None
 
 
 class TargetPage:
     """The page `/targets/{id}`."""
 
-    def __init__(self, service: Service, templates: Templates) -> None:
+    def __init__(self, service: Service, templates: Templates, charts: TargetCharts) -> None:
         self._service = service
         self._templates = templates
+        self._charts = charts
 
     def routes(self) -> list[web.RouteDef]:
         """Its route."""
@@ -39,64 +79,104 @@ class TargetPage:
         target = service.live.targets.get(target_id)
         if target is None:
             return await missing(service, self._templates, target_id, "../")
-        wanted = wanted_samples(request)
-        runs: list[Run] = []
-        samples: SamplesPage | None = None
-        replaced = False
+        metric = one_of(request, "metric", ("", *METRICS), "")
+        now = service.clock()
+        snapshot = target.snapshot
         problem = service.store.problem
+        stored = Stored()
         try:
-            runs = await service.store.runs(target_id, limit=RUNS_SHOWN)
-            samples, replaced = await listed(service, target_id, wanted)
+            stored = await self._stored(request, target, snapshot, now)
         except StoreError as error:
             problem = error
-        now = service.clock()
-        watched, rules, snapshot = target.target, target.rules, target.snapshot
+        alerts = views.shown_alerts(service.live, now, target_id)
+        watched = service.live.watched
+        snapshots = service.live.snapshots
+
+        target_path = quote(target_id, safe="")
+        query = {name: value for name, value in request.query.items() if name in _KEPT}
 
         def view() -> dict[str, Any]:
             return {
+                "link": lambda **changed: "?" + urlencode({**query, **changed}, errors="replace"),
                 "now": now,
-                "target": watched,
+                "target": target.target,
                 "snapshot": snapshot,
-                "runs": runs,
                 "store_problem": problem,
-                "samples": samples,
-                "replaced": replaced,
-                "alerts": views.shown_alerts(service.live, now, target_id),
+                "alerts": alerts,
                 "limit": service.class_limit,
-                **_target_view(now, watched, rules, snapshot, runs, service.class_limit),
+                "studio": studio_page(service.studio_site(), target.target.key),
+                "samples": stored.samples,
+                "replaced": stored.replaced,
+                "shapes": stored.shapes,
+                "cell_link": partial(_cell_link, target_path),
+                "variants": variant_rows(target.target, watched, snapshots),
+                **_history_view(stored.history, metric),
+                **_figures_view(target, snapshot, alerts, stored, now, service.class_limit),
             }
 
         return await self._templates.page("target.html", view)
 
+    async def _stored(self, request: web.Request, target: LiveTarget, snapshot: Snapshot | None, now: float) -> Stored:
+        range_name = wanted_range(request)
+        wanted = wanted_samples(request)
+        history = await self._charts.history(target.id, range_name, now, target.alerts.values(), target.rules)
+        samples, replaced = await listed(self._service, target.id, wanted)
+        current, baseline = compared(snapshot)
+        evaluation = snapshot.evaluation if snapshot is not None else None
+        before = await self._charts.baseline(target.id, baseline)
+        objects = await self._charts.both_objects(target.id, evaluation, current, baseline)
+        scores = None
+        if evaluation is not None and current is not None and (evaluation.calibration or evaluation.anomalies):
+            scores = await self._charts.scores(target.id, current, baseline)
+        shapes = await self._charts.frames(target.id, evaluation, samples)
+        return Stored(history, samples, replaced, before, objects, scores, shapes)
 
-def _target_view(
-    now: float,
-    target: Target,
-    rules: Sequence[Rule],
+
+def _cell_link(target_path: str, cell: ConfusionCell) -> str:
+    """The way from the page to the samples of a cell of the confusion matrix."""
+    return f"{target_path}/samples?{Cell(shown(cell.label), shown(cell.prediction)).query()}"
+
+
+def _history_view(history: History | None, metric: str) -> dict[str, Any]:
+    """The history's chart in two widths, of the figure that is asked for or of the first one."""
+    drawn: list[HistoryChart] = []
+    name = ""
+    if history is not None and history.metrics:
+        name = metric if metric in history.metrics else history.metrics[0]
+        found = (history_chart(history, name, *size) for size in (WIDE, NARROW))
+        drawn = [chart for chart in found if chart is not None]
+    return {"history": history, "history_metric": name, "history_charts": drawn}
+
+
+def _figures_view(
+    target: LiveTarget,
     snapshot: Snapshot | None,
-    runs: Sequence[Run],
+    alerts: Sequence[AlertState],
+    stored: Stored,
+    now: float,
     limit: int,
 ) -> dict[str, Any]:
-    """What the target's page shows beyond the snapshot itself."""
+    """What the page shows of the last good pull, beside the baseline."""
     evaluation = snapshot.evaluation if snapshot else None
     comparison = snapshot.comparison if snapshot else None
     figures = views.figures(snapshot)
-    classes, classes_cut = views.class_rows(evaluation, limit) if evaluation else ((), 0)
+    before = stored.baseline
+    scores = stored.scores
     return {
         "evaluation": evaluation,
         "comparison": comparison,
         "figures": figures,
+        "state": target_state(snapshot, figures, alerts),
         "stale": evaluation is not None and snapshot is not None and not snapshot.fresh(now),
-        "bars": {change.metric: charts.change_bar(change) for change in comparison.changes} if comparison else {},
+        "bars": {change.metric: charts.cause_bars(change) for change in comparison.changes} if comparison else {},
         "drifts": {drift.block.id: drift for drift in comparison.drifts} if comparison else {},
-        "power": power_words.by_metric(rules, comparison) if comparison else {},
-        "classes": classes,
-        "classes_cut": classes_cut,
-        "confusion": views.confusion(evaluation, limit) if evaluation else None,
-        "sparks": charts.sparks(runs, views.GLANCE, dict(comparison.baseline.values) if comparison else {}),
-        "newest": [(run, views.figures(_as_snapshot(target, run))) for run in reversed(runs)],
+        "power": power_words.by_metric(target.rules, comparison) if comparison else {},
+        "classes": classes(evaluation, before, limit, *stored.objects) if evaluation else None,
+        "confusion": confusion(evaluation, before, limit) if evaluation else None,
+        "slices": slice_rows(evaluation, before) if evaluation else (),
+        "histograms": [(found, histogram_chart(found)) for found in scores.histograms] if scores else [],
+        "reliability": reliability_chart(scores.reliability, scores.reliability_before)
+        if scores and scores.reliability
+        else None,
+        "scores": scores,
     }
-
-
-def _as_snapshot(target: Target, run: Run) -> Snapshot:
-    return Snapshot(target, 0.0, run.state, run.last_seen, evaluation=run.evaluation, comparison=run.comparison)

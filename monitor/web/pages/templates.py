@@ -23,12 +23,13 @@ from monitor.figures.anomaly import threshold
 from monitor.figures.groups import FEWEST_GROUPS
 from monitor.figures.headline import with_test
 from monitor.text import printable, shown
-from monitor.views import charts, report
+from monitor.views import charts, report, target_history
 from monitor.views import status as views
 from monitor.views.samples import span
+from monitor.views.target_state import drift_sentence
 
 RUNS_SHOWN = 50
-"""Newest runs on a target's page."""
+"""Newest changes below a target's history."""
 
 _ICON = (
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Cpath d='M1 9h3l2-6 4 11 "
@@ -102,6 +103,9 @@ def _environment() -> Environment:
         "name": shown,
         "legible": lambda name: printable(shown(name)),
         "span": span,
+        "drift_sentence": drift_sentence,
+        "minute": wording.minute,
+        "is_ratio": wording.is_ratio,
     }
     templates.globals |= {
         "version": __version__,
@@ -118,5 +122,7 @@ def _environment() -> Environment:
         "BAR_WIDTH": charts.BAR_WIDTH,
         "SPARK_WIDTH": charts.SPARK_WIDTH,
         "SPARK_HEIGHT": charts.SPARK_HEIGHT,
+        "RANGES": target_history.RANGES,
+        "CAUSE_WORDS": charts.CAUSE_WORDS,
     }
     return templates
