@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 LONGEST_NAME = 256
 """Characters."""
@@ -58,3 +60,42 @@ def csv_field(value: object) -> object:
     if value is None:
         return ""
     return spreadsheet(value) if isinstance(value, str) else value
+
+
+def storable(text: str) -> str:
+    """A text without what no database's text can hold."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What a `searchable` text must have.
+
+    Attributes:
+        words: Each of these, anywhere, as `searchable_word` gives them.
+        lines: One of each group, as `searchable_line` gives them.
+    """
+
+    words: tuple[str, ...] = ()
+    lines: tuple[tuple[str, ...], ...] = ()
+
+    def matches(self, text: str) -> bool:
+        """Whether a text from `searchable` has it."""
+        return all(word in text for word in self.words) and all(
+            any(f"\n{line}\n" in text for line in lines) for lines in self.lines
+        )
+
+
+def searchable(names: Iterable[tuple[str, str]]) -> str:
+    """Names by what they are names of, as a text that a `Search` looks into: a line each, regardless of case."""
+    return "\n".join(["", *(searchable_line(key, name) for key, name in names), ""])
+
+
+def searchable_line(key: str, name: str) -> str:
+    """A name as a line of such a text, such as `project:vibration`."""
+    return searchable_word(f"{key}:{shown(name)}")
+
+
+def searchable_word(text: str) -> str:
+    """A text as it stands within a line of such a text."""
+    return " ".join(storable(text).casefold().split())

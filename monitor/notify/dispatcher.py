@@ -17,7 +17,15 @@ from monitor.notify.http import TIMEOUT, new_session
 from monitor.notify.notifier import Clock
 from monitor.notify.queues import owner_of, queue_of
 from monitor.notify.registry import notifier_of
-from monitor.notify.worker import Active, FailingReceiver, MoreExpected, Observer, RetryPolicy, Worker
+from monitor.notify.worker import (
+    Active,
+    FailingReceiver,
+    MoreExpected,
+    Observer,
+    RetryPolicy,
+    Worker,
+    dropped_notifications,
+)
 from monitor.store import Store, StoreError
 
 log = structlog.get_logger()
@@ -175,7 +183,9 @@ class Dispatcher:
         async with self._store.transaction() as tx:
             if receiver in self._jobs:  # a reload brought it back in the meantime
                 return
-            await tx.trim_messages(queue, 0)
+            dropped = await tx.trim_messages(queue, 0)
+            why = "the receiver is no longer configured"
+            await tx.record_notifications(dropped_notifications(receiver, dropped, self._clock(), why))
         self._observer.queue_length(receiver, 0)
         log.warning("notify.forgotten", receiver=receiver, messages=waiting, why="it is no longer in notify")
 

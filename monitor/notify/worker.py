@@ -15,7 +15,8 @@ from monitor.alerts.states import Transition
 from monitor.notify.errors import Rejected, Retry
 from monitor.notify.merging import Bundle, bundles
 from monitor.notify.notifier import Checkable, Clock, Merging, Notifier, Resender
-from monitor.store import Message, Store, StoreError
+from monitor.store import Message, Notification, Store, StoreError
+from monitor.store.notifications import Settled
 from monitor.store.state_documents import load_transition
 
 log = structlog.get_logger()
@@ -122,7 +123,7 @@ class Worker:
         self._not_before = self._resend_at = self._time()
         self._failures = 0
         self._failing: set[str] = set()
-        self._delivered: list[int] = []
+        self._done: dict[int, Notification | None] = {}
         self._refused: set[str] = set()
         self._clock = clock
         self._more_expected = more_expected
@@ -204,17 +205,19 @@ class Worker:
         self._clear_problem("receiver")
 
     async def _trim(self) -> None:
-        """Delete delivered messages and those beyond the limit; report the length of the queue."""
-        if self._delivered:  # deleting it failed before: it must not be sent again
+        """Delete messages that are done with and those beyond the limit; report the length of the queue."""
+        if self._done:  # deleting it failed before: it must not be sent again
             await self._delete()
         waiting = (await self._store.message_counts()).get(self._queue, 0)
         if waiting > self._policy.queue_limit:
             async with self._store.transaction() as tx:
                 dropped = await tx.trim_messages(self._queue, self._policy.queue_limit)
-            for _ in range(dropped):
+                why = f"more than {self._policy.queue_limit} messages waited"
+                await tx.record_notifications(dropped_notifications(self._name, dropped, self._clock(), why))
+            for _ in dropped:
                 self._observer.notification(self._name, "dropped")
-            log.error("notify.dropped", receiver=self._name, messages=dropped, most=self._policy.queue_limit)
-            waiting -= dropped
+            log.error("notify.dropped", receiver=self._name, messages=len(dropped), most=self._policy.queue_limit)
+            waiting -= len(dropped)
         self._waiting = waiting
         self._observer.queue_length(self._name, waiting)
 
@@ -287,10 +290,22 @@ class Worker:
                 if self._stopping or not await self._send(Bundle([transition], [message])):
                     return False
             return True
-        self._delivered += [message.id for message in bundle.messages if message.id is not None]
+        self._settle(bundle, outcome)
         self._note(bundle)
         await self._delete()
         return True
+
+    def _settle(self, bundle: Bundle, outcome: Settled) -> None:
+        """Remember what became of a bundle's messages until that is in the store, and they are not."""
+        why = self._problems["receiver"][1] if outcome == "rejected" and "receiver" in self._problems else ""
+        transitions: list[Transition | None] = [*bundle.transitions] or [None]
+        for message, transition in zip(bundle.messages, transitions, strict=True):
+            if message.id is not None:
+                self._done[message.id] = (
+                    None
+                    if transition is None
+                    else Notification(transition.id, self._name, message.created, self._clock(), outcome, why)
+                )
 
     def _note(self, bundle: Bundle) -> None:
         """Remember when an event's message went out, as long as that matters."""
@@ -347,8 +362,9 @@ class Worker:
 
     async def _delete(self) -> None:
         async with self._store.transaction() as tx:
-            await tx.delivered(*self._delivered)
-        self._delivered.clear()
+            await tx.delivered(*self._done)
+            await tx.record_notifications(each for each in self._done.values() if each is not None)
+        self._done.clear()
 
     async def _resend(self, alerts: list[Transition]) -> None:
         assert isinstance(self._notifier, Resender)
@@ -408,6 +424,13 @@ class Worker:
             log.info("notify.recovered", receiver=self._name, what=what)
         if not self._failing:
             self._failures = 0
+
+
+def dropped_notifications(receiver: str, messages: Iterable[Message], now: float, why: str) -> Iterable[Notification]:
+    """What became of messages that were deleted although they had not arrived."""
+    for message in messages:
+        if (transition := _read(message)) is not None:
+            yield Notification(transition.id, receiver, message.created, now, "dropped", why)
 
 
 def _read(message: Message) -> Transition | None:

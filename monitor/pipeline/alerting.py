@@ -171,6 +171,7 @@ class AlertEvaluator:
     async def _write(self, tx: Transaction, states: Iterable[AlertState], transitions: Iterable[Transition]) -> None:
         await tx.put_alert_states(states)
         for transition in transitions:
+            await tx.record_transition(transition)
             content = dump_transition(transition)
             for queue in self._queues:
                 await tx.enqueue(

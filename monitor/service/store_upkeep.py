@@ -14,6 +14,8 @@ CHECK = 5.0
 """Seconds between two looks at the store; while it cannot be opened, the pause before the next attempt."""
 PRUNE = 3600.0
 """Seconds between two rounds of deleting old runs."""
+FILLED_AT_ONCE = 50
+"""Documents of earlier releases that are summed up at one look."""
 
 log = structlog.get_logger()
 
@@ -59,6 +61,7 @@ class StoreUpkeep:
         self._open = False
         self._was_open = False
         self._reported = ""
+        self._filled = False
 
     async def open(self) -> None:
         """Open the store, and restore what it has; a failure of either is logged once, and both are tried again."""
@@ -86,10 +89,21 @@ class StoreUpkeep:
                     await self._store.check()
                     self._open = self._store.opened
                     self._note(self._store.problem or self._unrecorded)
+                    await self._fill()
                 else:
                     await self.open()
             except Exception:  # a bug met in one look must not end the looking
                 log.exception("store.watch_crashed")
+
+    async def _fill(self) -> None:
+        """Fill in, some at each look, what releases before this one did not write."""
+        if self._filled or not self._open:
+            return
+        try:
+            async with self._store.transaction() as tx:
+                self._filled = await tx.fill_headlines(FILLED_AT_ONCE) < FILLED_AT_ONCE
+        except StoreError as error:  # `check` says so as well; the next look comes
+            log.debug("store.fill_failed", error=str(error))
 
     async def prune(self, retention: float) -> None:
         """Delete runs that are older than `retention` seconds."""

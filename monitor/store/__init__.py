@@ -5,6 +5,8 @@ from monitor.store.baselines import Baseline
 from monitor.store.envelope import Envelope
 from monitor.store.errors import StoreCorrupt, StoreError, StoreRefused, StoreTooNew, StoreUnavailable
 from monitor.store.figures import Versions
+from monitor.store.firings import EventFilter, Firing
+from monitor.store.notifications import Notification
 from monitor.store.outbox import Message
 from monitor.store.result_sets import Packed
 from monitor.store.runs import BaselineRun, Recorded, Run, results_lock
@@ -16,7 +18,10 @@ __all__ = [
     "Baseline",
     "BaselineRun",
     "Envelope",
+    "EventFilter",
+    "Firing",
     "Message",
+    "Notification",
     "Packed",
     "Queries",
     "Recorded",

@@ -7,6 +7,8 @@ from monitor.store.alert_states import AlertStateQueries, AlertStateWrites
 from monitor.store.baselines import BaselineQueries, BaselineWrites
 from monitor.store.changed_samples import ChangedSampleQueries, ChangedSampleWrites
 from monitor.store.drift_states import DriftStateQueries, DriftStateWrites
+from monitor.store.firings import FiringQueries, FiringWrites
+from monitor.store.notifications import NotificationQueries, NotificationWrites
 from monitor.store.outbox import OutboxQueries, OutboxWrites
 from monitor.store.result_sets import ResultSetQueries
 from monitor.store.run_history import RunHistoryQueries
@@ -22,9 +24,20 @@ class Queries(
     ChangedSampleQueries,
     AlertStateQueries,
     OutboxQueries,
+    FiringQueries,
+    NotificationQueries,
 ):
     """What can be asked, of the store as it is or from inside a transaction. Every method may raise `StoreError`."""
 
 
-class Writes(RunWrites, BaselineWrites, DriftStateWrites, ChangedSampleWrites, AlertStateWrites, OutboxWrites):
+class Writes(
+    RunWrites,
+    BaselineWrites,
+    DriftStateWrites,
+    ChangedSampleWrites,
+    AlertStateWrites,
+    OutboxWrites,
+    FiringWrites,
+    NotificationWrites,
+):
     """What can be written, in a transaction. Every method may raise `StoreError`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 
 from sqlalchemy import delete, func, select, update
@@ -39,6 +40,11 @@ class OutboxQueries(Reading):
         statement = select(_table).filter_by(receiver=receiver).order_by(_table.c.id).limit(limit)
         return [Message(**row._mapping) for row in await self._fetch(statement)]
 
+    async def waiting_messages(self, subjects: Iterable[str]) -> list[Message]:
+        """What receivers have not got yet about these subjects, oldest first."""
+        statement = select(_table).where(_table.c.subject.in_(list(subjects))).order_by(_table.c.id)
+        return [Message(**row._mapping) for row in await self._fetch(statement)]
+
     async def message_counts(self) -> dict[str, int]:
         """How many messages wait, by receiver; a receiver without any is absent."""
         receiver = _table.c.receiver
@@ -71,8 +77,9 @@ class OutboxWrites(Writing):
         self.queues.add(to)
         await self._execute(update(_table).filter_by(receiver=receiver).values(receiver=to))
 
-    async def trim_messages(self, receiver: str, most: int) -> int:
-        """Delete a receiver's oldest messages, so that no more than `most` (at least 0) are left; answers how many."""
+    async def trim_messages(self, receiver: str, most: int) -> list[Message]:
+        """Delete a receiver's oldest messages, so that no more than `most` (at least 0) are left; answers them."""
         message = _table.c
         beyond = select(message.id).where(message.receiver == receiver).order_by(message.id.desc()).offset(most)
-        return (await self._execute(delete(_table).where(message.id.in_(beyond)))).rowcount
+        rows = await self._execute(delete(_table).where(message.id.in_(beyond)).returning(*_table.c))
+        return [Message(**row._mapping) for row in rows]

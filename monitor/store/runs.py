@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Row, Select, func, or_, select, update
+from sqlalchemy import Row, Select, func, or_, select, union_all, update
 
 from monitor.compare.comparison import Comparison
 from monitor.errors import PullState
@@ -22,8 +22,17 @@ from monitor.store import schema
 from monitor.store.access import Reading
 from monitor.store.baselines import Baseline
 from monitor.store.errors import StoreError
-from monitor.store.figures import FiguresWrites, StoredFigures, Versions, figures_texts, read_figures
+from monitor.store.figures import (
+    Bounded,
+    FiguresWrites,
+    StoredFigures,
+    Versions,
+    figures_texts,
+    read_figures,
+    read_headlines,
+)
 from monitor.store.result_sets import Packed, ResultSetWrites
+from monitor.text import storable
 
 _run = schema.run.c
 _OK = str(PullState.OK)
@@ -139,6 +148,22 @@ class Recorded:
         return all(getattr(run, name) == getattr(before, name) for name in ("target_id", "state", "error", *_CONTENT))
 
 
+@dataclass(frozen=True, slots=True)
+class ResultFigures:
+    """The headline figures of one result set of a target.
+
+    Attributes:
+        run_id: The run that found it.
+        at: Unix seconds when it was first seen.
+        figures: By name, with the bounds of their intervals; none where a release before wrote them, and they were not
+            filled in yet.
+    """
+
+    run_id: int
+    at: float
+    figures: Mapping[str, Bounded]
+
+
 class RunQueries(Reading):
     """What can be asked about runs.
 
@@ -204,6 +229,28 @@ class RunQueries(Reading):
         statement = _RUNS.where(_run.target_id == target_id, seen, _run.finished < until).limit(limit)
         return await asyncio.to_thread(_runs, (await self._fetch(statement))[::-1])
 
+    async def newest_results(self, target_ids: Sequence[str], limit: int) -> dict[str, list[ResultFigures]]:
+        """The headline figures of several targets' newest distinct result sets, oldest first, in one query.
+
+        Args:
+            target_ids: Which targets; those without a good run are not in the answer.
+            limit: How many result sets of each.
+        """
+        if not target_ids:
+            return {}
+        columns = (_run.target_id, _run.id, _run.finished, schema.figures.c.headlines)
+        of_each = [
+            select(*columns)
+            .select_from(schema.run.join(schema.figures))
+            .where(_run.target_id == target_id, _run.state == _OK, _run.changed)
+            .order_by(_run.id.desc())
+            .limit(limit)
+            .subquery()
+            for target_id in target_ids
+        ]
+        rows = await self._fetch(select(union_all(*(select(each) for each in of_each)).subquery()))
+        return await asyncio.to_thread(_results_by_target, rows)
+
     async def _first_run(self, statement: Select[Any]) -> Run | None:
         rows = await self._fetch(statement.limit(1))
         return (await asyncio.to_thread(_runs, rows))[0] if rows else None
@@ -238,8 +285,7 @@ class RunWrites(ResultSetWrites, FiguresWrites):
         await self.lock(results_lock(run.target_id))
         content = {name: getattr(run, name) for name in _CONTENT}
         content["state"] = str(run.state)
-        # what no database's text can hold
-        content["error"] = run.error.replace("\0", "").encode("utf-8", "replace").decode()
+        content["error"] = storable(run.error)
         if before is not None and before.equals(run):
             found = {"result_set_id": before.result_set_id, "figures_id": before.figures_id}
             if (counted := await self._counted(run, content | found)) is not None:
@@ -298,7 +344,8 @@ class RunWrites(ResultSetWrites, FiguresWrites):
         if rows[0].version != FINGERPRINT_VERSION:
             await self._replace_results(run.target_id, rows[0].result_set_id, results)
         texts = await asyncio.to_thread(figures_texts, evaluation, None)
-        figures_id = await self._add_texts(run.target_id, texts | {"comparison": rows[0].comparison})
+        texts |= {"comparison": rows[0].comparison}
+        figures_id = await self._add_texts(run.target_id, texts, evaluation)
         await self._execute(update(schema.run).where(_run.id == run.id).values(figures_id=figures_id))
         return True
 
@@ -326,6 +373,13 @@ def _runs(rows: Sequence[Row[Any]]) -> list[Run]:
 def _as_baseline_run(row: Row[Any]) -> BaselineRun:
     run = _as_run(row, StoredFigures())
     return BaselineRun(Baseline(row.target_id, row.mode, row.id, row.since, row.why), run, row.figures_id)
+
+
+def _results_by_target(rows: Sequence[Row[Any]]) -> dict[str, list[ResultFigures]]:
+    found: dict[str, list[ResultFigures]] = {}
+    for row in sorted(rows, key=lambda row: row.id):
+        found.setdefault(row.target_id, []).append(ResultFigures(row.id, row.finished, read_headlines(row.headlines)))
+    return found
 
 
 def _as_run(row: Row[Any], found: StoredFigures) -> Run:

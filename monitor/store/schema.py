@@ -43,6 +43,8 @@ figures = sa.Table(
     sa.Column("digest", sa.Text, nullable=False),
     sa.Column("evaluation", sa.JSON(none_as_null=True)),
     sa.Column("comparison", sa.JSON(none_as_null=True)),
+    # an older process beside this one does not give it
+    sa.Column("headlines", sa.Text),
     sa.UniqueConstraint("target_id", "digest"),
     sqlite_autoincrement=True,
 )
@@ -108,3 +110,36 @@ message = sa.Table(
     sqlite_autoincrement=True,
 )
 """The outbox: what each receiver has not got yet."""
+
+firing = sa.Table(
+    "firing",
+    metadata,
+    sa.Column("alertname", sa.Text, primary_key=True),
+    sa.Column("target_id", sa.Text, primary_key=True),
+    sa.Column("starts_at", sa.Double, primary_key=True),
+    sa.Column("ends_at", sa.Double),
+    sa.Column("event", sa.Text, nullable=False),
+    sa.Column("cause_id", sa.Text, nullable=False),
+    sa.Column("severity", sa.Text, nullable=False),
+    sa.Column("names", sa.Text, nullable=False),
+    sa.Column("fired", sa.LargeBinary, nullable=False),
+    sa.Column("ended", sa.LargeBinary),
+    sa.Index(None, "event"),
+    sa.Index(None, "cause_id"),
+    sa.Index(None, "starts_at"),
+    sa.Index(None, "ends_at"),
+)
+"""The times that alerts fired, those that have ended included."""
+
+notification = sa.Table(
+    "notification",
+    metadata,
+    sa.Column("transition_id", sa.Text, primary_key=True),
+    sa.Column("receiver", sa.Text, primary_key=True),
+    sa.Column("created", sa.Double, nullable=False),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("why", sa.Text, nullable=False),
+    sa.Index(None, "at"),
+)
+"""What became of the messages that have left the outbox."""

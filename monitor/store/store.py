@@ -10,13 +10,30 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from sqlalchemy import Column, Delete, Row, Select, Table, Update, delete, exists, select, text, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Delete,
+    Row,
+    Select,
+    Table,
+    Update,
+    and_,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    text,
+    update,
+)
 
 from monitor.errors import PullState, fitted
 from monitor.results import ResultSet
 from monitor.store import columns, schema
 from monitor.store.access import row_id
 from monitor.store.aggregates import Queries
+from monitor.store.alert_states import ALERT
 from monitor.store.arrivals import Arrivals
 from monitor.store.connections import READERS, Connections
 from monitor.store.errors import StoreError
@@ -246,8 +263,8 @@ class Store(Queries):
         self.arrivals.announce(transaction.queues)
 
     async def prune(self, before: float) -> int:
-        """Delete runs that were last seen before a time, result sets and figures that no run has any more, and the
-        states of deleted runs.
+        """Delete runs that were last seen before a time, result sets and figures that no run has any more, the states
+        of deleted runs, alerts that ended before, and what became of messages before.
 
         Baselines and the last good run of each target stay. Works in small transactions, so that pulls get their turn.
 
@@ -276,6 +293,8 @@ class Store(Queries):
         deleted = await self._delete(schema.run, old, RUNS_PER_BATCH)
         await self._delete(schema.result_set, _orphans(schema.result_set, run.result_set_id), BLOBS_PER_BATCH)
         await self._delete(schema.figures, _orphans(schema.figures, run.figures_id), RUNS_PER_BATCH)
+        await self._change(delete(schema.firing).where(_is_over(before)))
+        await self._change(delete(schema.notification).where(schema.notification.c.at < before))
         return deleted
 
     async def _delete(self, table: Table, ids: Select[Any], batch: int) -> int:
@@ -301,6 +320,15 @@ class Store(Queries):
 
     async def _in_worker(self, function: Callable[..., T], *args: object) -> T:
         return await self._connections.in_worker(function, *args)
+
+
+def _is_over(before: float) -> ColumnElement[bool]:
+    """Whether a firing ended before a time; one without an end is over where nobody knows its alert any more."""
+    firing = schema.firing.c
+    state = schema.state.c
+    known = exists().where(state.kind == ALERT, state.target_id == firing.target_id, state.key == firing.alertname)
+    ended = func.coalesce(firing.ends_at, firing.starts_at) < before
+    return and_(ended, or_(firing.ends_at.is_not(None), ~known))
 
 
 def _orphans(table: Table, reference: Column[Any]) -> Select[Any]:

@@ -333,4 +333,4 @@ def test_the_words_are_in_the_docs() -> None:
     """docs/operation.md says what the older release says."""
     page = (Path(__file__).parents[2] / "docs" / "operation.md").read_text()
 
-    assert refused_by_older("0003").removeprefix("store monitor.db ") in page
+    assert refused_by_older(migrate.newest_version()).removeprefix("store monitor.db ") in page
