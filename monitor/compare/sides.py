@@ -59,8 +59,13 @@ class Sides:
         return {kind: len(self.samples(kind)) for kind in KINDS}
 
     def suspect_among(self, kind: str) -> int:
-        """How many samples of a kind have a label that looks wrong."""
-        return len(np.intersect1d(self.samples(kind), self.samples(SUSPECT_LABEL), assume_unique=True))
+        """How many samples of a kind have a label that looks wrong, by a window that is of that kind.
+
+        A worse model may doubt other windows of the sample, which the baseline's model did not get right either.
+        """
+        window = self.now[kind]
+        window = window[window >= 0]
+        return len(np.unique(self.current.sample[window[self.suspects.suspect[window]]]))
 
     def data_digest(self) -> str:
         """sha256 over the ids of the samples that were added, removed and relabelled: the same for all targets that

@@ -11,7 +11,7 @@ from cleanlab.filter import find_label_issues
 from monitor.compare.side_kinds import ADDED_WRONG, FIXED, KINDS, NEWLY_WRONG, RELABELLED, REMOVED_WRONG, SUSPECT_LABEL
 from monitor.compare.sides import sides
 from monitor.compare.suspects import suspects
-from monitor.results import CORRECT, FloatArray
+from monitor.results import CORRECT, FloatArray, ResultSet
 from tests.compare.sequence_truth import _renamed
 from tests.compare.sequences import World, mapped
 from tests.compare.test_sequences import Make, histories, worlds
@@ -84,6 +84,33 @@ def test_a_worse_model_is_not_its_own_witness() -> None:
     assert suspects(worse).suspect[found.now[NEWLY_WRONG]].mean() > 0.5
     assert newly_wrong > 400
     assert found.suspect_among(NEWLY_WRONG) <= 0.05 * newly_wrong
+
+
+def in_samples(run: ResultSet, windows: int) -> ResultSet:
+    """The same windows, so many to a sample."""
+    place = np.arange(run.windows) % windows
+    return replace(
+        run,
+        sample=np.arange(run.windows) // windows,
+        sample_id=run.sample_id[: run.windows // windows],
+        start_ms=place * 500.0,
+        end_ms=place * 500.0 + 1000.0,
+    )
+
+
+def test_other_windows_do_not_speak_for_those_that_are_newly_wrong() -> None:
+    """Of samples of several windows a worse model doubts some labels by windows that nobody got right: that makes no
+    newly wrong window look mislabelled.
+    """
+    rng = np.random.default_rng(2)
+    of = noisy(rng, 3000, 0.0, quality=2.5)
+    before = in_samples(of.results(), 6)
+    found = sides(before, in_samples(of.results(confidently_worse(rng, of.p, 0.2)), 6))
+    doubted = np.intersect1d(found.samples(NEWLY_WRONG), found.samples(SUSPECT_LABEL))
+
+    assert len(doubted) > 0.1 * found.counts()[NEWLY_WRONG] > 30
+    assert found.suspect_among(NEWLY_WRONG) <= 0.05 * found.counts()[NEWLY_WRONG]
+    assert found.suspect_among(SUSPECT_LABEL) == found.counts()[SUSPECT_LABEL]
 
 
 @pytest.mark.parametrize("missing", ["all", "some", "of other classes"])
