@@ -4,9 +4,19 @@ import json
 import re
 
 from monitor.exposition import METRICS, describe
-from monitor.exposition.metric import MetricType, Scope
+from monitor.exposition.metric import MetricType, Scope, Switch
 from monitor.targets import LABEL_NAMES
 from tests.exposition.exposition_golden import DOCS, FOLDER, agree
+
+
+def _switched() -> str:
+    """What each switch of the configuration leaves out, in words."""
+    parts = []
+    for switch in Switch:
+        names = ", ".join(f"`{metric.name}`" for metric in METRICS if metric.switch is switch)
+        parts.append(f"with `{switch}: false` {names}")
+    return "; ".join(parts)
+
 
 SECTIONS = {
     Scope.PROJECT: "From the end of a configured project's first discovery on, whether or not a target is known.",
@@ -14,7 +24,8 @@ SECTIONS = {
     Scope.FIGURES: (
         "From the last good pull, and cached between pulls; they leave together once they are older than "
         "`stale_after`.\n"
-        "Only figures that apply to the model, and are known, are exported."
+        "Only figures that apply to the model, and are known, are exported. In the configuration,\n"
+        f"[`exposition`](configuration.md#exposition) leaves out {_switched()}."
     ),
     Scope.SERVICE: "Beside these, the client library's `process_*` and `python_*`. Gauges are absent until they are "
     "first set.",

@@ -29,12 +29,12 @@ def rows(quick: bool) -> Iterator[Row]:
         for side, found in runs.items():
             found.append(_run(side))
     for cell in cells():
-        change, _, encoding = cell
+        change, form, encoding = cell
         ours, peers = ([run[name(*cell)][0] for run in runs[side]] for side in ("monitor", "library"))
         ours_median, peers_median = statistics.median(ours), statistics.median(peers)
         goal = INTENDED.get(change) if encoding == "plain" else None
         yield Row(
-            name(*cell) + " changed" if change != "nothing" else name(*cell),
+            f"{form}, {encoding}: {change} changed",
             (
                 f"{1000 * ours_median:.0f}",
                 f"{1000 * peers_median:.0f}",
@@ -47,8 +47,8 @@ def rows(quick: bool) -> Iterator[Row]:
     peak, size = _run("memory")["peak"]
     yield Row(
         "peak of memory: kept bytes and a body",
-        (f"{peak / size:.1f} × the body", "", "", f"{peak / 1e6:.1f}"),
-        f"at most {MEMORY:.0f} × the body",
+        ("", "", f"{peak / size:.1f} × a body", f"{peak / 1e6:.1f}"),
+        f"at most {MEMORY:.0f} × a body",
         peak <= MEMORY * size,
     )
 
