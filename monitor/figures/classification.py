@@ -20,6 +20,7 @@ from monitor.figures.macro_f1 import mean_f1
 from monitor.results import CORRECT, UNCERTAIN, UNSCORED, BlockKind, FloatArray, IntArray, ResultSet, shrink_dtype
 
 _LARGEST_TABLE = 2**20  # cells (8 MB) up to which a table is counted whole
+_WINDOWS_AT_ONCE = 2**16  # what is made of them stays in the cache of one core
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,25 +113,31 @@ def _cells(
     """The distinct (label, prediction, verdict) of all windows, as codes, and the windows of each."""
     width = len(results.labels) + 1
     cells = width * width * 3
-    # In the smallest type that holds a cell's number: the arithmetic is bound by memory.
-    dtype = np.min_scalar_type(-cells)
-    cell = results.label.astype(dtype)
-    cell += 1
-    cell *= width
-    cell += results.prediction
-    cell += 1
-    cell *= 3
-    cell += results.correct
-    cell += 1
     if cells <= _LARGEST_TABLE:
-        table = np.bincount(cell, minlength=cells)
+        step = max(_WINDOWS_AT_ONCE, cells)
+        table = np.zeros(cells, np.intp)
+        for first in range(0, results.windows, step):
+            table += np.bincount(_cell(results, slice(first, first + step), width), minlength=cells)
         found = np.flatnonzero(table)
         windows = table[found]
     else:
-        found, windows = np.unique(cell, return_counts=True)
+        found, windows = np.unique(_cell(results, slice(None), width), return_counts=True)
     rest, verdict = np.divmod(found.astype(np.intp), 3)
     label, prediction = np.divmod(rest, width)
     return label - 1, prediction - 1, verdict - 1, windows
+
+
+def _cell(results: ResultSet, windows: slice, width: int) -> IntArray:
+    """int[m], the number of each window's (label, prediction, verdict), in the smallest type that holds it: the
+    arithmetic is bound by memory.
+    """
+    cell = results.label[windows].astype(np.min_scalar_type(-width * width * 3))
+    cell *= width
+    cell += results.prediction[windows]
+    cell *= 3
+    cell += results.correct[windows]
+    cell += 3 * width + 3 + 1  # each of the three may be -1
+    return cell
 
 
 def _positions(classes: npt.NDArray[np.intp], labels: int) -> IntArray:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 from random import Random
 
 import numpy as np
@@ -391,3 +394,28 @@ def test_coverage(shares: list[float], windows: int) -> None:
         assert len(kept) > 0.9 * replicates, name
         error = 2 * math.sqrt(0.95 * 0.05 / len(kept))
         assert 0.92 - error < np.mean(kept) < 0.97 + error, name
+
+
+BOUNDS = """
+import numpy as np
+from monitor.figures.intervals import bootstrap_mean, bootstrap_t
+values = np.random.default_rng(1).lognormal(size=40_000)
+print(bootstrap_t(values, np.arange(40_000) // 4, 1), bootstrap_mean(values, np.arange(40_000), 1))
+"""
+
+
+def test_bounds_on_any_number_of_cores() -> None:
+    """The bounds of the same set are the same to the last digit, however many threads NumPy's BLAS takes."""
+    bounds = {
+        subprocess.run(
+            [sys.executable, "-c", BOUNDS],
+            env={**os.environ, "OPENBLAS_NUM_THREADS": threads},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for threads in ("1", "2", "4")
+    }
+
+    assert len(bounds) == 1
+    assert "Interval(" in bounds.pop()
