@@ -163,6 +163,7 @@ def test_causes_of_a_regression(runs: tuple[Run, Run]) -> None:
     assert set(found) <= {"accuracy"}
 
 
+@pytest.mark.slow
 @given(two_runs("points"))
 def test_causes_of_fomo(runs: tuple[Run, Run]) -> None:
     """FOMO's predictions are given to the new centroids by its own rule."""
@@ -172,6 +173,7 @@ def test_causes_of_fomo(runs: tuple[Run, Run]) -> None:
     assert set(found) <= {"mean_f1"}
 
 
+@pytest.mark.slow
 @given(two_runs("boxes"))
 @settings(max_examples=30)
 def test_causes_of_a_box_detector(runs: tuple[Run, Run]) -> None:
@@ -185,6 +187,7 @@ def test_causes_of_a_box_detector(runs: tuple[Run, Run]) -> None:
     assert set(found) <= {"map"}
 
 
+@pytest.mark.slow
 @given(two_runs("classes"))
 def test_swapped_runs(runs: tuple[Run, Run]) -> None:
     """With the runs swapped the total has the other sign, and what was added is removed."""

@@ -237,6 +237,7 @@ def confident_set(rng: np.random.Generator, samples: int, windows: int, shift: f
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("windows", [1, 5])
 def test_by_chance(windows: int) -> None:
     """The 95 % point is that of the expected error over sets of hits drawn from the confidences, a sample's windows by

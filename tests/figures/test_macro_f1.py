@@ -64,6 +64,7 @@ def test_equals_plain_draws(classes: int, windows: int) -> None:
     assert (found.lower, found.upper) == pytest.approx((lower, upper), abs=0.1 * (upper - lower))
 
 
+@pytest.mark.slow
 def test_many_classes() -> None:
     """Beyond 32 classes the bounds are still those of all cells drawn; those of hundreds of classes hold the point."""
     label, guess, sample = drawn(600, 1, 40)
@@ -147,6 +148,7 @@ def test_groups_widen() -> None:
     assert ratio == pytest.approx(math.sqrt(effect), rel=0.15)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [20, 100, 1000])
 def test_bounded(classes: int) -> None:
     """A million windows of 100,000 samples, all of which count, take less than 100 MB beside the columns, and less than

@@ -59,6 +59,7 @@ def test_equal_values_stay_in_the_order_of_texts() -> None:
     assert cut == 28
 
 
+@pytest.mark.slow
 @given(classified(), st.data(), st.integers(1, 5))
 def test_equals_counting(results: ResultSet, data: st.DataObject, limit: int) -> None:
     """Every slice is what counting window by window gives, and what is cut is not larger than what is kept."""

@@ -497,6 +497,7 @@ def sets(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     return draw(st.permutations(samples)), draw(st.permutations(windows))
 
 
+@pytest.mark.slow
 @given(sets(), st.data())
 def test_pages_do_not_matter(content: tuple[list[dict[str, Any]], list[dict[str, Any]]], data: st.DataObject) -> None:
     """However samples and predictions are dealt to pages, in whatever order, the columns and the fingerprint are the
@@ -517,6 +518,7 @@ def test_pages_do_not_matter(content: tuple[list[dict[str, Any]], list[dict[str,
         np.testing.assert_array_equal(block.values, parted.confidences[number].values)
 
 
+@pytest.mark.slow
 @given(sets())
 def test_fingerprint_tells_changes_apart(content: tuple[list[dict[str, Any]], list[dict[str, Any]]]) -> None:
     """Another label, verdict or score is another result set; another device or a score's tenth decimal is not."""
