@@ -17,7 +17,8 @@ LONGEST_POLL = 0.2
 EXCEPTIONS = {
     "benchmarks/alert_kill.py:one_round": "kills a process at a moment that is drawn, and looks after what it waited "
     "for for more",
-    "benchmarks/pull.py:_measure": "measures a program for as long as it is told",
+    "benchmarks/cost/_pull_service.py:_measure": "measures a program for as long as it is told",
+    "benchmarks/cost/_pull_sides.py:lag": "measures by how much it sleeps longer than it asked for",
     "benchmarks/store_kill.py:killed": "kills a process at a moment that is drawn",
     "chaos/kills.py:one_round": "kills a process at a moment that is drawn, and looks after what it waited for for "
     "more",

@@ -36,17 +36,19 @@ def main() -> None:
     )
     parser.add_argument("--windows", type=int, default=10, help="windows per sample of the large project")
     parser.add_argument("--latency", type=float, default=0.0, metavar="SECONDS", help="added to each request")
+    parser.add_argument("--plain", action="store_true", help="compress no reply")
     parser.add_argument("--interval", type=float, default=5.0, metavar="SECONDS", help="per step of the demo")
     arguments = parser.parse_args()
     if arguments.bulk:
         project = bulk(samples=arguments.bulk, windows=arguments.windows)
-        studio = Studio([project], latency=arguments.latency)
+        studio = Studio([project], latency=arguments.latency, zips=not arguments.plain)
         impulse = project.impulses[0]
         for _ in project.records(impulse, impulse.variants[0], "testing") or ():
             pass  # render everything before the first request
     else:
         studio = demo_studio(interval=arguments.interval)
         studio.latency = arguments.latency
+        studio.zips = not arguments.plain
     asyncio.run(_run(studio, arguments.port))
 
 

@@ -58,6 +58,7 @@ _BLANKS = b" " * 2**16
 # compressed, a piece takes a thousandth of its size on the wire
 _ZIPPED_BLANKS = b" " * 2**20
 _LOOK = 60.0  # seconds between two looks whether the client of a delayed reply is still there
+_ZIPS = "zips"
 _SMALLEST_ZIPPED = 1000  # bytes; below it gzip costs more than it saves
 
 
@@ -131,6 +132,7 @@ class _Handler:
         self, request: web.Request, call: str, project: Project | None, key: str, actions: Sequence[Action]
     ) -> web.StreamResponse:
         await request.read()  # before any delay: what was sent is taken, though the client may not wait for the reply
+        request[_ZIPS] = self._studio.zips
         if self._studio.latency:
             await asyncio.sleep(self._studio.latency)
         for action in actions:
@@ -265,7 +267,8 @@ async def _send(
     """
     response = web.StreamResponse(status=status, headers=headers)
     response.content_type = content_type
-    if len(body) >= _SMALLEST_ZIPPED and "gzip" in request.headers.get("Accept-Encoding", ""):
+    takes_gzip = request.get(_ZIPS, True) and "gzip" in request.headers.get("Accept-Encoding", "")
+    if takes_gzip and len(body) >= _SMALLEST_ZIPPED:
         body = zlib.compress(body, level=1, wbits=31)
         response.headers["Content-Encoding"] = "gzip"
     response.content_length = len(body)

@@ -66,6 +66,7 @@ class Studio:
         clock: Unix time in seconds.
         validate: Check every unharmed reply against the documented shape; one that fails is answered with 500.
         latency: Seconds each request takes at least.
+        zips: Whether replies are compressed where the client takes it.
         job_seconds: How long a model-testing job runs.
 
     Attributes:
@@ -84,11 +85,13 @@ class Studio:
         clock: Callable[[], float] = time.time,
         validate: bool = False,
         latency: float = 0.0,
+        zips: bool = True,
         job_seconds: float = 10.0,
     ) -> None:
         self.timeline = Timeline(interval, clock)
         self.validate = validate
         self.latency = latency
+        self.zips = zips
         self.job_seconds = job_seconds
         self.projects: dict[int, Project] = {}
         self.faults: list[Fault] = []
