@@ -278,6 +278,18 @@ async def test_one_changed_target_is_written_alone() -> None:
     assert written == Name.written
 
 
+async def test_figures_that_are_equal_and_written_otherwise() -> None:
+    """Other figures are written, also where Python calls them equal: a zero may have another sign."""
+    found = classifier()
+    assert found.calibration is not None
+    scraped = Scraped(board(snapshot(target(), found)))
+    for zero in (0.0, -0.0):
+        shown_as(
+            scraped.live, target().key.id, evaluation=replace(found, calibration=replace(found.calibration, brier=zero))
+        )
+        await scraped.check()
+
+
 async def test_what_left_is_forgotten() -> None:
     """Nothing of a target that left is held after the next scrape, nor of one whose figures are stale."""
     name = Name("vibration")
