@@ -114,7 +114,7 @@ class StoreUpkeep:
         except StoreError as error:
             log.warning("retention.failed", error=str(error))
             return
-        log.info("retention.finished", runs=deleted)
+        log.info("retention.finished", runs=deleted, longest=round(self._store.retention.longest, 3))
 
     @property
     def _unrecorded(self) -> StoreError | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import Executable, Row, Select, Table, delete, select
@@ -11,14 +11,16 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import CursorResult
 
 T = TypeVar("T")
+Parameters = Mapping[str, Any] | None
+"""Values of a statement's `bindparam`s, by name."""
 
 
 class Reading(ABC):
     """Runs queries. Every query may raise `StoreError`."""
 
     @abstractmethod
-    async def _fetch(self, statement: Select[Any]) -> Sequence[Row[Any]]:
-        """The rows of a query."""
+    async def _fetch(self, statement: Select[Any], parameters: Parameters = None) -> Sequence[Row[Any]]:
+        """The rows of a query. What each pull asks is made once, with parameters: making it takes as long as asking."""
 
     @abstractmethod
     async def _in_worker(self, function: Callable[..., T], *args: object) -> T:
@@ -36,7 +38,7 @@ class Writing(Reading):
         """
 
     @abstractmethod
-    async def _execute(self, statement: Executable) -> CursorResult[Any]:
+    async def _execute(self, statement: Executable, parameters: Parameters = None) -> CursorResult[Any]:
         """The answer to any statement."""
 
     @abstractmethod

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from monitor.errors import fitted
 from monitor.store import engine
+from monitor.store.access import Parameters
 from monitor.store.errors import StoreCorrupt, StoreError, StoreRefused, StoreUnavailable, explain
 
 T = TypeVar("T")
@@ -166,9 +167,9 @@ class Connections:
             except TimeoutError:  # one did not answer, and is out of the pool; on to the next
                 continue
 
-    async def execute(self, link: Link, statement: Executable) -> CursorResult[Any]:
+    async def execute(self, link: Link, statement: Executable, parameters: Parameters = None) -> CursorResult[Any]:
         """Let a connection execute a statement."""
-        return await self.ask(link, link.connection.execute(statement))
+        return await self.ask(link, link.connection.execute(statement, parameters))
 
     async def ask(self, link: Link, step: Awaitable[T]) -> T:
         """Let a connection do something to its end, whatever becomes of this task."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Row, Select, func, or_, select, union_all, update
+from sqlalchemy import Row, Select, bindparam, func, or_, select, union_all, update
 
 from monitor.compare.comparison import Comparison
 from monitor.errors import PullState
@@ -48,12 +48,30 @@ _BASELINE_RUNS = (
         *(schema.baseline.c[name] for name in ("mode", "since", "why")),
     )
     .select_from(schema.baseline.join(schema.run).outerjoin(schema.result_set))
+    .where(schema.baseline.c.target_id == bindparam("of_target"))
     .order_by(schema.baseline.c.mode)
 )
 _CONTENT = ("selection", "fingerprint", "last_change", "trained", "impulse_stale")
 """Columns that are written as they are, and in which a run that says nothing new equals the one before; beside them
 `state`, `error`, `result_set_id` and `figures_id`.
 """
+
+_FOUND = ("state", "error", "result_set_id", "figures_id")
+_COUNTING = (
+    update(schema.run)
+    .where(
+        _run.id == select(func.max(_run.id)).where(_run.target_id == bindparam("of_target")).scalar_subquery(),
+        *(
+            _run[name].is_not_distinct_from(bindparam(f"is_{name}", type_=_run[name].type))
+            for name in _CONTENT + _FOUND
+        ),
+        _run.finished <= bindparam("at"),
+        _run.last_seen <= bindparam("at"),
+    )
+    .values(last_seen=bindparam("at"), times=_run.times + 1)
+    .returning(_run.id)
+)
+"""Counts a target's last run once more, where it says the same and the clock was not set back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +198,7 @@ class RunQueries(Reading):
 
     async def baseline_runs(self, target_id: str) -> list[BaselineRun]:
         """The target's baselines with their runs, by mode; in one statement, and without reading any figures."""
-        rows = await self._fetch(_BASELINE_RUNS.where(schema.baseline.c.target_id == target_id))
+        rows = await self._fetch(_BASELINE_RUNS, {"of_target": target_id})
         return [_as_baseline_run(row) for row in rows]
 
     async def selection(self, run_id: int) -> str | None:
@@ -304,16 +322,9 @@ class RunWrites(ResultSetWrites, FiguresWrites):
 
     async def _counted(self, run: Run, content: Mapping[str, Any]) -> int | None:
         """The number of the target's last run, which counts this one as well; None where it says something else."""
-        last = select(func.max(_run.id)).where(_run.target_id == run.target_id).scalar_subquery()
-        same = [_run[name].is_not_distinct_from(value) for name, value in content.items()]
-        not_later = (_run.finished <= run.finished, _run.last_seen <= run.finished)
-        counting = (
-            update(schema.run)
-            .where(_run.id == last, *same, *not_later)
-            .values(last_seen=run.finished, times=_run.times + 1)
-            .returning(_run.id)
-        )
-        number: int | None = (await self._execute(counting)).scalar()
+        values = {f"is_{name}": value for name, value in content.items()}
+        values |= {"of_target": run.target_id, "at": run.finished}
+        number: int | None = (await self._execute(_COUNTING, values)).scalar()
         return number
 
     async def replace_figures(self, run: Run, results: Packed, evaluation: Evaluation) -> bool:

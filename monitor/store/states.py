@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from monitor.store import schema
 from monitor.store.access import Reading, Writing, given
 
 _table = schema.state
+_OF_KIND = select(_table).where(_table.c.kind == bindparam("of_kind")).order_by(_table.c.key, _table.c.target_id)
+_OF_TARGET = _OF_KIND.where(_table.c.target_id == bindparam("of_target"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +47,9 @@ class StateQueries(Reading):
 
     async def states(self, kind: str, target_id: str | None = None) -> list[State]:
         """The states of a kind, of all targets by default, by key, then target."""
-        wanted = given({"kind": kind, "target_id": target_id})
-        statement = select(_table).filter_by(**wanted).order_by(_table.c.key, _table.c.target_id)
-        return [State(**row._mapping) for row in await self._fetch(statement)]
+        statement = _OF_KIND if target_id is None else _OF_TARGET
+        rows = await self._fetch(statement, given({"of_kind": kind, "of_target": target_id}))
+        return [State(**row._mapping) for row in rows]
 
 
 class StateWrites(Writing):

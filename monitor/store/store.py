@@ -10,49 +10,28 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from sqlalchemy import (
-    Column,
-    ColumnElement,
-    Delete,
-    Row,
-    Select,
-    Table,
-    Update,
-    and_,
-    delete,
-    exists,
-    func,
-    or_,
-    select,
-    text,
-    update,
-)
+from sqlalchemy import Row, Select, select, text
 
-from monitor.errors import PullState, fitted
+from monitor.errors import fitted
 from monitor.results import ResultSet
 from monitor.store import columns, schema
-from monitor.store.access import row_id
+from monitor.store.access import Parameters, row_id
 from monitor.store.aggregates import Queries
-from monitor.store.alert_states import ALERT
 from monitor.store.arrivals import Arrivals
 from monitor.store.connections import READERS, Connections
 from monitor.store.errors import StoreError
 from monitor.store.migrate import migrate
 from monitor.store.opened_file import OpenedFile
 from monitor.store.result_sets import Packed
+from monitor.store.retention import Retention
 from monitor.store.states import State
 from monitor.store.transaction import Transaction
 
 T = TypeVar("T")
 
-RUNS_PER_BATCH = 500
-BLOBS_PER_BATCH = 20
-"""What retention deletes in one transaction: a pull that wants to write waits for no more than this."""
-
 EXAMINE = 60.0
 """Seconds, at least, between two looks through the whole of a damaged file."""
 
-_RETENTION_LOCK = 0x696D7075_6C736502  # "impulse", 2: shared by those that write, exclusive for retention
 _PROBE = State("store", "", "probe", b"")
 
 
@@ -67,6 +46,7 @@ class Store(Queries):
 
     Attributes:
         began: Whether the last `open` found nothing, and began an empty store.
+        retention: Deletes for `prune`; knows how long its longest transaction took.
         arrivals: The event that messages were committed, set once the transaction has been left.
     """
 
@@ -74,6 +54,7 @@ class Store(Queries):
         self, url: str, *, lock_timeout: float = 5.0, timeout: float = 60.0, clock: Callable[[], float] = time.time
     ) -> None:
         self._connections = Connections(url, lock_timeout, timeout, self._verify_file, clock)
+        self.retention = Retention(self._connections)
         self.arrivals = Arrivals()
         self._file: OpenedFile | None = None
         self.began = False
@@ -266,7 +247,8 @@ class Store(Queries):
         """Delete runs that were last seen before a time, result sets and figures that no run has any more, the states
         of deleted runs, alerts that ended before, and what became of messages before.
 
-        Baselines and the last good run of each target stay. Works in small transactions, so that pulls get their turn.
+        Baselines and the last good run of each target stay. Works in transactions of some 30 ms, with pauses between
+        them, so that pulls get their turn.
 
         Args:
             before: Unix seconds.
@@ -274,62 +256,11 @@ class Store(Queries):
         Returns:
             How many runs were deleted; one that was counted several times is one.
         """
-        run = schema.run.c
-        newer = schema.run.alias().c
-        ok = str(PullState.OK)
-        superseded = exists(
-            select(newer.id).where(newer.target_id == run.target_id, newer.state == ok, newer.id > run.id)
-        )
-        old = (
-            select(run.id)
-            .where(
-                run.last_seen < before,
-                (run.state != ok) | superseded,
-                ~exists().where(schema.baseline.c.run_id == run.id),
-            )
-            .order_by(run.last_seen)
-        )
-        await self._change(update(schema.run).where(run.last_seen == schema.NEVER_SEEN).values(last_seen=run.finished))
-        deleted = await self._delete(schema.run, old, RUNS_PER_BATCH)
-        await self._delete(schema.result_set, _orphans(schema.result_set, run.result_set_id), BLOBS_PER_BATCH)
-        await self._delete(schema.figures, _orphans(schema.figures, run.figures_id), RUNS_PER_BATCH)
-        await self._change(delete(schema.firing).where(_is_over(before)))
-        await self._change(delete(schema.notification).where(schema.notification.c.at < before))
-        return deleted
+        return await self.retention.prune(before)
 
-    async def _delete(self, table: Table, ids: Select[Any], batch: int) -> int:
-        total = 0
-        while True:
-            deleted = await self._change(delete(table).where(table.c.id.in_(ids.limit(batch))))
-            total += deleted
-            if deleted < batch:
-                return total
-
-    async def _change(self, statement: Delete | Update) -> int:
-        """Let retention change rows, in a transaction of its own; answers how many."""
-        async with self._connections.connected(writes=True) as link:
-            if not self._connections.is_sqlite:
-                await self._connections.execute(link, text(f"SELECT pg_advisory_xact_lock({_RETENTION_LOCK})"))
-            result = await self._connections.execute(link, statement)
-            await self._connections.ask(link, link.connection.commit())
-        return result.rowcount
-
-    async def _fetch(self, statement: Select[Any]) -> Sequence[Row[Any]]:
+    async def _fetch(self, statement: Select[Any], parameters: Parameters = None) -> Sequence[Row[Any]]:
         async with self._connections.connected() as link:
-            return (await self._connections.execute(link, statement)).all()
+            return (await self._connections.execute(link, statement, parameters)).all()
 
     async def _in_worker(self, function: Callable[..., T], *args: object) -> T:
         return await self._connections.in_worker(function, *args)
-
-
-def _is_over(before: float) -> ColumnElement[bool]:
-    """Whether a firing ended before a time; one without an end is over where nobody knows its alert any more."""
-    firing = schema.firing.c
-    state = schema.state.c
-    known = exists().where(state.kind == ALERT, state.target_id == firing.target_id, state.key == firing.alertname)
-    ended = func.coalesce(firing.ends_at, firing.starts_at) < before
-    return and_(ended, or_(firing.ends_at.is_not(None), ~known))
-
-
-def _orphans(table: Table, reference: Column[Any]) -> Select[Any]:
-    return select(table.c.id).where(~exists().where(reference == table.c.id))

@@ -11,6 +11,7 @@ from sqlalchemy import Executable, Row, Select, Table, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import CursorResult
 
+from monitor.store.access import Parameters
 from monitor.store.aggregates import Queries, Writes
 from monitor.store.connections import Connections, Link
 from monitor.store.errors import StoreError, StoreUnavailable
@@ -52,8 +53,8 @@ class Transaction(Queries, Writes):
             await self._execute(select(func.pg_advisory_xact_lock(lock_key(name))))
             self._locks.add(name)
 
-    async def _fetch(self, statement: Select[Any]) -> Sequence[Row[Any]]:
-        return (await self._execute(statement)).all()
+    async def _fetch(self, statement: Select[Any], parameters: Parameters = None) -> Sequence[Row[Any]]:
+        return (await self._execute(statement, parameters)).all()
 
     async def _in_worker(self, function: Callable[..., T], *args: object) -> T:
         return await self._connections.in_worker(function, *args)
@@ -61,11 +62,11 @@ class Transaction(Queries, Writes):
     def _insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
         return sqlite.insert(table) if self._connections.is_sqlite else postgresql.insert(table)
 
-    async def _execute(self, statement: Executable) -> CursorResult[Any]:
+    async def _execute(self, statement: Executable, parameters: Parameters = None) -> CursorResult[Any]:
         if self.failure is not None:
             raise self.failure
         try:
-            return await self._connections.execute(self._link, statement)
+            return await self._connections.execute(self._link, statement, parameters)
         except StoreError as error:
             self.failure = error
             raise

@@ -23,9 +23,9 @@ from monitor.store import (
     StoreRefused,
     columns,
     documents,
+    retention,
     state_documents,
 )
-from monitor.store import store as store_module
 from monitor.store.aggregates import Queries
 from monitor.store.engine import parse
 from tests.store.store_sets import COMPARISON, EVALUATION, TARGET, add, drift_state, result_set, run, values_of
@@ -375,8 +375,8 @@ async def test_retention(url: str, store: Store, monkeypatch: pytest.MonkeyPatch
     """Old runs go with their result sets, figures and states; baselines and last good runs stay, in as many batches as
     it takes.
     """
-    monkeypatch.setattr(store_module, "RUNS_PER_BATCH", 3)
-    monkeypatch.setattr(store_module, "BLOBS_PER_BATCH", 2)
+    monkeypatch.setattr(retention, "LARGEST_BATCH", 3)
+    monkeypatch.setattr(retention, "LOOKED_FOR", 4)
     numbers = [
         await add(
             store,
@@ -405,7 +405,7 @@ async def test_retention(url: str, store: Store, monkeypatch: pytest.MonkeyPatch
 
 async def test_pulls_get_their_turn(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pull that wants to write while retention works waits for one batch, not for all of them."""
-    monkeypatch.setattr(store_module, "RUNS_PER_BATCH", 1)
+    monkeypatch.setattr(retention, "LARGEST_BATCH", 1)
     async with store.transaction() as tx:
         for finished in range(60):
             await tx.add_run(run(finished, PullState.AUTH))
@@ -419,6 +419,25 @@ async def test_pulls_get_their_turn(store: Store, monkeypatch: pytest.MonkeyPatc
 
     assert not pruning.done()
     assert await pruning == 60
+
+
+@pytest.mark.slow
+async def test_retention_leaves_what_is_being_written(postgresql: str) -> None:
+    """What no run refers to is left as long as another program writes a run of its target, which may refer to it; and
+    retention does not wait for that.
+    """
+    content = result_set()
+    async with Store(postgresql) as store, Store(postgresql) as other:
+        await add(store, run(1), content)
+        await add(store, run(2), result_set(seed=5))
+        packed = await other.pack(TARGET, content, content.fingerprint())
+        async with other.transaction() as tx:
+            number = await tx.add_run(replace(run(3), fingerprint=content.fingerprint()), packed)
+            assert 1 == await store.prune(2)
+
+        assert packed.data is None
+        assert await store.results(number) is not None
+        assert 2 == await count(postgresql, "result_set")
 
 
 async def test_deleted_between_packing_and_writing(store: Store) -> None:

@@ -23,7 +23,9 @@ Json = dict[str, Any]
 
 names = st.sampled_from(["idle", "wave", "", "😀", "x" * 300])
 numbers = st.sampled_from([0.0, 0.25, 1.0, -3.5])
-outcomes = st.sampled_from([None, "anomaly", "no anomaly", "perhaps", 7, ["anomaly", None], [{"label": "anomaly"}], {}])
+outcomes: st.SearchStrategy[Any] = st.sampled_from(
+    [None, "anomaly", "no anomaly", "perhaps", 7, ["anomaly", None], [{"label": "anomaly"}], {}]
+)
 boxes = st.none() | st.lists(
     st.fixed_dictionaries(
         {}, optional={"label": names, **dict.fromkeys(("x", "y", "width", "height", "score"), numbers | st.none())}

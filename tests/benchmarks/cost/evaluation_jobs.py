@@ -283,7 +283,7 @@ def measure(name: str) -> dict[str, float]:
         ctypes.CDLL(None).malloc_trim(0)
         Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew from the present size
         before = _status("VmRSS")
-        taken = []
+        taken: list[float] = []
         while sum(taken) < LONG and len(taken) < 10:
             started = time.process_time()
             answer = run()
