@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -37,17 +37,26 @@ Turn = Callable[[], Awaitable[list[Known]]]
 
 
 @asynccontextmanager
-async def turns_of(url: str, project_id: int, api_key: str, store: Store, **fields: object) -> AsyncIterator[Turn]:
+async def turns_of(
+    url: str,
+    project_id: int,
+    api_key: str,
+    store: Store,
+    *,
+    baseline: Mapping[str, str] | None = None,
+    **fields: object,
+) -> AsyncIterator[Turn]:
     """Turns of a project; each must end well.
 
     Args:
         url: Of Studio.
         project_id, api_key: Of the project.
         store: Open.
+        baseline: As the configuration has it.
         fields: Of the project's entry in the configuration.
     """
     entry = {"id": project_id, "api_key": api_key, **fields}
-    config = Config.model_validate({"studio": {"url": url}, "projects": [entry]})
+    config = Config.model_validate({"studio": {"url": url}, "projects": [entry], "baseline": baseline or {}})
     with ThreadPoolExecutor(1) as workers:
         async with new_client(config, NoMetrics()) as client:
             now = 1000.0
