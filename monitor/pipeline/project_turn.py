@@ -53,7 +53,8 @@ async def studio_project(client: Client, project: ProjectConfig, interval: float
     Raises:
         AuthError: The key file cannot be read.
     """
-    key = (await asyncio.to_thread(project.read_key)).get_secret_value()
+    read = project.read_key
+    key = (read() if project.api_key_file is None else await asyncio.to_thread(read)).get_secret_value()
     secrets.add(key)
     return StudioProject(client, project.id, key, closed_at_most=interval)
 

@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument("--windows", type=int, default=10, help="windows per sample of the large project")
     parser.add_argument("--latency", type=float, default=0.0, metavar="SECONDS", help="added to each request")
     parser.add_argument("--plain", action="store_true", help="compress no reply")
+    parser.add_argument("--etags", action="store_true", help="give pages of results a version")
     parser.add_argument("--interval", type=float, default=5.0, metavar="SECONDS", help="per step of the demo")
     arguments = parser.parse_args()
     if arguments.bulk:
@@ -49,6 +50,7 @@ def main() -> None:
         studio = demo_studio(interval=arguments.interval)
         studio.latency = arguments.latency
         studio.zips = not arguments.plain
+    studio.etags = "strong" if arguments.etags else ""
     asyncio.run(_run(studio, arguments.port))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import logging
 import math
@@ -188,7 +189,18 @@ class _Handler:
                     change(project)
                 case _:
                     pass
-        return await _send(request, body, status, share=share, trickle=trickle)
+        etag = self._etag(call, status, body)
+        if etag is not None and request.headers.get("If-None-Match") == etag:
+            self._studio.not_modified += 1
+            return web.Response(status=304, headers={"ETag": etag})
+        headers = {} if etag is None else {"ETag": etag}
+        return await _send(request, body, status, headers=headers, share=share, trickle=trickle)
+
+    def _etag(self, call: str, status: int, body: bytes) -> str | None:
+        if not self._studio.etags or call != "result/page" or status != 200:
+            return None
+        weak = "W/" if self._studio.etags == "weak" else ""
+        return f'{weak}"{hashlib.sha256(body).hexdigest()[:32]}"'
 
     async def _reply(
         self, request: web.Request, call: str, project: Project | None, key: str, actions: Sequence[Action]

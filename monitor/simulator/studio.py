@@ -68,8 +68,11 @@ class Studio:
         latency: Seconds each request takes at least.
         zips: Whether replies are compressed where the client takes it.
         job_seconds: How long a model-testing job runs.
+        etags: Whether pages of results get a version, an `ETag`: `strong`, `weak` or none. A request that names the
+            version of its page gets 304 without a body.
 
     Attributes:
+        not_modified: How many requests got that.
         requests: The last 100,000 requests.
         most_in_flight, most_in_flight_by_key: The largest numbers of requests that were open at one time.
 
@@ -87,12 +90,15 @@ class Studio:
         latency: float = 0.0,
         zips: bool = True,
         job_seconds: float = 10.0,
+        etags: str = "",
     ) -> None:
         self.timeline = Timeline(interval, clock)
         self.validate = validate
         self.latency = latency
         self.zips = zips
         self.job_seconds = job_seconds
+        self.etags = etags
+        self.not_modified = 0
         self.projects: dict[int, Project] = {}
         self.faults: list[Fault] = []
         self.requests: deque[Request] = deque(maxlen=100_000)

@@ -201,8 +201,7 @@ class Retention:
         return {name for name, taken in zip(names, found, strict=True) if taken}
 
     async def _fetch(self, statement: Select[Any]) -> Sequence[Row[Any]]:
-        async with self._connections.connected() as link:
-            return (await self._connections.execute(link, statement)).all()
+        return await self._connections.fetch(statement)
 
 
 def _key(table: FromClause) -> ColumnElement[Any]:

@@ -259,8 +259,7 @@ class Store(Queries):
         return await self.retention.prune(before)
 
     async def _fetch(self, statement: Select[Any], parameters: Parameters = None) -> Sequence[Row[Any]]:
-        async with self._connections.connected() as link:
-            return (await self._connections.execute(link, statement, parameters)).all()
+        return await self._connections.fetch(statement, parameters)
 
     async def _in_worker(self, function: Callable[..., T], *args: object) -> T:
         return await self._connections.in_worker(function, *args)

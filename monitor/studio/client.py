@@ -228,6 +228,26 @@ class Client:
         return _replied(await self._ask(_Request("POST", call, path, caller, query, body), decoder))
 
     async def _ask(self, request: _Request, decoder: msgspec.json.Decoder[T]) -> Answer[T]:
+        try:
+            try:
+                reply = await self._in_turn(request, decoder)  # most need no more, and are spared what retrying costs
+            except Retryable as failed:
+                reply = await self._ask_again(request, decoder, failed)
+        except Retryable as failed:
+            await request.caller.resume()
+            raise failed.error from failed.__cause__
+        except StudioError:
+            await request.caller.resume()
+            raise
+        await request.caller.resume()  # only now: the holder of a request's slot must not wait for another one
+        return reply
+
+    async def _ask_again(self, request: _Request, decoder: msgspec.json.Decoder[T], first: Retryable) -> Answer[T]:
+        """The attempts after the one that failed as `first`.
+
+        Raises:
+            Retryable: The last of them failed too, or another one is of no use.
+        """
         reasons: list[str] = []
 
         def on(error: Exception) -> bool | float:
@@ -241,20 +261,13 @@ class Client:
         retries = stamina.retry_context(
             on=on, attempts=ATTEMPTS, timeout=None, wait_initial=self._backoff, wait_max=30.0, wait_jitter=self._backoff
         )
-        try:
-            async for attempt in retries:
-                if attempt.num > 1:
-                    self.observer.retry(reasons[-1])
-                with attempt:
-                    reply = await self._in_turn(request, decoder)
-        except Retryable as failed:
-            await request.caller.resume()
-            raise failed.error from failed.__cause__
-        except StudioError:
-            await request.caller.resume()
-            raise
-        await request.caller.resume()  # only now: the holder of a request's slot must not wait for another one
-        return reply
+        async for attempt in retries:
+            with attempt:
+                if attempt.num == 1:
+                    raise first
+                self.observer.retry(reasons[-1])
+                return await self._in_turn(request, decoder)
+        raise AssertionError("the last attempt neither answers nor fails")
 
     async def _in_turn(self, request: _Request, decoder: msgspec.json.Decoder[T]) -> Answer[T]:
         """One attempt, when it is the key's turn; while that takes time, and once it has failed, the caller holds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -32,6 +33,14 @@ class Known:
     cache: TargetCache = field(default_factory=TargetCache)
 
 
+class _Counting(NoMetrics):
+    def __init__(self, sent: Callable[[], None]) -> None:
+        self._sent = sent
+
+    def request(self, call: str, code: str, seconds: float) -> None:
+        self._sent()
+
+
 Turn = Callable[[], Awaitable[list[Known]]]
 """One turn of a project: pulls all its targets."""
 
@@ -44,6 +53,7 @@ async def turns_of(
     store: Store,
     *,
     baseline: Mapping[str, str] | None = None,
+    sent: Callable[[], None] = lambda: None,
     **fields: object,
 ) -> AsyncIterator[Turn]:
     """Turns of a project; each must end well.
@@ -53,12 +63,13 @@ async def turns_of(
         project_id, api_key: Of the project.
         store: Open.
         baseline: As the configuration has it.
+        sent: Called for each request.
         fields: Of the project's entry in the configuration.
     """
     entry = {"id": project_id, "api_key": api_key, **fields}
     config = Config.model_validate({"studio": {"url": url}, "projects": [entry], "baseline": baseline or {}})
     with ThreadPoolExecutor(1) as workers:
-        async with new_client(config, NoMetrics()) as client:
+        async with new_client(config, _Counting(sent)) as client:
             now = 1000.0
 
             def clock() -> float:
@@ -76,10 +87,13 @@ async def turns_of(
                 project = ProjectTurn(client, config.projects[0], 60.0)
                 for known in targets:
                     project.begins(known.watch.target.key.id)
-                for known in targets:
+
+                async def pull(known: Known) -> None:
                     ended = await pipeline.run(known.watch, project, before=known.snapshot, cache=known.cache)
                     assert ended.snapshot.state is PullState.OK, ended.snapshot.error
                     known.snapshot = ended.snapshot
+
+                await asyncio.gather(*map(pull, targets))
                 return targets
 
             yield turn

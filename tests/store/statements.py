@@ -21,16 +21,22 @@ class Statements:
     def __init__(self, log: Path | None = None) -> None:
         self._log = log
         self._seen: list[str] = []
+        self._closed = False
         self.clear()
 
     def add(self, statement: str) -> None:
         """Take note of one."""
-        self._seen.append(statement)
+        if not self._closed:
+            self._seen.append(statement)
 
     def clear(self) -> None:
         """Begin to count again."""
         self._seen.clear()
         self._from = self._log.stat().st_size if self._log else 0
+
+    def close(self) -> None:
+        """Count no more: what is measured from now on is not slowed down."""
+        self._closed = True
 
     @property
     def seen(self) -> list[str]:

@@ -1,0 +1,167 @@
+"""Pages that Studio gives a version: they are not sent again while they are the same, and mean the same columns."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from monitor.results import ResultSet
+from monitor.simulator import Studio, projects, serve
+from monitor.simulator.faults import Fault, Rewrite
+from monitor.store import columns
+from monitor.studio import pull as pull_module
+from monitor.studio.client import Client
+from monitor.studio.last_readings import LastReading, LastReadings, Versioned, strong
+from monitor.studio.paging import Span
+from monitor.studio.project import StudioProject
+from monitor.studio.pull import Filters, pull
+from monitor.targets import TargetKey
+from tests.factories import result_set
+
+KEY = TargetKey(900, 1, "int8", "testing")
+PAGE = "result/page"
+
+
+@pytest.fixture
+def studio() -> Studio:
+    """A classifier of 60 samples on a server that gives its pages versions."""
+    return Studio([projects.bulk(samples=60, windows=1)], etags="strong")
+
+
+@pytest.fixture
+async def project(studio: Studio, counted: Any) -> AsyncIterator[StudioProject]:
+    """Its calls."""
+    async with serve(studio) as url, Client(url, counted, backoff=0.01) as client:
+        yield StudioProject(client, 900, studio.projects[900].api_key)
+
+
+async def again(project: StudioProject, known: ResultSet, **options: Any) -> ResultSet:
+    """The pull after the one that found `known`."""
+    return await pull(project, KEY, known=known.fingerprint(), **options)
+
+
+async def test_an_unchanged_page_is_not_sent_again(project: StudioProject, studio: Studio, counted: Any) -> None:
+    """The pull after a pull names the version of the page, gets no body, and has the same columns to the last byte."""
+    first = await pull(project, KEY)
+    studio.requests.clear()
+    counted.bytes = 0
+    second = await again(project, first)
+
+    assert (1, 1, 0) == (len(studio.calls(PAGE)), studio.not_modified, counted.bytes)
+    assert ("result_page", "304") == counted.requests[-1]
+    assert columns.encode(first) == columns.encode(second)
+
+
+@pytest.mark.parametrize("size", [1000, 20])
+async def test_a_change_is_seen(
+    project: StudioProject, studio: Studio, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """What has changed is read, wherever it is among the pages; of one page without a request more."""
+    monkeypatch.setattr(pull_module, "LARGEST_PAGE", size)
+    first = await pull(project, KEY)
+    await again(project, first)
+    unchanged = studio.not_modified
+    studio.requests.clear()
+    studio.projects[900].edit(quality=-2.0)
+    second = await again(project, first)
+
+    assert second.fingerprint() != first.fingerprint()
+    assert unchanged == -(-60 // size)
+    if size == 1000:
+        assert 2 == len(studio.calls(PAGE))  # a set that says something new is read twice
+    studio.not_modified = 0
+    third = await again(project, second)
+    assert third.fingerprint() == second.fingerprint()
+    assert studio.not_modified == unchanged
+
+
+async def test_what_no_fingerprint_covers_is_seen(project: StudioProject, studio: Studio) -> None:
+    """A page in which only metadata has changed is another version: its columns come with it, although nothing of it is
+    in the fingerprint.
+    """
+    first = await pull(project, KEY, metadata=("site",))
+    studio.faults.append(Fault(Rewrite(lambda body: body.replace(b'"site":"', b'"site":"new ')), PAGE, times=None))
+    second = await again(project, first, metadata=("site",))
+    unchanged = studio.not_modified
+    third = await again(project, second, metadata=("site",))
+
+    assert first.fingerprint() == second.fingerprint()
+    assert 0 == unchanged
+    assert 1 == studio.not_modified
+    for found in (second, third):
+        assert all(text.startswith("new ") for text in found.metadata["site"].texts() if text)
+
+
+@pytest.mark.parametrize("options", [{"metadata": ("site",)}, {"filters": Filters(labels=("idle",))}])
+async def test_another_question_is_another_version(
+    project: StudioProject, studio: Studio, options: dict[str, Any]
+) -> None:
+    """Where other samples or other metadata are wanted than in the pull before, what that kept is not used."""
+    first = await pull(project, KEY)
+    await again(project, first, **options)
+
+    assert 0 == studio.not_modified
+
+
+async def test_a_weak_version_is_not_named(project: StudioProject, studio: Studio) -> None:
+    """A weak version promises a similar page, not the same one: it is not relied upon."""
+    studio.etags = "weak"
+    first = await pull(project, KEY)
+    await again(project, first)
+
+    assert 0 == studio.not_modified
+
+
+async def test_what_was_kept_is_a_reading_like_another(project: StudioProject, studio: Studio) -> None:
+    """Where the pull before took something else than what is kept, a second reading decides."""
+    first = await pull(project, KEY)
+    studio.requests.clear()
+    found = await pull(project, KEY, known="another")
+
+    assert 2 == len(studio.calls(PAGE))
+    assert 1 == studio.not_modified
+    assert found.fingerprint() == first.fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("etag", "kept"),
+    [('"a"', True), ('""', False), ('W/"a"', False), ("a", False), ('"a" ', False), ('"a\nb"', False), (None, False)],
+)
+def test_strong(etag: str | None, kept: bool) -> None:
+    """Only a strong entity tag of the documented form is one."""
+    assert (etag if kept else None) == strong(etag)
+
+
+def readings(of: Callable[[int], ResultSet], count: int, most: int) -> LastReadings:
+    """So many readings, kept one after the other."""
+    kept = LastReadings(most)
+    for number in range(count):
+        kept.put(number, LastReading(100 + number, (Versioned(Span(0, 100), '"a"'),), of(number)))
+    return kept
+
+
+def test_memory_is_bounded() -> None:
+    """The columns of those that were not needed for longest are let go; their page sizes stay."""
+    results = result_set(1000, sample_id=np.arange(1000))
+    kept = readings(lambda _: results, 10, 4 * results.nbytes())
+    found = [kept.get(number) for number in range(10)]
+
+    assert [reading.size for reading in found if reading] == list(range(100, 110))
+    assert [number for number, reading in enumerate(found) if reading and reading.results is not None] == [6, 7, 8, 9]
+    assert kept.nbytes <= 4 * results.nbytes()
+
+
+def test_a_large_set_is_not_kept() -> None:
+    """A set that alone would take all room leaves that of the others alone."""
+    small = result_set(10, sample_id=np.arange(10))
+    large = result_set(10_000, sample_id=np.arange(10_000))
+    kept = readings(lambda number: large if number == 1 else small, 2, small.nbytes())
+    first, second = kept.get(0), kept.get(1)
+
+    assert first is not None
+    assert second is not None
+    assert first.results is small
+    assert (second.results, second.pages, second.size) == (None, (), 101)
