@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 NARROWEST = 0.2
 """Of a share's range: what chance does to a set of usual size is then no cliff."""
 
-_STEPS = (300, 900, 3600, 3 * 3600, 6 * 3600, 12 * 3600, *(86400 * days for days in (1, 2, 7, 14, 30, 90, 365)))
+_STEPS = (60, 300, 900, 3600, 3 * 3600, 6 * 3600, 12 * 3600, *(86400 * days for days in (1, 2, 7, 14, 30, 90, 365)))
 _DAY = 86400
 
 
@@ -20,6 +20,26 @@ class Tick:
 
     at: float
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """Axes of a chart.
+
+    Attributes:
+        width, height: Of the drawing.
+        left, right, top, bottom: Of what is within the axes.
+        across, up: Their ticks.
+    """
+
+    width: float
+    height: float
+    left: float
+    right: float
+    top: float
+    bottom: float
+    across: tuple[Tick, ...]
+    up: tuple[Tick, ...]
 
 
 @dataclass(frozen=True, slots=True)

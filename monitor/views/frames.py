@@ -73,7 +73,7 @@ def frames(sample_ids: Iterable[int], current: ResultSet | None, baseline: Resul
         found[sample_id] = Frame(
             sample_id,
             *size,
-            _outlines(run, run.truth, np.array([place]), (1.0, 1.0)),
+            _outlines(run, run.truth, (place, place + 1), (1.0, 1.0)),
             _found(current, now, size),
             _found(baseline, before, size),
         )
@@ -93,18 +93,21 @@ def _size(run: ResultSet, place: int) -> tuple[int, int] | None:
     if width > 0 and height > 0:
         return width, height
     assert run.truth is not None
-    return None if (run.truth.owner == place).any() else _UNSIZED
+    first, end = np.searchsorted(run.truth.owner, [place, place + 1])
+    return None if end > first else _UNSIZED
 
 
 def _found(run: ResultSet | None, place: int | None, size: tuple[int, int]) -> tuple[Outline, ...]:
     if run is None or place is None or run.detections is None:
         return ()
-    first, end = np.searchsorted(run.sample, [place, place + 1])
-    return _outlines(run, run.detections, np.arange(first, end), size)
+    first, end = np.searchsorted(run.sample, [place, place + 1]).tolist()
+    return _outlines(run, run.detections, (first, end), size)
 
 
-def _outlines(run: ResultSet, boxes: Boxes, owners: Any, scale: tuple[float, float]) -> tuple[Outline, ...]:
-    rows = np.flatnonzero(np.isin(boxes.owner, owners))[:_MOST_BOXES]
+def _outlines(run: ResultSet, boxes: Boxes, owners: tuple[int, int], scale: tuple[float, float]) -> tuple[Outline, ...]:
+    """The boxes of the owners from the first number on, up to before the second; `scale` makes them pixels."""
+    first, end = np.searchsorted(boxes.owner, owners).tolist()
+    rows = slice(first, min(end, first + _MOST_BOXES))
     xywh = boxes.xywh[rows] * np.tile(scale, 2)
     return tuple(
         Outline(x, y, width, height, shown(run.labels[code]) if code >= 0 else "?")

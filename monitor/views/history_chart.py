@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from monitor.figures.headline import FIGURES
-from monitor.views.axes import Scale, Tick, open_range, share_range, time_ticks, value_ticks
-from monitor.views.target_history import History, Point
+from monitor.views.axes import Area, Scale, open_range, share_range, time_ticks, value_ticks
+from monitor.views.target_history import BASELINE, LABELS, TRAINED, History, Point
 
-_TOP = 34.0  # for markers and alerts
+_TOP = 44.0  # for markers, a row for each kind
+_ROWS = {TRAINED: 34.0, LABELS: 22.0, BASELINE: 10.0}
 _LEFT = 44.0
 _RIGHT = 10.0
 _BOTTOM = 24.0
@@ -43,9 +44,7 @@ class HistoryChart:
 
     Attributes:
         metric: Which.
-        width, height: Of the drawing.
-        left, right, top, bottom: Of the area within the axes.
-        times, values: Ticks.
+        area: The axes: times across, the figure up.
         lowest, highest: Of the vertical axis.
         bands: The 95 % intervals, as outlines.
         line: The figure, as points: flat while a result set lasted.
@@ -56,14 +55,7 @@ class HistoryChart:
     """
 
     metric: str
-    width: float
-    height: float
-    left: float
-    right: float
-    top: float
-    bottom: float
-    times: tuple[Tick, ...]
-    values: tuple[Tick, ...]
+    area: Area
     lowest: float
     highest: float
     bands: tuple[str, ...]
@@ -86,14 +78,16 @@ def history_chart(history: History, metric: str, width: float, height: float) ->
     y = Scale(lowest, highest, height - _BOTTOM, _TOP)
     return HistoryChart(
         metric,
-        width,
-        height,
-        _LEFT,
-        width - _RIGHT,
-        _TOP,
-        height - _BOTTOM,
-        time_ticks(x, int(width / 110)),
-        value_ticks(y),
+        Area(
+            width,
+            height,
+            _LEFT,
+            width - _RIGHT,
+            _TOP,
+            height - _BOTTOM,
+            time_ticks(x, int(width / 110)),
+            value_ticks(y),
+        ),
         lowest,
         highest,
         tuple(_bands(points, metric, x, y)),
@@ -105,7 +99,7 @@ def history_chart(history: History, metric: str, width: float, height: float) ->
         tuple(_baselines(points, metric, x, y)),
         tuple(_thresholds(history, points, metric, x, y)),
         tuple(
-            Mark(x.at(each.at), _TOP, each.what.partition(" ")[0], each.what)
+            Mark(x.at(each.at), _ROWS[each.what], each.what.partition(" ")[0], each.what)
             for each in history.markers
             if history.since <= each.at
         ),

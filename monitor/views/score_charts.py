@@ -9,32 +9,12 @@ from dataclasses import dataclass
 
 from monitor.figures.calibration import ReliabilityBin
 from monitor.figures.histograms import Histogram
-from monitor.views.axes import Scale, Tick, open_range, value_ticks
+from monitor.views.axes import Area, Scale, open_range, value_ticks
 
 WIDTH = 480.0
 HEIGHT = 220.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 10.0, 14.0, 24.0
 _LARGEST_DOT = 7.0
-
-
-@dataclass(frozen=True, slots=True)
-class Area:
-    """Axes of a chart.
-
-    Attributes:
-        width, height: Of the drawing.
-        left, right, top, bottom: Of what is within the axes.
-        across, up: Their ticks.
-    """
-
-    width: float
-    height: float
-    left: float
-    right: float
-    top: float
-    bottom: float
-    across: tuple[Tick, ...]
-    up: tuple[Tick, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,7 +141,7 @@ class History:
     Attributes:
         target_id: Whose.
         range: Which of `RANGES`.
-        since, until: Unix seconds that the time axis goes from and to.
+        since, until: Unix seconds that the time axis goes from and to: of the range, from when anything is known on.
         points: Oldest first.
         failures: Oldest first.
         markers: Oldest first.
@@ -227,7 +227,7 @@ def history(
     failures = tuple(_failures(outlines))
     seen: list[Point | Failure] = [*points, *failures]
     first = min((each.begin for each in seen), default=now)
-    begin = first if math.isinf(RANGES[range_name]) else since(range_name, now)
+    begin = max(first, since(range_name, now))  # nothing is known of before
     end = max([now, *(each.end for each in seen)])
     return History(
         target_id,
