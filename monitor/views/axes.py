@@ -74,8 +74,10 @@ def open_range(values: Iterable[float]) -> tuple[float, float]:
     known = [value for value in values if math.isfinite(value)]
     low = min([0.0, *known])
     high = max([0.0, *known])
-    step = round_step((high - low) or 1.0, 4)
-    return math.floor(low / step + 1e-9) * step, (math.ceil(high / step - 1e-9) or 1) * step
+    if low == high:
+        return 0.0, 1.0
+    step = round_step(high - low, 4)
+    return math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
 
 
 def round_step(length: float, most: int) -> float:

@@ -674,6 +674,44 @@ def _boxes(found: Read, out: Expected) -> None:
 
 
 def _coco(found: Read, detected: list[list[Json]], out: Expected) -> None:
+    run, classes = _evaluated(found, detected)
+    if run is None:
+        return
+    precision = run.eval["precision"][:, :, :, 0, -1]  # thresholds, recall points, classes in ascending order
+    there = [place for place in range(len(classes)) if (precision[:, :, place] > -1).all()]
+    out.add("map_ratio", precision[..., there].mean(), iou="0.50:0.95")
+    out.add("map_ratio", precision[0][..., there].mean(), iou="0.50")
+    out.add("map_ratio", precision[5][..., there].mean(), iou="0.75")
+    for name, place in classes.items():
+        if place - 1 in there:
+            out.add("class_ap_ratio", precision[:, :, place - 1].mean(), **{"class": name})
+
+
+def box_recalls(results: Sequence[Json], predictions: Sequence[Json]) -> dict[str, float]:
+    """pycocotools' recall at an IoU of 0.5 of each class with labelled boxes; empty where boxes are not known."""
+    found = read(results, predictions)
+    if not any(isinstance(window.said.get("boundingBoxes"), list) for window in found.windows):
+        return {}
+    run, classes = _evaluated(found, [_detected(window) for window in found.windows])
+    if run is None:
+        return {}
+    recall = run.eval["recall"][0, :, 0, -1]
+    return {name: float(recall[place - 1]) for name, place in classes.items() if recall[place - 1] > -1}
+
+
+def anomaly_scores(results: Sequence[Json], predictions: Sequence[Json]) -> dict[int, list[float]]:
+    """The finite scores of windows, by anomaly block; only of blocks with one."""
+    found = read(results, predictions)
+    scores: dict[int, list[float]] = {}
+    for block in found.blocks.values():
+        if block.type in {*SCORERS, "keras-visual-anomaly"}:
+            given = [_score(block, window) for window in found.windows]
+            scores[block.id] = [score for score in given if score is not None and math.isfinite(score)]
+    return {block: values for block, values in scores.items() if values}
+
+
+def _evaluated(found: Read, detected: list[list[Json]]) -> tuple[Any, dict[str, int]]:
+    """COCO's evaluation of all images, and the number of each class in it; None without labelled boxes."""
     truth: list[Any] = []
     guess: list[Any] = []
     images: list[Any] = []
@@ -702,7 +740,7 @@ def _coco(found: Read, detected: list[list[Json]], out: Expected) -> None:
                 }
                 side.append(entry if side is truth else entry | {"score": number(box.get("score"))})
     if not truth:
-        return
+        return None, classes
     sides = []
     with contextlib.redirect_stdout(io.StringIO()):
         for annotations in (truth, guess):
@@ -718,14 +756,7 @@ def _coco(found: Read, detected: list[list[Json]], out: Expected) -> None:
         run.params.areaRng, run.params.areaRngLbl = [[0, 1e10]], ["all"]
         run.evaluate()
         run.accumulate()
-    precision = run.eval["precision"][:, :, :, 0, -1]  # thresholds, recall points, classes in ascending order
-    there = [place for place in range(len(classes)) if (precision[:, :, place] > -1).all()]
-    out.add("map_ratio", precision[..., there].mean(), iou="0.50:0.95")
-    out.add("map_ratio", precision[0][..., there].mean(), iou="0.50")
-    out.add("map_ratio", precision[5][..., there].mean(), iou="0.75")
-    for name, place in classes.items():
-        if place - 1 in there:
-            out.add("class_ap_ratio", precision[:, :, place - 1].mean(), **{"class": name})
+    return run, classes
 
 
 def compare(right: Mapping[Any, float], shown: Mapping[Any, float]) -> tuple[list[str], float]:
