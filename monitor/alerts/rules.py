@@ -123,11 +123,13 @@ class Subject:
         labels: Those that its alerts carry and that rules match: a target's `target_labels`, `project_id` of a project;
             and the project's own.
         url: Its page; empty where nobody knows under which address users reach the service.
+        service: That address.
     """
 
     id: str
     labels: Mapping[str, str]
     url: str = ""
+    service: str = ""
 
     @classmethod
     def target(cls, target: Target, external_url: str | None = None) -> Subject:
@@ -137,6 +139,7 @@ class Subject:
             key.id,
             {**target.labels, **target_labels(target)},
             f"{external_url}/targets/{quote(key.id, safe='')}" if external_url else "",
+            external_url or "",
         )
 
     @classmethod
@@ -148,7 +151,12 @@ class Subject:
             f"project-{project_id}",
             {**(labels or {}), "project_id": str(project_id)},
             f"{external_url}/" if external_url else "",
+            external_url or "",
         )
+
+    def event_url(self, cause_id: str) -> str:
+        """The page of an event of it; empty where nobody knows."""
+        return f"{self.service}/alerts/{quote(cause_id, safe='')}" if self.service and cause_id else ""
 
     @property
     def is_target(self) -> bool:

@@ -71,14 +71,14 @@ def step(
             state = _cleared(state)
             if verdict.recovered or state.phase is not Phase.FIRING:
                 return _after(earlier, _over(state, now, explain.recovered(rule, subject, verdict, rebased=rebased)))
-            return _after(earlier, Step(_explained(state, rule, explain.verdict(rule, subject, verdict))))
+            return _after(earlier, Step(_explained(state, rule, subject, explain.verdict(rule, subject, verdict))))
         case Answer.YES | Answer.POINT:
             state = _counted(state, sketch) if another else state
             met = verdict.answer is Answer.YES or state.points >= POINTS
             held = max(state.held + another, 1) if met else 0
             state = _pending(replace(state, held=held), rule, subject, now)
             state = _rated(state, rule.severity_of(verdict.margins), verdict.cause.id(subject))
-            state = _explained(state, rule, explain.verdict(rule, subject, verdict))
+            state = _explained(state, rule, subject, explain.verdict(rule, subject, verdict))
             return _after(earlier, _mature(state, rule, subject, now))
 
 
@@ -117,7 +117,7 @@ def tick(state: AlertState | None, rule: Rule, subject: Subject, health: PullHea
         health.error,
         health.key_expires,
     )
-    return _after(earlier, _mature(_explained(state, rule, words), rule, subject, now))
+    return _after(earlier, _mature(_explained(state, rule, subject, words), rule, subject, now))
 
 
 def end(state: AlertState, now: float, why: str) -> Step:
@@ -227,8 +227,12 @@ def _fresh_of(state: AlertState) -> AlertState:
     return AlertState(state.alertname, state.target_id, state.digest, starts_at=state.starts_at)
 
 
-def _explained(state: AlertState, rule: Rule, words: explain.Words) -> AlertState:
-    return replace(state, annotations={**rule.links, **rule.annotations, **words.annotations}, details=words.details)
+def _explained(state: AlertState, rule: Rule, subject: Subject, words: explain.Words) -> AlertState:
+    event_url = subject.event_url(state.cause_id)
+    links = {"event_url": event_url} if event_url else {}
+    return replace(
+        state, annotations={**rule.links, **links, **rule.annotations, **words.annotations}, details=words.details
+    )
 
 
 def _announced(state: AlertState) -> Step:

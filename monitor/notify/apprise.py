@@ -121,7 +121,7 @@ def _summary(transition: Transition) -> str:
 
 def _links(transition: Transition) -> list[str]:
     own = transition.annotations
-    return [transition.generator_url, own.get("samples_url", ""), own.get("runbook_url", "")]
+    return [transition.generator_url, *(own.get(name, "") for name in ("event_url", "samples_url", "runbook_url"))]
 
 
 def _longest(service: Any) -> int:

@@ -256,11 +256,13 @@ class RunQueries(Reading):
         """
         if not target_ids:
             return {}
-        columns = (_run.target_id, _run.id, _run.finished, schema.figures.c.headlines)
+        columns = (_run.target_id, _run.id, _run.finished, _run.fingerprint, schema.figures.c.headlines)
+        # the first result set was no change
+        distinct = or_(_run.changed, _run.last_change.is_(None))
         of_each = [
             select(*columns)
             .select_from(schema.run.join(schema.figures))
-            .where(_run.target_id == target_id, _run.state == _OK, _run.changed)
+            .where(_run.target_id == target_id, _run.state == _OK, distinct)
             .order_by(_run.id.desc())
             .limit(limit)
             .subquery()
@@ -388,8 +390,13 @@ def _as_baseline_run(row: Row[Any]) -> BaselineRun:
 
 def _results_by_target(rows: Sequence[Row[Any]]) -> dict[str, list[ResultFigures]]:
     found: dict[str, list[ResultFigures]] = {}
+    last: dict[str, str] = {}
     for row in sorted(rows, key=lambda row: row.id):
-        found.setdefault(row.target_id, []).append(ResultFigures(row.id, row.finished, read_headlines(row.headlines)))
+        results = found.setdefault(row.target_id, [])
+        if last.get(row.target_id) == row.fingerprint:  # the first one, seen again; what was compared may differ
+            results.pop()
+        last[row.target_id] = row.fingerprint
+        results.append(ResultFigures(row.id, row.finished, read_headlines(row.headlines)))
     return found
 
 

@@ -150,3 +150,8 @@ def _of_file(kind: Kind, title: str, rejection: Rejection | None) -> Iterator[Se
             details = (*details, f"and {more} more")
         advice = "Fix these lines; the file is read again when it changes, and at SIGHUP."
         yield ServiceProblem(kind, "error", title, details, advice, rejection.since)
+
+
+def failing_receivers(problems: Iterable[ServiceProblem]) -> dict[str, str]:
+    """Why receivers do not get their messages, by name."""
+    return {problem.receiver: problem.details[0] for problem in problems if problem.receiver and problem.details}

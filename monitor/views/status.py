@@ -9,14 +9,10 @@ from urllib.parse import quote
 
 from monitor.alerts.states import AlertState, Phase
 from monitor.compare.change import Change
-from monitor.errors import PullState
 from monitor.figures.evaluation import Interval
 from monitor.figures.headline import FIGURES, Glance, at_a_glance, headlines
-from monitor.figures.units import undecided
-from monitor.live.entry import ProjectStatus
 from monitor.live.live import Live
 from monitor.pipeline.snapshot import Snapshot
-from monitor.targets import Target
 
 GLANCE = tuple(row.name for row in at_a_glance(Glance.PAGE))
 """Headline figures on the status page; the others are on the target's."""
@@ -63,6 +59,12 @@ class Figure:
         return max(-self.moved if FIGURES[self.metric].higher_is_better else self.moved, 0.0)
 
     @property
+    def gain(self) -> float:
+        """How much better it is than the baseline, in its own unit; less than 0 where it is worse."""
+        moved = self.moved or 0.0
+        return moved if FIGURES[self.metric].higher_is_better else -moved
+
+    @property
     def direction(self) -> str:
         """`worse` or `better` where the change is significant, `unclear` where it may be chance, else `same`."""
         if not self.moved:
@@ -78,100 +80,9 @@ class Figure:
         return row.counts if row.on_shared else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One target at a glance.
-
-    Attributes:
-        target: Which.
-        path: Of its page, relative to the status page.
-        snapshot: What is known; None before the first pull.
-        figures: The headline figures, those of `GLANCE`.
-        alerts: Those that fire or are pending, worst first.
-        stale: Whether the figures are too old to be exported.
-    """
-
-    target: Target
-    path: str
-    snapshot: Snapshot | None
-    figures: tuple[Figure, ...]
-    alerts: tuple[AlertState, ...]
-    stale: bool
-
-    @property
-    def firing(self) -> bool:
-        """Whether an alert of it fires."""
-        return any(alert.phase is Phase.FIRING for alert in self.alerts)
-
-    @property
-    def undecided(self) -> bool:
-        """Whether nobody can tell yet whether samples that came together are alike."""
-        evaluation = self.snapshot.evaluation if self.snapshot is not None else None
-        return evaluation is not None and undecided(evaluation.units)
-
-    @property
-    def failing(self) -> bool:
-        """Whether its last pull failed."""
-        return self.snapshot is not None and self.snapshot.state is not PullState.OK
-
-    @property
-    def badness(self) -> tuple[int, bool, float]:
-        """Sorts the worst first: firing alerts by severity, then failing pulls, then the biggest drop."""
-        worst = min(
-            (_severity(alert) for alert in self.alerts if alert.phase is Phase.FIRING), default=len(_SEVERITIES)
-        )
-        return worst, not self.failing, -max((figure.worse for figure in self.figures), default=0.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Overview:
-    """The status page.
-
-    Attributes:
-        rows: The targets, worst first.
-        alerts: All that fire or are pending, and those resolved recently; worst first.
-        failing_discoveries: Projects whose last discovery failed.
-        asked: How many projects were asked for their targets, however that ended.
-        projects: How many there are.
-    """
-
-    rows: tuple[Row, ...]
-    alerts: tuple[AlertState, ...]
-    failing_discoveries: tuple[ProjectStatus, ...]
-    asked: int
-    projects: int
-
-
 def target_path(target_id: str) -> str:
     """The path of a target's page, relative to the status page."""
     return f"targets/{quote(target_id, safe='')}"
-
-
-def overview(live: Live, now: float) -> Overview:
-    """What the status page shows at `now` (Unix seconds)."""
-    snapshots = live.snapshots
-    watched = live.watched
-    alerts = shown_alerts(live, now)
-    of: dict[str, list[AlertState]] = {}
-    for alert in alerts:
-        if alert.phase is not Phase.RESOLVED:
-            of.setdefault(alert.target_id, []).append(alert)
-    rows = [row(target, snapshots.get(name), tuple(of.get(name, ())), now) for name, target in watched.items()]
-    statuses = live.projects.values()
-    return Overview(
-        rows=tuple(sorted(rows, key=lambda each: (each.badness, each.target.project.casefold(), each.target.key))),
-        alerts=alerts,
-        failing_discoveries=tuple(status for status in statuses if status.state not in (None, PullState.OK)),
-        asked=sum(status.state is not None for status in statuses),
-        projects=len(statuses),
-    )
-
-
-def row(target: Target, snapshot: Snapshot | None, alerts: tuple[AlertState, ...], now: float) -> Row:
-    """One target at `now` (Unix seconds)."""
-    found = tuple(figure for figure in figures(snapshot) if figure.metric in GLANCE)
-    stale = snapshot is not None and snapshot.evaluation is not None and not snapshot.fresh(now)
-    return Row(target, target_path(target.key.id), snapshot, found, alerts, stale)
 
 
 def figures(snapshot: Snapshot | None) -> tuple[Figure, ...]:
@@ -204,7 +115,12 @@ def shown_alerts(live: Live, now: float, target_id: str | None = None) -> tuple[
     return tuple(
         sorted(
             found,
-            key=lambda alert: (_PHASES.index(alert.phase), _severity(alert), -(began(alert) or 0.0), alert.target_id),
+            key=lambda alert: (
+                _PHASES.index(alert.phase),
+                severity_rank(alert.severity),
+                -(began(alert) or 0.0),
+                alert.target_id,
+            ),
         )
     )
 
@@ -220,5 +136,6 @@ def _is_shown(alert: AlertState, now: float) -> bool:
     return alert.phase in (Phase.FIRING, Phase.PENDING)
 
 
-def _severity(alert: AlertState) -> int:
-    return _SEVERITIES.index(alert.severity) if alert.severity in _SEVERITIES else len(_SEVERITIES)
+def severity_rank(severity: str) -> int:
+    """Sorts the most urgent first."""
+    return _SEVERITIES.index(severity) if severity in _SEVERITIES else len(_SEVERITIES)

@@ -11,7 +11,9 @@ from monitor.web.api.answers import errors_as_json
 from monitor.web.api.changing import Changing
 from monitor.web.api.chart_data import ChartData
 from monitor.web.api.reading import Reading
+from monitor.web.pages.alerts import AlertPages
 from monitor.web.pages.samples import SamplesOfTarget
+from monitor.web.pages.static import Static
 from monitor.web.pages.status import StatusPage
 from monitor.web.pages.target import TargetPage
 from monitor.web.pages.templates import Templates
@@ -49,7 +51,8 @@ def application(service: Service) -> web.Application:
             return web.Response(text="Reloaded.\n")
         return web.Response(status=500, text="The configuration is invalid and was not applied; the log says why.\n")
 
-    templates = Templates()
+    static = Static()
+    templates = Templates(static.address)
     charts = TargetCharts(service.store)
     app = web.Application(middlewares=[errors_as_json], client_max_size=BODY)
     app.add_routes(
@@ -58,7 +61,9 @@ def application(service: Service) -> web.Application:
             web.get("/-/healthy", _healthy),
             web.get("/-/ready", is_ready),
             web.post("/-/reload", post_reload),
+            *static.routes(),
             *StatusPage(service, templates).routes(),
+            *AlertPages(service, templates).routes(),
             *TargetPage(service, templates, charts).routes(),
             *SamplesOfTarget(service, templates, charts).routes(),
             *Reading(service, charts).routes(),

@@ -11,6 +11,7 @@ import pytest
 from monitor.results import ResultSet
 from monitor.simulator import Studio, projects, serve
 from monitor.simulator.faults import Fault, Rewrite
+from monitor.simulator.generated import GeneratedProject
 from monitor.store import columns
 from monitor.studio import pull as pull_module
 from monitor.studio.client import Client
@@ -65,7 +66,9 @@ async def test_a_change_is_seen(
     await again(project, first)
     unchanged = studio.not_modified
     studio.requests.clear()
-    studio.projects[900].edit(quality=-2.0)
+    watched = studio.projects[900]
+    assert isinstance(watched, GeneratedProject)
+    watched.edit(quality=-2.0)
     second = await again(project, first)
 
     assert second.fingerprint() != first.fingerprint()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -96,7 +97,7 @@ def test_too_many_result_sets_are_thinned() -> None:
 
     assert (MOST_POINTS, count - MOST_POINTS) == (len(sets), left_out)
     assert (0, count - 1) == (numbers[0], numbers[-1])
-    assert {2, 3, 4} >= {after - before for before, after in zip(numbers, numbers[1:], strict=False)}
+    assert {2, 3, 4} >= {after - before for before, after in pairwise(numbers)}
     assert left_out == past(outlines, {}).left_out == as_json(past(outlines, {}))["left_out"]
     assert ([], 0) == chosen([failed(1, 1, 2)])
 
@@ -138,7 +139,7 @@ def test_only_what_fired_within_the_range() -> None:
 
 
 def test_noise_is_no_collapse() -> None:
-    """An accuracy that moves by a point is drawn on an axis of at least 20 points, so that its line moves by less than a
+    """An accuracy that moves by a point is drawn on an axis of at least 20 points: its line moves by less than a
     twentieth of the height; a stated range has whole tenths.
     """
     outlines = [good(1, 10, 20, "a"), good(2, 30, 40, "b")]

@@ -11,6 +11,7 @@ from monitor.live.entry import ProjectStatus
 from monitor.pipeline.snapshot import Snapshot
 from monitor.targets import Target, target_labels
 from monitor.views import status as views
+from monitor.views.fleet import Row
 from monitor.views.report import comparison_as_json, moment, plain
 from monitor.views.service_problems import ServiceProblem
 
@@ -42,6 +43,24 @@ def target_as_json(target: Target, snapshot: Snapshot | None, now: float, extern
         "figures": {name: plain(figure) for name, figure in headlines(evaluation).items()} if evaluation else {},
         "units": plain(evaluation.units) if evaluation else {},
         "comparison": comparison_as_json(snapshot.comparison),
+    }
+
+
+def judged_as_json(row: Row) -> dict[str, Any]:
+    """How a target's model stands, as the pages show it."""
+    figure = row.headline
+    return {
+        "model": {
+            "state": str(row.standing.state),
+            "reason": row.standing.reason or None,
+            "remedy": row.standing.remedy or None,
+            "headline": figure.metric if figure is not None else None,
+            "change": figure.moved if figure is not None else None,
+            "cause": row.cause or None,
+        },
+        "alerts": {
+            str(phase): sum(alert.phase is phase for alert in row.alerts) for phase in (Phase.FIRING, Phase.PENDING)
+        },
     }
 
 

@@ -6,23 +6,32 @@ import json
 import math
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from aiohttp import web
 
 from monitor.compare.side_kinds import KINDS, NEWLY_WRONG, VARIANT_KINDS
 from monitor.config.durations import parse_duration
-from monitor.views import cells, samples, target_history
+from monitor.views import cells, samples, target_history, wanted
+from monitor.views.standing import State
+from monitor.views.wanted import PHASES, SORTS, WantedEvents, WantedTargets
 
 LIMIT = 50
 """Runs answered by default."""
 MOST = 1000
 """Runs, or samples, answered at most."""
 
+MOST_PAGES = 1_000_000
+"""The largest number of a page."""
+MOST_LABELS = 20
+"""Labels that may be asked for at once."""
+SEVERITIES = ("critical", "warning", "info")
+
 _LARGEST_ID = 2**63 - 1  # of a run in the store
 
 
 def wanted_since(request: web.Request, now: float) -> float:
-    """Unix seconds that runs must have finished at, or later; `now` likewise."""
+    """Unix seconds that runs, or events, must have finished at, or later; `now` likewise."""
     text = request.query.get("since", "")
     if not text:
         return -math.inf
@@ -40,12 +49,74 @@ def wanted_since(request: web.Request, now: float) -> float:
 
 def wanted_limit(request: web.Request) -> int:
     """How many runs or samples are wanted."""
-    text = request.query.get("limit", str(LIMIT))
+    return _number(request, "limit", LIMIT, MOST)
+
+
+def _number(request: web.Request, name: str, default: int, most: int) -> int:
+    text = request.query.get(name, str(default))
     # ASCII digits only: int() would take "1_000" and digits of any script, and refuse 5,000 of them with an error of
     # its own.
-    if not (text.isascii() and text.isdigit() and len(text) <= len(str(MOST)) and 1 <= int(text) <= MOST):
-        raise web.HTTPBadRequest(text=f"limit={text[:20]} is not a number from 1 to {MOST}")
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(most)) and 1 <= int(text) <= most):
+        raise web.HTTPBadRequest(text=f"{name}={text[:20]} is not a number from 1 to {most}")
     return int(text)
+
+
+def wanted_targets(request: web.Request, limit: int | None = wanted.PAGE) -> WantedTargets:
+    """Which targets a request's query asks for.
+
+    Args:
+        request: The request.
+        limit: How many on a page where the query says neither how many nor which page; None: all.
+
+    Raises:
+        HTTPBadRequest: There is no such filter, order or page.
+    """
+    orders = ("", *SORTS, *(f"-{name}" for name in SORTS))
+    return WantedTargets(
+        **_common(request, tuple(State), limit),
+        pull=one_of(request, "pull", ("", "ok", "failing"), ""),
+        sort=one_of(request, "sort", orders, "") or wanted.WORST,
+    )
+
+
+def wanted_events(request: web.Request, now: float) -> tuple[WantedEvents, float | None]:
+    """Which events a request's query asks for, and Unix seconds that they must have fired at, or later.
+
+    Raises:
+        HTTPBadRequest: There is no such filter or page.
+    """
+    since = wanted_since(request, now)
+    return WantedEvents(
+        **_common(request, PHASES, wanted.PAGE),
+        severity=_each_of(request, "severity", SEVERITIES),
+        since=request.query.get("since", ""),
+    ), None if math.isinf(since) else since
+
+
+def _common(request: web.Request, states: Sequence[str], limit: int | None) -> dict[str, Any]:
+    """What both lists can be filtered by. An empty value is none: a form sends what was left empty."""
+    labels = tuple(text for text in request.query.getall("label", ()) if text)
+    for text in labels:
+        if ":" not in text or len(labels) > MOST_LABELS:
+            raise web.HTTPBadRequest(text=f"label={text[:40]} is not KEY:VALUE, or there are more than {MOST_LABELS}")
+    paged = "limit" in request.query or "page" in request.query
+    return {
+        "q": request.query.get("q", "").strip(),
+        "state": _each_of(request, "state", states),
+        "project": request.query.get("project", "").strip(),
+        "label": labels,
+        "page": _number(request, "page", 1, MOST_PAGES),
+        "limit": _number(request, "limit", wanted.PAGE, MOST) if paged else limit,
+    }
+
+
+def _each_of(request: web.Request, name: str, allowed: Sequence[str]) -> tuple[str, ...]:
+    """The words that a parameter has, each of which is allowed."""
+    found = tuple(dict.fromkeys(text for text in request.query.getall(name, ()) if text))
+    for text in found:
+        if text not in allowed:
+            raise web.HTTPBadRequest(text=f"{name}={text[:40]} is not one of {', '.join(allowed)}")
+    return found
 
 
 def wanted_samples(request: web.Request, limit: int = samples.PAGE) -> samples.Wanted:

@@ -3,24 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import hdrs, web
 
-from monitor.alerts.states import Phase
 from monitor.store.changed_samples import ListsReplaced
 from monitor.views import cells, samples
 from monitor.views import status as views
 from monitor.views.cells import Cell, CellPage
+from monitor.views.event_pages import as_json, events_of, events_page
+from monitor.views.fleet import Fleet, fleet
 from monitor.views.history import run_as_json
 from monitor.views.samples import SamplesPage, Wanted
+from monitor.views.service_problems import failing_receivers
+from monitor.views.standing import State
 from monitor.views.target_charts import TargetCharts
+from monitor.views.wanted import BY_ID
 from monitor.web.api.answers import PREFIX, success
-from monitor.web.api.documents import alert_as_json, problem_as_json, project_as_json, target_as_json
+from monitor.web.api.documents import (
+    alert_as_json,
+    judged_as_json,
+    problem_as_json,
+    project_as_json,
+    target_as_json,
+)
 from monitor.web.api.known import require_known
-from monitor.web.api.queries import one_of, wanted_cell, wanted_limit, wanted_samples, wanted_since
+from monitor.web.api.queries import (
+    one_of,
+    wanted_cell,
+    wanted_events,
+    wanted_limit,
+    wanted_samples,
+    wanted_since,
+    wanted_targets,
+)
 from monitor.web.service import Service
 
 SAVED_AS = "samples.csv"
@@ -41,6 +59,8 @@ class Reading:
             web.get(f"{PREFIX}v1/status", self._status),
             web.get(f"{PREFIX}v1/targets", self._targets),
             web.get(f"{PREFIX}v1/alerts", self._alerts),
+            web.get(f"{PREFIX}v1/events", self._events),
+            web.get(f"{PREFIX}v1/events/{{id}}", self._event),
             web.get(f"{target}/runs", self._runs),
             web.get(f"{target}/samples", self._samples),
         ]
@@ -56,8 +76,12 @@ class Reading:
             }
         )
 
-    async def _targets(self, _request: web.Request) -> web.Response:
-        return await success(self._all_targets)
+    async def _targets(self, request: web.Request) -> web.Response:
+        service = self._service
+        paged = wanted_targets(request, limit=None)
+        # By id, as long as nobody asks for another order.
+        wanted = paged if "sort" in request.query else replace(paged, sort=BY_ID)
+        return await success(lambda: self._found_targets(fleet(service.live, wanted, service.clock())))
 
     async def _alerts(self, _request: web.Request) -> web.Response:
         service = self._service
@@ -122,18 +146,46 @@ class Reading:
             body=text.encode("utf-8", "replace"), content_type="text/csv", charset="utf-8", headers=headers
         )
 
-    def _all_targets(self) -> dict[str, Any]:
+    async def _events(self, request: web.Request) -> web.Response:
         service = self._service
-        now = self._service.clock()
-        snapshots = service.live.snapshots
-        alerts = Counter((alert.target_id, alert.phase) for alert in views.shown_alerts(service.live, now))
+        wanted, since = wanted_events(request, service.clock())
+        page = await events_page(
+            service.store, service.live.alerts.values(), wanted, since, failing_receivers(service.problems())
+        )
+        return await success(
+            lambda: {
+                "events": [as_json(event, service.external_url, service.studio_site()) for event in page.events],
+                "total": page.total,
+                "page": page.wanted.page,
+                "pages": page.pages,
+                "store_problem": None if page.problem is None else str(page.problem),
+            }
+        )
+
+    async def _event(self, request: web.Request) -> web.Response:
+        service = self._service
+        name = request.match_info["id"]
+        failing = failing_receivers(service.problems())
+        found = await events_of(service.store, service.live.alerts.values(), name, failing)
+        if not found:
+            raise web.HTTPNotFound(text=f"no event {name[:40]} is known; /api/v1/events lists those that are")
+        return await success(
+            lambda: {"events": [as_json(event, service.external_url, service.studio_site()) for event in found]}
+        )
+
+    def _found_targets(self, found: Fleet) -> dict[str, Any]:
+        service = self._service
+        now = service.clock()
         problem = service.store.problem
         return {
             "targets": [
-                target_as_json(target, snapshots.get(target_id), now, service.external_url)
-                | {"alerts": {str(phase): alerts[target_id, phase] for phase in (Phase.FIRING, Phase.PENDING)}}
-                for target_id, target in sorted(service.live.watched.items())
+                target_as_json(row.target, row.snapshot, now, service.external_url) | judged_as_json(row)
+                for row in found.rows
             ],
+            "total": found.total,
+            "page": found.wanted.page,
+            "pages": found.pages,
+            "tally": {str(state): found.tally.get(state, 0) for state in State},
             "projects": [project_as_json(status) for status in service.live.projects.values()],
             "store_problem": None if problem is None else str(problem),
         }

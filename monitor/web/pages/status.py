@@ -1,14 +1,24 @@
-"""The first page: what got worse, and all targets at a glance."""
+"""The first page: what got worse, why and since when; and all targets at a glance."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
 
-from monitor.views import status as views
+from monitor.store import StoreError
+from monitor.store.runs import ResultFigures
+from monitor.views import events
+from monitor.views.fleet import Fleet, Row, fleet
+from monitor.views.sparklines import RESULTS, Sparkline, sparkline
+from monitor.web.api.queries import wanted_targets
 from monitor.web.pages.templates import Templates
 from monitor.web.service import Service
+
+EVENTS_SHOWN = 10
+"""Events on the first page; all are on the page of alerts."""
 
 
 class StatusPage:
@@ -22,11 +32,44 @@ class StatusPage:
         """Its route."""
         return [web.get("/", self._show)]
 
-    async def _show(self, _request: web.Request) -> web.Response:
+    async def _show(self, request: web.Request) -> web.Response:
         service = self._service
-        context: dict[str, Any] = {"now": service.clock(), "problems": service.problems(), "unready": service.unready()}
+        wanted = wanted_targets(request)
+        now = service.clock()
+        context: dict[str, Any] = {
+            "now": now,
+            "problems": service.problems(),
+            "unready": service.unready(),
+            "site": service.studio_site(),
+        }
+        found = await asyncio.to_thread(fleet, service.live, wanted, now)
+        try:
+            results = await service.store.newest_results([row.target.key.id for row in found.rows], RESULTS)
+            open_events = await service.store.open_firings()
+        except StoreError:  # one of the problems that the page shows
+            results, open_events = {}, {}
 
         def view() -> dict[str, Any]:
-            return {**context, "overview": views.overview(service.live, context["now"])}
+            going_on = events.active(service.live.alerts.values(), open_events)
+            return {
+                **context,
+                "fleet": found,
+                "events": going_on[:EVENTS_SHOWN],
+                "more_events": max(len(going_on) - EVENTS_SHOWN, 0),
+                "sparks": _sparklines(found, results),
+                "watched": service.live.targets.keys(),
+                "projects": sorted({target.project for target in service.live.watched.values()}),
+            }
 
         return await self._templates.page("status.html", view)
+
+
+def _sparklines(found: Fleet, results: Mapping[str, list[ResultFigures]]) -> dict[str, Sparkline]:
+    """The lines of the page's targets, by id."""
+    lines = {row.target.key.id: _sparkline(row, results.get(row.target.key.id, [])) for row in found.rows}
+    return {target_id: line for target_id, line in lines.items() if line is not None}
+
+
+def _sparkline(row: Row, results: list[ResultFigures]) -> Sparkline | None:
+    figure = row.headline
+    return None if figure is None else sparkline(results, figure.metric, figure.baseline)

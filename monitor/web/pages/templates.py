@@ -23,13 +23,19 @@ from monitor.figures.anomaly import threshold
 from monitor.figures.groups import FEWEST_GROUPS
 from monitor.figures.headline import with_test
 from monitor.text import printable, shown
-from monitor.views import charts, report, target_history
+from monitor.views import charts, report, sparklines, target_history
 from monitor.views import status as views
+from monitor.views.events import figure_words
 from monitor.views.samples import span
+from monitor.views.standing import State
 from monitor.views.target_state import drift_sentence
+from monitor.views.wanted import PHASES, SORTS
 
 RUNS_SHOWN = 50
 """Newest changes below a target's history."""
+
+REFRESH = 15
+"""Seconds after which a page refreshes itself."""
 
 _ICON = (
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Cpath d='M1 9h3l2-6 4 11 "
@@ -39,16 +45,23 @@ _ICON = (
 
 
 class Templates:
-    """The pages' templates, and what every page's answer carries."""
+    """The pages' templates, and what every page's answer carries.
 
-    def __init__(self) -> None:
+    Args:
+        script: Address of the pages' script, relative to the first page.
+    """
+
+    def __init__(self, script: str) -> None:
         self._templates = _environment()
         style = self._templates.get_template("style.css").render()
         digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
         self._templates.globals["style"] = Markup(style)  # our own file
-        policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:"
+        self._templates.globals["script"] = script
+        policy = (
+            f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; script-src 'self'; connect-src 'self'"
+        )
         self._headers = {
-            "Content-Security-Policy": f"{policy}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+            "Content-Security-Policy": f"{policy}; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
             "Cache-Control": "no-store",
         }
 
@@ -106,6 +119,8 @@ def _environment() -> Environment:
         "drift_sentence": drift_sentence,
         "minute": wording.minute,
         "is_ratio": wording.is_ratio,
+        "figure_words": figure_words,
+        "listed": wording.listed,
     }
     templates.globals |= {
         "version": __version__,
@@ -120,6 +135,12 @@ def _environment() -> Environment:
         "ALARM": ALARM,
         "RUNS_SHOWN": RUNS_SHOWN,
         "BAR_WIDTH": charts.BAR_WIDTH,
+        "REFRESH": REFRESH,
+        "STATES": tuple(State),
+        "SORTS": SORTS,
+        "EVENT_PHASES": PHASES,
+        "RESULTS_WIDTH": sparklines.WIDTH,
+        "RESULTS_HEIGHT": sparklines.HEIGHT,
         "SPARK_WIDTH": charts.SPARK_WIDTH,
         "SPARK_HEIGHT": charts.SPARK_HEIGHT,
         "RANGES": target_history.RANGES,
