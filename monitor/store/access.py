@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Executable, Row, Select, Table, delete, select
+from sqlalchemy import Executable, Row, Select, Table, TextClause, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import CursorResult
 
@@ -19,7 +19,7 @@ class Reading(ABC):
     """Runs queries. Every query may raise `StoreError`."""
 
     @abstractmethod
-    async def _fetch(self, statement: Select[Any], parameters: Parameters = None) -> Sequence[Row[Any]]:
+    async def _fetch(self, statement: Select[Any] | TextClause, parameters: Parameters = None) -> Sequence[Row[Any]]:
         """The rows of a query. What each pull asks is made once, with parameters: making it takes as long as asking."""
 
     @abstractmethod

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from sqlalchemy import Row, Select, select, text
+from sqlalchemy import Row, Select, TextClause, select, text
 
 from monitor.errors import fitted
 from monitor.results import ResultSet
@@ -258,7 +258,7 @@ class Store(Queries):
         """
         return await self.retention.prune(before)
 
-    async def _fetch(self, statement: Select[Any], parameters: Parameters = None) -> Sequence[Row[Any]]:
+    async def _fetch(self, statement: Select[Any] | TextClause, parameters: Parameters = None) -> Sequence[Row[Any]]:
         return await self._connections.fetch(statement, parameters)
 
     async def _in_worker(self, function: Callable[..., T], *args: object) -> T:

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Executable, Row, Select, Table, func, select
+from sqlalchemy import Executable, Row, Select, Table, TextClause, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import CursorResult
 
@@ -53,7 +53,7 @@ class Transaction(Queries, Writes):
             await self._execute(select(func.pg_advisory_xact_lock(lock_key(name))))
             self._locks.add(name)
 
-    async def _fetch(self, statement: Select[Any], parameters: Parameters = None) -> Sequence[Row[Any]]:
+    async def _fetch(self, statement: Select[Any] | TextClause, parameters: Parameters = None) -> Sequence[Row[Any]]:
         return (await self._execute(statement, parameters)).all()
 
     async def _in_worker(self, function: Callable[..., T], *args: object) -> T:
