@@ -313,9 +313,7 @@ async def test_hostile_names_are_text(service: Service) -> None:
     await call_badly(service)
     for path in (f"/targets/{ONE}", f"/targets/{ONE}/samples"):
         page = await shown(service, path)
-        assert {"script", "img"}.isdisjoint(tag for tag, _ in page.tags)
-        assert not [attributes for _, attributes in page.tags if any(name.startswith("on") for name in attributes)]
-        assert not [link for link in page.links if link.startswith("javascript")]
+        assert page.is_harmless
         assert "<script>alert(1)</script>" in page.text
         assert "x" * 257 not in page.html
         assert set("\x1b\x9b\u202e\u2066").isdisjoint(page.html)

@@ -115,6 +115,7 @@ def _environment() -> Environment:
         "path": views.target_path,
         "name": shown,
         "legible": lambda name: printable(shown(name)),
+        "readable": lambda text: "\n".join(map(printable, text.splitlines())),
         "span": span,
         "drift_sentence": drift_sentence,
         "minute": wording.minute,
