@@ -11,6 +11,8 @@ if TYPE_CHECKING:  # structlog takes a quarter of a second, which a command that
 
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("auto", "logfmt", "json")
+MASK = "***"
+"""What is shown in place of a secret."""
 SHORTEST_SECRET = 4
 """Characters."""
 
@@ -50,7 +52,7 @@ class Secrets:
         """The text with each value in it replaced by three stars."""
         for value in self._values:
             if value in text:
-                text = text.replace(value, "***")
+                text = text.replace(value, MASK)
         return text
 
 

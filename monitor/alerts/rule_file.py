@@ -81,7 +81,7 @@ def _rule(rule: Rule, expression: str) -> dict[str, Any]:
     summary, description = _words(rule)
     written: dict[str, Any] = {"alert": rule.name, "expr": expression}
     if rule.for_seconds:
-        written["for"] = _duration(rule.for_seconds)
+        written["for"] = prometheus_duration(rule.for_seconds)
     written["labels"] = {**{name: _literal(text) for name, text in rule.labels.items()}, "severity": _severity(rule)}
     own = {name: _literal(text) for name, text in rule.annotations.items()}
     written["annotations"] = {"summary": summary, "description": description, **rule.links, **own}
@@ -197,7 +197,7 @@ def _failing(rule: Rule, intervals: int, watched: Sequence[WatchedProject], disc
     groups = sorted((interval, *of) for of, interval in longest.items())
     for (interval, category), entries in groupby(groups, key=lambda each: each[:2]):
         only = [*_matchers(rule), f'category="{category}"', _one_of("project_id", [str(each[2]) for each in entries])]
-        wait = _duration(intervals * interval)
+        wait = prometheus_duration(intervals * interval)
         succeeded = _last("edge_impulse_last_success_timestamp_seconds", only)
         up = _selector("edge_impulse_up", only)
         arms.append(
@@ -212,7 +212,7 @@ def _failing(rule: Rule, intervals: int, watched: Sequence[WatchedProject], disc
     projects = _projects(rule, watched)
     if projects is not None:
         up = _selector("edge_impulse_project_up", projects)
-        wait = _duration(intervals * discover)
+        wait = prometheus_duration(intervals * discover)
         arms.append(f"max_over_time({up}[{wait}]) == 0\nand\nlast_over_time({up}[{WINDOW}] offset {wait}) == 0")
     return "\nor\n".join(arms)
 
@@ -278,7 +278,7 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _duration(seconds: float) -> str:
+def prometheus_duration(seconds: float) -> str:
     """In Prometheus's syntax, in the largest unit that gives a whole number."""
     milliseconds = max(round(seconds * 1000), 1)
     for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)):

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo, WithJsonSchema
+from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
 
 from monitor.alerts.rules import Drop, QuantizationLoss, built_in
-from monitor.config.durations import parse_duration
+from monitor.config.durations import parse_duration, written_duration
 from monitor.config.numbers import NotNegative, Number, parse_number
 from monitor.config.values import LABEL_NAME, Text, label_name
 from monitor.figures.headline import FIGURES, METRICS, HeadlineFigure, with_test
@@ -46,6 +46,10 @@ def _hold_for(value: object) -> HoldFor:
         return HoldFor(seconds=parse_duration(value))
     except ValueError:
         raise ValueError("write `N pulls`, such as `2 pulls`, or a duration such as 1h") from None
+
+
+def _written_hold_for(hold_for: HoldFor) -> str:
+    return f"{hold_for.results} pulls" if hold_for.results else written_duration(hold_for.seconds)
 
 
 def _alert_name(name: str) -> str:
@@ -88,7 +92,12 @@ _patterns_of = {
 }
 _pulls_text = {"type": "string", "pattern": r"^[1-9][0-9]{0,5}\s+pulls?$"}
 _duration = {"type": "string", "pattern": "^[0-9]+[a-z]"}
-For = Annotated[HoldFor, PlainValidator(_hold_for), WithJsonSchema({"anyOf": [_pulls_text, _duration, {"const": 0}]})]
+For = Annotated[
+    HoldFor,
+    PlainValidator(_hold_for),
+    PlainSerializer(_written_hold_for, return_type=str, when_used="json"),
+    WithJsonSchema({"anyOf": [_pulls_text, _duration, {"const": 0}]}),
+]
 Metric = Annotated[
     str,
     PlainValidator(_metric),

@@ -52,6 +52,7 @@ class Document:
         lines: The line of each value; for a value of a mapping that of its key.
         problems: What is wrong with the text itself.
         broken: Values that a problem already speaks of; what stands there is a placeholder.
+        templates: Texts with `${NAME}` as they were written.
     """
 
     path: Path
@@ -59,6 +60,7 @@ class Document:
     lines: dict[Loc, int] = field(default_factory=lambda: {(): 1})
     problems: list[Problem] = field(default_factory=list)
     broken: set[Loc] = field(default_factory=set)
+    templates: dict[Loc, str] = field(default_factory=dict)
 
     def locate(self, loc: Loc) -> Loc:
         """The part of `loc` that exists in the file; pydantic adds the names of union members, and keys that are
@@ -202,8 +204,11 @@ class _Walk:
 
     def _expand(self, text: str, loc: Loc) -> str:
         messages: list[str] = []
+        named = False
 
         def replace(match: re.Match[str]) -> str:
+            nonlocal named
+            named |= match[1] is not None
             if match[0] == "$${":
                 return "${"
             if match[1] is None:
@@ -216,6 +221,8 @@ class _Walk:
             return self._environ.get(match[1] or "", "")
 
         expanded = _TEMPLATE.sub(replace, text)
+        if named:
+            self._document.templates[loc] = text
         for message in dict.fromkeys(messages):
             self._broken(loc, message)
         return "" if messages else expanded

@@ -6,8 +6,9 @@ import re
 from collections.abc import Callable
 from typing import Annotated
 
-from pydantic import AfterValidator, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, PlainSerializer, PlainValidator, WithJsonSchema
 
+from monitor.alerts.rule_file import prometheus_duration
 from monitor.config.schedules import StaleAfter
 
 _MILLISECONDS = {
@@ -47,6 +48,17 @@ def parse_duration(value: object) -> float:
     return seconds
 
 
+def written_duration(seconds: float) -> str:
+    """A duration as an operator would write it."""
+    return prometheus_duration(seconds) if seconds else "0s"
+
+
+def _written_staleness(stale_after: StaleAfter) -> str:
+    if stale_after.seconds is not None:
+        return written_duration(stale_after.seconds)
+    return f"{stale_after.intervals} intervals"
+
+
 def _parse_stale_after(value: object) -> StaleAfter:
     if isinstance(value, StaleAfter):
         return value
@@ -70,11 +82,17 @@ def _at_least(least: float, text: str) -> Callable[[float], float]:
 
 _duration_text = {"type": "string", "pattern": _DURATION_PATTERN}
 
-Duration = Annotated[float, PlainValidator(parse_duration), WithJsonSchema({"anyOf": [_duration_text, {"const": 0}]})]
+Duration = Annotated[
+    float,
+    PlainValidator(parse_duration),
+    PlainSerializer(written_duration, return_type=str, when_used="json"),
+    WithJsonSchema({"anyOf": [_duration_text, {"const": 0}]}),
+]
 PositiveDuration = Annotated[Duration, AfterValidator(_at_least(0.001, "1ms")), WithJsonSchema(_duration_text)]
 Interval = Annotated[Duration, AfterValidator(_at_least(1.0, "1s")), WithJsonSchema(_duration_text)]
 Staleness = Annotated[
     StaleAfter,
     PlainValidator(_parse_stale_after),
+    PlainSerializer(_written_staleness, return_type=str, when_used="json"),
     WithJsonSchema({"anyOf": [{"type": "string", "pattern": r"^[1-9][0-9]{0,5}\s+intervals?$"}, _duration_text]}),
 ]

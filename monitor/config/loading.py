@@ -36,6 +36,7 @@ class Loaded:
         unreadable: The files of keys, URLs and tokens that hold none. What needs one fails until it is right, the rest
             runs.
         lines: Where the values of the main file stand, for what is found out about them later.
+        templates: Values of `config` that `${NAME}` stands for, as they were written, by place.
     """
 
     config: Config
@@ -43,6 +44,7 @@ class Loaded:
     files: tuple[Path, ...]
     lines: Mapping[Loc, int] = field(repr=False)
     unreadable: tuple[Problem, ...] = ()
+    templates: Mapping[Loc, str] = field(default_factory=dict, repr=False)
 
     def problem(self, loc: Loc, message: str) -> Problem:
         """A problem at a place of the main file, or at the nearest one that exists."""
@@ -81,6 +83,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Loaded:
     documents = [main, *_read_included(main, environ, report)]
     config = _validate(Config, main, report)
     projects: list[ProjectConfig] = []
+    templates = dict[Loc, str]()
     selections: list[tuple[Document, Loc, TargetSelection]] = []
     for document in documents:
         report.problems += document.problems
@@ -88,6 +91,11 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Loaded:
             _validate(IncludedFile, document, report)
         for loc, entry in _entries(document):
             project = _checked(ProjectConfig, document, loc, entry, report)
+            templates |= {
+                ("projects", len(projects), *place[2:]): text
+                for place, text in document.templates.items()
+                if place[:2] == loc
+            }
             if project is not None:
                 projects.append(project)
                 _warn_schedule(document, (*loc, "schedule", "every"), project.schedule, report)
@@ -103,7 +111,8 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Loaded:
     _warn_schedule(main, ("schedule", "every"), config.schedule, report)
     _warn_rest(main, config, report)
     files = tuple(document.path for document in documents)
-    return Loaded(config, tuple(report.warnings), files, main.lines, tuple(report.unreadable))
+    templates |= {place: text for place, text in main.templates.items() if place[0] != "projects"}
+    return Loaded(config, tuple(report.warnings), files, main.lines, tuple(report.unreadable), templates)
 
 
 def fingerprint(path: Path, environ: Mapping[str, str] = os.environ) -> str:

@@ -10,9 +10,9 @@ import ssl
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
-from pydantic import AfterValidator, SecretStr, ValidationInfo, WithJsonSchema
+from pydantic import AfterValidator, PlainSerializer, SecretStr, ValidationInfo, WithJsonSchema
 
-from monitor.logs import secrets
+from monitor.logs import MASK, secrets
 
 
 def _clean(secret: str) -> str:
@@ -51,7 +51,9 @@ def secret_text(secret: SecretStr) -> SecretStr:
     return SecretStr(_clean(secret.get_secret_value()))
 
 
-Secret = Annotated[SecretStr, AfterValidator(secret_text), WithJsonSchema({"type": "string", "minLength": 1})]
+MASKED = PlainSerializer(lambda _secret: MASK, return_type=str, when_used="json")
+"""How a secret is shown."""
+Secret = Annotated[SecretStr, AfterValidator(secret_text), MASKED, WithJsonSchema({"type": "string", "minLength": 1})]
 
 
 class Files(NamedTuple):

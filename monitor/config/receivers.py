@@ -14,14 +14,19 @@ from pydantic import AfterValidator, Field, SecretStr, WithJsonSchema
 from pydantic_core import InitErrorDetails
 
 from monitor.config.base import ConfigModel, broken
-from monitor.config.paths import CertificateFile, SecretFile
-from monitor.config.urls import apprise_url, receiver_url
+from monitor.config.paths import MASKED, CertificateFile, SecretFile
+from monitor.config.urls import SHOWN_ADDRESS, apprise_url, receiver_url
 from monitor.errors import not_installed
 
 ReceiverUrl = Annotated[
-    SecretStr, AfterValidator(receiver_url), WithJsonSchema({"type": "string", "pattern": "^https?://.+$"})
+    SecretStr,
+    AfterValidator(receiver_url),
+    SHOWN_ADDRESS,
+    WithJsonSchema({"type": "string", "pattern": "^https?://.+$"}),
 ]
-AppriseUrl = Annotated[SecretStr, AfterValidator(apprise_url), WithJsonSchema({"type": "string", "minLength": 1})]
+AppriseUrl = Annotated[
+    SecretStr, AfterValidator(apprise_url), MASKED, WithJsonSchema({"type": "string", "minLength": 1})
+]
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Annotated, NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from pydantic import AfterValidator, PlainValidator, SecretStr, ValidationInfo, WithJsonSchema
+from pydantic import AfterValidator, PlainSerializer, PlainValidator, SecretStr, ValidationInfo, WithJsonSchema
 from yarl import URL
 
 from monitor.config.paths import resolve, secret_text
 from monitor.logs import secrets
+from monitor.net.address import address
 
 
 def _split(url: str, schemes: tuple[str, ...], example: str) -> SplitResult:
@@ -39,6 +40,17 @@ def _http_url(url: str) -> str:
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise ValueError(f"must not hold a user, a query or a fragment; write for example {example}")
     return str(URL(url)).rstrip("/")  # as it may stand in a link: escaped, and the host in ASCII
+
+
+def _shown_store(url: SecretStr) -> str:
+    from monitor.store.engine import describe, parse  # takes a moment, which most commands need not spend
+
+    text = url.get_secret_value()
+    return text if text.startswith("sqlite:") else describe(parse(text))
+
+
+SHOWN_ADDRESS = PlainSerializer(lambda url: address(url.get_secret_value()), return_type=str, when_used="json")
+"""How a URL is shown that may hold secrets: scheme, host and port."""
 
 
 def _proxy_url(url: SecretStr) -> SecretStr:
@@ -108,11 +120,12 @@ def _check_postgresql(url: str) -> None:
 
 HttpUrl = Annotated[str, AfterValidator(_http_url), WithJsonSchema({"type": "string", "pattern": "^https?://[^@?#]+$"})]
 ProxyUrl = Annotated[
-    SecretStr, AfterValidator(_proxy_url), WithJsonSchema({"type": "string", "pattern": "^https?://.+$"})
+    SecretStr, AfterValidator(_proxy_url), SHOWN_ADDRESS, WithJsonSchema({"type": "string", "pattern": "^https?://.+$"})
 ]
 StoreUrl = Annotated[
     SecretStr,
     AfterValidator(_store_url),
+    PlainSerializer(_shown_store, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "pattern": "^(sqlite:///|postgresql://).+$"}),
 ]
 """Secret, because a PostgreSQL URL may hold a password."""
@@ -149,4 +162,9 @@ def _is_ipv6(host: str | None) -> bool:
 
 
 _listen_text = {"type": "string", "pattern": r"^(\[.+\]|[^:\[\]]*):[0-9]{1,5}$"}
-Listen = Annotated[Address, PlainValidator(_parse_address), WithJsonSchema(_listen_text)]
+Listen = Annotated[
+    Address,
+    PlainValidator(_parse_address),
+    PlainSerializer(str, return_type=str, when_used="json"),
+    WithJsonSchema(_listen_text),
+]

@@ -3,17 +3,20 @@
 At least once, in order for each receiver, apart from the pulls.
 """
 
-from monitor.notify.addresses import address
+from monitor.net.address import address
 from monitor.notify.dispatcher import Dispatcher
 from monitor.notify.queues import queue_of
-from monitor.notify.worker import FailingReceiver, Observer, Outcome, RetryPolicy
+from monitor.notify.trial import Trial
+from monitor.notify.worker import FailingReceiver, Observer, Outcome, ReceiverStatus, RetryPolicy
 
 __all__ = [
     "Dispatcher",
     "FailingReceiver",
     "Observer",
     "Outcome",
+    "ReceiverStatus",
     "RetryPolicy",
+    "Trial",
     "address",
     "queue_of",
 ]

@@ -1,30 +1,15 @@
-"""Addresses and secrets of receivers: reading them at each use, and what of them may be shown."""
+"""Addresses and secrets of receivers: reading them at each use."""
 
 from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
 from monitor.logs import secrets
+from monitor.net.address import address
 from monitor.notify.errors import Retry
-
-_PORTS = {"http": 80, "https": 443}
-
-
-def address(url: str) -> str:
-    """What may be shown of an HTTP URL: `scheme://host:port`."""
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname
-        port = parts.port or _PORTS[parts.scheme]
-    except (ValueError, KeyError):
-        host = None
-    if not host:
-        return "(not a URL of http or https)"
-    return f"{parts.scheme}://[{host}]:{port}" if ":" in host else f"{parts.scheme}://{host}:{port}"
 
 
 async def read(value: SecretStr | Path, meaning: str) -> str:

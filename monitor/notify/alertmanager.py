@@ -10,7 +10,7 @@ import aiohttp
 
 from monitor.alerts.states import Transition
 from monitor.config.receivers import HttpReceiverConfig
-from monitor.notify.addresses import address
+from monitor.net.address import address
 from monitor.notify.chat import defang
 from monitor.notify.errors import Rejected
 from monitor.notify.http import Endpoint

@@ -17,11 +17,13 @@ from monitor.notify.http import TIMEOUT, new_session
 from monitor.notify.notifier import Clock
 from monitor.notify.queues import owner_of, queue_of
 from monitor.notify.registry import notifier_of
+from monitor.notify.trial import Trial, named, send
 from monitor.notify.worker import (
     Active,
     FailingReceiver,
     MoreExpected,
     Observer,
+    ReceiverStatus,
     RetryPolicy,
     Worker,
     dropped_notifications,
@@ -123,6 +125,21 @@ class Dispatcher:
     def failing(self) -> tuple[FailingReceiver, ...]:
         """The receivers whose last attempt failed."""
         return tuple(failing for job in self._jobs.values() if (failing := job.worker.failing) is not None)
+
+    @property
+    def receivers(self) -> tuple[ReceiverStatus, ...]:
+        """How each receiver does, in the order in which they came."""
+        return tuple(job.worker.status for job in self._jobs.values())
+
+    async def test(self, name: str) -> Trial:
+        """Send a test message to one of the receivers, past its queue.
+
+        Raises:
+            LookupError: None has this name.
+        """
+        receiver = named((job.receiver for job in self._jobs.values()), name)
+        assert self._session is not None  # there are no jobs before the start
+        return await send(receiver, self._session, self._clock)
 
     def replace(self, receivers: Iterable[NotifyConfig]) -> None:
         """Notify these receivers from now on. One whose configuration is equal keeps its worker; another of the same

@@ -11,9 +11,10 @@ import aiohttp
 
 from monitor import __version__
 from monitor.config.receivers import HttpReceiverConfig
+from monitor.net.address import address
 from monitor.net.retry_after import retry_after
 from monitor.net.tls import not_trusted
-from monitor.notify.addresses import address, read
+from monitor.notify.addresses import read
 from monitor.notify.errors import Rejected, Retry
 
 TIMEOUT = 10.0

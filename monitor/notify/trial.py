@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import secrets
 import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
 
 import aiohttp
 import structlog
@@ -13,11 +16,47 @@ from monitor.config.receivers import NotifyConfig
 from monitor.notify.errors import NotifyError
 from monitor.notify.notifier import Clock, Probing
 from monitor.notify.registry import notifier_of
+from monitor.text import brief
 
 ALERT = "ImpulseMonitorTest"
 """Name of the alert in a test message."""
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What became of a test message.
+
+    Attributes:
+        receiver: Name of the receiver.
+        error: Why it did not arrive, in a line without secrets; empty where it did.
+    """
+
+    receiver: str
+    error: str = ""
+
+    @property
+    def delivered(self) -> bool:
+        """Whether it arrived."""
+        return not self.error
+
+    def __str__(self) -> str:
+        return f"{self.receiver}: delivered" if self.delivered else f"{self.receiver}: failed: {self.error}"
+
+
+def named(receivers: Iterable[NotifyConfig], name: str) -> NotifyConfig:
+    """The receiver of a name.
+
+    Raises:
+        LookupError: None has it; the message says which there are.
+    """
+    known = {each.receiver_name: each for each in receivers}
+    if name in known:
+        return known[name]
+    near = get_close_matches(name, known, n=1)
+    advice = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known) or 'none'}"
+    raise LookupError(f"no receiver is called {brief(name)}; {advice}")
 
 
 def message(now: float) -> Transition:
@@ -37,19 +76,17 @@ def message(now: float) -> Transition:
     )
 
 
-async def send(receiver: NotifyConfig, session: aiohttp.ClientSession, clock: Clock) -> None:
-    """Send a test message, once.
-
-    Raises:
-        NotifyError: It did not arrive.
-    """
+async def send(receiver: NotifyConfig, session: aiohttp.ClientSession, clock: Clock) -> Trial:
+    """Send a test message, once, and say what became of it."""
+    name = receiver.receiver_name
     try:
         await notifier_of(receiver, session, clock).send(message(clock()))
-    except NotifyError:
-        raise
+    except NotifyError as error:
+        return Trial(name, str(error))
     except Exception as error:  # a bug of ours, or unforeseen content of a file
-        log.exception("notify.crashed", receiver=receiver.receiver_name)
-        raise NotifyError(f"an error of Impulse Monitor ({type(error).__name__}); please report this") from None
+        log.exception("notify.crashed", receiver=name)
+        return Trial(name, f"an error of Impulse Monitor ({type(error).__name__}); please report this")
+    return Trial(name)
 
 
 async def probe(receiver: NotifyConfig, session: aiohttp.ClientSession, clock: Clock) -> str:

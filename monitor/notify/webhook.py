@@ -17,7 +17,8 @@ import aiohttp
 from monitor.alerts.causes import LABEL
 from monitor.alerts.states import Transition
 from monitor.config.receivers import WebhookConfig
-from monitor.notify.addresses import address, read
+from monitor.net.address import address
+from monitor.notify.addresses import read
 from monitor.notify.errors import Retry
 from monitor.notify.http import Endpoint
 from monitor.notify.notifier import Clock, moment, worst_first

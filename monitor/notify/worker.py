@@ -59,6 +59,23 @@ class FailingReceiver:
 
 
 @dataclass(frozen=True, slots=True)
+class ReceiverStatus:
+    """How a receiver does.
+
+    Attributes:
+        receiver: Its name.
+        delivered: Unix seconds when something last arrived; None where nothing has since the start.
+        waiting: Messages in its queue, as of the last look.
+        failing: Why the last attempt failed; None where it succeeded, or there was none.
+    """
+
+    receiver: str
+    delivered: float | None
+    waiting: int
+    failing: FailingReceiver | None
+
+
+@dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """Backoff, intervals and the longest queue. All in seconds, but `queue_limit`.
 
@@ -131,6 +148,7 @@ class Worker:
         self._look_at: float | None = None
         self._problems: dict[str, tuple[float, str]] = {}
         self._waiting = 0
+        self._delivered_at: float | None = None
         self._unchecked = isinstance(notifier, Checkable)
 
     @property
@@ -139,6 +157,11 @@ class Worker:
         for since, why in self._problems.values():
             return FailingReceiver(self._name, since, why, self._waiting)
         return None
+
+    @property
+    def status(self) -> ReceiverStatus:
+        """How the receiver does."""
+        return ReceiverStatus(self._name, self._delivered_at, self._waiting, self.failing)
 
     def stop(self) -> None:
         """Stop after the request in flight."""
@@ -349,6 +372,7 @@ class Worker:
             )
             return "rejected"
         log.info("notify.delivered", **about)
+        self._delivered_at = self._clock()
         self._recover("receiver")
         self._clear_problem("receiver")
         self._unchecked = False
@@ -379,6 +403,7 @@ class Worker:
         if resent.delivered or resent.refused:
             self._recover("receiver")
         if resent.delivered:
+            self._delivered_at = self._clock()
             self._clear_problem("receiver")
             self._observer.notification(self._name, "delivered")
         for alert, why in resent.refused:
