@@ -143,7 +143,7 @@ class App:
             parts = Parts(security, self.metrics, studio, evaluator, dispatcher, self.watchlist, store, recorder)
             self._reloader = Reloader(self._path, seen, loaded, parts, clock, self._shard)
             self._readiness = Readiness(store, self.watchlist)
-            await self._serve(stack, config, store, security)
+            await self._serve(stack, config, store, security, dispatcher)
             await upkeep.open()  # before the first pull: what it finds is compared with what was known
             await dispatcher.start()
             self._on_stop(stack, "notifications", self._with_grace(dispatcher.stop))
@@ -191,7 +191,9 @@ class App:
 
         return stopping
 
-    async def _serve(self, stack: AsyncExitStack, config: Config, store: Store, security: Security) -> None:
+    async def _serve(
+        self, stack: AsyncExitStack, config: Config, store: Store, security: Security, dispatcher: Dispatcher
+    ) -> None:
         sources = Sources(
             self.live,
             class_limit=config.limits.classes,
@@ -208,13 +210,14 @@ class App:
             live=self.live,
             store=store,
             pull_now=self.watchlist.pull_now,
+            test_receiver=dispatcher.test,
+            running=self._reloader.running,
             clock=self._clock,
             studio_site=lambda: self._reloader.config.studio.pages,
             external_url=config.http.external_url,
             class_limit=config.limits.classes,
         )
-        app = routes.application(service)
-        security.protect(app)
+        app = routes.application(service, security)
         self.address = await self._listen(stack, "http", app, config.http.listen, security.tls)
         if (listen := config.http.health_listen) is not None:
             health = routes.health_application(self._readiness.unready)

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from ssl import CERT_NONE
 
 import structlog
 from pydantic import SecretStr
@@ -23,6 +24,7 @@ from monitor.pipeline.alerting import AlertEvaluator
 from monitor.pipeline.project_turn import new_client
 from monitor.pipeline.record import RunRecorder
 from monitor.store import Store
+from monitor.views.configuration import Running, WebConfiguration
 from monitor.views.service_problems import Rejection, ServiceProblem, service_problems
 from monitor.web.security import Security
 
@@ -71,6 +73,9 @@ class Reloader:
         self._clock = clock
         self._shard = shard
         self._reloading = asyncio.Lock()
+        self._started_with = loaded.config
+        self._digest = seen
+        self._since = clock()
         self._rejection: Rejection | None = None  # of the configuration, when it was last read
 
     @property
@@ -95,7 +100,7 @@ class Reloader:
             web_good = await self._parts.security.reload()
             self._note_certificate()
             try:
-                self._seen = await asyncio.to_thread(fingerprint, self._path)
+                seen = self._seen = await asyncio.to_thread(fingerprint, self._path)
                 loaded = await asyncio.to_thread(load, self._path)
                 new = loaded.config
                 other_studio = new.studio != self.config.studio
@@ -103,13 +108,15 @@ class Reloader:
             except (ConfigError, OSError) as error:
                 self._reject(error)
                 return False
-            if sections := [name for name in NEED_RESTART if getattr(new, name) != getattr(self.config, name)]:
+            if sections := _differing(new, self.config):
                 log.warning("config.restart_needed", sections=sections)
             if client is not None:
                 self._parts.studio.replace(client)
             # what Studio asked for may be about what was wrong with the configuration before
             self._parts.studio.client.forget_waits()
             self._loaded = loaded
+            self._digest = seen
+            self._since = self._clock()
             _log_problems(self._loaded, self._shard.total)
             self._configure_alerts()
             await self._parts.watchlist.apply(new, rediscover=other_studio)
@@ -150,6 +157,28 @@ class Reloader:
             now=self._clock(),
         )
 
+    def running(self) -> Running:
+        """The running configuration, and what became of others."""
+        security = self._parts.security
+        protection = security.protection
+        web = WebConfiguration(
+            path=security.path,
+            tls=protection.tls is not None,
+            client_certificates=protection.tls is not None and protection.tls.verify_mode is not CERT_NONE,
+            users=len(protection.users),
+            expires=protection.certificate.expires if protection.certificate else None,
+            rejection=security.rejection,
+        )
+        return Running(
+            self._loaded,
+            self._digest,
+            self._since,
+            self._rejection,
+            _differing(self.config, self._started_with),
+            self._parts.dispatcher.receivers,
+            web,
+        )
+
     def _reject(self, error: ConfigError | OSError) -> None:
         problems = error.problems if isinstance(error, ConfigError) else (error,)
         log.error("config.rejected", problems=[str(problem) for problem in problems])
@@ -167,6 +196,11 @@ class Reloader:
     def _note_certificate(self) -> None:
         certificate = self._parts.security.protection.certificate
         self._parts.metrics.certificate(certificate.expires if certificate else None)
+
+
+def _differing(new: Config, old: Config) -> list[str]:
+    """The sections that differ, and that a reload does not apply."""
+    return [name for name in NEED_RESTART if getattr(new, name) != getattr(old, name)]
 
 
 def _log_problems(loaded: Loaded, shards: int) -> None:

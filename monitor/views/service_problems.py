@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from monitor.config import Problem
 from monitor.errors import LONGEST_PROBLEM, quoted
 from monitor.net.tls import expiry_text
 from monitor.notify import FailingReceiver
@@ -25,16 +26,23 @@ class Rejection:
 
     Attributes:
         problems: Why, each with its path and line.
+        places: The first of them, with path, line and key apart.
         since: Unix seconds when it was first rejected in a row.
     """
 
     problems: tuple[str, ...]
     since: float
+    places: tuple[Problem, ...] = ()
 
     @classmethod
     def of(cls, problems: Iterable[object], now: float, before: Rejection | None) -> Rejection:
         """One more, after `before` where the file was rejected already."""
-        return cls(tuple(quoted(problem, LONGEST_PROBLEM) for problem in problems), before.since if before else now)
+        found = list(problems)
+        return cls(
+            tuple(quoted(problem, LONGEST_PROBLEM) for problem in found),
+            before.since if before else now,
+            tuple(problem for problem in found[:PROBLEMS_SHOWN] if isinstance(problem, Problem)),
+        )
 
 
 @dataclass(frozen=True, slots=True)

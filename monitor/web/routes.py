@@ -11,14 +11,19 @@ from monitor.web.api.answers import errors_as_json
 from monitor.web.api.changing import Changing
 from monitor.web.api.chart_data import ChartData
 from monitor.web.api.reading import Reading
+from monitor.web.pages.actions import Actions
 from monitor.web.pages.alerts import AlertPages
+from monitor.web.pages.config import ConfigPage
+from monitor.web.pages.errors import errors_as_pages
+from monitor.web.pages.login import LoginPage
 from monitor.web.pages.samples import SamplesOfTarget
 from monitor.web.pages.static import Static
 from monitor.web.pages.status import StatusPage
 from monitor.web.pages.target import TargetPage
 from monitor.web.pages.templates import Templates
-from monitor.web.security import takes_bearer
+from monitor.web.security import Security, takes_bearer
 from monitor.web.service import Service
+from monitor.web.visitor import visitors
 
 BODY = 64 * 1024
 """Bytes of the largest request body that is read."""
@@ -30,8 +35,8 @@ _HEADERS = {
 }
 
 
-def application(service: Service) -> web.Application:
-    """The endpoint's application."""
+def application(service: Service, security: Security) -> web.Application:
+    """The endpoint's application, with its users and passwords."""
 
     async def metrics(request: web.Request) -> web.Response:
         body, headers = await service.render(
@@ -54,7 +59,7 @@ def application(service: Service) -> web.Application:
     static = Static()
     templates = Templates(static.address)
     charts = TargetCharts(service.store)
-    app = web.Application(middlewares=[errors_as_json], client_max_size=BODY)
+    app = web.Application(middlewares=[visitors(service), errors_as_json], client_max_size=BODY)
     app.add_routes(
         [
             web.get("/metrics", metrics),
@@ -68,9 +73,14 @@ def application(service: Service) -> web.Application:
             *SamplesOfTarget(service, templates, charts).routes(),
             *Reading(service, charts).routes(),
             *ChartData(service, charts).routes(),
+            *LoginPage(service, templates, security.tls is not None).routes(),
+            *ConfigPage(service, templates).routes(),
+            *Actions(service).routes(),
             *Changing(service).routes(),
         ]
     )
+    security.protect(app)
+    app.middlewares.insert(0, errors_as_pages(templates))  # of wrong passwords as well
     app.on_response_prepare.append(_set_headers)
     return app
 

@@ -22,6 +22,7 @@ from aiohttp.typedefs import Handler
 from monitor.config.problems import ConfigError, Problem
 from monitor.views.service_problems import Rejection
 from monitor.web.passwords import Busy, Passwords, credentials
+from monitor.web.sessions import COOKIE
 from monitor.web.web_config import Protection, fingerprint, load
 
 POLL = 5.0
@@ -35,7 +36,9 @@ log = structlog.get_logger()
 
 
 def takes_bearer(handler: H) -> H:
-    """Mark a handler that checks a bearer token itself: requests with one need no basic auth to get there."""
+    """Mark a handler that checks a bearer token or a session itself: requests with one need no basic auth to get
+    there.
+    """
     handler.takes_bearer = True  # type: ignore[attr-defined]
     return handler
 
@@ -82,6 +85,11 @@ class Security:
     def good(self) -> bool:
         """Whether the files were good when they were last read."""
         return self.rejection is None
+
+    @property
+    def path(self) -> Path | None:
+        """Of the web configuration; None for none."""
+        return self._path
 
     @property
     def protection(self) -> Protection:
@@ -140,7 +148,8 @@ class Security:
     async def _authenticate(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         users = self._now.users
         header = request.headers.get(hdrs.AUTHORIZATION, "")
-        if users and not (_is_bearer(header) and getattr(request.match_info.handler, "takes_bearer", False)):
+        brings_own = _is_bearer(header) or COOKIE in request.cookies
+        if users and not (brings_own and getattr(request.match_info.handler, "takes_bearer", False)):
             given = credentials(header)
             try:
                 right = given is not None and await self._passwords.match(users, *given)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,10 +12,16 @@ from pydantic import SecretStr
 
 from monitor.config import ConfigError
 from monitor.live.live import Live
+from monitor.notify import Trial
 from monitor.store import Store
+from monitor.views.configuration import Running
 from monitor.views.service_problems import ServiceProblem
+from monitor.web.sessions import COOKIE, Signer
 
 Render = Callable[[str, str], Awaitable[tuple[bytes, Mapping[str, str]]]]
+
+FORM_HEADER = "X-CSRF-Token"
+"""Header of a request with a session that is no form: the token that the session's forms have."""
 
 log = structlog.get_logger()
 
@@ -35,6 +40,8 @@ class Service:
         live: What is known right now.
         store: What was known before.
         pull_now: Pulls a target now; answers whether it is scheduled.
+        test_receiver: Sends a receiver a test message; raises LookupError for one that there is not.
+        running: The configuration that is running, and what became of others.
         clock: Unix seconds.
         studio_site: Where Studio's pages are, as the running configuration says.
         external_url: Address under which users reach the service; None where it is not configured.
@@ -49,17 +56,18 @@ class Service:
     live: Live
     store: Store
     pull_now: Callable[[str], bool]
+    test_receiver: Callable[[str], Awaitable[Trial]]
+    running: Callable[[], Running]
     clock: Callable[[], float]
     studio_site: Callable[[], str]
     external_url: str | None = None
     class_limit: int = 30
 
-    async def authorize(self, request: web.Request) -> None:
-        """Let a request pass that brings the admin token.
+    async def signer(self) -> Signer:
+        """What signs with the admin token as its file has it now.
 
         Raises:
             HTTPForbidden: There is no admin token: what changes something is off.
-            HTTPUnauthorized: The request does not send it.
             HTTPInternalServerError: Its file cannot be read.
         """
         try:
@@ -71,13 +79,37 @@ class Service:
             ) from None
         if token is None:
             raise web.HTTPForbidden(text="This is off: set http.admin_token_file to allow it.\n")
+        return Signer(token)
+
+    async def authorize(self, request: web.Request, form_token: str | None = None) -> Signer:
+        """Let a request pass that brings the admin token, or a session with the token of its forms.
+
+        Args:
+            request: It.
+            form_token: As the form has it; by default that of the header `X-CSRF-Token`.
+
+        Raises:
+            HTTPForbidden: There is no admin token: what changes something is off; or the form's token is not the
+                session's.
+            HTTPUnauthorized: The request brings neither.
+            HTTPInternalServerError: The token's file cannot be read.
+        """
+        signer = await self.signer()
         scheme, _, given = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-        wanted = token.get_secret_value().encode()
-        # aiohttp keeps bytes that are no UTF-8 as surrogates: encoded strictly they would be an error of ours.
-        if scheme.lower() != "bearer" or not hmac.compare_digest(
-            given.strip().encode("utf-8", "surrogateescape"), wanted
-        ):
+        if scheme.lower() == "bearer" and signer.is_token(given):
+            return signer
+        session = signer.session(request.cookies.get(COOKIE, ""), self.clock())
+        if scheme.lower() == "bearer" or session is None:
             challenge = {hdrs.WWW_AUTHENTICATE: 'Bearer realm="impulse-monitor"'}
             raise web.HTTPUnauthorized(
-                headers=challenge, text="Send the admin token as `Authorization: Bearer TOKEN`.\n"
+                headers=challenge, text="Send the admin token as `Authorization: Bearer TOKEN`, or log in at /login.\n"
             )
+        given = request.headers.get(FORM_HEADER, "") if form_token is None else form_token
+        if not signer.is_form_token(given, session.value):
+            log.warning("http.forged_form", path=request.path, address=request.remote)
+            raise web.HTTPForbidden(
+                text=f"Send the session's token as `{FORM_HEADER}`, as its pages have it in <meta name=csrf-token>.\n"
+                if form_token is None
+                else "This form is not of your session: go back, load the page again and send it from there.\n"
+            )
+        return signer

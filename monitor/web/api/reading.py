@@ -13,6 +13,7 @@ from monitor.store.changed_samples import ListsReplaced
 from monitor.views import cells, samples
 from monitor.views import status as views
 from monitor.views.cells import Cell, CellPage
+from monitor.views.configuration import configuration_as_json
 from monitor.views.event_pages import as_json, events_of, events_page
 from monitor.views.fleet import Fleet, fleet
 from monitor.views.history import run_as_json
@@ -61,6 +62,7 @@ class Reading:
             web.get(f"{PREFIX}v1/alerts", self._alerts),
             web.get(f"{PREFIX}v1/events", self._events),
             web.get(f"{PREFIX}v1/events/{{id}}", self._event),
+            web.get(f"{PREFIX}v1/config", self._config),
             web.get(f"{target}/runs", self._runs),
             web.get(f"{target}/samples", self._samples),
         ]
@@ -88,6 +90,10 @@ class Reading:
         return await success(
             lambda: {"alerts": [alert_as_json(alert) for alert in views.shown_alerts(service.live, service.clock())]},
         )
+
+    async def _config(self, _request: web.Request) -> web.Response:
+        running = self._service.running()
+        return await success(lambda: configuration_as_json(running))
 
     async def _runs(self, request: web.Request) -> web.Response:
         target_id = request.match_info["id"]

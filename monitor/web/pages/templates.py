@@ -9,6 +9,7 @@ import base64
 import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import quote
 
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -30,6 +31,7 @@ from monitor.views.samples import span
 from monitor.views.standing import State
 from monitor.views.target_state import drift_sentence
 from monitor.views.wanted import PHASES, SORTS
+from monitor.web.visitor import FORM_FIELD, visitor
 
 RUNS_SHOWN = 50
 """Newest changes below a target's history."""
@@ -42,6 +44,9 @@ _ICON = (
     "2-5h3' "
     "fill='none' stroke='%230a7' stroke-width='2'/%3E%3C/svg%3E"
 )
+
+
+_FORM = b"<form "  # of our templates: what others chose is escaped
 
 
 class Templates:
@@ -57,27 +62,28 @@ class Templates:
         digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
         self._templates.globals["style"] = Markup(style)  # our own file
         self._templates.globals["script"] = script
-        policy = (
+        self._policy = (
             f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; script-src 'self'; connect-src 'self'"
         )
-        self._headers = {
-            "Content-Security-Policy": f"{policy}; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
-            "Cache-Control": "no-store",
-        }
 
     async def page(self, template: str, view: Callable[[], Mapping[str, Any]], status: int = 200) -> web.Response:
         """An answer with a template, and with what `view` gives it; both are worked out in a thread."""
-        return web.Response(
-            status=status,
-            body=await asyncio.to_thread(self._render, template, view),
-            content_type="text/html",
-            charset="utf-8",
-            headers=self._headers,
-        )
+        body = await asyncio.to_thread(self._render, template, view)
+        forms = "'self'" if _FORM in body else "'none'"
+        headers = {
+            "Content-Security-Policy": f"{self._policy}; base-uri 'none'; form-action {forms}; frame-ancestors 'none'",
+            "Cache-Control": "no-store",
+        }
+        return web.Response(status=status, body=body, content_type="text/html", charset="utf-8", headers=headers)
 
     def _render(self, template: str, view: Callable[[], Mapping[str, Any]]) -> bytes:
         # A lone surrogate in a name from Studio would make the whole page impossible to encode.
         return self._templates.get_template(template).render(view()).encode("utf-8", "replace")
+
+
+def _csrf_field() -> Markup:
+    """What every form of a session has."""
+    return Markup('<input type="hidden" name="{}" value="{}">').format(FORM_FIELD, visitor().form_token)
 
 
 def _environment() -> Environment:
@@ -122,9 +128,12 @@ def _environment() -> Environment:
         "is_ratio": wording.is_ratio,
         "figure_words": figure_words,
         "listed": wording.listed,
+        "segment": lambda name: quote(name, safe=""),
     }
     templates.globals |= {
         "version": __version__,
+        "visitor": visitor,
+        "csrf_field": _csrf_field,
         "icon": _ICON,
         "Phase": Phase,
         "VARIANT_LOST": VARIANT_LOST,
