@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 from rich.table import Table
 
-from monitor.compare.comparison import Comparison
+from monitor.compare.comparison import BaselineFigures, Comparison
+from monitor.compare.drift import Drift
+from monitor.compare.error_evidence import ErrorEvidence
 from monitor.errors import PullState
 from monitor.figures.headline import headlines
 from monitor.pipeline.snapshot import Snapshot
+
+TIMES: Mapping[type, Sequence[str]] = {
+    BaselineFigures: ("timestamp", "trained"),
+    Comparison: ("trained",),
+    Drift: ("since",),
+    ErrorEvidence: ("since",),
+}
+"""Fields that are Unix seconds, and texts in JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +54,18 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """JSON values: dataclasses as objects; mappings with several keys as lists of rows; floats that are no number as
-    null.
+    """JSON values: dataclasses as objects, their `TIMES` as texts; mappings with several keys as lists of rows; floats
+    that are no number as null.
     """
     if dataclasses.is_dataclass(value):
-        return {item.name: plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
+        kind: Any = type(value)
+        times = TIMES.get(kind, ())
+        read = {item.name: getattr(value, item.name) for item in dataclasses.fields(value)}
+        listed = _listed(kind)
+        return {
+            name: moment(each) if name in times else [] if name in listed and not each else plain(each)
+            for name, each in read.items()
+        }
     if isinstance(value, Mapping):
         if any(isinstance(key, tuple) for key in value):
             return [{"key": list(key), "value": plain(item)} for key, item in value.items()]
@@ -57,21 +75,19 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+@functools.cache
+def _listed(model: type) -> frozenset[str]:
+    """The fields of a dataclass that are mappings with several keys: lists of rows, also where they are empty."""
+    hints = get_type_hints(model)
+    return frozenset(
+        name for name, hint in hints.items() if get_origin(hint) is Mapping and get_origin(get_args(hint)[0]) is tuple
+    )
+
+
 def comparison_as_json(comparison: Comparison | None) -> dict[str, Any] | None:
-    """A comparison as JSON values, its times as texts."""
-    if comparison is None:
-        return None
-    row: dict[str, Any] = plain(comparison)
-    row["baseline"] |= {
-        "timestamp": moment(comparison.baseline.timestamp),
-        "trained": moment(comparison.baseline.trained),
-    }
-    row["trained"] = moment(comparison.trained)
-    for shown, drift in zip(row["drifts"], comparison.drifts, strict=True):
-        shown["since"] = moment(drift.since)
-    if comparison.errors is not None:
-        row["errors"]["since"] = moment(comparison.errors.since)
-    return row
+    """A comparison as JSON values."""
+    found: dict[str, Any] | None = plain(comparison)
+    return found
 
 
 def moment(seconds: float | None) -> str | None:

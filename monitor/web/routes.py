@@ -10,6 +10,8 @@ from monitor.views.target_charts import TargetCharts
 from monitor.web.api.answers import errors_as_json
 from monitor.web.api.changing import Changing
 from monitor.web.api.chart_data import ChartData
+from monitor.web.api.openapi import OpenApi
+from monitor.web.api.operation import PLAIN, operation
 from monitor.web.api.reading import Reading
 from monitor.web.pages.actions import Actions
 from monitor.web.pages.alerts import AlertPages
@@ -28,6 +30,9 @@ from monitor.web.visitor import visitors
 BODY = 64 * 1024
 """Bytes of the largest request body that is read."""
 
+OPENMETRICS = "application/openmetrics-text"
+"""Media type of the metrics for those who ask for it."""
+
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -38,17 +43,20 @@ _HEADERS = {
 def application(service: Service, security: Security) -> web.Application:
     """The endpoint's application, with its users and passwords."""
 
+    @operation("The metrics, for Prometheus", media=(PLAIN, OPENMETRICS))
     async def metrics(request: web.Request) -> web.Response:
         body, headers = await service.render(
             request.headers.get(hdrs.ACCEPT, ""), request.headers.get(hdrs.ACCEPT_ENCODING, "")
         )
         return web.Response(body=body, headers=headers)
 
+    @operation("Whether the service is ready", media=(PLAIN,), errors=(503,))
     async def is_ready(_request: web.Request) -> web.Response:
         if reason := service.unready():
             return web.Response(status=503, text=f"Impulse Monitor is not ready: {reason}\n")
         return _ready()
 
+    @operation("Read the configuration again", media=(PLAIN,), errors=(401, 403, 500), changes=True)
     @takes_bearer
     async def post_reload(request: web.Request) -> web.Response:
         await service.authorize(request)
@@ -77,6 +85,7 @@ def application(service: Service, security: Security) -> web.Application:
             *ConfigPage(service, templates).routes(),
             *Actions(service).routes(),
             *Changing(service).routes(),
+            *OpenApi().routes(),
         ]
     )
     security.protect(app)
@@ -99,6 +108,7 @@ def health_application(unready: Callable[[], str]) -> web.Application:
     return app
 
 
+@operation("Whether the service lives", media=(PLAIN,))
 async def _healthy(_request: web.Request) -> web.Response:
     return web.Response(text="Impulse Monitor is healthy.\n")
 

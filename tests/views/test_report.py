@@ -81,3 +81,12 @@ def test_errors_are_no_formulas() -> None:
 
     assert row["error"] == "'=cmd|' /C calc'!A0"
     assert row["accuracy"] == ""
+
+
+def test_mappings_with_several_keys_are_lists() -> None:
+    """Also where they are empty: a program need not expect two forms of one field."""
+    found = replace(quality(0.75), confusion={})
+
+    assert [] == plain(found)["confusion"]
+    assert [{"key": ["a", "b"], "value": 2}] == plain(replace(found, confusion={("a", "b"): 2}))["confusion"]
+    assert {} == plain(replace(found, classes={}))["classes"]

@@ -15,7 +15,7 @@ from monitor.store import StoreError
 
 PREFIX = "/api/"
 
-_ERROR_TYPES = {
+ERROR_TYPES = {
     400: "bad_data",
     401: "unauthorized",
     403: "forbidden",
@@ -25,7 +25,7 @@ _ERROR_TYPES = {
     413: "too_large",
     503: "unavailable",
 }
-
+"""The word of an error's answer, by status."""
 
 log = structlog.get_logger()
 
@@ -55,18 +55,19 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
 
 
 def _failure(status: int, text: str, headers: Mapping[str, str]) -> web.Response:
-    body = _encoded({"status": "error", "errorType": _ERROR_TYPES.get(status, "internal"), "error": text})
+    body = encoded({"status": "error", "errorType": ERROR_TYPES.get(status, "internal"), "error": text})
     return web.Response(status=status, body=body, content_type="application/json", headers=headers)
 
 
 async def success(build: Callable[[], Any], status: int = 200) -> web.Response:
     """An answer whose data is built and written in a thread: a matrix of many classes takes its time."""
-    body = await asyncio.to_thread(lambda: _encoded({"status": "success", "data": build()}))
+    body = await asyncio.to_thread(lambda: encoded({"status": "success", "data": build()}))
     return web.Response(
         status=status, body=body, content_type="application/json", headers={hdrs.CACHE_CONTROL: "no-store"}
     )
 
 
-def _encoded(value: Any) -> bytes:
+def encoded(value: Any) -> bytes:
+    """JSON as it is sent."""
     # Escapes everything beyond ASCII: a lone surrogate in a name from Studio could not be encoded otherwise.
     return json.dumps(value, allow_nan=False).encode() + b"\n"

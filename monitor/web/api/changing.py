@@ -6,7 +6,9 @@ from aiohttp import web
 
 from monitor.pipeline.unit_choices import PINNED
 from monitor.views.history import BaselineStatus, baselines_as_json
+from monitor.web.api import schemas
 from monitor.web.api.answers import PREFIX, success
+from monitor.web.api.operation import operation
 from monitor.web.api.queries import wanted_run_id
 from monitor.web.changes import Changes
 from monitor.web.security import takes_bearer
@@ -30,6 +32,7 @@ class Changing:
             web.post(f"{PREFIX}v1/receivers/{{name}}/test", self._test),
         ]
 
+    @operation("Pull a target now", data=schemas.Pulled, status=202, errors=(401, 403, 404, 409, 500), changes=True)
     @takes_bearer
     async def _pull(self, request: web.Request) -> web.Response:
         await self._service.authorize(request)
@@ -37,6 +40,13 @@ class Changing:
         self._changes.pull(target_id)
         return await success(lambda: {"target": target_id}, status=202)
 
+    @operation(
+        "Pin a run as the baseline of a target",
+        data=schemas.Pinned,
+        body=schemas.RunNumber,
+        errors=(400, 401, 403, 404, 409, 413, 500, 503),
+        changes=True,
+    )
     @takes_bearer
     async def _pin(self, request: web.Request) -> web.Response:
         await self._service.authorize(request)
@@ -47,12 +57,19 @@ class Changing:
         pinned = baselines_as_json([BaselineStatus(baseline, run, None)]) if baseline else [None]
         return await success(lambda: {"baseline": pinned[0]})
 
+    @operation(
+        "Forget the pinned baseline of a target",
+        data=schemas.Unpinned,
+        errors=(401, 403, 404, 500, 503),
+        changes=True,
+    )
     @takes_bearer
     async def _unpin(self, request: web.Request) -> web.Response:
         await self._service.authorize(request)
         cleared = await self._changes.unpin(request.match_info["id"])
         return await success(lambda: {"baseline": None, "cleared": cleared})
 
+    @operation("Send a test message to a receiver", data=schemas.Tested, errors=(401, 403, 404, 500), changes=True)
     @takes_bearer
     async def _test(self, request: web.Request) -> web.Response:
         await self._service.authorize(request)

@@ -158,7 +158,7 @@ def one_of(request: web.Request, name: str, allowed: Sequence[str], default: str
 
 def wanted_run_id(body: bytes) -> int | None:
     """The run that a request's body names; None where it leaves the choice."""
-    if not body.strip():
+    if not body:
         return None
     try:
         found = json.loads(body)

@@ -13,7 +13,7 @@ from monitor.store.changed_samples import ListsReplaced
 from monitor.views import cells, samples
 from monitor.views import status as views
 from monitor.views.cells import Cell, CellPage
-from monitor.views.configuration import configuration_as_json
+from monitor.views.configuration import ConfigurationDocument, configuration_as_json
 from monitor.views.event_pages import as_json, events_of, events_page
 from monitor.views.fleet import Fleet, fleet
 from monitor.views.history import run_as_json
@@ -22,6 +22,7 @@ from monitor.views.service_problems import failing_receivers
 from monitor.views.standing import State
 from monitor.views.target_charts import TargetCharts
 from monitor.views.wanted import BY_ID
+from monitor.web.api import schemas
 from monitor.web.api.answers import PREFIX, success
 from monitor.web.api.documents import (
     alert_as_json,
@@ -31,6 +32,7 @@ from monitor.web.api.documents import (
     target_as_json,
 )
 from monitor.web.api.known import require_known
+from monitor.web.api.operation import CSV, JSON, operation
 from monitor.web.api.queries import (
     one_of,
     wanted_cell,
@@ -67,6 +69,7 @@ class Reading:
             web.get(f"{target}/samples", self._samples),
         ]
 
+    @operation("The service itself, and its problems", data=schemas.Status)
     async def _status(self, _request: web.Request) -> web.Response:
         unready = self._service.unready()
         problems = self._service.problems()
@@ -78,6 +81,7 @@ class Reading:
             }
         )
 
+    @operation("All targets, and what is known of them", data=schemas.Targets)
     async def _targets(self, request: web.Request) -> web.Response:
         service = self._service
         paged = wanted_targets(request, limit=None)
@@ -85,16 +89,19 @@ class Reading:
         wanted = paged if "sort" in request.query else replace(paged, sort=BY_ID)
         return await success(lambda: self._found_targets(fleet(service.live, wanted, service.clock())))
 
+    @operation("The alerts", data=schemas.Alerts)
     async def _alerts(self, _request: web.Request) -> web.Response:
         service = self._service
         return await success(
             lambda: {"alerts": [alert_as_json(alert) for alert in views.shown_alerts(service.live, service.clock())]},
         )
 
+    @operation("The running configuration, without secrets", data=ConfigurationDocument)
     async def _config(self, _request: web.Request) -> web.Response:
         running = self._service.running()
         return await success(lambda: configuration_as_json(running))
 
+    @operation("Stored runs of a target", data=schemas.Runs, query=schemas.RunsQuery, errors=(400, 404, 503))
     async def _runs(self, request: web.Request) -> web.Response:
         target_id = request.match_info["id"]
         since = wanted_since(request, self._service.clock())
@@ -104,6 +111,13 @@ class Reading:
             await require_known(self._service, target_id)
         return await success(lambda: {"runs": [run_as_json(run) for run in reversed(runs)]})
 
+    @operation(
+        "Samples of a target that changed sides",
+        data=schemas.Samples,
+        media=(JSON, CSV),
+        query=schemas.SamplesQuery,
+        errors=(400, 404, 409, 503),
+    )
     async def _samples(self, request: web.Request) -> web.Response:
         service = self._service
         target_id = request.match_info["id"]

@@ -10,6 +10,8 @@ from aiohttp import web
 from monitor.store import StoreError
 from monitor.views.report import when
 from monitor.web.api.known import unknown
+from monitor.web.api.operation import button
+from monitor.web.api.schemas import FormToken
 from monitor.web.changes import Changes
 from monitor.web.security import takes_bearer
 from monitor.web.service import Service
@@ -39,6 +41,7 @@ class Actions:
             web.post("/receivers/{name}/test", self._test),
         ]
 
+    @button("Pull a target now", FormToken, 404)
     @takes_bearer
     async def _pull(self, request: web.Request) -> web.StreamResponse:
         target_id = request.match_info["id"]
@@ -50,6 +53,7 @@ class Actions:
 
         return await self._done(request, page, pull)
 
+    @button("Pin the last good run of a target as its baseline", FormToken, 404)
     @takes_bearer
     async def _pin(self, request: web.Request) -> web.StreamResponse:
         target_id = request.match_info["id"]
@@ -61,6 +65,7 @@ class Actions:
 
         return await self._done(request, page, pin)
 
+    @button("Forget the pinned baseline of a target", FormToken, 404)
     @takes_bearer
     async def _unpin(self, request: web.Request) -> web.StreamResponse:
         target_id = request.match_info["id"]
@@ -73,6 +78,7 @@ class Actions:
 
         return await self._done(request, page, unpin)
 
+    @button("Read the configuration again", FormToken)
     @takes_bearer
     async def _reload(self, request: web.Request) -> web.StreamResponse:
         async def reload() -> str:
@@ -81,6 +87,7 @@ class Actions:
 
         return await self._done(request, _CONFIG, reload)
 
+    @button("Send a test message to a receiver", FormToken)
     @takes_bearer
     async def _test(self, request: web.Request) -> web.StreamResponse:
         async def test() -> str:

@@ -8,6 +8,7 @@ import yaml
 from aiohttp import web
 
 from monitor.views.configuration import configuration_as_json
+from monitor.web.api.operation import page
 from monitor.web.pages.templates import Templates
 from monitor.web.service import Service
 
@@ -23,6 +24,7 @@ class ConfigPage:
         """Its route."""
         return [web.get("/config", self._show)]
 
+    @page("The running configuration")
     async def _show(self, _request: web.Request) -> web.Response:
         now = self._service.clock()
         running = self._service.running()

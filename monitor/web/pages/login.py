@@ -10,6 +10,8 @@ from typing import Any
 import structlog
 from aiohttp import hdrs, web
 
+from monitor.web.api.operation import button, page
+from monitor.web.api.schemas import FormToken, LoginForm
 from monitor.web.pages.templates import Templates
 from monitor.web.service import Service
 from monitor.web.sessions import COOKIE, FORM_COOKIE, FORM_LASTS, LASTS, Signer
@@ -44,6 +46,7 @@ class LoginPage:
             web.post("/logout", self._log_out),
         ]
 
+    @page("Log in", 500)
     async def _show(self, request: web.Request) -> web.Response:
         try:
             signer = await self._service.signer()
@@ -69,6 +72,7 @@ class LoginPage:
         self._set_cookie(request, answer, FORM_COOKIE, cookie, FORM_LASTS)
         return answer
 
+    @button("Log in", LoginForm, 429)
     async def _log_in(self, request: web.Request) -> web.StreamResponse:
         form = await form_of(request)
         signer = await self._service.signer()
@@ -96,6 +100,7 @@ class LoginPage:
         self._set_cookie(request, redirect, FORM_COOKIE, "", 0)
         return redirect
 
+    @button("Log out", FormToken)
     async def _log_out(self, request: web.Request) -> web.StreamResponse:
         form = await form_of(request)
         signer = await self._service.authorize(request, form.get(FORM_FIELD, ""))

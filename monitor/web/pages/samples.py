@@ -13,7 +13,9 @@ from monitor.store.changed_samples import ListsReplaced
 from monitor.views.cells import Cell, CellPage
 from monitor.views.samples import SamplesPage, Wanted, samples_page
 from monitor.views.target_charts import TargetCharts
+from monitor.web.api.operation import page
 from monitor.web.api.queries import wanted_cell, wanted_samples
+from monitor.web.api.schemas import SamplesPageQuery
 from monitor.web.pages.missing import missing
 from monitor.web.pages.templates import Templates
 from monitor.web.service import Service
@@ -31,6 +33,7 @@ class SamplesOfTarget:
         """Its route."""
         return [web.get("/targets/{id}/samples", self._show)]
 
+    @page("Samples of a target that changed sides", 400, 404, query=SamplesPageQuery)
     async def _show(self, request: web.Request) -> web.Response:
         service = self._service
         target_id = request.match_info["id"]

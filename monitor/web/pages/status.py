@@ -13,6 +13,7 @@ from monitor.store.runs import ResultFigures
 from monitor.views import events
 from monitor.views.fleet import Fleet, Row, fleet
 from monitor.views.sparklines import RESULTS, Sparkline, sparkline
+from monitor.web.api.operation import page
 from monitor.web.api.queries import wanted_targets
 from monitor.web.pages.templates import Templates
 from monitor.web.service import Service
@@ -32,6 +33,7 @@ class StatusPage:
         """Its route."""
         return [web.get("/", self._show)]
 
+    @page("All targets at a glance")
     async def _show(self, request: web.Request) -> web.Response:
         service = self._service
         wanted = wanted_targets(request)
