@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import numpy as np
 import pytest
 
@@ -30,7 +28,6 @@ def test_centroids_by_class() -> None:
     """
     truth = [(0, 1, 0.2, 0.2), (0, 1, 0.8, 0.8), (1, 2, 0.5, 0.5), (2, 2, 0.1, 0.1)]
     predicted = [(0, 1, 0.21, 0.2), (0, 1, 0.19, 0.2), (0, 2, 0.8, 0.8), (1, 2, 0.55, 0.5)]
-    count = Counter({0: 2, 1: 1})
     results = images(
         3,
         blocks=(FOMO,),
@@ -42,7 +39,7 @@ def test_centroids_by_class() -> None:
             np.array([[x * 100 - 5, y * 100 - 5, 10, 10] for _, _, x, y in truth]),
         ),
         fomo=FomoCounts(
-            np.array([count[0], count[1], 0]),
+            np.array([2, 1, 0]),
             np.array([1, 0, 0]),
             np.array([1, 0, 1]),
             np.full(3, 0.1),

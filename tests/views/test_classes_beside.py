@@ -49,9 +49,8 @@ def test_classes_of_images() -> None:
     now = evaluation(detection=Detection(class_ap={"car": 0.5, "dog": 0.6}))
     before = evaluation(detection=Detection(class_ap={"car": 0.4, "dog": 0.9}))
     bare = classes(now, before, 30)
-    boxed = classes(
-        now, before, 30, {"car": figures(0.2), "dog": figures(0.8)}, {"car": figures(0.9), "dog": figures(0.8)}
-    )
+    found = {"car": figures(0.2), "dog": figures(0.8)}
+    boxed = classes(now, before, 30, found, {"car": figures(0.9), "dog": figures(0.8)})
 
     assert (["dog", "car"], False, True) == ([row.name for row in bare.rows], bare.with_figures, bare.with_ap)
     assert (["car", "dog"], True) == ([row.name for row in boxed.rows], boxed.with_figures)
@@ -67,9 +66,8 @@ def test_a_cell_says_its_share_and_its_change() -> None:
     cells = {(cell.label, cell.prediction): cell for _, row, _ in found.rows for cell in row}
 
     assert ("a", "b", "c", "uncertain") == found.predictions
-    assert (5, 0, 0.1, 0.0) == tuple(
-        getattr(cells["a", "b"], name) for name in ("windows", "before", "share", "share_before")
-    )
+    wrong = cells["a", "b"]
+    assert (5, 0, 0.1, 0.0) == (wrong.windows, wrong.before, wrong.share, wrong.share_before)
     assert pytest.approx(0.5) == cells["b", "b"].change
     assert pytest.approx(-0.5) == cells["b", "a"].change
     assert (None, 0) == (cells["c", "c"].change, cells["c", "c"].before)

@@ -31,10 +31,8 @@ def test_boxes_are_in_pixels_of_the_image() -> None:
     assert {5, 9} == found.keys()
     frame = found[9]
     assert (320, 240) == (frame.width, frame.height)
-    sides = [
-        [(box.x, box.y, box.width, box.height) for box in part]
-        for part in (frame.truth, frame.found, frame.found_before)
-    ]
+    parts = (frame.truth, frame.found, frame.found_before)
+    sides = [[(box.x, box.y, box.width, box.height) for box in part] for part in parts]
     assert [[(32, 24, 64, 48)], [(160, 120, 80, 60)], [(0, 0, 160, 240), (80, 60, 160, 120)]] == sides
     assert {"car"} == {box.label for box in (*frame.truth, *frame.found)}
     assert ((), ()) == (found[5].truth, found[5].found)

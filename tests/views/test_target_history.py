@@ -139,8 +139,8 @@ def test_only_what_fired_within_the_range() -> None:
 
 
 def test_noise_is_no_collapse() -> None:
-    """An accuracy that moves by a point is drawn on an axis of at least 20 points: its line moves by less than a
-    twentieth of the height; a stated range has whole tenths.
+    """An accuracy that moves by a point is drawn on an axis of at least 20 points, so that its line moves by no more
+    than a twentieth of the height; a stated range has whole tenths.
     """
     outlines = [good(1, 10, 20, "a"), good(2, 30, 40, "b")]
     found = past(outlines, {1: figures(0.945), 2: figures(0.935)})
@@ -188,9 +188,8 @@ def test_a_gap_in_the_intervals() -> None:
     """Result sets with an interval are one band, and one without splits it."""
     outlines = [good(number, number, number, f"{number}") for number in range(1, 5)]
     bare = SetFigures.of(StoredFigures(evaluation(quality=quality(0.9))))
-    chart = history_chart(
-        past(outlines, {1: figures(0.9), 2: figures(0.9), 3: bare, 4: figures(0.9)}), "accuracy", 500, 200
-    )
+    found = {1: figures(0.9), 2: figures(0.9), 3: bare, 4: figures(0.9)}
+    chart = history_chart(past(outlines, found), "accuracy", 500, 200)
 
     assert chart is not None
     assert [8, 4] == [len(band.split()) for band in chart.bands]
