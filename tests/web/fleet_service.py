@@ -22,6 +22,7 @@ from monitor.store import Run, Store
 from monitor.targets import Target, TargetKey
 from monitor.text import shown
 from monitor.web import routes
+from monitor.web.security import Security
 from monitor.web.service import Service
 from tests.factories import evaluation, quality, result_set, snapshot
 from tests.live.live_parts import live_of
@@ -45,7 +46,7 @@ def model(
     change = Change(
         "accuracy", BASELINE, accuracy, {"total": moved, "model": moved}, {"total": pvalue, "model": pvalue}, 300
     )
-    fields = {
+    fields: dict[str, Any] = {
         "state": PullState.OK,
         "last_pull": now,
         "last_success": now,
@@ -135,8 +136,11 @@ async def serving(live: Live, store: Store, **fields: Any) -> AsyncIterator[str]
         "pull_now": lambda _: False,
         "clock": time.time,
         "studio_site": lambda: "https://studio.example.com",
+        "test_receiver": nothing,
+        "running": nothing,
     }
-    server = TestServer(routes.application(Service(live=live, store=store, **(parts | fields))))
+    service = Service(live=live, store=store, **(parts | fields))
+    server = TestServer(routes.application(service, await Security.open(None)))
     async with server:
         yield str(server.make_url("/"))
 

@@ -33,7 +33,7 @@ STALE = target(7, "parts")
 def watched() -> Live:
     """A target in each state."""
     now = time.time()
-    error = {"state": PullState.NO_RESULTS, "error": "No model testing results found"}
+    error: dict[str, Any] = {"state": PullState.NO_RESULTS, "error": "No model testing results found"}
     return fleet_live(
         model(WORSE, 0.57, 1e-9),
         model(CHANCE, 0.57, 0.2),
