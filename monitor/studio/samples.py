@@ -77,7 +77,8 @@ class SampleRows:
     def _add_dates(self, texts: Sequence[str | None], reader: Reader) -> None:
         dates = all_milliseconds(texts)
         if None in dates:
-            reader.unknown["added"] += sum(date is None and bool(text) for date, text in zip(dates, texts, strict=True))
+            if unread := sum(date is None and bool(text) for date, text in zip(dates, texts, strict=True)):
+                reader.unknown["added"] += unread
             dates = [_NO_DATE if date is None else date for date in dates]
         self._added.extend(array("q", dates))  # type: ignore[arg-type]
 
