@@ -234,7 +234,7 @@ async def _longest_beside(url: str, work: Callable[[], Awaitable[object]]) -> fl
     assert writer.stdout is not None
     await writer.stdout.readline()
     await work()
-    said, _ = await writer.communicate()
+    said, _ = await writer.communicate(b"")  # which closes its stdin
     return float(said)
 
 
