@@ -18,8 +18,9 @@ import numpy as np
 from monitor.results import BlockKind, FloatArray, FomoCounts, IntArray, shrink_dtype
 from monitor.studio import decoding, wire
 from monitor.studio.blocks import BlockNotes
+from monitor.studio.box_rows import PointRows
 from monitor.studio.reading import Lists, Reader
-from monitor.studio.rows import ANOMALY_KEY, ConfidenceRows, PointRows, Rows
+from monitor.studio.rows import ANOMALY_KEY, ConfidenceRows, Rows
 
 Key = int | str
 """A block's number; its type where it came without one."""

@@ -12,9 +12,10 @@ import numpy.typing as npt
 
 from monitor.results import Categorical, IntArray, shrink_dtype
 from monitor.studio import wire
+from monitor.studio.box_rows import BoxRows
 from monitor.studio.dates import all_milliseconds
 from monitor.studio.reading import Reader
-from monitor.studio.rows import BoxRows, Codes, floats, ints
+from monitor.studio.rows import Codes, floats, ints
 from monitor.text import LONGEST_NAME, shown
 
 _NO_DATE = -(2**63)

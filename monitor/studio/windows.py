@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from monitor.results import CORRECT, UNSCORED, WRONG, IntArray
 from monitor.studio import wire
+from monitor.studio.box_rows import BoxRows
 from monitor.studio.reading import Reader
-from monitor.studio.rows import BoxRows, Codes, floats, ints, numbers, order_of
+from monitor.studio.rows import Codes, floats, ints, numbers, order_of
 
 _VERDICTS = {True: CORRECT, False: WRONG, None: UNSCORED}
 
