@@ -352,8 +352,6 @@ def _details(rule: Rule, found: Verdict) -> dict[str, Any]:
         details["why"] = wording.conclusion(found.change)
     if found.cause.kind == "training":
         details["trained"] = float(found.cause.key)
-    if found.against is not None:
-        details["compared_with"] = found.against.timestamp
     if found.gap is not None and found.variants is not None:
         details |= {"metric": found.gap.metric, "against": found.variants.against}
         details["growth"] = found.gap.growth.size if found.gap.growth else None

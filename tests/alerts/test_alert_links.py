@@ -115,7 +115,8 @@ def test_names_mention_nobody_and_lead_nowhere(name: str) -> None:
         assert name.strip() not in text
         assert "://" not in text
         assert name.strip() in text.replace("\u200b", "")
-    assert body.splitlines()[-2:] == [transition.generator_url, f"{LOCAL}/x.md"]
+    event = f"https://monitor.example.com/alerts/{transition.labels['cause_id']}"
+    assert body.splitlines()[-3:] == [transition.generator_url, event, f"{LOCAL}/x.md"]
     assert name.strip() == alert["labels"]["project"].strip()
     assert f"{LOCAL}/x.md" == alert["annotations"]["runbook_url"]
 

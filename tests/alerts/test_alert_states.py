@@ -95,7 +95,8 @@ def test_fires_on_the_first_verdict() -> None:
     own = {"alertname": "AccuracyLow", "severity": "warning", "cause_id": OWN.id(SUBJECT)}
     assert {**SUBJECT.labels, **own} == transition.labels
     assert (100.0, None, SUBJECT.url) == (transition.starts_at, transition.ends_at, transition.generator_url)
-    assert {"summary", "description"} == transition.annotations.keys()
+    assert {"summary", "description", "event_url"} == transition.annotations.keys()
+    assert f"{SUBJECT.service}/alerts/{OWN.id(SUBJECT)}" == transition.annotations["event_url"]
     assert (0.7, 0.8, [0.65, 0.75]) == tuple(transition.details[name] for name in ("value", "threshold", "interval"))
 
 

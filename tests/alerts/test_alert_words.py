@@ -494,6 +494,7 @@ def test_details() -> None:
             "added": -0.039,
             "removed": 0.0,
         },
+        "why": "the data changed, not the model",
     } == explain.verdict(rule, SUBJECT, check_rule(rule, FELL, compared(found))).details
     drift = Rule("Own", AnomalyDrift())
     alarm = check_rule(drift, FELL, compared(drifts=(drifted(2.5, data=True, pvalue=0.5),)))
