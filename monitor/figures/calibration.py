@@ -83,21 +83,31 @@ class ReliabilityBin:
     accuracy: float
 
 
-def reliability(results: ResultSet) -> tuple[ReliabilityBin, ...]:
-    """The bins of the expected calibration error, those with windows, ascending: a calibrated model is right as often
-    as it is confident (DeGroot & Fienberg, "The comparison and evaluation of forecasters", 1983). The error is the sum
-    over bins of share of windows * |accuracy - confidence|.
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelScores:
+    """How sure a classifier is of the labels, over the windows that `calibration` counts.
 
-    Empty where `calibration` gives no figures.
+    Attributes:
+        confidence: float64[j], what the model gives each window's label: 1 is sure of it, 0 is sure of something else.
+        reliability: The bins of the expected calibration error, those with windows, ascending: a calibrated model is
+            right as often as it is confident (DeGroot & Fienberg, "The comparison and evaluation of forecasters",
+            1983). The error is the sum over bins of share of windows * |accuracy - confidence|.
     """
+
+    confidence: FloatArray
+    reliability: tuple[ReliabilityBin, ...] = ()
+
+
+def label_scores(results: ResultSet) -> LabelScores:
+    """How sure a classifier is of the labels; nothing where `calibration` gives no figures."""
     judged, _ = _judged(results)
     if judged is None:
-        return ()
+        return LabelScores(np.empty(0))
     bins = _bins(judged.confidence)
     windows = np.bincount(bins, minlength=_BINS)
     confidence = np.bincount(bins, judged.confidence, _BINS)
     hits = np.bincount(bins, judged.hit, _BINS)
-    return tuple(
+    found = tuple(
         ReliabilityBin(
             place / _BINS,
             (place + 1) / _BINS,
@@ -107,14 +117,7 @@ def reliability(results: ResultSet) -> tuple[ReliabilityBin, ...]:
         )
         for place in np.flatnonzero(windows).tolist()
     )
-
-
-def label_confidences(results: ResultSet) -> FloatArray:
-    """float64[j], what the model gives the label of each window that `calibration` counts: 1 is sure of it, 0 is sure
-    of something else. Empty where it gives no figures.
-    """
-    judged, _ = _judged(results)
-    return np.empty(0) if judged is None else judged.own
+    return LabelScores(judged.own, found)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

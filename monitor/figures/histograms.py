@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from monitor.figures.anomaly import KINDS, threshold
-from monitor.figures.calibration import ReliabilityBin, label_confidences, reliability
+from monitor.figures.calibration import LabelScores, ReliabilityBin, label_scores
 from monitor.results import FloatArray, ResultSet
 
 BINS = 40
@@ -45,7 +45,7 @@ class ScoreDistributions:
 
     Attributes:
         histograms: Of the confidence of the label, and of each anomaly block; only where there are such scores.
-        reliability, reliability_before: As `reliability` gives them; empty where it does not apply.
+        reliability, reliability_before: As `label_scores` gives them; empty where it does not apply.
     """
 
     histograms: tuple[Histogram, ...] = ()
@@ -62,16 +62,16 @@ def score_distributions(now: ResultSet, before: ResultSet | None) -> ScoreDistri
         before: The baseline's; None where there is none.
     """
     found = []
-    confidences = label_confidences(now)
-    if len(confidences):
-        earlier = None if before is None else label_confidences(before)
-        found.append(_histogram(None, "", None, confidences, earlier, (0.0, 1.0)))
+    sure = label_scores(now)
+    sure_before = LabelScores(np.empty(0)) if before is None else label_scores(before)
+    if len(sure.confidence):
+        found.append(_histogram(None, "", None, sure.confidence, sure_before.confidence, (0.0, 1.0)))
     for block in now.blocks:
         scores = _finite(now, block.id)
         if block.kind in KINDS and len(scores):
             earlier = None if before is None else _finite(before, block.id)
             found.append(_histogram(block.id, block.name, threshold(block), scores, earlier))
-    return ScoreDistributions(tuple(found), reliability(now), () if before is None else reliability(before))
+    return ScoreDistributions(tuple(found), sure.reliability, sure_before.reliability)
 
 
 def _finite(results: ResultSet, block_id: int) -> FloatArray:
@@ -109,9 +109,9 @@ def _histogram(
 
 
 def _bounds(sides: list[FloatArray], limit: float | None) -> tuple[float, float]:
-    quantiles = np.concatenate([np.quantile(side, _SPREAD) for side in sides])
-    low = max(float(quantiles.min()), -_FARTHEST)
-    high = min(float(quantiles.max()), _FARTHEST)
+    quantiles = np.concatenate([np.quantile(np.clip(side, -_FARTHEST, _FARTHEST), _SPREAD) for side in sides])
+    low = float(quantiles.min())
+    high = float(quantiles.max())
     if limit is not None and abs(limit) <= _FARTHEST:
         low = min(low, limit)
         high = max(high, limit)
