@@ -78,7 +78,7 @@ def drift_sentence(drift: Drift) -> str:
         than = _how(drift, "model")
         return f"The model scores the {drift.shared:,} samples both runs share {than} than the one before."
     if not drift.added:
-        return "There are no new samples, whose scores could differ from those the model was accepted with."
+        return "No samples came since this model's first results: nothing can have drifted yet."
     return (
         f"The {drift.added:,} new samples score as the {drift.reference:,} the model was accepted with, as far as "
         "chance lets one tell."

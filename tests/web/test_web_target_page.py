@@ -129,11 +129,10 @@ async def test_classes_and_confusion(service: Service) -> None:
         (each["label"], each["prediction"]): each["windows_before"] for each in found["cells"] if each["windows_before"]
     }
     for row, each in zip(rows(section(shown, "classes")), found["classes"], strict=True):
-        said = [each["now"]["precision"], each["before"]["precision"], each["now"]["recall"], each["before"]["recall"]]
-        said += [each["now"]["f1"], each["before"]["f1"]]
+        said = [each[side][name] for name in ("f1", "precision", "recall") for side in ("now", "before")]
         assert each["name"] == row[0]
-        assert [f"{value:.3f}" for value in said] == [cell.split()[0] for cell in row[1:7]]
-        assert f"{abs(each['change']) * 100:.1f}" in row[-1]
+        assert f"{abs(each['change']) * 100:.1f}" in row[1]
+        assert [f"{value:.3f}" for value in said] == [cell.split()[0] for cell in row[2:8]]
     cells = {(each["label"], each["prediction"]): each for each in found["cells"]}
     matrix = section(shown, "confusion")
     names = [*sorted(now.classes), "uncertain"]
@@ -259,6 +258,36 @@ async def test_images(service: Service, target_id: str) -> None:
                 classes[name]["precision"],
                 classes[name]["recall"],
             )
+
+
+async def test_slices_and_variants(service: Service) -> None:
+    """Slices have their change since the baseline; the variants of an impulse stand side by side, with the gap to the
+    reference, its bounds, and the samples that only one of them gets right.
+    """
+    service.studio.add(projects.two_impulses())
+    number, impulse = 111, "111-1"
+    service.content["projects"] = [service.entry(101, slices=["metadata.site"]), service.entry(number)]
+    both = [f"{impulse}-float32-testing", f"{impulse}-int8-testing"]  # the reference first
+    await start(service, ONE, *both)
+    before = known(service.app.live.snapshots[ONE].evaluation).slices
+    await pull(service, ONE, step=1)
+    now = known(service.app.live.snapshots[ONE].evaluation).slices
+    shown = rows(section(await page(service, f"/targets/{ONE}"), "slices"))
+    compared = {each: known(service.app.live.snapshots[each].comparison).variants for each in both}
+    (reduced,) = (each for each, variants in compared.items() if variants is not None)
+    variants = known(compared[reduced])
+    pages = {each: section(await page(service, f"/targets/{each}"), "variants") for each in both}
+
+    changes = {value: now[key, value].accuracy - before[key, value].accuracy for key, value in now}
+    assert sorted(changes, key=lambda value: changes[value]) == [row[0].split()[0] for row in shown]
+    assert [f"{now['metadata.site', row[0].split()[0]].accuracy:.3f}" for row in shown] == [row[2] for row in shown]
+    accuracy = {each: known(known(service.app.live.snapshots[each].evaluation).quality).accuracy for each in both}
+    for markup in pages.values():
+        assert {f"{value:.3f}" for value in accuracy.values()} <= set(" ".join(rows(markup)[0]).split())
+    gap = known(variants.gap("accuracy"))
+    assert f"{gap.size * 100:.1f}" in rows(pages[reduced])[0][1]
+    listed = re.findall(r">(\d{9})</a>", pages[reduced])
+    assert [str(sample) for sample in (*variants.lost_samples, *variants.gained_samples)] == listed
 
 
 async def test_what_does_not_apply_is_not_there(service: Service) -> None:
