@@ -52,7 +52,7 @@ async def test_buttons(service: Service, browser: Any, scheme: str, scripts: boo
         ):
             await shown.get_by_role("button", name=button).click()
             assert words in await said.inner_text()
-        await shown.get_by_role("link", name="Configuration").click()
+        await shown.get_by_role("navigation", name="Pages").get_by_role("link", name="Configuration").click()
         await shown.get_by_role("button", name="Send a test message").click()
         assert "delivered" in await said.inner_text()
         service.path.write_text(service.path.read_text() + f"{'x' * 200}: 1\n")

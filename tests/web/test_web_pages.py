@@ -351,7 +351,7 @@ async def test_everything_is_escaped(service: Service) -> None:
         assert shown.is_harmless
 
     shown_as(service.app.live, target_id, error="cut \ud800 off")
-    assert "cut ? off" in (await page(service, "/")).text
+    assert "cut \N{REPLACEMENT CHARACTER} off" in (await page(service, "/")).text
     assert "cut ? off" in (await page(service, f"/targets/{target_id}")).text
 
 

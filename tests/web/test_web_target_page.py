@@ -12,6 +12,7 @@ from urllib.parse import urlencode, urljoin
 
 import pytest
 
+from monitor.compare.side_kinds import VARIANT_GAINED, VARIANT_LOST
 from monitor.simulator import Revision, projects
 from monitor.simulator.faults import Refuse
 from tests.factories import known
@@ -286,8 +287,10 @@ async def test_slices_and_variants(service: Service) -> None:
         assert {f"{value:.3f}" for value in accuracy.values()} <= set(" ".join(rows(markup)[0]).split())
     gap = known(variants.gap("accuracy"))
     assert f"{gap.size * 100:.1f}" in rows(pages[reduced])[0][1]
-    listed = re.findall(r">(\d{9})</a>", pages[reduced])
-    assert [str(sample) for sample in (*variants.lost_samples, *variants.gained_samples)] == listed
+    assert f'href="{reduced}?kind={VARIANT_LOST}#samples"' in pages[reduced]
+    for kind, samples in ((VARIANT_LOST, variants.lost_samples), (VARIANT_GAINED, variants.gained_samples)):
+        markup = (await page(service, f"/targets/{reduced}/samples?kind={kind}")).html
+        assert {str(sample) for sample in samples} == set(re.findall(r">(\d{9})</a>", markup))
 
 
 async def test_what_does_not_apply_is_not_there(service: Service) -> None:
