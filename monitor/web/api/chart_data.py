@@ -12,8 +12,10 @@ from monitor.views import target_history
 from monitor.views.classes import classes, classes_as_json, confusion_as_json
 from monitor.views.report import plain
 from monitor.views.target_charts import TargetCharts
+from monitor.web.api import chart_schemas
 from monitor.web.api.answers import PREFIX, success
 from monitor.web.api.known import require_known, unknown
+from monitor.web.api.operation import operation
 from monitor.web.api.queries import wanted_range
 from monitor.web.service import Service
 
@@ -34,6 +36,12 @@ class ChartData:
             web.get(f"{target}/confusion", self._confusion),
         ]
 
+    @operation(
+        "The history of a target by distinct result sets",
+        data=chart_schemas.History,
+        query=chart_schemas.HistoryQuery,
+        errors=(400, 404, 503),
+    )
     async def _history(self, request: web.Request) -> web.Response:
         service = self._service
         target_id = request.match_info["id"]
@@ -45,6 +53,9 @@ class ChartData:
         found = await self._charts.history(target_id, name, service.clock(), alerts, rules)
         return await success(lambda: target_history.as_json(found))
 
+    @operation(
+        "Distributions of a target's scores, beside the baseline's", data=chart_schemas.Scores, errors=(404, 503)
+    )
     async def _scores(self, request: web.Request) -> web.Response:
         target_id, snapshot = self._shown(request)
         current, baseline = compared(snapshot)
@@ -59,6 +70,11 @@ class ChartData:
 
         return await success(build)
 
+    @operation(
+        "The confusion matrix and figures by class, beside the baseline's",
+        data=chart_schemas.Confusion,
+        errors=(404, 503),
+    )
     async def _confusion(self, request: web.Request) -> web.Response:
         target_id, snapshot = self._shown(request)
         current, baseline = compared(snapshot)

@@ -167,6 +167,8 @@ def wanted_run_id(body: bytes) -> int | None:
             text='the body is not JSON; write {"run": 17}, or nothing for the last good run'
         ) from None
     run = found.get("run") if isinstance(found, dict) else found
+    if isinstance(run, float) and run.is_integer():  # JSON tells 17.0 and 17 not apart
+        run = int(run)
     if (
         not isinstance(found, dict)
         or found.keys() - {"run"}

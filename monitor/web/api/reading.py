@@ -22,7 +22,7 @@ from monitor.views.service_problems import failing_receivers
 from monitor.views.standing import State
 from monitor.views.target_charts import TargetCharts
 from monitor.views.wanted import BY_ID
-from monitor.web.api import schemas
+from monitor.web.api import event_schemas, schemas
 from monitor.web.api.answers import PREFIX, success
 from monitor.web.api.documents import (
     alert_as_json,
@@ -81,7 +81,7 @@ class Reading:
             }
         )
 
-    @operation("All targets, and what is known of them", data=schemas.Targets)
+    @operation("Targets, and what is known of them", data=schemas.Targets, query=schemas.TargetsQuery, errors=(400,))
     async def _targets(self, request: web.Request) -> web.Response:
         service = self._service
         paged = wanted_targets(request, limit=None)
@@ -166,6 +166,12 @@ class Reading:
             body=text.encode("utf-8", "replace"), content_type="text/csv", charset="utf-8", headers=headers
         )
 
+    @operation(
+        "Events that fire, are pending, and that are past",
+        data=event_schemas.Events,
+        query=event_schemas.EventsQuery,
+        errors=(400,),
+    )
     async def _events(self, request: web.Request) -> web.Response:
         service = self._service
         wanted, since = wanted_events(request, service.clock())
@@ -182,6 +188,7 @@ class Reading:
             }
         )
 
+    @operation("One event, or all of a cause", data=event_schemas.FoundEvents, errors=(404, 503))
     async def _event(self, request: web.Request) -> web.Response:
         service = self._service
         name = request.match_info["id"]

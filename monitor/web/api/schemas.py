@@ -9,19 +9,22 @@ from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict
 
 from monitor.compare.comparison import Comparison
-from monitor.compare.side_kinds import KINDS
+from monitor.compare.side_kinds import KINDS, VARIANT_KINDS
 from monitor.errors import PullState
 from monitor.figures.evaluation import Evaluation
 from monitor.figures.groups import UnitChoice
 from monitor.figures.headline import METRICS, Headline
+from monitor.views.frames import Frame
 from monitor.views.samples import PAGE
 from monitor.views.service_problems import Kind
-from monitor.web.api.queries import LIMIT, MOST
+from monitor.views.standing import State
+from monitor.views.wanted import SORTS
+from monitor.web.api.queries import LIMIT, MOST, MOST_LABELS, MOST_PAGES
 
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 Json = Any
 Digits = Annotated[int, Field(ge=1, le=MOST)]
-SampleKind = Annotated[str, Field(json_schema_extra={"enum": list(KINDS)})]
+SampleKind = Annotated[str, Field(json_schema_extra={"enum": [*KINDS, *VARIANT_KINDS]})]
 
 
 class Problem(TypedDict):
@@ -51,6 +54,17 @@ class AlertCounts(TypedDict):
     pending: int
 
 
+class Model(TypedDict):
+    """How a target's model stands beside its baseline."""
+
+    state: State
+    reason: str | None
+    remedy: str | None
+    headline: str | None
+    change: float | None
+    cause: str | None
+
+
 class Target(TypedDict):
     """A target with what is known of it."""
 
@@ -77,6 +91,7 @@ class Target(TypedDict):
     figures: Mapping[str, Headline]
     units: Mapping[str, UnitChoice]
     comparison: Comparison | None
+    model: Model
     alerts: AlertCounts
 
 
@@ -89,11 +104,44 @@ class Project(TypedDict):
 
 
 class Targets(TypedDict):
-    """All targets."""
+    """Targets, as asked for; how many models stand how is of all of them."""
 
     targets: list[Target]
+    total: int
+    page: int
+    pages: int
+    tally: Mapping[str, int]
     projects: list[Project]
     store_problem: str | None
+
+
+Word = Annotated[str, Field(description="Words, each of which must be in a name, an id or a label.")]
+ProjectName = Annotated[str, Field(description="Name or id of the project.")]
+LabelPairs = Annotated[
+    list[Annotated[str, Field(pattern="^[^:]+:.+$")]],
+    Field(description="`key:value`; all of them must hold.", max_length=MOST_LABELS),
+]
+PageNumber = Annotated[int, Field(ge=1, le=MOST_PAGES, description="Which page; default 1.")]
+PageSize = Annotated[Digits, Field(description="How many on a page; all where neither this nor `page` is given.")]
+
+
+class TargetsQuery(TypedDict, total=False):
+    """Which targets, in which order."""
+
+    q: Word
+    state: Annotated[list[State], Field(description="Any of these.")]
+    project: ProjectName
+    label: LabelPairs
+    pull: Annotated[Literal["ok", "failing"], Field(description="How the last pull ended.")]
+    sort: Annotated[
+        str,
+        Field(
+            description="The order; with a minus the other way round.",
+            json_schema_extra={"enum": [sign + name for name in SORTS for sign in ("", "-")]},
+        ),
+    ]
+    page: PageNumber
+    limit: PageSize
 
 
 class Run(TypedDict):
@@ -143,7 +191,7 @@ class RunsQuery(TypedDict, total=False):
 
 
 class Sample(TypedDict):
-    """A window that changed sides."""
+    """A window that changed sides; of lists of variants `…_reference` stands for `…_before`."""
 
     id: int
     filename: str | None
@@ -152,22 +200,27 @@ class Sample(TypedDict):
     label: str | None
     prediction: str | None
     confidence: float | None
-    label_before: str | None
-    prediction_before: str | None
-    confidence_before: float | None
+    label_before: NotRequired[str | None]
+    prediction_before: NotRequired[str | None]
+    confidence_before: NotRequired[float | None]
+    label_reference: NotRequired[str | None]
+    prediction_reference: NotRequired[str | None]
+    confidence_reference: NotRequired[float | None]
     looks_like: str | None
     self_confidence: float | None
     url: str
+    frame: NotRequired[Frame | None]
 
 
-Samples = TypedDict(
-    "Samples",
+SampleList = TypedDict(
+    "SampleList",
     {
         "target": str,
         "kind": SampleKind,
         "class": str | None,
         "baseline": str | None,
         "current": str | None,
+        "against": str | None,
         "counts": Mapping[str, int],
         "suspect_labels": Mapping[str, int],
         "listed": int,
@@ -176,9 +229,27 @@ Samples = TypedDict(
     },
 )
 
+
+class CellOfSamples(TypedDict):
+    """The windows of a cell of the confusion matrix."""
+
+    target: str
+    label: str
+    prediction: str
+    current: str
+    count: int
+    samples: list[Sample]
+    next: str | None
+
+
+Samples = SampleList | CellOfSamples
+
 _Kind = Annotated[SampleKind, Field(description="How they changed sides.")]
 _Class = Annotated[str, Field(description="Only with this label or prediction, then or now.")]
 _After = Annotated[str, Field(description="`next` of the page before.")]
+_Label = Annotated[str, Field(description="With `prediction`, a cell of the confusion matrix instead of a list.")]
+_Prediction = Annotated[str, Field(description="With `label`, a cell of the confusion matrix instead of a list.")]
+Range = Annotated[Literal["24h", "7d", "30d", "all"], Field(description="How far back.")]
 
 SamplesQuery = TypedDict(
     "SamplesQuery",
@@ -187,11 +258,30 @@ SamplesQuery = TypedDict(
         "class": _Class,
         "limit": Annotated[Digits, Field(description=f"How many windows at most; default {PAGE}.")],
         "after": _After,
+        "label": _Label,
+        "prediction": _Prediction,
         "format": Annotated[Literal["json", "csv"], Field(description="Default: json.")],
     },
     total=False,
 )
-SamplesPageQuery = TypedDict("SamplesPageQuery", {"kind": _Kind, "class": _Class, "after": _After}, total=False)
+SamplesPageQuery = TypedDict(
+    "SamplesPageQuery",
+    {"kind": _Kind, "class": _Class, "after": _After, "label": _Label, "prediction": _Prediction},
+    total=False,
+)
+TargetPageQuery = TypedDict(
+    "TargetPageQuery",
+    {
+        "kind": _Kind,
+        "class": _Class,
+        "after": _After,
+        "range": Range,
+        "metric": Annotated[
+            str, Field(description="What the history draws.", json_schema_extra={"enum": list(METRICS)})
+        ],
+    },
+    total=False,
+)
 
 
 class Alert(TypedDict):

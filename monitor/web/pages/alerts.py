@@ -10,6 +10,8 @@ from monitor.store import StoreError
 from monitor.views.event_pages import events_of, events_page
 from monitor.views.events import Event
 from monitor.views.service_problems import failing_receivers
+from monitor.web.api.event_schemas import EventsQuery
+from monitor.web.api.operation import page
 from monitor.web.api.queries import wanted_events
 from monitor.web.pages.templates import Templates
 from monitor.web.service import Service
@@ -26,13 +28,15 @@ class AlertPages:
         """Their routes."""
         return [web.get("/alerts", self._list), web.get("/alerts/{id}", self._event)]
 
+    @page("Alerts, an event for each cause", 400, query=EventsQuery)
     async def _list(self, request: web.Request) -> web.Response:
         service = self._service
         wanted, since = wanted_events(request, service.clock())
         failing = failing_receivers(service.problems())
-        page = await events_page(service.store, service.live.alerts.values(), wanted, since, failing)
-        return await self._templates.page("alerts.html", lambda: {**self._context(), "page": page})
+        found = await events_page(service.store, service.live.alerts.values(), wanted, since, failing)
+        return await self._templates.page("alerts.html", lambda: {**self._context(), "page": found})
 
+    @page("One event, or all of a cause", 404, 503)
     async def _event(self, request: web.Request) -> web.Response:
         service = self._service
         name = request.match_info["id"]

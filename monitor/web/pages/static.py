@@ -7,6 +7,8 @@ from importlib import resources
 
 from aiohttp import hdrs, web
 
+from monitor.web.api.operation import operation
+
 SCRIPT = "static/monitor.js"
 """Its path, relative to the first page."""
 
@@ -29,6 +31,7 @@ class Static:
         """Its route."""
         return [web.get(f"/{SCRIPT}", self._send)]
 
+    @operation("The script of the pages", media=("text/javascript",))
     async def _send(self, request: web.Request) -> web.Response:
         kept = _FOREVER if request.query.get("v") == self._digest else "no-cache"
         return web.Response(

@@ -15,6 +15,7 @@ from monitor.views.fleet import Fleet, Row, fleet
 from monitor.views.sparklines import RESULTS, Sparkline, sparkline
 from monitor.web.api.operation import page
 from monitor.web.api.queries import wanted_targets
+from monitor.web.api.schemas import TargetsQuery
 from monitor.web.pages.templates import Templates
 from monitor.web.service import Service
 
@@ -33,7 +34,7 @@ class StatusPage:
         """Its route."""
         return [web.get("/", self._show)]
 
-    @page("All targets at a glance")
+    @page("What got worse, and all targets", 400, query=TargetsQuery)
     async def _show(self, request: web.Request) -> web.Response:
         service = self._service
         wanted = wanted_targets(request)

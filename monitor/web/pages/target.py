@@ -36,7 +36,7 @@ from monitor.views.variants import variant_rows
 from monitor.web.api.chart_data import compared
 from monitor.web.api.operation import page
 from monitor.web.api.queries import one_of, wanted_range, wanted_samples
-from monitor.web.api.schemas import SamplesPageQuery
+from monitor.web.api.schemas import TargetPageQuery
 from monitor.web.pages.missing import missing
 from monitor.web.pages.samples import listed
 from monitor.web.pages.templates import Templates
@@ -75,7 +75,7 @@ class TargetPage:
         """Its route."""
         return [web.get("/targets/{id}", self._show)]
 
-    @page("One target", 400, 404, query=SamplesPageQuery)
+    @page("One target", 400, 404, query=TargetPageQuery)
     async def _show(self, request: web.Request) -> web.Response:
         service = self._service
         target_id = request.match_info["id"]
