@@ -39,6 +39,23 @@ def could_show(power: Power, significance: float | None = SIGNIFICANCE) -> Itera
             yield f"this set would show a drop of {size} {worse} in {FOUND:.0%} of cases".replace("%", " %")
 
 
+def would_miss(power: Power) -> Iterator[str]:
+    """What a set would not show, for people who do not reckon in power, a clause each."""
+    rate = "missed here more than one time in five"  # FOUND
+    for cause, worse in _WORSE.items():
+        drop = power.smallest_visible_drop(cause, SIGNIFICANCE)
+        if drop is None:
+            continue
+        if words := _unreachable(power, cause, SIGNIFICANCE):
+            yield words
+        elif math.isinf(drop):
+            yield f"any drop {worse} would be {rate}"
+        else:
+            level = wording.pvalue(SIGNIFICANCE)
+            size = wording.size(power.metric, drop)
+            yield f"a drop under {size} {worse} would be {rate} (power {FOUND * 100:.0f} % at p ≤ {level})"
+
+
 def _unreachable(power: Power, cause: str, significance: float) -> str:
     """That the test of a cause can give no p-value small enough; empty where it can."""
     reached = power.reachable.get(cause, 0.0)
@@ -65,11 +82,11 @@ def hardly_fires(rule: Rule, power: Power | None) -> str:
 
 
 def by_metric(rules: Iterable[Rule], comparison: Comparison) -> dict[str, list[str]]:
-    """By figure, what a comparison could have shown, and which of a target's rules can hardly fire, a clause each."""
+    """By figure, what a comparison would have missed, and which of a target's rules can hardly fire, a clause each."""
     found = {}
     for power in comparison.powers:
         silent = [words for rule in rules if (words := hardly_fires(rule, power))]
-        found[power.metric] = [*could_show(power), *silent]
+        found[power.metric] = [*would_miss(power), *silent]
     return found
 
 

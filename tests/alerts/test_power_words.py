@@ -36,6 +36,22 @@ def test_what_a_set_would_show() -> None:
     assert [] == list(power_words.could_show(POWER, None))
 
 
+def test_what_a_set_would_miss() -> None:
+    """The same for a page, the other way round: which drops would be missed; what cannot be seen at all is said so."""
+    blind = replace(POWER, visible={"model": math.inf})
+
+    assert [
+        "a drop under 8.0 points by another training would be missed here more than one time in five (power 80 % at p ≤ "
+        "0.01)",
+        "a drop under 3.7 points from samples added since would be missed here more than one time in five (power 80 % "
+        "at p ≤ 0.01)",
+    ] == list(power_words.would_miss(POWER))
+    assert ["any drop by another training would be missed here more than one time in five"] == list(
+        power_words.would_miss(blind)
+    )
+    assert list(power_words.could_show(FEW))[1] == list(power_words.would_miss(FEW))[1]
+
+
 def test_a_verdict_says_what_it_could_see() -> None:
     """An alert's description ends with what the set would show at the rule's own significance level; its details have
     the default's.
