@@ -41,8 +41,8 @@ def test_what_a_set_would_miss() -> None:
     blind = replace(POWER, visible={"model": math.inf})
 
     assert [
-        "a drop under 8.0 points by another training would be missed here more than one time in five (power 80 % at p ≤ "
-        "0.01)",
+        "a drop under 8.0 points by another training would be missed here more than one time in five (power 80 % at "
+        "p ≤ 0.01)",
         "a drop under 3.7 points from samples added since would be missed here more than one time in five (power 80 % "
         "at p ≤ 0.01)",
     ] == list(power_words.would_miss(POWER))
