@@ -49,8 +49,7 @@ async def test_to_the_samples_in_two_clicks(service: Service, browser: Any, link
         if link == "event_url":
             await tab.get_by_role("link", name=f"{wrong} samples newly wrong").first.click()
         else:
-            await tab.locator(
-                "main a[href*=samples][href*=newly_wrong], section a[href*=samples][href*=newly_wrong]"
-            ).first.click()
-        assert f"/targets/{ONE}/samples" in tab.url
-        assert await tab.locator(".samples tbody tr").count() >= 50
+            await tab.locator("a[href*=samples][href*=newly_wrong]").first.click()
+        assert f"/targets/{ONE}" in tab.url
+        assert "kind=newly_wrong" in tab.url
+        assert await tab.locator("table.samples tbody tr").count() > 0
