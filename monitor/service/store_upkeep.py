@@ -77,6 +77,7 @@ class StoreUpkeep:
                 "store.began_anew", store=repr(self._store), lost="history, baselines, alerts and messages of before"
             )
         self._open = self._was_open = True
+        self._filled = False
         self._store.arrivals.announce_all()  # messages of before wait in it
         self._note(self._unrecorded)
 
