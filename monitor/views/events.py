@@ -180,6 +180,11 @@ class Event:
         return tuple(dict.fromkeys(alert.target_id for alert in self.alerts))
 
     @property
+    def is_about_models(self) -> bool:
+        """Whether it is about a target, and not only about projects as a whole, such as a key that expires."""
+        return any("impulse" in alert.labels for alert in self.alerts)
+
+    @property
     def worst(self) -> EventAlert:
         """Its worst alert."""
         return self.alerts[0]

@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from monitor.alerts.states import Phase
+from monitor.alerts.states import AlertState, Phase
 from monitor.errors import PullState
 from monitor.figures.evaluation import Interval
 from monitor.live.live import Live
@@ -258,6 +258,32 @@ async def test_one_card_for_one_cause(store: Store) -> None:
     ):
         assert link in shown.links
     assert shown.is_harmless
+
+
+async def test_trouble_is_below(store: Store) -> None:
+    """What is the matter with the service or a project as a whole, such as a key that expires, is below what got
+    worse.
+    """
+    now = time.time()
+    key = AlertState(
+        "EdgeImpulseKeyExpiring",
+        "project-7",
+        "digest",
+        Phase.FIRING,
+        now,
+        now,
+        severity="warning",
+        labels={"project_id": "7", "cause_id": "target-00c0ffee00c0ffee"},
+        annotations={"summary": "An API key is about to expire: project 7."},
+    )
+    live = fleet_live(model(WORSE, 0.57, 1e-9), alerts=[alert(WORSE, now - 300), key])
+    async with serving(live, store) as address:
+        shown = await page(address)
+    worse, _, trouble = shown.text.partition("Trouble of the service")
+
+    assert "press line / spectral" in worse
+    assert "An API key is about to expire" not in worse
+    assert "project 7 firing warning An API key is about to expire" in trouble
 
 
 async def test_hostile_names(store: Store) -> None:

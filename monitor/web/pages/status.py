@@ -54,11 +54,13 @@ class StatusPage:
 
         def view() -> dict[str, Any]:
             going_on = events.active(service.live.alerts.values(), open_events)
+            of_models = [event for event in going_on if event.is_about_models]
             return {
                 **context,
                 "fleet": found,
-                "events": going_on[:EVENTS_SHOWN],
-                "more_events": max(len(going_on) - EVENTS_SHOWN, 0),
+                "events": of_models[:EVENTS_SHOWN],
+                "more_events": max(len(of_models) - EVENTS_SHOWN, 0),
+                "troubles": [event for event in going_on if not event.is_about_models][:EVENTS_SHOWN],
                 "sparks": _sparklines(found, results),
                 "watched": service.live.targets.keys(),
                 "projects": sorted({target.project for target in service.live.watched.values()}),
