@@ -19,6 +19,9 @@ EXCEPTIONS = {
     "for for more",
     "benchmarks/cost/_pull_service.py:_measure": "measures a program for as long as it is told",
     "benchmarks/cost/_pull_sides.py:lag": "measures by how much it sleeps longer than it asked for",
+    "benchmarks/cost/_probed_service.py:probe": "measures by how much it sleeps longer than it asked for",
+    "benchmarks/cost/process.py:run": "measures a program for as long as it is told",
+    "benchmarks/cost/store.py:_held": "measures by how much it sleeps longer than it asked for",
     "benchmarks/store_kill.py:killed": "kills a process at a moment that is drawn",
     "chaos/kills.py:one_round": "kills a process at a moment that is drawn, and looks after what it waited for for "
     "more",

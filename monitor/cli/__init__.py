@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import click
 
-from monitor.cli import notify, reference, service, store, studio
+from monitor.cli import init, notify, reference, service, store, studio
 from monitor.cli.common import version_option
 
 
@@ -19,6 +19,7 @@ def main() -> None:
 for _command in (
     service.run,
     service.demo,
+    init.init,
     studio.check,
     studio.pull,
     store.history,

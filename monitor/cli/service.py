@@ -48,11 +48,20 @@ def run(
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     logs.configure(log_level, log_format)
-    sys.exit(run_loop(_serve(config, shard=shard, web_config=web_config)))
+    sys.exit(run_loop(_serve(config, f"http.listen in {config}", shard=shard, web_config=web_config)))
 
 
-async def _serve(config: Path, started: Callable[[str], None] = lambda address: None, **options: Any) -> int:
-    """The service until SIGTERM or SIGINT; SIGHUP reloads. Exit code 1 where it cannot start."""
+async def _serve(
+    config: Path, option: str, started: Callable[[str], None] = lambda address: None, **options: Any
+) -> int:
+    """The service until SIGTERM or SIGINT; SIGHUP reloads. Exit code 1 where it cannot start.
+
+    Args:
+        config: Path of the configuration.
+        option: What says where to listen.
+        started: Is told the address.
+        options: Of the `App`.
+    """
     from monitor.config import ConfigError
     from monitor.service.app import App
     from monitor.store import StoreError
@@ -74,7 +83,7 @@ async def _serve(config: Path, started: Callable[[str], None] = lambda address: 
             click.echo(problem, err=True)
         return 1
     except (OSError, StoreError) as error:
-        click.echo(f"cannot start: {_cause(error) if isinstance(error, OSError) else error}", err=True)
+        click.echo(f"cannot start: {_cause(error, option) if isinstance(error, OSError) else error}", err=True)
         return 1
     started(app.address)
     reloads: set[asyncio.Task[bool]] = set()
@@ -92,18 +101,18 @@ async def _serve(config: Path, started: Callable[[str], None] = lambda address: 
 
 
 _CAUSES = {
-    errno.EADDRINUSE: "another program listens there: end it, or choose another port",
-    errno.EADDRNOTAVAIL: "that is no address of this machine: choose 127.0.0.1, or one that it has",
-    errno.EACCES: "this user may not: choose a port above 1023, or a folder that it may write",
+    errno.EADDRINUSE: "another program listens there: end it, or choose another port with {option}",
+    errno.EADDRNOTAVAIL: "that is no address of this machine: choose 127.0.0.1, or one that it has, with {option}",
+    errno.EACCES: "this user may not: choose a port above 1023 with {option}, or a folder that it may write",
 }
 
 
-def _cause(error: OSError) -> str:
-    """What the system said, in a line, and what to do about it."""
+def _cause(error: OSError, option: str) -> str:
+    """What the system said, in a line, and what to do about it; `option` says where to listen."""
     if isinstance(error, socket.gaierror):
-        return f"{error.strerror}: write the address to listen on as a name or number that this machine knows"
+        return f"{error.strerror}: write an address that this machine knows as {option}"
     advice = _CAUSES.get(error.errno or 0)
-    return f"{error}; {advice}" if advice else str(error)
+    return f"{error}; {advice.format(option=option)}" if advice else str(error)
 
 
 @click.command()
@@ -151,7 +160,7 @@ def simulate(
     try:
         run_loop(_simulate(port, recorded, faults, scenarios))
     except OSError as error:
-        click.echo(f"cannot start: {_cause(error)} with --port", err=True)
+        click.echo(f"cannot start: {_cause(error, '--port')}", err=True)
         sys.exit(1)
 
 
@@ -234,7 +243,7 @@ async def _demo(listen: str, directory: Path | None, alertmanager: str | None) -
                 click.echo(f"  configuration  {config}")
                 click.echo(f"  simulator      {url}")
 
-            return await _serve(config, started)
+            return await _serve(config, "--listen", started)
 
 
 def _demo_config(url: str, listen: str, studio: Any, alertmanager: str | None) -> str:

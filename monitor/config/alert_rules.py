@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Discriminator, Field, Tag
@@ -201,7 +202,12 @@ class _BuiltInAlert(AlertConfig):
         yield from super()._broken_rules(data)
         name = data.get("alert")
         if isinstance(name, str) and re.fullmatch(NAME, name) and name not in BUILT_IN and "metric" not in data:
-            yield broken((), f"needs metric, and {_ONE_OF}; only a built-in alert does without them")
+            near = get_close_matches(name, BUILT_IN, n=1, cutoff=0.8)
+            if near:
+                own = f"An alert of your own needs metric, and {_ONE_OF}"
+                yield broken(("alert",), f"names no built-in alert; did you mean {near[0]}? {own}")
+            else:
+                yield broken((), f"needs metric, and {_ONE_OF}; only a built-in alert does without them")
 
     def _base(self) -> Rule:
         return BUILT_IN[self.alert]

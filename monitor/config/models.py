@@ -21,7 +21,7 @@ from monitor.config.paths import CertificateFile, PresentSecretFile, ReadableFil
 from monitor.config.problems import ConfigError, Problem
 from monitor.config.receivers import NotifyConfig, written_name
 from monitor.config.schedules import longest_gap
-from monitor.config.urls import HttpUrl, Listen, ProxyUrl, StoreUrl
+from monitor.config.urls import HttpUrl, Listen, ProxyUrl, StoreUrl, StudioUrl
 from monitor.config.values import (
     Count,
     Crontab,
@@ -76,8 +76,8 @@ BUDGETS = ("requests_in_flight", "requests_in_flight_per_key")
 class StudioConfig(ConfigModel):
     """How Edge Impulse Studio is reached."""
 
-    url: HttpUrl = "https://studio.edgeimpulse.com/v1"
-    """Base URL of the Studio API."""
+    url: StudioUrl = "https://studio.edgeimpulse.com/v1"
+    """Base URL of the Studio API, with the `/v1` at its end."""
     site: HttpUrl | None = None
     """Address of Studio's pages, for links to them. Without it, `url` without the `/v1` at its end."""
     timeout: PositiveDuration = default("60s")

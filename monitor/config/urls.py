@@ -53,6 +53,13 @@ SHOWN_ADDRESS = PlainSerializer(lambda url: address(url.get_secret_value()), ret
 """How a URL is shown that may hold secrets: scheme, host and port."""
 
 
+def _studio_url(url: str) -> str:
+    parts = urlsplit(url)
+    if not parts.path or (parts.hostname == "studio.edgeimpulse.com" and parts.path != "/v1"):
+        raise ValueError(f"is not the address of Studio's API; write {parts.scheme}://{parts.netloc}/v1")
+    return url
+
+
 def _proxy_url(url: SecretStr) -> SecretStr:
     example = "http://proxy.example.com:3128"
     if not _split(url.get_secret_value(), ("http", "https"), example).hostname:
@@ -119,6 +126,8 @@ def _check_postgresql(url: str) -> None:
 
 
 HttpUrl = Annotated[str, AfterValidator(_http_url), WithJsonSchema({"type": "string", "pattern": "^https?://[^@?#]+$"})]
+StudioUrl = Annotated[HttpUrl, AfterValidator(_studio_url)]
+"""An address whose path leads to an API: Studio's is below `/v1`."""
 ProxyUrl = Annotated[
     SecretStr, AfterValidator(_proxy_url), SHOWN_ADDRESS, WithJsonSchema({"type": "string", "pattern": "^https?://.+$"})
 ]

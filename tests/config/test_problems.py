@@ -667,3 +667,33 @@ def test_missing_key_files(folder: Folder) -> None:
     told = folder.problems(f"{text.rstrip()}\n        retention: 1x\n")
     assert [project, *receivers] == told[:3]
     assert told[3].startswith("monitor.yaml:8: retention: is not a duration")
+
+
+@pytest.mark.parametrize(
+    ("url", "written"),
+    [
+        ("https://studio.edgeimpulse.com", "https://studio.edgeimpulse.com/v1"),
+        ("https://studio.edgeimpulse.com/studio/12345", "https://studio.edgeimpulse.com/v1"),
+        ("http://127.0.0.1:4800/", "http://127.0.0.1:4800/v1"),
+    ],
+)
+def test_studio_without_its_api(tmp_path: Path, url: str, written: str) -> None:
+    """The address of Studio's pages is not that of its API, which is named."""
+    path = tmp_path / "monitor.yaml"
+    path.write_text(f"studio:\n  url: {url}\n", encoding="utf-8")
+    with pytest.raises(ConfigError) as refused:
+        load(path)
+
+    assert f"{path}:2: studio.url: is not the address of Studio's API; write {written}" == str(refused.value)
+
+
+def test_a_built_in_alert_misspelt(tmp_path: Path) -> None:
+    """The one that is meant is named."""
+    path = tmp_path / "monitor.yaml"
+    path.write_text("alerts:\n  - alert: EdgeImpulseAccuracyRegresed\n    severity: critical\n", encoding="utf-8")
+    with pytest.raises(ConfigError) as refused:
+        load(path)
+
+    assert f"{path}:2: alerts[0].alert: names no built-in alert; did you mean EdgeImpulseAccuracyRegressed?" in str(
+        refused.value
+    )

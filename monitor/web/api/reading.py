@@ -122,7 +122,8 @@ class Reading:
         service = self._service
         target_id = request.match_info["id"]
         limit = wanted_limit(request)
-        wanted: Wanted | Cell = wanted_cell(request, limit) or wanted_samples(request, limit)
+        of_kind = wanted_samples(request, limit)
+        wanted: Wanted | Cell = wanted_cell(request, limit) or of_kind
         style = one_of(request, "format", ("json", "csv"), "json")
         await require_known(service, target_id)
         try:
