@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import click
 
-from monitor.cli import init, notify, reference, service, store, studio
+from monitor.cli import copying, init, notify, reference, service, store, studio
 from monitor.cli.common import version_option
 
 
@@ -26,6 +26,7 @@ for _command in (
     store.baseline,
     store.samples,
     store.alerts,
+    copying.store,
     notify.notify,
     reference.rules,
     reference.metrics,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import URL, Connection, Engine, Pool, event, make_url
+from sqlalchemy import URL, Connection, Engine, NullPool, Pool, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -50,6 +50,14 @@ waiting for it is possible.
 """
 
 
+def _as_is(text: str) -> str:
+    return text
+
+
+PLAIN: Mapping[str, Any] = {"hide_parameters": True, "json_serializer": _as_is, "json_deserializer": _as_is}
+"""Options of every engine: JSON is text, and errors do not repeat what is stored."""
+
+
 def parse(url: str) -> URL:
     """The URL of a store, with the driver that serves it.
 
@@ -64,8 +72,7 @@ def parse(url: str) -> URL:
         parsed = None
     if parsed is None or parsed.drivername != "postgresql":
         raise StoreError(
-            "the store's URL is not sqlite:///file.db nor postgresql://user@host/database; correct it in the "
-            "configuration"
+            "the store's URL is not sqlite:///file.db nor postgresql://user@host/database; write one of the two"
         )
     if "@" in (parsed.host or "") + (parsed.database or ""):  # the rest of a password, which must not be shown
         raise StoreError("the store's URL holds an @ in its user or password; write %40 in place of it")
@@ -123,9 +130,7 @@ def new_engine(
         verify: Called before each connection to a SQLite file; none is made where it raises.
     """
     options: dict[str, Any] = {
-        "hide_parameters": True,
-        "json_serializer": _as_is,
-        "json_deserializer": _as_is,
+        **PLAIN,
         "poolclass": pool,
     }
     if pool is None:
@@ -215,6 +220,18 @@ def _pooled_connection() -> dict[str, Any]:
     }
 
 
+def new_sqlite_engine(url: URL, lock_timeout: float) -> Engine:
+    """An engine for a SQLite file whose connections write and are used by one thread, apart from the store's own.
+
+    Args:
+        url: As `parse` gives it.
+        lock_timeout: Seconds that a statement waits for another program's lock.
+    """
+    engine = create_engine(url.set(drivername="sqlite"), poolclass=NullPool, **PLAIN)
+    prepare_sqlite(engine, lock_timeout)
+    return engine.execution_options(**{WRITES: True})
+
+
 def prepare_sqlite(engine: Engine, lock_timeout: float) -> None:
     """Set up the connections of an engine for SQLite, and when their transactions begin."""
 
@@ -240,7 +257,3 @@ def prepare_sqlite(engine: Engine, lock_timeout: float) -> None:
     def begun(connection: Connection) -> None:
         if connection.get_execution_options().get(WRITES):
             connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _as_is(text: str) -> str:
-    return text

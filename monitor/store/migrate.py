@@ -10,9 +10,9 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, NullPool, create_engine, text
+from sqlalchemy import URL, Connection, NullPool, text
 
-from monitor.store.engine import WRITES, new_engine, prepare_sqlite
+from monitor.store.engine import new_engine, new_sqlite_engine
 from monitor.store.errors import StoreTooNew
 from monitor.store.schema import VERSION_TABLE
 
@@ -42,10 +42,22 @@ def migrate(url: URL, where: str) -> bool:
         return asyncio.run(_migrate_postgresql(url, where))
 
 
+def lock_schema(connection: Connection) -> None:
+    """Wait until no other process migrates the database; none does until the transaction ends. SQLite's transactions
+    that write have the file for themselves anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"))
+
+
+def create_tables(connection: Connection, where: str) -> None:
+    """Make all tables in a database that has none, in the transaction of a connection after `lock_schema`."""
+    with _one_at_a_time:
+        _upgrade(connection, where)
+
+
 def _migrate_sqlite(url: URL, where: str) -> bool:
-    engine = create_engine(url.set(drivername="sqlite"), poolclass=NullPool)
-    prepare_sqlite(engine, lock_timeout=MIGRATION_LOCK_TIMEOUT)
-    with engine.execution_options(**{WRITES: True}).begin() as connection:
+    with new_sqlite_engine(url, MIGRATION_LOCK_TIMEOUT).begin() as connection:
         return _upgrade(connection, where)
 
 
@@ -53,7 +65,7 @@ async def _migrate_postgresql(url: URL, where: str) -> bool:
     engine = new_engine(url, lock_timeout=MIGRATION_LOCK_TIMEOUT, pool=NullPool)
     try:
         async with engine.begin() as connection:
-            await connection.execute(text(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"))
+            await connection.run_sync(lock_schema)
             return await connection.run_sync(_upgrade, where)
     finally:
         await engine.dispose()
@@ -65,7 +77,7 @@ def check_version(connection: Connection, where: str) -> bool:
     Raises:
         StoreTooNew: The schema is newer than this version.
     """
-    revision = _revision(connection)
+    revision = schema_version(connection)
     newest = newest_version()
     known = {script.revision for script in ScriptDirectory(str(_SCRIPTS)).walk_revisions()}
     if revision is not None and revision not in known:
@@ -81,14 +93,14 @@ def newest_version() -> str:
     return str(ScriptDirectory(str(_SCRIPTS)).get_current_head())
 
 
-def _revision(connection: Connection) -> str | None:
-    """The schema's revision; None where there is none yet."""
+def schema_version(connection: Connection) -> str | None:
+    """The version of the schema that a database has; None where it has none yet."""
     return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
 
 
 def _upgrade(connection: Connection, where: str) -> bool:
     """Bring the schema up to date; answers whether there was none."""
-    is_new = _revision(connection) is None
+    is_new = schema_version(connection) is None
     if not check_version(connection, where):
         config = Config()
         config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))

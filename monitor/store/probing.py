@@ -59,7 +59,7 @@ def sqlite_file(path: Path, mode: Literal["ro", "rw"]) -> Iterator[Connection]:
     def connect() -> sqlite3.Connection:
         return sqlite3.connect(f"file:{quote(str(path))}?mode={mode}", uri=True, isolation_level=None, timeout=PATIENCE)
 
-    with create_engine("sqlite://", creator=connect, poolclass=NullPool, hide_parameters=True).connect() as connection:
+    with create_engine("sqlite://", creator=connect, poolclass=NullPool, **engine.PLAIN).connect() as connection:
         yield connection
 
 
