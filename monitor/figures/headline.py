@@ -310,6 +310,7 @@ _ROWS = (
             "edge_impulse_anomaly_flagged_ratio",
             "Windows whose anomaly score is above the block's threshold.",
             labels=_OF_BLOCK,
+            bounds="flagged share",
         ),
         (_blocks(lambda block: block.flagged, lambda block: block.flagged_interval),),
         higher_is_better=False,

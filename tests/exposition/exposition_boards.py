@@ -114,6 +114,7 @@ def classifier() -> Evaluation:
                 0.21,
                 {"0.5": -0.15, "0.9": 0.2, "0.99": 0.61},
                 0.05,
+                flagged_interval=Interval(0.011, 0.058),
                 auroc=0.93,
                 auroc_interval=Interval(0.88, 0.961),
                 precision=0.7,
