@@ -110,15 +110,15 @@ def with_store(loaded: Loaded, work: Callable[[Store], Coroutine[Any, Any, int]]
         return 1
 
 
-def print_table(table: Table) -> None:
-    """Whole names for pipes and files; on a terminal the table folds to its width."""
+def width() -> int:
+    """Columns to print in: the terminal's; elsewhere those of $COLUMNS, or 80."""
     from rich.console import Console
 
-    Console(width=None if sys.stdout.isatty() else 240).print(table)
+    return Console().width
 
 
-def print_folded(table: Table) -> None:
-    """A table that fits a terminal; elsewhere it has the width of $COLUMNS, else 80."""
+def print_table(table: Table) -> None:
+    """A table in these columns."""
     from rich.console import Console
 
     Console(highlight=False).print(table)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 import click
 
 from monitor import logs
-from monitor.cli.common import config_option, load_config, print_table, version_option
+from monitor.cli.common import config_option, load_config, version_option, width
 
 
 @click.command()
@@ -26,12 +27,14 @@ def rules(config: Path) -> None:
 @version_option
 def metrics() -> None:
     """Print every metric: name, type, labels, unit and meaning."""
-    from rich.table import Table
 
     from monitor.exposition import describe
 
-    table = Table("name", "type", "labels", "unit", "meaning", show_lines=False)
-    rows = describe()
-    for row in rows:
-        table.add_row(row.name, row.type, ", ".join(row.labels), row.unit, row.meaning)
-    print_table(table)
+    wrapper = textwrap.TextWrapper(
+        width(), initial_indent="  ", subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
+    for row in describe():
+        labels = f" {{{', '.join(row.labels)}}}" if row.labels else ""
+        about = ", ".join(filter(None, (row.type, row.unit)))
+        click.echo(row.name)
+        click.echo(wrapper.fill(f"{about}{labels}: {row.meaning}"))

@@ -17,7 +17,6 @@ from monitor.cli.common import (
     config_option,
     format_option,
     load_config,
-    print_folded,
     print_table,
     version_option,
     with_store,
@@ -129,9 +128,9 @@ async def _samples(store: Store, target: str, asked: tuple[str, str, int], site:
     elif style == "csv":
         click.echo(samples.as_csv(page.windows, page.url, page.columns), nl=False)
     else:
-        click.echo(f"{page.counted(wanted.kind)}; {page.url}")
+        click.echo(f"{page.counted(wanted.kind)}\n{page.url}")
         if page.windows:
-            print_folded(samples.as_table(page))
+            print_table(samples.as_table(page))
         if page.next is not None:
             click.echo(f"The list is longer: --limit {page.listed} prints all of it.")
         if page.most is not None:

@@ -16,6 +16,7 @@ from monitor.cli.common import (
     config_option,
     format_option,
     load_config,
+    print_table,
     run_loop,
     shard_total_option,
     version_option,
@@ -138,7 +139,7 @@ async def _pull(
     if style == "json":
         click.echo(json.dumps([report.as_json(outcome) for outcome in outcomes], ensure_ascii=False, indent=2))
     else:
-        Console().print(report.as_table(outcomes))
+        print_table(report.as_table(outcomes))
     for outcome in outcomes:
         if outcome.error:
             click.echo(f"{outcome.name}: {outcome.state}: {outcome.error}", err=True)

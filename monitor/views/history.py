@@ -16,7 +16,8 @@ from monitor.figures.headline import METRICS, headlines
 from monitor.pipeline.unit_choices import UNITS
 from monitor.store import Baseline, Queries, Run
 from monitor.text import csv_field
-from monitor.views.report import comparison_as_json, moment, plain, when
+from monitor.views.report import clock, comparison_as_json, moment, plain, when
+from monitor.views.tables import add, joined, table_of
 
 _BEGIN = ("run", "target", "finished", "last_seen", "times", "state", "changed", "fingerprint", "samples", "windows")
 _COLUMNS = (*_BEGIN, *METRICS, "error")
@@ -51,17 +52,17 @@ def runs_as_csv(runs: Iterable[Run]) -> str:
 
 def runs_as_table(runs: Sequence[Run]) -> Table:
     """Runs as a table: the headline figures that occur, each with its change since the baseline."""
-    used = [metric for metric in METRICS if any(run.evaluation and metric in headlines(run.evaluation) for run in runs)]
-    table = Table("run", "finished", "last seen", "times", "target", "state", "result set", "samples", *used)
+    table = table_of(("run", "target", "finished", "state", "result"), ("run", "target", "state"))
     for run in runs:
         row = _row(run)
-        mark = " *" if run.changed else ""
-        figures = [_with_change(row[metric], run.comparison, metric) for metric in used]
-        samples = "" if row["samples"] is None else str(row["samples"])
-        shown = (run.fingerprint or "")[:_SHOWN] + mark
-        detail = f"{shown} {run.unreadable or ''}".strip() or run.error
-        seen = (when(run.finished), when(run.last_seen), str(run.times))
-        table.add_row(str(run.id), *seen, run.target_id, str(run.state), detail, samples, *figures)
+        values = {metric: _with_change(row[metric], run.comparison, metric) for metric in METRICS}
+        figures = ", ".join(f"{metric} {value}" for metric, value in values.items() if value)
+        samples = "" if row["samples"] is None else f"{row['samples']} samples"
+        mark = " changed" if run.changed else ""
+        shown = f"result set {run.fingerprint[:_SHOWN]}{mark}" if run.fingerprint else ""
+        times = f"{run.times} times, last {clock(run.last_seen)}" if run.times > 1 else ""
+        result = joined(figures, ", ".join(filter(None, (samples, shown, times))), row["error"] or "")
+        add(table, str(run.id), run.target_id, clock(run.finished), str(run.state), result)
     return table
 
 
@@ -169,19 +170,20 @@ def baselines_as_json(statuses: Iterable[BaselineStatus]) -> list[dict[str, Any]
 
 def baselines_as_table(statuses: Iterable[BaselineStatus]) -> Table:
     """Baselines as a table."""
-    table = Table("target", "mode", "run", "finished", "since", "why", "figures", "notes")
+    table = table_of(("target", "run", "finished", "baseline"), ("target", "run"))
     for status in statuses:
-        run = status.run
-        figures = headlines(run.evaluation) if run and run.evaluation else {}
-        table.add_row(
-            status.baseline.target_id,
-            status.baseline.mode,
-            str(status.baseline.run_id),
-            when(run.finished) if run else "",
-            when(status.baseline.since),
-            status.baseline.why,
-            "  ".join(f"{name} {figure.value:.4g}" for name, figure in figures.items()),
-            "; ".join(status.notes),
+        baseline = status.baseline
+        figures = headlines(status.run.evaluation) if status.run and status.run.evaluation else {}
+        add(
+            table,
+            baseline.target_id,
+            str(baseline.run_id),
+            clock(status.run.finished) if status.run else "",
+            joined(
+                f"{baseline.mode} since {clock(baseline.since)}: {baseline.why}",
+                ", ".join(f"{name} {figure.value:.4g}" for name, figure in figures.items()),
+                "; ".join(note for note in status.notes if note != baseline.why),
+            ),
         )
     return table
 
@@ -207,13 +209,13 @@ def alerts_as_json(states: Iterable[AlertState]) -> list[dict[str, Any]]:
 
 def alerts_as_table(states: Iterable[AlertState]) -> Table:
     """Alerts that are pending, fire or have resolved, as a table; those that fire first."""
-    table = Table("state", "alert", "target", "severity", "since", "until", "description")
+    table = table_of(("state", "target", "since", "description"), ("state", "target"))
     for state in _noteworthy(states):
         began = state.since if state.phase is Phase.PENDING else state.starts_at
+        until = f", until {clock(state.ends_at)}" if state.ends_at is not None else ""
+        title = f"{state.alertname}, {state.severity}{until}"
         text = state.annotations.get("description", "")
-        table.add_row(
-            str(state.phase), state.alertname, state.target_id, state.severity, when(began), when(state.ends_at), text
-        )
+        add(table, str(state.phase), state.target_id, clock(began), joined(title, text))
     return table
 
 

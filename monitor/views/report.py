@@ -18,6 +18,7 @@ from monitor.compare.error_evidence import ErrorEvidence
 from monitor.errors import PullState
 from monitor.figures.headline import headlines
 from monitor.pipeline.snapshot import Snapshot
+from monitor.views.tables import add, table_of
 
 TIMES: Mapping[type, Sequence[str]] = {
     BaselineFigures: ("timestamp", "trained"),
@@ -105,12 +106,17 @@ def when(seconds: float | None) -> str:
 
 def as_table(outcomes: Iterable[Outcome]) -> Table:
     """One row per outcome."""
-    table = Table("target", "state", "samples", "windows", "figures")
+    table = table_of(("target", "state", "samples", "windows", "figures"), ("state", "samples", "windows"))
     for outcome in outcomes:
         evaluation = outcome.snapshot.evaluation if outcome.snapshot else None
         if evaluation is None:
-            table.add_row(outcome.name, str(outcome.state), "", "", "")
+            add(table, outcome.name, str(outcome.state), "", "", "")
             continue
-        figures = "  ".join(f"{name} {figure.value:.4g}" for name, figure in headlines(evaluation).items())
-        table.add_row(outcome.name, str(outcome.state), str(evaluation.samples), str(evaluation.windows), figures)
+        figures = ", ".join(f"{name} {figure.value:.4g}" for name, figure in headlines(evaluation).items())
+        add(table, outcome.name, str(outcome.state), str(evaluation.samples), str(evaluation.windows), figures)
     return table
+
+
+def clock(seconds: float | None) -> str:
+    """Unix seconds for a table that may fold: date and time in UTC."""
+    return when(seconds).replace("T", " ")

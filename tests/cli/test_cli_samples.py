@@ -69,13 +69,13 @@ def config(tmp_path: Path) -> Path:
 
 
 def test_a_table_for_people(config: Path) -> None:
-    """The first line says how many samples there are; the table fits 80 columns, has no boxes, cuts no id, and nothing
+    """The first lines say how many samples there are, and where; the table fits 80 columns, has no boxes, cuts no id, and nothing
     in it moves the terminal's cursor or turns its writing.
     """
     text = run("samples", TARGET, "--config", config).stdout
-    first, *lines = text.splitlines()
+    first, url, *lines = text.splitlines()
 
-    assert f"54 samples newly wrong, 9 of them look mislabelled; {URL}" == first
+    assert ("54 samples newly wrong, 9 of them look mislabelled", URL) == (first, url)
     assert max(map(len, lines)) <= 80
     assert [str(LARGEST - place) for place in range(len(HOSTILE))] == [
         line.split()[0] for line in lines if line.startswith("9")
@@ -163,6 +163,6 @@ def test_what_there_is_not(config: Path) -> None:
     assert f"it knows the targets: 101-1-float32-testing, {TARGET}" in unknown.stderr
     assert (1, "") == (without.exit_code, without.stdout)
     assert "has no lists of samples yet" in without.stderr
-    assert (0, f"0 samples fixed; {URL}\n") == (empty.exit_code, empty.stdout)
+    assert (0, f"0 samples fixed\n{URL}\n") == (empty.exit_code, empty.stdout)
     assert 2 == wrong.exit_code
     assert "suspect-label" in wrong.stderr

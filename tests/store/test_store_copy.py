@@ -188,7 +188,9 @@ async def test_one_moment(url: str, target: str) -> None:
 
     def progress(table: str, done: int, _total: int) -> None:
         if table == "figures" and done and not written:
-            beside(url, "DELETE FROM notification", "DELETE FROM message", "UPDATE run SET last_seen = 7, error = 'new'")
+            beside(
+                url, "DELETE FROM notification", "DELETE FROM message", "UPDATE run SET last_seen = 7, error = 'new'"
+            )
             written.append(table)
 
     copied = await copy(url, target, progress)
