@@ -69,8 +69,8 @@ def config(tmp_path: Path) -> Path:
 
 
 def test_a_table_for_people(config: Path) -> None:
-    """The first lines say how many samples there are, and where; the table fits 80 columns, has no boxes, cuts no id, and nothing
-    in it moves the terminal's cursor or turns its writing.
+    """The first lines say how many samples there are, and where; the table fits 80 columns, has no boxes, cuts no id,
+    and nothing in it moves the terminal's cursor or turns its writing.
     """
     text = run("samples", TARGET, "--config", config).stdout
     first, url, *lines = text.splitlines()
