@@ -21,7 +21,7 @@ DASHBOARDS = Path(__file__).resolve().parents[2] / "deploy" / "grafana" / "dashb
 EVERYTHING = ".+"
 """What a variable is replaced with unless told: every variable stands in a regular expression."""
 
-BUILT_IN = {"__rate_interval": "1m", "__interval": "15s", "__range": "1h"}
+BUILT_IN = {"__rate_interval": "1m", "__rate_interval_ms": "60000", "__interval": "15s", "__range": "1h"}
 
 CLIENT_LIBRARY = {"process_cpu_seconds_total", "process_resident_memory_bytes", "process_start_time_seconds"}
 """The client library's series that dashboards use, beside the catalogue's."""

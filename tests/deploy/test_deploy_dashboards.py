@@ -16,6 +16,7 @@ import promql_parser
 import pytest
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
+from monitor.views.wanted import PHASES, SORTS, WantedEvents, WantedTargets
 from tests.deploy.dashboard_queries import (
     DASHBOARDS,
     OF_PROMETHEUS,
@@ -35,6 +36,7 @@ with warnings.catch_warnings():
     from grafana_foundation_sdk.models.dashboard import Dashboard
 
 ROOT = DASHBOARDS.parents[2]
+TEMPLATES = ROOT / "monitor" / "web" / "templates"
 UIDS = {"fleet": "impulse-monitor-fleet", "target": "impulse-monitor-target", "monitor": "impulse-monitor-service"}
 UNITS = {"none", "percentunit", "s", "suffix: d", "bytes", "Bps", "reqps", "cpm", "dateTimeFromNow"}
 """Of Grafana's units those that the dashboards need."""
@@ -47,7 +49,7 @@ MARK = dt.timedelta(seconds=433)
 
 def parsed(expression: str) -> list[Any]:
     """The nodes of a query as it is written: variables stay, inside their matchers."""
-    return nodes(expression.replace("$__rate_interval", "433s"))
+    return nodes(expression.replace("$__rate_interval_ms", "433000").replace("$__rate_interval", "433s"))
 
 
 def expressions(content: dict[str, Any]) -> list[str]:
@@ -140,7 +142,7 @@ def test_variable_queries(name: str) -> None:
 @each_dashboard
 def test_variables_stand_before_their_use(name: str) -> None:
     """Every variable that a query names exists, and a variable's query names only ones before it."""
-    content, known = load(name), {"__rate_interval"}
+    content, known = load(name), {"__rate_interval", "__rate_interval_ms"}
     for variable in content["templating"]["list"]:
         query = variable["query"] if isinstance(variable.get("query"), str) else ""
         assert set(re.findall(r"\$(\w+)", query)) <= known
@@ -321,10 +323,48 @@ def test_legends_name_labels_that_are_kept(name: str) -> None:
             ]
 
 
+def leads_to_a_page(url: str, known: set[str]) -> None:
+    """Check that a link starts at the service's address, and leads to a page and a section of its own."""
+    found = re.fullmatch(r"\$\{monitor\}(?P<path>/[^?#]*)(?:\?(?P<query>[^#]+))?(?:#(?P<section>\w+))?", url)
+
+    assert found is not None, url
+    assert set(re.findall(r"\$\{(\w+)\}", url)) <= known
+    page = "target" if found["path"].startswith("/targets/") else found["path"].strip("/") or "status"
+    if page == "target":
+        parts = re.findall(r"\$\{(?:__field\.labels\.|__data\.fields\.)?(\w+)\}", found["path"])
+        assert [part.removesuffix("_id") for part in parts] == ["project", "impulse", "variant", "category"], url
+    if found["query"]:
+        name, value = found["query"].split("=")
+        wanted = {"status": WantedTargets(), "alerts": WantedEvents()}[page]
+        assert hasattr(wanted, name)
+        assert name != "sort" or value.removeprefix("-") in SORTS
+        assert (page, name) != ("alerts", "state") or value in PHASES
+    if found["section"]:
+        assert f'id="{found["section"]}"' in "".join(
+            file.read_text(encoding="utf-8") for file in [TEMPLATES / f"{page}.html", *TEMPLATES.glob(f"{page}/*.html")]
+        ), url
+
+
+@each_dashboard
+def test_every_panel_leads_to_the_service(name: str) -> None:
+    """Whoever looks at a panel is one click from the page of the service that says more; on *Target* from its section,
+    and from each value of it.
+    """
+    for panel in panels(load(name)):
+        urls = [link["url"] for link in panel["links"]]
+
+        assert len(urls) == 1, panel["title"]
+        assert urls[0].startswith("${monitor}/"), panel["title"]
+        if name == "target":
+            assert "#" in urls[0], panel["title"]
+            on_values = [link["url"] for link in panel["fieldConfig"]["defaults"].get("links", [])]
+            assert panel["type"] == "table" or urls == on_values, panel["title"]
+
+
 @each_dashboard
 def test_links_lead_somewhere(name: str) -> None:
-    """Links between dashboards hold a uid that exists, and variables that it has; links elsewhere start at the
-    monitor's address.
+    """Links between dashboards hold a uid that exists, and variables that it has; all others lead to pages of the
+    service, and to sections that these have.
     """
     by_uid = {load(each)["uid"]: load(each) for each in names()}
     content = load(name)
@@ -333,7 +373,7 @@ def test_links_lead_somewhere(name: str) -> None:
         if found := re.match(r"/d/([\w-]+)\?", url):
             assert set(re.findall(r"var-(\w+)=", url)) <= set(variables(by_uid[found[1]])), url
         else:
-            assert url == "${monitor}/targets/${project}-${impulse}-${variant}-${category}"
+            leads_to_a_page(url, set(variables(content)))
     assert [["impulse-monitor"]] == [link["tags"] for link in content["links"] if link["type"] == "dashboards"]
     assert content["tags"] == ["impulse-monitor"]
 
@@ -341,13 +381,16 @@ def test_links_lead_somewhere(name: str) -> None:
 @each_dashboard
 def test_panels_do_not_overlap(name: str) -> None:
     """Panels fill the grid of 24 columns without overlapping."""
-    taken: set[tuple[int, int]] = set()
-    for panel in load(name)["panels"]:
-        place = panel["gridPos"]
-        cells = {(place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"])}
-        assert place["x"] + place["w"] <= 24, panel["title"]
-        assert not cells & taken, panel["title"]
-        taken |= cells
+    content = load(name)
+    folded = [panel["panels"] for panel in content["panels"] if panel["type"] == "row" and panel["panels"]]
+    for group in [content["panels"], *folded]:
+        taken: set[tuple[int, int]] = set()
+        for panel in group:
+            place = panel["gridPos"]
+            cells = {(place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"])}
+            assert place["x"] + place["w"] <= 24, panel["title"]
+            assert not cells & taken, panel["title"]
+            taken |= cells
 
 
 @pytest.mark.parametrize(

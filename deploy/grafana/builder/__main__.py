@@ -8,7 +8,7 @@ from pathlib import Path
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from deploy.grafana.builder import fleet, monitor, target
+from deploy.grafana.builder import fleet, frame, monitor, target
 
 DASHBOARDS = {"fleet": fleet.dashboard, "target": target.dashboard, "monitor": monitor.dashboard}
 
@@ -19,8 +19,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, build in DASHBOARDS.items():
         content = build().build()
-        for number, panel in enumerate(content.panels or [], start=1):
-            panel.id_val = number  # what a link to one panel holds
+        frame.arranged(content)
         text = json.dumps(content, cls=JSONEncoder, indent=2, sort_keys=True, ensure_ascii=False)
         (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
 

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import count as count_up
+
 from grafana_foundation_sdk.builders import dashboard as dashboards
+from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models.dashboard import (
+    Dashboard,
     DashboardLinkType,
+    GridPos,
+    Panel,
+    RowPanel,
     VariableHide,
     VariableOption,
     VariableRefresh,
@@ -17,7 +25,10 @@ TAG = "impulse-monitor"
 FLEET, TARGET, MONITOR = "impulse-monitor-fleet", "impulse-monitor-target", "impulse-monitor-service"
 """The dashboards' uids. Fixed: links and bookmarks hold them."""
 
-_KEPT = "${datasource:queryparam}&${job:queryparam}&${instance:queryparam}&${__url_time_range}"
+_KEPT = "${datasource:queryparam}&${job:queryparam}&${instance:queryparam}&${monitor:queryparam}&${__url_time_range}"
+
+SERVICE = "${monitor}"
+"""Where the reader's browser reaches the service."""
 
 SERIES_TO_TARGET = f"/d/{TARGET}?{_KEPT}" + "".join(
     f"&var-{variable}=${{__field.labels.{label}}}" for label, variable in VARIABLES.items()
@@ -28,6 +39,13 @@ ROW_TO_TARGET = f"/d/{TARGET}?{_KEPT}" + "".join(
     f"&var-{variable}=${{__data.fields.{label}}}" for label, variable in VARIABLES.items()
 )
 """From a row of a table that has these columns, shown or hidden, to the target's dashboard."""
+
+
+SERIES_TO_PAGE = f"{SERVICE}/targets/" + "-".join(f"${{__field.labels.{label}}}" for label in VARIABLES)
+"""From a target's series to its page at the service."""
+
+ROW_TO_PAGE = f"{SERVICE}/targets/" + "-".join(f"${{__data.fields.{label}}}" for label in VARIABLES)
+"""From a row of a table that has these columns to the target's page at the service."""
 
 
 def dashboard(title: str, uid: str, description: str, *, refresh: str, since: str) -> dashboards.Dashboard:
@@ -53,6 +71,12 @@ def dashboard(title: str, uid: str, description: str, *, refresh: str, since: st
         .with_variable(
             _service("instance", "Instance", 'label_values(impulse_monitor_build_info{job=~"$job"}, instance)')
         )
+        .with_variable(
+            dashboards.TextBoxVariable("monitor")
+            .label("Monitor's address")
+            .description("Where your browser reaches the monitor (external_url), for links to its own pages")
+            .default_value("http://localhost:9890")
+        )
     )
 
 
@@ -75,6 +99,50 @@ def variable(name: str, label: str, query: str) -> dashboards.QueryVariable:
     )
 
 
+def count(name: str, label: str, expression: str) -> dashboards.QueryVariable:
+    """A variable that nobody sees: how many series there are, for the title of a row; 0 where there are none."""
+    return (
+        variable(name, label, f"query_result(count({expression}) or vector(0))")
+        .regex(r"/\} (\d+) /")
+        .hide(VariableHide.HIDE_VARIABLE)
+    )
+
+
 def row(title: str) -> dashboards.Row:
     """A heading."""
     return dashboards.Row(title)
+
+
+def folded(title: str, panels: Iterable[Builder[Panel]]) -> dashboards.Row:
+    """A heading with panels that are asked for, and shown, only once somebody opens it."""
+    built = dashboards.Row(title)
+    for panel in panels:
+        built = built.with_panel(panel)
+    return built
+
+
+def arranged(content: Dashboard) -> None:
+    """Number the panels, and close the gaps that panels of folded rows would take if they were open.
+
+    Args:
+        content: A dashboard as its builder leaves it; is changed.
+    """
+    numbers, up = count_up(1), 0
+    for panel in content.panels or []:
+        place = _place(panel)
+        place.y -= up
+        panel.id_val = next(numbers)  # what a link to one panel holds
+        bottom = place.y + 1
+        for each in panel.panels if isinstance(panel, RowPanel) else []:
+            inside = _place(each)
+            inside.y -= up
+            each.id_val = next(numbers)
+            bottom = max(bottom, inside.y + inside.h)
+        if isinstance(panel, RowPanel):
+            up += bottom - place.y - 1
+
+
+def _place(panel: Panel | RowPanel) -> GridPos:
+    if panel.grid_pos is None:
+        raise ValueError(f"panel {panel.title} has no place")
+    return panel.grid_pos

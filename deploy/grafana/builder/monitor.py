@@ -5,13 +5,13 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders import dashboard as dashboards
 
 from deploy.grafana.builder import frame
+from deploy.grafana.builder.links import LinkedPanel, linked
 from deploy.grafana.builder.panels import (
     GREEN,
     ORANGE,
     RED,
     STATES,
     WHITE,
-    PanelBuilder,
     cell,
     color,
     colored,
@@ -47,23 +47,20 @@ def dashboard() -> dashboards.Dashboard:
         since="now-6h",
     )
     for panel in _now():
-        built.with_panel(panel)
-    built.with_row(frame.row("Pulls"))
-    for panel in _pulls():
-        built.with_panel(panel)
-    built.with_row(frame.row("Studio"))
-    for panel in _studio():
-        built.with_panel(panel)
-    built.with_row(frame.row("Notifications"))
-    for panel in _notifications():
-        built.with_panel(panel)
-    built.with_row(frame.row("Process"))
-    for panel in _process():
-        built.with_panel(panel)
+        built.with_panel(linked(panel, "/", "Targets, and problems of the service"))
+    for title, panels, path, what in (
+        ("Pulls", _pulls(), "/?pull=failing", "Targets whose last pull failed"),
+        ("Studio", _studio(), "/?pull=failing", "Targets whose last pull failed"),
+        ("Notifications", _notifications(), "/config#receivers", "The receivers, and what was told"),
+        ("Process", _process(), "/config", "The running configuration"),
+    ):
+        built.with_row(frame.row(title))
+        for panel in panels:
+            built.with_panel(linked(panel, path, what))
     return built
 
 
-def _now() -> list[PanelBuilder]:
+def _now() -> list[LinkedPanel]:
     heartbeat = series("impulse_monitor_scheduler_heartbeat_timestamp_seconds")
     return [
         stat(
@@ -127,7 +124,7 @@ def _now() -> list[PanelBuilder]:
     ]
 
 
-def _pulls() -> list[PanelBuilder]:
+def _pulls() -> list[LinkedPanel]:
     outcomes = timeseries(
         "Pulls by outcome",
         "Pulls per minute that ended, by outcome.",
@@ -163,7 +160,7 @@ def _pulls() -> list[PanelBuilder]:
     ]
 
 
-def _studio() -> list[PanelBuilder]:
+def _studio() -> list[LinkedPanel]:
     duration = "impulse_monitor_studio_request_duration_seconds"
     return [
         timeseries(
@@ -205,7 +202,7 @@ def _studio() -> list[PanelBuilder]:
     ]
 
 
-def _notifications() -> list[PanelBuilder]:
+def _notifications() -> list[LinkedPanel]:
     sent = timeseries(
         "Notifications",
         "Attempts per minute to notify, by receiver and outcome.",
@@ -242,7 +239,7 @@ def _notifications() -> list[PanelBuilder]:
     ]
 
 
-def _process() -> list[PanelBuilder]:
+def _process() -> list[LinkedPanel]:
     by_instance = "{{instance}}"
     instances = table(
         "Instances",

@@ -26,6 +26,7 @@ from grafana_foundation_sdk.models.common import (
     GraphThresholdsStyleMode,
     LegendDisplayMode,
     LegendPlacement,
+    LineInterpolation,
     SortOrder,
     StackingMode,
     TableCellHeight,
@@ -154,8 +155,12 @@ def timeseries(
     legend: bool = True,
     limits: tuple[float | None, float | None] = (None, None),
     reaches: float | None = None,
+    held: bool = False,
+    no_value: str | None = None,
 ) -> series.Panel:
-    """Lines over time, stacked areas, or stacked bars; the axis goes up to `reaches` at least."""
+    """Lines over time, stacked areas, or stacked bars; the axis goes up to `reaches` at least. A value that is `held`
+    stands until the next: flat, then a jump.
+    """
     if bars:
         line, opacity = 1, 80
     elif stacked:
@@ -193,19 +198,31 @@ def timeseries(
     panel = panel if low is None else panel.min(low)
     panel = panel if high is None else panel.max(high)
     panel = panel if reaches is None else panel.axis_soft_max(reaches)
+    panel = panel.line_interpolation(LineInterpolation.STEP_AFTER) if held else panel
+    panel = panel if no_value is None else panel.no_value(no_value)
     for each in queries:
         panel = panel.with_target(each)
     return panel
 
 
 def band(panel: series.Panel, name: str, shade: str) -> series.Panel:
-    """Draw the series `name`, `name, lower` and `name, upper` as a line in its interval, and `name, baseline` as a
-    dashed one.
+    """Draw the series `name`, `name, lower` and `name, upper` as a thin line in its interval, `name, result set` as a
+    dot for each, and `name, baseline` as a dashed line.
     """
     unseen = change("custom.hideFrom", {"legend": True, "tooltip": False, "viz": False})
     edge = [color(shade), change("custom.lineWidth", 0), unseen]
     return (
-        panel.override_by_name(name, [color(shade)])
+        panel.override_by_name(name, [color(shade), change("custom.lineWidth", 1)])
+        .override_by_name(
+            f"{name}, result set",
+            [
+                color(shade),
+                change("custom.drawStyle", "points"),
+                change("custom.showPoints", "always"),
+                change("custom.pointSize", 8),
+                unseen,
+            ],
+        )
         .override_by_name(f"{name}, lower", edge)
         .override_by_name(
             f"{name}, upper", [*edge, change("custom.fillBelowTo", f"{name}, lower"), change("custom.fillOpacity", 18)]
@@ -260,9 +277,16 @@ def bargauge(
 
 
 def table(
-    title: str, description: str, *queries: Dataquery, width: int, height: int, unit: str = "none", no_value: str = ""
+    title: str,
+    description: str,
+    *queries: Dataquery,
+    width: int,
+    height: int,
+    unit: str = "none",
+    no_value: str = "",
+    pages: bool = False,
 ) -> tables.Panel:
-    """Rows; `columns` says which."""
+    """Rows; `columns` says which. In `pages` where there are more than fit, for no panel should be scrolled in."""
     panel = (
         tables.Panel()
         .title(title)
@@ -277,6 +301,9 @@ def table(
         .thresholds(thresholds(PLAIN))
         .color_scheme(dashboards.FieldColor().mode(FieldColorModeId.THRESHOLDS))
     )
+    if pages:
+        footer = common.TableFooterOptions().show(False).reducer([]).count_rows(False).enable_pagination(True)
+        panel = panel.footer(footer)
     for each in queries:
         panel = panel.with_target(each)
     return panel
@@ -308,6 +335,7 @@ def cell(
     limits: tuple[float, float] | None = None,
     scheme: str | None = None,
     no_value: str | None = None,
+    filterable: bool = False,
 ) -> tables.Panel:
     """How a column looks; `style` is a cell type such as `color-text`, `color-background`, `gauge`."""
     parts: list[DynamicConfigValue] = []
@@ -330,6 +358,8 @@ def cell(
         parts.append(change("custom.width", width))
     if no_value is not None:
         parts.append(change("noValue", no_value))
+    if filterable:
+        parts.append(change("custom.filterable", True))
     if hidden:
         parts.append(change("custom.hidden", True))
     if links:
@@ -337,7 +367,9 @@ def cell(
     return panel.override_by_name(name, parts)
 
 
-def history(title: str, description: str, *queries: Dataquery, unit: str, width: int, height: int) -> histories.Panel:
+def history(
+    title: str, description: str, *queries: Dataquery, unit: str, width: int, height: int, no_value: str
+) -> histories.Panel:
     """A heat map: a row per series, a cell per moment, coloured from red (0) to green (1)."""
     panel = (
         histories.Panel()
@@ -349,6 +381,7 @@ def history(title: str, description: str, *queries: Dataquery, unit: str, width:
         .height(height)
         .min(0)
         .max(1)
+        .no_value(no_value)
         .max_data_points(60)
         .show_value(VisibilityMode.AUTO)
         .row_height(0.95)

@@ -1,0 +1,48 @@
+"""What the parts of *Fleet* share: queries over all targets, and links to the service's pages."""
+
+from __future__ import annotations
+
+from deploy.grafana.builder.figures import ON_SHARED, of_metrics
+from deploy.grafana.builder.panels import GREEN, ORANGE, RED, STATES, WHITE
+from deploy.grafana.builder.queries import IDENTITY, selector
+from monitor.figures.headline import HeadlineFigure
+
+series = selector()
+UP = series("edge_impulse_up")
+FIRING = series("edge_impulse_alerts", alertstate="firing")
+SHARED_PART = series("edge_impulse_change_ratio", **of_metrics(ON_SHARED), cause_in="model|labels")
+CHANGE = (
+    f"({series('edge_impulse_change_ratio', **of_metrics(ON_SHARED, '_not'), cause='total')} or sum without (cause) "
+    f"({SHARED_PART}))"
+)
+"""mAP moves with the size of the set: as the alerts do, take what happened on the images that both runs share."""
+STATE_TEXTS = {state: (state.replace("_", " "), shade) for state, shade in STATES.items()}
+DROP = [(None, WHITE), (-1, RED), (-0.03, ORANGE), (-0.01, WHITE), (0.01, GREEN)]
+"""From the default alerts' margin on, a change counts."""
+
+
+def by_target(aggregation: str, expression: str) -> str:
+    """One series per target, without the scrape's labels."""
+    return f"{aggregation} by ({IDENTITY}) ({expression})"
+
+
+def by_project(expression: str) -> str:
+    """An expression by `project_id` with the project's name besides; where no target is known, its number in place of
+    the name.
+    """
+    names = f"topk by (project_id) (1, group by (project, project_id) ({UP}))"
+    nameless = f'label_join({expression} unless on (project_id) {UP}, "project", "", "project_id")'
+    return f"{expression} * on (project_id) group_left (project) {names} or {nameless}"
+
+
+WORST_FIRST = f"""sort(
+  {by_target("min", UP)} - 1
+  + ({by_target("min", CHANGE)} or 0 * {by_target("min", UP)})
+  - 10 * ({by_target("sum", FIRING)} or 0 * {by_target("min", UP)})
+)"""
+"""Firing alerts outweigh a failing pull, that outweighs any change; then the largest drop comes first."""
+
+
+def of_target(row: HeadlineFigure) -> str:
+    """A headline figure of each target; of several blocks the one that counts."""
+    return by_target(row.worst or "max", series(row.series.name, **row.series.headline))
