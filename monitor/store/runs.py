@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Row, Select, bindparam, func, or_, select, text, update
+from sqlalchemy import Row, Select, bindparam, func, or_, select, update
 
 from monitor.compare.comparison import Comparison
 from monitor.errors import PullState
@@ -23,13 +23,11 @@ from monitor.store.access import Reading
 from monitor.store.baselines import Baseline
 from monitor.store.errors import StoreError
 from monitor.store.figures import (
-    Bounded,
     FiguresWrites,
     StoredFigures,
     Versions,
     figures_texts,
     read_figures,
-    read_headlines,
 )
 from monitor.store.result_sets import Packed, ResultSetWrites
 from monitor.text import storable
@@ -51,19 +49,6 @@ _BASELINE_RUNS = (
     .where(schema.baseline.c.target_id == bindparam("of_target"))
     .order_by(schema.baseline.c.mode)
 )
-_NEWEST_RESULTS = """
-SELECT * FROM (
-  SELECT run.target_id, run.id, run.finished, run.fingerprint, figures.headlines
-  FROM run JOIN figures ON figures.id = run.figures_id
-  WHERE run.target_id = :{name} AND run.state = :state AND (run.changed OR run.last_change IS NULL)
-  ORDER BY run.id DESC
-  LIMIT :most
-) AS {name}
-"""
-"""A target's part of a query: as text, since SQLAlchemy takes some 40 ms of the event loop to put fifty of its own
-together. The first result set was no change, and has no `last_change`.
-"""
-_AT_ONCE = 200  # SQLite takes 500 parts
 _CONTENT = ("selection", "fingerprint", "last_change", "trained", "impulse_stale")
 """Columns that are written as they are, and in which a run that says nothing new equals the one before; beside them
 `state`, `error`, `result_set_id` and `figures_id`.
@@ -179,22 +164,6 @@ class Recorded:
         return all(getattr(run, name) == getattr(before, name) for name in ("target_id", "state", "error", *_CONTENT))
 
 
-@dataclass(frozen=True, slots=True)
-class ResultFigures:
-    """The headline figures of one result set of a target.
-
-    Attributes:
-        run_id: The run that found it.
-        at: Unix seconds when it was first seen.
-        figures: By name, with the bounds of their intervals; none where a release before wrote them, and they were not
-            filled in yet.
-    """
-
-    run_id: int
-    at: float
-    figures: Mapping[str, Bounded]
-
-
 class RunQueries(Reading):
     """What can be asked about runs.
 
@@ -259,22 +228,6 @@ class RunQueries(Reading):
         seen = or_(_run.last_seen >= since, _run.finished >= since)  # an older program's have no `last_seen`
         statement = _RUNS.where(_run.target_id == target_id, seen, _run.finished < until).limit(limit)
         return await asyncio.to_thread(_runs, (await self._fetch(statement))[::-1])
-
-    async def newest_results(self, target_ids: Sequence[str], limit: int) -> dict[str, list[ResultFigures]]:
-        """The headline figures of several targets' newest distinct result sets, oldest first: in one query for up to
-        200 targets.
-
-        Args:
-            target_ids: Which targets; those without a good run are not in the answer.
-            limit: How many result sets of each.
-        """
-        rows: list[Row[Any]] = []
-        for first in range(0, len(target_ids), _AT_ONCE):
-            some = target_ids[first : first + _AT_ONCE]
-            wanted = {f"target_{number}": target_id for number, target_id in enumerate(some)}
-            statement = text(" UNION ALL ".join(_NEWEST_RESULTS.format(name=name) for name in wanted))
-            rows += await self._fetch(statement.bindparams(state=_OK, most=limit, **wanted))
-        return await asyncio.to_thread(_results_by_target, rows)
 
     async def _first_run(self, statement: Select[Any]) -> Run | None:
         rows = await self._fetch(statement.limit(1))
@@ -391,18 +344,6 @@ def _runs(rows: Sequence[Row[Any]]) -> list[Run]:
 def _as_baseline_run(row: Row[Any]) -> BaselineRun:
     run = _as_run(row, StoredFigures())
     return BaselineRun(Baseline(row.target_id, row.mode, row.id, row.since, row.why), run, row.figures_id)
-
-
-def _results_by_target(rows: Sequence[Row[Any]]) -> dict[str, list[ResultFigures]]:
-    found: dict[str, list[ResultFigures]] = {}
-    last: dict[str, str] = {}
-    for row in sorted(rows, key=lambda row: row.id):
-        results = found.setdefault(row.target_id, [])
-        if last.get(row.target_id) == row.fingerprint:  # the first one, seen again; what was compared may differ
-            results.pop()
-        last[row.target_id] = row.fingerprint
-        results.append(ResultFigures(row.id, row.finished, read_headlines(row.headlines)))
-    return found
 
 
 def _as_run(row: Row[Any], found: StoredFigures) -> Run:

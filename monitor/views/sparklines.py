@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from monitor.alerts import wording
 from monitor.figures.headline import FIGURES
-from monitor.store.runs import ResultFigures
+from monitor.store.run_history import ResultFigures
 
 WIDTH = 120.0
 HEIGHT = 30.0

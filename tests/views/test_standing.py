@@ -8,7 +8,7 @@ import pytest
 
 from monitor.alerts.states import Phase
 from monitor.errors import PullState
-from monitor.store.runs import ResultFigures
+from monitor.store.run_history import ResultFigures
 from monitor.views.fleet import row
 from monitor.views.sparklines import HEIGHT, WIDTH, sparkline
 from monitor.views.standing import State

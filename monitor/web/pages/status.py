@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from monitor.store import StoreError
-from monitor.store.runs import ResultFigures
+from monitor.store.run_history import ResultFigures
 from monitor.views import events
 from monitor.views.fleet import Fleet, Row, fleet
 from monitor.views.sparklines import RESULTS, Sparkline, sparkline
