@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from monitor import logs
 from monitor.cli.common import run_loop, version_option
 
 if TYPE_CHECKING:
-    from monitor.store.copying import Copy
+    from monitor.store.copying import Copy, Progress
 
 
 @click.group()
@@ -57,22 +57,24 @@ def copy_store(source: str, target: str) -> None:
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
+def _progress() -> Iterator[Progress]:
     """Bars on a terminal, which go once all is done; a line for each finished table elsewhere."""
+    from rich import progress
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 
     errors = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=errors, disable=not errors.is_terminal, transient=True) as bars:
+    with progress.Progress(*columns, console=errors, disable=not errors.is_terminal, transient=True) as bars:
         tasks: dict[str, TaskID] = {}
 
-        def advance(table: str, done: int, total: int) -> None:
-            if table not in tasks:
-                tasks[table] = bars.add_task(table, total=total)
-            bars.update(tasks[table], completed=done, total=total)
+        def advance(step: str, table: str, done: int, total: int) -> None:
+            name = f"{step} {table}"
+            if name not in tasks:
+                tasks[name] = bars.add_task(name, total=total)
+            bars.update(tasks[name], completed=done)
             if done == total and not errors.is_terminal:
-                click.echo(f"copied {table}: {total:,} rows", err=True)
+                click.echo(f"{name}: {total:,} rows", err=True)
 
         yield advance
 

@@ -31,7 +31,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.util import await_only, greenlet_spawn
 
 from monitor.store import engine
-from monitor.store.errors import StoreCorrupt, StoreRefused
+from monitor.store.errors import StoreCorrupt, StoreError, StoreRefused, for_command
 from monitor.store.migrate import check_version, create_tables, lock_schema, newest_version, schema_version
 from monitor.store.numbering import last_number, number_after
 from monitor.store.probing import PATIENCE, explained, postgresql_server, sqlite_file
@@ -43,8 +43,10 @@ _BATCHES = ((-1, 256), (32 * 2**10, 16), (512 * 2**10, 1))
 _ROW = msgspec.msgpack.Encoder()
 _MODULUS = 2**128
 
-Progress = Callable[[str, int, int], None]
-"""Is told a table, how many of its rows were copied, and how many it has."""
+COPIED, CHECKED = "copied", "checked"
+"""What was done with rows: they were written to the target; they were read from it again."""
+Progress = Callable[[str, str, int, int], None]
+"""Is told which of these, the name of a table, with how many of its rows, and how many it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,21 +118,27 @@ async def copy(source: str, target: str, progress: Progress) -> Copy:
     Raises:
         StoreError: One of them cannot be used, or is not what it must be: why, and what to do. Nothing was copied.
     """
-    urls = engine.parse(source), engine.parse(target)
-    names = engine.describe(urls[0]), engine.describe(urls[1])
-    _refuse_same(urls, names[1])
-    async with _source(urls[0], names[0]) as reading:
+    try:
+        return await _copy_all(engine.parse(source), engine.parse(target), progress)
+    except StoreError as error:
+        raise for_command(error) from error
+
+
+async def _copy_all(source: URL, target: URL, progress: Progress) -> Copy:
+    names = engine.describe(source), engine.describe(target)
+    _refuse_same(source, target, names[1])
+    async with _source(source, names[0]) as reading:
         await greenlet_spawn(_check_source, reading, names[0], _require_await=False)
-        async with _target(urls[1], names[1]) as writing:
+        async with _target(target, names[1]) as writing:
             copier = _Copier(reading, writing, names, progress)
             tables = await greenlet_spawn(copier.run, _require_await=False)
             meanwhile = await greenlet_spawn(copier.source_changed, _require_await=False)
     return Copy(*names, tables, meanwhile)
 
 
-def _refuse_same(urls: tuple[URL, URL], where: str) -> None:
-    paths = [Path(str(url.database)).resolve() for url in urls if url.get_backend_name() == "sqlite"]
-    if urls[0] == urls[1] or (len(paths) == 2 and paths[0] == paths[1]):
+def _refuse_same(source: URL, target: URL, where: str) -> None:
+    paths = [Path(str(url.database)).resolve() for url in (source, target) if url.get_backend_name() == "sqlite"]
+    if source == target or (len(paths) == 2 and paths[0] == paths[1]):
         raise StoreRefused(f"FROM and TO are the same store {where}; name an empty one as TO")
 
 
@@ -251,7 +259,7 @@ class _Copier:
         with explained(self._source):
             total, batches = _batches(self._reading, table)
             number = last_number(self._reading, table)
-        self._progress(table.name, 0, total)
+        self._progress(COPIED, table.name, 0, total)
         while True:
             with explained(self._source):
                 rows = next(batches, None)
@@ -261,7 +269,7 @@ class _Copier:
                 digest.add(row)
             with explained(self._target):
                 self._insert(table, rows)
-            self._progress(table.name, digest.rows, total)
+            self._progress(COPIED, table.name, digest.rows, total)
             await_only(asyncio.sleep(0))  # Ctrl-C is heard here
         with explained(self._target):
             number_after(self._writing, table, number)
@@ -284,9 +292,12 @@ class _Copier:
 
     def _verify(self, table: Table, expected: CopiedTable) -> None:
         digest = _Digest(table)
-        for rows in _batches(self._writing, table)[1]:
+        total, batches = _batches(self._writing, table)
+        self._progress(CHECKED, table.name, 0, total)
+        for rows in batches:
             for row in rows:
                 digest.add(row)
+            self._progress(CHECKED, table.name, digest.rows, total)
             await_only(asyncio.sleep(0))
         found = digest.result()
         if found != expected:

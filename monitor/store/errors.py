@@ -108,6 +108,20 @@ _POSTGRESQL: dict[str, tuple[type[StoreError], str]] = {
 _PGBOUNCER = {"startup parameter": (StoreUnavailable, _POOLED), "authentication failed": _POSTGRESQL["28"]}
 """By what is said: PgBouncer gives all that it refuses by itself the SQLSTATE 08P01."""
 
+_FOR_COMMANDS = (
+    (f"then {_GOES_ON}", "then try again"),
+    ("once it runs, the store goes on by itself", "try again once it runs"),
+    ("the store goes on by itself", "then try again"),
+    ("the next run tries again", "try again"),
+    (f", {_RESTART}", ""),
+    (f" {_RESTART}", ""),
+    ("`store` in the configuration", "its URL"),
+    ("in `store`", "in its URL"),
+    (_START_ANEW, "restore a copy that is whole"),
+)
+"""What a service does by itself or reads in its configuration, and what to do instead where a command was given URLs.
+"""
+
 _UNREACHABLE = _POSTGRESQL["08"][1]
 
 
@@ -140,6 +154,14 @@ def explain(error: BaseException, where: str) -> StoreError | None:
     if isinstance(error, (SQLAlchemyError, sqlite3.Error)) or _of_asyncpg(error):
         return _error((StoreError, "refused it; please report this"), where, chain[-1])
     return None
+
+
+def for_command(error: StoreError) -> StoreError:
+    """The same error for a command that was given the store's URL: it ends, while a service goes on by itself."""
+    said = str(error)
+    for of_service, of_command in _FOR_COMMANDS:
+        said = said.replace(of_service, of_command)
+    return type(error)(said)
 
 
 def _error(known: tuple[type[StoreError], str], where: str, cause: BaseException) -> StoreError:

@@ -8,7 +8,19 @@ from itertools import cycle
 from typing import Any
 
 import asyncpg
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Connection, Double, Integer, LargeBinary, Table, Text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Double,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from monitor.store import Store
@@ -41,8 +53,8 @@ def _values(column: Column[Any], number: int) -> Any:
     if isinstance(kind, JSON):
         return DOCUMENTS[number % len(DOCUMENTS)]
     assert isinstance(kind, Text), f"what is a value of {column}?"
-    of_key = column.primary_key or any(column.name in constraint.columns for constraint in column.table.constraints)
-    if of_key:
+    unique = (each for each in column.table.constraints if isinstance(each, UniqueConstraint))
+    if column.primary_key or any(column.name in constraint.columns for constraint in unique):
         return f"{TEXTS[number % len(TEXTS)]} {number}"
     is_indexed = any(column.name in index.columns for index in column.table.indexes)  # which takes no long texts
     return LONG if number == 4 and not is_indexed else TEXTS[number % len(TEXTS)]

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import tracemalloc
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -17,8 +16,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from monitor.store import Message, Store, StoreError, StoreRefused, StoreTooNew, StoreUnavailable, copying
-from monitor.store.copying import copy
+from monitor.store import Message, State, Store, StoreError, StoreRefused, StoreTooNew, StoreUnavailable, copying
+from monitor.store.copying import CHECKED, COPIED, copy
 from monitor.store.migrate import newest_version
 from monitor.store.schema import VERSION_TABLE, metadata
 from tests.store.postgres_server import Server
@@ -26,9 +25,12 @@ from tests.store.releases import sqlite_store
 from tests.store.store_rows import ROWS, fill, rows_of
 from tests.store.store_sets import COMPARISON, EVALUATION, TARGET, add, result_set, run
 
-QUIET = lambda *_: None  # noqa: E731
 OTHER = "copied"
 EXECUTABLE = (sys.executable, "-m", "monitor", "store", "copy")
+
+
+def quiet(_step: str, _table: str, _done: int, _total: int) -> None:
+    """Tells nobody."""
 
 
 @pytest.fixture
@@ -76,7 +78,7 @@ def beside(url: str, *statements: str) -> None:
 async def test_every_row_of_every_table(url: str, target: str) -> None:
     """Every row of every table that the databases have is the same in the copy, and counted; also there and back."""
     await fill(url)
-    copied = await copy(url, target, QUIET)
+    copied = await copy(url, target, quiet)
 
     before, after = await rows_of(url), await rows_of(target)
     assert before == after
@@ -89,8 +91,8 @@ async def test_every_row_of_every_table(url: str, target: str) -> None:
 async def test_copied_back(sqlite: str, postgresql: str, sqlite_copy: str) -> None:
     """A store that went to PostgreSQL and back is the one that it was, by the digests as by the rows."""
     await fill(sqlite)
-    there = await copy(sqlite, postgresql, QUIET)
-    back = await copy(postgresql, sqlite_copy, QUIET)
+    there = await copy(sqlite, postgresql, quiet)
+    back = await copy(postgresql, sqlite_copy, quiet)
 
     assert there.tables == back.tables
     assert await rows_of(sqlite) == await rows_of(sqlite_copy)
@@ -107,15 +109,20 @@ async def test_goes_on(url: str, target: str) -> None:
         deleted = await add(store, run(2))
         runs = await store.runs(TARGET)
     await execute(url, f"DELETE FROM run WHERE id = {deleted}", "DELETE FROM message")
-    await copy(url, target, QUIET)
+    await copy(url, target, quiet)
 
     async with Store(target) as store:
         assert [each for each in runs if each.id != deleted] == await store.runs(TARGET)
-        assert results.fingerprint() == (await store.result_set(runs[0].id)).fingerprint()
+        copied = await store.results(min(each.id for each in runs if each.id is not None))
+        assert copied is not None
+        assert results.fingerprint() == copied.fingerprint()
         assert await add(store, run(3)) > deleted
         async with store.transaction() as tx:
             await tx.enqueue(Message("chat", "b", 1.0, b""))
-        assert (await store.messages("chat"))[0].id > message.id
+        (next_message,) = await store.messages("chat")
+        assert message.id is not None
+        assert next_message.id is not None
+        assert next_message.id > message.id
 
 
 async def test_into_a_store_that_was_opened(sqlite: str, target: str) -> None:
@@ -123,7 +130,7 @@ async def test_into_a_store_that_was_opened(sqlite: str, target: str) -> None:
     await fill(sqlite)
     async with Store(target):
         pass
-    await copy(sqlite, target, QUIET)
+    await copy(sqlite, target, quiet)
 
     assert await rows_of(sqlite) == await rows_of(target)
 
@@ -136,7 +143,7 @@ async def test_not_into_one_that_is_not_empty(sqlite: str, target: str) -> None:
     before = await rows_of(target)
 
     with pytest.raises(StoreRefused, match=r"is not empty \(it has rows in message\); name an empty one as TO"):
-        await copy(sqlite, target, QUIET)
+        await copy(sqlite, target, quiet)
     assert before == await rows_of(target)
 
 
@@ -146,35 +153,35 @@ async def test_not_beside_tables_of_another_program(sqlite: str, target: str) ->
     await execute(target, "CREATE TABLE run (a integer)")
 
     with pytest.raises(StoreRefused, match=r"has tables of another program \(run\)"):
-        await copy(sqlite, target, QUIET)
+        await copy(sqlite, target, quiet)
     assert {"run": []} == await rows_of(target)
 
 
-async def test_not_of_another_version(sqlite: str, sqlite_copy: str, target: str, tmp_path: Path) -> None:
+async def test_not_of_another_version(sqlite: str, target: str, tmp_path: Path) -> None:
     """A store of an older release is refused as either, one of a newer release too; nothing is migrated."""
     old = sqlite_store(1, tmp_path)
     before = await rows_of(old)
 
     with pytest.raises(StoreRefused, match=f"schema 0001, while this one's is {newest_version()}.*start the service"):
-        await copy(old, target, QUIET)
+        await copy(old, target, quiet)
     await fill(sqlite)
     with pytest.raises(StoreRefused, match="has the tables of an older release"):
-        await copy(sqlite, old, QUIET)
+        await copy(sqlite, old, quiet)
     assert before == await rows_of(old)
     await execute(sqlite, f"UPDATE {VERSION_TABLE} SET version_num = '9999'")
     with pytest.raises(StoreTooNew, match="newer version"):
-        await copy(sqlite, target, QUIET)
+        await copy(sqlite, target, quiet)
 
 
 async def test_not_of_nothing(sqlite: str, target: str, tmp_path: Path) -> None:
     """A file that does not exist, a database without our tables, and the target itself are refused; none is made."""
     with pytest.raises(StoreRefused, match="does not exist; name the file"):
-        await copy(sqlite, target, QUIET)
+        await copy(sqlite, target, quiet)
     await execute(sqlite, "CREATE TABLE mine (a)")
     with pytest.raises(StoreRefused, match="has no tables of Impulse Monitor"):
-        await copy(sqlite, target, QUIET)
+        await copy(sqlite, target, quiet)
     with pytest.raises(StoreRefused, match="FROM and TO are the same store"):
-        await copy(sqlite, sqlite.replace(f"{tmp_path}/", f"{tmp_path}/../{tmp_path.name}/"), QUIET)
+        await copy(sqlite, sqlite.replace(f"{tmp_path}/", f"{tmp_path}/../{tmp_path.name}/"), quiet)
     assert {} == await rows_of(target)
 
 
@@ -184,10 +191,10 @@ async def test_one_moment(url: str, target: str) -> None:
     """
     await fill(url)
     before = await rows_of(url)
-    written = []
+    written: list[str] = []
 
-    def progress(table: str, done: int, _total: int) -> None:
-        if table == "figures" and done and not written:
+    def progress(step: str, table: str, done: int, _total: int) -> None:
+        if (step, table) == (COPIED, "figures") and done and not written:
             beside(
                 url, "DELETE FROM notification", "DELETE FROM message", "UPDATE run SET last_seen = 7, error = 'new'"
             )
@@ -218,25 +225,25 @@ async def test_values_that_changed_on_the_way(sqlite: str, target: str) -> None:
     await execute(target, *trigger)
 
     with pytest.raises(StoreError, match=r"does not hold what was written to baseline: 9 rows with digest"):
-        await copy(sqlite, target, QUIET)
+        await copy(sqlite, target, quiet)
     assert set(metadata.tables) == {name for name, rows in (await rows_of(target)).items() if not rows}
 
 
-async def test_what_a_back_end_cannot_hold(postgresql: str, sqlite: str, postgresql_copy: str, target: str) -> None:
-    """NaN goes to PostgreSQL and is refused for SQLite, by column; NUL goes from a text, as when the store writes it."""
+async def test_what_a_back_end_cannot_hold(postgresql: str, sqlite: str, target: str) -> None:
+    """NaN is kept in PostgreSQL and refused for SQLite, by column; NUL leaves a text, as when the store writes it."""
     await fill(postgresql)
     await execute(postgresql, "UPDATE run SET trained = 'NaN' WHERE id = 100")
     if target.startswith("sqlite"):
         with pytest.raises(StoreRefused, match="a row in run whose trained is NaN, which SQLite cannot hold"):
-            await copy(postgresql, target, QUIET)
+            await copy(postgresql, target, quiet)
         assert {} == await rows_of(target)
     else:
-        await copy(postgresql, target, QUIET)
+        await copy(postgresql, target, quiet)
         assert await rows_of(postgresql) == await rows_of(target)
         await fill(sqlite)
         await execute(sqlite, "UPDATE run SET error = 'a' || char(0) || 'b'")
         await execute(postgresql, "DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
-        await copy(sqlite, postgresql, QUIET)
+        await copy(sqlite, postgresql, quiet)
         assert all("'ab'" in row for row in (await rows_of(postgresql))["run"])
 
 
@@ -245,20 +252,13 @@ async def test_locked(sqlite: str, target: str, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(copying, "PATIENCE", 0.2)
     monkeypatch.setattr("monitor.store.probing.PATIENCE", 0.2)
     await fill(sqlite)
-    async with Store(target) as store:
-        with pytest.raises(StoreUnavailable, match="is locked by another"):
-            async with store.transaction() as tx:
-                await tx.put_state(copying_state())
-                await copy(sqlite, target, QUIET)
+    async with Store(target) as store, store.transaction() as tx:
+        await tx.put_state(State("kind", "target", "key", b""))
+        with pytest.raises(StoreUnavailable, match=r"is locked by another.*, then try again"):
+            await copy(sqlite, target, quiet)
+        await tx.delete_state("kind", "target", "key")
 
     assert all(not rows for name, rows in (await rows_of(target)).items() if name in metadata.tables)
-
-
-def copying_state() -> object:
-    """Something to write."""
-    from monitor.store import State
-
-    return State("kind", "target", "key", b"")
 
 
 async def test_memory_is_bounded(sqlite: str, sqlite_copy: str) -> None:
@@ -276,7 +276,7 @@ async def test_memory_is_bounded(sqlite: str, sqlite_copy: str) -> None:
     )
     tracemalloc.start()
     try:
-        copied = await copy(sqlite, sqlite_copy, QUIET)
+        copied = await copy(sqlite, sqlite_copy, quiet)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -299,25 +299,22 @@ async def test_killed_half_way(sqlite: str, target: str) -> None:
     assert -signal.SIGKILL == process.returncode
 
     assert {} == await rows_of(target)
-    await copy(sqlite, target, QUIET)
+    await copy(sqlite, target, quiet)
     assert await rows_of(sqlite) == await rows_of(target)
 
 
 async def test_progress(sqlite: str, sqlite_copy: str) -> None:
-    """Each table is told from none of its rows to all of them."""
+    """Each table is told from none of its rows to all of them, when copied and when checked."""
     await fill(sqlite)
-    told: dict[str, list[int]] = {}
+    told: dict[tuple[str, str], list[int]] = {}
 
-    def progress(table: str, done: int, total: int) -> None:
+    def progress(step: str, table: str, done: int, total: int) -> None:
         assert total == ROWS
-        told.setdefault(table, []).append(done)
+        told.setdefault((step, table), []).append(done)
 
     await copy(sqlite, sqlite_copy, progress)
 
-    assert told.keys() == set(metadata.tables)
+    assert told.keys() == {(step, table) for step in (COPIED, CHECKED) for table in metadata.tables}
     for steps in told.values():
         assert (0, ROWS) == (steps[0], steps[-1])
-        assert all(one < next for one, next in pairwise(steps))
-
-
-Progress = Callable[[str, int, int], None]
+        assert all(before < after for before, after in pairwise(steps))
