@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,9 @@ import promql_parser
 import pytest
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
+from monitor.compare.martingale import ALARM
+from monitor.exposition import METRICS
+from monitor.exposition.metric import Switch
 from monitor.views.wanted import PHASES, SORTS, WantedEvents, WantedTargets
 from tests.deploy.dashboard_queries import (
     DASHBOARDS,
@@ -419,112 +421,64 @@ def test_targets_are_chosen_by_name_and_matched_by_id(variable: str, text: str, 
     assert {"text": text, "value": value} == found.groupdict()
 
 
-def promtool_evaluates(
-    promtool: str, folder: Path, series: dict[str, float], expected: dict[str, dict[str, float]]
-) -> str:
-    """What promtool says against expressions having these samples where there are these series;
-    empty where they have.
+def test_no_data_says_why() -> None:
+    """A panel of *Target* that a kind of model has nothing for says so; the setting, where one may be the reason."""
+    said = {panel["title"]: panel["fieldConfig"]["defaults"].get("noValue", "") for panel in panels(load("target"))}
+    families = {Switch.CLASSES: "exposition.classes", Switch.CONFUSION: "exposition.confusion"}
+    of_switch = {switch: {metric.name for metric in METRICS if metric.switch is switch} for switch in families}
+
+    assert [] == [title for title, text in said.items() if not text]
+    for panel in panels(load("target")):
+        used = {name for target in panel["targets"] for name in (each.name for each in selectors(target["expr"]))}
+        for switch, setting in families.items():
+            if used and used <= of_switch[switch]:
+                assert setting in said[panel["title"]], panel["title"]
+
+
+def test_details_are_folded() -> None:
+    """What only some kinds of model have is in rows that are folded, and asks nothing until they are opened; drift and
+    evidence are on the first screen, which is 20 rows high.
     """
-    cases = [
-        {
-            "expr": expression,
-            "eval_time": "1m",
-            "exp_samples": [{"labels": labels, "value": value} for labels, value in samples.items()],
-        }
-        for expression, samples in expected.items()
-    ]
-    scraped = {"job": "monitor", "instance": "a:9890"}
-    inputs = []
-    for name, value in series.items():
-        labels = "".join(f', {label}="{text}"' for label, text in scraped.items())
-        inputs.append({"series": name.replace("}", labels + "}"), "values": f"{value}x5"})
-    file = folder / "cases.yaml"
-    file.write_text(
-        json.dumps({"tests": [{"interval": "1m", "input_series": inputs, "promql_expr_test": cases}]}), encoding="utf-8"
-    )
-    result = subprocess.run([promtool, "test", "rules", str(file)], capture_output=True, text=True, timeout=60)
-    return "" if result.returncode == 0 else result.stdout + result.stderr
-
-
-def fleet_query(panel: str, ref: str = "A") -> str:
-    """A query of *Fleet* with its variables replaced."""
-    return next(
-        query.expression
-        for query in all_queries()
-        if (query.dashboard, query.panel, query.ref) == ("fleet", panel, ref)
-    )
-
-
-def of_target(number: int, **more: str) -> str:
-    """The labels of a target's series."""
-    labels = {
-        "category": "testing",
-        "impulse": "one",
-        "impulse_id": "1",
-        "project": f"p{number}",
-        "project_id": str(number),
-        "variant": "int8",
+    first = {
+        panel["title"] for panel in load("target")["panels"] if panel["gridPos"]["y"] + panel["gridPos"]["h"] <= 20
     }
-    return "{" + ", ".join(f'{label}="{value}"' for label, value in sorted({**labels, **more}.items())) + "}"
+    folded = [panel for panel in load("target")["panels"] if panel["type"] == "row" and panel["collapsed"]]
+
+    assert {"Drift from the baseline", "Evidence that new samples are different"} <= first
+    assert 5 == len(folded)
+    for row in folded:
+        assert {"classes", "blocks", "slices", "variants"} >= set(re.findall(r"\$(\w+)", row["title"]))
 
 
-def test_alerts_of_projects_are_listed(program: Callable[[str], str], tmp_path: Path) -> None:
-    """*Fleet* lists the alerts of targets and of projects: these by the project's name, or its number while no target
-    is known.
-    """
-    alert = {"alertname": "A", "severity": "warning", "alertstate": "firing"}
-    of_project = 'edge_impulse_alerts{alertname="K", alertstate="firing", project_id="%d", severity="warning"}'
-    series = {
-        "edge_impulse_up" + of_target(7): 0.0,
-        "edge_impulse_alerts" + of_target(7, **alert): 1.0,
-        of_project % 7: 1.0,
-        of_project % 9: 1.0,
-    }
-    listed = {
-        of_target(7, **alert): 1.0,
-        '{alertname="K", alertstate="firing", project="p7", project_id="7", severity="warning"}': 1.0,
-        '{alertname="K", alertstate="firing", project="9", project_id="9", severity="warning"}': 1.0,
+def test_tables_of_all_targets_have_pages() -> None:
+    """No table of *Fleet* has to be scrolled in, however many targets there are."""
+    tables = [panel for panel in panels(load("fleet")) if panel["type"] == "table"]
+
+    assert 3 == len(tables)
+    assert all(panel["options"]["footer"]["enablePagination"] for panel in tables)
+
+
+def test_result_sets_are_dots_and_values_are_flat_between() -> None:
+    """No line slopes from one result set to the next, which would suggest pulls in between; each set is a dot."""
+    (panel,) = (each for each in panels(load("target")) if each["title"].startswith("Figures, their"))
+    dots = {
+        override["matcher"]["options"]
+        for override in panel["fieldConfig"]["overrides"]
+        if {"id": "custom.drawStyle", "value": "points"} in override["properties"]
     }
 
-    assert "" == promtool_evaluates(program("promtool"), tmp_path, series, {fleet_query("Alerts"): listed})
-
-
-def test_projects_are_listed_by_name(program: Callable[[str], str], tmp_path: Path) -> None:
-    """*Fleet* lists every project, also one of which no target is known, and one that is renamed while it is pulled."""
-    state = 'edge_impulse_project_state{project_id="%d", state="%s"}'
-    series = {
-        "edge_impulse_up" + of_target(7): 1.0,
-        "edge_impulse_up" + of_target(7, project="renamed", impulse_id="2"): 1.0,
-        state % (7, "ok"): 1.0,
-        state % (9, "ok"): 0.0,
-        state % (9, "auth"): 1.0,
+    assert "stepAfter" == panel["fieldConfig"]["defaults"]["custom"]["lineInterpolation"]
+    assert dots == {
+        target["legendFormat"] for target in panel["targets"] if target["legendFormat"].endswith(", result set")
     }
-    listed = {'{project="p7", project_id="7", state="ok"}': 1.0, '{project="9", project_id="9", state="auth"}': 1.0}
-
-    assert "" == promtool_evaluates(program("promtool"), tmp_path, series, {fleet_query("Projects"): listed})
+    assert len(dots) == len(panel["targets"]) / 5
 
 
-def test_map_is_ranked_on_shared_images(program: Callable[[str], str], tmp_path: Path) -> None:
-    """mAP that only seems worse because the set grew is no drop on *Fleet*; other figures count whatever the cause."""
+def test_evidence_has_the_alarm_as_a_line() -> None:
+    """The scale of the evidence reaches the alarm, which is a line across it where the service alarms."""
+    (panel,) = (each for each in panels(load("target")) if each["title"].startswith("Evidence"))
+    defaults = panel["fieldConfig"]["defaults"]
 
-    def change(number: int, metric: str, **causes: float) -> dict[str, float]:
-        return {
-            "edge_impulse_change_ratio" + of_target(number, metric=metric, cause=cause): value
-            for cause, value in causes.items()
-        }
-
-    series = {
-        **change(1, "map", total=-0.25, added=-0.5, model=0.125, labels=0.125),
-        **change(2, "map", total=0.25, added=0.5, model=-0.25, labels=0.0),
-        **change(3, "accuracy", total=-0.125, added=-0.125, model=0.0),
-    }
-    listed = {of_target(1): 0.25, of_target(2): -0.25, of_target(3): -0.125}
-
-    found = promtool_evaluates(
-        program("promtool"),
-        tmp_path,
-        series,
-        {fleet_query("Targets, worst first", "G"): listed, fleet_query("Largest drop"): {"{}": -0.25}},
-    )
-
-    assert "" == found
+    assert ALARM in [step["value"] for step in defaults["thresholds"]["steps"]]
+    assert defaults["custom"]["thresholdsStyle"]["mode"] == "dashed"
+    assert defaults["custom"]["axisSoftMax"] > ALARM

@@ -226,7 +226,7 @@ def _fell_most(row: HeadlineFigure) -> PanelBuilder:
     before = by_target("max", f"{series('edge_impulse_baseline_value', metric=row.name)}{end}")
     worst = "bottomk" if row.higher_is_better else "topk"
     found = timeseries(
-        f"{title}: the {LINES} that got worse by most",
+        f"{title}: the {LINES} worst against their baseline",
         f"{description} Of the {LINES} targets where it is, at the end of the time shown, the furthest on the wrong "
         "side of its baseline.",
         query("A", f"{value} and {worst}({LINES}, {last} - {before} or 0 * {last})", TARGET_NAME),

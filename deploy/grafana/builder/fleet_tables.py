@@ -45,7 +45,7 @@ def targets() -> PanelBuilder:
         query("K", f"time() - {by_target('max', series('edge_impulse_last_change_timestamp_seconds'))}", table=True),
         *figures[3:],
         width=24,
-        height=12,
+        height=14,
         no_value="No target is known yet",
         pages=True,
     )
@@ -127,8 +127,8 @@ def alerts() -> PanelBuilder:
     )
     severities = {"critical": ("critical", RED), "warning": ("warning", ORANGE), "info": ("info", YELLOW)}
     panel = cell(panel, "Severity", texts=severities, style="color-text", width=80)
-    panel = cell(cell(panel, "Project", width=158), "Impulse", no_value="–", width=92)
-    panel = cell(panel, "Variant", no_value="–", width=70)
+    panel = cell(cell(panel, "Project", width=158), "Impulse", width=92)
+    panel = cell(panel, "Variant", width=70)
     for name in ("project_id", "impulse_id", "category"):
         panel = cell(panel, name, hidden=True)
     return linked(panel, "/alerts", "All alerts, and those that are over")
@@ -163,5 +163,5 @@ def projects() -> PanelBuilder:
     panel = cell(panel, "Discovery", texts=STATE_TEXTS, style="color-text", width=95)
     panel = cell(cell(panel, "Project", width=150), "Number", width=78)
     panel = cell(panel, "Targets", steps=PLAIN, decimals=0, width=70)
-    panel = cell(panel, "Key expires", unit="dateTimeFromNow", width=115, no_value="–")
+    panel = cell(panel, "Key expires", unit="dateTimeFromNow", width=115)
     return linked(panel, "/config", "The running configuration")

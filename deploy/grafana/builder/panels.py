@@ -310,11 +310,15 @@ def table(
 
 
 def columns(panel: tables.Panel, names: Mapping[str, str | None]) -> tables.Panel:
-    """Join the queries' rows by their labels; then order and rename the columns, and drop those named None."""
+    """Join the queries' rows by their labels; then order and rename the columns, and drop those named None. An empty
+    cell has a dash: what a table says where it has no rows at all is not for its cells.
+    """
     order = {name: index for index, name in enumerate(names)}
     renamed = {name: text for name, text in names.items() if text and text != name}
     left_out = dict.fromkeys(("Time", *(name for name, text in names.items() if text is None)), True)
     organize: dict[str, Any] = {"indexByName": order, "renameByName": renamed, "excludeByName": left_out}
+    for name in filter(None, names.values()):
+        panel = panel.override_by_name(name, [change("noValue", "–")])
     return panel.with_transformation(DataTransformerConfig("merge", options={})).with_transformation(
         DataTransformerConfig("organize", options=organize)
     )
@@ -334,7 +338,6 @@ def cell(
     links: Sequence[tuple[str, str]] = (),
     limits: tuple[float, float] | None = None,
     scheme: str | None = None,
-    no_value: str | None = None,
     filterable: bool = False,
 ) -> tables.Panel:
     """How a column looks; `style` is a cell type such as `color-text`, `color-background`, `gauge`."""
@@ -356,8 +359,6 @@ def cell(
         parts.append(change("custom.cellOptions", shape))
     if width is not None:
         parts.append(change("custom.width", width))
-    if no_value is not None:
-        parts.append(change("noValue", no_value))
     if filterable:
         parts.append(change("custom.filterable", True))
     if hidden:

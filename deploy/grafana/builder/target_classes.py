@@ -87,12 +87,11 @@ def _classes() -> PanelBuilder:
             scheme="continuous-RdYlGr",
             style="color-background",
             width=80,
-            no_value="–",
         )
     for name in ("Lower", "Upper"):
-        classes = cell(classes, name, unit="percentunit", decimals=1, width=70, no_value="–")
+        classes = cell(classes, name, unit="percentunit", decimals=1, width=70)
     classes = cell(classes, "Class", width=110, links=[("The classes, now and in the baseline", f"{PAGE}#classes")])
-    classes = cell(classes, "Windows", decimals=0, width=78, no_value="–")
+    classes = cell(classes, "Windows", decimals=0, width=78)
     return on_page(classes, "classes", "The classes, now and in the baseline")
 
 

@@ -14,6 +14,7 @@ from deploy.grafana.builder.panels import (
     YELLOW,
     PanelBuilder,
     band,
+    bargauge,
     cell,
     change,
     color,
@@ -261,15 +262,15 @@ def _chance() -> PanelBuilder:
     names = {"metric": "Figure", "cause": "Cause", "Value #A": "Change", "Value #B": "p", "Value #C": "Visible"}
     chance = columns(chance, names)
     chance = cell(cell(chance, "Figure", width=95), "Cause", width=90)
-    chance = cell(chance, "Change", unit="percentunit", decimals=1, steps=DROP, style="color-text", no_value="–")
-    chance = cell(chance, "p", decimals=4, steps=P_VALUE, style="color-text", no_value="–")
-    chance = cell(chance, "Visible", unit="percentunit", decimals=1, no_value="–")
+    chance = cell(chance, "Change", unit="percentunit", decimals=1, steps=DROP, style="color-text")
+    chance = cell(chance, "p", decimals=4, steps=P_VALUE, style="color-text")
+    chance = cell(chance, "Visible", unit="percentunit", decimals=1)
     return on_page(chance, "why", "Why it changed")
 
 
 def _changed_samples() -> PanelBuilder:
     """How many samples to look at."""
-    found = stat(
+    found = bargauge(
         "Samples that changed sides",
         "Since the baseline: samples in both that are newly wrong, fixed or relabelled, wrong ones that were added or "
         "removed, and those whose label looks wrong. The target's page at the monitor lists them.",
@@ -277,10 +278,11 @@ def _changed_samples() -> PanelBuilder:
             query(letter, latest("edge_impulse_changed_samples", kind=kind), name, instant=True)
             for letter, (kind, (name, _)) in zip(letters(), SIDES.items(), strict=False)
         ),
+        unit="none",
         width=7,
-        decimals=0,
-        no_value="n/a",
-    )
+        height=9,
+        no_value="No baseline to compare with",
+    ).decimals(0)
     for name, shown in SIDES.values():
         found = found.override_by_name(name, [color(shown)])
-    return on_page(found.height(9), "samples", "The samples, one by one")
+    return on_page(found, "samples", "The samples, one by one")

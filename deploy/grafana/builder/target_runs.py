@@ -85,9 +85,9 @@ def _beside_reference() -> PanelBuilder:
     names = {"metric": "Figure", "against": "Reference", "Value #A": "Loss", "Value #B": "Lower", "Value #C": "Upper"}
     found = columns(found, {**names, "Value #D": "p", "Value #E": "Grown by", "Value #F": "p of growth"})
     for name in ("Loss", "Lower", "Upper", "Grown by"):
-        found = cell(found, name, unit="percentunit", decimals=1, no_value="–")
+        found = cell(found, name, unit="percentunit", decimals=1)
     for name in ("p", "p of growth"):
-        found = cell(found, name, decimals=4, steps=P_VALUE, style="color-text", no_value="–")
+        found = cell(found, name, decimals=4, steps=P_VALUE, style="color-text")
     return on_page(found, "variants", "The samples on which the variants differ")
 
 
@@ -119,8 +119,8 @@ def _variants(glance: tuple[HeadlineFigure, ...]) -> PanelBuilder:
         },
     )
     for row in glance:
-        panel = cell(panel, heading(row), unit=unit(row), decimals=decimals(row), no_value="–")
-    panel = cell(cell(cell(panel, "Variant", width=85), "Category", width=80), "Samples", decimals=0, no_value="–")
+        panel = cell(panel, heading(row), unit=unit(row), decimals=decimals(row))
+    panel = cell(cell(cell(panel, "Variant", width=85), "Category", width=80), "Samples", decimals=0)
     return on_page(panel, "variants", "The variants side by side")
 
 
@@ -189,8 +189,8 @@ def _as_read() -> list[PanelBuilder]:
         {"block": "Block", "type": "Type", "key": "Threshold", "Value #B": "Is", "block_id": None, "Value #A": None},
     )
     for name in ("Block", "Type", "Threshold"):
-        blocks = cell(blocks, name, no_value="–")
-    blocks = cell(blocks, "Is", width=80, no_value="–")
+        blocks = cell(blocks, name)
+    blocks = cell(blocks, "Is", width=80)
     left_out = bargauge(
         "Left out",
         "What the figures could not count, or a limit cut off, by reason.",

@@ -141,11 +141,11 @@ def _distances() -> PanelBuilder:
     distances = columns(distances, names)
     distances = cell(cell(distances, "Block", width=155), "Cause", width=75)
     for name in ("KS", "PSI", "JS"):
-        distances = cell(distances, name, decimals=3, no_value="–")
+        distances = cell(distances, name, decimals=3)
     steps = [(None, WHITE), (0.1, ORANGE)]
-    distances = cell(distances, "Wasserstein", decimals=3, steps=steps, style="color-text", no_value="–")
-    distances = cell(distances, "p", decimals=4, steps=P_VALUE, style="color-text", no_value="–")
-    distances = cell(distances, "Gate", texts=GATE_STATES, style="color-text", no_value="–")
+    distances = cell(distances, "Wasserstein", decimals=3, steps=steps, style="color-text")
+    distances = cell(distances, "p", decimals=4, steps=P_VALUE, style="color-text")
+    distances = cell(distances, "Gate", texts=GATE_STATES, style="color-text")
     return on_page(distances, "scores", SCORES)
 
 
