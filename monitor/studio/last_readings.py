@@ -45,6 +45,7 @@ class LastReading:
 
     Attributes:
         size: Samples that a page held in the end.
+        filling: Seconds of processor time that columns took to fill, for each byte of the last page; None: not known.
         pages: All pages it was made of, in their order; empty where one had no version.
         results: What they said; None where it is not kept.
     """
@@ -52,6 +53,7 @@ class LastReading:
     size: int
     pages: Sequence[Versioned] = ()
     results: ResultSet | None = None
+    filling: float | None = None
 
 
 class LastReadings:
@@ -78,7 +80,7 @@ class LastReadings:
         self._let_go(name)
         nbytes = reading.results.nbytes() if reading.results is not None else 0
         if not reading.pages or nbytes > min(MOST_OF_ONE, self._most_bytes):
-            reading = LastReading(reading.size)
+            reading = replace(reading, pages=(), results=None)
         self._readings[name] = reading
         self._readings.move_to_end(name)
         if reading.results is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
@@ -32,6 +33,12 @@ make few requests.
 """
 FIRST_PAGE = 50
 LARGEST_PAGE = 1000
+FILLED_ON_LOOP = 0.004
+"""Seconds that filling columns from a page may take on the event loop; a page that seems to need more is filled in a
+thread, which costs the hand-over there and back and, worse, two threads that compete for the interpreter.
+"""
+SLOW_FILLING = 2e-8
+"""Seconds for each byte of a page of which nothing is known yet: what small boxes take."""
 RESTARTS = 3
 """How many changes of the set a pull outlasts; with the two readings that must agree it takes up to `2 + RESTARTS`."""
 DEADLINE = 30 * 60.0
@@ -192,6 +199,8 @@ class _Reading:
         self._name = (studio.project_id, *self._query.items(), self._metadata)
         self._last = studio.client.readings.get(self._name)
         self._size = self._last.size if self._last is not None else FIRST_PAGE
+        filling = self._last.filling if self._last is not None else None
+        self._filling = SLOW_FILLING if filling is None else filling  # seconds for each byte
         self._versions: list[Versioned | None] = []  # of the pages of the reading under way
         self._most = LARGEST_PAGE
         self._worked = 0  # the largest limit that was not refused
@@ -215,8 +224,8 @@ class _Reading:
         builder = ColumnBuilder(self._metadata)
         walk = Walk()
         async with aclosing(self._pages(walk, changed)) as pages:
-            async for page in pages:
-                await asyncio.to_thread(builder.add, page)
+            async for page, nbytes in pages:
+                await self._fill(builder, page, nbytes)
                 self._progress(len(walk.seen), walk.total)
         if not walk.seen:
             raise NoResults("Studio holds no model-testing results for this target; run model testing")
@@ -228,6 +237,14 @@ class _Reading:
             raise NoResults("Studio lists samples for this target but no prediction for any of them; run model testing")
         return results, builder.unknown
 
+    async def _fill(self, builder: ColumnBuilder, page: Page, nbytes: int) -> None:
+        """Add a page to the columns: on the loop where that is known to take little, by the page before."""
+        if self._filling * nbytes <= FILLED_ON_LOOP:
+            seconds = _seconds_of_adding(builder, page)
+        else:
+            seconds = await asyncio.to_thread(_seconds_of_adding, builder, page)
+        self._filling = seconds / max(nbytes, 1)
+
     def keep(self, results: ResultSet) -> None:
         """Leave what was read last for the next pull: what it said, if Studio gave each of its pages a version."""
         # no more than the set has: some servers refuse a `limit` above their maximum
@@ -235,7 +252,8 @@ class _Reading:
         pages = [page for page in self._versions if page is not None]
         if len(pages) < len(self._versions):
             pages = []
-        self._studio.client.readings.put(self._name, LastReading(size, pages, results if pages else None))
+        reading = LastReading(size, pages, results if pages else None, self._filling)
+        self._studio.client.readings.put(self._name, reading)
 
     async def _is_unchanged(self, pages: Sequence[Versioned], changed: _Ahead) -> bool:
         """Whether Studio still has these versions of all pages. Where the first page is another one, it is put into
@@ -257,9 +275,9 @@ class _Reading:
             return False
         return True
 
-    async def _pages(self, walk: Walk, ahead: _Ahead) -> AsyncGenerator[Page, None]:
-        """Pages in order, a few requested ahead as long as each held what was asked for; `ahead` may have the first
-        one.
+    async def _pages(self, walk: Walk, ahead: _Ahead) -> AsyncGenerator[tuple[Page, int], None]:
+        """Pages in order, each with the size of its body, a few requested ahead as long as each held what was asked
+        for; `ahead` may have the first one.
         """
         try:
             while (span := walk.next(self._size)) is not None:
@@ -286,7 +304,7 @@ class _Reading:
                 self._size = max(1, min(self._most, PAGE_BYTES * max(len(ids), 1) // max(answer.nbytes, 1)))
                 etag = strong(answer.etag)
                 self._versions.append(Versioned(span, etag) if etag is not None else None)
-                yield page
+                yield page, answer.nbytes
         finally:
             await _cancel(ahead)
 
@@ -333,6 +351,13 @@ class _Reading:
                     f" came where {self._category!r} was asked for; this Studio seems not to know `category` here: "
                     "watch the category that it gives",
                 )
+
+
+def _seconds_of_adding(builder: ColumnBuilder, page: Page) -> float:
+    """Add a page; the seconds of processor time that it took."""
+    began = time.thread_time()
+    builder.add(page)
+    return time.thread_time() - began
 
 
 async def _cancel(ahead: _Ahead) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import email.utils
 import json
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -415,21 +416,43 @@ async def test_a_sample_too_large_is_an_error(project: StudioProject, monkeypatc
         await pull(project, KEY)
 
 
+def threads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often which function is handed to a thread from now on, by name."""
+    handed: Counter[str] = Counter()
+    to_thread = asyncio.to_thread
+
+    async def noted(function: Any, *args: Any) -> Any:
+        handed[function.__name__] += 1
+        return await to_thread(function, *args)
+
+    monkeypatch.setattr(asyncio, "to_thread", noted)
+    return handed
+
+
 async def test_large_pages_are_decoded_off_the_loop(project: StudioProject, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bodies above the limit go through a thread, with the same result."""
     expected = (await pull(project, KEY)).fingerprint()
     monkeypatch.setattr(client_module, "ON_LOOP_LIMIT", 1000)
-    threads = []
-    to_thread = asyncio.to_thread
-
-    async def noted(function: Any, *args: Any) -> Any:
-        threads.append(function)
-        return await to_thread(function, *args)
-
-    monkeypatch.setattr(asyncio, "to_thread", noted)
+    handed = threads(monkeypatch)
 
     assert expected == (await pull(project, KEY)).fingerprint()
-    assert len(threads) > 5
+    assert handed["decode"] >= 2
+
+
+async def test_pages_that_fill_slowly_are_added_off_the_loop(
+    project: StudioProject, studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Columns are filled on the loop by pages that take little, and in a thread by those that seem to take more."""
+    expected = (await pull(project, KEY)).fingerprint()
+    handed = threads(monkeypatch)
+    monkeypatch.setattr(pull_module, "FILLED_ON_LOOP", 60.0)
+    assert expected == (await pull(project, KEY)).fingerprint()
+    assert not handed["_seconds_of_adding"]
+
+    monkeypatch.setattr(pull_module, "FILLED_ON_LOOP", 0.0)
+    begun = len(studio.calls(PAGE))
+    assert expected == (await pull(project, KEY, known=expected)).fingerprint()
+    assert len(studio.calls(PAGE)) - begun == handed["_seconds_of_adding"]
 
 
 def first_sample(studio: Studio) -> int:
