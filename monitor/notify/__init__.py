@@ -6,8 +6,8 @@ At least once, in order for each receiver, apart from the pulls.
 from monitor.net.address import address
 from monitor.notify.dispatcher import Dispatcher
 from monitor.notify.queues import queue_of
+from monitor.notify.receiver_status import FailingReceiver, Observer, Outcome, ReceiverStatus, RetryPolicy
 from monitor.notify.trial import Trial
-from monitor.notify.worker import FailingReceiver, Observer, Outcome, ReceiverStatus, RetryPolicy
 
 __all__ = [
     "Dispatcher",

@@ -16,18 +16,10 @@ from monitor.engine.sharding import WHOLE, Shard
 from monitor.notify.http import TIMEOUT, new_session
 from monitor.notify.notifier import Clock
 from monitor.notify.queues import owner_of, queue_of
+from monitor.notify.receiver_status import FailingReceiver, Observer, ReceiverStatus, RetryPolicy
 from monitor.notify.registry import notifier_of
 from monitor.notify.trial import Trial, named, send
-from monitor.notify.worker import (
-    Active,
-    FailingReceiver,
-    MoreExpected,
-    Observer,
-    ReceiverStatus,
-    RetryPolicy,
-    Worker,
-    dropped_notifications,
-)
+from monitor.notify.worker import Active, MoreExpected, Worker, dropped_notifications
 from monitor.store import Store, StoreError
 
 log = structlog.get_logger()
