@@ -6,6 +6,7 @@ import asyncio
 import re
 import threading
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -79,7 +80,7 @@ def test_warns_of_what_was_written_meanwhile(urls: tuple[str, str], monkeypatch:
     """Where a service goes on writing, the copy is made and a warning says that it has not everything."""
     echo = click.echo
 
-    def write(line: str, **options: bool) -> None:
+    def write(line: str, **options: Any) -> None:
         if line.startswith(f"{copying.COPIED} message"):
             thread = threading.Thread(target=lambda: asyncio.run(enqueue(urls[0], 1)))
             thread.start()
