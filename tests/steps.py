@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +12,10 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 @dataclass(frozen=True)
 class Step:
-    """One step: its title, the words of each of its commands, and what it says to write into the configuration."""
+    """One step: its title, its commands, and what it says to write into the configuration."""
 
     title: str
-    commands: tuple[tuple[str, ...], ...]
+    commands: tuple[str, ...]
     configuration: str
 
 
@@ -35,7 +34,7 @@ def steps(page: str, section: str = "", replaced: Mapping[str, str] | None = Non
         text = text.replace(example, meant)
     parts = re.split(r"^\d+\. \*\*(.*?)\*\*", text.split("\n## ")[0], flags=re.MULTILINE)[1:]
     return [
-        Step(title, tuple(_commands(body)), "".join(_blocks(body, "yaml")))
+        Step(title, tuple("".join(_blocks(body, "sh")).splitlines()), "".join(_blocks(body, "yaml")))
         for title, body in zip(parts[::2], parts[1::2], strict=True)
     ]
 
@@ -43,7 +42,3 @@ def steps(page: str, section: str = "", replaced: Mapping[str, str] | None = Non
 def _blocks(body: str, language: str) -> list[str]:
     found = re.findall(rf"^( *)```{language}\n(.*?)^ *```", body, re.MULTILINE | re.DOTALL)
     return [re.sub(rf"^{indent}", "", block, flags=re.MULTILINE) for indent, block in found]
-
-
-def _commands(body: str) -> list[tuple[str, ...]]:
-    return [tuple(shlex.split(line)) for block in _blocks(body, "sh") for line in block.splitlines()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -77,7 +78,7 @@ class Walk:
             self._service.content |= yaml.safe_load(step.configuration)
             self._service.write()
         for command in step.commands:
-            await self._run(*command)
+            await self._run(*shlex.split(command))
 
     async def _run(self, program: str, *arguments: str) -> None:
         if program == "systemctl":

@@ -1,10 +1,8 @@
-"""The migration that counts equal runs: loses nothing, whoever interrupts it, and how to go back from it."""
+"""The migration that counts equal runs: loses nothing, whoever interrupts it."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 import signal
 import sqlite3
 import sys
@@ -17,10 +15,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from monitor.store import Store, StoreTooNew, migrate
+from monitor.store import Store, migrate
 from monitor.store.engine import parse
 from monitor.store.schema import VERSION_TABLE
-from tests.store.postgres_server import DATABASE, Server
 from tests.store.releases import RELEASES, restore_postgresql, sqlite_store
 
 CONTENT = (
@@ -218,7 +215,7 @@ async def test_two_at_once(released: str) -> None:
 
 _LARGE = """
 import asyncio, resource, sys
-from monitor.store import Store
+from monitor.store import Store, migrate
 
 async def main():
     async with Store(sys.argv[1]):
@@ -255,82 +252,3 @@ async def test_a_large_store(tmp_path: Path) -> None:
         assert 22 == len(runs)
 
     assert peaks[1] - peaks[0] < 50
-
-
-async def older(url: str, folder: Path) -> None:
-    """Open a store as the release before counted runs did: with the migrations that it had."""
-    scripts = folder / "older"
-    if not scripts.exists():
-        shutil.copytree(migrate._SCRIPTS, scripts, ignore=shutil.ignore_patterns("__pycache__"))
-        for script in (scripts / "versions").iterdir():
-            if script.name not in OF_OLDER:
-                script.unlink()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(migrate, "_SCRIPTS", scripts)
-        await asyncio.to_thread(migrate.migrate, parse(url), "monitor.db")
-
-
-OF_OLDER = ("initial.py", "result_set_version.py")
-"""The migrations that the release before counted runs had."""
-
-
-def refused_by_older(version: str) -> str:
-    """What it says to a store of a newer version."""
-    return (
-        f"store monitor.db was written by a newer version of Impulse Monitor (schema {version}, while this version's "
-        "is 0002); run that version or a newer one, or restore a copy from before the upgrade"
-    )
-
-
-async def test_back_to_the_release_before(tmp_path: Path) -> None:
-    """The way that docs/operation.md tells: copy, upgrade, and back to the copy; the older release refuses the newer
-    file, with these words, and takes its own again.
-    """
-    url = sqlite_store(2, tmp_path)
-    path = Path(url.removeprefix("sqlite:///"))
-    copy = tmp_path / "monitor-before.db"
-    await older(url, tmp_path)
-    before = await dumped(url)
-    database = sqlite3.connect(path)
-    database.execute(f"VACUUM INTO '{copy}'")
-    database.close()
-    async with Store(url):
-        pass
-    after = await dumped(url)
-
-    with pytest.raises(StoreTooNew) as refused:
-        await older(url, tmp_path)
-    assert refused_by_older(migrate.newest_version()) == str(refused.value)
-    assert after == await dumped(url)
-    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
-        if (tmp_path / name).exists():
-            os.replace(tmp_path / name, tmp_path / f"newer-{name}")
-    os.replace(copy, path)
-    await older(url, tmp_path)
-    assert before == await dumped(url)
-
-
-async def test_back_with_postgresql(server: Server, postgresql: str, tmp_path: Path) -> None:
-    """The same with `pg_dump` and `pg_restore`."""
-    await restore_postgresql(2, postgresql)
-    before = await dumped(postgresql)
-    copy, where = str(server.folder / "before.dump"), ("-h", str(server.folder), "-U", "postgres")
-    server.call("pg_dump", *where, "-Fc", "-f", copy, DATABASE)
-    async with Store(postgresql):
-        pass
-    with pytest.raises(StoreTooNew) as refused:
-        await older(postgresql, tmp_path)
-    assert refused_by_older(migrate.newest_version()) == str(refused.value)
-
-    server.call("dropdb", *where, DATABASE)
-    server.call("createdb", *where, DATABASE)
-    server.call("pg_restore", *where, "-d", DATABASE, copy)
-    await older(postgresql, tmp_path)
-    assert before == await dumped(postgresql)
-
-
-def test_the_words_are_in_the_docs() -> None:
-    """docs/operation.md says what the older release says."""
-    page = (Path(__file__).parents[2] / "docs" / "operation.md").read_text()
-
-    assert refused_by_older(migrate.newest_version()).removeprefix("store monitor.db ") in page
