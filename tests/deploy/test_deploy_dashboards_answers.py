@@ -97,7 +97,7 @@ def test_alerts_of_projects_are_listed(program: Callable[[str], str], tmp_path: 
     alert = {"alertname": "A", "severity": "warning", "alertstate": "firing"}
     of_project = 'edge_impulse_alerts{alertname="K", alertstate="firing", project_id="%d", severity="warning"}'
     series = {
-        "edge_impulse_up" + of_target(7): 0.0,
+        "edge_impulse_last_pull_timestamp_seconds" + of_target(7): 50.0,
         "edge_impulse_alerts" + of_target(7, **alert): 1.0,
         of_project % 7: 1.0,
         of_project % 9: 1.0,
@@ -115,13 +115,17 @@ def test_projects_are_listed_by_name(program: Callable[[str], str], tmp_path: Pa
     """*Fleet* lists every project, also one of which no target is known, and one that is renamed while it is pulled."""
     state = 'edge_impulse_project_state{project_id="%d", state="%s"}'
     series = {
-        "edge_impulse_up" + of_target(7): 1.0,
-        "edge_impulse_up" + of_target(7, project="renamed", impulse_id="2"): 1.0,
+        "edge_impulse_last_pull_timestamp_seconds" + of_target(7): 40.0,
+        "edge_impulse_last_pull_timestamp_seconds" + of_target(7, project="renamed", impulse_id="2"): 50.0,
+        "edge_impulse_last_pull_timestamp_seconds" + of_target(7, project="a", impulse_id="3"): 45.0,
         state % (7, "ok"): 1.0,
         state % (9, "ok"): 0.0,
         state % (9, "auth"): 1.0,
     }
-    listed = {'{project="p7", project_id="7", state="ok"}': 1.0, '{project="9", project_id="9", state="auth"}': 1.0}
+    listed = {
+        '{project="renamed", project_id="7", state="ok"}': 1.0,
+        '{project="9", project_id="9", state="auth"}': 1.0,
+    }
 
     assert "" == promtool_evaluates(program("promtool"), tmp_path, series, {fleet_query("Projects"): listed})
 

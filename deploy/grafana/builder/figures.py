@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import count, product
 from string import ascii_uppercase
 
-from deploy.grafana.builder.panels import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, WHITE, YELLOW
+from deploy.grafana.builder.panels import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, TEXT, YELLOW
 from monitor.alerts.wording import listed, sentence
 from monitor.figures.headline import FIGURES, Glance, HeadlineFigure, at_a_glance, with_test
 
@@ -19,7 +19,7 @@ GLANCE = at_a_glance(Glance.DASHBOARD)
 ON_SHARED = tuple(row for row in with_test() if row.on_shared)
 """Figures whose change counts on what both runs share."""
 
-_PALETTE = (BLUE, ORANGE, PURPLE, YELLOW, GREEN, WHITE, RED, GREY)
+_PALETTE = (BLUE, ORANGE, PURPLE, YELLOW, GREEN, TEXT, RED, GREY)
 
 
 def heading(row: HeadlineFigure) -> str:

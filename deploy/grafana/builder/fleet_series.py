@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deploy.grafana.builder.figures import ON_SHARED, of_metrics
-from deploy.grafana.builder.panels import GREEN, ORANGE, RED, STATES, WHITE
+from deploy.grafana.builder.panels import GREEN, ORANGE, RED, STATES, TEXT
 from deploy.grafana.builder.queries import IDENTITY, selector
 from monitor.figures.headline import HeadlineFigure
 
@@ -17,7 +17,7 @@ CHANGE = (
 )
 """mAP moves with the size of the set: as the alerts do, take what happened on the images that both runs share."""
 STATE_TEXTS = {state: (state.replace("_", " "), shade) for state, shade in STATES.items()}
-DROP = [(None, WHITE), (-1, RED), (-0.03, ORANGE), (-0.01, WHITE), (0.01, GREEN)]
+DROP = [(None, TEXT), (-1, RED), (-0.03, ORANGE), (-0.01, TEXT), (0.01, GREEN)]
 """From the default alerts' margin on, a change counts."""
 
 
@@ -28,10 +28,11 @@ def by_target(aggregation: str, expression: str) -> str:
 
 def by_project(expression: str) -> str:
     """An expression by `project_id` with the project's name besides; where no target is known, its number in place of
-    the name.
+    the name. Of a project that is renamed meanwhile the name by which a target was pulled last.
     """
-    names = f"topk by (project_id) (1, group by (project, project_id) ({UP}))"
-    nameless = f'label_join({expression} unless on (project_id) {UP}, "project", "", "project_id")'
+    pulled = series("edge_impulse_last_pull_timestamp_seconds")
+    names = f"group by (project, project_id) (topk by (project_id) (1, {pulled}))"
+    nameless = f'label_join({expression} unless on (project_id) {pulled}, "project", "", "project_id")'
     return f"{expression} * on (project_id) group_left (project) {names} or {nameless}"
 
 

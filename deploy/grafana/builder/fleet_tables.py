@@ -19,7 +19,7 @@ from deploy.grafana.builder.fleet_series import (
     series,
 )
 from deploy.grafana.builder.links import linked
-from deploy.grafana.builder.panels import ORANGE, PLAIN, RED, WHITE, YELLOW, PanelBuilder, cell, columns, table
+from deploy.grafana.builder.panels import ORANGE, PLAIN, RED, TEXT, YELLOW, PanelBuilder, cell, columns, table
 from deploy.grafana.builder.queries import IDENTITY, query
 from monitor.figures.headline import with_test
 
@@ -81,7 +81,7 @@ def targets() -> PanelBuilder:
     panel = cell(panel, "Change", unit="percentunit", decimals=1, steps=DROP, style="color-text", width=80)
     for row in GLANCE:
         panel = cell(panel, heading(row), unit=unit(row), decimals=decimals(row), width=82)
-    panel = cell(panel, "Drift", decimals=1, steps=[(None, WHITE), (1, ORANGE), (2, RED)], style="color-text", width=70)
+    panel = cell(panel, "Drift", decimals=1, steps=[(None, TEXT), (1, ORANGE), (2, RED)], style="color-text", width=70)
     panel = cell(panel, "Samples", decimals=0, width=80)
     panel = cell(cell(panel, "Age", unit="s", decimals=0, width=75), "Unchanged", unit="s", decimals=0, width=100)
     for name in ("project_id", "impulse_id", "category"):
@@ -101,7 +101,7 @@ def alerts() -> PanelBuilder:
         "A row opens the target.",
         query("A", f"{of_targets} or {by_project(of_projects)}", table=True),
         width=15,
-        height=8,
+        height=10,
         no_value="None",
         pages=True,
     )
@@ -145,7 +145,7 @@ def projects() -> PanelBuilder:
             "C", f"1000 * max by (project_id) ({series('edge_impulse_api_key_expiry_timestamp_seconds')})", table=True
         ),
         width=10,
-        height=8,
+        height=10,
         no_value="No project is configured",
         pages=True,
     )

@@ -11,7 +11,7 @@ from deploy.grafana.builder.panels import (
     ORANGE,
     RED,
     STATES,
-    WHITE,
+    TEXT,
     cell,
     color,
     colored,
@@ -104,7 +104,7 @@ def _now() -> list[LinkedPanel]:
             ),
             unit="percentunit",
             decimals=1,
-            steps=[(None, WHITE), (0, RED), (0.5, ORANGE), (0.95, GREEN)],
+            steps=[(None, TEXT), (0, RED), (0.5, ORANGE), (0.95, GREEN)],
             spark=True,
         ),
         stat(

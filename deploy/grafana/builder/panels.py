@@ -48,8 +48,9 @@ from grafana_foundation_sdk.models.dashboard import (
 
 from deploy.grafana.builder.queries import DATASOURCE
 
-GREEN, YELLOW, ORANGE, RED = "#73BF69", "#FADE2A", "#FF9830", "#F2495C"
-BLUE, PURPLE, GREY, WHITE = "#5794F2", "#B877D9", "#8E8E8E", "#CCCCDC"
+GREEN, YELLOW, ORANGE, RED = "green", "yellow", "orange", "red"
+BLUE, PURPLE, GREY, TEXT = "blue", "purple", "#8E8E8E", "text"
+"""By Grafana's names: they have other shades in the light theme, where a fixed one may not be seen."""
 
 STATES = {
     "ok": GREEN,
@@ -58,7 +59,7 @@ STATES = {
     "not_found": PURPLE,
     "unreachable": ORANGE,
     "inconsistent": BLUE,
-    "invalid": "#C4162A",
+    "invalid": "dark-red",
 }
 """How a pull or discovery ended, and the colour that it has everywhere."""
 
@@ -67,7 +68,7 @@ PanelBuilder = Builder[Panel]
 Steps = Sequence[tuple[float | None, str]]
 """Thresholds: from a value on, the colour; the first has None."""
 
-PLAIN: Steps = [(None, WHITE)]
+PLAIN: Steps = [(None, TEXT)]
 
 
 def thresholds(steps: Steps) -> dashboards.ThresholdsConfig:

@@ -10,7 +10,7 @@ from grafana_foundation_sdk.models.dashboard import DashboardLinkType
 
 from deploy.grafana.builder import frame, target_classes, target_first, target_runs, target_scores
 from deploy.grafana.builder.figures import GLANCE, heading, shade, unit
-from deploy.grafana.builder.panels import BLUE, GREEN, ORANGE, PURPLE, RED, WHITE, PanelBuilder, colored, timeseries
+from deploy.grafana.builder.panels import BLUE, GREEN, ORANGE, PURPLE, RED, TEXT, PanelBuilder, colored, timeseries
 from deploy.grafana.builder.queries import DATASOURCE, query
 from deploy.grafana.builder.target_series import PAGE, latest, latest_of, on_page, series
 from monitor.figures.headline import FIGURES, HeadlineFigure
@@ -32,11 +32,11 @@ def dashboard() -> dashboards.Dashboard:
     # Grafana draws a row that repeats over a variable without values once all the same, so no row can vanish: a folded
     # one costs no query, and its heading says whether there is anything in it.
     for title, panels in (
-        ("Classes and confusion: $classes classes", target_classes.panels()),
-        ("Anomaly scores: $blocks anomaly blocks", target_scores.anomaly()),
+        ("Classes and confusion ($classes)", target_classes.panels()),
+        ("Anomaly blocks and their scores ($blocks)", target_scores.anomaly()),
         ("Confidence, errors and averages", target_scores.further()),
-        ("Slices: $slices values", target_runs.slices()),
-        ("Variants of this impulse: $variants", target_runs.variants(GLANCE)),
+        ("Slices ($slices)", target_runs.slices()),
+        ("Variants of this impulse ($variants)", target_runs.variants(GLANCE)),
     ):
         built.with_row(frame.folded(title, panels))
     built.with_row(frame.row("Pulls, result set and model"))
@@ -62,7 +62,7 @@ def _other(row: HeadlineFigure) -> PanelBuilder:
         held=True,
         no_value="This kind of model does not have this figure",
     )
-    return on_page(colored(panel, {title: shade(row), f"{title}, baseline": WHITE}), "figures", "All figures")
+    return on_page(colored(panel, {title: shade(row), f"{title}, baseline": TEXT}), "figures", "All figures")
 
 
 def _variables(built: dashboards.Dashboard) -> None:

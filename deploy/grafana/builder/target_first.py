@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deploy.grafana.builder.figures import BANDED, decimals, heading, letters, named, shade, unit
+from deploy.grafana.builder.figures import BANDED, GLANCE, decimals, heading, letters, named, shade, unit
 from deploy.grafana.builder.panels import (
     BLUE,
     GREEN,
@@ -10,7 +10,7 @@ from deploy.grafana.builder.panels import (
     ORANGE,
     PURPLE,
     RED,
-    WHITE,
+    TEXT,
     YELLOW,
     PanelBuilder,
     band,
@@ -42,7 +42,7 @@ from monitor.alerts.wording import sentence
 from monitor.compare.martingale import ALARM
 from monitor.figures.headline import HeadlineFigure
 
-CAUSES = {"model": BLUE, "labels": PURPLE, "thresholds": YELLOW, "added": ORANGE, "removed": GREY, "total": WHITE}
+CAUSES = {"model": BLUE, "labels": PURPLE, "thresholds": YELLOW, "added": ORANGE, "removed": GREY, "total": TEXT}
 """Colours without a verdict: a change may be for the better."""
 SIDES = {
     "newly_wrong": ("Newly wrong", RED),
@@ -53,6 +53,8 @@ SIDES = {
     "suspect_label": ("Label looks wrong", YELLOW),
 }
 """How samples change sides: the name and colour of each kind."""
+SHOWN = tuple(row for row in BANDED if row in GLANCE)
+"""The figures of the first chart; an interval of another, such as AUROC's, is often as wide as the chart."""
 GATE = 0.1
 """The normalised Wasserstein distance from which a difference of scores is large enough to matter."""
 
@@ -146,7 +148,7 @@ def verdict() -> list[PanelBuilder]:
 def _headline() -> PanelBuilder:
     refs = letters()
     queries = []
-    for row in BANDED:
+    for row in SHOWN:
         title = heading(row)
         queries += [
             query(next(refs), latest_of(row), title),
@@ -157,7 +159,7 @@ def _headline() -> PanelBuilder:
         ]
     found = timeseries(
         "Figures, their 95 % intervals and the baseline",
-        f"{sentence(named(BANDED))}, those that the model has; of several blocks the worst. A dot is a result set that "
+        f"{sentence(named(SHOWN))}, those that the model has; of several blocks the worst. A dot is a result set that "
         "differs from the one before; the thin line says what holds until the next. The band is the interval with the "
         "unit in use; the dashed line is the baseline's value. Without a band there are too few samples for one.",
         *queries,
@@ -168,7 +170,7 @@ def _headline() -> PanelBuilder:
         held=True,
         no_value="No good pull in this time",
     )
-    for row in BANDED:
+    for row in SHOWN:
         found = band(found, heading(row), shade(row))
     return on_page(found, "history", "Every result set, back to the first")
 
@@ -233,7 +235,7 @@ def _causes() -> PanelBuilder:
     causes = colored(causes, {name: value for name, value in CAUSES.items() if name != "total"}).override_by_name(
         "total",
         [
-            color(WHITE),
+            color(TEXT),
             change("custom.drawStyle", "line"),
             change("custom.lineInterpolation", "stepAfter"),
             change("custom.lineWidth", 2),

@@ -10,7 +10,7 @@ from deploy.grafana.builder.panels import (
     GREEN,
     ORANGE,
     RED,
-    WHITE,
+    TEXT,
     YELLOW,
     PanelBuilder,
     bargauge,
@@ -106,7 +106,7 @@ def _flagged() -> charts.Panel:
         no_value="No anomaly block, or none with a threshold",
     )
     return found.override_by_regexp("/, (lower|upper)$/", [change("custom.lineWidth", 1), _dashes()]).override_by_name(
-        "Baseline", [color(WHITE), change("custom.lineWidth", 1), _dashes()]
+        "Baseline", [color(TEXT), change("custom.lineWidth", 1), _dashes()]
     )
 
 
@@ -142,7 +142,7 @@ def _distances() -> PanelBuilder:
     distances = cell(cell(distances, "Block", width=155), "Cause", width=75)
     for name in ("KS", "PSI", "JS"):
         distances = cell(distances, name, decimals=3)
-    steps = [(None, WHITE), (0.1, ORANGE)]
+    steps = [(None, TEXT), (0.1, ORANGE)]
     distances = cell(distances, "Wasserstein", decimals=3, steps=steps, style="color-text")
     distances = cell(distances, "p", decimals=4, steps=P_VALUE, style="color-text")
     distances = cell(distances, "Gate", texts=GATE_STATES, style="color-text")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from deploy.grafana.builder.frame import SERVICE
 from deploy.grafana.builder.links import Linked, linked
-from deploy.grafana.builder.panels import GREEN, ORANGE, RED, WHITE
+from deploy.grafana.builder.panels import GREEN, ORANGE, RED, TEXT
 from deploy.grafana.builder.queries import VARIABLES, selector
 from monitor.figures.headline import HeadlineFigure
 
@@ -17,8 +17,8 @@ explained = selector(**CHOSEN, metric="$metric")
 PAGE = f"{SERVICE}/targets/" + "-".join(f"${{{variable}}}" for variable in VARIABLES.values())
 """The target's page at the service itself."""
 
-P_VALUE = [(None, WHITE), (0, RED), (0.01, ORANGE), (0.05, GREEN)]
-DROP = [(None, WHITE), (-1, RED), (-0.03, ORANGE), (-0.01, WHITE), (0.01, GREEN)]
+P_VALUE = [(None, TEXT), (0, RED), (0.01, ORANGE), (0.05, GREEN)]
+DROP = [(None, TEXT), (-1, RED), (-0.03, ORANGE), (-0.01, TEXT), (0.01, GREEN)]
 """From the default alerts' margin on, a change counts."""
 
 
@@ -48,10 +48,17 @@ def at_new_results(expression: str) -> str:
     """An expression's value where a result set was new, and none between: at the baseline, and where one differed from
     the one before.
     """
-    since = "time() - $__rate_interval_ms / 1000"
-    changed = latest("edge_impulse_last_change_timestamp_seconds")
-    compared = latest("edge_impulse_baseline_timestamp_seconds")
-    return f"{expression} and ({changed} > {since} or {compared} > {since})"
+    changed = _moved("edge_impulse_last_change_timestamp_seconds")
+    compared = _moved("edge_impulse_baseline_timestamp_seconds")
+    return f"{expression} and ({changed} or {compared})"
+
+
+def _moved(name: str) -> str:
+    """A series of times, at the one step where it has moved on; also at its first, but not where it is back after a
+    pause of the scrapes.
+    """
+    is_recent = f"{latest(name)} > time() - $__rate_interval_ms / 1000"
+    return f"({is_recent} unless {latest(name)} == max({series(name)} offset $__interval))"
 
 
 def on_page(panel: Linked, section: str, what: str) -> Linked:
