@@ -5,8 +5,10 @@ of the chain.
 from __future__ import annotations
 
 import json
+import re
 import sys
 import threading
+import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -20,7 +22,7 @@ from tests.acceptance.test_prometheus import free_port, process, until
 
 ROOT = Path(__file__).resolve().parents[2]
 
-from tests.deploy.dashboard_queries import all_queries  # noqa: E402
+from tests.deploy.dashboard_queries import PanelQuery, all_queries, load, panels, replaced  # noqa: E402
 
 pytestmark = pytest.mark.acceptance
 
@@ -71,6 +73,18 @@ class Stack:
     def query(self, expression: str) -> list[dict[str, Any]]:
         """The result of an instant query."""
         return list(self.get("query", query=expression)["result"])
+
+    def asked(self, query: PanelQuery) -> list[dict[str, Any]]:
+        """The result of a panel's query as Grafana asks it: now, or over the last half hour."""
+        if query.instant:
+            return self.query(query.expression)
+        end = time.time()
+        times = {"start": f"{end - 1800:.3f}", "end": f"{end:.3f}", "step": "15"}
+        return list(self.get("query_range", query=query.expression, **times)["result"])
+
+    def targets(self) -> list[dict[str, str]]:
+        """The labels of each target."""
+        return [row["metric"] for row in self.query("edge_impulse_target_info")]
 
 
 def placed(file: str, folder: Path, addresses: dict[str, str]) -> Path:
@@ -144,36 +158,116 @@ def test_regression_becomes_an_alert_at_the_end_of_the_chain(stack: Stack) -> No
 TLS_ONLY = "impulse_monitor_certificate_expiry_timestamp_seconds"
 """A metric that a demo without TLS does not have."""
 
+PINNED = "Baseline pinned"
+"""A mark that is there only once somebody pins another baseline."""
+
+EVERY_KIND = {
+    "Alerts firing",
+    "Last pull",
+    "Last good pull",
+    "Samples that changed sides",
+    "Variants of this impulse",
+    "How pulls ended",
+    "Age of the results",
+    "Size of the result set",
+    "Learning blocks and thresholds",
+    "Model trained",
+    "Features",
+}
+"""Panels of *Target* that have data for every kind of model."""
+
+JUDGED = {
+    "Figures",
+    "Change",
+    "Figures, their 95 % intervals and the baseline",
+    "Evidence that new samples are different",
+    "Causes of the change of $metric",
+    "Could it be chance?",
+    "Slices, worst first",
+}
+"""Those that have it wherever there is an accuracy."""
+
+CLASSES = {"Classes, worst first", "F1 of each class over time"}
+CLASSIFIED = CLASSES | {
+    "Confusion: how the windows of a class (row) are predicted",
+    "Mix of predicted classes against the baseline",
+    "Drift from the baseline",
+    "Calibration",
+    "Losses",
+    "All averages",
+}
+SCORED = {
+    "Drift from the baseline",
+    "Score distribution",
+    "Flagged as anomalous",
+    "Told apart",
+    "Distances from the baseline's scores",
+    "Enough data",
+}
+
+KINDS = {
+    "keyword-spotting": JUDGED | CLASSIFIED,
+    "vibration-press-line": JUDGED | CLASSIFIED | SCORED,
+    "pump-bearing": JUDGED | SCORED,
+    "surface-inspection": JUDGED | SCORED,
+    "forklift-safety": JUDGED | CLASSES | {"All averages"},
+    "parts-counter": JUDGED | {"All averages"},
+    "tank-level": JUDGED | {"Losses", "All averages"},
+}
+"""By a project of the demo for each kind of model: what more has data."""
+
+ANYWAY = {"Results changed", "Left out", "Against the reference variant"}
+"""Panels that have data or not, whatever the kind."""
+
+
+def chosen(target: dict[str, str]) -> dict[str, str]:
+    """The values of the dashboards' variables that choose a target."""
+    return {
+        "project": target["project_id"],
+        "impulse": target["impulse_id"],
+        "variant": target["variant"],
+        "category": target["category"],
+    }
+
 
 def test_every_dashboard_query_has_data(stack: Stack) -> None:
     """Each query of each panel returns data for a target that it is for."""
-    targets = until(
-        lambda: (
-            stack.query('edge_impulse_change_ratio{cause="model"} < -0.05') and stack.query("edge_impulse_target_info")
-        )
-    )
+    targets = until(lambda: stack.query('edge_impulse_change_ratio{cause="model"} < -0.05') and stack.targets())
     until(lambda: stack.query('ALERTS or edge_impulse_alerts{alertstate="firing"}'), 240)
-    values: list[dict[str, str]] = [{}]
-    for row in (target["metric"] for target in targets):
-        values.append(
-            {
-                "project": row["project_id"],
-                "impulse": row["impulse_id"],
-                "variant": row["variant"],
-                "category": row["category"],
-            }
-        )
+    until(lambda: stack.query('edge_impulse_changed_samples{kind="relabelled"} > 0'), 240)
     seen: set[tuple[str, str, str]] = set()
     wanted: dict[tuple[str, str, str], str] = {}
-    for chosen in values:
-        for query in all_queries(chosen):
+    for values in [{}, *map(chosen, targets)]:
+        for query in all_queries(values):
             key = (query.dashboard, query.panel, query.ref)
             wanted.setdefault(key, query.expression)
-            if key not in seen and stack.query(query.expression):
+            if key not in seen and stack.asked(query):
                 seen.add(key)
 
     missing = {key: expression for key, expression in wanted.items() if key not in seen}
-    assert {} == {key: expression for key, expression in missing.items() if TLS_ONLY not in expression}
+    assert {} == {
+        key: expression for key, expression in missing.items() if TLS_ONLY not in expression and key[1] != PINNED
+    }
+
+
+@pytest.mark.parametrize("project", KINDS)
+def test_each_kind_of_model_has_its_panels(stack: Stack, project: str) -> None:
+    """*Target* has data in the panels that a kind of model is for, and in no others; the heading of a folded row says 0
+    exactly where nothing is in it.
+    """
+    until(lambda: stack.query('edge_impulse_change_ratio{cause="model"} < -0.05'))
+    target = next(each for each in stack.targets() if each["project"] == project)
+    queries = [each for each in all_queries(chosen(target)) if each.dashboard == "target" and each.ref]
+    found = {query.panel for query in queries if stack.asked(query)}
+
+    assert KINDS[project] | EVERY_KIND == found - ANYWAY
+    counts = {each["name"]: each["query"] for each in load("target")["templating"]["list"]}
+    for row in (panel for panel in load("target")["panels"] if "($" in panel["title"]):
+        (name,) = re.findall(r"\(\$(\w+)\)", row["title"])
+        expression = counts[name].removeprefix("query_result(").removesuffix(")")
+        (count,) = stack.query(replaced(expression, chosen(target)))
+        titles = {panel["title"] for panel in panels({"panels": [row]})}
+        assert (float(count["value"][1]) > 0) == bool(titles & (found - ANYWAY)), row["title"]
 
 
 def test_the_services_own_rules_are_loaded_and_quiet(stack: Stack) -> None:

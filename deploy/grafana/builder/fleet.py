@@ -8,7 +8,6 @@ from deploy.grafana.builder import fleet_tables, frame
 from deploy.grafana.builder.figures import GLANCE, heading, named, unit
 from deploy.grafana.builder.fleet_series import (
     CHANGE,
-    DROP,
     FIRING,
     UP,
     by_target,
@@ -17,6 +16,7 @@ from deploy.grafana.builder.fleet_series import (
 )
 from deploy.grafana.builder.links import linked
 from deploy.grafana.builder.panels import (
+    DROP,
     GREEN,
     ORANGE,
     RED,
@@ -211,7 +211,7 @@ def _now() -> list[PanelBuilder]:
                 ),
                 unit="suffix: d",
                 decimals=0,
-                steps=[(None, TEXT), (-3650, RED), (3, ORANGE), (14, GREEN)],
+                steps=[(-36500, TEXT), (-3650, RED), (3, ORANGE), (14, GREEN)],
             ),
             "/",
             ALL_TARGETS,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deploy.grafana.builder.figures import ON_SHARED, of_metrics
-from deploy.grafana.builder.panels import GREEN, ORANGE, RED, STATES, TEXT
+from deploy.grafana.builder.panels import STATES
 from deploy.grafana.builder.queries import IDENTITY, selector
 from monitor.figures.headline import HeadlineFigure
 
@@ -17,8 +17,6 @@ CHANGE = (
 )
 """mAP moves with the size of the set: as the alerts do, take what happened on the images that both runs share."""
 STATE_TEXTS = {state: (state.replace("_", " "), shade) for state, shade in STATES.items()}
-DROP = [(None, TEXT), (-1, RED), (-0.03, ORANGE), (-0.01, TEXT), (0.01, GREEN)]
-"""From the default alerts' margin on, a change counts."""
 
 
 def by_target(aggregation: str, expression: str) -> str:

@@ -8,7 +8,6 @@ from deploy.grafana.builder import frame
 from deploy.grafana.builder.figures import GLANCE, decimals, heading, letters, named, unit
 from deploy.grafana.builder.fleet_series import (
     CHANGE,
-    DROP,
     FIRING,
     STATE_TEXTS,
     UP,
@@ -19,7 +18,7 @@ from deploy.grafana.builder.fleet_series import (
     series,
 )
 from deploy.grafana.builder.links import linked
-from deploy.grafana.builder.panels import ORANGE, PLAIN, RED, TEXT, YELLOW, PanelBuilder, cell, columns, table
+from deploy.grafana.builder.panels import DROP, ORANGE, PLAIN, RED, TEXT, YELLOW, PanelBuilder, cell, columns, table
 from deploy.grafana.builder.queries import IDENTITY, query
 from monitor.figures.headline import with_test
 
@@ -72,7 +71,7 @@ def targets() -> PanelBuilder:
     )
     # A link's fields keep the names that the query gave them, whatever the columns are called.
     to_both = [("Open target", frame.ROW_TO_TARGET), ("At the monitor", frame.ROW_TO_PAGE)]
-    panel = cell(panel, "Project", links=to_both, width=170, filterable=True)
+    panel = cell(panel, "Project", links=to_both, filterable=True)
     panel = cell(cell(panel, "Impulse", width=105, filterable=True), "Variant", width=75, filterable=True)
     panel = cell(
         panel, "Alerts", decimals=0, steps=[(None, "transparent"), (1, RED)], style="color-background", width=70
@@ -121,7 +120,7 @@ def alerts() -> PanelBuilder:
         },
     )
     to_both = [("Open target", frame.ROW_TO_TARGET), ("Alerts at the monitor", f"{frame.SERVICE}/alerts")]
-    panel = cell(panel, "Alert", links=to_both, width=262, filterable=True)
+    panel = cell(panel, "Alert", links=to_both, filterable=True)
     panel = cell(
         panel, "State", texts={"firing": ("firing", RED), "pending": ("pending", ORANGE)}, style="color-text", width=70
     )
@@ -161,7 +160,7 @@ def projects() -> PanelBuilder:
         },
     )
     panel = cell(panel, "Discovery", texts=STATE_TEXTS, style="color-text", width=95)
-    panel = cell(cell(panel, "Project", width=150), "Number", width=78)
+    panel = cell(panel, "Number", width=78)
     panel = cell(panel, "Targets", steps=PLAIN, decimals=0, width=70)
     panel = cell(panel, "Key expires", unit="dateTimeFromNow", width=115)
     return linked(panel, "/config", "The running configuration")

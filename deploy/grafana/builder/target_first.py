@@ -5,6 +5,7 @@ from __future__ import annotations
 from deploy.grafana.builder.figures import BANDED, GLANCE, decimals, heading, letters, named, shade, unit
 from deploy.grafana.builder.panels import (
     BLUE,
+    DROP,
     GREEN,
     GREY,
     ORANGE,
@@ -28,7 +29,6 @@ from deploy.grafana.builder.panels import (
 )
 from deploy.grafana.builder.queries import query
 from deploy.grafana.builder.target_series import (
-    DROP,
     P_VALUE,
     at_new_results,
     explained,

@@ -18,8 +18,6 @@ PAGE = f"{SERVICE}/targets/" + "-".join(f"${{{variable}}}" for variable in VARIA
 """The target's page at the service itself."""
 
 P_VALUE = [(None, TEXT), (0, RED), (0.01, ORANGE), (0.05, GREEN)]
-DROP = [(None, TEXT), (-1, RED), (-0.03, ORANGE), (-0.01, TEXT), (0.01, GREEN)]
-"""From the default alerts' margin on, a change counts."""
 
 
 def latest(name: str, **matchers: str) -> str:
