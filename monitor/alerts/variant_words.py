@@ -23,7 +23,7 @@ def details(rule: QuantizationLoss, gap: VariantGap, variants: VariantComparison
     metric = gap.metric
     numbers = [f"{wording.difference(metric, -gap.size)}", f"p = {wording.pvalue(gap.pvalue)}"]
     if gap.interval is not None:
-        numbers.append(f"95 % interval of the gap {_range(gap)}")
+        numbers.append(f"95 % interval {_range(gap)}")
     yield (
         f"{wording.label(metric)} {wording.figure(metric, gap.reference)} of {variants.against}, "
         f"{wording.figure(metric, gap.variant)} of this variant ({'; '.join(numbers)}) on the same "
@@ -48,7 +48,7 @@ def beside(variants: VariantComparison) -> Iterator[str]:
         return
     figures = []
     for gap in variants.gaps:
-        numbers = [] if gap.interval is None else [f"95 % interval of the gap {_range(gap)}"]
+        numbers = [] if gap.interval is None else [f"95 % interval {_range(gap)}"]
         numbers.append(f"p = {wording.pvalue(gap.pvalue)}")
         lost = wording.difference(gap.metric, -gap.size)
         figures.append(f"{wording.label(gap.metric)} {lost} ({'; '.join(numbers)})")
@@ -76,6 +76,7 @@ def _growth(gap: VariantGap, growth: Growth) -> str:
 
 
 def _range(gap: VariantGap) -> str:
+    """The interval with the sign of what it stands beside: less than 0 where the variant loses."""
     assert gap.interval is not None
-    lower, upper = (wording.points(bound) for bound in (gap.interval.lower, gap.interval.upper))
+    lower, upper = (wording.points(-bound) for bound in (gap.interval.upper, gap.interval.lower))
     return f"{lower} to {upper} points"

@@ -118,7 +118,7 @@ def test_words_of_a_gap() -> None:
     assert words.description == (
         "Accuracy is 6.2 points below that of float32 on the same samples; 31 of the samples only float32 gets right, "
         "6 only this variant. Look at the samples that only float32 gets right, on the target's page. Accuracy 0.900 "
-        "of float32, 0.838 of this variant (−6.2 points; p = 2e-6; 95 % interval of the gap +4.2 to +8.2 points) on "
+        "of float32, 0.838 of this variant (−6.2 points; p = 2e-6; 95 % interval −8.2 to −4.2 points) on "
         "the same 400 samples. At the baseline accuracy was −1.0 points, on the samples of then it is −6.2 points now "
         "(p = 0.004). The rule fires for a gap of more than 3.0 points, or one that grew by more than that since the "
         "baseline, with p ≤ 0.01. It "
@@ -168,7 +168,7 @@ def test_words_of_a_page() -> None:
     assert apart is not None
 
     assert list(variant_words.beside(shown)) == [
-        "against float32 on the same 400 samples: accuracy −6.2 points (95 % interval of the gap +4.2 to +8.2 points; "
+        "against float32 on the same 400 samples: accuracy −6.2 points (95 % interval −8.2 to −4.2 points; "
         "p = 2e-6), mean F1 +1.0 points (p = 0.4)",
         "31 of the samples only float32 gets right, 6 only this variant",
     ]

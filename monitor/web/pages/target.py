@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 from aiohttp import web
 
 from monitor.alerts import power_words
-from monitor.alerts.states import AlertState
+from monitor.alerts.states import AlertState, Phase
 from monitor.figures.evaluation import Evaluation
 from monitor.figures.headline import METRICS
 from monitor.figures.histograms import ScoreDistributions
@@ -20,7 +20,7 @@ from monitor.pipeline.snapshot import Snapshot
 from monitor.store import StoreError
 from monitor.targets import studio_page
 from monitor.text import shown
-from monitor.views import charts
+from monitor.views import charts, events
 from monitor.views import status as views
 from monitor.views.cells import Cell
 from monitor.views.classes import ByClass, classes, confusion, slice_rows
@@ -61,6 +61,7 @@ class Stored:
     objects: tuple[ByClass, ByClass] = ({}, {})
     scores: ScoreDistributions | None = None
     shapes: Mapping[int, Frame] | None = None
+    open_events: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
 class TargetPage:
@@ -92,6 +93,8 @@ class TargetPage:
         except StoreError as error:
             problem = error
         alerts = views.shown_alerts(service.live, now, target_id)
+        live_alerts = tuple(service.live.alerts.values())  # an event may be of several targets
+        ids = service.live.targets.keys()
         watched = service.live.watched
         snapshots = service.live.snapshots
 
@@ -105,7 +108,12 @@ class TargetPage:
                 "target": target.target,
                 "snapshot": snapshot,
                 "store_problem": problem,
-                "alerts": alerts,
+                "events": [
+                    event for event in events.active(live_alerts, stored.open_events) if target_id in event.target_ids
+                ],
+                "resolved": [alert for alert in alerts if alert.phase is Phase.RESOLVED],
+                "site": service.studio_site(),
+                "ids": ids,
                 "limit": service.class_limit,
                 "studio": studio_page(service.studio_site(), target.target.key),
                 "samples": stored.samples,
@@ -132,7 +140,8 @@ class TargetPage:
         if evaluation is not None and current is not None and (evaluation.calibration or evaluation.anomalies):
             scores = await self._charts.scores(target.id, current, baseline)
         shapes = await self._charts.frames(target.id, evaluation, samples)
-        return Stored(history, samples, replaced, before, objects, scores, shapes)
+        open_events = await self._service.store.open_firings()
+        return Stored(history, samples, replaced, before, objects, scores, shapes, open_events)
 
 
 def _cell_link(target_path: str, cell: ConfusionCell) -> str:

@@ -117,7 +117,6 @@ def _environment() -> Environment:
         "remarks": wording.remarks,
         "beside": variant_words.beside,
         "threshold": threshold,
-        "began": views.began,
         "path": views.target_path,
         "name": shown,
         "legible": lambda name: printable(shown(name)),
@@ -151,8 +150,6 @@ def _environment() -> Environment:
         "EVENT_PHASES": PHASES,
         "RESULTS_WIDTH": sparklines.WIDTH,
         "RESULTS_HEIGHT": sparklines.HEIGHT,
-        "SPARK_WIDTH": charts.SPARK_WIDTH,
-        "SPARK_HEIGHT": charts.SPARK_HEIGHT,
         "RANGES": target_history.RANGES,
         "CAUSE_WORDS": charts.CAUSE_WORDS,
     }
