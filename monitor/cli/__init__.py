@@ -8,9 +8,10 @@ import click
 
 from monitor.cli import copying, init, notify, reference, service, store, studio
 from monitor.cli.common import version_option
+from monitor.cli.usage import Commands
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @version_option
 def main() -> None:
     """Watch models tested in Edge Impulse Studio and alert when they get worse."""

@@ -83,15 +83,15 @@ def format_option(*styles: str) -> Callable[[Callable[..., Any]], Callable[..., 
 version_option = click.version_option(__version__, package_name="impulse-monitor")
 
 
-def load_config(config: Path) -> Loaded:
-    """The configuration, or its problems, a line each, and the end."""
+def load_config(config: Path, *, is_result: bool = False) -> Loaded:
+    """The configuration, or its problems, a line each, and the end: on stdout where they are what was asked for."""
     from monitor.config import ConfigError, load
 
     try:
         return load(config)
     except ConfigError as error:
         for problem in error.problems:
-            click.echo(problem)
+            click.echo(problem, err=not is_result)
         sys.exit(1)
 
 
@@ -117,8 +117,11 @@ def width() -> int:
     return Console().width
 
 
-def print_table(table: Table) -> None:
-    """A table in these columns."""
+def print_table(table: Table, none: str) -> None:
+    """A table in these columns; `none` says it where there is no row."""
     from rich.console import Console
 
+    if not table.rows:
+        click.echo(none)
+        return
     Console(highlight=False).print(table)

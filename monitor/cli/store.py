@@ -68,7 +68,7 @@ async def _history(store: Store, target: str | None, since: float, limit: int, s
     elif style == "csv":
         click.echo(history.runs_as_csv(runs), nl=False)
     else:
-        print_table(history.runs_as_table(runs))
+        print_table(history.runs_as_table(runs), "no run is stored yet" if since == -math.inf else "no run was seen since then")
     return 0
 
 
@@ -130,7 +130,7 @@ async def _samples(store: Store, target: str, asked: tuple[str, str, int], site:
     else:
         click.echo(f"{page.counted(wanted.kind)}\n{page.url}")
         if page.windows:
-            print_table(samples.as_table(page))
+            print_table(samples.as_table(page), "")
         if page.next is not None:
             click.echo(f"The list is longer: --limit {page.listed} prints all of it.")
         if page.most is not None:
@@ -163,8 +163,8 @@ async def _show_baselines(store: Store, target: str | None, style: str) -> int:
     statuses = await history.baseline_statuses(store, target)
     if style == "json":
         click.echo(json.dumps(history.baselines_as_json(statuses), ensure_ascii=False, indent=2))
-    else:
-        print_table(history.baselines_as_table(statuses))
+    elif statuses or target is None:
+        print_table(history.baselines_as_table(statuses), "no target has a baseline yet; its first good run becomes one")
     if target is not None and not statuses:
         click.echo(f"target {target} has no baseline; its next good run becomes one", err=True)
         return 1
@@ -234,5 +234,5 @@ async def _alerts(store: Store, style: str) -> int:
     if style == "json":
         click.echo(json.dumps(history.alerts_as_json(states), ensure_ascii=False, indent=2))
     else:
-        print_table(history.alerts_as_table(states))
+        print_table(history.alerts_as_table(states), "no alert is pending, fires, or has resolved")
     return 0

@@ -45,7 +45,7 @@ def check(config: Path, web_config: Path | None, shard_total: int, online: bool)
     from monitor.cli import checks, outlook
 
     logs.configure("error")
-    loaded = load_config(config)
+    loaded = load_config(config, is_result=True)
     warnings = [*loaded.warnings, *loaded.exceeded_budgets(shard_total)]
     problems = [*loaded.unreadable, *checks.apprise_problems(loaded)]
     if (path := web_config or loaded.config.http.web_config_file) is not None:
@@ -63,7 +63,8 @@ def check(config: Path, web_config: Path | None, shard_total: int, online: bool)
         run_loop(outlook.print_outlook(loaded, online=False))
     if not good:
         sys.exit(1)
-    click.echo(f"{config}: valid, {len(loaded.config.projects)} projects")
+    projects = len(loaded.config.projects)
+    click.echo(f"{config}: valid, {projects} {'project' if projects == 1 else 'projects'}")
 
 
 async def _check_online(loaded: Loaded) -> bool:
@@ -139,7 +140,7 @@ async def _pull(
     if style == "json":
         click.echo(json.dumps([report.as_json(outcome) for outcome in outcomes], ensure_ascii=False, indent=2))
     else:
-        print_table(report.as_table(outcomes))
+        print_table(report.as_table(outcomes), "nothing was pulled")
     for outcome in outcomes:
         if outcome.error:
             click.echo(f"{outcome.name}: {outcome.state}: {outcome.error}", err=True)

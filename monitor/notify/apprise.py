@@ -48,7 +48,6 @@ class Apprise:
 
     async def send_together(self, transitions: Sequence[Transition]) -> None:
         """Deliver transitions as one message, no longer than the service takes."""
-        name = self._name
         first = worst_first(transitions)[0]
         kind = "success" if first.status == "resolved" else _TYPES.get(first.severity, "info")
         try:
@@ -59,20 +58,20 @@ class Apprise:
         except Retry:
             raise
         except TimeoutError:
-            raise Retry(f"{name}: no success within {TIMEOUT:g} s") from None
+            raise Retry(f"no success within {TIMEOUT:g} s") from None
         except Exception as error:  # of one of its hundred modules; the text may hold the URL
             raise Retry(
-                f"{name}: Apprise failed (",
+                "Apprise failed (",
                 type(error).__name__,
                 "); try the URL by hand: apprise -vv -b test URL",
             ) from None
         if not arrived:
-            raise Retry(name, advice=": Apprise could not deliver; try the URL by hand: apprise -vv -b test URL")
+            raise Retry("Apprise could not deliver", advice="; try the URL by hand: apprise -vv -b test URL")
 
     async def _service(self) -> Any:
         url = await read(self._config.address, f"URL of {self._name}")
         if (service := await asyncio.to_thread(_service, url)) is None:
-            raise Retry(self._name, advice=f": the URL {UNKNOWN}")
+            raise Retry("the URL ", advice=UNKNOWN)
         return service
 
 

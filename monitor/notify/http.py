@@ -118,7 +118,7 @@ class Endpoint:
                 advice=": its file holds characters that no token has; put the token alone into it",
             )
         if "@" in urlsplit(url).netloc:
-            raise Retry(self._name, advice=" has a bearer token, and a user in its URL; remove one of them")
+            raise Retry("has a bearer token, and a user in its URL", advice="; remove one of them")
         return {"Authorization": f"Bearer {token}"}
 
     async def _trusted(self) -> ssl.SSLContext | bool:

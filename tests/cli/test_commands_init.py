@@ -27,7 +27,7 @@ def test_works_once_a_key_is_in_it(tmp_path: Path, studio: tuple[str, Studio], m
     assert (0, True) == (result.exit_code, result.stdout.startswith(f"{path} is written; next: set EI_API_KEY"))
     assert (1, True) == (missing.exit_code, "the environment variable EI_API_KEY is not set" in missing.stdout)
     assert (0, [101]) == (valid.exit_code, [project.id for project in loaded.config.projects])
-    assert f"{path}: valid, 1 projects" in valid.stdout
+    assert f"{path}: valid, 1 project\n" in valid.stdout
     assert (0, True) == (pulled.exit_code, "gesture-wristband" in pulled.stdout)
     assert max(map(len, path.read_text(encoding="utf-8").splitlines())) <= 120
 
