@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from collections.abc import Iterator
 from itertools import cycle
@@ -30,7 +31,7 @@ from monitor.store.schema import metadata
 ROWS = 9
 TEXTS = ("idle", "Überlauf", "", "a'b\"c;--", "蛇\u202e\ufffd", "\x01\x7f\\0", "😀" * 50, "\ud7ff\ue000")
 DOUBLES = (0.1 + 0.2, float("inf"), -float("inf"), -0.0, 5e-324, 1.7976931348623157e308, 1_790_000_000.25)
-BLOBS = (b"", b"\0\xff\0", bytes(range(256)) * 4096, b"text")
+BLOBS = (b"", b"\0\xff\0", bytes(range(256)) * 3000, b"text")
 DOCUMENTS = ('{"a": "\\u0000\\ud800"}', "null", "[1e999, 0.1, -0]", '"' + "x" * 100_000 + '"')
 LONG = "✓ all of it " * 100_000
 """More than a million characters."""
@@ -121,4 +122,9 @@ def _comparable(row: Any) -> tuple[Any, ...]:
 
 def _parts(row: Any) -> Iterator[str]:
     for value in tuple(row):
-        yield repr(value + 0.0 if isinstance(value, float) else int(value) if isinstance(value, bool) else value)
+        if isinstance(value, bytes) and len(value) > 100:
+            yield f"{len(value)} bytes {hashlib.sha256(value).hexdigest()}"
+        elif isinstance(value, float):
+            yield repr(value + 0.0)  # SQLite keeps no sign of zero
+        else:
+            yield repr(int(value) if isinstance(value, bool) else value)

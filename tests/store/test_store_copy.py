@@ -98,6 +98,16 @@ async def test_copied_back(sqlite: str, postgresql: str, sqlite_copy: str) -> No
     assert await rows_of(sqlite) == await rows_of(sqlite_copy)
 
 
+async def test_behind_a_pooler(sqlite: str, database: str, pooler: str, sqlite_copy: str) -> None:
+    """Into and out of a database behind PgBouncer, whose connections are others in each transaction."""
+    await fill(sqlite)
+    url = f"postgresql://postgres@/{database}?host={pooler}&prepared_statements=off"
+    await copy(sqlite, url, quiet)
+    await copy(url, sqlite_copy, quiet)
+
+    assert await rows_of(sqlite) == await rows_of(sqlite_copy)
+
+
 async def test_goes_on(url: str, target: str) -> None:
     """The copy answers as the store does, and gives numbers above all that were ever given."""
     results = result_set(seed=3)
@@ -290,7 +300,7 @@ async def test_killed_half_way(sqlite: str, target: str) -> None:
     """A copy that is killed leaves nothing; the next one is whole."""
     await fill(sqlite)
     numbers = "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 1000) "
-    insert = "INSERT INTO state (kind, target_id, key, value) SELECT 'k', 't', n, randomblob(60000) FROM n"
+    insert = "INSERT INTO state (kind, target_id, key, value) SELECT 'k', 't', n, randomblob(30000) FROM n"
     await execute(sqlite, numbers + insert)
     with subprocess.Popen([*EXECUTABLE, sqlite, target], stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
