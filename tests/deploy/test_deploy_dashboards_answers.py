@@ -159,7 +159,7 @@ def test_map_is_ranked_on_shared_images(program: Callable[[str], str], tmp_path:
 RESULTS = "Figures, their 95 % intervals and the baseline"
 
 
-@pytest.mark.parametrize(("at", "there"), [("4m", False), ("5m", True), ("7m", False)])
+@pytest.mark.parametrize(("at", "there"), [("4m", False), ("5m", True), ("5m15s", False), ("7m", False)])
 def test_a_new_result_set_is_a_dot(program: Callable[[str], str], tmp_path: Path, at: str, there: bool) -> None:
     """Where a result set differs from the one before there is a dot, and none at the pulls that found it unchanged."""
     series = {
