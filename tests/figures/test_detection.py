@@ -448,6 +448,36 @@ def test_several_weightings_equal_one_at_a_time() -> None:
     )
 
 
+def test_many_classes_of_several_sizes_equal_one_class_at_a_time() -> None:
+    """Classes with equally many hits are reckoned together, whichever they are, and give what each gives alone."""
+    rng = np.random.default_rng(4)
+    image = np.sort(rng.integers(0, 400, 1500))
+    label = rng.geometric(0.05, 1500)
+    boxes = rng.uniform(5, 50, (1500, 4))
+    moved = boxes * rng.normal(1, 0.1, boxes.shape)
+    found = np.flatnonzero(rng.random(1500) < 0.9)
+    detections = ImageBoxes(image[found], label[found], moved[found], rng.random(len(found)))
+    matches = match(ImageBoxes(image, label, boxes), detections, 400)
+    weights = rng.integers(0, 3, (40, 400))
+
+    together = average_precision(matches, weights)
+
+    assert len(matches.classes) > 50
+    for k in range(len(matches.classes)):
+        ranked = slice(matches.ends[k], matches.ends[k + 1])
+        truth = slice(matches.truth_ends[k], matches.truth_ends[k + 1])
+        alone = dataclasses.replace(
+            matches,
+            classes=matches.classes[k : k + 1],
+            image=matches.image[ranked],
+            hits=matches.hits[:, ranked],
+            ends=np.array([0, ranked.stop - ranked.start]),
+            truth_image=matches.truth_image[truth],
+            truth_ends=np.array([0, truth.stop - truth.start]),
+        )
+        np.testing.assert_array_equal(together[:, k], average_precision(alone, weights)[:, 0])
+
+
 def test_a_class_without_truth_leaves_the_mean() -> None:
     """Of a weighting under which a class has no truth, the mean is that of the other classes; of none, it does not
     exist.
