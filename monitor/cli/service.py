@@ -199,16 +199,41 @@ async def _studio(
         yield url, studio
 
 
+def _checked_address(_context: click.Context, _option: click.Parameter, value: str) -> str:
+    from monitor.config.urls import parse_address
+
+    try:
+        parse_address(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    return value
+
+
+def _checked_url(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    from pydantic import SecretStr
+
+    from monitor.config.urls import receiver_url
+
+    try:
+        return value and receiver_url(SecretStr(value)).get_secret_value()
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
 @click.command()
 @click.option(
-    "--listen", default="127.0.0.1:9890", show_default=True, help="Address to serve on; port 0 takes a free one."
+    "--listen",
+    default="127.0.0.1:9890",
+    show_default=True,
+    callback=_checked_address,
+    help="Address to serve on; port 0 takes a free one.",
 )
 @click.option(
     "--directory",
     type=click.Path(file_okay=False, path_type=Path),
     help="Keep the demo's configuration here instead of in a temporary folder.",
 )
-@click.option("--alertmanager", metavar="URL", help="Send the demo's alerts to this Alertmanager.")
+@click.option("--alertmanager", metavar="URL", callback=_checked_url, help="Send the demo's alerts to this Alertmanager.")
 @log_options
 @version_option
 def demo(listen: str, directory: Path | None, alertmanager: str | None, log_level: str, log_format: str) -> None:

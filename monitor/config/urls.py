@@ -150,7 +150,12 @@ class Address(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-def _parse_address(value: object) -> Address:
+def parse_address(value: object) -> Address:
+    """Where to listen, as it is written.
+
+    Raises:
+        ValueError: It is no address; the message says what to write.
+    """
     if isinstance(value, Address):
         return value
     match = (
@@ -173,7 +178,7 @@ def _is_ipv6(host: str | None) -> bool:
 _listen_text = {"type": "string", "pattern": r"^(\[.+\]|[^:\[\]]*):[0-9]{1,5}$"}
 Listen = Annotated[
     Address,
-    PlainValidator(_parse_address),
+    PlainValidator(parse_address),
     PlainSerializer(str, return_type=str, when_used="json"),
     WithJsonSchema(_listen_text),
 ]

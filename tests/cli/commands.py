@@ -33,7 +33,9 @@ def write_config(folder: Path, url: str, keys: Mapping[int, str]) -> Path:
 
 def run(*arguments: str | Path, **environ: str) -> Result:
     """One command to its end; what it does not handle is raised here."""
-    return CliRunner().invoke(main, list(map(str, arguments)), env=environ, catch_exceptions=False)
+    return CliRunner().invoke(
+        main, list(map(str, arguments)), env=environ, catch_exceptions=False, prog_name="impulse-monitor"
+    )
 
 
 async def run_beside(*arguments: str | Path, **environ: str) -> Result:

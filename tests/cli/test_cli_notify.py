@@ -109,8 +109,8 @@ async def test_what_came_of_it(tmp_path: Path) -> None:
     assert f"failed: http://127.0.0.1:{ill.port} answered 503" == said["ill"]
     assert said["private"].endswith("name the file with its authority's certificate in ca_file of the receiver private")
     assert said["nobody"].startswith(f"failed: no connection to http://127.0.0.1:{nobody}")
-    assert "Apprise could not deliver" in said["chat"]
-    assert "the URL is none that Apprise can use" in said["none"]
+    assert said["chat"].startswith("failed: Apprise could not deliver; try the URL by hand")
+    assert said["none"].startswith("failed: the URL is none that Apprise can use")
     assert "delivered" == said["well"]
     assert SECRET not in out + errors
 

@@ -122,7 +122,7 @@ def test_samples_on_which_two_variants_differ(config: Path) -> None:
     assert found["counts"] == {"newly_wrong": 54, "added_wrong": 1, "variant_lost": 3, "variant_gained": 0}
     assert (row["id"], row["prediction"], row["prediction_reference"]) == ("7", "-1e-3", "")
     assert "prediction_before" not in row
-    assert run(*options).stdout.startswith(f"3 samples that only the reference variant gets right; {URL}\n")
+    assert run(*options).stdout.startswith(f"3 samples that only the reference variant gets right\n{URL}\n")
 
 
 def test_a_list_that_ends_before_the_samples_do(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_a_list_that_ends_before_the_samples_do(tmp_path: Path) -> None:
     whole = json.loads(run("samples", TARGET, "--config", path, "--limit", "20000", "--format", "json").stdout)
 
     assert changed.counts[NEWLY_WRONG] > 10_000
-    assert text.startswith(f"{changed.counts[NEWLY_WRONG]:,} samples newly wrong; ")
+    assert text.startswith(f"{changed.counts[NEWLY_WRONG]:,} samples newly wrong\n")
     assert "--limit 10000 prints all of it" in text
     assert "The list ends at 10,000 windows" in text
     assert (len(whole["samples"]), whole["next"]) == (10_000, None)
