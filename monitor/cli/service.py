@@ -233,7 +233,9 @@ def _checked_url(_context: click.Context, _option: click.Parameter, value: str |
     type=click.Path(file_okay=False, path_type=Path),
     help="Keep the demo's configuration here instead of in a temporary folder.",
 )
-@click.option("--alertmanager", metavar="URL", callback=_checked_url, help="Send the demo's alerts to this Alertmanager.")
+@click.option(
+    "--alertmanager", metavar="URL", callback=_checked_url, help="Send the demo's alerts to this Alertmanager."
+)
 @log_options
 @version_option
 def demo(listen: str, directory: Path | None, alertmanager: str | None, log_level: str, log_format: str) -> None:

@@ -21,10 +21,14 @@ from monitor.cli.common import (
     version_option,
     with_store,
 )
-from monitor.compare.side_kinds import KINDS, NEWLY_WRONG, VARIANT_KINDS
+from monitor.compare.side_kinds import KINDS, NEWLY_WRONG, SUSPECT_LABEL, VARIANT_KINDS
 
 if TYPE_CHECKING:
     from monitor.store import Store
+
+
+_OTHER_KINDS = tuple(kind.replace("_", "-") for kind in (SUSPECT_LABEL, *VARIANT_KINDS))
+_SIDES = tuple(kind.replace("_", "-") for kind in KINDS if kind != SUSPECT_LABEL)
 
 
 def _since(_context: click.Context, _option: click.Parameter, value: str | None) -> float:
@@ -68,7 +72,9 @@ async def _history(store: Store, target: str | None, since: float, limit: int, s
     elif style == "csv":
         click.echo(history.runs_as_csv(runs), nl=False)
     else:
-        print_table(history.runs_as_table(runs), "no run is stored yet" if since == -math.inf else "no run was seen since then")
+        print_table(
+            history.runs_as_table(runs), "no run is stored yet" if since == -math.inf else "no run was seen since then"
+        )
     return 0
 
 
@@ -86,11 +92,12 @@ def _is_known(target: str, known: Sequence[str]) -> bool:
 @click.argument("target")
 @click.option(
     "--kind",
-    type=click.Choice([kind.replace("_", "-") for kind in (*KINDS, *VARIANT_KINDS)]),
+    type=click.Choice([*_SIDES, *_OTHER_KINDS]),
     default=NEWLY_WRONG.replace("_", "-"),
     show_default=True,
-    help="How they changed sides; or those whose label looks wrong; or those that only the reference variant gets "
-    "right (variant-lost), or only TARGET (variant-gained).",
+    metavar="KIND",
+    help=f"How they changed sides: {', '.join(_SIDES)}; suspect-label: those whose label looks wrong; variant-lost: "
+    "those that only the reference variant gets right; variant-gained: that only TARGET does.",
 )
 @click.option("--class", "of_class", metavar="CLASS", help="Only with this label or prediction, then or now.")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="The worst so many windows.")
@@ -164,7 +171,9 @@ async def _show_baselines(store: Store, target: str | None, style: str) -> int:
     if style == "json":
         click.echo(json.dumps(history.baselines_as_json(statuses), ensure_ascii=False, indent=2))
     elif statuses or target is None:
-        print_table(history.baselines_as_table(statuses), "no target has a baseline yet; its first good run becomes one")
+        print_table(
+            history.baselines_as_table(statuses), "no target has a baseline yet; its first good run becomes one"
+        )
     if target is not None and not statuses:
         click.echo(f"target {target} has no baseline; its next good run becomes one", err=True)
         return 1

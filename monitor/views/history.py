@@ -209,13 +209,13 @@ def alerts_as_json(states: Iterable[AlertState]) -> list[dict[str, Any]]:
 
 def alerts_as_table(states: Iterable[AlertState]) -> Table:
     """Alerts that are pending, fire or have resolved, as a table; those that fire first."""
-    table = table_of(("state", "target", "since", "description"), ("state", "target"))
+    table = table_of(("state", "target", "alert"), ("state", "target"))
     for state in _noteworthy(states):
         began = state.since if state.phase is Phase.PENDING else state.starts_at
         until = f", until {clock(state.ends_at)}" if state.ends_at is not None else ""
-        title = f"{state.alertname}, {state.severity}{until}"
+        title = f"{state.alertname}, {state.severity}"
         text = state.annotations.get("description", "")
-        add(table, str(state.phase), state.target_id, clock(began), joined(title, text))
+        add(table, str(state.phase), state.target_id, joined(title, f"since {clock(began)}{until}", text))
     return table
 
 

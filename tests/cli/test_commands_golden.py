@@ -1,7 +1,8 @@
-"""What each command prints at 80 and 200 columns, as files beside this one; `UPDATE_GOLDEN=1` writes them anew."""
+"""What each command prints at 80 and 200 columns, as files in `golden`; `UPDATE_GOLDEN=1` writes them anew."""
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import re
@@ -9,14 +10,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 from rich.cells import cell_len
 from rich.console import Console
 
 from monitor.alerts.states import AlertState, Phase
 from monitor.cli import main
 from monitor.simulator import Studio
+from monitor.store import Store
 from monitor.views.history import alerts_as_table
-from tests.cli.commands import run
+from tests.cli.commands import run, run_beside
+from tests.notify.notify_parts import Inbox
 
 GOLDEN = Path(__file__).parent / "golden"
 TARGET = "101-1-int8-testing"
@@ -34,7 +38,8 @@ COMMANDS = {
 
 
 def check_golden(name: str, text: str) -> None:
-    """Compare with the file of the name; times and the folder of the test may be any."""
+    """Compare with the file of the name; times and ports may be any."""
+    text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", text)
     text = re.sub(r"\b20\d\d-\d\d-\d\d", "YYYY-MM-DD", text)
     text = re.sub(r"\b\d\d:\d\d:\d\dZ", "HH:MM:SSZ", text)
     path = GOLDEN / f"{name}.txt"
@@ -68,6 +73,83 @@ def test_output(studio: tuple[str, Studio], config: Path) -> None:
     for columns in (80, 200):
         shown = run("history", "--config", config, COLUMNS=str(columns)).stdout
         assert all(f"{number}-1-int8-testing" in shown for number in (101, 107, 108))
+
+
+def alert(name: str, target: str, phase: Phase, **more: float) -> AlertState:
+    """An alert of the store, as the rules write them."""
+    text = (
+        "Accuracy fell by 25.8 points since 2026-09-21 13:33 UTC: the model changed, not the data. 131 of the 200 "
+        "samples both runs share are newly wrong. Look at the samples that are newly wrong, then train again or go "
+        "back to the model before."
+    )
+    return AlertState(
+        name, target, "", phase, severity="critical", labels={}, annotations={"description": text}, **more
+    )
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+def test_alerts_of_a_store(columns: int, tmp_path: Path) -> None:
+    """Those that fire come first, then pending ones, then those that have resolved; ids are whole, and texts folded."""
+    path = tmp_path / "monitor.yaml"
+    url = f"sqlite:///{tmp_path}/x.db"
+    path.write_text(yaml.safe_dump({"projects": [], "store": url}), encoding="utf-8")
+    at = 1790000000.0
+    states = [
+        alert(
+            "EdgeImpulseMeanF1Regressed", "12345678-12-float32-testing", Phase.RESOLVED, starts_at=at, ends_at=at + 60
+        ),
+        alert("EdgeImpulseAccuracyRegressed", "101-1-int8-testing", Phase.PENDING, since=at),
+        alert("EdgeImpulseAccuracyRegressed", "12345678-12-float32-testing", Phase.FIRING, starts_at=at),
+    ]
+
+    async def fill() -> None:
+        async with Store(url) as store, store.transaction() as tx:
+            await tx.put_alert_states(states)
+
+    asyncio.run(fill())
+    text = run("alerts", "--config", path, COLUMNS=str(columns)).stdout
+    lines = [line.rstrip() for line in text.splitlines()]
+
+    assert max(map(cell_len, lines)) <= columns
+    assert ["firing", "pending", "resolved"] == [line.split()[0] for line in lines[1:] if not line.startswith(" ")]
+    check_golden(f"alerts-of-some-{columns}", "\n".join(lines) + "\n")
+
+
+async def test_lines_for_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`check`, `rules` and `notify test` print findings in lines that are never folded, whatever the width."""
+    monkeypatch.chdir(tmp_path)
+    async with Inbox() as well, Inbox([404]) as wrong:
+        receivers: list[dict[str, object]] = [
+            {"name": "on-call", "webhook": {"url": well.url()}},
+            {"name": "chat", "webhook": {"url": wrong.url()}},
+        ]
+        good = {"projects": [{"id": 101, "api_key": "k"}], "notify": receivers}
+        Path("good.yaml").write_text(yaml.safe_dump(good), encoding="utf-8")
+        Path("bad.yaml").write_text(yaml.safe_dump(BAD, sort_keys=False), encoding="utf-8")
+        for columns in (80, 200):
+            for name, command, code in (
+                ("check", ("check", "--config", "good.yaml"), 0),
+                ("check-of-a-bad-file", ("check", "--config", "bad.yaml"), 1),
+                ("rules", ("rules", "--config", "good.yaml"), 0),
+                ("notify-test", ("notify", "test", "--config", "good.yaml"), 1),
+            ):
+                wrong.replies = [404]
+                result = await run_beside(*command, NO_PROXY="127.0.0.1", COLUMNS=str(columns))
+                assert (code, "") == (result.exit_code, result.stderr), name
+                assert not re.search("[─-╿]", result.stdout), name
+                check_golden(f"{name}-{columns}", result.stdout)
+    for name in ("check", "check-of-a-bad-file", "rules", "notify-test"):
+        assert (GOLDEN / f"{name}-80.txt").read_bytes() == (GOLDEN / f"{name}-200.txt").read_bytes()
+
+
+BAD = {
+    "studio": {"url": "https://studio.edgeimpulse.com"},
+    "schedule": {"every": "often"},
+    "projects": [{"id": 101, "api_key": "k", "colour": "red"}],
+    "alerts": [{"alert": "EdgeImpulseAccuracyRegresed", "enabled": False}],
+    "notify": [{"webhook": {"url": "hooks.example.com"}}],
+}
+"""A mistake of each kind."""
 
 
 @pytest.mark.parametrize("columns", [80, 200])

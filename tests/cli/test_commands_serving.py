@@ -223,9 +223,7 @@ def test_as_a_module(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
         runpy.run_module("monitor", run_name="__main__")
 
     assert 2 == ended.value.code
-    assert (
-        "impulse-monitor: No such command 'nonsense'; see impulse-monitor --help\n" == capsys.readouterr().err
-    )
+    assert "impulse-monitor: No such command 'nonsense'; see impulse-monitor --help\n" == capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def test_check_prints_problems_as_its_result(tmp_path: Path) -> None:
 
 
 def test_a_new_store_holds_nothing(tmp_path: Path) -> None:
-    """A table without rows is a sentence, JSON is an empty list; a target that is not known is exit code 1 and a line."""
+    """A table without rows is a sentence, JSON is an empty list; an unknown target is exit code 1 and a line."""
     path = tmp_path / "monitor.yaml"
     path.write_text(yaml.safe_dump({"projects": [], "store": f"sqlite:///{tmp_path}/x.db"}), encoding="utf-8")
     for command, said in (
@@ -115,7 +115,9 @@ def test_a_new_store_holds_nothing(tmp_path: Path) -> None:
         assert TARGET in unknown.stderr
 
 
-@pytest.mark.parametrize(("shell", "said"), [("bash", "complete -o nosort"), ("zsh", "#compdef"), ("fish", "complete ")])
+@pytest.mark.parametrize(
+    ("shell", "said"), [("bash", "complete -o nosort"), ("zsh", "#compdef"), ("fish", "complete ")]
+)
 def test_completion(shell: str, said: str) -> None:
     """As operation.md says, the variable makes the command print what the shell needs; it then completes the names of
     commands and the values of options.
