@@ -423,7 +423,7 @@ def test_key_expiring(promtool: Promtool) -> None:
         (
             Above("anomaly_flagged", 0.2),
             [
-                series("edge_impulse_anomaly_flagged_ratio", f"{value}x9", block_id=name, block=name)
+                series("edge_impulse_anomaly_flagged_ratio_lower", f"{value}x9", block_id=name, block=name)
                 for name, value in (("a", 0.3), ("b", 0.1))
             ],
             {},
