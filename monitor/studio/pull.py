@@ -150,7 +150,7 @@ async def pull(
             for _ in range(2 + RESTARTS):
                 try:
                     results, unknown = await reading.read()
-                    fingerprint = await asyncio.to_thread(results.fingerprint)
+                    fingerprint = results.fingerprint()  # computed with the columns, off the loop where they are many
                     if fingerprint in (known, last):
                         _count(studio, unknown)
                         reading.keep(results)
@@ -223,8 +223,10 @@ class _Reading:
             return last.results, Counter()
         builder = ColumnBuilder(self._metadata)
         walk = Walk()
+        total = 0
         async with aclosing(self._pages(walk, changed)) as pages:
             async for page, nbytes in pages:
+                total += nbytes
                 await self._fill(builder, page, nbytes)
                 self._progress(len(walk.seen), walk.total)
         if not walk.seen:
@@ -232,7 +234,10 @@ class _Reading:
         walk.check()
         if walk.total is not None and len(walk.seen) < walk.total:
             log.debug("pull.short_pages", samples=len(walk.seen), total=walk.total)
-        results = await asyncio.to_thread(builder.finish)
+        if total <= PAGE_BYTES:  # some milliseconds
+            results = _finished(builder)
+        else:
+            results = await asyncio.to_thread(_finished, builder)
         if not results.windows:
             raise NoResults("Studio lists samples for this target but no prediction for any of them; run model testing")
         return results, builder.unknown
@@ -358,6 +363,13 @@ def _seconds_of_adding(builder: ColumnBuilder, page: Page) -> float:
     began = time.thread_time()
     builder.add(page)
     return time.thread_time() - began
+
+
+def _finished(builder: ColumnBuilder) -> ResultSet:
+    """The result set; its fingerprint is computed once, here."""
+    results = builder.finish()
+    results.fingerprint()
+    return results
 
 
 async def _cancel(ahead: _Ahead) -> None:
