@@ -77,6 +77,9 @@ def drift_sentence(drift: Drift) -> str:
     if drift.gates.get("model") and drift.pvalues.get("model", 1.0) <= SIGNIFICANCE_LEVEL:
         than = _how(drift, "model")
         return f"The model scores the {drift.shared:,} samples both runs share {than} than the one before."
+    waiting = drift.current - drift.shared
+    if not drift.added and waiting:
+        return f"None of {waiting:,} new samples that the baseline does not have counts as evidence of drift yet."
     if not drift.added:
         return "No samples came since this model's first results: nothing can have drifted yet."
     return (

@@ -88,6 +88,7 @@ def application(service: Service, security: Security) -> web.Application:
             *OpenApi().routes(),
         ]
     )
+    app.cleanup_ctx.append(templates.compiling)
     security.protect(app)
     app.middlewares.insert(0, errors_as_pages(templates))  # of wrong passwords as well
     app.on_response_prepare.append(_set_headers)

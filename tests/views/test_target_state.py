@@ -62,7 +62,7 @@ def test_standing(found: Snapshot | None, alerts: tuple[AlertState, ...], standi
         (-0.2, True, 30, "score lower than"),
         (0.0, True, 30, "score otherwise than"),
         (0.2, False, 30, "The 30 new samples score as the 100"),
-        (0.2, False, 0, "nothing can have drifted yet"),
+        (0.2, False, 0, "None of 40 new samples that the baseline does not have counts"),
     ],
 )
 def test_drift_in_plain_words(exceedance: float, alarm: bool, added: int, words: str) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -75,6 +75,16 @@ class Templates:
             "Cache-Control": "no-store",
         }
         return web.Response(status=status, body=body, content_type="text/html", charset="utf-8", headers=headers)
+
+    async def compiling(self, _app: web.Application) -> AsyncIterator[None]:
+        """Compiles all templates in a thread while the service starts, so that the first visitor need not wait."""
+        task = asyncio.create_task(asyncio.to_thread(self._compile))
+        yield
+        await task
+
+    def _compile(self) -> None:
+        for name in self._templates.list_templates():
+            self._templates.get_template(name)
 
     def _render(self, template: str, view: Callable[[], Mapping[str, Any]]) -> bytes:
         # A lone surrogate in a name from Studio would make the whole page impossible to encode.
