@@ -328,3 +328,27 @@ async def test_it_says_how_it_stands(service: Service) -> None:
     assert f"The model is worse than its baseline: accuracy {before:.3f} → {now:.3f} ({points})." in shown.text
     studio = f"{service.url.removesuffix('/v1')}/studio/101/impulse/1/validation"
     assert studio in shown.links
+
+
+async def test_its_alerts_are_events(service: Service) -> None:
+    """Alerts of one cause are one card, with the way to the samples, as the API has the event; once they have ended the
+    page says so and leads to what was; thresholds are listed of figures that the target has.
+    """
+    await start(service, ONE)
+    await pull(service, ONE, step=1)
+    event = json.loads((await service.get(f"/api/v1/events?q={ONE}"))[1])["data"]["events"][0]
+    shown = await page(service, f"/targets/{ONE}")
+    alerts = section(shown, "alerts")
+    assert [event["id"]] == re.findall(r'<article class="event bad" id="event-([^"]+)"', alerts)
+    assert f"{len(event['alerts'])} alerts of one cause" in alerts
+    assert f'href="../targets/{ONE}/samples?kind=newly_wrong">{event["samples"][0]["count"]} samples' in alerts
+    assert 'class="badge good"' not in shown.html  # nothing is green beside a model that is worse
+    assert "EdgeImpulseAccuracyRegressed: accuracy" in section(shown, "history")
+    assert "EdgeImpulseMapRegressed" not in section(shown, "history")
+
+    await pull(service, ONE, step=2)
+    alerts = section(await page(service, f"/targets/{ONE}"), "alerts")
+    assert "<article" not in alerts
+    assert f"{len(event['alerts'])} alerts of the last day have ended." in alerts
+    past = unescape(re.findall(r'href="([^"]+)"', alerts)[0])
+    assert event["id"] in (await page(service, urljoin("/targets/x", past))).html
