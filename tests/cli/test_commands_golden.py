@@ -75,16 +75,14 @@ def test_output(studio: tuple[str, Studio], config: Path) -> None:
         assert all(f"{number}-1-int8-testing" in shown for number in (101, 107, 108))
 
 
-def alert(name: str, target: str, phase: Phase, **more: float) -> AlertState:
+def alert(name: str, target: str, phase: Phase) -> AlertState:
     """An alert of the store, as the rules write them."""
     text = (
         "Accuracy fell by 25.8 points since 2026-09-21 13:33 UTC: the model changed, not the data. 131 of the 200 "
         "samples both runs share are newly wrong. Look at the samples that are newly wrong, then train again or go "
         "back to the model before."
     )
-    return AlertState(
-        name, target, "", phase, severity="critical", labels={}, annotations={"description": text}, **more
-    )
+    return AlertState(name, target, "", phase, severity="critical", labels={}, annotations={"description": text})
 
 
 @pytest.mark.parametrize("columns", [80, 200])
@@ -94,12 +92,11 @@ def test_alerts_of_a_store(columns: int, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/x.db"
     path.write_text(yaml.safe_dump({"projects": [], "store": url}), encoding="utf-8")
     at = 1790000000.0
+    long = "12345678-12-float32-testing"
     states = [
-        alert(
-            "EdgeImpulseMeanF1Regressed", "12345678-12-float32-testing", Phase.RESOLVED, starts_at=at, ends_at=at + 60
-        ),
-        alert("EdgeImpulseAccuracyRegressed", "101-1-int8-testing", Phase.PENDING, since=at),
-        alert("EdgeImpulseAccuracyRegressed", "12345678-12-float32-testing", Phase.FIRING, starts_at=at),
+        replace(alert("EdgeImpulseMeanF1Regressed", long, Phase.RESOLVED), starts_at=at, ends_at=at + 60),
+        replace(alert("EdgeImpulseAccuracyRegressed", "101-1-int8-testing", Phase.PENDING), since=at),
+        replace(alert("EdgeImpulseAccuracyRegressed", long, Phase.FIRING), starts_at=at),
     ]
 
     async def fill() -> None:
