@@ -59,7 +59,7 @@ _BLANKS = b" " * 2**16
 # compressed, a piece takes a thousandth of its size on the wire
 _ZIPPED_BLANKS = b" " * 2**20
 _LOOK = 60.0  # seconds between two looks whether the client of a delayed reply is still there
-_ZIPS = "zips"
+_ZIPS = web.RequestKey("zips", bool)
 _SMALLEST_ZIPPED = 1000  # bytes; below it gzip costs more than it saves
 
 
