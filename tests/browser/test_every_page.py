@@ -128,6 +128,8 @@ async def test_every_page(service: Service, browser: Any, tmp_path: Path, scheme
         async with opened(browser, root, refused=refused, color_scheme=scheme) as tab:
             answer = await tab.goto(root + path.format(event=event))
             assert ERRORS.get(name, 200) == answer.status, name
+            if name == "bad-query":
+                assert "is not one of worst," in await tab.locator("main").inner_text()
             for width in SHOT:
                 await tab.set_viewport_size({"width": width, "height": 900})
                 await tab.screenshot(path=folder / f"{name}-{scheme}-{width}.png", full_page=True)

@@ -115,7 +115,7 @@ def _each_of(request: web.Request, name: str, allowed: Sequence[str]) -> tuple[s
     found = tuple(dict.fromkeys(text for text in request.query.getall(name, ()) if text))
     for text in found:
         if text not in allowed:
-            raise web.HTTPBadRequest(text=f"{name}={text[:40]} is not one of {', '.join(allowed)}")
+            raise web.HTTPBadRequest(text=f"{name}={text[:40]} is not one of {', '.join(filter(None, allowed))}")
     return found
 
 
@@ -152,7 +152,7 @@ def one_of(request: web.Request, name: str, allowed: Sequence[str], default: str
     """One of the words that are allowed."""
     text = request.query.get(name, default)
     if text not in allowed:
-        raise web.HTTPBadRequest(text=f"{name}={text[:40]} is not one of {', '.join(allowed)}")
+        raise web.HTTPBadRequest(text=f"{name}={text[:40]} is not one of {', '.join(filter(None, allowed))}")
     return text
 
 
