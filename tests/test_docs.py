@@ -95,9 +95,10 @@ def test_readme() -> None:
     blocks = "".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL))
     named = [line.split() for line in re.findall(r"\bimpulse-monitor ([^#\n]*)", blocks)]
     table = dict(commands(main))
+    above = click.Context(main, **main.context_settings)  # without it a command would keep other names of --help
     for words in named:
         name = next(name for name in (" ".join(words[:2]), words[0]) if name in table)
-        table[name].make_context(name, words[len(name.split()) :])
+        table[name].make_context(name, words[len(name.split()) :], parent=above)
 
     assert len(text.splitlines()) < 150
     assert "```mermaid" in text
