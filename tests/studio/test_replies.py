@@ -17,6 +17,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from monitor.results import BlockKind, ResultSet
+from monitor.studio import pull as pull_module
 from monitor.studio.client import Client
 from monitor.studio.columns import ColumnBuilder
 from monitor.studio.project import StudioProject
@@ -162,8 +163,12 @@ async def test_side_types_are_counted(counted: Any) -> None:
     assert {"min_score": 0.6} == results.blocks[0].thresholds
 
 
-async def test_columns_are_filled_beside_the_loop(counted: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Taking over a page's rows takes longer than the event loop may be held up."""
+@pytest.mark.parametrize(("most", "on_loop"), [(0.0, False), (60.0, True)])
+async def test_columns_are_filled_beside_the_loop(
+    counted: Any, monkeypatch: pytest.MonkeyPatch, most: float, on_loop: bool
+) -> None:
+    """A page's rows are taken over in a thread where that seems to take longer than the event loop may be held up."""
+    monkeypatch.setattr(pull_module, "FILLED_ON_LOOP", most)
     threads = set()
     add: Callable[..., None] = ColumnBuilder.add
 
@@ -174,4 +179,5 @@ async def test_columns_are_filled_beside_the_loop(counted: Any, monkeypatch: pyt
     monkeypatch.setattr(ColumnBuilder, "add", noted)
     await reply("class-called-anomaly", counted)
 
-    assert threads and threading.main_thread() not in threads
+    assert threads
+    assert on_loop == (threading.main_thread() in threads)
