@@ -45,7 +45,7 @@ def target_state(snapshot: Snapshot | None, figures: Sequence[Figure], alerts: S
     firing = [alert for alert in alerts if alert.phase is Phase.FIRING]
     drifted = any(drift.alarm for drift in comparison.drifts)
     if worse:
-        return TargetState("worse", f"The model is worse than its baseline: {_moved(worse[0])}.")
+        return TargetState("worse", f"Results are worse than those of the baseline: {_moved(worse[0])}.")
     if drifted:
         return TargetState("worse", "What the model sees has drifted from its baseline: see the scores.")
     if firing and snapshot.state is PullState.OK:

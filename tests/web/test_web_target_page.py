@@ -325,7 +325,7 @@ async def test_it_says_how_it_stands(service: Service) -> None:
     shown = await page(service, f"/targets/{ONE}")
 
     points = f"−{(before - now) * 100:.1f} points"
-    assert f"The model is worse than its baseline: accuracy {before:.3f} → {now:.3f} ({points})." in shown.text
+    assert f"Results are worse than those of the baseline: accuracy {before:.3f} → {now:.3f} ({points})." in shown.text
     studio = f"{service.url.removesuffix('/v1')}/studio/101/impulse/1/validation"
     assert studio in shown.links
 
