@@ -38,7 +38,7 @@ FIRING = AlertState("EdgeImpulseSomething", "1-2-int8-testing", "d", Phase.FIRIN
         (None, (), "unjudged", "not been pulled yet"),
         (snapshot(), (), "unjudged", "no good pull yet"),
         (snapshot(evaluation=evaluation()), (), "unjudged", "not compared with a baseline"),
-        (compared(0.9, 0.6, 0.001), (), "worse", "worse than those of the baseline: accuracy 0.900 → 0.600 (−30.0 points)."),
+        (compared(0.9, 0.6, 0.001), (), "worse", "than those of the baseline: accuracy 0.900 → 0.600 (−30.0 points)."),
         (compared(0.9, 0.6, 0.2), (), "same", "beyond what chance explains"),
         (compared(0.6, 0.9, 0.001), (), "better", "better than its baseline: accuracy 0.600 → 0.900 (+30.0 points)."),
         (compared(0.9, 0.9, 1.0), (FIRING,), "worse", "An alert fires: EdgeImpulseSomething."),
