@@ -234,6 +234,8 @@ def check_rows(report: Report, began: dict[str, list[float]], lasted: float) -> 
         "baseline": (targets, 2 * targets),
         "state": (targets, 25 * targets),  # of alerts and evidence, and the lists of samples that changed sides
         "message": (0, 0),
+        "firing": (0, most),
+        "notification": (0, 2 * most),  # of the beginning and of the end, to one receiver
     }
     if rows.keys() != bounds.keys():
         report.problems.append(f"the tables are {', '.join(rows)}")
