@@ -77,7 +77,9 @@ async def test_not_open() -> None:
 )
 async def test_no_such_store(url: str, tmp_path: Path) -> None:
     """A URL that leads nowhere is an error that says what to do, and shows no password anywhere."""
-    with pytest.raises(StoreError, match=r"write one of the two|correct it in the configuration|check that|write only") as caught:
+    with pytest.raises(
+        StoreError, match=r"write one of the two|correct it in the configuration|check that|write only"
+    ) as caught:
         async with Store(url.format(folder=tmp_path)):
             pytest.fail("it opened")
 

@@ -81,8 +81,8 @@ async def test_answers_are_as_it_says(service: Service) -> None:
     for each in parts(closed):
         if "properties" in each:
             each["additionalProperties"] = False
-    paths = ["status", "targets", "alerts", "config"]
-    paths += [f"targets/{target_id}/{kind}" for target_id in ids for kind in ("runs", "samples")]
+    paths = ["status", "targets", "alerts", "config", "events"]
+    paths += [f"targets/{target_id}/{kind}" for target_id in ids for kind in KINDS]
     for path in paths:
         _, text = await service.get(f"/api/v1/{path}")
         template = path if "/" not in path else "targets/{id}/" + path.rpartition("/")[2]
@@ -94,11 +94,14 @@ async def test_answers_are_as_it_says(service: Service) -> None:
     assert "firing" in (await service.get("/api/v1/alerts"))[1]
 
 
+KINDS = ("runs", "samples", "history", "scores", "confusion")
+"""What the API says of each target."""
+
 # The form of a cursor or a time cannot be said by a schema.
 CONFIG = """
 generation.allow-extra-parameters = false
 [[operations]]
-include-path-regex = "/(samples|runs)$|^/targets/{id}$"
+include-path-regex = "/(samples|runs|events|alerts)$|^/targets/{id}$"
 checks.positive_data_acceptance.expected-statuses = [200, 400, 404, 409]
 """
 

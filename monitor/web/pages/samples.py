@@ -49,12 +49,13 @@ class SamplesOfTarget:
             "shapes": None,
         }
         snapshot = target.snapshot
+        of_kind = wanted_samples(request)
         wanted = wanted_cell(request)
         try:
             if wanted is not None:
                 context["cell"] = await self._cell(target_id, snapshot, wanted)
             else:
-                found, replaced = await listed(service, target_id, wanted_samples(request))
+                found, replaced = await listed(service, target_id, of_kind)
                 evaluation = snapshot.evaluation if snapshot is not None else None
                 shapes = await self._charts.frames(target_id, evaluation, found)
                 context |= {"samples": found, "replaced": replaced, "shapes": shapes}
