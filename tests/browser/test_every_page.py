@@ -134,11 +134,12 @@ async def test_every_page(service: Service, browser: Any, tmp_path: Path, scheme
                 await tab.set_viewport_size({"width": width, "height": 900})
                 await tab.screenshot(path=folder / f"{name}-{scheme}-{width}.png", full_page=True)
             await tab.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
-            for width in WIDTHS:
+            for width in WIDTHS if scheme == "light" else SHOT:  # the themes differ in colours alone
                 await fits(tab, name, width)
                 if width == SHOT[0] or (width == SHOT[1] and scheme == "light"):  # colours are those of any width
                     assert [] == await violations(tab), (name, width)
-    assert len(PAGES) * len(SHOT) == len(list(folder.glob(f"*-{scheme}-*.png")))
+    wanted = {f"{name}-{scheme}-{width}.png" for name in PAGES for width in SHOT}
+    assert wanted <= {path.name for path in folder.iterdir()}
 
 
 async def test_hostile_names(service: Service, browser: Any) -> None:

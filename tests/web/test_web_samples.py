@@ -258,7 +258,8 @@ async def test_the_targets_page_names_samples(service: Service) -> None:
     assert suspects > 1
     assert [row["filename"] for row in rows[:50]] == re.findall(FILE, section)
     assert sum(row["looks_like"] is not None for row in rows[:50]) == section.count("looks mislabelled") > 0
-    assert 1 + 50 == page.links.count("https://studio.example.com/studio/113/impulse/1/validation")
+    # at the top, on the card of its event, and at each sample
+    assert 2 + 50 == page.links.count("https://studio.example.com/studio/113/impulse/1/validation")
     links = [urljoin(path, link) for link in page.links]
     for kind in counts:
         assert (kind == "newly_wrong") != (f"{path}?kind={kind}#samples" in links)
