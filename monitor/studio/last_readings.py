@@ -5,10 +5,10 @@ versions of its pages, their columns.
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
+from monitor.kept import Kept
 from monitor.results import ResultSet
 from monitor.studio.paging import Span
 
@@ -57,45 +57,28 @@ class LastReading:
 
 
 class LastReadings:
-    """Last readings by target and query, in bounded memory."""
+    """Last readings by target and query, in bounded memory: the columns of some, the page sizes of many more."""
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
-        self._most_bytes = most_bytes
-        self._readings: OrderedDict[Hashable, LastReading] = OrderedDict()
-        self._with_results: OrderedDict[Hashable, int] = OrderedDict()  # their bytes
-        self.nbytes = 0
+        self._most_of_one = min(MOST_OF_ONE, most_bytes)
+        self._sizes: Kept[LastReading] = Kept(MOST_READINGS)
+        self._whole: Kept[LastReading] = Kept(most_bytes)
+
+    @property
+    def nbytes(self) -> int:
         """Of the columns that are kept."""
+        return self._whole.weight
 
     def get(self, name: Hashable) -> LastReading | None:
         """The last reading, as far as it is still known."""
-        found = self._readings.get(name)
-        if found is not None:
-            self._readings.move_to_end(name)
-            if name in self._with_results:
-                self._with_results.move_to_end(name)
-        return found
+        size = self._sizes.get(name)
+        return self._whole.get(name) or size
 
     def put(self, name: Hashable, reading: LastReading) -> None:
         """Keep a reading in place of the one before."""
-        self._let_go(name)
-        nbytes = reading.results.nbytes() if reading.results is not None else 0
-        if not reading.pages or nbytes > min(MOST_OF_ONE, self._most_bytes):
-            reading = replace(reading, pages=(), results=None)
-        self._readings[name] = reading
-        self._readings.move_to_end(name)
-        if reading.results is not None:
-            self._with_results[name] = nbytes
-            self.nbytes += nbytes
-        while self.nbytes > self._most_bytes:
-            oldest = next(iter(self._with_results))
-            self._let_go(oldest)
-        while len(self._readings) > MOST_READINGS:
-            oldest = next(iter(self._readings))
-            self._let_go(oldest)
-            del self._readings[oldest]
-
-    def _let_go(self, name: Hashable) -> None:
-        """Forget the columns of a reading, and what they were made of."""
-        self.nbytes -= self._with_results.pop(name, 0)
-        if name in self._readings:
-            self._readings[name] = replace(self._readings[name], pages=(), results=None)
+        self._sizes.put(name, replace(reading, pages=(), results=None))
+        self._whole.forget(name)
+        if reading.pages and reading.results is not None:
+            nbytes = reading.results.nbytes()
+            if nbytes <= self._most_of_one:
+                self._whole.put(name, reading, max(nbytes, 1))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from monitor.alerts.rules import Rule
 from monitor.alerts.states import AlertState
 from monitor.compare.box_classes import box_class_figures
 from monitor.figures.evaluation import Evaluation
 from monitor.figures.histograms import ScoreDistributions, score_distributions
+from monitor.kept import Kept
 from monitor.results import ResultSet
 from monitor.store import Queries
 from monitor.targets import TargetKey, studio_page
@@ -32,34 +32,6 @@ _COLUMNS_KEPT = 64 * 2**20
 """Bytes of result sets that are kept; larger ones are read again each time."""
 
 T = TypeVar("T")
-
-
-class Kept(Generic[T]):
-    """The newest values by key, as many as together weigh no more than `most`."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._total = 0
-        self._values: OrderedDict[Hashable, tuple[T, int]] = OrderedDict()
-
-    def get(self, key: Hashable) -> T | None:
-        """The value; None where it is not, or no longer, kept."""
-        found = self._values.get(key)
-        if found is None:
-            return None
-        self._values.move_to_end(key)
-        return found[0]
-
-    def put(self, key: Hashable, value: T, weight: int = 1) -> None:
-        """Keep a value, and forget those that were not asked for longest."""
-        if weight > self._most:
-            return
-        _, before = self._values.pop(key, (None, 0))
-        self._total += weight - before
-        self._values[key] = value, weight
-        while self._total > self._most:
-            _, (_, lighter) = self._values.popitem(last=False)
-            self._total -= lighter
 
 
 class TargetCharts:

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from monitor.errors import PullState
+from monitor.kept import Kept
 from monitor.store import Run, Store
 from monitor.views import target_charts
 from monitor.views.cells import Cell
-from monitor.views.target_charts import Kept, TargetCharts
+from monitor.views.target_charts import TargetCharts
 from tests.factories import known
 from tests.store.store_sets import COMPARISON, EVALUATION, TARGET, add, result_set
 
