@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import statistics
 import subprocess
 import sys
@@ -16,11 +15,11 @@ import psutil
 import yaml
 
 from tests.benchmarks._memory import peak
+from tests.benchmarks.cost._address import address
 from tests.benchmarks.cost._pull_sides import Asked
 
 EVERY = 0.05
 IDLE = 5.0
-STARTS_WITHIN = 60.0
 
 
 def scraped(asked: Asked) -> tuple[float, float, int]:
@@ -40,21 +39,10 @@ def scraped(asked: Asked) -> tuple[float, float, int]:
         command = [sys.executable, "-m", "monitor", "run", "--config", str(config)]
         with log.open("w") as stream, subprocess.Popen(command, stderr=stream) as service:
             try:
-                busy, idle = asyncio.run(_measure(_address(log)))
+                busy, idle = asyncio.run(_measure(address(log)))
                 return _p99(busy), _p99(idle), peak(psutil.Process(service.pid))
             finally:
                 service.terminate()
-
-
-def _address(log: Path) -> str:
-    ends = time.monotonic() + STARTS_WITHIN
-    while time.monotonic() < ends:
-        for line in log.read_text().splitlines():
-            event = json.loads(line)
-            if event["event"] == "service.started":
-                return str(event["url"])
-        time.sleep(0.1)
-    raise TimeoutError(f"the service did not start: {log.read_text()}")
 
 
 async def _measure(address: str) -> tuple[list[float], list[float]]:

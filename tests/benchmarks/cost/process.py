@@ -19,6 +19,7 @@ import psutil
 import yaml
 
 from tests.benchmarks._rows import Row
+from tests.benchmarks.cost._address import address
 from tests.benchmarks.cost.section import Section
 
 TARGETS = 1_000
@@ -77,16 +78,6 @@ def configuration(studio: dict[str, object], folder: Path) -> Path:
     path = folder / "monitor.yaml"
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
     return path
-
-
-def address(log: Path) -> str:
-    """Where the service listens, once its log says so."""
-    while True:
-        for line in log.read_text(encoding="utf-8").splitlines():
-            event = json.loads(line)
-            if event["event"] == "service.started":
-                return str(event["url"])
-        time.sleep(0.1)
 
 
 def scrape(url: str) -> tuple[float, str]:
