@@ -35,20 +35,39 @@ DEMO_INTERVAL = "5s"
     "--shard.index", "shard_index", type=int, default=0, show_default=True, help="Which shard this is, from 0."
 )
 @shard_total_option
+@click.option(
+    "--role",
+    type=click.Choice(["all", "worker", "web"]),
+    help="What this process does where several share a PostgreSQL store: take turns (worker), show (web), or both.  "
+    "[default: all]",
+)
 @log_options
 @version_option
 def run(
-    config: Path, web_config: Path | None, shard_index: int, shard_total: int, log_level: str, log_format: str
+    config: Path,
+    web_config: Path | None,
+    shard_index: int,
+    shard_total: int,
+    role: str | None,
+    log_level: str,
+    log_format: str,
 ) -> None:
     """Run the service: pull on schedule, serve the metrics, raise alerts."""
+    from monitor.engine.base import Role
     from monitor.engine.sharding import Shard
 
+    if role is not None and shard_total > 1:
+        raise click.UsageError("--role and --shard.total exclude each other: processes with roles share the turns.")
     try:
         shard = Shard(shard_index, shard_total)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     logs.configure(log_level, log_format)
-    sys.exit(run_loop(_serve(config, f"http.listen in {config}", shard=shard, web_config=web_config)))
+    sys.exit(
+        run_loop(
+            _serve(config, f"http.listen in {config}", shard=shard, web_config=web_config, role=role and Role(role))
+        )
+    )
 
 
 async def _serve(

@@ -1,7 +1,7 @@
 """`Turn` and `Engine`: the seam between those that have turns and what runs them at their times.
 
-The one engine is `local.Scheduler`, in this process. `docs/decisions/0012-the-seam-of-the-engine.md` says why there is
-a seam.
+`local.Scheduler` runs them in this process, `fleet.FleetEngine` in whichever of many takes them.
+`docs/decisions/0012-the-seam-of-the-engine.md` says why there is a seam.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from monitor.engine.times import Times
@@ -41,10 +42,44 @@ class Observer(Protocol):
     def loop_lag(self, seconds: float) -> None: ...  # noqa: D102
 
 
-class Engine(Protocol):
-    """Runs turns at their times: late ones once, each skipped one counted."""
+class Role(StrEnum):
+    """What a process of a fleet does."""
 
-    def add(self, name: str, times: Times, run: Run, delay: float, *, overlaps: bool = False) -> None:
+    ALL = "all"
+    WORKER = "worker"
+    WEB = "web"
+
+    @property
+    def works(self) -> bool:
+        """Whether it takes turns."""
+        return self is not Role.WEB
+
+    @property
+    def shows(self) -> bool:
+        """Whether it has pages, the API and the models' metrics."""
+        return self is not Role.WORKER
+
+
+class Engine(Protocol):
+    """Runs turns at their times: late ones once, each skipped one counted.
+
+    Attributes:
+        distributed: Whether another process may be the one that runs them.
+    """
+
+    distributed: bool
+
+    def add(
+        self,
+        name: str,
+        times: Times,
+        run: Run,
+        delay: float,
+        *,
+        overlaps: bool = False,
+        group: str = "",
+        before_others: bool = False,
+    ) -> None:
         """Let something fire, or put it in the place of what has its name: first in `delay` seconds, then at its times.
 
         Args:
@@ -53,7 +88,9 @@ class Engine(Protocol):
             run: Awaited at each firing.
             delay: Seconds.
             overlaps: Whether a turn may begin before the one before it has ended, because it looks itself at what is
-                still under way; otherwise it is skipped.
+                still under way; otherwise it is skipped. Where several processes share the turns none overlaps.
+            group: What of one group is due is done by one process at a time, where several share the turns.
+            before_others: Whether what else of the group is due waits for it, there.
         """
 
     def reschedule(self, name: str, times: Times, delay: float) -> None:
@@ -70,6 +107,9 @@ class Engine(Protocol):
 
     def skip(self, name: str, reason: str) -> None:
         """Count and log something that was due and is not done."""
+
+    def forget_waits(self) -> None:
+        """Let no project wait any more because Studio asked for it."""
 
     async def drain(self, grace: float | None = None) -> int:
         """Wait for what is in flight, at most `grace` seconds (None: as long as it takes); answers how much is left."""

@@ -53,6 +53,8 @@ class Scheduler:
         observer: Counts skipped runs, heartbeats and the loop's lag.
     """
 
+    distributed = False
+
     def __init__(self, observer: Observer) -> None:
         self._observer = observer
         self._running: set[asyncio.Task[Any]] = set()
@@ -69,8 +71,19 @@ class Scheduler:
         self._scheduler.start()
         self._watcher = asyncio.create_task(self._watch())
 
-    def add(self, name: str, times: Times, run: Run, delay: float, *, overlaps: bool = False) -> None:
+    def add(
+        self,
+        name: str,
+        times: Times,
+        run: Run,
+        delay: float,
+        *,
+        overlaps: bool = False,
+        group: str = "",
+        before_others: bool = False,
+    ) -> None:
         """As `Engine.add`."""
+        del group, before_others  # a single process shares its turns with no other
         self._scheduler.add_job(
             self._fire,
             _Trigger(times),
@@ -107,6 +120,9 @@ class Scheduler:
         """As `Engine.remove`."""
         if self._scheduler.get_job(name) is not None:
             self._scheduler.remove_job(name)
+
+    def forget_waits(self) -> None:
+        """As `Engine.forget_waits`: only the client knows of any."""
 
     async def drain(self, grace: float | None = None) -> int:
         """Wait for the runs in flight, at most `grace` seconds (None: as long as it takes); answers

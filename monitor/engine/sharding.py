@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from monitor.targets import TargetKey
 
+PROJECT = "project-"
+"""Before the number of a project that alerts are about."""
 _STEP = 2862933555777941757
 _WORD = 2**64 - 1
 
@@ -40,9 +42,31 @@ class Shard:
         """Whether the target belongs to this shard."""
         return jump(stable_hash(key), self.total) == self.index
 
+    def owns_subject(self, subject_id: str) -> bool:
+        """Whether what an alert is about belongs to this shard: a target, or a project as a whole; what is neither is
+        the first one's.
+        """
+        if (number := project_of(subject_id)) is not None:
+            return self.owns(project_key(number))
+        try:
+            return self.owns(TargetKey.parse(subject_id))
+        except ValueError:
+            return self.index == 0
+
 
 WHOLE = Shard()
 """The one shard of a service that shares its targets with no other."""
+
+
+def project_key(number: int) -> TargetKey:
+    """What says which shard speaks for a project as a whole."""
+    return TargetKey(number, 0, "", "")
+
+
+def project_of(subject_id: str) -> int | None:
+    """The project that alerts with this subject are about; None where they are about a target."""
+    number = subject_id.removeprefix(PROJECT)
+    return int(number) if number != subject_id and number.isdecimal() else None
 
 
 def stable_hash(key: TargetKey) -> int:

@@ -3,7 +3,7 @@
 from monitor.exposition.catalogue import METRICS, describe
 from monitor.exposition.collector import SnapshotCollector
 from monitor.exposition.metric import Metric, Row, Switch
-from monitor.exposition.rendering import Renderer
+from monitor.exposition.rendering import Renderer, ShardRenderers
 from monitor.exposition.service import ServiceMetrics
 from monitor.exposition.sources import Sources
 
@@ -13,6 +13,7 @@ __all__ = [
     "Renderer",
     "Row",
     "ServiceMetrics",
+    "ShardRenderers",
     "SnapshotCollector",
     "Sources",
     "Switch",

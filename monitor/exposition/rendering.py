@@ -7,9 +7,11 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder, gzip_accepted
 from prometheus_client.registry import Collector
 
+from monitor.engine.sharding import Shard
 from monitor.exposition.body import Bodies, Encoder
 from monitor.exposition.sources import Sources
 
@@ -80,6 +82,27 @@ class Renderer:
             body = await asyncio.to_thread(self._bodies.body, encoder, wanted.content_type, wanted.compressed)
             self._kept[wanted] = self._clock(), body
             return body
+
+
+class ShardRenderers:
+    """Renderers of the shards that are asked for, without what the service counts about itself.
+
+    Args:
+        sources: Makes what a shard shows.
+    """
+
+    def __init__(self, sources: Callable[[Shard], Sources]) -> None:
+        self._sources = sources
+        self._renderers: dict[Shard, Renderer] = {}
+
+    def of(self, shard: Shard) -> Renderer:
+        """That of a shard; those of another number of shards are forgotten, with what they kept."""
+        if any(known.total != shard.total for known in self._renderers):
+            self._renderers.clear()
+        known = self._renderers.get(shard)
+        if known is None:
+            known = self._renderers[shard] = Renderer(CollectorRegistry(), self._sources(shard))
+        return known
 
 
 def _choose(accept: str) -> tuple[Encoder, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import prometheus_client
 from prometheus_client import (
@@ -36,9 +36,11 @@ RETRY_REASONS = (
     "changed",
 )
 """Why a request is sent, or a pull started, once more."""
+TURN_OUTCOMES = ("done", "crashed", "cancelled", "fenced", "busy", "unknown")
 NOTIFICATION_OUTCOMES = ("delivered", "failed", "rejected", "dropped")
 
 PULL_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
+WAIT_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 REQUEST_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 """Seconds. From a page out of a cache to a request at its default deadline, and beyond for longer ones."""
 
@@ -154,6 +156,46 @@ SHARD_INFO = _service(
     "total",
 )
 
+TURNS = _service(
+    MetricType.COUNTER,
+    "impulse_monitor_turns_total",
+    "Turns of projects that this worker of a fleet was offered, by outcome: done, crashed, cancelled, fenced (another "
+    "worker had taken it over), busy (another one had it) or unknown (its configuration lacks the project).",
+    "outcome",
+)
+TURN_WAIT = _service(
+    MetricType.HISTOGRAM,
+    "impulse_monitor_turn_wait_seconds",
+    "How long what was due of a project had waited when its turn was taken.",
+    unit="seconds",
+)
+TURNS_DUE = _service(
+    MetricType.GAUGE,
+    "impulse_monitor_turns_due",
+    "Projects whose turn is due and not taken, as the process that leads the fleet sees it; absent elsewhere.",
+)
+WORKERS = _service(
+    MetricType.GAUGE,
+    "impulse_monitor_workers",
+    "Processes that take turns and gave a sign of life lately, as the one that leads the fleet sees it; absent "
+    "elsewhere.",
+)
+LEADER = _service(
+    MetricType.GAUGE, "impulse_monitor_leader", "1 if this process leads the fleet, else 0; absent without one."
+)
+CONFIGURATIONS_DIFFER = _service(
+    MetricType.GAUGE,
+    "impulse_monitor_config_differs",
+    "Processes of the fleet whose configuration is not that of the one that leads it; absent elsewhere.",
+)
+REPLICA_LAG = _service(
+    MetricType.GAUGE,
+    "impulse_monitor_replica_lag_seconds",
+    "Seconds since this process was last known to show all that the fleet's store has; absent without a fleet, and "
+    "before all was read once.",
+    unit="seconds",
+)
+
 METRICS = tuple(entry for entry in list(globals().values()) if isinstance(entry, Metric))
 """All of these, in this order."""
 
@@ -186,6 +228,9 @@ class ServiceMetrics:
         self._received = _counter(RECEIVED_BYTES, registry)
         self._unknown = _counter(UNKNOWN_VALUES, registry)
         self._notifications = _counter(NOTIFICATIONS, registry)
+        self._registry = registry
+        self._turns: Counter | None = None
+        self._turn_wait: Histogram | None = None
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
@@ -259,6 +304,48 @@ class ServiceMetrics:
         """Note whether the store can be used."""
         self._set(STORE_UP, float(up))
 
+    def in_fleet(self, lag: Callable[[], float | None]) -> None:
+        """Let the series of a fleet begin.
+
+        Args:
+            lag: Seconds for which something may have changed that is not shown; None where that is not known.
+        """
+        self._turns = _counter(TURNS, self._registry, TURN_OUTCOMES)
+        self._turn_wait = _histogram(TURN_WAIT, self._registry, WAIT_BUCKETS)
+        self._gauges.lag = lag
+
+    def turn(self, outcome: str) -> None:
+        """Count a turn that was offered; `outcome` is one of TURN_OUTCOMES."""
+        if self._turns is not None:
+            self._turns.labels(outcome).inc()
+
+    def turn_waited(self, seconds: float) -> None:
+        """Count for how long something had been due when its turn was taken."""
+        if self._turn_wait is not None:
+            self._turn_wait.observe(max(0.0, seconds))
+
+    def turns_due(self, number: int | None) -> None:
+        """Note how many projects wait for their turn; None where another process knows."""
+        self._set_or_leave(TURNS_DUE, number)
+
+    def workers(self, number: int | None) -> None:
+        """Note how many processes take turns; None where another one knows."""
+        self._set_or_leave(WORKERS, number)
+
+    def leader(self, leads: bool) -> None:
+        """Note whether this process leads the fleet."""
+        self._set(LEADER, float(leads))
+
+    def configurations_differ(self, number: int | None) -> None:
+        """Note how many processes have another configuration; None where another one knows."""
+        self._set_or_leave(CONFIGURATIONS_DIFFER, number)
+
+    def _set_or_leave(self, gauge: Metric, value: float | None) -> None:
+        if value is None:
+            self._gauges.values.pop(gauge, None)
+        else:
+            self._set(gauge, float(value))
+
     def _set(self, gauge: Metric, value: float) -> None:
         self._gauges.values[gauge] = {(): value}
 
@@ -270,11 +357,14 @@ class _Gauges(Collector):
         self._live = live
         # replaced as a whole: a scrape reads in another thread
         self.values: dict[Metric, Mapping[tuple[str, ...], float]] = {}
+        self.lag: Callable[[], float | None] = lambda: None
 
     def collect(self) -> Iterable[prometheus_client.Metric]:
         values = self.values.copy()
         if self._live is not None:
             values[TARGETS] = {(): float(len(self._live.targets))}
+        if (lag := self.lag()) is not None:
+            values[REPLICA_LAG] = {(): lag}
         for metric in METRICS:
             if metric in values:
                 shown = metric.empty_family()

@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 
 from monitor.alerts.rules import Rule
 from monitor.compare.comparison import Comparison
+from monitor.engine.sharding import WHOLE, Shard, project_key
 from monitor.errors import PullState
 from monitor.exposition import pulls
 from monitor.exposition.catalogue import OF_FIGURES
@@ -141,6 +142,7 @@ class Sources:
             counts the labels cut off as `class_cap`.
         left_out: Says which `Switch`es are off right now, by their values.
         clock: Unix time in seconds; decides which figures are stale.
+        shard: Which of the targets, and of the projects, are shown.
     """
 
     def __init__(
@@ -150,8 +152,10 @@ class Sources:
         class_limit: int = 30,
         left_out: Callable[[], Collection[str]] = tuple,
         clock: Callable[[], float] = time.time,
+        shard: Shard = WHOLE,
     ) -> None:
         self._live = live
+        self._shard = shard
         self._class_limit = class_limit
         self._left_out = left_out
         self._clock = clock
@@ -164,6 +168,13 @@ class Sources:
         # The loop may replace entries meanwhile; a dictionary's copy() is one step under the interpreter's lock.
         alerts = self._live.subject_alerts
         targets = self._live.targets.copy()
+        if self._shard.total > 1:
+            owns = self._shard.owns
+            projects = {number: status for number, status in projects.items() if owns(project_key(number))}
+            alerts = {
+                subject_id: states for subject_id, states in alerts.items() if self._shard.owns_subject(subject_id)
+            }
+            targets = {target_id: target for target_id, target in targets.items() if owns(target.target.key)}
         watched = {key: target.target for key, target in targets.items()}
         snapshots = {key: shown for key, target in targets.items() if (shown := target.snapshot) is not None}
         return (

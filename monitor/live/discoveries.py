@@ -77,6 +77,26 @@ async def restore_history(store: Store, entry: Entry) -> None:
         entry.history = before if entry.state is None else entry.history.resuming(before)
 
 
+async def read_again(store: Store, entry: Entry) -> bool:
+    """Read an entry's history, and what its last good discovery found; answers whether there is a history.
+
+    Raises:
+        StoreError: The store cannot be read.
+    """
+    try:
+        history = await _load(store, _HISTORY, entry.name, _HISTORY_ENVELOPE, _as_history)
+        if history is None or (history == entry.stored_history and entry.state is not None):
+            return history is not None
+        found = await load(store, entry.name)
+    except ValueError as error:
+        log.warning("discovery.not_restored", project_id=entry.project.id, error=str(error))
+        return False
+    entry.history = entry.stored_history = history
+    entry.restored_history = True
+    entry.found = found or entry.found
+    return True
+
+
 async def keep(store: Store, entry: Entry) -> None:
     """Keep what a discovery of an entry found and how it went; a store that does not take it costs only that."""
     await restore_history(store, entry)
@@ -85,6 +105,7 @@ async def keep(store: Store, entry: Entry) -> None:
         return
     try:
         async with store.transaction() as tx:
+            tx.subjects.add(entry.name)
             if entry.found is not None and not history.failing:
                 await tx.put_state(_state(_DISCOVERY, entry.name, _ENVELOPE, entry.found))
             if entry.restored_history:

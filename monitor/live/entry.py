@@ -80,6 +80,11 @@ class Entry:
         return f"turn {self.identity}"
 
     @property
+    def group(self) -> str:
+        """What has its turns one after another in a fleet: entries of one project may share a key."""
+        return str(self.project.id)
+
+    @property
     def spread(self) -> float:
         """A number in [0, 1): where its turn sits between those of other entries."""
         return spread_of(self.identity)

@@ -7,15 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import structlog
 
 from monitor.alerts.states import AlertState, Transition, by_name
-from monitor.engine.sharding import WHOLE, Shard
+from monitor.engine.sharding import PROJECT, WHOLE, Shard, project_key, project_of
 from monitor.live.entry import Entry, ProjectStatus, first_expiry, project_subject, worst
 from monitor.live.target import Alerts, LiveTarget
 from monitor.pipeline.alerting import RESEND_RESOLVED_FOR, AlertSubject
 from monitor.pipeline.snapshot import Snapshot
 from monitor.pipeline.watch import Watch
 from monitor.targets import Target, TargetKey
-
-_PROJECT = "project-"  # before the number of a project that alerts are about
 
 log = structlog.get_logger()
 
@@ -160,7 +158,7 @@ class Live:
         """The ids of all that alerts can be about: the targets, the projects that are this shard's, and what has
         alerts although it is no longer watched.
         """
-        projects = (f"{_PROJECT}{number}" for number in self._projects if self._owns_project(number))
+        projects = (f"{PROJECT}{number}" for number in self._projects if self._owns_project(number))
         found = [*self.targets, *projects]
         return list(dict.fromkeys([*found, *self._other_alerts, *self.interrupted]))
 
@@ -168,7 +166,7 @@ class Live:
         """A target or project as it is right now; None where it is not watched."""
         if (target := self.targets.get(subject_id)) is not None:
             return target.subject
-        number = _project_number(subject_id)
+        number = project_of(subject_id)
         if number is None or not self._owns_project(number):
             return None
         entries = self.entries_of(number)
@@ -179,17 +177,20 @@ class Live:
         target = self.targets.get(subject_id)
         return self._other_alerts.get(subject_id, {}) if target is None else target.alerts
 
-    def show_alerts(self, subject_id: str, states: Iterable[AlertState], *, complete: bool = False) -> None:
+    def show_alerts(
+        self, subject_id: str, states: Iterable[AlertState], *, complete: bool = False, known: bool = False
+    ) -> None:
         """Show states of a subject's alerts.
 
         Args:
             subject_id: Whose.
             states: As the store has them.
             complete: Whether these are all of them; others that were shown leave.
+            known: Whether another process has logged what is new about them.
         """
         before = self.alerts_of(subject_id)
         after = by_name(states)
-        for name, state in after.items():
+        for name, state in () if known else after.items():
             _log(before.get(name), state)
         self._set_alerts(subject_id, after if complete else {**before, **after})
 
@@ -212,12 +213,7 @@ class Live:
 
     def owns(self, subject_id: str) -> bool:
         """Whether a target or a project is this shard's; what is neither is the first one's."""
-        if (number := _project_number(subject_id)) is not None:
-            return self._owns_project(number)
-        try:
-            return self._shard.owns(TargetKey.parse(subject_id))
-        except ValueError:
-            return self._shard.index == 0
+        return self._shard.owns_subject(subject_id)
 
     def is_removed(self, subject_id: str) -> bool:
         """Whether something that is not watched was this shard's, and is known to have gone: its project was asked, or
@@ -225,7 +221,7 @@ class Live:
         """
         if not self.owns(subject_id):
             return False
-        if (number := _project_number(subject_id)) is not None:
+        if (number := project_of(subject_id)) is not None:
             return not self.entries_of(number)
         try:
             key = TargetKey.parse(subject_id)
@@ -236,18 +232,12 @@ class Live:
 
     def _owns_project(self, number: int) -> bool:
         """Whether this shard speaks for a project as a whole."""
-        return self._shard.owns(TargetKey(number, 0, "", ""))
+        return self._shard.owns(project_key(number))
 
 
 def _lacks(entry: Entry, key: TargetKey) -> bool:
     """Whether an entry's project was asked, and has no such target."""
     return entry.found is not None and all(target.key != key for target in entry.found.targets)
-
-
-def _project_number(subject_id: str) -> int | None:
-    """The project of an id from `subjects`; None for a target's."""
-    number = subject_id.removeprefix(_PROJECT)
-    return int(number) if number != subject_id and number.isdecimal() else None
 
 
 def _log(before: AlertState | None, after: AlertState) -> None:

@@ -4,7 +4,7 @@ configuration.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 import structlog
@@ -98,19 +98,27 @@ class Watchlist:
                 known.project = entry.project
                 wanted[name] = known
         self._live.replace_entries(wanted.values())
-        await discoveries.forget(self._store, before.keys() - wanted.keys())
+        if not self._engine.distributed:  # another process may have another configuration, for as long as a roll-out
+            await discoveries.forget(self._store, before.keys() - wanted.keys())
         await self.restore()
         self._reconcile()
         self._applied = True
         every = config.studio.discover
         for entry in changed:
             times = Grid(every, spread_of(entry.name) * every)
-            self._engine.add(entry.name, times, partial(self._discover, entry.name), delay=0.0)
+            run = partial(self._discover, entry.name)
+            self._engine.add(entry.name, times, run, delay=0.0, group=entry.group, before_others=True)
 
     async def restore(self) -> None:
         """Restore what was known before a restart: how discoveries went, and targets and figures of entries that
         nothing is known of.
         """
+        if self._engine.distributed:
+            try:
+                await self.read_again(list(self._live.entries))
+            except StoreError as error:
+                log.debug("discovery.not_restored", error=str(error))  # StoreUpkeep reports the store's problem
+            return
         for entry in list(self._live.entries.values()):
             if self._store.problem is not None:
                 break
@@ -127,18 +135,39 @@ class Watchlist:
                 entry.found = entry.found or found  # a discovery may have ended meanwhile
         self._reconcile()
 
+    async def read_again(self, names: Iterable[str]) -> None:
+        """Read from the store what the last discoveries of entries, by name, found and how they went: another process
+        may have made them.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
+        for name in names:
+            entry = self._live.entries.get(name)
+            if entry is not None and await discoveries.read_again(self._store, entry):
+                entry.state = entry.history.ended
+                entry.error = entry.history.error
+        self._reconcile()
+
     def pull_now(self, target_id: str) -> bool:
-        """Pull a target now, if it is watched and its project was asked; answers whether it is."""
+        """Pull a target now, if it is watched and its project was asked; answers whether it is. Where several processes
+        share the turns, its entry's turn is due now.
+        """
         target = self._live.targets.get(target_id)
         entry = self._live.entry_of(target) if target is not None else None
         if target is None or entry is None or entry.state is None:
             return False
-        self._turns.pull(entry, [target])
+        if self._engine.distributed:
+            self._engine.run_now(entry.turn)
+        else:
+            self._turns.pull(entry, [target])
         return True
 
     async def _restore_targets(self, entry: Entry, found: Discovery) -> None:
-        """Read what the store knows of the targets, so that figures outlive a restart."""
-        for target in found.targets:
+        """Read what the store knows of the targets, so that figures outlive a restart; where several processes share
+        the turns, `Follower` does.
+        """
+        for target in () if self._engine.distributed else found.targets:
             known = self._live.targets.get(target.key.id)
             if not self._shard.owns(target.key) or (known is not None and known.snapshot is not None):
                 continue
@@ -176,7 +205,7 @@ class Watchlist:
             entry.error = quoted(repr(error))
             log.exception("discovery.crashed", error=repr(error), **log_fields)
         if entry.state is not PullState.OK:
-            entry.history = entry.history.failed(self._clock())
+            entry.history = entry.history.failed(self._clock(), entry.state, entry.error)
             self._discover_again(entry)
         if self._live.entries.get(name) is entry:
             await discoveries.keep(self._store, entry)
@@ -184,7 +213,7 @@ class Watchlist:
         if replaced or entry.project is not project or self._studio.client is not client:
             # a reload came in between: what it asked for was skipped as an overlap
             self._engine.run_now(name, delay=1.0)
-        self._reconcile()
+        self._reconcile(entry)
 
     def _discover_again(self, entry: Entry) -> None:
         """A refused key waits for the project's next turn; anything else is tried sooner, at a growing distance."""
@@ -194,9 +223,12 @@ class Watchlist:
         delay = interval if refused else min(interval, REDISCOVER * 2 ** min(entry.failures - 1, 10))
         self._engine.run_now(entry.name, delay)
 
-    def _reconcile(self) -> None:
+    def _reconcile(self, discovered: Entry | None = None) -> None:
         """Make what is watched and when agree with what the entries' discoveries found; failed ones keep what was
         known.
+
+        Args:
+            discovered: The entry that this process has just made the discovery of, if any.
         """
         wanted: dict[str, Watch] = {}
         began: dict[str, float] = {}  # over restarts
@@ -221,9 +253,9 @@ class Watchlist:
                 if restored is not None and target.snapshot is None:  # a pull may have ended meanwhile
                     target.cache, snapshot = restored
                     target.show(snapshot)
-            self._schedule(entry, new)
+            self._schedule(entry, new, discovered)
 
-    def _schedule(self, entry: Entry, new: set[str]) -> None:
+    def _schedule(self, entry: Entry, new: set[str], discovered: Entry | None) -> None:
         """Let an entry's turn come at the right times, and pull at once what is new in one that has its turns."""
         if entry.state is None or not entry.watches:  # discovery runs before the first pull, however it ends
             if entry.scheduled is not None:
@@ -232,12 +264,17 @@ class Watchlist:
             return
         wanted = (entry.project, entry.schedule)
         if entry.scheduled == wanted:
-            self._turns.pull(entry, [target for target in self._live.targets_of(entry) if target.id in new])
+            fresh = [target for target in self._live.targets_of(entry) if target.id in new]
+            if not self._engine.distributed:
+                self._turns.pull(entry, fresh)
+            elif fresh and entry is discovered:  # the others hear of the same discovery
+                self._engine.run_now(entry.turn)
             return
         times = times_of(entry.schedule, entry.spread)
         delay = first_delay(entry.schedule, entry.spread)
         if entry.scheduled is None:
-            self._engine.add(entry.turn, times, partial(self._turn, entry.name), delay, overlaps=True)
+            run = partial(self._turn, entry.name)
+            self._engine.add(entry.turn, times, run, delay, overlaps=True, group=entry.group)
         else:
             self._engine.reschedule(entry.turn, times, delay)
         entry.scheduled = wanted

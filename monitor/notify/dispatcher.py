@@ -38,7 +38,8 @@ class _Job:
 class Dispatcher:
     """Sends the messages in the store's outbox, one worker for each receiver: none waits for another, nor do the pulls.
 
-    Use it as an asynchronous context, or call `start` and `stop`.
+    Use it as an asynchronous context, or call `start` and `stop`, as often as wanted. Until it is started it only
+    knows its receivers: another process sends.
 
     Args:
         store: Its outbox has messages by `queue_of` the receivers, with `dump(transition)` as payload.
@@ -75,7 +76,7 @@ class Dispatcher:
         self._shard = shard
         self._policy = policy or RetryPolicy()
         self._timeout = timeout
-        self._first = tuple(receivers)
+        self._receivers = tuple(receivers)
         self._session: aiohttp.ClientSession | None = None
         self._jobs: dict[str, _Job] = {}
         self._ending: set[asyncio.Task[None]] = set()
@@ -92,7 +93,7 @@ class Dispatcher:
     async def start(self) -> None:
         """Start the workers; messages that wait from before are sent at once."""
         self._session = new_session(self._timeout)
-        self.replace(self._first)
+        self.replace(self._receivers)
         self._sweeper = asyncio.create_task(self._sweep(), name="notify.sweep")
 
     async def stop(self, grace: float) -> None:
@@ -112,6 +113,7 @@ class Dispatcher:
         self._jobs.clear()
         if self._session is not None:
             await self._session.close()
+        self._session = None
 
     @property
     def failing(self) -> tuple[FailingReceiver, ...]:
@@ -121,6 +123,8 @@ class Dispatcher:
     @property
     def receivers(self) -> tuple[ReceiverStatus, ...]:
         """How each receiver does, in the order in which they came."""
+        if self._session is None:
+            return tuple(ReceiverStatus(receiver.receiver_name, None, 0, None) for receiver in self._receivers)
         return tuple(job.worker.status for job in self._jobs.values())
 
     async def test(self, name: str) -> Trial:
@@ -129,16 +133,20 @@ class Dispatcher:
         Raises:
             LookupError: None has this name.
         """
-        receiver = named((job.receiver for job in self._jobs.values()), name)
-        assert self._session is not None  # there are no jobs before the start
-        return await send(receiver, self._session, self._clock)
+        receiver = named(self._receivers, name)
+        if self._session is not None:
+            return await send(receiver, self._session, self._clock)
+        async with new_session(self._timeout) as session:
+            return await send(receiver, session, self._clock)
 
     def replace(self, receivers: Iterable[NotifyConfig]) -> None:
         """Notify these receivers from now on. One whose configuration is equal keeps its worker; another of the same
         name inherits the queue; the messages of receivers that are gone are deleted.
         """
-        assert self._session is not None, "start() first"
-        wanted = {receiver.receiver_name: receiver for receiver in receivers}
+        self._receivers = tuple(receivers)
+        if self._session is None:
+            return
+        wanted = {receiver.receiver_name: receiver for receiver in self._receivers}
         left = {name: job for name, job in self._jobs.items() if wanted.get(name) != job.receiver}
         for job in left.values():
             job.worker.stop()

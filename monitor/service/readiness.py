@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from monitor.live.watchlist import Watchlist
 from monitor.store import Store
@@ -20,9 +21,11 @@ class Readiness:
     Args:
         store: To be usable.
         watchlist: Knows whether the first round is done.
+        fleet: What else keeps a process of a fleet from being ready; None outside of one.
     """
 
-    def __init__(self, store: Store, watchlist: Watchlist) -> None:
+    def __init__(self, store: Store, watchlist: Watchlist, fleet: Callable[[], str] | None = None) -> None:
+        self._fleet = fleet
         self._store = store
         self._watchlist = watchlist
         self._began = time.monotonic()
@@ -31,6 +34,8 @@ class Readiness:
         """What keeps the service from being ready, in a sentence; empty where nothing does."""
         if (problem := self._store.problem) is not None:
             return str(problem)
+        if self._fleet is not None and (reason := self._fleet()):
+            return reason
         if not self._watchlist.first_round_done and time.monotonic() - self._began <= READY_WITHIN:
             return "the first round of discovery has not ended"
         return ""

@@ -15,6 +15,7 @@ import structlog
 from pydantic import SecretStr
 
 from monitor.config import Config, ConfigError, Loaded, fingerprint, load
+from monitor.engine.base import Engine
 from monitor.engine.sharding import Shard
 from monitor.exposition import ServiceMetrics
 from monitor.live.studio_access import StudioAccess
@@ -25,7 +26,7 @@ from monitor.pipeline.project_turn import new_client
 from monitor.pipeline.record import RunRecorder
 from monitor.store import Store
 from monitor.views.configuration import Running, WebConfiguration
-from monitor.views.service_problems import Rejection, ServiceProblem, service_problems
+from monitor.views.service_problems import FleetProblems, Rejection, ServiceProblem, service_problems
 from monitor.web.security import Security
 
 CONFIG_POLL = 5.0
@@ -48,6 +49,7 @@ class Parts:
     watchlist: Watchlist
     store: Store
     recorder: RunRecorder
+    engine: Engine
 
 
 class Reloader:
@@ -114,6 +116,7 @@ class Reloader:
                 self._parts.studio.replace(client)
             # what Studio asked for may be about what was wrong with the configuration before
             self._parts.studio.client.forget_waits()
+            self._parts.engine.forget_waits()
             self._loaded = loaded
             self._digest = seen
             self._since = self._clock()
@@ -140,8 +143,12 @@ class Reloader:
             except Exception:  # a bug met in one look must not end the loop
                 log.exception("config.watch_crashed")
 
-    def problems(self) -> tuple[ServiceProblem, ...]:
-        """Problems of the service itself, the worst first."""
+    def problems(self, fleet: FleetProblems | None = None) -> tuple[ServiceProblem, ...]:
+        """Problems of the service itself, the worst first.
+
+        Args:
+            fleet: What is the matter with it; None where there is none.
+        """
         security = self._parts.security
         store = self._parts.store
         recorder = self._parts.recorder
@@ -155,6 +162,7 @@ class Reloader:
             config=self._rejection,
             no_receiver=not self.config.notify and bool(self.config.rules()),
             now=self._clock(),
+            fleet=fleet,
         )
 
     def running(self) -> Running:

@@ -2,8 +2,9 @@
 
 from monitor.store.aggregates import Queries
 from monitor.store.baselines import Baseline
+from monitor.store.engine import shareable
 from monitor.store.envelope import Envelope
-from monitor.store.errors import StoreCorrupt, StoreError, StoreRefused, StoreTooNew, StoreUnavailable
+from monitor.store.errors import StoreCorrupt, StoreError, StoreFenced, StoreRefused, StoreTooNew, StoreUnavailable
 from monitor.store.figures import Versions
 from monitor.store.firings import EventFilter, Firing
 from monitor.store.notifications import Notification
@@ -30,10 +31,12 @@ __all__ = [
     "Store",
     "StoreCorrupt",
     "StoreError",
+    "StoreFenced",
     "StoreRefused",
     "StoreTooNew",
     "StoreUnavailable",
     "Transaction",
     "Versions",
     "results_lock",
+    "shareable",
 ]

@@ -28,7 +28,14 @@ class Reading(ABC):
 
 
 class Writing(Reading):
-    """Runs statements that write, within one transaction."""
+    """Runs statements that write, within one transaction.
+
+    Attributes:
+        subjects: What the transaction changes: targets and projects by the ids that alerts have, discoveries by their
+            names.
+    """
+
+    subjects: set[str]
 
     @abstractmethod
     async def lock(self, name: str) -> None:

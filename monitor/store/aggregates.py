@@ -8,6 +8,7 @@ from monitor.store.baselines import BaselineQueries, BaselineWrites
 from monitor.store.changed_samples import ChangedSampleQueries, ChangedSampleWrites
 from monitor.store.drift_states import DriftStateQueries, DriftStateWrites
 from monitor.store.firings import FiringQueries, FiringWrites
+from monitor.store.last_runs import LastRunQueries
 from monitor.store.notifications import NotificationQueries, NotificationWrites
 from monitor.store.outbox import OutboxQueries, OutboxWrites
 from monitor.store.result_sets import ResultSetQueries
@@ -18,6 +19,7 @@ from monitor.store.runs import RunQueries, RunWrites
 class Queries(
     RunQueries,
     RunHistoryQueries,
+    LastRunQueries,
     ResultSetQueries,
     BaselineQueries,
     DriftStateQueries,

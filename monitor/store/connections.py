@@ -21,6 +21,8 @@ T = TypeVar("T")
 
 READERS = 10
 """Queries at the same time."""
+WRITERS = 5
+"""Transactions that write, on PostgreSQL, at the same time."""
 
 PARTING = 1.0
 """Seconds for a connection to close politely: a server out of reach would never answer."""
@@ -47,14 +49,23 @@ class Connections:
         timeout: Seconds after which a statement that gives no answer is given up.
         verify: Called before each connection to a SQLite file; none is made where it raises.
         clock: Unix seconds.
+        few: Whether one connection to read and one to write are enough: PostgreSQL has a hundred for all processes.
 
     Attributes:
+        readers: Queries at the same time.
         url, where: Of the database; for SQLAlchemy, and for people.
         is_sqlite: Whether it is a SQLite file.
     """
 
     def __init__(
-        self, url: str, lock_timeout: float, timeout: float, verify: Callable[[], None], clock: Callable[[], float]
+        self,
+        url: str,
+        lock_timeout: float,
+        timeout: float,
+        verify: Callable[[], None],
+        clock: Callable[[], float],
+        *,
+        few: bool = False,
     ) -> None:
         self.url = engine.parse(url)
         self.where = engine.describe(self.url)
@@ -71,8 +82,9 @@ class Connections:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         # SQLite has one writer: a queue is fairer than its polling. Together no more than the pool has connections:
         # nobody waits in there.
-        self.writing = asyncio.Semaphore(1 if self.is_sqlite else 5)
-        self.reading = asyncio.Semaphore(READERS)
+        self.readers = 1 if few else READERS
+        self.writing = asyncio.Semaphore(1 if self.is_sqlite or few else WRITERS)
+        self.reading = asyncio.Semaphore(self.readers)
         self._asking: set[asyncio.Task[Any]] = set()
         self._releasing: set[asyncio.Task[Any]] = set()
         self._worker = ThreadPoolExecutor(1, "store")  # for what takes long: the default threads answer scrapes

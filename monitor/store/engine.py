@@ -23,6 +23,10 @@ RECYCLE = 300
 """Seconds that a connection to PostgreSQL is used: firewalls forget idle ones without a word, and
 only a timeout shows.
 """
+LONGEST_IDLE = 8.0
+"""Seconds that a transaction on PostgreSQL may wait for its client: a little is computed meanwhile, and a fleet's turn
+cannot be taken over before.
+"""
 WAL_KEPT = 64 * 2**20
 """Bytes that SQLite's write-ahead log keeps on disk after one large result set blew it up."""
 
@@ -104,6 +108,17 @@ def _check_options(options: Mapping[str, str | tuple[str, ...]]) -> None:
             raise StoreError(f"the store's URL has {name} more than once; keep one")
         if not all(re.fullmatch(pattern, each) for each in ([value] if isinstance(value, str) else value)):
             raise StoreError(f"the store's URL has an option {name} that cannot be used; write {meant}")
+
+
+def shareable(url: str) -> bool:
+    """Whether several processes can share their turns by a store: a PostgreSQL that keeps locks and listeners for a
+    connection, which a pooler in transaction mode does not.
+
+    Raises:
+        StoreError: The URL is none that the configuration accepts.
+    """
+    parsed = parse(url)
+    return parsed.get_backend_name() == "postgresql" and parsed.query.get("prepared_statements") != "off"
 
 
 def describe(url: URL) -> str:
@@ -201,8 +216,11 @@ def _ping_idle(engine: Engine) -> None:
 
 def _own_connection(lock_timeout: str) -> dict[str, Any]:
     """How to connect to the server itself."""
-    # A client that vanished gives its locks back after minutes, not hours.
-    return {"server_settings": {"lock_timeout": lock_timeout, "tcp_keepalives_idle": "60"}}
+    # A client that vanished gives its locks back after minutes, not hours; one that was stopped in the middle of a
+    # transaction, while another process waits to take its turn over, after seconds.
+    idle = f"{round(LONGEST_IDLE * 1000)}ms"
+    settings = {"lock_timeout": lock_timeout, "tcp_keepalives_idle": "60", "idle_in_transaction_session_timeout": idle}
+    return {"server_settings": settings}
 
 
 def _pooled_connection() -> dict[str, Any]:

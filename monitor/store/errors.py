@@ -6,6 +6,7 @@
     └── StoreError             the store refused something; `str()` says what, where, and what to do next
         ├── StoreUnavailable   it cannot be used right now (full, locked, unreachable, read-only); may recover by itself
         ├── StoreRefused       it is well, but does not take this: it refers to what is gone, or is too large
+        │   └── StoreFenced    another process has taken the turn over that this would be written for
         ├── StoreCorrupt       what is stored is damaged
         └── StoreTooNew        it was written by a newer version than this one
 """
@@ -30,6 +31,10 @@ class StoreUnavailable(StoreError):
 
 class StoreRefused(StoreError):
     """The store is well, but does not take what it was given."""
+
+
+class StoreFenced(StoreRefused):
+    """Another process of the fleet has taken over the turn that this was to be written for."""
 
 
 class StoreCorrupt(StoreError):

@@ -260,6 +260,7 @@ class RunWrites(ResultSetWrites, FiguresWrites):
             raise ValueError(
                 f"a run with fingerprint {run.fingerprint} and results with {results.fingerprint if results else None}"
             )
+        self.subjects.add(run.target_id)
         await self.lock(results_lock(run.target_id))
         content = {name: getattr(run, name) for name in _CONTENT}
         content["state"] = str(run.state)
@@ -301,6 +302,7 @@ class RunWrites(ResultSetWrites, FiguresWrites):
         Returns:
             Whether it was done; not where the run is gone, or another program has done it.
         """
+        self.subjects.add(run.target_id)
         await self.lock(results_lock(run.target_id))
         stored = schema.run.join(schema.result_set).outerjoin(schema.figures)
         wanted = select(

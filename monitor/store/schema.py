@@ -143,3 +143,49 @@ notification = sa.Table(
     sa.Index(None, "at"),
 )
 """What became of the messages that have left the outbox."""
+
+turn = sa.Table(
+    "turn",
+    metadata,
+    sa.Column("project", sa.Text, primary_key=True),
+    sa.Column("epoch", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("worker", sa.Text, nullable=False, server_default=""),
+    sa.Column("running", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("taken", sa.Double, nullable=False, server_default="0"),
+    sa.Column("confirmed", sa.Double, nullable=False, server_default="0"),
+    sa.Column("closed_until", sa.Double, nullable=False, server_default="0"),
+)
+"""Of a fleet: who has the turn of a project, and until when its key is to send nothing. Times are the server's."""
+
+due = sa.Table(
+    "due",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("project", sa.Text, nullable=False, index=True),
+    sa.Column("at", sa.Double, nullable=False, index=True),
+)
+"""Of a fleet: when what a turn of a project does is due, by the server's clock."""
+
+process = sa.Table(
+    "process",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("role", sa.Text, nullable=False),
+    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("address", sa.Text, nullable=False),
+    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("started", sa.Double, nullable=False),
+    sa.Column("seen", sa.Double, nullable=False),
+    sa.Column("backend", sa.Integer, nullable=False),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("leads", sa.Boolean, nullable=False),
+)
+"""The processes of a fleet, and when each was last seen, by the server's clock."""
+
+change = sa.Table(
+    "change",
+    metadata,
+    sa.Column("subject", sa.Text, primary_key=True),
+    sa.Column("xid", sa.BigInteger, nullable=False, index=True),
+)
+"""Of a fleet: the transaction that last changed what is known of a subject, for those who follow the store."""

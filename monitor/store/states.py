@@ -6,6 +6,7 @@ value: `alert_states`, `drift_states` and `changed_samples` do, and `monitor.liv
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 
 from sqlalchemy import bindparam, select
@@ -50,6 +51,11 @@ class StateQueries(Reading):
         statement = _OF_KIND if target_id is None else _OF_TARGET
         rows = await self._fetch(statement, given({"of_kind": kind, "of_target": target_id}))
         return [State(**row._mapping) for row in rows]
+
+    async def states_of(self, kind: str, target_ids: Collection[str]) -> list[State]:
+        """The states of a kind, of several targets, by key, then target."""
+        statement = _OF_KIND.where(_table.c.target_id.in_(sorted(target_ids)))
+        return [State(**row._mapping) for row in await self._fetch(statement, {"of_kind": kind})]
 
 
 class StateWrites(Writing):

@@ -18,7 +18,7 @@ from monitor.store import columns, schema
 from monitor.store.access import Parameters, row_id
 from monitor.store.aggregates import Queries
 from monitor.store.arrivals import Arrivals
-from monitor.store.connections import READERS, Connections
+from monitor.store.connections import Connections
 from monitor.store.errors import StoreError
 from monitor.store.migrate import migrate
 from monitor.store.opened_file import OpenedFile
@@ -43,6 +43,7 @@ class Store(Queries):
         lock_timeout: Seconds that a statement waits for a lock that another program holds.
         timeout: Seconds after which a statement that gives no answer is given up.
         clock: Unix seconds.
+        few_connections: Whether one to read and one to write are enough.
 
     Attributes:
         began: Whether the last `open` found nothing, and began an empty store.
@@ -51,9 +52,15 @@ class Store(Queries):
     """
 
     def __init__(
-        self, url: str, *, lock_timeout: float = 5.0, timeout: float = 60.0, clock: Callable[[], float] = time.time
+        self,
+        url: str,
+        *,
+        lock_timeout: float = 5.0,
+        timeout: float = 60.0,
+        clock: Callable[[], float] = time.time,
+        few_connections: bool = False,
     ) -> None:
-        self._connections = Connections(url, lock_timeout, timeout, self._verify_file, clock)
+        self._connections = Connections(url, lock_timeout, timeout, self._verify_file, clock, few=few_connections)
         self.retention = Retention(self._connections)
         self.arrivals = Arrivals()
         self._file: OpenedFile | None = None
@@ -114,7 +121,7 @@ class Store(Queries):
 
     async def _close_file(self, file: OpenedFile) -> None:
         async with AsyncExitStack() as turns:
-            for turn in (self._connections.writing, *[self._connections.reading] * READERS):
+            for turn in (self._connections.writing, *[self._connections.reading] * self._connections.readers):
                 await turns.enter_async_context(turn)
             await self._connections.dispose()
             await self._connections.attempt(self._in_worker(file.finish))
@@ -236,6 +243,7 @@ class Store(Queries):
             if transaction.failure is not None:
                 # PostgreSQL would answer COMMIT with a silent rollback, SQLite commit the rest
                 raise transaction.failure
+            await transaction.announce()
             await self._verify()  # what is written to a deleted file is lost
             await self._connections.ask(link, link.connection.commit())
             self._connections.problem = None

@@ -20,6 +20,7 @@ import aiohttp
 import msgspec
 import stamina
 
+from monitor import lease
 from monitor.errors import InvalidReply, StudioError, Unreachable
 from monitor.net.tls import not_trusted
 from monitor.studio.budget import Budget, Slot
@@ -278,6 +279,9 @@ class Client:
         """
         caller = request.caller
         budget = self._budget
+        taken = lease.current.get()
+        if taken is not None and taken.closed_for > 0:
+            budget.close(caller.key, taken.closed_for)  # as Studio asked, of whoever had the turn before
         if self._session.closed:
             raise Unreachable(f"{request.call}: this client was closed, as another configuration or the stop wanted it")
         if (wait := budget.closed_for(caller.key)) > LONGEST_WAIT:
@@ -288,6 +292,8 @@ class Client:
         if not budget.promising(caller.key):
             caller.pause()
         async with budget.slot(caller.key) as slot:
+            if taken is not None and not await taken.held():
+                raise Unreachable(f"{request.call}: another process has taken over the turn of this project")
             began = time.monotonic()
             try:
                 reply = await self._attempt(request, decoder, slot)
@@ -365,6 +371,8 @@ class Client:
         except Retryable as error:
             if error.delay is not None:
                 self._budget.close(request.caller.key, error.delay)
+                if (taken := lease.current.get()) is not None:
+                    taken.close(error.delay)
             raise
         try:
             reply = await self._decode(decoder, body)

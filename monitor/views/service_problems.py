@@ -16,7 +16,7 @@ from monitor.store import StoreError
 PROBLEMS_SHOWN = 20
 """Problems of a rejected file that are shown; the log, and `impulse-monitor check`, have all."""
 
-Kind = Literal["store", "receiver", "certificate", "web_config", "config", "no_receiver"]
+Kind = Literal["store", "receiver", "certificate", "web_config", "config", "no_receiver", "fleet"]
 """A closed set: programs tell problems apart by it."""
 
 
@@ -68,6 +68,21 @@ class ServiceProblem:
     receiver: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class FleetProblems:
+    """What may be the matter with a fleet.
+
+    Attributes:
+        away: Whether this process has no connection to the others.
+        workers: How many processes take turns; None where that is not known.
+        differing: The processes whose configuration is not that of the one that leads, as `role on host`.
+    """
+
+    away: bool
+    workers: int | None
+    differing: tuple[str, ...] = ()
+
+
 StoreProblem = tuple[StoreError | None, float | None]
 """Why something of the store does not work, and Unix seconds since when; None and None where it does."""
 
@@ -82,6 +97,7 @@ def service_problems(
     config: Rejection | None,
     no_receiver: bool,
     now: float,
+    fleet: FleetProblems | None = None,
 ) -> tuple[ServiceProblem, ...]:
     """The problems, the worst first.
 
@@ -94,6 +110,7 @@ def service_problems(
         config: The same of the configuration.
         no_receiver: Whether there are alerts, but no receiver.
         now: Unix seconds.
+        fleet: What is the matter with the fleet; None where there is none.
     """
     found = [
         *_of_store(store, unrecorded),
@@ -103,6 +120,7 @@ def service_problems(
             "web_config", "The web configuration was rejected: users, TLS and headers stay as they were", web_config
         ),
         *_of_file("config", "The configuration was rejected: the one before is running", config),
+        *(_of_fleet(fleet) if fleet is not None else ()),
     ]
     if no_receiver:
         details = ("No receiver is configured: alerts are shown here and exported, and that is all.",)
@@ -149,6 +167,22 @@ def _of_certificate(expires: float | None, now: float) -> Iterator[ServiceProble
         advice = "The files are looked at every few seconds: no restart is needed."
         since = expires if expired else None
         yield ServiceProblem("certificate", "error" if expired else "warning", title, (f"It {text}.",), advice, since)
+
+
+def _of_fleet(fleet: FleetProblems) -> Iterator[ServiceProblem]:
+    if fleet.away:
+        title = "This process has no connection to the fleet: it takes no turns, and what it shows may be old"
+        advice = "See whether PostgreSQL can be reached from here; the connection is tried again by itself."
+        yield ServiceProblem("fleet", "error", title, (), advice)
+    elif fleet.workers == 0:
+        title = "The fleet has no worker: nothing is pulled"
+        advice = "Start `impulse-monitor run --role worker`, or `--role all`, with this configuration."
+        yield ServiceProblem("fleet", "error", title, (), advice)
+    if fleet.differing:
+        title = "Processes of the fleet have different configurations: that of the one that leads counts"
+        details = tuple(f"Another configuration: {each}." for each in fleet.differing[:PROBLEMS_SHOWN])
+        advice = "Give all of them the same files; while a new one is rolled out this is to be expected."
+        yield ServiceProblem("fleet", "warning", title, details, advice)
 
 
 def _of_file(kind: Kind, title: str, rejection: Rejection | None) -> Iterator[ServiceProblem]:

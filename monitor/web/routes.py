@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from monitor.views.target_charts import TargetCharts
 from monitor.web.api.answers import errors_as_json
@@ -23,15 +23,13 @@ from monitor.web.pages.static import Static
 from monitor.web.pages.status import StatusPage
 from monitor.web.pages.target import TargetPage
 from monitor.web.pages.templates import Templates
+from monitor.web.scraping import Scraping, rendered
 from monitor.web.security import Security, takes_bearer
-from monitor.web.service import Service
+from monitor.web.service import Render, Service
 from monitor.web.visitor import visitors
 
 BODY = 64 * 1024
 """Bytes of the largest request body that is read."""
-
-OPENMETRICS = "application/openmetrics-text"
-"""Media type of the metrics for those who ask for it."""
 
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -42,13 +40,6 @@ _HEADERS = {
 
 def application(service: Service, security: Security) -> web.Application:
     """The endpoint's application, with its users and passwords."""
-
-    @operation("The metrics, for Prometheus", media=(PLAIN, OPENMETRICS))
-    async def metrics(request: web.Request) -> web.Response:
-        body, headers = await service.render(
-            request.headers.get(hdrs.ACCEPT, ""), request.headers.get(hdrs.ACCEPT_ENCODING, "")
-        )
-        return web.Response(body=body, headers=headers)
 
     @operation("Whether the service is ready", media=(PLAIN,), errors=(503,))
     async def is_ready(_request: web.Request) -> web.Response:
@@ -70,7 +61,7 @@ def application(service: Service, security: Security) -> web.Application:
     app = web.Application(middlewares=[visitors(service), errors_as_json], client_max_size=BODY)
     app.add_routes(
         [
-            web.get("/metrics", metrics),
+            *Scraping(service, security.scheme).routes(),
             web.get("/-/healthy", _healthy),
             web.get("/-/ready", is_ready),
             web.post("/-/reload", post_reload),
@@ -91,6 +82,24 @@ def application(service: Service, security: Security) -> web.Application:
     app.cleanup_ctx.append(templates.compiling)
     security.protect(app)
     app.middlewares.insert(0, errors_as_pages(templates))  # of wrong passwords as well
+    app.on_response_prepare.append(_set_headers)
+    return app
+
+
+def worker_application(render: Render, unready: Callable[[], str], security: Security) -> web.Application:
+    """The application of a process that only takes turns: its own metrics, whether it lives and is ready."""
+
+    async def metrics(request: web.Request) -> web.Response:
+        return await rendered(render, request)
+
+    async def is_ready(_request: web.Request) -> web.Response:
+        if reason := unready():
+            return web.Response(status=503, text=f"Impulse Monitor is not ready: {reason}\n")
+        return _ready()
+
+    app = web.Application(client_max_size=BODY)
+    app.add_routes([web.get("/metrics", metrics), web.get("/-/healthy", _healthy), web.get("/-/ready", is_ready)])
+    security.protect(app)
     app.on_response_prepare.append(_set_headers)
     return app
 

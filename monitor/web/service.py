@@ -11,9 +11,11 @@ from aiohttp import hdrs, web
 from pydantic import SecretStr
 
 from monitor.config import ConfigError
+from monitor.engine.sharding import Shard
 from monitor.live.live import Live
 from monitor.notify import Trial
 from monitor.store import Store
+from monitor.store.fleet import Process
 from monitor.views.configuration import Running
 from monitor.views.service_problems import ServiceProblem
 from monitor.web.sessions import COOKIE, Signer
@@ -32,6 +34,9 @@ class Service:
 
     Attributes:
         render: The metrics: from the headers Accept and Accept-Encoding to a body and its headers.
+        render_shard: The same of one shard of the targets, without what the process counts about itself.
+        render_process: The same of that alone.
+        processes: The processes of the fleet; none where there is no fleet.
         unready: What keeps the service from being ready, in a sentence; empty where nothing does.
         problems: Problems of the service itself, the worst first.
         reload: Reads the configuration again; answers whether it was good.
@@ -49,6 +54,9 @@ class Service:
     """
 
     render: Render
+    render_shard: Callable[[Shard], Render]
+    render_process: Render
+    processes: Callable[[], Sequence[Process]]
     unready: Callable[[], str]
     problems: Callable[[], Sequence[ServiceProblem]]
     reload: Callable[[], Awaitable[bool]]

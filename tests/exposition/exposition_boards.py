@@ -311,6 +311,13 @@ def used_service(made: CollectorRegistry) -> ServiceMetrics:
     metrics.notification("webhook", "delivered")
     metrics.queue_length("webhook", 2)
     metrics.certificate(NOW + 86400)
+    metrics.in_fleet(lambda: 1.5)
+    metrics.turn("done")
+    metrics.turn_waited(0.2)
+    metrics.turns_due(3)
+    metrics.workers(2)
+    metrics.leader(True)
+    metrics.configurations_differ(0)
     return metrics
 
 

@@ -59,7 +59,7 @@ def test_gauges_are_absent_until_they_are_set(made: CollectorRegistry, metrics: 
     """No heartbeat is not a heartbeat in 1970, and no reload not a failed one."""
     gauges = {metric.name for metric in METRICS if metric.scope is Scope.SERVICE and metric.type is MetricType.GAUGE}
 
-    assert len(gauges) == 8
+    assert len(gauges) == 13
     assert not gauges & {name for name, _ in series(made.collect())}
 
 

@@ -89,12 +89,16 @@ async def fill(url: str) -> None:
 
 
 async def rows_of(url: str) -> dict[str, list[tuple[Any, ...]]]:
-    """Every row of every table that a database has, by table, as its own driver reads them."""
+    """Every row of every table that a database has, by table, as its own driver reads them; but of a fleet's queue,
+    which is no part of a store.
+    """
     if url.startswith("sqlite"):
         return _sqlite_rows(url.removeprefix("sqlite:///"))
     connection = await asyncpg.connect(url)
     try:
-        tables = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        tables = await connection.fetch(
+            "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename NOT LIKE '%pgqueuer%'"
+        )
         found = {}
         for (name,) in tables:
             found[name] = sorted(map(_comparable, await connection.fetch(f'SELECT * FROM "{name}"')))

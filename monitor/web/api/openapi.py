@@ -142,7 +142,9 @@ def _answer(found: Operation, components: dict[str, Any]) -> dict[str, Any]:
         answer["content"] = {media: {"schema": {"type": "string"}} for media in found.media}
     if JSON in found.media:
         properties: dict[str, Any] = {"status": {"const": "success"}}
-        if found.data is not None:
+        if found.plain:
+            answer["content"][JSON] = {"schema": _schema(found.data, components)}
+        elif found.data is not None:
             properties["data"] = _schema(found.data, components)
             answer["content"][JSON] = {
                 "schema": {"type": "object", "properties": properties, "required": list(properties)}

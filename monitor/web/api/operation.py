@@ -24,6 +24,7 @@ class Operation:
     Attributes:
         summary: What it is for, in a few words.
         data: Type of an answer's `data`; None where the answer is no JSON.
+        plain: Whether the answer is that type itself, without the form of the API's answers.
         media: Media types of an answer.
         status: Of a good answer.
         query: TypedDict of what may stand in the query; None for nothing.
@@ -35,6 +36,7 @@ class Operation:
 
     summary: str
     data: Any = None
+    plain: bool = False
     media: Sequence[str] = (JSON,)
     status: int = 200
     query: Any = None

@@ -1,0 +1,200 @@
+"""`Queue`: hands projects out to the workers of a fleet, on pgqueuer.
+
+Of the library only this file knows. It decides who is offered a turn, and offers it again when a worker has fallen
+silent; whose the turn is, is a row of ours (`store.fleet`): a queue cannot keep a worker that was stopped from coming
+back, and one of pgqueuer that does ends the job of the worker that has taken over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
+from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment, QueryQueueBuilder, QuerySchedulerBuilder
+from pgqueuer.adapters.persistence.queries import Queries
+from pgqueuer.core.qm import QueueManager
+from pgqueuer.domain.errors import RetryRequested
+from pgqueuer.domain.models import Job
+from pgqueuer.domain.settings import DBSettings
+
+from monitor.store.errors import StoreError
+from monitor.store.fleet import Connection, FleetSession
+
+SILENT = timedelta(seconds=8)
+"""Without a sign of life for this long, a worker's turns are offered to others. It gives one twice as often."""
+LOOK = timedelta(seconds=2)
+"""Between two looks for turns of workers that have fallen silent; new turns are announced."""
+AT_ONCE = 256
+"""Turns that one worker has at most: most of them wait, for Studio or for their place among the pulls."""
+_BATCH = 16
+_TURN = "turn"
+_RECONNECT = 1.0
+"""Seconds before a connection that broke is made anew."""
+_LOGGED = timedelta(hours=1)
+"""For how long the queue's own log of its jobs is kept."""
+
+_SETTINGS = DBSettings(prefix="impulse_monitor_", db_schema=None)
+
+log = structlog.get_logger()
+
+
+class Again(Exception):
+    """The turn cannot be taken right now: offer it again in `delay` seconds."""
+
+    def __init__(self, delay: float) -> None:
+        super().__init__()
+        self.delay = delay
+
+
+def _queries(driver: Any) -> Queries:
+    return Queries(
+        AsyncpgDriver(driver),
+        QueryBuilderEnvironment(_SETTINGS),
+        QueryQueueBuilder(_SETTINGS),
+        QuerySchedulerBuilder(_SETTINGS),
+    )
+
+
+async def install(session: FleetSession) -> None:
+    """Make the queue's tables, or bring those of another release of the library up to date.
+
+    Raises:
+        StoreError: That is not possible.
+    """
+
+    await session.asked(_installed)
+
+
+async def _installed(driver: Any) -> None:
+    queries = _queries(driver)
+    async with queries.schema_lock():
+        if not await queries.schema_is_installed():
+            await queries.install()
+            return
+    await queries.apply_upgrade()
+
+
+async def offer(session: FleetSession, projects: Iterable[str]) -> set[str]:
+    """Offer the turns of projects to the workers; one that is offered or under way already is not offered twice.
+
+    Returns:
+        Those that were not.
+
+    Raises:
+        StoreError: That is not possible.
+    """
+    names = list(projects)
+    if not names:
+        return set()
+    payloads: list[bytes | None] = [name.encode() for name in names]
+    keys: list[str | None] = [*names]
+
+    async def offered(driver: Any) -> set[str]:
+        ids = await _queries(driver).enqueue(
+            [_TURN] * len(names), payloads, [0] * len(names), dedupe_key=keys, on_conflict="skip"
+        )
+        return {name for name, number in zip(names, ids, strict=True) if number is not None}
+
+    return await session.asked(offered)
+
+
+async def prune(session: FleetSession) -> None:
+    """Forget what the queue logged of jobs that ended long ago.
+
+    Raises:
+        StoreError: That is not possible.
+    """
+    table = _SETTINGS.qualified.queue_table_log
+    await session.asked(
+        lambda driver: driver.execute(f"DELETE FROM {table} WHERE created < now() - $1::interval", _LOGGED)
+    )
+
+
+class Worker:
+    """Takes turns as they are offered, on a connection of its own that is made anew when it breaks.
+
+    Args:
+        url: Of the store.
+        take: Does the turn of a project; raises `Again` where it cannot be taken right now.
+    """
+
+    def __init__(self, url: str, take: Callable[[str], Awaitable[None]]) -> None:
+        self._url = url
+        self._take = take
+        self._manager: QueueManager | None = None
+        self._broken = asyncio.Event()
+        self._turns: set[asyncio.Task[None]] = set()
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Take turns until `stop`; then those under way are let end, until this is cancelled.
+
+        Where the connection breaks, they go on all the same: that they are this worker's is not the queue's to say.
+        """
+        while not self._stopping:
+            connection = Connection(self._url, "impulse-monitor queue")
+            try:
+                await connection.open()
+                self._broken.clear()
+                connection.driver.add_termination_listener(self._on_broken)
+                await _installed(connection.driver)  # whoever of the fleet is first
+                manager = QueueManager(_queries(connection.driver), channel=_SETTINGS.channel)
+                manager.entrypoint(_TURN, accepts_context=False)(self._dispatched)
+                self._manager = manager
+                await manager.run(
+                    dequeue_timeout=LOOK,
+                    batch_size=_BATCH,
+                    max_concurrent_tasks=AT_ONCE,
+                    heartbeat_timeout=SILENT,
+                    shutdown_on_listener_failure=True,
+                    log_aggregation_interval=timedelta(0),
+                )
+            except Exception as error:
+                log.warning("queue.connection_lost", error=str(connection.explained(error)))
+            finally:
+                self._manager = None
+                self._broken.set()
+                await connection.close()
+            if not self._stopping:
+                await asyncio.sleep(_RECONNECT)
+
+    def stop(self) -> None:
+        """Take no more turns."""
+        self._stopping = True
+        if self._manager is not None:
+            self._manager.shutdown.set()
+
+    def _on_broken(self, _connection: object) -> None:
+        self._broken.set()
+
+    async def _dispatched(self, job: Job) -> None:
+        turn = asyncio.ensure_future(self._take((job.payload or b"").decode()))
+        self._turns.add(turn)
+        turn.add_done_callback(self._turns.discard)
+        broken = asyncio.ensure_future(self._broken.wait())
+        try:
+            await asyncio.wait({turn, broken}, return_when=asyncio.FIRST_COMPLETED)
+            if not turn.done():
+                turn.add_done_callback(_retrieved)
+                return
+            await turn
+        except Again as again:
+            raise RetryRequested(timedelta(seconds=again.delay)) from None
+        except StoreError as error:
+            log.warning("turn.not_taken", error=str(error))
+            raise RetryRequested(timedelta(seconds=_RECONNECT)) from None
+        finally:
+            broken.cancel()
+
+
+def _retrieved(turn: asyncio.Future[None]) -> None:
+    """That of a turn nobody waits for any more is no error that nobody heard of."""
+    if not turn.cancelled():
+        turn.exception()
+
+
+__all__ = ["AT_ONCE", "LOOK", "SILENT", "Again", "Worker", "install", "offer", "prune"]

@@ -1,0 +1,422 @@
+"""`FleetSession`: one connection to PostgreSQL that a process of a fleet keeps: who is there, who leads, who has which
+turn, and what has changed.
+
+Each question is one statement, so that nothing is half done when the connection breaks. Times are the server's: the
+machines' clocks may differ.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy import NullPool
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from monitor.lease import VALID, Lease
+from monitor.store import engine
+from monitor.store.errors import StoreUnavailable, explain
+from monitor.store.transaction import CHANGES
+
+T = TypeVar("T")
+
+BEAT = 2.0
+"""Seconds between two signs of life of a process."""
+GONE = 10.0
+"""Seconds without a sign of life after which a process counts as gone, and is led by another one."""
+FORGOTTEN = 3600.0
+"""Seconds after which a process that is gone is no longer listed."""
+_ANSWER = 10.0
+"""Seconds that an answer may take; beyond it the connection is given up."""
+_LEADER = 0x696D7075_6C736503
+"""The advisory lock "impulse", 3 of the process that leads."""
+
+_NOW = "extract(epoch FROM clock_timestamp())::float8"
+
+_BEAT = f"""
+INSERT INTO process (id, role, host, address, version, started, seen, backend, digest, leads)
+VALUES ($1, $2, $3, $4, $5, {_NOW}, {_NOW}, pg_backend_pid(), $6, $7)
+ON CONFLICT (id) DO UPDATE
+SET seen = excluded.seen, backend = excluded.backend, digest = excluded.digest, leads = excluded.leads
+"""
+_PROCESSES = f"""
+SELECT id, role, host, address, version, started, {_NOW} - seen AS age, digest, leads, {_NOW} AS now
+FROM process ORDER BY started
+"""
+_LEAD = f"SELECT pg_try_advisory_lock({_LEADER})"
+# the holder of the lock, where it has given no sign of life for long: its connection may outlive it
+_DEPOSE = f"""
+SELECT pg_terminate_backend(lock.pid)
+FROM pg_locks lock LEFT JOIN process ON process.backend = lock.pid
+WHERE lock.locktype = 'advisory' AND lock.classid = {_LEADER >> 32} AND lock.objid = {_LEADER & 0xFFFFFFFF}
+AND lock.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+AND lock.granted AND lock.pid <> pg_backend_pid() AND coalesce(process.seen, 0) < {_NOW} - {GONE}
+"""
+_TAKE = f"""
+WITH free AS (
+  SELECT project FROM turn
+  WHERE project = $1 AND (NOT running OR confirmed < {_NOW} - {VALID})
+  FOR UPDATE SKIP LOCKED
+), taken AS (
+  UPDATE turn SET epoch = epoch + 1, worker = $2, running = true, taken = {_NOW}, confirmed = {_NOW}
+  FROM free WHERE turn.project = free.project
+  RETURNING epoch, closed_until
+)
+SELECT taken.epoch, taken.closed_until - {_NOW} AS closed_for, due.name, {_NOW} - due.at AS late
+FROM taken LEFT JOIN due ON due.project = $1 AND due.at <= {_NOW}
+"""
+_CONFIRM = f"""
+UPDATE turn SET confirmed = {_NOW}, closed_until = {_NOW} + held.closed_for
+FROM unnest($1::text[], $2::bigint[], $3::float8[]) AS held (project, epoch, closed_for)
+WHERE turn.project = held.project AND turn.epoch = held.epoch AND turn.running
+RETURNING turn.project
+"""
+# what was asked for since the turn began is not forgotten
+_END = f"""
+WITH ended AS (
+  UPDATE turn SET running = false, closed_until = {_NOW} + $3 WHERE project = $1 AND epoch = $2 AND running
+  RETURNING taken
+), moved AS (
+  UPDATE due SET at = CASE WHEN due.at > ended.taken THEN least(due.at, next.at) ELSE next.at END
+  FROM ended, unnest($4::text[], $5::float8[]) AS next (name, at)
+  WHERE due.name = next.name
+)
+SELECT count(*) FROM ended
+"""
+_PLAN = f"""
+WITH wanted AS (
+  SELECT * FROM unnest($1::text[], $2::text[], $3::float8[], $4::float8[]) AS wanted (name, project, first, latest)
+), projects AS (
+  INSERT INTO turn (project) SELECT DISTINCT project FROM wanted ON CONFLICT DO NOTHING
+)
+INSERT INTO due (name, project, at) SELECT name, project, {_NOW} + first FROM wanted
+ON CONFLICT (name) DO UPDATE SET
+  project = excluded.project,
+  at = least(due.at, {_NOW} + (SELECT latest FROM wanted WHERE wanted.name = excluded.name))
+"""
+_RUN_NOW = f"UPDATE due SET at = least(at, {_NOW} + $2) WHERE name = $1"
+_UNPLAN = "DELETE FROM due WHERE name = ANY($1::text[])"
+_KEEP = """
+WITH gone AS (DELETE FROM due WHERE name <> ALL($1::text[]) RETURNING project)
+DELETE FROM turn WHERE NOT running AND NOT EXISTS (
+  SELECT 1 FROM due WHERE due.project = turn.project AND due.name = ANY($1::text[])
+)
+"""
+_DUE = f"""
+SELECT due.project, min(due.at) AS at,
+  coalesce(bool_or(turn.running AND turn.confirmed > {_NOW} - {VALID}), false) AS running
+FROM due JOIN turn ON turn.project = due.project WHERE due.at <= {_NOW} GROUP BY due.project
+"""
+_NEXT = f"SELECT min(at) - {_NOW} FROM due WHERE at > {_NOW}"
+_RUNNING = f"SELECT project FROM turn WHERE running AND confirmed > {_NOW} - {VALID}"
+_FORGET = f"DELETE FROM process WHERE seen < {_NOW} - {FORGOTTEN}"
+_SNAPSHOT = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+_CHANGED = "SELECT subject FROM change WHERE xid >= $1"
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process of the fleet.
+
+    Attributes:
+        id: Of this start of it.
+        role, host, version: What it is, where, and of which release.
+        address: `host:port` that it serves HTTP on.
+        started: Unix seconds by the server's clock.
+        age: Seconds since its last sign of life.
+        digest: Of its configuration.
+        leads: Whether it said that it leads.
+    """
+
+    id: str
+    role: str
+    host: str
+    address: str
+    version: str
+    started: float
+    age: float
+    digest: str
+    leads: bool
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has given a sign of life lately."""
+        return self.age < GONE
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A turn that was taken.
+
+    Attributes:
+        lease: That it is this process's.
+        late: For how many seconds what is to be done has been due, by name.
+    """
+
+    lease: Lease
+    late: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class DueProject:
+    """A project of which something is due: since when, in Unix seconds by the server's clock; and whether it has a turn
+    right now.
+    """
+
+    project: str
+    at: float
+    running: bool
+
+
+class Connection:
+    """A connection to PostgreSQL of its own, that outlives transactions: for what PostgreSQL keeps by connection.
+
+    Args:
+        url: Of the store.
+        name: What it is for, as PostgreSQL lists it.
+
+    Attributes:
+        driver: asyncpg's connection, once open.
+    """
+
+    def __init__(self, url: str, name: str) -> None:
+        parsed = engine.parse(url)
+        self.where = engine.describe(parsed)
+        named = {} if "application_name" in parsed.query else {"application_name": name}
+        self._engine = engine.new_engine(parsed.update_query_dict(named), 5.0, pool=NullPool)
+        self._link: AsyncConnection | None = None
+        self.driver: Any = None
+
+    async def open(self) -> None:
+        """Connect.
+
+        Raises:
+            StoreError: The server cannot be reached, or refuses it.
+        """
+        try:
+            self._link = await self._engine.connect()
+            self.driver = (await self._link.get_raw_connection()).driver_connection
+        except Exception as error:
+            raise self.explained(error) from error
+
+    async def close(self) -> None:
+        """Close it, without asking a server that may not answer."""
+        if self.driver is not None:
+            self.driver.terminate()
+        if self._link is not None:
+            await self._link.invalidate()
+            await self._link.close()
+        self._link = self.driver = None
+        await self._engine.dispose()
+
+    def explained(self, error: Exception) -> Exception:
+        """The `StoreError` that a failure of the driver is; what is none stays as it is."""
+        return explain(error, self.where) or error
+
+
+class FleetSession:
+    """What a process of a fleet asks of PostgreSQL beside the store.
+
+    Args:
+        url: Of the store.
+        process_id: Of this start of the process.
+
+    Attributes:
+        process_id: As given.
+        heard: Called with the payload of each announcement of a change.
+    """
+
+    def __init__(self, url: str, process_id: str) -> None:
+        self._url = url
+        self.process_id = process_id
+        self.heard: Callable[[str], None] = lambda payload: None
+        self._connection: Connection | None = None
+        self._lock = asyncio.Lock()
+        self._asking: set[asyncio.Future[Any]] = set()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is connected, as far as is known."""
+        return self._connection is not None
+
+    async def open(self) -> None:
+        """Connect, and listen.
+
+        Raises:
+            StoreError: The server cannot be reached, or refuses it.
+        """
+        connection = Connection(self._url, "impulse-monitor fleet")
+        try:
+            await connection.open()
+            await connection.driver.add_listener(CHANGES, self._on_change)
+        except BaseException:
+            await connection.close()
+            raise
+        self._connection = connection
+
+    async def close(self) -> None:
+        """Disconnect; who leads leads no more."""
+        connection = self._connection
+        self._connection = None
+        if connection is not None:
+            await connection.close()
+
+    def _on_change(self, _connection: object, _pid: object, _channel: object, payload: object) -> None:
+        self.heard(str(payload))
+
+    async def asked(self, question: Callable[[Any], Awaitable[T]]) -> T:
+        """What the connection answers to a question, which goes on when its asker is cancelled; one that it does not
+        answer ends the connection.
+
+        Raises:
+            StoreError: It is not connected, or breaks.
+        """
+        task = asyncio.ensure_future(self._ask(question))
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+        return await asyncio.shield(task)
+
+    async def _ask(self, question: Callable[[Any], Awaitable[T]]) -> T:
+        async with self._lock:
+            connection = self._connection
+            if connection is None:
+                raise StoreUnavailable("PostgreSQL cannot be reached by the fleet's own connection; it is tried again")
+            try:
+                async with asyncio.timeout(_ANSWER):
+                    return await question(connection.driver)
+            except Exception as error:
+                if self._connection is connection:
+                    self._connection = None
+                    await connection.close()
+                raise connection.explained(error) from error
+
+    async def _fetch(self, statement: str, *values: object) -> Sequence[Any]:
+        rows: Sequence[Any] = await self.asked(lambda driver: driver.fetch(statement, *values))
+        return rows
+
+    async def _value(self, statement: str, *values: object) -> Any:
+        return await self.asked(lambda driver: driver.fetchval(statement, *values))
+
+    async def beat(
+        self, role: str, host: str, address: str, version: str, digest: str, *, leads: bool
+    ) -> tuple[list[Process], float]:
+        """Give a sign of life; answers all processes, and the server's time in Unix seconds."""
+        await self._fetch(_BEAT, self.process_id, role, host, address, version, digest, leads)
+        rows = await self._fetch(_PROCESSES)
+        now = rows[0]["now"] if rows else math.nan
+        names = ("id", "role", "host", "address", "version", "started", "age", "digest", "leads")
+        return [Process(**{name: row[name] for name in names}) for row in rows], now
+
+    async def leave(self) -> None:
+        """Be listed no longer."""
+        await self._fetch("DELETE FROM process WHERE id = $1", self.process_id)
+
+    async def try_to_lead(self) -> bool:
+        """Lead from now on, until the connection is closed, if nobody else does; who does but gave no sign of life for
+        long is cut off, and may be followed at the next attempt.
+        """
+        if await self._value(_LEAD):
+            return True
+        await self._fetch(_DEPOSE)
+        return False
+
+    async def lead_no_more(self) -> None:
+        """Let another process lead."""
+        await self._fetch(f"SELECT pg_advisory_unlock({_LEADER})")
+
+    async def take(self, project: str) -> Taken | None:
+        """Take the turn of a project; None where it is another's, or there is no such project."""
+        asked = time.monotonic()
+        rows = await self._fetch(_TAKE, project, self.process_id)
+        if not rows:
+            return None
+        lease = Lease(project, rows[0]["epoch"], asked)
+        if rows[0]["closed_for"] > 0:
+            lease.close(rows[0]["closed_for"])
+        return Taken(lease, {row["name"]: row["late"] for row in rows if row["name"] is not None})
+
+    async def confirm(self, leases: Iterable[Lease]) -> None:
+        """Confirm leases, and note until when their keys are closed; those that another process has are lost."""
+        held = {lease.project: lease for lease in leases}
+        if not held:
+            return
+        asked = time.monotonic()
+        epochs = [lease.epoch for lease in held.values()]
+        closed = [lease.closed_for for lease in held.values()]
+        kept = {row["project"] for row in await self._fetch(_CONFIRM, list(held), epochs, closed)}
+        for project, lease in held.items():
+            if project in kept:
+                lease.confirm(asked)
+            else:
+                lease.lose()
+
+    async def end(self, lease: Lease, following: Mapping[str, float]) -> bool:
+        """End a turn.
+
+        Args:
+            lease: It.
+            following: When each thing that was done is due next, in Unix seconds by the server's clock.
+
+        Returns:
+            Whether it was still this process's.
+        """
+        names = list(following)
+        return bool(
+            await self._value(
+                _END, lease.project, lease.epoch, lease.closed_for, names, [following[name] for name in names]
+            )
+        )
+
+    async def plan(self, wanted: Iterable[tuple[str, str, float, float]]) -> None:
+        """Plan what turns do: its name, its project, in how many seconds it is due where it is not planned yet, and in
+        how many at the latest where it is.
+        """
+        rows = list(wanted)
+        if rows:
+            await self._fetch(_PLAN, *(list(column) for column in zip(*rows, strict=True)))
+
+    async def run_now(self, name: str, delay: float) -> None:
+        """Let something be due in `delay` seconds, unless it is sooner."""
+        await self._fetch(_RUN_NOW, name, delay)
+
+    async def unplan(self, names: Iterable[str]) -> None:
+        """Let some things be due no more."""
+        await self._fetch(_UNPLAN, list(names))
+
+    async def keep(self, names: Iterable[str]) -> None:
+        """Let everything else be due no more."""
+        await self._fetch(_KEEP, list(names))
+
+    async def due(self) -> list[DueProject]:
+        """The projects of which something is due."""
+        return [DueProject(row["project"], row["at"], row["running"]) for row in await self._fetch(_DUE)]
+
+    async def next_due(self) -> float:
+        """Seconds until something else is due; infinite where nothing is planned."""
+        seconds = await self._value(_NEXT)
+        return math.inf if seconds is None else seconds
+
+    async def running(self) -> set[str]:
+        """The projects that have a turn right now."""
+        return {row["project"] for row in await self._fetch(_RUNNING)}
+
+    async def open_all(self) -> None:
+        """Let every key be used at once."""
+        await self._fetch("UPDATE turn SET closed_until = 0 WHERE closed_until > 0")
+
+    async def forget(self) -> None:
+        """Forget the processes that are gone for long."""
+        await self._fetch(_FORGET)
+
+    async def snapshot(self) -> int:
+        """The oldest transaction that has not ended: what has not been seen by now is of it or a later one."""
+        number: int = await self._value(_SNAPSHOT)
+        return number
+
+    async def changed_since(self, snapshot: int) -> list[str]:
+        """What was changed by this transaction or a later one, as far as these have ended."""
+        return [row["subject"] for row in await self._fetch(_CHANGED, snapshot)]
