@@ -13,7 +13,7 @@ from helm_python import Chart
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "deploy" / "helm" / "impulse-monitor"
 KUBERNETES = "1.34.0"
-OPERATOR = "monitoring.coreos.com/v1"
+OPERATOR = "monitoring.coreos.com/"
 
 Values = dict[str, Any]
 Object = dict[str, Any]
@@ -38,7 +38,7 @@ def render(chart: Chart, values: Values, name: str = "rel") -> list[Object]:
 def validate(objects: list[Object]) -> None:
     """Every object of Kubernetes's own holds only what it knows, in the right shape; raises where one does not."""
     for found in objects:
-        if found["apiVersion"] != OPERATOR:
+        if not found["apiVersion"].startswith(OPERATOR):
             kubernetes_validate.validate(found, KUBERNETES, strict=True)
 
 
@@ -53,20 +53,26 @@ def only(objects: list[Object], kind: str) -> Object:
     return found
 
 
-def workload(objects: list[Object]) -> Object:
-    """The Deployment or StatefulSet, of which there is one."""
-    (found,) = of_kind(objects, "Deployment") + of_kind(objects, "StatefulSet")
+def role_of(found: Object) -> str:
+    """What the processes of a fleet that an object is about do; empty for the one process and for shards."""
+    return str(found["metadata"]["labels"].get("app.kubernetes.io/component", ""))
+
+
+def workload(objects: list[Object], role: str = "") -> Object:
+    """The Deployment or StatefulSet of a role, of which there is one."""
+    workloads = of_kind(objects, "Deployment") + of_kind(objects, "StatefulSet")
+    (found,) = [each for each in workloads if role_of(each) == role]
     return found
 
 
-def pod(objects: list[Object]) -> Object:
-    """The pod's specification."""
-    return dict(workload(objects)["spec"]["template"]["spec"])
+def pod(objects: list[Object], role: str = "") -> Object:
+    """The specification of a role's pods."""
+    return dict(workload(objects, role)["spec"]["template"]["spec"])
 
 
-def container(objects: list[Object]) -> Object:
+def container(objects: list[Object], role: str = "") -> Object:
     """The service's container."""
-    return dict(pod(objects)["containers"][0])
+    return dict(pod(objects, role)["containers"][0])
 
 
 def config_map(objects: list[Object]) -> str:

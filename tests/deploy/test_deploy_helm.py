@@ -31,6 +31,7 @@ from tests.deploy.helm_chart import (
     only,
     pod,
     render,
+    role_of,
     validate,
     workload,
 )
@@ -86,6 +87,14 @@ EVERYTHING: Values = {
     "dnsConfig": {"nameservers": ["192.0.2.53"]},
     "extraObjects": [{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "extra"}}],
 }
+FLEET: Values = {
+    **PROJECTS,
+    **POSTGRESQL,
+    **OPERATED,
+    **PROTECTED,
+    "workers": {"replicas": 3},
+    "web": {"replicas": 2, "resources": {"limits": {"memory": "2Gi"}}},
+}
 BESIDE_RELEASE: Values = {
     **PROJECTS,
     "store": {"sqlite": {"volume": "emptyDir"}},
@@ -113,13 +122,24 @@ SETS = {
     "operator": {**PROJECTS, **OPERATED},
     "protected": {**PROJECTS, **OPERATED, **PROTECTED},
     "everything": EVERYTHING,
+    "fleet": FLEET,
     "beside the release": BESIDE_RELEASE,
 }
 
 every_set = pytest.mark.parametrize("values", [pytest.param(values, id=name) for name, values in SETS.items()])
-every_way_to_run = pytest.mark.parametrize(
-    "values", [pytest.param(SETS[name], id=name) for name in ("projects", "postgresql", "shards")]
-)
+ROLES = ("worker", "web")
+
+
+def of_sets(*names: str) -> pytest.MarkDecorator:
+    """A test of each workload of the sets of that name."""
+    workloads = [(name, role) for name in names for role in (ROLES if name == "fleet" else ("",))]
+    return pytest.mark.parametrize(
+        ("values", "role"), [pytest.param(SETS[name], role, id=f"{name} {role}".strip()) for name, role in workloads]
+    )
+
+
+every_workload = of_sets(*SETS)
+every_way_to_run = of_sets("projects", "postgresql", "shards", "fleet")
 
 
 @every_set
@@ -168,48 +188,48 @@ def operator_validator(
 
 def test_operator_schemas(chart: Chart, operator_validator: Callable[[list[Object]], list[str]]) -> None:
     """The operator's objects are in the shape that its own definitions want, and a wrong one would be seen."""
-    objects = [found for values in SETS.values() for found in render(chart, values) if found["apiVersion"] == OPERATOR]
+    objects = [found for values in SETS.values() for found in render(chart, values) if OPERATOR in found["apiVersion"]]
     specification = {"endpoints": [{"port": 1}], "selector": {}}
-    wrong = {"apiVersion": OPERATOR, "kind": "ServiceMonitor", "metadata": {"name": "x"}, "spec": specification}
+    wrong = {"apiVersion": f"{OPERATOR}v1", "kind": "ServiceMonitor", "metadata": {"name": "x"}, "spec": specification}
 
-    assert {"ServiceMonitor", "PrometheusRule"} == {found["kind"] for found in objects}
+    assert {"ServiceMonitor", "ScrapeConfig", "PrometheusRule"} == {found["kind"] for found in objects}
     assert [] == operator_validator(objects)
     assert 1 == len(operator_validator([wrong]))
 
 
 @every_way_to_run
-def test_confined(chart: Chart, values: Values) -> None:
+def test_confined(chart: Chart, values: Values, role: str) -> None:
     """The pod runs as a user that is not root, without capabilities, token or writable root."""
     objects = render(chart, values)
-    spec = pod(objects)
+    spec = pod(objects, role)
     rights = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
 
-    assert rights == container(objects)["securityContext"]
+    assert rights == container(objects, role)["securityContext"]
     assert (True, 65532, 65532) == tuple(
         spec["securityContext"][name] for name in ("runAsNonRoot", "runAsUser", "fsGroup")
     )
     assert {"type": "RuntimeDefault"} == spec["securityContext"]["seccompProfile"]
     assert spec["automountServiceAccountToken"] is False
     assert only(objects, "ServiceAccount")["automountServiceAccountToken"] is False
-    assert "memory" in container(objects)["resources"]["limits"]
+    assert "memory" in container(objects, role)["resources"]["limits"]
 
 
 @every_way_to_run
-def test_grace(chart: Chart, values: Values) -> None:
+def test_grace(chart: Chart, values: Values, role: str) -> None:
     """Kubernetes waits for longer than the service lets pulls in flight end, whatever is configured."""
     objects = render(chart, values | {"shutdownGraceSeconds": 90})
     config = yaml.safe_load(config_map(objects))
 
     assert "90s" == config["shutdown_grace"]
-    assert 110 == pod(objects)["terminationGracePeriodSeconds"]
+    assert 110 == pod(objects, role)["terminationGracePeriodSeconds"]
 
 
-@every_set
-def test_command_line(chart: Chart, values: Values, tmp_path: Path) -> None:
+@every_workload
+def test_command_line(chart: Chart, values: Values, role: str, tmp_path: Path) -> None:
     """What the pod runs is what the command takes: only the configuration is missing here."""
     arguments = [
         argument.replace("/etc/impulse-monitor/", f"{tmp_path}/")
-        for argument in container(render(chart, values))["args"]
+        for argument in container(render(chart, values), role)["args"]
     ]
     arguments = [argument.replace("$(SHARD_INDEX)", "2") for argument in arguments]
     done = subprocess.run([sys.executable, "-m", "monitor", *arguments], capture_output=True, text=True, check=False)
@@ -243,20 +263,54 @@ def test_shards(chart: Chart) -> None:
 
 
 def test_one_service_is_no_shard(chart: Chart) -> None:
-    """Without shards nothing of them is said on the command line."""
-    assert [] == [argument for argument in container(render(chart, PROJECTS))["args"] if "shard" in argument]
+    """Without shards and a fleet nothing of them is said on the command line."""
+    arguments = container(render(chart, {**PROJECTS, **POSTGRESQL}))["args"]
+
+    assert [] == [argument for argument in arguments if "shard" in argument or "role" in argument]
 
 
-@every_set
-def test_volumes_exist(chart: Chart, values: Values) -> None:
+def test_fleet(chart: Chart) -> None:
+    """Each role is a Deployment of its own that rolls, with its number of pods, its budget of disruptions and its
+    resources; pages and the ingress lead to the web replicas.
+    """
+    ingress: Values = {"ingress": {"enabled": True, "hosts": ["monitor.example.com"]}}
+    objects = render(chart, FLEET | ingress)
+    service = only(objects, "Service")
+    (path,) = only(objects, "Ingress")["spec"]["rules"][0]["http"]["paths"]
+    budgets = {
+        role_of(found): found["spec"]["selector"]["matchLabels"] for found in of_kind(objects, "PodDisruptionBudget")
+    }
+    labels = {role: workload(objects, role)["spec"]["template"]["metadata"]["labels"] for role in ROLES}
+    memory = {role: container(objects, role)["resources"]["limits"]["memory"] for role in ROLES}
+
+    assert {"worker": 3, "web": 2} == {role: workload(objects, role)["spec"]["replicas"] for role in ROLES}
+    assert {"worker": "--role=worker", "web": "--role=web"} == {
+        role: container(objects, role)["args"][-1] for role in ROLES
+    }
+    assert not any("strategy" in workload(objects, role)["spec"] for role in ROLES)
+    assert {"worker": ["worker"], "web": ["web"]} == {
+        role: [other for other in ROLES if selector.items() <= labels[other].items()]
+        for role, selector in budgets.items()
+    }
+    assert ("clusterIP" not in service["spec"], service["metadata"]["name"]) == (
+        True,
+        path["backend"]["service"]["name"],
+    )
+    assert service["spec"]["selector"].items() <= labels["web"].items()
+    assert not service["spec"]["selector"].items() <= labels["worker"].items()
+    assert {"worker": "512Mi", "web": "2Gi"} == memory
+
+
+@every_workload
+def test_volumes_exist(chart: Chart, values: Values, role: str) -> None:
     """Every mount has its volume, every volume of the chart's own its object, and /tmp is writable."""
     objects = render(chart, values)
-    templates = workload(objects)["spec"].get("volumeClaimTemplates", [])
-    volumes = {volume["name"]: volume for volume in pod(objects)["volumes"]}
+    templates = workload(objects, role)["spec"].get("volumeClaimTemplates", [])
+    volumes = {volume["name"]: volume for volume in pod(objects, role)["volumes"]}
     claims = {
         volume["persistentVolumeClaim"]["claimName"] for volume in volumes.values() if "persistentVolumeClaim" in volume
     }
-    mounts = {mount["name"]: mount["mountPath"] for mount in container(objects)["volumeMounts"]}
+    mounts = {mount["name"]: mount["mountPath"] for mount in container(objects, role)["volumeMounts"]}
 
     assert mounts.keys() == volumes.keys() | {template["metadata"]["name"] for template in templates}
     assert claims == {found["metadata"]["name"] for found in of_kind(objects, "PersistentVolumeClaim")}
@@ -352,14 +406,35 @@ def test_scraped_by_the_operator(chart: Chart) -> None:
     assert "prometheus" == only(objects, "ServiceMonitor")["metadata"]["labels"]["release"]
 
 
-@every_set
-def test_selectors(chart: Chart, values: Values) -> None:
+def test_a_fleet_is_scraped_by_its_list(chart: Chart) -> None:
+    """Prometheus asks a web replica what to scrape, once a replica or as often as is asked for, with the password; a
+    shard's series keep their instance.
+    """
+    objects = render(chart, FLEET, name="other")
+    found, service = only(objects, "ScrapeConfig"), only(objects, "Service")
+    (asked,) = found["spec"]["httpSDConfigs"]
+    more = only(render(chart, {**FLEET, "web": {"replicas": 2, "scrapes": 8}}), "ScrapeConfig")["spec"]["httpSDConfigs"]
+    labels = {rule["targetLabel"]: rule["replacement"] for rule in found["spec"]["relabelings"]}
+    (address,) = [f"{service['metadata']['name']}.ns.svc:{port['port']}" for port in service["spec"]["ports"]]
+
+    assert f"https://{address}/-/targets?of=2" == asked["url"]
+    assert more[0]["url"].endswith("/-/targets?of=8")
+    assert ["scraper", "scraper"] == [each["basicAuth"]["password"]["name"] for each in (asked, found["spec"])]
+    assert {"job": "impulse-monitor", "namespace": "ns", "instance": "shard-$1"} == labels
+    assert [] == of_kind(objects, "ServiceMonitor")
+    assert "prometheus" == found["metadata"]["labels"]["release"]
+
+
+@every_workload
+def test_selectors(chart: Chart, values: Values, role: str) -> None:
     """Service, policies and the workload select the pods of this release and of no other."""
     objects, others = render(chart, values), render(chart, values, name="other")
-    labels = workload(objects)["spec"]["template"]["metadata"]["labels"]
-    foreign = workload(others)["spec"]["template"]["metadata"]["labels"]
-    selectors = [only(objects, "Service")["spec"]["selector"], workload(objects)["spec"]["selector"]["matchLabels"]]
-    selectors += [found["spec"]["selector"]["matchLabels"] for found in of_kind(objects, "PodDisruptionBudget")]
+    labels = workload(objects, role)["spec"]["template"]["metadata"]["labels"]
+    foreign = workload(others, role)["spec"]["template"]["metadata"]["labels"]
+    services = [only(objects, "Service")["spec"]["selector"]] if role in ("", "web") else []
+    selectors = [*services, workload(objects, role)["spec"]["selector"]["matchLabels"]]
+    budgets = [found for found in of_kind(objects, "PodDisruptionBudget") if role_of(found) == role]
+    selectors += [found["spec"]["selector"]["matchLabels"] for found in budgets]
     selectors += [found["spec"]["podSelector"]["matchLabels"] for found in of_kind(objects, "NetworkPolicy")]
 
     assert all(selector.items() <= labels.items() for selector in selectors)
@@ -436,6 +511,13 @@ def test_dashboards_are_deployed(chart: Chart) -> None:
         pytest.param(
             {"shards": 2, "store": {"sqlite": {"existingClaim": "mine"}}}, "shards cannot share", id="one claim for two"
         ),
+        pytest.param(
+            {"workers": {"replicas": 2}, "web": {"replicas": 1}}, "set store.type postgresql", id="a fleet on SQLite"
+        ),
+        pytest.param({**POSTGRESQL, "workers": {"replicas": 2}}, "web.replicas", id="no page"),
+        pytest.param({**POSTGRESQL, "web": {"replicas": 2}}, "workers.replicas", id="no worker"),
+        pytest.param({**FLEET, "shards": 2}, "divides the targets by itself", id="a fleet in shards"),
+        pytest.param({"workers": {"replicas": "2"}}, "replicas", id="no number"),
     ],
 )
 def test_refused(chart: Chart, values: Values, says: str) -> None:

@@ -17,6 +17,46 @@ app.kubernetes.io/name: {{ include "impulse-monitor.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
+{{/* The label that tells a fleet's pods apart, of a ROLE; nothing for the one process and for shards. */}}
+{{- define "impulse-monitor.component" -}}
+{{- with . }}app.kubernetes.io/component: {{ . }}{{ end }}
+{{- end }}
+
+{{/* Not empty where workers and web replicas share the turns. */}}
+{{- define "impulse-monitor.fleet" -}}
+{{- $workers := int .Values.workers.replicas }}
+{{- $web := int .Values.web.replicas }}
+{{- if or $workers $web }}
+{{- if ne .Values.store.type "postgresql" }}{{ fail "workers.replicas, web.replicas: a fleet shares its turns through PostgreSQL; set store.type postgresql, or leave them out" }}{{ end }}
+{{- if not $workers }}{{ fail "workers.replicas: web replicas alone pull nothing; set it to 1 or more, too" }}{{ end }}
+{{- if not $web }}{{ fail "web.replicas: workers alone have no pages and no models' metrics; set it to 1 or more, too" }}{{ end }}
+{{- if gt (int .Values.shards) 1 }}{{ fail "shards: a fleet divides the targets by itself; leave it out, or workers.replicas and web.replicas" }}{{ end -}}
+fleet
+{{- end }}
+{{- end }}
+
+{{/* The roles of the processes: one that does everything, or those of a fleet. */}}
+{{- define "impulse-monitor.roles" -}}
+{{- if include "impulse-monitor.fleet" . }}{{ toJson (list "worker" "web") }}{{ else }}{{ toJson (list "") }}{{ end }}
+{{- end }}
+
+{{/* The values of a role's pods alone, of (list ROOT ROLE). */}}
+{{- define "impulse-monitor.replicated" -}}
+{{- $values := (index . 0).Values }}
+{{- toYaml (get (dict "worker" $values.workers "web" $values.web) (index . 1) | default dict) }}
+{{- end }}
+
+{{/* The name of what is there once for each role, of (list ROOT ROLE). */}}
+{{- define "impulse-monitor.roleName" -}}
+{{- include "impulse-monitor.fullname" (index . 0) }}{{ with index . 1 }}-{{ . }}{{ end }}
+{{- end }}
+
+{{/* What selects a role's pods, of (list ROOT ROLE). */}}
+{{- define "impulse-monitor.roleSelector" -}}
+{{- include "impulse-monitor.selectorLabels" (index . 0) }}
+{{- with include "impulse-monitor.component" (index . 1) }}{{ nindent 0 . }}{{ end }}
+{{- end }}
+
 {{- define "impulse-monitor.labels" -}}
 {{ include "impulse-monitor.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
@@ -113,6 +153,30 @@ resources:
 {{- end }}
 {{ $name }}:
   {{- toYaml $probe | nindent 2 }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The role whose pods have the pages: none where one process does everything. */}}
+{{- define "impulse-monitor.webRole" -}}
+{{- if include "impulse-monitor.fleet" . }}web{{ end }}
+{{- end }}
+
+{{/* How Prometheus is let in, for the operator's objects. */}}
+{{- define "impulse-monitor.scrapeAccess" -}}
+{{- with .Values.serviceMonitor.tlsConfig }}
+tlsConfig:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.webConfig.basicAuth }}
+{{- if .secret }}
+basicAuth:
+  username:
+    name: {{ .secret }}
+    key: {{ .usernameKey }}
+  password:
+    name: {{ .secret }}
+    key: {{ .passwordKey }}
 {{- end }}
 {{- end }}
 {{- end }}

@@ -1,8 +1,10 @@
-{{/* The pod, the same for the Deployment and for the shards. */}}
+{{/* The pod, of (list ROOT ROLE): the same for the one process, the shards and, with a role, those of a fleet. */}}
 {{- define "impulse-monitor.pod" -}}
+{{- $role := index . 1 }}
+{{- with index . 0 -}}
 metadata:
   labels:
-    {{- include "impulse-monitor.allLabels" (list . .Values.podLabels) | nindent 4 }}
+    {{- include "impulse-monitor.allLabels" (list . (merge (include "impulse-monitor.component" $role | fromYaml) .Values.podLabels)) | nindent 4 }}
   annotations:
     checksum/restart: {{ include "impulse-monitor.restartFor" . }}
     {{- with .Values.podAnnotations }}
@@ -52,6 +54,9 @@ spec:
         - --shard.index=$(SHARD_INDEX)
         - --shard.total={{ int .Values.shards }}
         {{- end }}
+        {{- with $role }}
+        - --role={{ . }}
+        {{- end }}
         {{- with .Values.extraArgs }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
@@ -92,7 +97,7 @@ spec:
       securityContext:
         {{- nindent 8 . }}
       {{- end }}
-      {{- with .Values.resources }}
+      {{- with default .Values.resources (include "impulse-monitor.replicated" (list . $role) | fromYaml).resources }}
       resources:
         {{- toYaml . | nindent 8 }}
       {{- end }}
@@ -172,4 +177,5 @@ spec:
   {{- with .Values.priorityClassName }}
   priorityClassName: {{ . }}
   {{- end }}
+{{- end }}
 {{- end }}
