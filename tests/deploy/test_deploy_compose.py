@@ -34,6 +34,10 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 
 pytestmark = pytest.mark.timeout(900)  # the first run on a machine makes the base and the image
 
+PROMETHEUS = "/etc/prometheus/prometheus.yml"
+PROMETHEUS_OF = {"demo": "prometheus", "projects": "prometheus", "fleet": "prometheus-fleet"}
+"""The service that scrapes, by profile."""
+
 every_service = pytest.mark.parametrize("name", SERVICES)
 
 
@@ -59,7 +63,7 @@ def test_services_are_confined(name: str) -> None:
         service["cap_drop"],
         service["security_opt"],
     )
-    assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+    assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ()))
 
 
 @every_service
@@ -73,8 +77,10 @@ def test_images_are_pinned(name: str) -> None:
 
 def test_one_monitor_per_profile() -> None:
     """Each profile has exactly one service that answers to the name which Prometheus scrapes."""
-    prometheus = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text(encoding="utf-8"))
-    jobs = {job["job_name"]: job["static_configs"][0]["targets"] for job in prometheus["scrape_configs"]}
+    jobs = {
+        file: yaml.safe_load((DEPLOY / "prometheus" / file).read_text(encoding="utf-8"))["scrape_configs"][0]
+        for file in ("prometheus.yml", "fleet.yml")
+    }
     answering = {
         profile: name
         for name, service in SERVICES.items()
@@ -82,9 +88,42 @@ def test_one_monitor_per_profile() -> None:
         if "monitor" in [name, *service.get("networks", {}).get("default", {}).get("aliases", [])]
     }
 
-    assert ["monitor:9890"] == jobs["impulse-monitor"]
-    assert {"projects": "monitor", "demo": "demo"} == answering
-    assert {"monitor", "demo"} == {name for name, service in SERVICES.items() if "profiles" in service}
+    assert {"impulse-monitor"} == {job["job_name"] for job in jobs.values()}
+    assert ["monitor:9890"] == jobs["prometheus.yml"]["static_configs"][0]["targets"]
+    assert [found["url"] for found in jobs["fleet.yml"]["http_sd_configs"]] == ["http://monitor:9890/-/targets?of=2"]
+    assert {"projects": "monitor", "demo": "demo", "fleet": "web"} == answering
+
+
+def test_one_prometheus_per_profile() -> None:
+    """Each profile has one Prometheus, which differs in its configuration alone."""
+    found = {
+        profile: service
+        for name, service in SERVICES.items()
+        if name.startswith("prometheus")
+        for profile in service["profiles"]
+    }
+    configurations = {profile: mounted(name, PROMETHEUS).name for profile, name in PROMETHEUS_OF.items()}
+
+    assert PROMETHEUS_OF.keys() == found.keys()
+    assert {"demo": "prometheus.yml", "projects": "prometheus.yml", "fleet": "fleet.yml"} == configurations
+    assert 1 == len({(service["image"], *service["command"], *service["ports"]) for service in found.values()})
+
+
+def test_fleet() -> None:
+    """Workers and the process with the pages share a database, and differ in their role alone."""
+    worker, web = SERVICES["worker"], SERVICES["web"]
+    url = urllib.parse.urlsplit(web["environment"]["IMPULSE_MONITOR_STORE"])
+
+    assert {"worker": "worker", "web": "web"} == {name: SERVICES[name]["command"][-1] for name in ("worker", "web")}
+    assert worker["command"][:-1] == web["command"][:-1]
+    assert (worker["environment"], worker["volumes"]) == (web["environment"], web["volumes"])
+    assert (url.scheme, url.hostname, url.username) == (
+        "postgresql",
+        "postgresql",
+        SERVICES["postgresql"]["environment"]["POSTGRES_USER"],
+    )
+    assert url.password == SERVICES["postgresql"]["environment"]["POSTGRES_PASSWORD"]
+    assert ([], 2) == (worker["ports"], worker["scale"])  # two cannot be published at one port
 
 
 @pytest.fixture
@@ -92,10 +131,11 @@ def config(tmp_path: Path) -> Config:
     """What the service `monitor` reads, with the variables that compose passes on; the store's folder is only in the
     container.
     """
-    text = (DEPLOY / "config" / "monitor.yaml").read_text(encoding="utf-8")
-    (tmp_path / "monitor.yaml").write_text(text.replace("/var/lib/impulse-monitor", str(tmp_path)), encoding="utf-8")
+    shutil.copy(DEPLOY / "config" / "monitor.yaml", tmp_path)
     values = {"EI_PROJECT_ID": "1234567", "EI_API_KEY": "ei_1"}
-    return load(tmp_path / "monitor.yaml", {name: values[name] for name in SERVICES["monitor"]["environment"]}).config
+    given = SERVICES["monitor"]["environment"]
+    store = {"IMPULSE_MONITOR_STORE": given["IMPULSE_MONITOR_STORE"].replace("/var/lib/impulse-monitor", str(tmp_path))}
+    return load(tmp_path / "monitor.yaml", {name: (values | store)[name] for name in given}).config
 
 
 def test_configuration(config: Config) -> None:
@@ -111,7 +151,7 @@ def test_configuration(config: Config) -> None:
 
 def test_grace(config: Config) -> None:
     """Compose waits for longer than the service lets pulls in flight end."""
-    grace = {name: int(SERVICES[name]["stop_grace_period"].removesuffix("s")) for name in ("monitor", "demo")}
+    grace = {name: int(SERVICES[name]["stop_grace_period"].removesuffix("s")) for name in ("monitor", "demo", "worker", "web")}
 
     assert all(config.shutdown_grace + 5 < seconds for seconds in grace.values())
 

@@ -43,7 +43,7 @@ def test_same_memory_everywhere(chart: Chart) -> None:
     """Chart, compose, unit, docs and the image's own tests allow the same memory."""
     allowed = {
         "chart": container(render(chart, {}))["resources"]["limits"]["memory"],
-        **{f"compose {name}": COMPOSE[name]["mem_limit"] for name in ("monitor", "demo")},
+        **{f"compose {name}": COMPOSE[name]["mem_limit"] for name in ("monitor", "demo", "worker", "web")},
         "unit": found(r"MemoryMax=(\S+)", "deploy/systemd/impulse-monitor.service"),
         "docs, container": found(r"--memory (\S+)", "docs/deployment.md"),
         "docs, sizing": found(r"run the service in (\d+ MiB)", "docs/deployment.md"),

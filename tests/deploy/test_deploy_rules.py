@@ -80,9 +80,10 @@ def gauges(expression: str) -> set[tuple[str, bool]]:
 
 def test_prometheus_configuration(program: Callable[[str], str]) -> None:
     """`promtool check config` accepts the configuration, and finds the rules through it."""
-    printed = finish(program("promtool"), "check", "config", PROMETHEUS / "prometheus.yml")
+    for name in ("prometheus.yml", "fleet.yml"):
+        printed = finish(program("promtool"), "check", "config", PROMETHEUS / name)
 
-    assert f"SUCCESS: {len(ALERTS) + len(RECORDS)} rules found" in printed
+        assert f"SUCCESS: {len(ALERTS) + len(RECORDS)} rules found" in printed
 
 
 def test_rules_have_no_finding(program: Callable[[str], str]) -> None:
