@@ -25,7 +25,8 @@ def promtool_evaluates(
     Args:
         promtool: The program.
         folder: For its file.
-        series: Values by series: one that stays, or in promtool's words one a minute.
+        series: Values by series: one that stays, or in promtool's words one a minute. They have a job and an instance
+            unless they name one.
         expected: Samples by expression.
         at: When the expressions are evaluated.
     """
@@ -40,7 +41,7 @@ def promtool_evaluates(
     scraped = {"job": "monitor", "instance": "a:9890"}
     inputs = []
     for name, value in series.items():
-        labels = "".join(f', {label}="{text}"' for label, text in scraped.items())
+        labels = "".join(f', {label}="{text}"' for label, text in scraped.items() if f"{label}=" not in name)
         inputs.append(
             {"series": name.replace("}", labels + "}"), "values": value if isinstance(value, str) else f"{value}x5"}
         )
@@ -266,6 +267,8 @@ def test_more_flagged_is_worse(program: Callable[[str], str], tmp_path: Path) ->
         ("classes", {"edge_impulse_class_ap_ratio" + of_target(1, **{"class": name}): 0.5 for name in "ab"}, 2.0),
         ("blocks", {"edge_impulse_anomaly_score_mean" + of_target(1, block="a", block_id="4"): 0.1}, 1.0),
         ("slices", {"edge_impulse_slice_accuracy_ratio" + of_target(1, slice="s", value="v"): 0.1}, 1.0),
+        ("processes", {}, 0.0),
+        ("processes", {f'impulse_monitor_leader{{instance="{name}"}}': 0.0 for name in "ab"}, 2.0),
         ("variants", {"edge_impulse_samples" + of_target(1, variant=name): 9.0 for name in ("int8", "float32")}, 2.0),
     ],
 )
@@ -273,13 +276,14 @@ def test_headings_of_folded_rows_say_how_much_is_in_them(
     program: Callable[[str], str], tmp_path: Path, variable: str, series: dict[str, float], count: float
 ) -> None:
     """The heading of a folded row counts what is in it: 0 where the kind of model has nothing of it."""
-    (found,) = (each for each in load("target")["templating"]["list"] if each["name"] == variable)
+    dashboard = "monitor" if variable == "processes" else "target"
+    (found,) = (each for each in load(dashboard)["templating"]["list"] if each["name"] == variable)
     expression = replaced(found["query"].removeprefix("query_result(").removesuffix(")"), {})
     (match,) = re.findall(found["regex"].strip("/"), f"{{}} {count:.0f} 1700000000000")
 
     assert "" == promtool_evaluates(program("promtool"), tmp_path, series, {expression: {"{}": count}})
     assert f"{count:.0f}" == match
-    assert any(f"${variable}" in panel["title"] for panel in load("target")["panels"] if panel["type"] == "row")
+    assert any(f"${variable}" in panel["title"] for panel in load(dashboard)["panels"] if panel["type"] == "row")
 
 
 def test_confusion_is_of_all_windows_of_a_class(program: Callable[[str], str], tmp_path: Path) -> None:
@@ -296,3 +300,45 @@ def test_confusion_is_of_all_windows_of_a_class(program: Callable[[str], str], t
 
     assert "" == promtool_evaluates(program("promtool"), tmp_path, cells | size, {query: of_all})
     assert "" == promtool_evaluates(program("promtool"), tmp_path, cells, {query: of_shown})
+
+
+def of_processes(name: str, *values: float, where: str = "a") -> dict[str, float]:
+    """A series of several processes of one deployment."""
+    return {f'{name}{{namespace="{where}", instance="{where}{number}"}}': value for number, value in enumerate(values)}
+
+
+@pytest.mark.parametrize(
+    ("panel", "series", "shown"),
+    [
+        pytest.param("Targets", of_processes("impulse_monitor_targets", 3, 4), 7, id="shards"),
+        pytest.param(
+            "Targets",
+            of_processes("impulse_monitor_targets", 9, 9, 9) | of_processes("impulse_monitor_leader", 0, 1, 0),
+            9,
+            id="a fleet",
+        ),
+        pytest.param(
+            "Targets",
+            of_processes("impulse_monitor_targets", 9, 9)
+            | of_processes("impulse_monitor_leader", 0, 1)
+            | of_processes("impulse_monitor_targets", 5, where="b"),
+            14,
+            id="a fleet and another process",
+        ),
+        pytest.param(
+            "Queue",
+            of_processes("impulse_monitor_notification_queue_length", 7, 2)
+            | of_processes("impulse_monitor_leader", 0, 1),
+            2,
+            id="the queue of who sends",
+        ),
+        pytest.param("Queue", of_processes("impulse_monitor_notification_queue_length", 7, 2), 9, id="queues of shards"),
+    ],
+)
+def test_what_every_process_of_a_fleet_has_counts_once(
+    program: Callable[[str], str], tmp_path: Path, panel: str, series: dict[str, float], shown: float
+) -> None:
+    """Shards add up; of a fleet each process knows all targets, and only the one that leads knows the queues."""
+    query = query_of("monitor", panel, "A")
+
+    assert "" == promtool_evaluates(program("promtool"), tmp_path, series, {query: {"{}": shown}})

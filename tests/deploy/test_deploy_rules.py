@@ -178,7 +178,7 @@ def test_runbook(alert: str) -> None:
     assert f"# {alert}" == parts[0].strip()
     assert ["Meaning", "Impact", "Diagnosis", "Mitigation"] == parts[1::2]
     assert all(len(part.strip()) > 40 for part in parts[2::2])
-    assert all((RUNBOOKS / link).is_file() for link in re.findall(r"\]\(([^)]+)\)", text))
+    assert all((RUNBOOKS / link).is_file() for link in re.findall(r"\]\(([^)#]+)", text))
     assert set() == set(re.findall(r"\b(?:edge_impulse|impulse_monitor)_[a-z0-9_]+", text)) - catalogued_series()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard as dashboards
 
-from deploy.grafana.builder import frame
+from deploy.grafana.builder import frame, monitor_fleet
 from deploy.grafana.builder.links import LinkedPanel, linked
 from deploy.grafana.builder.panels import (
     GREEN,
@@ -25,6 +25,7 @@ from deploy.grafana.builder.queries import query, selector
 series = selector()
 YES_NO = {"1": ("OK", GREEN), "0": ("Failed", RED)}
 RATE = "$__rate_interval"
+QUEUE = "impulse_monitor_notification_queue_length"
 
 
 def rate(name: str, by: str, **matchers: str) -> str:
@@ -57,6 +58,9 @@ def dashboard() -> dashboards.Dashboard:
         built.with_row(frame.row(title))
         for panel in panels:
             built.with_panel(linked(panel, path, what))
+    built.with_variable(frame.count("processes", "Processes that share turns", monitor_fleet.LEADER))
+    shared = [linked(panel, "/", "Targets, and problems of the service") for panel in monitor_fleet.panels()]
+    built.with_row(frame.folded("Processes that share turns ($processes)", shared))
     return built
 
 
@@ -65,14 +69,14 @@ def _now() -> list[LinkedPanel]:
     return [
         stat(
             "Instances up",
-            "Monitors that Prometheus can scrape.",
-            query("A", f"sum({series('up')})", instant=True),
+            "Monitors that Prometheus can scrape; of a fleet each process.",
+            query("A", f"sum({series('up', shard='')})", instant=True),
             steps=[(None, RED), (1, GREEN)],
         ),
         stat(
             "Targets",
             "Targets that are being watched.",
-            query("A", f"sum({series('impulse_monitor_targets')})", instant=True),
+            query("A", monitor_fleet.total_targets(), instant=True),
         ),
         stat(
             "Heartbeat",
@@ -110,7 +114,7 @@ def _now() -> list[LinkedPanel]:
         stat(
             "Queue",
             "Notifications that no receiver has taken yet.",
-            query("A", f"sum({series('impulse_monitor_notification_queue_length')})", instant=True),
+            query("A", f"sum({monitor_fleet.of_senders(QUEUE)})", instant=True),
             decimals=0,
             steps=[(None, GREEN), (10, ORANGE), (100, RED)],
         ),
@@ -230,7 +234,7 @@ def _notifications() -> list[LinkedPanel]:
         timeseries(
             "Notifications waiting",
             "Length of each receiver's queue, over all instances.",
-            query("A", f"sum by (receiver) ({series('impulse_monitor_notification_queue_length')})", "{{receiver}}"),
+            query("A", f"sum by (receiver) ({monitor_fleet.of_senders(QUEUE)})", "{{receiver}}"),
             unit="none",
             limits=(0, None),
             reaches=1,
