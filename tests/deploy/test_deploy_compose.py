@@ -151,7 +151,10 @@ def test_configuration(config: Config) -> None:
 
 def test_grace(config: Config) -> None:
     """Compose waits for longer than the service lets pulls in flight end."""
-    grace = {name: int(SERVICES[name]["stop_grace_period"].removesuffix("s")) for name in ("monitor", "demo", "worker", "web")}
+    grace = {
+        name: int(SERVICES[name]["stop_grace_period"].removesuffix("s"))
+        for name in ("monitor", "demo", "worker", "web")
+    }
 
     assert all(config.shutdown_grace + 5 < seconds for seconds in grace.values())
 

@@ -332,7 +332,9 @@ def of_processes(name: str, *values: float, where: str = "a") -> dict[str, float
             2,
             id="the queue of who sends",
         ),
-        pytest.param("Queue", of_processes("impulse_monitor_notification_queue_length", 7, 2), 9, id="queues of shards"),
+        pytest.param(
+            "Queue", of_processes("impulse_monitor_notification_queue_length", 7, 2), 9, id="queues of shards"
+        ),
     ],
 )
 def test_what_every_process_of_a_fleet_has_counts_once(

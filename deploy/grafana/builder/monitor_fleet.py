@@ -77,7 +77,7 @@ def panels() -> list[LinkedPanel]:
         ),
         timeseries(
             "Replica lag",
-            "For how long something may have changed in the store that a process does not show yet; it looks every 10 s.",
+            "For how long something may have changed in the store that a process does not show; it looks every 10 s.",
             query("A", f"max by (instance) ({series('impulse_monitor_replica_lag_seconds')})", "{{instance}}"),
             unit="s",
             limits=(0, None),
