@@ -166,6 +166,13 @@ def test_example(chart: Chart, heading: str) -> None:
 
 def test_there_are_examples() -> None:
     """The page is read as it is meant to be: an example under each of these headings."""
-    expected = {"Kubernetes", "What the network policy lets out", "OpenShift", "With an ingress", "More containers"}
+    expected = {
+        "Kubernetes",
+        "What the network policy lets out",
+        "OpenShift",
+        "With an ingress",
+        "More containers",
+        "A fleet",
+    }
 
     assert expected == documented().keys()

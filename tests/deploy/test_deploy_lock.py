@@ -69,7 +69,9 @@ def test_satisfies(lock: str, wanted: list[str]) -> None:
 
 @every_lock
 def test_complete(lock: str, wanted: list[str]) -> None:
-    """What the locked packages need themselves is locked too, as far as they are installed here."""
+    """What the locked packages need themselves is locked too, as far as they are installed here in that version: what
+    only tests need may want an older one.
+    """
     found = locked(lock)
     extras: dict[str, set[str]] = {
         canonicalize_name(Requirement(text).name): Requirement(text).extras for text in wanted
@@ -78,9 +80,12 @@ def test_complete(lock: str, wanted: list[str]) -> None:
     checked = 0
     for name in found:
         try:
-            needs = importlib.metadata.requires(name) or []
+            installed = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
+        if installed not in map(version, found[name]):
+            continue
+        needs = importlib.metadata.requires(name) or []
         checked += 1
         for need in map(Requirement, needs):
             environments: list[dict[str, Any]] = [
