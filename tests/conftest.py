@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -20,8 +21,18 @@ UNCOVERED = {"acceptance", "chaos", "deploy"}
 ONE_BY_ONE = {"acceptance", "deploy"}
 """Folders of which no two tests run at the same time."""
 
+QUICK = "quick"
+"""The choice of `-m` that a contributor makes after each change."""
+
 settings.register_profile("ci", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(QUICK, parent=settings.get_profile("ci"), max_examples=20)
 settings.load_profile("ci")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """`-m quick` tries fewer examples of what is drawn."""
+    if config.getoption("markexpr") == QUICK:
+        settings.load_profile(QUICK)
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +55,13 @@ def program() -> Callable[[str], str]:
 def no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test has its own secrets: one's key must not be masked in what another one reads."""
     monkeypatch.setattr(logs.secrets, "_values", [])
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """`-m quick` imports no other modules: browsers, oracles and the like would take a third of its time."""
+    if config.getoption("markexpr") != QUICK or not collection_path.is_relative_to(quick.TESTS):
+        return None
+    return None if quick.is_chosen(collection_path) else True
 
 
 @pytest.hookimpl(tryfirst=True)

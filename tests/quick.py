@@ -51,11 +51,21 @@ QUICK: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 def folder_of(item: pytest.Item) -> str:
     """The folder of `tests/` that a test is in; empty for one that is in none."""
-    return item.path.relative_to(TESTS).parent.as_posix().removeprefix(".")
+    return _folder(item.path)
 
 
 def is_quick(item: pytest.Item) -> bool:
     """Whether a test is one of them."""
-    modules = QUICK.get(folder_of(item), ())
-    chosen = modules == WHOLE or item.path.stem in modules
-    return chosen and not any(item.get_closest_marker(mark) for mark in ("acceptance", "slow"))
+    return is_chosen(item.path) and not any(item.get_closest_marker(mark) for mark in ("acceptance", "slow"))
+
+
+def is_chosen(path: Path) -> bool:
+    """Whether a module of tests is chosen, or a folder has one that is. What is not need not be imported."""
+    if path.is_dir():
+        return path == TESTS or path.relative_to(TESTS).as_posix() in QUICK
+    modules = QUICK.get(_folder(path), ())
+    return modules == WHOLE or path.stem in modules
+
+
+def _folder(path: Path) -> str:
+    return path.relative_to(TESTS).parent.as_posix().removeprefix(".")

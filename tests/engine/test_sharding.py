@@ -59,6 +59,7 @@ def test_every_target_has_one_owner() -> None:
             assert 1 == len(owners)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("total", [2, 3, 5, 8, 13])
 def test_one_more_shard_moves_its_own_share(total: int) -> None:
     """Going from n - 1 to n shards moves 1/n of the targets, and all of them to the new shard."""

@@ -214,6 +214,7 @@ STEPS: tuple[Step, ...] = (
 )
 
 
+@pytest.mark.slow
 @given(happens=st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 6), st.integers(0, 60)), max_size=12))
 @settings(max_examples=25, deadline=None)
 async def test_whatever_happens_between_scrapes(happens: list[tuple[Step, int, int]]) -> None:
@@ -304,6 +305,7 @@ async def test_what_left_is_forgotten() -> None:
     assert held() is None
 
 
+@pytest.mark.slow
 async def test_memory() -> None:
     """All that is held at the peak is at most three bodies; and when everything was written again with the same values,
     no line is held twice.

@@ -211,6 +211,7 @@ def test_interval_needs_a_seed_and_thirty_samples() -> None:
     assert figures(result_set(values[:29]), 1).flagged_interval is None
 
 
+@pytest.mark.slow
 def test_a_million_scores_are_quick() -> None:
     """A million windows with ground truth and bounds take a second or so."""
     rng = np.random.default_rng(3)

@@ -299,6 +299,7 @@ def test_debiased(results: ResultSet) -> None:
         assert found.debiased_error == pytest.approx(math.sqrt(max(0.0, square / windows)), abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shift", [0.0, 0.1])
 def test_perfect_and_miscalibrated(shift: float) -> None:
     """Of true confidences the error is below the 95 % point in about 95 % of sets and the debiased one near 0; of

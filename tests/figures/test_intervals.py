@@ -404,6 +404,7 @@ print(bootstrap_t(values, np.arange(40_000) // 4, 1), bootstrap_mean(values, np.
 """
 
 
+@pytest.mark.slow
 def test_bounds_on_any_number_of_cores() -> None:
     """The bounds of the same set are the same to the last digit, however many threads NumPy's BLAS takes."""
     bounds = {

@@ -169,6 +169,7 @@ async def test_nothing_is_asked_about_jobs_unless_wanted(service: Service) -> No
     assert not service.studio.calls("impulses-detailed", 101)
 
 
+@pytest.mark.slow
 async def test_entry_that_left_and_came_back_is_discovered(service: Service) -> None:
     """An entry that a reload removed while its first discovery hung, and that the next one brought back, is asked for
     its targets as soon as that discovery has ended, and not at the next time that discoveries come round.

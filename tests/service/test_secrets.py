@@ -81,6 +81,7 @@ REFUSALS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("begins", REFUSALS)
 async def test_a_long_error_text_is_cut_everywhere(service: Service, begins: str) -> None:
     """Of 36 kB in Studio's refusal, pages, API, alerts, store and log show one line of 200 characters, with what to do
