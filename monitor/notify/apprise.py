@@ -86,7 +86,7 @@ def texts(transitions: Sequence[Transition], longest: int = LONGEST) -> tuple[st
     """Title and body, for people; only the service's own addresses are links.
 
     Args:
-        transitions: With cause and status in common. Of several the most urgent is told in full, and all are listed.
+        transitions: With cause and status in common. Of several the most urgent is written in full, and all are listed.
         longest: Characters that title and body may have together; of a single alert it cuts nothing.
     """
     ordered = worst_first(transitions)

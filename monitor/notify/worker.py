@@ -192,7 +192,7 @@ class Worker:
                     await self._resend(alerts)
                 return
             read = [(message, _read(message)) for message in messages]
-            found = bundles(read) if merging else [Bundle([told] if told else [], [message]) for message, told in read]
+            found = bundles(read) if merging else [Bundle([one] if one else [], [message]) for message, one in read]
             if not await self._send_due(found):
                 return
             await self._trim()

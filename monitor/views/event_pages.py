@@ -12,8 +12,8 @@ from monitor.store import EventFilter, Firing, Queries, StoreError
 from monitor.store.firings import names_of
 from monitor.views import events
 from monitor.views.events import Event, EventAlert
+from monitor.views.notifications import NotificationStatus, notification_statuses
 from monitor.views.report import moment, plain
-from monitor.views.told import Told, told
 from monitor.views.wanted import PAST, WantedEvents, page_of
 
 
@@ -72,7 +72,7 @@ async def events_page(
         stored = await _stored(store, [each.id for each in shown] + names)
         found = [events.joined(each, stored.get(each.id)) for each in shown]
         found += [stored[name] for name in names if name in stored]
-        return EventsPage(await _with_told(store, found, failing), wanted, len(live) + past_total)
+        return EventsPage(await _notified(store, found, failing), wanted, len(live) + past_total)
     except StoreError as error:
         live = _matching(events.active(alerts, {}), wanted)
         wanted = wanted.turned(len(live))
@@ -90,7 +90,7 @@ async def events_of(
     going_on = await asyncio.to_thread(events.active, tuple(alerts), await store.open_firings())
     stored = await asyncio.to_thread(events.past, await store.firings_of_cause(name))
     live = [events.joined(each, stored.pop(each.id, None)) for each in going_on if name in (each.id, each.cause_id)]
-    return await _with_told(store, [*live, *stored.values()], failing)
+    return await _notified(store, [*live, *stored.values()], failing)
 
 
 async def _stored(store: Queries, names: Collection[str]) -> Mapping[str, Event]:
@@ -98,24 +98,27 @@ async def _stored(store: Queries, names: Collection[str]) -> Mapping[str, Event]
     return await asyncio.to_thread(events.past, found)
 
 
-async def _with_told(store: Queries, found: Collection[Event], failing: Mapping[str, str]) -> tuple[Event, ...]:
+async def _notified(store: Queries, found: Collection[Event], failing: Mapping[str, str]) -> tuple[Event, ...]:
     """Events with what became of the messages about them."""
     alerts = [alert for event in found for alert in event.alerts]
     ids = [each for alert in alerts for each in (alert.transitions or {}).values()]
     if not ids:
         return tuple(found)
-    notifications = await store.notifications(ids)
+    sent = await store.notifications(ids)
     waiting = await store.waiting_messages({f"{alert.alertname}/{alert.target_id}" for alert in alerts})
-    said = await asyncio.to_thread(told, notifications, waiting, failing)
+    statuses = await asyncio.to_thread(notification_statuses, sent, waiting, failing)
 
     def complete(event: Event) -> Event:
-        return replace(event, alerts=tuple(replace(alert, told=_told_of(alert, said)) for alert in event.alerts))
+        alerts = (replace(alert, notifications=_notifications_of(alert, statuses)) for alert in event.alerts)
+        return replace(event, alerts=tuple(alerts))
 
     return tuple(map(complete, found))
 
 
-def _told_of(alert: EventAlert, said: Mapping[str, tuple[Told, ...]]) -> tuple[Told, ...]:
-    return tuple(one for name in (alert.transitions or {}).values() for one in said.get(name, ()))
+def _notifications_of(
+    alert: EventAlert, statuses: Mapping[str, tuple[NotificationStatus, ...]]
+) -> tuple[NotificationStatus, ...]:
+    return tuple(one for name in (alert.transitions or {}).values() for one in statuses.get(name, ()))
 
 
 def _matching(found: Iterable[Event], wanted: WantedEvents) -> list[Event]:
@@ -170,7 +173,7 @@ def _alert_as_json(alert: EventAlert) -> dict[str, Any]:
         "details": plain(dict(alert.details)),
         "ending": alert.ending or None,
         "generatorURL": alert.generator_url or None,
-        "told": [
+        "notifications": [
             {
                 "receiver": each.receiver,
                 "status": statuses.get(each.transition_id),
@@ -178,6 +181,6 @@ def _alert_as_json(alert: EventAlert) -> dict[str, Any]:
                 "at": moment(each.at),
                 "why": each.why or None,
             }
-            for each in alert.told
+            for each in alert.notifications
         ],
     }

@@ -16,8 +16,8 @@ from monitor.figures.headline import FIGURES
 from monitor.store import Firing
 from monitor.store.firings import event_of, own_cause
 from monitor.targets import TargetKey, studio_page
+from monitor.views.notifications import NotificationStatus
 from monitor.views.status import began, severity_rank
-from monitor.views.told import Told
 from monitor.views.wanted import FIRING, PAST, PENDING
 
 _PHASES = {Phase.FIRING: FIRING, Phase.PENDING: PENDING}
@@ -40,7 +40,7 @@ class EventAlert:
         ending: What receivers were sent of its end; empty while it has not ended.
         generator_url: Its target's page; empty where nobody knows the service's address.
         transitions: `Transition.id` of what receivers were sent, by status.
-        told: What became of the messages about it.
+        notifications: What became of the messages about it.
     """
 
     alertname: str
@@ -55,7 +55,7 @@ class EventAlert:
     ending: str = ""
     generator_url: str = ""
     transitions: Mapping[str, str] | None = None
-    told: tuple[Told, ...] = ()
+    notifications: tuple[NotificationStatus, ...] = ()
 
     @property
     def summary(self) -> str:

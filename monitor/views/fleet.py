@@ -33,7 +33,8 @@ class Row:
         path: Of its page, relative to the first page.
         snapshot: What is known; None before the first pull.
         figures: The headline figures, those of `GLANCE`.
-        alerts: Those that fire or are pending.
+        alerts: Those that fire or are pending, the most urgent first.
+        alerts_of_results: Of these, those that results led to, not the clock.
         standing: How the model stands.
         cause: What its change is due to, in a word; empty where nothing changed, or nobody knows.
         stale: Whether the figures are too old to be exported.
@@ -44,6 +45,7 @@ class Row:
     snapshot: Snapshot | None
     figures: tuple[Figure, ...]
     alerts: tuple[AlertState, ...]
+    alerts_of_results: tuple[AlertState, ...]
     standing: Standing
     cause: str
     stale: bool
@@ -140,7 +142,7 @@ def row(live: LiveTarget, now: float) -> Row:
         )
     )
     by_clock = {rule.name for rule in live.rules if rule.by_clock}
-    about_model = [alert for alert in alerts if alert.alertname not in by_clock]
+    of_results = tuple(alert for alert in alerts if alert.alertname not in by_clock)
     found = tuple(figure for figure in figures(snapshot) if figure.metric in GLANCE)
     return Row(
         target=live.target,
@@ -148,8 +150,9 @@ def row(live: LiveTarget, now: float) -> Row:
         snapshot=snapshot,
         figures=found,
         alerts=alerts,
-        standing=standing(snapshot, found, about_model, stale=stale),
-        cause=cause(snapshot, _headline(found), about_model),
+        alerts_of_results=of_results,
+        standing=standing(snapshot, found, of_results, stale=stale),
+        cause=cause(snapshot, _headline(found), of_results),
         stale=stale,
     )
 

@@ -79,7 +79,8 @@ def standing(
         return Standing(State.NOT_WATCHED, f"no good pull yet ({snapshot.state})", remedy)
     if stale:
         return Standing(State.NOT_WATCHED, "its figures are too old", remedy)
-    if alerts or any(figure.direction == "worse" for figure in figures):
+    drifts = snapshot.comparison.drifts if snapshot.comparison else ()
+    if alerts or any(figure.direction == "worse" for figure in figures) or any(drift.alarm for drift in drifts):
         return Standing(State.WORSE)
     if not figures:
         samples = snapshot.evaluation.samples

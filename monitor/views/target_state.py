@@ -2,63 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
-
 from monitor.alerts import wording
-from monitor.alerts.states import AlertState, Phase
+from monitor.alerts.states import Phase
 from monitor.compare.drift import Drift
-from monitor.errors import PullState
-from monitor.pipeline.snapshot import Snapshot
+from monitor.views.fleet import Row
+from monitor.views.standing import State
 from monitor.views.status import SIGNIFICANCE_LEVEL, Figure
 
 _NOTICEABLE = 0.01  # of the share above the threshold: from which difference on a direction is named
 
-Standing = Literal["worse", "better", "same", "unjudged"]
+
+def target_state(row: Row) -> str:
+    """How a target stands against its baseline, in a sentence, or several: what `Row.standing` is due to."""
+    match row.standing.state:
+        case State.NOT_WATCHED:
+            return f"{wording.sentence(row.standing.reason)}. {row.standing.remedy}"
+        case State.NOT_JUDGED:
+            return f"Whether it got worse is not known: {row.standing.reason.rstrip('.')}. {row.standing.remedy}"
+        case State.WORSE:
+            return _worse(row)
+        case State.BETTER:
+            best = next(each for each in row.figures if each.direction == "better")
+            return f"The model is better than its baseline: {_moved(best)}."
+    comparison = row.snapshot.comparison if row.snapshot else None
+    if row.snapshot and comparison and comparison.baseline.fingerprint == row.snapshot.fingerprint:
+        return "The result set is the one that the model is compared with: nothing changed."
+    return "The model is as its baseline: no figure moved beyond what chance explains."
 
 
-@dataclass(frozen=True, slots=True)
-class TargetState:
-    """How a target stands, and that in a sentence."""
-
-    standing: Standing
-    sentence: str
-
-
-def target_state(snapshot: Snapshot | None, figures: Sequence[Figure], alerts: Sequence[AlertState]) -> TargetState:
-    """How a target stands against its baseline.
-
-    Args:
-        snapshot: What is known; None before the first pull.
-        figures: Its headline figures.
-        alerts: Its alerts.
-    """
-    if snapshot is None:
-        return TargetState("unjudged", "It has not been pulled yet.")
-    if snapshot.evaluation is None:
-        return TargetState("unjudged", "There has been no good pull yet, so nothing is known of the model.")
-    comparison = snapshot.comparison
-    if comparison is None:
-        return TargetState("unjudged", "It is not compared with a baseline, so nobody can tell whether it got worse.")
-    worse = sorted((each for each in figures if each.direction == "worse"), key=lambda each: -each.worse)
-    firing = [alert for alert in alerts if alert.phase is Phase.FIRING]
-    drifted = any(drift.alarm for drift in comparison.drifts)
+def _worse(row: Row) -> str:
+    comparison = row.snapshot.comparison if row.snapshot else None
+    worse = [each for each in row.figures if each.direction == "worse"]
     if worse:
-        return TargetState("worse", f"Results are worse than those of the baseline: {_moved(worse[0])}.")
-    if drifted:
-        return TargetState("worse", "What the model sees has drifted from its baseline: see the scores.")
-    if firing and snapshot.state is PullState.OK:
-        return TargetState("worse", f"An alert fires: {firing[0].alertname}.")
-    if comparison.broken or not (comparison.changes or comparison.drifts):
-        why = wording.sentence(comparison.notes[0]) if comparison.notes else "No figure of it has a test"
-        return TargetState("unjudged", f"Whether it got worse cannot be told. {why.rstrip('.')}.")
-    better = [each for each in figures if each.direction == "better"]
-    if better:
-        return TargetState("better", f"The model is better than its baseline: {_moved(better[0])}.")
-    if comparison.baseline.fingerprint == snapshot.fingerprint:
-        return TargetState("same", "The result set is the one that the model is compared with: nothing changed.")
-    return TargetState("same", "The model is as its baseline: no figure moved beyond what chance explains.")
+        return f"Results are worse than those of the baseline: {_moved(max(worse, key=lambda each: each.worse))}."
+    if comparison and any(drift.alarm for drift in comparison.drifts):
+        return "What the model sees has drifted from its baseline: see the scores."
+    firing = [alert for alert in row.alerts_of_results if alert.phase is Phase.FIRING]
+    if firing:
+        return f"An alert fires: {firing[0].alertname}."
+    return f"An alert is pending: {row.alerts_of_results[0].alertname}."
 
 
 def _moved(figure: Figure) -> str:

@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 
-from monitor.alerts.states import AlertState, Phase
+from monitor.alerts.states import AlertState, Phase, by_name
 from monitor.compare.change import Change
 from monitor.compare.comparison import BaselineFigures, Comparison
 from monitor.compare.distances import Distances
 from monitor.pipeline.snapshot import Snapshot
-from monitor.views.status import figures
+from monitor.views.fleet import Row, row
+from monitor.views.standing import State
 from monitor.views.target_state import drift_sentence, target_state
 from tests.factories import evaluation, quality, snapshot
+from tests.live.live_parts import live_of
 from tests.store.store_sets import COMPARISON
 
 DRIFT = COMPARISON.drifts[0]
@@ -29,30 +31,47 @@ def compared(before: float, now: float, pvalue: float, **fields: Any) -> Snapsho
     )
 
 
+def about(found: Snapshot | None, *alerts: AlertState, now: float = 0.0) -> Row:
+    """A target with what is known of it and alerts, at a time."""
+    _, live = live_of(found or snapshot()).targets.popitem()
+    live.snapshot = live.snapshot if found else None
+    live.alerts = by_name(alerts)
+    return row(live, now)
+
+
 FIRING = AlertState("EdgeImpulseSomething", "1-2-int8-testing", "d", Phase.FIRING)
+PENDING = replace(FIRING, phase=Phase.PENDING)
+LOST = compared(0.9, 0.6, 0.2)
 
 
 @pytest.mark.parametrize(
-    ("found", "alerts", "standing", "words"),
+    ("shown", "state", "words"),
     [
-        (None, (), "unjudged", "not been pulled yet"),
-        (snapshot(), (), "unjudged", "no good pull yet"),
-        (snapshot(evaluation=evaluation()), (), "unjudged", "not compared with a baseline"),
-        (compared(0.9, 0.6, 0.001), (), "worse", "than those of the baseline: accuracy 0.900 → 0.600 (−30.0 points)."),
-        (compared(0.9, 0.6, 0.2), (), "same", "beyond what chance explains"),
-        (compared(0.6, 0.9, 0.001), (), "better", "better than its baseline: accuracy 0.600 → 0.900 (+30.0 points)."),
-        (compared(0.9, 0.9, 1.0), (FIRING,), "worse", "An alert fires: EdgeImpulseSomething."),
-        (compared(0.9, 0.9, 1.0, drifts=(DRIFT,)), (), "worse", "has drifted"),
-        (compared(0.9, 0.9, 1.0, changes=(), notes=("block 3 is gone",)), (), "unjudged", "told. Block 3 is gone."),
-        (compared(0.9, 0.9, 1.0, broken=True), (), "unjudged", "cannot be told"),
+        (about(None), State.NOT_WATCHED, "It has not been pulled yet. Its first"),
+        (about(snapshot()), State.NOT_WATCHED, "No good pull yet"),
+        (about(LOST, now=1e9), State.NOT_WATCHED, "Its figures are too old."),
+        (about(snapshot(evaluation=evaluation(quality=quality(0.9)))), State.NOT_JUDGED, "there is no baseline to"),
+        (about(compared(0.9, 0.6, 0.001)), State.WORSE, "of the baseline: accuracy 0.900 → 0.600 (−30.0 points)."),
+        (
+            about(LOST),
+            State.NOT_JUDGED,
+            "not known: accuracy is worse by 30.0 points, which may be chance. Add",
+        ),
+        (about(compared(0.9, 0.89, 0.2)), State.AS_BASELINE, "beyond what chance explains"),
+        (about(replace(LOST, fingerprint="b")), State.NOT_JUDGED, "which may be chance"),
+        (about(compared(0.6, 0.9, 0.001)), State.BETTER, "better than its baseline: accuracy 0.600 → 0.900 (+30.0"),
+        (about(compared(0.9, 0.9, 1.0), FIRING), State.WORSE, "An alert fires: EdgeImpulseSomething."),
+        (about(compared(0.9, 0.9, 1.0), PENDING), State.WORSE, "An alert is pending: EdgeImpulseSomething."),
+        (about(compared(0.9, 0.9, 1.0, drifts=(DRIFT,))), State.WORSE, "has drifted"),
+        (about(compared(0.9, 0.9, 1.0, broken=True, notes=("x is gone",))), State.NOT_JUDGED, "not known: x is gone."),
     ],
 )
-def test_standing(found: Snapshot | None, alerts: tuple[AlertState, ...], standing: str, words: str) -> None:
-    """Worse is said with the figure that lost most, chance is no change, what cannot be judged is not called well."""
-    state = target_state(found, figures(found), alerts)
-
-    assert standing == state.standing
-    assert words in state.sentence
+def test_standing(shown: Row, state: State, words: str) -> None:
+    """The sentence says what the state in the list of targets is due to: no page calls a model well that another does
+    not.
+    """
+    assert state is shown.standing.state
+    assert words in target_state(shown)
 
 
 @pytest.mark.parametrize(

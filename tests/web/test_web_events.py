@@ -1,4 +1,4 @@
-"""Events: what fires, is pending or has ended, on pages and in the API; who was told; where links lead."""
+"""Events: what fires, is pending or has ended, on pages and in the API; who was notified; where links lead."""
 
 from __future__ import annotations
 
@@ -169,8 +169,8 @@ async def test_pages_of_past_events(store: Store) -> None:
     assert "alerts?page=2" in pages[0].links
 
 
-async def test_who_was_told(store: Store) -> None:
-    """An event says who was told when, what was refused or dropped and why, and who still waits and why."""
+async def test_who_was_notified(store: Store) -> None:
+    """An event says who was notified when, what was refused or dropped and why, and who still waits and why."""
     now = time.time()
     firing = alert(PRESS, now - HOUR)
     fired = known(firing.transition)
@@ -189,16 +189,16 @@ async def test_who_was_told(store: Store) -> None:
         text = (await page(address)).text
         (event,) = (await data(address))["events"]
 
-    assert "mail was told" in text
+    assert "mail was notified" in text
     assert "chat refused the message" in text
     assert ": 400: no such channel" in text
-    assert "hook has not been told yet, since" in text
+    assert "hook has not been notified yet, since" in text
     assert ": connection refused" in text
-    told = {each["receiver"]: each for each in event["alerts"][0]["told"]}
+    sent = {each["receiver"]: each for each in event["alerts"][0]["notifications"]}
     assert {"mail": "delivered", "chat": "rejected", "hook": "waiting"} == {
-        name: each["outcome"] for name, each in told.items()
+        name: each["outcome"] for name, each in sent.items()
     }
-    assert {"firing"} == {each["status"] for each in told.values()}
+    assert {"firing"} == {each["status"] for each in sent.values()}
 
 
 async def test_page_of_an_event(store: Store) -> None:

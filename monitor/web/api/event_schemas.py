@@ -24,7 +24,7 @@ class WrongSamples(TypedDict):
     suspect_labels: int
 
 
-class Told(TypedDict):
+class NotificationStatus(TypedDict):
     """What became of a message to a receiver."""
 
     receiver: str
@@ -48,7 +48,7 @@ class EventAlert(TypedDict):
     details: Mapping[str, Json]
     ending: str | None
     generatorURL: str | None
-    told: list[Told]
+    notifications: list[NotificationStatus]
 
 
 class Event(TypedDict):

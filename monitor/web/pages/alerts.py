@@ -1,4 +1,4 @@
-"""The pages of events: all alerts, those that ended included, and who was told of them."""
+"""The pages of events: all alerts, those that ended included, and who was notified of them."""
 
 from __future__ import annotations
 

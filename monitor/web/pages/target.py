@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 from aiohttp import web
 
 from monitor.alerts import power_words
-from monitor.alerts.states import AlertState, Phase
+from monitor.alerts.states import Phase
 from monitor.figures.evaluation import Evaluation
 from monitor.figures.headline import METRICS
 from monitor.figures.histograms import ScoreDistributions
@@ -25,6 +25,7 @@ from monitor.views import status as views
 from monitor.views.cells import Cell
 from monitor.views.classes import ByClass, classes, confusion, slice_rows
 from monitor.views.classes import Cell as ConfusionCell
+from monitor.views.fleet import Row, row
 from monitor.views.frames import Frame
 from monitor.views.history_chart import HistoryChart, history_chart
 from monitor.views.samples import SamplesPage
@@ -85,7 +86,8 @@ class TargetPage:
             return await missing(service, self._templates, target_id, "../")
         metric = one_of(request, "metric", ("", *METRICS), "")
         now = service.clock()
-        snapshot = target.snapshot
+        at_a_glance = row(target, now)
+        snapshot = at_a_glance.snapshot
         problem = service.store.problem
         stored = Stored()
         try:
@@ -122,7 +124,7 @@ class TargetPage:
                 "cell_link": partial(_cell_link, target_path),
                 "variants": variant_rows(target.target, watched, snapshots),
                 **_history_view(stored.history, metric),
-                **_figures_view(target, snapshot, alerts, stored, now, service.class_limit),
+                **_figures_view(target, at_a_glance, stored, service.class_limit),
             }
 
         return await self._templates.page("target.html", view)
@@ -160,15 +162,9 @@ def _history_view(history: History | None, metric: str) -> dict[str, Any]:
     return {"history": history, "history_metric": name, "history_charts": drawn}
 
 
-def _figures_view(
-    target: LiveTarget,
-    snapshot: Snapshot | None,
-    alerts: Sequence[AlertState],
-    stored: Stored,
-    now: float,
-    limit: int,
-) -> dict[str, Any]:
+def _figures_view(target: LiveTarget, at_a_glance: Row, stored: Stored, limit: int) -> dict[str, Any]:
     """What the page shows of the last good pull, beside the baseline."""
+    snapshot = at_a_glance.snapshot
     evaluation = snapshot.evaluation if snapshot else None
     comparison = snapshot.comparison if snapshot else None
     figures = views.figures(snapshot)
@@ -178,8 +174,9 @@ def _figures_view(
         "evaluation": evaluation,
         "comparison": comparison,
         "figures": figures,
-        "state": target_state(snapshot, figures, alerts),
-        "stale": evaluation is not None and snapshot is not None and not snapshot.fresh(now),
+        "state": at_a_glance.standing.state,
+        "state_sentence": target_state(at_a_glance),
+        "stale": at_a_glance.stale,
         "bars": {change.metric: charts.cause_bars(change) for change in comparison.changes} if comparison else {},
         "drifts": {drift.block.id: drift for drift in comparison.drifts} if comparison else {},
         "power": power_words.by_metric(target.rules, comparison) if comparison else {},

@@ -1,4 +1,4 @@
-"""Who was told of an alert, when, and what failed. Pure."""
+"""Which receivers were notified of an alert, when, and what failed. Pure."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ WAITING = "waiting"
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class NotificationStatus:
     """What became of one message about an alert.
 
     Attributes:
-        transition_id: What it said.
-        receiver: Whom.
+        transition_id: The transition that it was about.
+        receiver: Whose it was.
         outcome: `delivered`, `rejected`, `dropped`, or `waiting`.
         at: Unix seconds when it arrived or was given up; of one that waits, since when it does.
         why: The error; empty where there is none.
@@ -31,9 +31,9 @@ class Told:
     why: str = ""
 
 
-def told(
+def notification_statuses(
     notifications: Iterable[Notification], waiting: Iterable[Message], failing: Mapping[str, str]
-) -> dict[str, tuple[Told, ...]]:
+) -> dict[str, tuple[NotificationStatus, ...]]:
     """What became of messages, by transition, oldest first.
 
     Args:
@@ -41,9 +41,9 @@ def told(
         waiting: Those that have not.
         failing: Why receivers fail, by name.
     """
-    found: dict[str, list[Told]] = {}
+    found: dict[str, list[NotificationStatus]] = {}
     for each in notifications:
-        entry = Told(each.transition_id, each.receiver, each.outcome, each.at, each.why)
+        entry = NotificationStatus(each.transition_id, each.receiver, each.outcome, each.at, each.why)
         found.setdefault(each.transition_id, []).append(entry)
     for message in waiting:
         receiver, _ = owner_of(message.receiver)
@@ -51,6 +51,6 @@ def told(
             transition_id = load_transition(message.payload).id
         except ValueError:  # the worker says so, and gives it up
             continue
-        entry = Told(transition_id, receiver, WAITING, message.created, failing.get(receiver, ""))
+        entry = NotificationStatus(transition_id, receiver, WAITING, message.created, failing.get(receiver, ""))
         found.setdefault(transition_id, []).append(entry)
     return {name: tuple(sorted(each, key=lambda one: (one.at, one.receiver))) for name, each in found.items()}
