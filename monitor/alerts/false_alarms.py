@@ -19,7 +19,7 @@ drift per block, of errors once, and again for each baseline and model.
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class ChangeRate:
     """A target, and how often something about it changes.
 
     Attributes:
@@ -45,8 +45,8 @@ class Expected:
         per_set: When the result set of each has changed once.
         per_training: When the model of each was trained once.
         lasting: For as long as baselines and models last, however often one looks.
-        yearly: In a year, all of these; of targets whose pace is known.
-        unknown: Of how many targets the pace is not known.
+        yearly: In a year, all of these; of targets whose rates are known.
+        unknown: Of how many targets the rates are not known.
         bounded: Whether there is a bound; a rule without a test, or about a threshold, has none.
     """
 
@@ -60,54 +60,54 @@ class Expected:
     bounded: bool = True
 
 
-def expected(rules: Iterable[Rule], paces: Sequence[Pace]) -> list[Expected]:
+def expected(rules: Iterable[Rule], rates: Sequence[ChangeRate]) -> list[Expected]:
     """The false alarms of each rule that is checked against result sets and applies to a target."""
-    found = (_of_rule(rule, [pace for pace in paces if rule.matches(pace.subject)]) for rule in rules)
+    found = (_of_rule(rule, [rate for rate in rates if rule.matches(rate.subject)]) for rule in rules)
     return [each for each in found if each is not None and each.targets]
 
 
-def _of_rule(rule: Rule, paces: Sequence[Pace]) -> Expected | None:
+def _of_rule(rule: Rule, rates: Sequence[ChangeRate]) -> Expected | None:
     match rule.condition:
         case Drop(metric=metric, significance=level) | Rise(metric=metric, significance=level):
-            compared = [pace for pace in paces if pace.comparison and pace.comparison.change(metric) is not None]
+            compared = [rate for rate in rates if rate.comparison and rate.comparison.change(metric) is not None]
             if level is None:
                 return Expected(rule, len(compared), bounded=False)
             by_errors = rule.name == ACCURACY_REGRESSED and metric == ACCURACY
-            references = [int(by_errors and pace.comparison.errors is not None) for pace in compared if pace.comparison]
+            references = [int(by_errors and rate.comparison.errors is not None) for rate in compared if rate.comparison]
             # Two-sided: half of what is significant goes the other way.
             return _bounded(rule, compared, references, per_set=level / 2, per_training=EVER)
         case AnomalyDrift(significance=level):
-            drifting = [pace for pace in paces if pace.comparison and pace.comparison.drifts]
-            blocks = [len(pace.comparison.drifts) for pace in drifting if pace.comparison]
+            drifting = [rate for rate in rates if rate.comparison and rate.comparison.drifts]
+            blocks = [len(rate.comparison.drifts) for rate in drifting if rate.comparison]
             # Each training begins a new reference, and is tested once on the shared samples.
             return _bounded(rule, drifting, blocks, per_set=0.0, per_training=EVER + level)
         case Above() | Below():
-            return Expected(rule, len(paces), bounded=False)
+            return Expected(rule, len(rates), bounded=False)
     return None
 
 
 def _bounded(
-    rule: Rule, paces: Sequence[Pace], references: Sequence[int], per_set: float, per_training: float
+    rule: Rule, rates: Sequence[ChangeRate], references: Sequence[int], per_set: float, per_training: float
 ) -> Expected:
     """The bounds of a rule.
 
     Args:
         rule: Which.
-        paces: The targets that it applies to.
+        rates: The targets that it applies to.
         references: How many references new samples are compared with, by target.
         per_set: The chance of a false alarm when the result set has changed.
         per_training: The chance that each reference brings when the model is trained.
     """
     lasting = EVER * sum(references)
-    known = [pace.sets is not None and pace.trainings is not None for pace in paces]
-    sets = sum(pace.sets or 0.0 for pace, counts in zip(paces, known, strict=True) if counts)
+    known = [rate.sets is not None and rate.trainings is not None for rate in rates]
+    sets = sum(rate.sets or 0.0 for rate, counts in zip(rates, known, strict=True) if counts)
     again = sum(
-        (pace.trainings or 0.0) * count for pace, count, counts in zip(paces, references, known, strict=True) if counts
+        (rate.trainings or 0.0) * count for rate, count, counts in zip(rates, references, known, strict=True) if counts
     )
     return Expected(
         rule,
-        len(paces),
-        per_set=per_set * len(paces),
+        len(rates),
+        per_set=per_set * len(rates),
         per_training=per_training * sum(references),
         lasting=lasting,
         yearly=per_set * sets + lasting + per_training * again,
@@ -115,7 +115,7 @@ def _bounded(
     )
 
 
-def said(found: Sequence[Expected]) -> Iterator[str]:
+def sentences(found: Sequence[Expected]) -> Iterator[str]:
     """The bounds in words: a sentence for each rule, and one for all of them."""
     for each in found:
         yield f"{each.rule.name}, {each.targets:,} target{'s' if each.targets > 1 else ''}: {_bound(each)}"
@@ -123,7 +123,8 @@ def said(found: Sequence[Expected]) -> Iterator[str]:
     if bounded:
         left_out = "" if len(bounded) == len(found) else ", without the rules that have no bound"
         unknown = max(each.unknown for each in bounded)
-        partly = f", and without {unknown:,} targets whose pace is not known yet" if unknown else ""
+        unknown_rates = f", and without {unknown:,} targets of which it is not known yet how often they change"
+        partly = unknown_rates if unknown else ""
         yield f"all rules together: at most {_number(sum(each.yearly for each in bounded))} in a year{left_out}{partly}"
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from monitor.alerts import power_words
-from monitor.alerts.false_alarms import Pace, expected, said
+from monitor.alerts.false_alarms import ChangeRate, expected, sentences
 from monitor.alerts.rules import Drop, Rule, Subject
 from monitor.config import Loaded, ProjectConfig
 from monitor.targets import Target, TargetKey
@@ -21,7 +21,7 @@ TARGETS_SHOWN = 20
 """Of how many targets it is said what the rules would miss: of those with the fewest samples."""
 
 _DAY = 86_400.0
-_PACE_KNOWN = 7 * _DAY  # after so long it is known how often something changes
+_RATE_KNOWN = 7 * _DAY  # after so long it is known how often something changes
 _YEAR = 365 * _DAY
 
 
@@ -39,17 +39,17 @@ async def print_outlook(loaded: Loaded, *, online: bool) -> None:
         known = await survey(loaded.config.store.get_secret_value(), time.time(), servers=online)
     except StoreError:  # `check --online` has said it, and without it a store need not be there
         return
-    paces = list(_paces(loaded.config.projects, known))
+    rates = list(_rates(loaded.config.projects, known))
     rules = loaded.config.rules()
-    for line in _missed(rules, paces):
+    for line in _missed(rules, rates):
         click.echo(line)
-    if online and paces:
+    if online and rates:
         click.echo("false alarms to expect where nothing changes for the worse, upper bounds (docs/alerts.md):")
-        for sentence in said(expected(rules, paces)):
+        for sentence in sentences(expected(rules, rates)):
             click.echo(f"  {sentence}")
 
 
-def _paces(projects: Iterable[ProjectConfig], known: Survey) -> Iterator[Pace]:
+def _rates(projects: Iterable[ProjectConfig], known: Survey) -> Iterator[ChangeRate]:
     """The configured targets that the store has runs of."""
     targets, discovered = _discovered(known.discoveries)
     for row in known.targets:
@@ -62,7 +62,7 @@ def _paces(projects: Iterable[ProjectConfig], known: Survey) -> Iterator[Pace]:
             continue
         named = targets.get(key, Target(key, str(key.project_id), str(key.impulse_id)))
         subject = Subject.target(Target(key, named.project, named.impulse, entry.labels))
-        yield Pace(subject, row.comparison, _yearly(row, row.changed), _yearly(row, row.trainings))
+        yield ChangeRate(subject, row.comparison, _yearly(row, row.changed), _yearly(row, row.trainings))
 
 
 def _discovered(discoveries: Iterable[bytes]) -> tuple[dict[TargetKey, Target], set[int]]:
@@ -88,18 +88,18 @@ def _wants(entry: ProjectConfig, key: TargetKey) -> bool:
 
 
 def _yearly(row: Surveyed, times: int) -> float | None:
-    return times * _YEAR / row.seconds if row.seconds >= _PACE_KNOWN else None
+    return times * _YEAR / row.seconds if row.seconds >= _RATE_KNOWN else None
 
 
-def _missed(rules: Sequence[Rule], paces: Iterable[Pace]) -> Iterator[str]:
+def _missed(rules: Sequence[Rule], rates: Iterable[ChangeRate]) -> Iterator[str]:
     """What the rules would miss, a line for each target and rule."""
     pairs = [
-        (power.pairs, pace.subject, rule, power)
-        for pace in paces
-        if pace.comparison
+        (power.pairs, rate.subject, rule, power)
+        for rate in rates
+        if rate.comparison
         for rule in rules
-        if isinstance(rule.condition, Drop) and rule.matches(pace.subject)
-        if (power := pace.comparison.power(rule.condition.metric)) is not None
+        if isinstance(rule.condition, Drop) and rule.matches(rate.subject)
+        if (power := rate.comparison.power(rule.condition.metric)) is not None
     ]
     pairs.sort(key=lambda pair: (pair[0], pair[1].id, pair[2].name))
     for _, subject, rule, power in pairs[:TARGETS_SHOWN]:

@@ -198,13 +198,13 @@ def changes(
 def _views(family: Family, runs: Runs, steps: Steps) -> Iterator[tuple[str, _Views]]:
     """Each metric of a family, and the samples of all runs that its figures are taken of."""
     between = [run for run in (steps.relabelled, steps.rethresholded) if run is not None]
-    for metric, pool in family.metrics.items():
-        if (units := pool((runs.baseline, runs.current, *between))) is not None:
+    for metric, statistic in family.metrics.items():
+        if (units := statistic((runs.baseline, runs.current, *between))) is not None:
             yield metric, _Views(units, runs, steps)
 
 
 class _Views:
-    """A pool of the baseline's samples, the current ones, and the shared ones as they are between the two.
+    """A statistic of the baseline's samples, the current ones, and the shared ones as they are between the two.
 
     Attributes:
         baseline, current: The units of each run.
@@ -215,9 +215,9 @@ class _Views:
         absent: Causes that cannot be separated from the model.
     """
 
-    def __init__(self, pool: Resamplable, runs: Runs, steps: Steps) -> None:
+    def __init__(self, statistic: Resamplable, runs: Runs, steps: Steps) -> None:
         pairing = runs.pairing
-        self.pool = pool
+        self.statistic = statistic
         self.absent = steps.absent
         self.baseline: Index = np.arange(runs.baseline.samples)
         self.current: Index = len(self.baseline) + np.arange(runs.current.samples)
@@ -246,9 +246,9 @@ class _Views:
 
     def figure(self, units: Index) -> float:
         """The figure of these units, NaN where it does not exist."""
-        weights = np.zeros((1, self.pool.units), np.uint8)
+        weights = np.zeros((1, self.statistic.units), np.uint8)
         weights[0, units] = 1
-        return float(self.pool.figure(weights)[0])
+        return float(self.statistic.figure(weights)[0])
 
 
 def _causes(views: _Views, before: float, after: float) -> dict[str, float]:
@@ -306,7 +306,7 @@ def _tests(views: _Views, causes: Mapping[str, float], seed: int, grouping: _Gro
     """The tests of model, added and removed, and what they say about the total; too few shared samples: a test of the
     total itself.
     """
-    stop = STOP if isinstance(views.pool, MapStatistic) else None
+    stop = STOP if isinstance(views.statistic, MapStatistic) else None
     generators = (np.random.default_rng([seed, test]) for test in count())
     grouped = grouping if grouping is not None and grouping.grouped else None
     if views.shared < SMALLEST_SAMPLES:
@@ -355,8 +355,8 @@ def _model_test(views: _Views, change: float, rng: np.random.Generator, grouping
     if np.array_equal(current, before):
         return _Test(change, 1.0)
     grouped = grouping is not None and grouping.grouped
-    unit = unit_of_difference(views.pool, current, before, group, grouped=grouped)
-    return _Test(change, *paired_test(views.pool, current, before, unit, rng))
+    unit = unit_of_difference(views.statistic, current, before, group, grouped=grouped)
+    return _Test(change, *paired_test(views.statistic, current, before, unit, rng))
 
 
 def _subset_test(
@@ -373,15 +373,15 @@ def _subset_test(
     first, others = sides
     if grouped is not None:
         units = grouped.group[first], grouped.group[others]
-        pool = views.pool.take(np.concatenate(sides))
-        p = subset_test(pool, len(first), rng, stop, against_rest=against_rest, units=units)
+        statistic = views.statistic.take(np.concatenate(sides))
+        p = subset_test(statistic, len(first), rng, stop, against_rest=against_rest, units=units)
         return _Test(change, p, smallest_subset_pvalue(*(len(np.unique(side)) for side in units)))
-    if not against_rest and isinstance(views.pool, SumStatistic) and views.pool.verdicts:
-        drawn_columns = views.pool.columns[others]
-        shared_columns = views.pool.columns[first]
+    if not against_rest and isinstance(views.statistic, SumStatistic) and views.statistic.verdicts:
+        drawn_columns = views.statistic.columns[others]
+        shared_columns = views.statistic.columns[first]
         if max(drawn_columns[:, 1].max(), shared_columns[:, 1].max()) <= 1:
             (hits, drawn) = drawn_columns.sum(axis=0).tolist()
             (other_hits, rest) = shared_columns.sum(axis=0).tolist()
             return _Test(change, hypergeometric(hits, drawn, hits + other_hits, drawn + rest))
-    pool = views.pool.take(np.concatenate(sides))
-    return _Test(change, subset_test(pool, len(first), rng, stop, against_rest=against_rest))
+    statistic = views.statistic.take(np.concatenate(sides))
+    return _Test(change, subset_test(statistic, len(first), rng, stop, against_rest=against_rest))

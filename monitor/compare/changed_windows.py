@@ -131,16 +131,16 @@ def _list(found: Sides, before: Index, now: Index) -> list[ChangedWindow]:
     if now[0] >= 0:
         identity = _identity(found.current, now)
         likely = _texts(_names(found.current), found.suspects.likely[now])
-        believed = _optional(found.suspects.self_confidence[now])
+        own_confidence = _optional(found.suspects.self_confidence[now])
     else:
         identity = _identity(found.baseline, before)
         likely = [None] * len(now)
-        believed = [None] * len(now)
+        own_confidence = [None] * len(now)
     said = _said(found.current, now)
     earlier = _said(found.baseline, before)
     classes = [tuple(sorted(one | other)) for one, other in zip(said.classes, earlier.classes, strict=True)]
     # By columns: a tuple for each part of each window would be most of what a list costs.
-    return list(map(ChangedWindow, *identity, *said[:3], *earlier[:3], likely, believed, classes))
+    return list(map(ChangedWindow, *identity, *said[:3], *earlier[:3], likely, own_confidence, classes))
 
 
 def _identity(run: ResultSet, window: Index) -> tuple[Sequence[int], Sequence[str | None], Optionals, Optionals]:

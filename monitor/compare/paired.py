@@ -26,7 +26,7 @@ class Gap:
     """A figure of one run less that of another on the same units, as a figure of the pairs.
 
     Attributes:
-        first, second: The runs' pools: unit k of the one and unit k of the other are a pair.
+        first, second: The runs' statistics: unit k of the one and unit k of the other are a pair.
     """
 
     first: Resamplable
@@ -43,16 +43,16 @@ class Gap:
         return difference
 
     def take(self, units: Index) -> Gap:
-        """The pool of these pairs."""
+        """The statistic of these pairs."""
         return Gap(self.first.take(units), self.second.take(units))
 
     @property
     def most_groups(self) -> int:
-        """As of the runs' pools."""
+        """As of the runs' statistics."""
         return self.first.most_groups
 
     def merge(self, group: Index, groups: int) -> Gap:
-        """The pool of the groups' pairs."""
+        """The statistic of the groups' pairs."""
         return Gap(self.first.merge(group, groups), self.second.merge(group, groups))
 
     def each(self) -> FloatArray:
@@ -67,7 +67,7 @@ class Gap:
 
 
 def unit_of_difference(
-    pool: Resamplable, first: Index, second: Index, group: IntArray | None, *, grouped: bool = False
+    statistic: Resamplable, first: Index, second: Index, group: IntArray | None, *, grouped: bool = False
 ) -> IntArray | None:
     """int[n], the group of each pair where the group is the unit of the difference; None where the sample is.
 
@@ -75,39 +75,39 @@ def unit_of_difference(
     baseline.
 
     Args:
-        pool: Holds both runs.
+        statistic: Holds both runs.
         first, second: intp[n], the places of the same samples in it, pair by pair.
         group: int[n], which samples came together; None where grouping is switched off.
         grouped: Whether the group is the unit of the figure in the baseline.
     """
     if group is None:
         return None
-    each = pool.each()
+    each = statistic.each()
     choice = choose_unit(each[first] - each[second], group, about_zero=True)
     by_group = choice.unit == "group" if choice.known else grouped
     return group if by_group else None
 
 
-def discordant(pool: Resamplable, first: Index, second: Index) -> tuple[int, int] | None:
+def discordant(statistic: Resamplable, first: Index, second: Index) -> tuple[int, int] | None:
     """How many pairs only the first run has right, and how many only the second; None where a sample has several
     windows, where the two are not scored alike, and where the figure is no share of verdicts.
     """
-    if not isinstance(pool, SumStatistic) or not pool.verdicts:
+    if not isinstance(statistic, SumStatistic) or not statistic.verdicts:
         return None
-    (right, scored) = pool.columns[first].T
-    (other_right, other_scored) = pool.columns[second].T
+    (right, scored) = statistic.columns[first].T
+    (other_right, other_scored) = statistic.columns[second].T
     if scored.max(initial=0) > 1 or not np.array_equal(scored, other_scored):
         return None
     return int((right > other_right).sum()), int((right < other_right).sum())
 
 
 def paired_test(
-    pool: Resamplable, first: Index, second: Index, unit: IntArray | None, rng: np.random.Generator
+    statistic: Resamplable, first: Index, second: Index, unit: IntArray | None, rng: np.random.Generator
 ) -> tuple[float, float | None]:
     """Whether the outputs of two runs differ: McNemar's test where each sample has one verdict, else by swapping them.
 
     Args:
-        pool: Holds both runs.
+        statistic: Holds both runs.
         first, second: The places of the same samples in it, pair by pair.
         unit: As `unit_of_difference` gives it: what is swapped together.
         rng: Of the swaps.
@@ -115,10 +115,10 @@ def paired_test(
     Returns:
         The p-value, and the smallest that there could be; None for that by sample.
     """
-    if unit is None and (counts := discordant(pool, first, second)) is not None:
+    if unit is None and (counts := discordant(statistic, first, second)) is not None:
         return mcnemar(*counts), None
-    stop = STOP if isinstance(pool, MapStatistic) else None
-    both = pool.take(np.concatenate([first, second]))
+    stop = STOP if isinstance(statistic, MapStatistic) else None
+    both = statistic.take(np.concatenate([first, second]))
     return swap_test(both, rng, stop, unit), None if unit is None else smallest_swap_pvalue(len(np.unique(unit)))
 
 

@@ -1,6 +1,6 @@
 """Figures under any weighting of samples: what a change, its causes and their tests are all computed from.
 
-A *pool* holds units: samples, each under one set of labels. A unit of weight w counts as if it were there w times.
+A *statistic* holds units: samples, each under one set of labels. A unit of weight w counts as if it were there w times.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ class Resamplable(Protocol):
         """float64[b] for uint8[b, units], b weightings; NaN where the figure does not exist."""
 
     def take(self, units: Index) -> Resamplable:
-        """The pool of these units (distinct), in this order."""
+        """The statistic of these units (distinct), in this order."""
 
     @property
     def most_groups(self) -> int:
         """Into how many groups units should be merged before they are re-sampled, if there are more."""
 
     def merge(self, group: Index, groups: int) -> Resamplable:
-        """The pool in which units of one group (intp[units], 0..groups - 1) are one; a group may be empty."""
+        """The statistic in which units of one group (intp[units], 0..groups - 1) are one; a group may be empty."""
 
     def each(self) -> FloatArray:
         """float64[units], how right each unit is by itself, 0..1; NaN where it has no verdict. What says whether units
@@ -85,7 +85,7 @@ class SumStatistic:
         return self.of(totals)
 
     def take(self, units: Index) -> SumStatistic:
-        """The pool of these units."""
+        """The statistic of these units."""
         return replace(self, columns=self.columns[units])
 
     @property
@@ -94,7 +94,7 @@ class SumStatistic:
         return _groups_of(int(self.columns.shape[1]))
 
     def merge(self, group: Index, groups: int) -> SumStatistic:
-        """The pool of the groups' sums."""
+        """The statistic of the groups' sums."""
         merged = np.empty((groups, self.columns.shape[1]))
         for first in range(0, merged.shape[1], _COLUMNS_AT_ONCE):
             for column, values in enumerate(self.columns[:, first : first + _COLUMNS_AT_ONCE].T.copy(), first):
@@ -135,7 +135,7 @@ class SparseSumStatistic:
         return np.array([np.bincount(self.column, row[self.unit], self.width) for row in weights])
 
     def take(self, units: Index) -> SparseSumStatistic:
-        """The pool of these units."""
+        """The statistic of these units."""
         place = np.full(self.units, -1)
         place[units] = np.arange(len(units))
         kept = place[self.unit] >= 0
@@ -147,7 +147,7 @@ class SparseSumStatistic:
         return _groups_of(self.width)
 
     def merge(self, group: Index, groups: int) -> SumStatistic | SparseSumStatistic:
-        """The pool of the groups' sums; a table where they are few enough, whose figures take a tenth of the time."""
+        """The statistic of the groups' sums; a table where they are few: its figures take a tenth of the time."""
         unit = group[self.unit]
         if groups * self.width > 3 * _CELLS:
             return replace(self, unit=unit, units=groups)
@@ -177,7 +177,7 @@ class MapStatistic:
         return mean_average_precision(average_precision(self.matches, weights[:, self.unit]))
 
     def take(self, units: Index) -> MapStatistic:
-        """The pool of these units: the others' boxes are dropped, the matches stay."""
+        """The statistic of these units: the others' boxes are dropped, the matches stay."""
         place = np.full(self.units, -1)
         place[units] = np.arange(len(units))
         kept = place[self.unit] >= 0
@@ -205,7 +205,7 @@ class MapStatistic:
         return _GROUPS
 
     def merge(self, group: Index, groups: int) -> MapStatistic:
-        """The pool of the groups' images."""
+        """The statistic of the groups' images."""
         return MapStatistic(self.matches, group[self.unit], groups)
 
     def each(self) -> FloatArray:

@@ -70,38 +70,42 @@ def smallest_subset_pvalue(first: int, others: int) -> float:
     return max(1 / (RESAMPLINGS + 1), math.exp(-choices))
 
 
-def swap_test(pool: Resamplable, rng: np.random.Generator, stop: int | None, units: IntArray | None = None) -> float:
+def swap_test(
+    statistic: Resamplable, rng: np.random.Generator, stop: int | None, units: IntArray | None = None
+) -> float:
     """Whether two runs differ, by swapping their outputs sample by sample (sign flip), or group by group.
 
     Very many units are first dealt at random into groups that swap together: these swaps are a subgroup of all, so
     that the test is as exact, at a cost that no longer grows.
 
     Args:
-        pool: The samples of the one run, then those of the other, pair by pair.
+        statistic: The samples of the one run, then those of the other, pair by pair.
         rng: Of the groups and the swaps.
         stop: As in `_pvalue`.
         units: int[pairs], which pairs swap together; None: each by itself.
     """
-    pairs = pool.units // 2
+    pairs = statistic.units // 2
     if units is not None:
         _, unit = np.unique(units, return_inverse=True)
         pairs = int(unit.max(initial=-1)) + 1
-        pool = pool.merge(np.concatenate([unit, pairs + unit]), 2 * pairs)
-    groups = min(pairs, pool.most_groups)
+        statistic = statistic.merge(np.concatenate([unit, pairs + unit]), 2 * pairs)
+    groups = min(pairs, statistic.most_groups)
     group = rng.permutation(pairs) % groups
-    pool = pool.merge(np.concatenate([group, groups + group]), 2 * groups)
+    statistic = statistic.merge(np.concatenate([group, groups + group]), 2 * groups)
 
     def difference(swap: Weights) -> FloatArray:
         weights = np.concatenate([1 - swap, swap], axis=1)
-        difference: FloatArray = pool.figure(weights) - pool.figure(1 - weights)
+        difference: FloatArray = statistic.figure(weights) - statistic.figure(1 - weights)
         return difference
 
     observed = difference(np.zeros((1, groups), np.uint8))
-    return _pvalue(observed[0], lambda size: difference(rng.integers(0, 2, (size, groups), np.uint8)), pool.units, stop)
+    return _pvalue(
+        observed[0], lambda size: difference(rng.integers(0, 2, (size, groups), np.uint8)), statistic.units, stop
+    )
 
 
 def subset_test(
-    pool: Resamplable,
+    statistic: Resamplable,
     first: int,
     rng: np.random.Generator,
     stop: int | None,
@@ -115,7 +119,7 @@ def subset_test(
     stay on their side. Permuting such groups is a subgroup of all permutations: the test is as exact.
 
     Args:
-        pool: The samples.
+        statistic: The samples.
         first: How many are the first.
         rng: Of the groups and the permutations.
         stop: As in `_pvalue`.
@@ -126,32 +130,32 @@ def subset_test(
     if units is not None:
         sides = [np.unique(side, return_inverse=True)[1] for side in units]
         first, others = (int(side.max(initial=-1)) + 1 for side in sides)
-        pool = pool.merge(np.concatenate([sides[0], first + sides[1]]), first + others)
-    rest = pool.units - first
-    size = max(1, min(pool.units // pool.most_groups, first // _FEWEST_PER_SIDE, rest // _FEWEST_PER_SIDE))
+        statistic = statistic.merge(np.concatenate([sides[0], first + sides[1]]), first + others)
+    rest = statistic.units - first
+    size = max(1, min(statistic.units // statistic.most_groups, first // _FEWEST_PER_SIDE, rest // _FEWEST_PER_SIDE))
     here = first // size
     there = rest // size
     movable = here + there
     group = np.concatenate(
         [_dealt(first, here, size, rng, left=movable), _dealt(rest, there, size, rng, left=movable + 1 - here) + here]
     )
-    pool = pool.merge(group, movable + 2)
-    whole = pool.figure(np.ones((1, pool.units), np.uint8))
+    statistic = statistic.merge(group, movable + 2)
+    whole = statistic.figure(np.ones((1, statistic.units), np.uint8))
 
     def difference(chosen: Weights) -> FloatArray:
-        difference: FloatArray = (pool.figure(1 - chosen) if against_rest else whole) - pool.figure(chosen)
+        difference: FloatArray = (statistic.figure(1 - chosen) if against_rest else whole) - statistic.figure(chosen)
         return difference
 
     def draw(size: int) -> FloatArray:
-        chosen = np.zeros((size, pool.units), np.uint8)
+        chosen = np.zeros((size, statistic.units), np.uint8)
         chosen[:, movable] = 1
         for row in chosen:
             row[rng.choice(movable, here, replace=False, shuffle=False)] = 1
         return difference(chosen)
 
-    observed = np.zeros((1, pool.units), np.uint8)
+    observed = np.zeros((1, statistic.units), np.uint8)
     observed[0, :here] = observed[0, movable] = 1
-    return _pvalue(difference(observed)[0], draw, pool.units, stop)
+    return _pvalue(difference(observed)[0], draw, statistic.units, stop)
 
 
 def _dealt(units: int, groups: int, size: int, rng: np.random.Generator, left: int) -> Index:
@@ -166,7 +170,7 @@ def _pvalue(observed: float, draw: Callable[[int], FloatArray], units: int, stop
     Args:
         observed: The statistic.
         draw: Gives as many re-sampled statistics as asked for; NaN (the figure does not exist) counts as an exceedance.
-        units: Of the pool: how much a re-sampling holds.
+        units: Of the statistic: how much a re-sampling holds.
         stop: End at so many exceedances, with p = exceedances / re-samplings until then (Besag & Clifford, Biometrika
             78:301, 1991); None: never.
     """

@@ -79,7 +79,7 @@ class Sides:
 
 def sides(baseline: ResultSet, current: ResultSet, *, find_suspects: bool = True) -> Sides:
     """Which windows changed sides from one run to the other, worst first: those whose own label the current model
-    believes least; then by sample and start.
+    is least confident of; then by sample and start.
 
     Verdicts are those that the accuracy counts. A class that was renamed is the same label; images are relabelled where
     their labelled boxes changed.

@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from monitor.compare import resamplable as pools
+from monitor.compare import resamplable
 from monitor.compare.pairing import Pairing
 from monitor.compare.relabel import known_labels, same_boxes, under_current_labels
 from monitor.compare.renaming import in_numbers_of, renamed_boxes, renamed_labels, with_names_of
@@ -27,7 +27,7 @@ LABELS = "labels"
 THRESHOLDS = "thresholds"
 
 BoolArray = npt.NDArray[np.bool_]
-MakePool = Callable[[Sequence[ResultSet]], Resamplable | None]
+MakeStatistic = Callable[[Sequence[ResultSet]], Resamplable | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +114,7 @@ class Family:
     """
 
     name: str
-    metrics: dict[str, MakePool]
+    metrics: dict[str, MakeStatistic]
     applies: Callable[[ResultSet, ResultSet], bool]
     steps: Callable[[Runs], Steps]
 
@@ -129,7 +129,7 @@ def _classified(baseline: ResultSet, current: ResultSet) -> bool:
     return (
         BlockKind.CLASSIFICATION in kinds
         and _documented(baseline, current)
-        and all(map(pools.has_classes, (baseline, current)))
+        and all(map(resamplable.has_classes, (baseline, current)))
     )
 
 
@@ -196,8 +196,8 @@ def _centroid_steps(runs: Runs) -> Steps:
             relabelled=under_current_labels(numbered, runs.current, runs.pairing), renamed=tuple(renamed.items())
         )
         assert steps.relabelled is not None
-        before = pools.image_scores(runs.baseline)[runs.pairing.baseline_window]
-        steps = replace(steps, dropped=~np.isnan(before) & np.isnan(pools.image_scores(steps.relabelled)))
+        before = resamplable.image_scores(runs.baseline)[runs.pairing.baseline_window]
+        steps = replace(steps, dropped=~np.isnan(before) & np.isnan(resamplable.image_scores(steps.relabelled)))
     elif named.truth is not None and len(named.truth) and same_boxes(named, runs.current, runs.pairing).all():
         steps = Steps(renamed=tuple(renamed.items()))  # the same labels by their boxes, whatever their numbers are
     else:
@@ -263,11 +263,11 @@ def _moved(runs: Runs, kind: BlockKind) -> bool:
 _JUDGED_BY_STUDIO = (BlockKind.UNKNOWN, BlockKind.CLASSIFICATION)  # the kinds of step whose figures count its verdicts
 
 _FAMILIES = (
-    Family("classes", {ACCURACY: pools.accuracy, MEAN_F1: pools.macro_f1}, _classified, _class_steps),
-    Family("tolerance", {ACCURACY: pools.within_tolerance}, _regressed, _regression_steps),
-    Family("verdicts", {ACCURACY: pools.accuracy}, _only_verdicts, _verdict_steps),
-    Family("centroids", {MEAN_F1: pools.mean_image_f1}, _centroids, _centroid_steps),
-    Family("boxes", {MAP: pools.box_map}, _boxes, _box_steps),
+    Family("classes", {ACCURACY: resamplable.accuracy, MEAN_F1: resamplable.macro_f1}, _classified, _class_steps),
+    Family("tolerance", {ACCURACY: resamplable.within_tolerance}, _regressed, _regression_steps),
+    Family("verdicts", {ACCURACY: resamplable.accuracy}, _only_verdicts, _verdict_steps),
+    Family("centroids", {MEAN_F1: resamplable.mean_image_f1}, _centroids, _centroid_steps),
+    Family("boxes", {MAP: resamplable.box_map}, _boxes, _box_steps),
 )
 
 STATISTICS = frozenset(metric for family in _FAMILIES for metric in family.metrics)

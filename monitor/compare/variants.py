@@ -21,7 +21,7 @@ from monitor.compare.renaming import in_one_table, with_names_of
 from monitor.compare.resamplable import MapStatistic
 from monitor.compare.resampling import STOP, swap_test
 from monitor.compare.sides import relabelled, renamed_classes
-from monitor.compare.steps import Family, MakePool, families
+from monitor.compare.steps import Family, MakeStatistic, families
 from monitor.compare.thresholds import threshold_changes
 from monitor.figures.evaluation import Interval
 from monitor.figures.groups import AUTO, groups_of
@@ -165,7 +165,7 @@ def compare_variants(
     )
 
 
-def _figures(reference: ResultSet, variant: ResultSet) -> Iterator[tuple[Family, str, MakePool]]:
+def _figures(reference: ResultSet, variant: ResultSet) -> Iterator[tuple[Family, str, MakeStatistic]]:
     """Each figure that both runs have."""
     for family in families(reference, variant):
         for metric, make in family.metrics.items():
@@ -191,26 +191,26 @@ def _number(count: int, noun: str) -> str:
 
 def _gap(
     metric: str,
-    make: MakePool,
+    make: MakeStatistic,
     reference: ResultSet,
     variant: ResultSet,
     group: IntArray | None,
     rng: np.random.Generator,
 ) -> VariantGap | None:
     """The gap of a figure, its test and its bounds; None where the figure does not exist."""
-    pool = make((reference, variant))
-    if pool is None:
+    statistic = make((reference, variant))
+    if statistic is None:
         return None
     first: Index = np.arange(reference.samples)
     second = reference.samples + first
-    gap = Gap(pool.take(first), pool.take(second))
+    gap = Gap(statistic.take(first), statistic.take(second))
     whole = np.ones((1, gap.units), np.uint8)
     values = float(gap.first.figure(whole)[0]), float(gap.second.figure(whole)[0])
     if math.isnan(sum(values)):
         return None
-    unit = unit_of_difference(pool, first, second, group)
-    pvalue, smallest = paired_test(pool, first, second, unit, rng)
-    if unit is None and (counts := discordant(pool, first, second)) is not None:
+    unit = unit_of_difference(statistic, first, second, group)
+    pvalue, smallest = paired_test(statistic, first, second, unit, rng)
+    if unit is None and (counts := discordant(statistic, first, second)) is not None:
         interval = difference_of_shares(*counts, gap.units)
     else:
         interval = bootstrap_difference(gap, unit, rng)
@@ -256,20 +256,22 @@ class _Since:
         runs = reference, variant, *before
         return cls(runs, tuple(np.searchsorted(run.sample_id, ids) for run in runs), unchanged)
 
-    def growth(self, family: Family, make: MakePool, group: IntArray | None, rng: np.random.Generator) -> Growth | None:
+    def growth(
+        self, family: Family, make: MakeStatistic, group: IntArray | None, rng: np.random.Generator
+    ) -> Growth | None:
         """How a figure's gap has grown; None where a run does not have the figure on these samples."""
         if not family.applies(*self.runs[2:]):
             return None
-        pool = make(self.runs)
-        if pool is None:
+        statistic = make(self.runs)
+        if statistic is None:
             return None
         first = np.cumsum([0, *(run.samples for run in self.runs)])
         reference, variant, reference_before, variant_before = (
             start + place for start, place in zip(first[:-1], self.places, strict=True)
         )
         gap = Gap(
-            pool.take(np.concatenate([reference, reference_before])),
-            pool.take(np.concatenate([variant, variant_before])),
+            statistic.take(np.concatenate([reference, reference_before])),
+            statistic.take(np.concatenate([variant, variant_before])),
         )
         samples = len(reference)
         now: Index = np.arange(samples)

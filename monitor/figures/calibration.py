@@ -52,16 +52,16 @@ def calibration(results: ResultSet, seed: int | None = None) -> tuple[Calibratio
     Returns:
         No figures where no block classifies, where the project maps labels, and where no window counts.
     """
-    judged, left_out = _judged(results)
-    if judged is None:
+    scored, left_out = _scored(results)
+    if scored is None:
         return None, left_out
-    bins = _bins(judged.confidence)
+    bins = _bins(scored.confidence)
     return Calibration(
-        _expected_error(bins, judged.confidence, judged.hit),
-        float(judged.brier.mean()),
-        float(judged.loss.mean()),
-        None if seed is None else _null_error(bins, judged.confidence, judged.sample, seed),
-        _debiased_error(bins, judged.confidence, judged.hit),
+        _expected_error(bins, scored.confidence, scored.hit),
+        float(scored.brier.mean()),
+        float(scored.loss.mean()),
+        None if seed is None else _null_error(bins, scored.confidence, scored.sample, seed),
+        _debiased_error(bins, scored.confidence, scored.hit),
     ), left_out
 
 
@@ -100,13 +100,13 @@ class LabelScores:
 
 def label_scores(results: ResultSet) -> LabelScores:
     """How sure a classifier is of the labels; nothing where `calibration` gives no figures."""
-    judged, _ = _judged(results)
-    if judged is None:
+    scored, _ = _scored(results)
+    if scored is None:
         return LabelScores(np.empty(0))
-    bins = _bins(judged.confidence)
+    bins = _bins(scored.confidence)
     windows = np.bincount(bins, minlength=_BINS)
-    confidence = np.bincount(bins, judged.confidence, _BINS)
-    hits = np.bincount(bins, judged.hit, _BINS)
+    confidence = np.bincount(bins, scored.confidence, _BINS)
+    hits = np.bincount(bins, scored.hit, _BINS)
     found = tuple(
         ReliabilityBin(
             place / _BINS,
@@ -117,11 +117,11 @@ def label_scores(results: ResultSet) -> LabelScores:
         )
         for place in np.flatnonzero(windows).tolist()
     )
-    return LabelScores(judged.own, found)
+    return LabelScores(scored.own, found)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Judged:
+class _Scored:
     """Windows that count (float64[j] each): largest confidence, 1 where it is the label's, the label's own, squared
     error, log loss; int[j], their samples.
     """
@@ -134,7 +134,7 @@ class _Judged:
     sample: IntArray
 
 
-def _judged(results: ResultSet) -> tuple[_Judged | None, dict[str, int]]:
+def _scored(results: ResultSet) -> tuple[_Scored | None, dict[str, int]]:
     """The windows that count, of all classification blocks, and those that no block could use; None without any."""
     classifying = {block.id for block in results.blocks if block.kind is BlockKind.CLASSIFICATION}
     if results.label_map or not classifying:
@@ -147,12 +147,12 @@ def _judged(results: ResultSet) -> tuple[_Judged | None, dict[str, int]]:
     if not any(part.any() for part in counts):
         return None, left_out
     parts = [
-        _judged_windows(confidences.values, place, part)
+        _scored_windows(confidences.values, place, part)
         for confidences, place, part in zip(scoring, places, counts, strict=True)
     ]
     confidence, hit, own, brier, loss = (np.concatenate(column) for column in zip(*parts, strict=True))
     sample = np.concatenate([results.sample[part] for part in counts])
-    return _Judged(confidence, hit, own, brier, loss, sample), left_out
+    return _Scored(confidence, hit, own, brier, loss, sample), left_out
 
 
 def _complete(confidences: Confidences) -> BoolArray:
@@ -189,7 +189,7 @@ def _some(rows: int, classes: int) -> Iterator[slice]:
         yield slice(first, min(first + step, rows))
 
 
-def _judged_windows(values: FloatArray, place: IntArray, part: BoolArray) -> tuple[FloatArray, ...]:
+def _scored_windows(values: FloatArray, place: IntArray, part: BoolArray) -> tuple[FloatArray, ...]:
     """`_judge` of the windows that count."""
     found = [
         _judge(values[rows][part[rows]], place[rows][part[rows]])

@@ -25,7 +25,7 @@ from monitor.pipeline.recompute import Recomputer
 from monitor.pipeline.snapshot import Snapshot
 from monitor.pipeline.target_cache import TargetCache
 from monitor.pipeline.unit_choices import CHOSEN_LATER, PINNED, UNITS, baseline_units
-from monitor.pipeline.watch import Policy, Watch, Watched
+from monitor.pipeline.watch import CurrentWatch, Policy, Watch
 from monitor.store import Baseline, Packed, Recorded, Run, Store, StoreError, Transaction, results_lock
 from monitor.store.changed_samples import DIFFERING
 from monitor.targets import Target
@@ -121,7 +121,7 @@ class RunRecorder:
         started: float,
         cache: TargetCache,
         first_watched: float | None = None,
-        watched: Watched | None = None,
+        watched: CurrentWatch | None = None,
         reference: OtherRun = ELSEWHERE,
     ) -> tuple[Snapshot, list[AlertState]]:
         """Compare a run with its baseline, check the rules and write all of it; never raises for the store's sake.

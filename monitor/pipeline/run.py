@@ -26,7 +26,7 @@ from monitor.pipeline.project_turn import ELSEWHERE, ProjectTurn
 from monitor.pipeline.record import RunRecorder
 from monitor.pipeline.snapshot import Snapshot
 from monitor.pipeline.target_cache import TargetCache
-from monitor.pipeline.watch import Watch, Watched
+from monitor.pipeline.watch import CurrentWatch, Watch
 from monitor.results import ResultSet
 from monitor.studio.budget import Hold
 from monitor.studio.pull import Filters, Progress, pull
@@ -86,7 +86,7 @@ class Pipeline:
         before: Snapshot | None = None,
         cache: TargetCache | None = None,
         first_watched: float | None = None,
-        watched: Watched | None = None,
+        watched: CurrentWatch | None = None,
         progress: Progress = lambda done, total: None,
         refresh: str = "",
         hold: Hold | None = None,

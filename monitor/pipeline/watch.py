@@ -90,7 +90,7 @@ class Watch:
         return replace(health, state=snapshot.state, last_success=snapshot.last_success, error=snapshot.error)
 
 
-class Watched(Protocol):
-    """What is watched as its watch says, which a reload replaces as a whole."""
+class CurrentWatch(Protocol):
+    """Has the watch of a target as it is now: a reload replaces it as a whole."""
 
     watch: Watch

@@ -35,7 +35,7 @@ class Observer(Protocol):
 
 
 class StoreUpkeep:
-    """Looks after a store while the service runs. Its failures stop nothing else.
+    """Opens, prunes and probes a store while the service runs. Its failures stop nothing else.
 
     Args:
         store: Not open yet.

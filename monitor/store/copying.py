@@ -34,7 +34,7 @@ from monitor.store import engine
 from monitor.store.errors import StoreCorrupt, StoreError, StoreRefused, for_command
 from monitor.store.migrate import check_version, create_tables, lock_schema, newest_version, schema_version
 from monitor.store.numbering import last_number, number_after
-from monitor.store.probing import PATIENCE, explained, postgresql_server, sqlite_file
+from monitor.store.probing import LOCK_TIMEOUT, explained, postgresql_server, sqlite_file
 from monitor.store.schema import metadata
 from monitor.text import storable
 
@@ -163,7 +163,7 @@ async def _source(url: URL, where: str) -> AsyncIterator[Connection]:
 async def _target(url: URL, where: str) -> AsyncIterator[Connection]:
     """A connection with a transaction, committed if the block is left without an exception."""
     if url.get_backend_name() == "sqlite":
-        with explained(where), engine.new_sqlite_engine(url, PATIENCE).begin() as connection:
+        with explained(where), engine.new_sqlite_engine(url, LOCK_TIMEOUT).begin() as connection:
             yield connection
         return
     with explained(where):

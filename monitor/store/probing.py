@@ -20,7 +20,7 @@ from monitor.store import engine
 from monitor.store.errors import StoreUnavailable, explain
 from monitor.store.migrate import check_version
 
-PATIENCE = 5.0
+LOCK_TIMEOUT = 5.0
 """Seconds to wait for a lock that another program holds."""
 
 
@@ -57,7 +57,9 @@ def sqlite_file(path: Path, mode: Literal["ro", "rw"]) -> Iterator[Connection]:
     """A connection to a file that is there already, apart from those of a running service."""
 
     def connect() -> sqlite3.Connection:
-        return sqlite3.connect(f"file:{quote(str(path))}?mode={mode}", uri=True, isolation_level=None, timeout=PATIENCE)
+        return sqlite3.connect(
+            f"file:{quote(str(path))}?mode={mode}", uri=True, isolation_level=None, timeout=LOCK_TIMEOUT
+        )
 
     with create_engine("sqlite://", creator=connect, poolclass=NullPool, **engine.PLAIN).connect() as connection:
         yield connection
@@ -66,7 +68,7 @@ def sqlite_file(path: Path, mode: Literal["ro", "rw"]) -> Iterator[Connection]:
 @asynccontextmanager
 async def postgresql_server(url: URL) -> AsyncIterator[AsyncConnection]:
     """A connection to a server, apart from those of a running service."""
-    new = engine.new_engine(url, PATIENCE, NullPool)
+    new = engine.new_engine(url, LOCK_TIMEOUT, NullPool)
     try:
         async with new.connect() as connection:
             yield connection

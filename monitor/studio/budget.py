@@ -25,7 +25,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 
-PATIENCE = 10.0
+KEPT_FOR = 10.0
 """Seconds that an attempt may keep a slot that others need, at least."""
 LATE = 1.0
 """Seconds after which an attempt is late, at least."""
@@ -309,7 +309,7 @@ class Budget:
     def _due(self, known: _Key, slot: Slot, now: float) -> float:
         """When a slot that others need is to be given up."""
         doubted = now - self._doubt[1] < _DOUBT and slot.overtakers >= _OVERTAKERS and known.works is not False
-        return known.late_from(slot, OVERTAKEN if doubted else PATIENCE)
+        return known.late_from(slot, OVERTAKEN if doubted else KEPT_FOR)
 
     def _needed(self, by: _Key, now: float) -> bool:
         """Whether others wait for what a key has: a slot, or the one of those that fail."""

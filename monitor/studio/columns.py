@@ -111,7 +111,7 @@ class ColumnBuilder:
             join.rows_of(confidences[key]) for key, found in dense.items() if not found
         )
         left_out = {reason: count for reason, count in sorted(self._left_out.items()) if count}
-        return replace(result, left_out=left_out, **self._coded_labels(result))
+        return replace(result, left_out=left_out, **self._categorical_labels(result))
 
     def _numbered(self) -> dict[Key, Block]:
         """The blocks by their key, in the order of their numbers; those that came without one get negative ones, by
@@ -159,7 +159,7 @@ class ColumnBuilder:
         outcome = np.where(outcome >= 0, outcome, listed[join.sample])
         return outcome if np.any(outcome >= 0) else None
 
-    def _coded_labels(self, result: ResultSet) -> dict[str, Any]:
+    def _categorical_labels(self, result: ResultSet) -> dict[str, Any]:
         """Labels, predictions and the labels of boxes, as codes into a table of what occurs in them."""
         boxes = {name: found for name in ("truth", "detections") if (found := getattr(result, name)) is not None}
         table, places = self._labels.sorted(result.label, result.prediction, *(found.label for found in boxes.values()))

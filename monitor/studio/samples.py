@@ -111,9 +111,9 @@ class SampleRows:
         """Columns of the result set by name, for the occurrences in `order`."""
         return {
             "added": ints(self._added)[order].view("datetime64[ms]"),
-            "device": _coded(self._device, self._devices, order),
-            "filename": _coded(self._filename, self._filenames, order),
-            "metadata": {key: _coded(codes, texts, order) for key, (codes, texts) in self._metadata.items()},
+            "device": _categorical(self._device, self._devices, order),
+            "filename": _categorical(self._filename, self._filenames, order),
+            "metadata": {key: _categorical(codes, texts, order) for key, (codes, texts) in self._metadata.items()},
         }
 
     def image_size(self, order: IntArray) -> IntArray:
@@ -132,7 +132,7 @@ def _size(size: wire.Size | None, reader: Reader) -> tuple[float, float]:
     return 0, 0
 
 
-def _coded(codes: array[int], texts: Codes, order: IntArray) -> Categorical:
+def _categorical(codes: array[int], texts: Codes, order: IntArray) -> Categorical:
     column = ints(codes)[order]
     table, places = texts.sorted(column)
     return Categorical(shrink_dtype(places[column]), table)

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 
 import bcrypt
 
-REMEMBERED = 100
-"""Passwords found right that are remembered."""
+KEPT = 100
+"""Passwords found right that are kept."""
 WAITING = 32
 """Checks that may wait for their turn: a flood of wrong passwords shall fill neither memory nor the hours to come."""
 
@@ -25,9 +25,7 @@ class Busy(Exception):
 
 
 class Passwords:
-    """Checks passwords one at a time in a thread, and remembers the right ones, keyed by a hash only this process can
-    make.
-    """
+    """Checks passwords one at a time in a thread, and keeps the right ones under a hash that only it can make."""
 
     def __init__(self) -> None:
         self._secret = secrets.token_bytes(32)
@@ -44,21 +42,21 @@ class Passwords:
         known = user in users
         hashed = users[user] if known else self._stand_in(users, user)
         triple = self._digest(user.encode(), hashed, password)
-        if self._remembers(triple):
+        if self._is_kept(triple):
             return True
         if self._waiting >= WAITING:
             raise Busy
         self._waiting += 1
         try:
             async with self._turn:
-                if self._remembers(triple):  # found right for a request that came with this one
+                if self._is_kept(triple):  # found right for a request that came with this one
                     return True
                 right = await asyncio.to_thread(bcrypt.checkpw, password[:_LONGEST], hashed)
         finally:
             self._waiting -= 1
         if right and known:
             self._right[triple] = None
-            if len(self._right) > REMEMBERED:
+            if len(self._right) > KEPT:
                 self._right.popitem(last=False)
         return right and known
 
@@ -67,7 +65,7 @@ class Passwords:
         hashes = list(users.values())
         return hashes[int.from_bytes(self._digest(user.encode())) % len(hashes)]
 
-    def _remembers(self, triple: bytes) -> bool:
+    def _is_kept(self, triple: bytes) -> bool:
         if triple not in self._right:
             return False
         self._right.move_to_end(triple)

@@ -147,8 +147,8 @@ def test_change(
     moved = model + labels + thresholds if metric == "map" else model + labels + thresholds + added + removed
     exact = 0 if dropped or (labels + thresholds) * model < 0 else labels + thresholds
     p = pvalues[1] if metric == "map" else pvalues[0]
-    believed = significance is None or (p is not None and p <= significance)
-    yes = moved > margin and (believed or exact > margin)
+    significant = significance is None or (p is not None and p <= significance)
+    yes = moved > margin and (significant or exact > margin)
     back = margin - min(5 if recover is None else recover, margin)
     assert ("yes" if yes else "no", not yes and moved <= back) == shown(verdict)
     assert (moved > margin and exact > margin) == verdict.exact
@@ -268,7 +268,7 @@ def test_recovered_at_no_recovery() -> None:
     ],
 )
 def test_change_without_a_test(condition: Condition, run: Evaluation, expected: tuple[str, bool]) -> None:
-    """Metrics without a test are compared with the baseline's value; wanted significance is never believed."""
+    """Metrics without a test are compared with the baseline's value, and never significant."""
     assert expected == shown(check_rule(rule(condition), run, compared()))
 
 

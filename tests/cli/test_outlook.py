@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from monitor.alerts.false_alarms import Expected, Pace, expected, said
+from monitor.alerts.false_alarms import ChangeRate, Expected, expected, sentences
 from monitor.alerts.rules import Above, AnomalyDrift, Drop, Rule, Subject, built_in
 from monitor.compare.change import Change
 from monitor.compare.comparison import BaselineFigures, Comparison
@@ -80,12 +80,12 @@ async def test_check_online_says_how_many_false_alarms_to_expect(tmp_path: Path)
     ] == found[place + 1 : place + 6]
 
 
-def fleet(targets: int, sets: float | None = 50.0, blocks: int = 1) -> list[Pace]:
+def fleet(targets: int, sets: float | None = 50.0, blocks: int = 1) -> list[ChangeRate]:
     """Quiet targets of one kind."""
     comparison = Comparison(
         BaselineFigures("pinned", 1.0, ""), (Change("accuracy", 0.9, 0.9, {}),), (drifted(),) * blocks
     )
-    return [Pace(Subject.target(TARGET), comparison, sets, None if sets is None else 2.0)] * targets
+    return [ChangeRate(Subject.target(TARGET), comparison, sets, None if sets is None else 2.0)] * targets
 
 
 def test_bounds_add_up() -> None:
@@ -108,8 +108,8 @@ def test_evidence_of_errors_is_counted_with_the_accuracy() -> None:
     another name has not.
     """
     errors = ErrorEvidence(0.0, False, 0.1, 0.1, 1.0, 20, 20, 1.0)
-    paces = [replace(pace, comparison=replace(pace.comparison, errors=errors)) for pace in fleet(3) if pace.comparison]
-    built, other = expected((built_in()[0], Rule("Other", Drop("accuracy", 0.03))), paces)
+    rates = [replace(rate, comparison=replace(rate.comparison, errors=errors)) for rate in fleet(3) if rate.comparison]
+    built, other = expected((built_in()[0], Rule("Other", Drop("accuracy", 0.03))), rates)
 
     assert (pytest.approx(0.03), pytest.approx(0.03)) == (built.lasting, built.per_training)
     assert pytest.approx(3 * (0.25 + 0.01 + 2 * 0.01)) == built.yearly
@@ -117,7 +117,7 @@ def test_evidence_of_errors_is_counted_with_the_accuracy() -> None:
 
 
 def test_what_has_no_bound_is_said() -> None:
-    """A threshold and a rule without significance level have no bound; an unknown pace gives one per change only."""
+    """A threshold and a rule without significance level have no bound; an unknown rate gives one per change only."""
     rules = (
         Rule("High", Above("accuracy", 0.5)),
         Rule("Any", Drop("accuracy", 0.03, None)),
@@ -133,6 +133,6 @@ def test_what_has_no_bound_is_said() -> None:
         "known yet of 2",
         "Drift, 2 targets: at most 0.02 for as long as baselines and models last, 0.04 each time that all models are "
         "trained, how often they change is not known yet of 2",
-        "all rules together: at most 0.02 in a year, without the rules that have no bound, and without 2 targets whose "
-        "pace is not known yet",
-    ] == list(said(expected(rules, fleet(2, None))))
+        "all rules together: at most 0.02 in a year, without the rules that have no bound, and without 2 targets of "
+        "which it is not known yet how often they change",
+    ] == list(sentences(expected(rules, fleet(2, None))))

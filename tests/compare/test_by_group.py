@@ -35,7 +35,7 @@ BY_GROUP, BY_SAMPLE = ({"accuracy": UnitChoice(unit, 20, 0.1, 2.9, 4.0)} for uni
 
 
 def mean_of(values: Sequence[float]) -> SumStatistic:
-    """A pool whose figure is the mean of its units' values."""
+    """A statistic whose figure is the mean of its units' values."""
     return SumStatistic(np.column_stack([values, np.ones(len(values))]), lambda totals: totals[:, 0] / totals[:, 1])
 
 

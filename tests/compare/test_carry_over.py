@@ -90,7 +90,7 @@ def _scored_otherwise(results: ResultSet) -> ResultSet:
     return replace(results, anomaly={4: scores})
 
 
-def _believed_otherwise(results: ResultSet) -> ResultSet:
+def _confident_otherwise(results: ResultSet) -> ResultSet:
     values = results.confidences[3].values.copy()
     values[7, 1] += 1e-6
     return replace(results, confidences={3: Confidences(CLASSES, values)})
@@ -107,7 +107,7 @@ CHANGES: dict[str, Callable[[ResultSet], ResultSet]] = {
         found, correct=np.where(np.arange(found.windows) == 3, 1 - found.correct, found.correct)
     ),
     "one score": _scored_otherwise,
-    "one confidence": _believed_otherwise,
+    "one confidence": _confident_otherwise,
     "a threshold": lambda found: replace(
         found, blocks=(replace(found.blocks[0], thresholds={"min_score": 0.7}), found.blocks[1])
     ),

@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from monitor.compare import resamplable as pools
+from monitor.compare import resamplable
 from monitor.compare.change import changes
 from monitor.compare.renaming import in_one_table
 from monitor.compare.resamplable import SumStatistic, box_map
@@ -233,7 +233,7 @@ def test_permutations_agree_with_all_of_them(against_rest: bool) -> None:
 
 
 def mean_of(values: FloatArray) -> SumStatistic:
-    """A pool whose figure is the mean of its units' values."""
+    """A statistic whose figure is the mean of its units' values."""
     return SumStatistic(np.column_stack([values, np.ones(len(values))]), lambda totals: totals[:, 0] / totals[:, 1])
 
 
@@ -242,9 +242,9 @@ def test_very_many_pairs_swap_in_groups() -> None:
     rng = np.random.default_rng(6)
     differences = rng.normal(0, 1, 50_000)
     differences += (1.3 - differences.sum() / np.sqrt(np.square(differences).sum())) / np.sqrt(50_000)
-    pool = mean_of(np.concatenate([differences, np.zeros(50_000)]))
+    statistic = mean_of(np.concatenate([differences, np.zeros(50_000)]))
 
-    found = swap_test(pool, rng, None)
+    found = swap_test(statistic, rng, None)
 
     expected = 2 * stats.norm.sf(differences.sum() / np.sqrt(np.square(differences).sum()))
     assert 0.1 < expected < 0.3
@@ -389,18 +389,20 @@ def test_map_is_judged_on_shared_images() -> None:
 
 @given(st.integers(0, 2**32))
 @settings(max_examples=20)
-def test_part_of_a_pool_of_images(seed: int) -> None:
+def test_part_of_a_statistic_of_images(seed: int) -> None:
     """The mAP of some units, in any order and with any weights, is that of all with 0 for the others."""
     rng = np.random.default_rng(seed)
     runs = in_one_table(*(columns(detector_run(rng, range(12), found), DETECTOR) for found in (0.9, 0.4)))
-    pool = box_map(runs)
-    assert pool is not None
+    statistic = box_map(runs)
+    assert statistic is not None
     units = rng.permutation(24)[: rng.integers(1, 24)]
     weights = rng.integers(0, 3, (4, len(units)), np.uint8)
     spread = np.zeros((4, 24), np.uint8)
     spread[:, units] = weights
 
-    assert pool.take(units).figure(weights) == pytest.approx(pool.figure(spread), rel=0, abs=1e-12, nan_ok=True)
+    assert statistic.take(units).figure(weights) == pytest.approx(
+        statistic.figure(spread), rel=0, abs=1e-12, nan_ok=True
+    )
 
 
 def test_map_without_a_change_is_no_alarm() -> None:
@@ -476,10 +478,10 @@ def test_many_classes_as_few(monkeypatch: pytest.MonkeyPatch, removed: int) -> N
     before, after = many_classes(7, 5, 300), many_classes(7, 3, 300 - removed)
 
     whole = by_metric(before, after, 1)
-    monkeypatch.setattr(pools, "_DENSE_CELLS", 0)
+    monkeypatch.setattr(resamplable, "_DENSE_CELLS", 0)
     sparse = by_metric(before, after, 1)
 
-    assert isinstance(pools.macro_f1((before, before)), pools.SparseSumStatistic)
+    assert isinstance(resamplable.macro_f1((before, before)), resamplable.SparseSumStatistic)
     assert whole == sparse
     assert sparse["mean_f1"].pvalues["model"] < 1
 

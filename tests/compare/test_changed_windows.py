@@ -75,7 +75,7 @@ def test_images_say_what_is_in_them() -> None:
 
 
 def test_wrong_looking_labels_are_marked() -> None:
-    """In every list a window whose label looks wrong says what it looks like, and how much its label is believed."""
+    """In every list a window whose label looks wrong says what it looks like, and the confidence in its label."""
     rng = np.random.default_rng(1)
     labels = [("idle", "wave")[code] for code in rng.integers(0, 2, 200)]
     run = clips(list(range(200)), labels, labels)

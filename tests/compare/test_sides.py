@@ -146,8 +146,8 @@ def test_labels_of_the_training_set_are_not_judged() -> None:
     assert sides(run, run, find_suspects=False).counts() == dict.fromkeys(KINDS, 0)
 
 
-def test_least_believed_first() -> None:
-    """Lists begin with the windows whose own label the model believes least."""
+def test_lowest_confidence_first() -> None:
+    """Lists begin with the windows with the lowest confidence in their own label."""
     of = noisy(np.random.default_rng(4), 400, 0.1)
     found = sides(of.results(), of.results())
     own = of.p[found.now[SUSPECT_LABEL], of.labels[found.now[SUSPECT_LABEL]]]

@@ -259,8 +259,8 @@ async def test_what_a_back_end_cannot_hold(postgresql: str, sqlite: str, target:
 
 async def test_locked(sqlite: str, target: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A target in which another program is writing is given up in a sentence, and nothing is copied."""
-    monkeypatch.setattr(copying, "PATIENCE", 0.2)
-    monkeypatch.setattr("monitor.store.probing.PATIENCE", 0.2)
+    monkeypatch.setattr(copying, "LOCK_TIMEOUT", 0.2)
+    monkeypatch.setattr("monitor.store.probing.LOCK_TIMEOUT", 0.2)
     await fill(sqlite)
     async with Store(target) as store, store.transaction() as tx:
         await tx.put_state(State("kind", "target", "key", b""))

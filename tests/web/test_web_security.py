@@ -615,7 +615,7 @@ async def test_right_passwords_are_remembered_within_a_bound(monkeypatch: pytest
     """A right password costs one check, a wrong one a check each time, and the longest unused right
     one is forgotten.
     """
-    monkeypatch.setattr(passwords, "REMEMBERED", 2)
+    monkeypatch.setattr(passwords, "KEPT", 2)
     checked: list[bytes] = []
     real = bcrypt.checkpw
 

@@ -1,0 +1,1 @@
+"""How reliable verdicts are: false alarms, delays, coverage, power and cost, beside what is intended."""
