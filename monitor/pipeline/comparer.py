@@ -10,6 +10,7 @@ from monitor.alerts.states import AlertState
 from monitor.compare.changed_windows import ChangedSamples, changed_samples
 from monitor.compare.comparison import BaselineFigures, Comparison, compare
 from monitor.compare.drift import ComparedRun, DriftState
+from monitor.compare.result_charts import ResultCharts, result_charts
 from monitor.pipeline.baselines import Baselines
 from monitor.pipeline.found import Found, seed_of
 from monitor.pipeline.project_turn import OtherRun
@@ -37,6 +38,7 @@ class Compared:
         pinned: The number of the pinned run it was made under; None where the current run becomes the pinned one.
         drift: To be kept for the next comparison; None where nothing advanced.
         changed: Which samples changed sides; None where that is as it was.
+        charts: What charts show of both; None where that is as it was.
         differing: On which samples it differs from the reference variant; None where that is as it was.
         first: Whether the store has no good run of the target yet.
         settled: Whether nothing is to be kept for it: all of it is as it was, the target's baselines too.
@@ -47,6 +49,7 @@ class Compared:
     pinned: int | None = None
     drift: dict[int, DriftState] | None = None
     changed: ChangedSamples | None = None
+    charts: ResultCharts | None = None
     differing: ChangedSamples | None = None
     first: bool = False
     settled: bool = False
@@ -141,6 +144,9 @@ class RunComparer:
                 known.discordance if known else None,
             )
             changed = await self._in_worker(_changed, against, current, snapshot.target.key.category)
+            charts = await self._in_worker(
+                result_charts, current.results, against.results, found.evaluation.group_by, found.evaluation.units
+            )
         except Exception:  # a bug in the comparison must cost neither figures nor record
             log.exception("comparison.crashed", target=target_id)
             return Compared(_broken(shown, "the comparison failed, see the log"), baseline, number)
@@ -151,7 +157,7 @@ class RunComparer:
             suspect_labels=changed.suspect,
             changed_data=changed.data,
         )
-        return Compared(comparison, baseline, number, kept, changed, first=first)
+        return Compared(comparison, baseline, number, kept, changed, charts, first=first)
 
     async def beside_reference(
         self,

@@ -271,6 +271,8 @@ class RunRecorder:
         if compared.changed is not None and compared.comparison is not None:
             fingerprints = (compared.comparison.baseline.fingerprint, run.fingerprint or "")
             await tx.put_changed_samples(run.target_id, fingerprints, compared.changed)
+            if compared.charts is not None:
+                await tx.put_result_charts(run.target_id, fingerprints, compared.charts)
 
     async def _protect(self, tx: Transaction, mode: str, run: Run, baseline: Run | None) -> None:
         """Note the run that the mode chose, so that retention keeps it."""

@@ -11,6 +11,7 @@ from monitor.store.firings import FiringQueries, FiringWrites
 from monitor.store.last_runs import LastRunQueries
 from monitor.store.notifications import NotificationQueries, NotificationWrites
 from monitor.store.outbox import OutboxQueries, OutboxWrites
+from monitor.store.result_charts import ResultChartQueries, ResultChartWrites
 from monitor.store.result_sets import ResultSetQueries
 from monitor.store.run_history import RunHistoryQueries
 from monitor.store.runs import RunQueries, RunWrites
@@ -24,6 +25,7 @@ class Queries(
     BaselineQueries,
     DriftStateQueries,
     ChangedSampleQueries,
+    ResultChartQueries,
     AlertStateQueries,
     OutboxQueries,
     FiringQueries,
@@ -37,6 +39,7 @@ class Writes(
     BaselineWrites,
     DriftStateWrites,
     ChangedSampleWrites,
+    ResultChartWrites,
     AlertStateWrites,
     OutboxWrites,
     FiringWrites,

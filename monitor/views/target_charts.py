@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
-from typing import TypeVar
+from collections.abc import Iterable
 
 from monitor.alerts.rules import Rule
 from monitor.alerts.states import AlertState
-from monitor.compare.box_classes import box_class_figures
+from monitor.compare.result_charts import ResultCharts, result_charts
 from monitor.figures.evaluation import Evaluation
-from monitor.figures.histograms import ScoreDistributions, score_distributions
 from monitor.kept import Kept
 from monitor.results import ResultSet
 from monitor.store import Queries
 from monitor.targets import TargetKey, studio_page
 from monitor.views import target_history
 from monitor.views.cells import Cell, CellPage, cell_page
-from monitor.views.classes import ByClass
 from monitor.views.frames import Frame, frames
 from monitor.views.samples import SamplesPage
 from monitor.views.target_history import History, SetFigures
@@ -31,8 +28,6 @@ _PAIRS_KEPT = 200
 _COLUMNS_KEPT = 64 * 2**20
 """Bytes of result sets that are kept; larger ones are read again each time."""
 
-T = TypeVar("T")
-
 
 class TargetCharts:
     """Reads what charts need. Every method may raise `StoreError`.
@@ -44,8 +39,7 @@ class TargetCharts:
     def __init__(self, store: Queries) -> None:
         self._store = store
         self._figures: Kept[SetFigures] = Kept(_FIGURES_KEPT)
-        self._scores: Kept[ScoreDistributions] = Kept(_PAIRS_KEPT)
-        self._objects: Kept[ByClass] = Kept(_PAIRS_KEPT)
+        self._charts: Kept[ResultCharts] = Kept(_PAIRS_KEPT)
         self._columns: Kept[ResultSet] = Kept(_COLUMNS_KEPT)
         self._reading = asyncio.Lock()  # one at a time: two large result sets in memory are enough
 
@@ -68,32 +62,35 @@ class TargetCharts:
             target_history.history, target_id, range_name, now, outlines, found, tuple(alerts), tuple(rules)
         )
 
-    async def scores(self, target_id: str, current: str, baseline: str | None) -> ScoreDistributions | None:
-        """How the scores of a result set are distributed beside those of the baseline's, by their fingerprints; None
-        where the store no longer has the result set.
+    async def charts(
+        self, target_id: str, evaluation: Evaluation | None, current: str | None, baseline: str | None
+    ) -> ResultCharts:
+        """What charts show of a result set beside the baseline's, by their fingerprints: as the run that compared them
+        left it in the store, else worked out once, in a thread. Nothing where the store no longer has the result set.
         """
-        return await self._of_pair(self._scores, target_id, current, baseline, score_distributions)
+        if evaluation is None or current is None or not _has_charts(evaluation):
+            return ResultCharts()
+        key = (target_id, current, baseline)
+        if (known := self._charts.get(key)) is not None:
+            return known
+        found = None if baseline is None else await self._store.result_charts(target_id, current, baseline)
+        if found is not None:
+            self._charts.put(key, found)
+            return found
+        now = await self.columns(target_id, current)  # no run of this version has compared them
+        if now is None:
+            return ResultCharts()
+        before = None if baseline is None else await self.columns(target_id, baseline)
+        async with self._reading:
+            if (known := self._charts.get(key)) is None:
+                known = await asyncio.to_thread(result_charts, now, before, evaluation.group_by, evaluation.units)
+                self._charts.put(key, known)
+            return known
 
     async def baseline(self, target_id: str, fingerprint: str | None) -> Evaluation | None:
         """The figures of the baseline, by its fingerprint; None where there is none, or the store no longer has it."""
         run = None if fingerprint is None else await self._store.with_results(target_id, fingerprint)
         return None if run is None else run.evaluation
-
-    async def both_objects(
-        self, target_id: str, evaluation: Evaluation | None, current: str | None, baseline: str | None
-    ) -> tuple[ByClass, ByClass]:
-        """`objects` of a result set and of its baseline's; nothing is read of models that find nothing in images."""
-        if evaluation is None or evaluation.detection is None:
-            return {}, {}
-        now = await self.objects(target_id, current) if current is not None else {}
-        return now, await self.objects(target_id, baseline) if baseline is not None else {}
-
-    async def objects(self, target_id: str, fingerprint: str) -> ByClass:
-        """Figures by class of what the model finds in images; empty where it finds nothing, or the store no longer has
-        the result set.
-        """
-        found = await self._of_pair(self._objects, target_id, fingerprint, None, lambda now, _: box_class_figures(now))
-        return found or {}
 
     async def frames(
         self, target_id: str, evaluation: Evaluation | None, page: SamplesPage | None
@@ -124,28 +121,6 @@ class TargetCharts:
         url = studio_page(site, TargetKey.parse(target_id))
         return await asyncio.to_thread(cell_page, target_id, results, fingerprint, wanted, url)
 
-    async def _of_pair(
-        self,
-        kept: Kept[T],
-        target_id: str,
-        current: str,
-        baseline: str | None,
-        compute: Callable[[ResultSet, ResultSet | None], T],
-    ) -> T | None:
-        """What follows from one or two result sets, worked out once in a thread; None where the first is gone."""
-        key = (target_id, current, baseline)
-        if (known := kept.get(key)) is not None:
-            return known
-        now = await self.columns(target_id, current)
-        if now is None:
-            return None
-        before = None if baseline is None else await self.columns(target_id, baseline)
-        async with self._reading:
-            if (known := kept.get(key)) is None:
-                known = await asyncio.to_thread(compute, now, before)
-                kept.put(key, known)
-            return known
-
     async def columns(self, target_id: str, fingerprint: str) -> ResultSet | None:
         """A result set of the target; None where the store no longer has it."""
         key = (target_id, fingerprint)
@@ -158,3 +133,8 @@ class TargetCharts:
             if found is not None:
                 self._columns.put(key, found, await asyncio.to_thread(found.nbytes))
             return found
+
+
+def _has_charts(evaluation: Evaluation) -> bool:
+    """Whether there is anything in a result set that only charts show."""
+    return bool(evaluation.anomalies or evaluation.calibration or evaluation.detection)

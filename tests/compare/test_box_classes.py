@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from statsmodels.stats.proportion import proportion_confint
 
 from monitor.compare.box_classes import box_class_figures
 from monitor.results import Block, BlockKind, Boxes, FomoCounts, Points
@@ -73,3 +74,41 @@ def test_unreadable_reports_have_no_classes() -> None:
     assert {} == box_class_figures(images(1, blocks=(FOMO,)))
     assert {} == box_class_figures(images(1, blocks=(DETECTOR,)))
     assert {} == box_class_figures(images(1))
+
+
+def test_bounds_of_the_recall() -> None:
+    """The recall of a class has Wilson's bounds over its objects; where those of an image are found and missed
+    together, over as many as there are images. Under 30 images there are none.
+    """
+    hits = np.arange(60) % 3 > 0
+    for together in (1, 4):
+        owner = np.repeat(np.arange(60, dtype=np.int32), together)
+        corner = np.tile(np.arange(together) * 20.0, 60)
+        truth = np.stack([corner, corner, *np.full((2, len(owner)), 10.0)], axis=1)
+        found = hits[owner]
+        results = images(
+            60,
+            blocks=(DETECTOR,),
+            labels=("forklift",),
+            image_size=np.full((60, 2), 100, np.int32),
+            truth=Boxes(owner, np.zeros(len(owner), np.int8), truth),
+            detections=Boxes(
+                owner[found], np.zeros(found.sum(), np.int8), truth[found] / 100, np.full(found.sum(), 0.9)
+            ),
+        )
+        figures = box_class_figures(results)["forklift"]
+        interval = figures.recall_interval
+
+        assert (pytest.approx(2 / 3), 60 * together) == (figures.recall, figures.windows)
+        assert interval is not None
+        lower, upper = proportion_confint(2 / 3 * 59, 59, method="wilson")  # the variance between images is estimated
+        assert pytest.approx((lower, upper)) == (interval.lower, interval.upper)
+    few = images(
+        29,
+        blocks=(DETECTOR,),
+        labels=("forklift",),
+        image_size=np.full((29, 2), 100, np.int32),
+        truth=Boxes(np.arange(29, dtype=np.int32), np.zeros(29, np.int8), np.full((29, 4), 10.0)),
+        detections=Boxes(np.zeros(0, np.int32), np.zeros(0, np.int8), np.zeros((0, 4)), np.zeros(0)),
+    )
+    assert box_class_figures(few)["forklift"].recall_interval is None

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from monitor.compare.result_charts import ResultCharts
 from monitor.errors import PullState
 from monitor.kept import Kept
 from monitor.store import Run, Store
@@ -62,7 +63,7 @@ async def test_everything_is_read_once(tmp_path: Path, monkeypatch: pytest.Monke
 
             monkeypatch.setattr(Store, name, counted)
         charts = TargetCharts(store)
-        scores = await asyncio.gather(*(charts.scores(TARGET, now, before) for _ in range(5)))
+        scores = await asyncio.gather(*(charts.charts(TARGET, EVALUATION, now, before) for _ in range(5)))
         history = [await charts.history(TARGET, "all", 10.0, (), ()) for _ in range(3)]
 
         assert [now, before] == reads[:2]
@@ -73,8 +74,8 @@ async def test_everything_is_read_once(tmp_path: Path, monkeypatch: pytest.Monke
         await add(store, Run(TARGET, 5, 5, PullState.OK, evaluation=replace(EVALUATION, samples=7)), result_set(7))
         newest = (await charts.history(TARGET, "all", 10.0, (), ())).points[-1]
         assert (7, 4) == (newest.found.samples, len(reads))
-        assert await charts.scores(TARGET, "gone", before) is None
-        assert known(await charts.scores(TARGET, now, "gone")).histograms[0].before is None
+        assert ResultCharts() == await charts.charts(TARGET, EVALUATION, "gone", before)
+        assert (await charts.charts(TARGET, EVALUATION, now, "gone")).scores.histograms[0].before is None
         assert await charts.cell(TARGET, "gone", Cell("idle", "wave"), "") is None
 
 
@@ -102,10 +103,10 @@ async def test_a_large_set_costs_little_once_it_was_read(tmp_path: Path) -> None
         for _ in range(2):
             began = time.process_time()
             await charts.history(TARGET, "all", 10.0, (), ())
-            scores = await charts.scores(TARGET, now, before)
+            scores = (await charts.charts(TARGET, EVALUATION, now, before)).scores
             page = await charts.cell(TARGET, now, Cell("idle", "wave"), "https://studio.example.com")
             spent.append(time.process_time() - began)
 
-        assert 150_000 == sum(known(scores).histograms[0].now)
+        assert 150_000 == sum(scores.histograms[0].now)
         assert (50, True) == (len(known(page).windows), known(page).count > 5_000)
         assert spent[1] < 0.1

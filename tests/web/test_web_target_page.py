@@ -15,6 +15,7 @@ import pytest
 from monitor.compare.side_kinds import VARIANT_GAINED, VARIANT_LOST
 from monitor.simulator import Revision, projects
 from monitor.simulator.faults import Refuse
+from monitor.store import Store
 from tests.factories import known
 from tests.service_process import Service
 from tests.web.test_web_pages import REFUSED, Page, page
@@ -185,22 +186,31 @@ async def test_a_cell_leads_to_its_samples(service: Service) -> None:
     assert (0, [], None) == (nobody["count"], nobody["samples"], nobody["next"])
 
 
-async def test_scores(service: Service) -> None:
+async def test_scores(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """Histograms count every window now and in the baseline, the threshold is the block's; drift is said in plain words
-    before its numbers. Reliability adds up to the calibration error.
+    before its numbers. Reliability adds up to the calibration error. No result set is read for that.
     """
+    read: list[object] = []
+    original = Store.results_with
+
+    async def counted(store: Store, *arguments: Any) -> Any:
+        read.append(arguments)
+        return await original(store, *arguments)
+
     service.studio.add(projects.gmm(113, scenario=at_step_one))
     service.content["projects"] = [service.entry(101), service.entry(113)]
     target_id = "113-1-int8-testing"
     await start(service, ONE, target_id)
     for each in (ONE, target_id):
         await pull(service, each, step=1)
+    monkeypatch.setattr(Store, "results_with", counted)
     confident = await answer(service, ONE, "scores")
     scored = await answer(service, target_id, "scores")
     evaluation = known(service.app.live.snapshots[target_id].evaluation)
     calibration = known(known(service.app.live.snapshots[ONE].evaluation).calibration)
     shown = [await page(service, f"/targets/{each}") for each in (ONE, target_id)]
 
+    assert [] == read
     windows = sum(each["windows"] for each in confident["reliability"])
     gaps = (each["windows"] * abs(each["accuracy"] - each["confidence"]) for each in confident["reliability"])
     assert pytest.approx(calibration.expected_error) == sum(gaps) / windows
@@ -224,8 +234,8 @@ async def test_scores(service: Service) -> None:
 
 @pytest.mark.parametrize("target_id", [FOMO, BOXES])
 async def test_images(service: Service, target_id: str) -> None:
-    """Classes of a detector have their objects; samples that changed sides have a frame of the image's shape with the
-    boxes that the simulator knows, as the page draws it.
+    """Classes of a detector have their objects, and bounds of their recall; samples that changed sides have a frame of
+    the image's shape with the boxes that the simulator knows, as the page draws it.
     """
     kind = {FOMO: projects.fomo, BOXES: projects.box_detector}[target_id]
     await two_steps(service, kind(scenario=at_step_one), target_id)
@@ -245,6 +255,10 @@ async def test_images(service: Service, target_id: str) -> None:
     objects = [box.label for sample in ground.values() for box in sample.boxes]
     counted = {name: each["windows"] for name, each in classes.items()}
     assert {name: objects.count(name) for name in set(objects)} == counted
+    for each in classes.values():
+        bounds = each["recall_interval"]
+        assert bounds["lower"] < each["recall"] < bounds["upper"]
+        assert f"({bounds['lower']:.3f} to {bounds['upper']:.3f})" in section(shown, "classes")
     frames = [attrs for tag, attrs in shown.tags if tag == "svg" and attrs.get("class") == "frame"]
     assert len(listed["samples"]) == len(frames)
     truth = [attrs for tag, attrs in shown.tags if tag == "rect" and attrs.get("class") == "truth"]

@@ -6,7 +6,6 @@ from typing import Any
 
 from aiohttp import web
 
-from monitor.figures.histograms import ScoreDistributions
 from monitor.pipeline.snapshot import Snapshot
 from monitor.views import target_history
 from monitor.views.classes import classes, classes_as_json, confusion_as_json
@@ -59,13 +58,12 @@ class ChartData:
     async def _scores(self, request: web.Request) -> web.Response:
         target_id, snapshot = self._shown(request)
         current, baseline = compared(snapshot)
-        found = None
-        if current is not None:
-            found = await self._charts.scores(target_id, current, baseline)
+        evaluation = snapshot.evaluation if snapshot is not None else None
+        found = await self._charts.charts(target_id, evaluation, current, baseline)
 
         def build() -> dict[str, Any]:
             row: dict[str, Any] = {"target": target_id, "current": current, "baseline": baseline}
-            row |= plain(found or ScoreDistributions())
+            row |= plain(found.scores)
             return row
 
         return await success(build)
@@ -80,13 +78,13 @@ class ChartData:
         current, baseline = compared(snapshot)
         evaluation = snapshot.evaluation if snapshot is not None else None
         before = await self._charts.baseline(target_id, baseline)
-        objects, objects_before = await self._charts.both_objects(target_id, evaluation, current, baseline)
+        charts = await self._charts.charts(target_id, evaluation, current, baseline)
 
         def build() -> dict[str, Any]:
             row: dict[str, Any] = {"target": target_id, "current": current, "baseline": baseline}
             if evaluation is None:
                 return row | {"cells": [], "classes": []}
-            found = classes(evaluation, before, _EVERY, objects, objects_before)
+            found = classes(evaluation, before, _EVERY, charts.objects, charts.objects_before)
             return row | confusion_as_json(evaluation, before) | {"classes": classes_as_json(found)}
 
         return await success(build)

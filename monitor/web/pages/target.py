@@ -11,10 +11,10 @@ from urllib.parse import quote, urlencode
 from aiohttp import web
 
 from monitor.alerts import power_words
-from monitor.alerts.states import Phase
+from monitor.alerts.states import AlertState, Phase
+from monitor.compare.result_charts import ResultCharts
 from monitor.figures.evaluation import Evaluation
 from monitor.figures.headline import METRICS
-from monitor.figures.histograms import ScoreDistributions
 from monitor.live.target import LiveTarget
 from monitor.pipeline.snapshot import Snapshot
 from monitor.store import StoreError
@@ -23,8 +23,8 @@ from monitor.text import shown
 from monitor.views import charts, events
 from monitor.views import status as views
 from monitor.views.cells import Cell
-from monitor.views.classes import ByClass, classes, confusion, slice_rows
 from monitor.views.classes import Cell as ConfusionCell
+from monitor.views.classes import classes, confusion, slice_rows
 from monitor.views.fleet import Row, row
 from monitor.views.frames import Frame
 from monitor.views.history_chart import HistoryChart, history_chart
@@ -59,8 +59,7 @@ class Stored:
     samples: SamplesPage | None = None
     replaced: bool = False
     baseline: Evaluation | None = None
-    objects: tuple[ByClass, ByClass] = ({}, {})
-    scores: ScoreDistributions | None = None
+    charts: ResultCharts = field(default_factory=ResultCharts)
     shapes: Mapping[int, Frame] | None = None
     open_events: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
@@ -137,13 +136,10 @@ class TargetPage:
         current, baseline = compared(snapshot)
         evaluation = snapshot.evaluation if snapshot is not None else None
         before = await self._charts.baseline(target.id, baseline)
-        objects = await self._charts.both_objects(target.id, evaluation, current, baseline)
-        scores = None
-        if evaluation is not None and current is not None and (evaluation.calibration or evaluation.anomalies):
-            scores = await self._charts.scores(target.id, current, baseline)
+        charts = await self._charts.charts(target.id, evaluation, current, baseline)
         shapes = await self._charts.frames(target.id, evaluation, samples)
         open_events = await self._service.store.open_firings()
-        return Stored(history, samples, replaced, before, objects, scores, shapes, open_events)
+        return Stored(history, samples, replaced, before, charts, shapes, open_events)
 
 
 def _cell_link(target_path: str, cell: ConfusionCell) -> str:
@@ -169,7 +165,8 @@ def _figures_view(target: LiveTarget, at_a_glance: Row, stored: Stored, limit: i
     comparison = snapshot.comparison if snapshot else None
     figures = views.figures(snapshot)
     before = stored.baseline
-    scores = stored.scores
+    drawn = stored.charts
+    scores = drawn.scores
     return {
         "evaluation": evaluation,
         "comparison": comparison,
@@ -180,12 +177,12 @@ def _figures_view(target: LiveTarget, at_a_glance: Row, stored: Stored, limit: i
         "bars": {change.metric: charts.cause_bars(change) for change in comparison.changes} if comparison else {},
         "drifts": {drift.block.id: drift for drift in comparison.drifts} if comparison else {},
         "power": power_words.by_metric(target.rules, comparison) if comparison else {},
-        "classes": classes(evaluation, before, limit, *stored.objects) if evaluation else None,
+        "classes": classes(evaluation, before, limit, drawn.objects, drawn.objects_before)
+        if evaluation
+        else None,
         "confusion": confusion(evaluation, before, limit) if evaluation else None,
         "slices": slice_rows(evaluation, before) if evaluation else (),
-        "histograms": [(found, histogram_chart(found)) for found in scores.histograms] if scores else [],
-        "reliability": reliability_chart(scores.reliability, scores.reliability_before)
-        if scores and scores.reliability
-        else None,
+        "histograms": [(found, histogram_chart(found)) for found in scores.histograms],
+        "reliability": reliability_chart(scores.reliability, scores.reliability_before) if scores.reliability else None,
         "scores": scores,
     }
