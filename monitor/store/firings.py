@@ -46,6 +46,15 @@ class Firing:
 
 
 @dataclass(frozen=True, slots=True)
+class FiringTime:
+    """From when to when (Unix seconds) an alert of a target fired; `ends_at` is None while it does."""
+
+    alertname: str
+    starts_at: float
+    ends_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class EventFilter:
     """Which events are wanted: those with a firing that all of it holds for.
 
@@ -124,6 +133,16 @@ class FiringQueries(Reading):
     async def firings_of_cause(self, name: str) -> list[Firing]:
         """The firings of a cause, or of one event, the newest first."""
         return await self._firings(or_(_firing.cause_id == name, _firing.event == name))
+
+    async def firing_times(self, target_id: str, since: float, limit: int) -> list[FiringTime]:
+        """When the alerts of a target fired at `since` (Unix seconds) or later: the newest `limit`, oldest first."""
+        statement = (
+            select(_firing.alertname, _firing.starts_at, _firing.ends_at)
+            .where(_firing.target_id == target_id, or_(_firing.ends_at.is_(None), _firing.ends_at >= since))
+            .order_by(_firing.starts_at.desc(), _firing.alertname.desc())
+            .limit(limit)
+        )
+        return [FiringTime(*row) for row in reversed(await self._fetch(statement))]
 
     async def open_firings(self) -> dict[tuple[str, str], str]:
         """The events of the firings that have not ended, by alert and target."""

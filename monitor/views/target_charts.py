@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Iterable
 
 from monitor.alerts.rules import Rule
-from monitor.alerts.states import AlertState
 from monitor.compare.result_charts import ResultCharts, result_charts
 from monitor.figures.evaluation import Evaluation
 from monitor.kept import Kept
@@ -43,11 +42,11 @@ class TargetCharts:
         self._columns: Kept[ResultSet] = Kept(_COLUMNS_KEPT)
         self._reading = asyncio.Lock()  # one at a time: two large result sets in memory are enough
 
-    async def history(
-        self, target_id: str, range_name: str, now: float, alerts: Iterable[AlertState], rules: Iterable[Rule]
-    ) -> History:
+    async def history(self, target_id: str, range_name: str, now: float, rules: Iterable[Rule]) -> History:
         """A target's past; arguments as `target_history.history` takes them."""
-        outlines = await self._store.outlines(target_id, target_history.since(range_name, now))
+        since = target_history.since(range_name, now)
+        outlines = await self._store.outlines(target_id, since)
+        fired = await self._store.firing_times(target_id, since, target_history.MOST_FIRINGS)
         sets, _ = target_history.chosen(outlines)
         wanted = {run.id: (target_id, run.digest) for run in target_history.wanted(sets)}
         found = {number: known for number, key in wanted.items() if (known := self._figures.get(key)) is not None}
@@ -59,7 +58,7 @@ class TargetCharts:
                 self._figures.put(wanted[number], figures)
             found |= read
         return await asyncio.to_thread(
-            target_history.history, target_id, range_name, now, outlines, found, tuple(alerts), tuple(rules)
+            target_history.history, target_id, range_name, now, outlines, found, fired, tuple(rules)
         )
 
     async def charts(

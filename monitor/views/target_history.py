@@ -9,11 +9,11 @@ from itertools import pairwise
 from typing import Any
 
 from monitor.alerts.rules import Above, Below, Drop, Rise, Rule
-from monitor.alerts.states import AlertState, Phase
 from monitor.compare.side_kinds import RELABELLED
 from monitor.figures.evaluation import Interval
 from monitor.figures.headline import FIGURES, Headline, headlines
 from monitor.store.figures import StoredFigures
+from monitor.store.firings import FiringTime
 from monitor.store.run_history import RunOutline
 from monitor.views.report import moment, plain
 
@@ -24,6 +24,9 @@ RANGE = "7d"
 
 MOST_POINTS = 300
 """Result sets in a history; of more of them evenly chosen ones."""
+
+MOST_FIRINGS = 300
+"""Firings in a history: the newest."""
 
 TRAINED = "trained"
 LABELS = "labels changed"
@@ -145,7 +148,7 @@ class History:
         points: Oldest first.
         failures: Oldest first.
         markers: Oldest first.
-        alerts: Those that fired within it.
+        alerts: Each time that one fired within it, oldest first.
         thresholds: Of the rules that hold now.
         left_out: How many more result sets there are between the points.
     """
@@ -208,7 +211,7 @@ def history(
     now: float,
     outlines: Sequence[RunOutline],
     found: Mapping[int, SetFigures],
-    alerts: Iterable[AlertState],
+    fired: Iterable[FiringTime],
     rules: Iterable[Rule],
 ) -> History:
     """A target's past.
@@ -219,7 +222,7 @@ def history(
         now: Unix seconds.
         outlines: Oldest first.
         found: Of the runs that are `wanted`, by number; others are as if they had no figures.
-        alerts: The target's.
+        fired: When the target's alerts fired, within the range or longer.
         rules: Those that match the target.
     """
     sets, left_out = chosen(outlines)
@@ -237,7 +240,11 @@ def history(
         points,
         failures,
         tuple(sorted(_markers(points, begin), key=lambda each: each.at)),
-        tuple(span for alert in alerts if (span := _span(alert, begin)) is not None),
+        tuple(
+            AlertSpan(each.alertname, each.starts_at, each.ends_at)
+            for each in fired
+            if each.ends_at is None or each.ends_at >= begin
+        ),
         tuple(limit for rule in rules if (limit := _threshold(rule)) is not None),
         left_out,
     )
@@ -278,14 +285,6 @@ def _markers(points: Sequence[Point], begin: float) -> Iterable[Marker]:
                 yield Marker(now.begin, BASELINE)
         elif None not in (one.relabelled, other.relabelled) and one.relabelled != other.relabelled:
             yield Marker(now.begin, LABELS)
-
-
-def _span(alert: AlertState, begin: float) -> AlertSpan | None:
-    if alert.starts_at is None or alert.phase not in (Phase.FIRING, Phase.RESOLVED):
-        return None
-    if alert.ends_at is not None and alert.ends_at < begin:
-        return None
-    return AlertSpan(alert.alertname, alert.starts_at, alert.ends_at)
 
 
 def _threshold(rule: Rule) -> Threshold | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from monitor.alerts.states import Transition
 from monitor.store import EventFilter, Notification, Store
 from monitor.store.engine import parse
+from monitor.store.firings import FiringTime
 from monitor.text import Search
 from tests.factories import evaluation, quality, result_set
 from tests.store.store_sets import TARGET, add, run
@@ -49,7 +51,9 @@ async def record(store: Store, *transitions: Transition) -> None:
 
 
 async def test_start_and_end(store: Store) -> None:
-    """A firing has what was said at its start and at its end; until then it is open, and of no past event."""
+    """A firing has what was said at its start and at its end; until then it is open, and of no past event. Those of a
+    target are found by when they ended.
+    """
     begun = fired(100.5)
     await record(store, begun)
     assert {("Dropped", TARGET): f"{OWN}-100"} == await store.open_firings()
@@ -59,6 +63,11 @@ async def test_start_and_end(store: Store) -> None:
     assert {} == await store.open_firings()
     assert ([f"{OWN}-100"], 1) == await store.past_events(EventFilter(), 10)
     (found,) = await store.firings([f"{OWN}-100"])
+    again = fired(300.0)
+    await record(store, again, fired(310.0, "7-2-int8-testing"))
+    first, second = FiringTime("Dropped", 100.5, 200.25), FiringTime("Dropped", 300.0, None)
+    assert [first, second] == await store.firing_times(TARGET, 200.25, 9)
+    assert [second] == await store.firing_times(TARGET, 200.5, 9) == await store.firing_times(TARGET, -math.inf, 1)
     assert (OWN, begun, resolved(begun, 200.25)) == (found.cause_id, found.fired, found.ended)
 
 

@@ -64,7 +64,7 @@ async def test_everything_is_read_once(tmp_path: Path, monkeypatch: pytest.Monke
             monkeypatch.setattr(Store, name, counted)
         charts = TargetCharts(store)
         scores = await asyncio.gather(*(charts.charts(TARGET, EVALUATION, now, before) for _ in range(5)))
-        history = [await charts.history(TARGET, "all", 10.0, (), ()) for _ in range(3)]
+        history = [await charts.history(TARGET, "all", 10.0, ()) for _ in range(3)]
 
         assert [now, before] == reads[:2]
         assert 3 == len(reads)
@@ -72,7 +72,7 @@ async def test_everything_is_read_once(tmp_path: Path, monkeypatch: pytest.Monke
         assert history[0] == history[1] == history[2]
         assert [1, 1] == [point.pulls for point in history[0].points]
         await add(store, Run(TARGET, 5, 5, PullState.OK, evaluation=replace(EVALUATION, samples=7)), result_set(7))
-        newest = (await charts.history(TARGET, "all", 10.0, (), ())).points[-1]
+        newest = (await charts.history(TARGET, "all", 10.0, ())).points[-1]
         assert (7, 4) == (newest.found.samples, len(reads))
         assert ResultCharts() == await charts.charts(TARGET, EVALUATION, "gone", before)
         assert (await charts.charts(TARGET, EVALUATION, now, "gone")).scores.histograms[0].before is None
@@ -102,7 +102,7 @@ async def test_a_large_set_costs_little_once_it_was_read(tmp_path: Path) -> None
         spent = []
         for _ in range(2):
             began = time.process_time()
-            await charts.history(TARGET, "all", 10.0, (), ())
+            await charts.history(TARGET, "all", 10.0, ())
             scores = (await charts.charts(TARGET, EVALUATION, now, before)).scores
             page = await charts.cell(TARGET, now, Cell("idle", "wave"), "https://studio.example.com")
             spent.append(time.process_time() - began)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
 from monitor.alerts.rules import Above, Drop, PullFailing, Rule
-from monitor.alerts.states import AlertState, Phase
 from monitor.compare.comparison import BaselineFigures, Comparison
 from monitor.errors import PullState
 from monitor.figures.evaluation import Interval
 from monitor.store.figures import StoredFigures
+from monitor.store.firings import FiringTime
 from monitor.store.run_history import RunOutline
 from monitor.views.history_chart import history_chart
 from monitor.views.target_history import (
@@ -55,9 +54,9 @@ def figures(accuracy: float, baseline: float = 0.9, at: float = 1.0, relabelled:
 
 def past(outlines: list[RunOutline], found: dict[int, SetFigures], name: str = "all", **others: object) -> History:
     """A history at `NOW`."""
-    alerts = others.get("alerts", ())
+    fired = others.get("fired", ())
     rules = others.get("rules", ())
-    return history(TARGET, name, NOW, outlines, found, alerts, rules)  # type: ignore[arg-type]
+    return history(TARGET, name, NOW, outlines, found, fired, rules)  # type: ignore[arg-type]
 
 
 def test_a_point_per_distinct_result_set() -> None:
@@ -122,20 +121,30 @@ def test_markers_stand_where_it_happened() -> None:
 
 
 def test_only_what_fired_within_the_range() -> None:
-    """An alert that fires, or that resolved within the range, is a span; a pending one, and one that ended before,
-    is none.
+    """Each time that an alert fired within the range is a span, also of one alert; one that ended before any run that
+    is known is none.
     """
-    firing = AlertState("now", TARGET, "d", Phase.FIRING, starts_at=NOW - 3 * DAY)
-    resolved = replace(firing, alertname="then", phase=Phase.RESOLVED, ends_at=NOW - 2 * DAY)
-    old = replace(resolved, alertname="old", starts_at=NOW - 9 * DAY, ends_at=NOW - 8 * DAY)
-    pending = replace(firing, alertname="pending", phase=Phase.PENDING)
+    fired = [
+        FiringTime("older", NOW - 60 * DAY, NOW - 55 * DAY),
+        FiringTime("old", NOW - 9 * DAY, NOW - 8 * DAY),
+        FiringTime("then", NOW - 5 * DAY, NOW - 4 * DAY),
+        FiringTime("then", NOW - 3 * DAY, NOW - 2 * DAY),
+        FiringTime("now", NOW - 3 * DAY, None),
+    ]
     outlines = [good(1, NOW - 50 * DAY, NOW, "a", 96)]
     spans = {}
-    for name in ("24h", "7d", "30d"):
-        found = past(outlines, {1: figures(0.9)}, name, alerts=(firing, resolved, old, pending))
-        spans[name] = {each.name for each in found.alerts}
+    for name in ("24h", "7d", "30d", "all"):
+        found = past(outlines, {1: figures(0.9)}, name, fired=fired)
+        spans[name] = [each.name for each in found.alerts]
+        drawn = history_chart(found, "accuracy", 960, 280)
+        assert len(spans[name]) == len(drawn.alerts if drawn else ())
 
-    assert {"24h": {"now"}, "7d": {"now", "then"}, "30d": {"now", "then", "old"}} == spans
+    assert {
+        "24h": ["now"],
+        "7d": ["then", "then", "now"],
+        "30d": ["old", "then", "then", "now"],
+        "all": ["old", "then", "then", "now"],
+    } == spans
 
 
 def test_noise_is_no_collapse() -> None:

@@ -47,9 +47,8 @@ class ChartData:
         name = wanted_range(request)
         await require_known(service, target_id)
         target = service.live.targets.get(target_id)
-        alerts = tuple(target.alerts.values()) if target is not None else ()
         rules = target.rules if target is not None else ()
-        found = await self._charts.history(target_id, name, service.clock(), alerts, rules)
+        found = await self._charts.history(target_id, name, service.clock(), rules)
         return await success(lambda: target_history.as_json(found))
 
     @operation(

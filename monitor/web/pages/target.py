@@ -131,7 +131,7 @@ class TargetPage:
     async def _stored(self, request: web.Request, target: LiveTarget, snapshot: Snapshot | None, now: float) -> Stored:
         range_name = wanted_range(request)
         wanted = wanted_samples(request)
-        history = await self._charts.history(target.id, range_name, now, target.alerts.values(), target.rules)
+        history = await self._charts.history(target.id, range_name, now, target.rules)
         samples, replaced = await listed(self._service, target.id, wanted)
         current, baseline = compared(snapshot)
         evaluation = snapshot.evaluation if snapshot is not None else None
@@ -177,9 +177,7 @@ def _figures_view(target: LiveTarget, at_a_glance: Row, stored: Stored, limit: i
         "bars": {change.metric: charts.cause_bars(change) for change in comparison.changes} if comparison else {},
         "drifts": {drift.block.id: drift for drift in comparison.drifts} if comparison else {},
         "power": power_words.by_metric(target.rules, comparison) if comparison else {},
-        "classes": classes(evaluation, before, limit, drawn.objects, drawn.objects_before)
-        if evaluation
-        else None,
+        "classes": classes(evaluation, before, limit, drawn.objects, drawn.objects_before) if evaluation else None,
         "confusion": confusion(evaluation, before, limit) if evaluation else None,
         "slices": slice_rows(evaluation, before) if evaluation else (),
         "histograms": [(found, histogram_chart(found)) for found in scores.histograms],
