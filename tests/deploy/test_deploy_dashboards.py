@@ -40,7 +40,7 @@ with warnings.catch_warnings():
 ROOT = DASHBOARDS.parents[2]
 TEMPLATES = ROOT / "monitor" / "web" / "templates"
 UIDS = {"fleet": "impulse-monitor-fleet", "target": "impulse-monitor-target", "monitor": "impulse-monitor-service"}
-UNITS = {"none", "percentunit", "s", "suffix: d", "bytes", "Bps", "reqps", "cpm", "dateTimeFromNow"}
+UNITS = {"none", "percentunit", "s", "suffix: d", "suffix: points", "bytes", "Bps", "reqps", "cpm", "dateTimeFromNow"}
 """Of Grafana's units those that the dashboards need."""
 
 each_dashboard = pytest.mark.parametrize("name", ["fleet", "monitor", "target"])
@@ -174,6 +174,20 @@ def test_panels_are_complete(name: str) -> None:
             if part["id"] == "unit"
         }
         assert units <= UNITS, title
+
+
+DIFFERENCES = ("edge_impulse_change_ratio", "edge_impulse_variant_gap_", "edge_impulse_smallest_visible_drop_ratio")
+
+
+@each_dashboard
+def test_differences_are_points(name: str) -> None:
+    """A difference of shares is shown in points, never in per cent; the order of rows has no unit."""
+    for panel in panels(load(name)):
+        for target in panel["targets"]:
+            if any(series in target["expr"] for series in DIFFERENCES) and "pvalue" not in target["expr"]:
+                ranks = target["refId"] == "A" and panel["title"] == "Targets, worst first"
+                assert "suffix: points" in json.dumps(panel), panel["title"]
+                assert ranks or "100 * " in target["expr"], panel["title"]
 
 
 @each_dashboard

@@ -132,7 +132,9 @@ def test_projects_are_listed_by_name(program: Callable[[str], str], tmp_path: Pa
 
 
 def test_map_is_ranked_on_shared_images(program: Callable[[str], str], tmp_path: Path) -> None:
-    """mAP that only seems worse because the set grew is no drop on *Fleet*; other figures count whatever the cause."""
+    """mAP that only seems worse because the set grew is no drop on *Fleet*; other figures count whatever the cause. A
+    drop is in points.
+    """
 
     def change(number: int, metric: str, **causes: float) -> dict[str, float]:
         return {
@@ -145,13 +147,13 @@ def test_map_is_ranked_on_shared_images(program: Callable[[str], str], tmp_path:
         **change(2, "map", total=0.25, added=0.5, model=-0.25, labels=0.0),
         **change(3, "accuracy", total=-0.125, added=-0.125, model=0.0),
     }
-    listed = {of_target(1): 0.25, of_target(2): -0.25, of_target(3): -0.125}
+    listed = {of_target(1): 25.0, of_target(2): -25.0, of_target(3): -12.5}
 
     found = promtool_evaluates(
         program("promtool"),
         tmp_path,
         series,
-        {fleet_query("Targets, worst first", "G"): listed, fleet_query("Largest drop"): {"{}": -0.25}},
+        {fleet_query("Targets, worst first", "G"): listed, fleet_query("Largest drop"): {"{}": -25.0}},
     )
 
     assert "" == found

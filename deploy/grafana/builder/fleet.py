@@ -19,6 +19,7 @@ from deploy.grafana.builder.panels import (
     DROP,
     GREEN,
     ORANGE,
+    POINTS,
     RED,
     STATES,
     TEXT,
@@ -29,7 +30,7 @@ from deploy.grafana.builder.panels import (
     stat,
     timeseries,
 )
-from deploy.grafana.builder.queries import TARGET_NAME, query
+from deploy.grafana.builder.queries import TARGET_NAME, in_points, query
 from monitor.figures.headline import HeadlineFigure, with_test
 
 CHARTS = {
@@ -169,8 +170,8 @@ def _now() -> list[PanelBuilder]:
                 "Largest drop",
                 f"The worst change of {named(with_test(), 'or')} from a baseline, over all targets, in percentage "
                 "points; of mAP on the images that both runs share.",
-                query("A", f"min({CHANGE})", instant=True),
-                unit="percentunit",
+                query("A", in_points(f"min({CHANGE})"), instant=True),
+                unit=POINTS,
                 decimals=1,
                 steps=DROP,
             ),

@@ -18,8 +18,20 @@ from deploy.grafana.builder.fleet_series import (
     series,
 )
 from deploy.grafana.builder.links import linked
-from deploy.grafana.builder.panels import DROP, ORANGE, PLAIN, RED, TEXT, YELLOW, PanelBuilder, cell, columns, table
-from deploy.grafana.builder.queries import IDENTITY, query
+from deploy.grafana.builder.panels import (
+    DROP,
+    ORANGE,
+    PLAIN,
+    POINTS,
+    RED,
+    TEXT,
+    YELLOW,
+    PanelBuilder,
+    cell,
+    columns,
+    table,
+)
+from deploy.grafana.builder.queries import IDENTITY, in_points, query
 from monitor.figures.headline import with_test
 
 
@@ -37,7 +49,7 @@ def targets() -> PanelBuilder:
         query("B", f"{by_target('sum', FIRING)} and {by_target('max', UP)}", table=True),
         query("C", f"max by ({IDENTITY}, state) ({series('edge_impulse_pull_state')} == 1)", table=True),
         *figures[:3],
-        query("G", by_target("min", CHANGE), table=True),
+        query("G", in_points(by_target("min", CHANGE)), table=True),
         query("H", by_target("max", series("edge_impulse_anomaly_drift_evidence")), table=True),
         query("I", by_target("max", series("edge_impulse_samples")), table=True),
         query("J", f"time() - {by_target('max', series('edge_impulse_last_success_timestamp_seconds'))}", table=True),
@@ -77,7 +89,7 @@ def targets() -> PanelBuilder:
         panel, "Alerts", decimals=0, steps=[(None, "transparent"), (1, RED)], style="color-background", width=70
     )
     panel = cell(panel, "Pull", texts=STATE_TEXTS, style="color-text", width=90, filterable=True)
-    panel = cell(panel, "Change", unit="percentunit", decimals=1, steps=DROP, style="color-text", width=80)
+    panel = cell(panel, "Change", unit=POINTS, decimals=1, steps=DROP, style="color-text", width=105)
     for row in GLANCE:
         panel = cell(panel, heading(row), unit=unit(row), decimals=decimals(row), width=82)
     panel = cell(panel, "Drift", decimals=1, steps=[(None, TEXT), (1, ORANGE), (2, RED)], style="color-text", width=70)

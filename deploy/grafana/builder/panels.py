@@ -69,9 +69,11 @@ Steps = Sequence[tuple[float | None, str]]
 """Thresholds: from a value on, the colour; the first has None."""
 
 PLAIN: Steps = [(None, TEXT)]
-DROP: Steps = [(-1000, TEXT), (-1, RED), (-0.03, ORANGE), (-0.01, TEXT), (0.01, GREEN)]
-"""From the default alerts' margin on, a change counts. The first is for no value; a number, because Grafana takes None
-in a column's thresholds for 0.
+POINTS = "suffix: points"
+"""The unit of a difference of shares, which is no percentage of anything: of what `queries.in_points` gives."""
+DROP: Steps = [(-1000, TEXT), (-100, RED), (-3, ORANGE), (-1, TEXT), (1, GREEN)]
+"""In points. From the default alerts' margin on, a change counts. The first is for no value; a number, because Grafana
+takes None in a column's thresholds for 0.
 """
 
 

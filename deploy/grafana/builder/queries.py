@@ -64,3 +64,8 @@ def query(
     built = Dataquery().ref_id(ref).datasource(DATASOURCE).expr(expression).legend_format(legend)
     built = built.instant() if instant or table else built.range()
     return built.format(PromQueryFormat.TABLE if table else PromQueryFormat.TIME_SERIES)
+
+
+def in_points(expression: str) -> str:
+    """A difference of shares in percentage points."""
+    return f"100 * {expression}"

@@ -9,6 +9,7 @@ from deploy.grafana.builder.panels import (
     GREEN,
     GREY,
     ORANGE,
+    POINTS,
     PURPLE,
     RED,
     TEXT,
@@ -27,7 +28,7 @@ from deploy.grafana.builder.panels import (
     thresholds,
     timeseries,
 )
-from deploy.grafana.builder.queries import query
+from deploy.grafana.builder.queries import in_points, query
 from deploy.grafana.builder.target_series import (
     P_VALUE,
     at_new_results,
@@ -86,8 +87,8 @@ def now(glance: tuple[HeadlineFigure, ...]) -> list[PanelBuilder]:
             stat(
                 "Change",
                 "Of $metric from the baseline, whatever the cause, in percentage points.",
-                query("A", f"min({explained('edge_impulse_change_ratio', cause='total')})", instant=True),
-                unit="percentunit",
+                query("A", in_points(f"min({explained('edge_impulse_change_ratio', cause='total')})"), instant=True),
+                unit=POINTS,
                 decimals=1,
                 steps=DROP,
                 no_value="n/a",
@@ -223,9 +224,11 @@ def _causes() -> PanelBuilder:
         "Causes of the change of $metric",
         "What the change from the baseline is due to: the model on the same samples, other labels, other thresholds, "
         "samples added, samples removed. They add up to the total.",
-        query("A", f"max by (cause) ({explained('edge_impulse_change_ratio', cause_not='total')})", "{{cause}}"),
-        query("B", f"max by (cause) ({explained('edge_impulse_change_ratio', cause='total')})", "{{cause}}"),
-        unit="percentunit",
+        query(
+            "A", in_points(f"max by (cause) ({explained('edge_impulse_change_ratio', cause_not='total')})"), "{{cause}}"
+        ),
+        query("B", in_points(f"max by (cause) ({explained('edge_impulse_change_ratio', cause='total')})"), "{{cause}}"),
+        unit=POINTS,
         width=8,
         height=9,
         stacked=True,
@@ -254,9 +257,9 @@ def _chance() -> PanelBuilder:
         "0.01 or less fires the default alerts where the drop is beyond their margin. Labels and thresholds are exact "
         "and have none. Visible is the smallest drop that this set would show in 80 % of cases: where it is above an "
         "alert's margin, the alert's silence is not health.",
-        query("A", f"sort({per('metric, cause', 'edge_impulse_change_ratio')})", table=True),
+        query("A", f"sort({in_points(per('metric, cause', 'edge_impulse_change_ratio'))})", table=True),
         query("B", per("metric, cause", "edge_impulse_change_pvalue"), table=True),
-        query("C", per("metric, cause", "edge_impulse_smallest_visible_drop_ratio"), table=True),
+        query("C", in_points(per("metric, cause", "edge_impulse_smallest_visible_drop_ratio")), table=True),
         width=9,
         height=9,
         no_value="No baseline to compare with, or no figure with causes",
@@ -264,9 +267,9 @@ def _chance() -> PanelBuilder:
     names = {"metric": "Figure", "cause": "Cause", "Value #A": "Change", "Value #B": "p", "Value #C": "Visible"}
     chance = columns(chance, names)
     chance = cell(cell(chance, "Figure", width=95), "Cause", width=90)
-    chance = cell(chance, "Change", unit="percentunit", decimals=1, steps=DROP, style="color-text")
+    chance = cell(chance, "Change", unit=POINTS, decimals=1, steps=DROP, style="color-text")
     chance = cell(chance, "p", decimals=4, steps=P_VALUE, style="color-text")
-    chance = cell(chance, "Visible", unit="percentunit", decimals=1)
+    chance = cell(chance, "Visible", unit=POINTS, decimals=1)
     return on_page(chance, "why", "Why it changed")
 
 

@@ -6,6 +6,7 @@ from deploy.grafana.builder.figures import decimals, heading, letters, unit
 from deploy.grafana.builder.panels import (
     GREEN,
     ORANGE,
+    POINTS,
     STATES,
     YELLOW,
     PanelBuilder,
@@ -17,7 +18,7 @@ from deploy.grafana.builder.panels import (
     table,
     timeseries,
 )
-from deploy.grafana.builder.queries import query
+from deploy.grafana.builder.queries import in_points, query
 from deploy.grafana.builder.target_series import P_VALUE, PAGE, all_variants, latest, on_page, per, series
 from monitor.figures.headline import HeadlineFigure
 
@@ -71,7 +72,7 @@ def _beside_reference() -> PanelBuilder:
         "chance; by how much the loss has grown since the baseline, and how likely that is. Where either is above 3 "
         "points with a p of 0.01 or less the default alert fires. Empty for the reference itself.",
         *(
-            query(letter, per(of, f"edge_impulse_variant_gap_{name}"), table=True)
+            query(letter, _shown(per(of, f"edge_impulse_variant_gap_{name}"), name), table=True)
             for letter, name in zip(
                 "ABCDEF",
                 ("ratio", "ratio_lower", "ratio_upper", "pvalue", "growth_ratio", "growth_pvalue"),
@@ -85,10 +86,15 @@ def _beside_reference() -> PanelBuilder:
     names = {"metric": "Figure", "against": "Reference", "Value #A": "Loss", "Value #B": "Lower", "Value #C": "Upper"}
     found = columns(found, {**names, "Value #D": "p", "Value #E": "Grown by", "Value #F": "p of growth"})
     for name in ("Loss", "Lower", "Upper", "Grown by"):
-        found = cell(found, name, unit="percentunit", decimals=1)
+        found = cell(found, name, unit=POINTS, decimals=1)
     for name in ("p", "p of growth"):
         found = cell(found, name, decimals=4, steps=P_VALUE, style="color-text")
     return on_page(found, "variants", "The samples on which the variants differ")
+
+
+def _shown(expression: str, name: str) -> str:
+    """Losses in points, p-values as they are."""
+    return expression if name.endswith("pvalue") else in_points(expression)
 
 
 def _variants(glance: tuple[HeadlineFigure, ...]) -> PanelBuilder:
