@@ -7,7 +7,7 @@ import hashlib
 import io
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -70,6 +70,9 @@ COLUMNS = (
 VARIANT_COLUMNS = tuple(name.replace("_before", "_reference") for name in COLUMNS)
 """The same of windows on which two variants differ."""
 
+FIRST_WITH_SOME = ""
+"""As a kind: the first list that names any window, else the first."""
+
 _CURSOR = re.compile(r"([0-9]{1,9})-([0-9a-f]{16})-([0-9a-f]{8})")
 
 
@@ -78,7 +81,7 @@ class Wanted:
     """Which page of which list.
 
     Attributes:
-        kind: The list.
+        kind: The list; may be `FIRST_WITH_SOME`.
         of_class: Only windows of this label or prediction, then or now; empty: all.
         limit: How many windows at most.
         after: The `next` of the page before; empty: the first page.
@@ -177,6 +180,8 @@ async def samples_page(store: Queries, target_id: str, wanted: Wanted, site: str
     """
     url = studio_page(site, TargetKey.parse(target_id))
     changed, differing = [await store.changed_index(target_id, of) for of in (CHANGED, DIFFERING)]
+    if wanted.kind == FIRST_WITH_SOME:
+        wanted = replace(wanted, kind=_first_with_some(changed, differing))
     index = differing if wanted.kind in VARIANT_KINDS else changed
     first = _first(wanted, target_id, index) if wanted.after else 0
     if index is None:
@@ -186,6 +191,11 @@ async def samples_page(store: Queries, target_id: str, wanted: Wanted, site: str
     )
     cursor = None if following is None else f"{following}-{_lists(target_id, index)}-{_query(wanted)}"
     return SamplesPage(target_id, wanted, changed, differing, tuple(windows), cursor, url)
+
+
+def _first_with_some(changed: ChangedIndex | None, differing: ChangedIndex | None) -> str:
+    kinds = ((kind, index) for kinds, index in ((KINDS, changed), (VARIANT_KINDS, differing)) for kind in kinds)
+    return next((kind for kind, index in kinds if index is not None and index.listed(kind)), NEWLY_WRONG)
 
 
 def _first(wanted: Wanted, target_id: str, index: ChangedIndex | None) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,13 @@ import pytest
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
+from monitor.store import Store
 from monitor.web.sessions import COOKIE, LASTS, MESSAGE_LASTS, Signer
 from monitor.web.tries import ADDRESSES, Tries
+from tests.factories import known
 from tests.service_process import TOKEN, Service
 from tests.web.web_client import PAGES, allow, client
-from tests.web.web_service import ONE, start
+from tests.web.web_service import ONE, pull, start
 
 pytestmark = pytest.mark.usefixtures("clock")
 
@@ -48,6 +51,31 @@ async def test_a_session_may_what_the_token_may(service: Service) -> None:
         assert ("", "You are logged out.", None) == (again.said, ended.said, browser.cookie)
         assert cookie is not None
         assert "<form" not in (await browser.get(f"/targets/{ONE}")).text
+
+
+async def test_any_run_can_be_pinned(service: Service) -> None:
+    """Each result set of the history has a button that makes its run the baseline; without a run it is the last good
+    one, and what is no run of the target changes nothing.
+    """
+    allow(service)
+    await start(service, ONE)
+    await pull(service, ONE, step=1)
+    async with client(service) as browser, Store(f"sqlite:///{service.path.parent}/impulse-monitor.db") as store:
+        await browser.log_in()
+        shown = await browser.get(f"/targets/{ONE}")
+        later, first = map(int, re.findall(r'name="run" value="(\d+)"', shown.text))
+        baselines = []
+        for run in ("", str(first)):
+            answer = await browser.send(f"/targets/{ONE}/pin", data={"run": run})
+            baselines.append(known(await store.baseline(ONE, "pinned")).run_id)
+            assert f"Run {baselines[-1]} of " in answer.said
+        gone = await browser.send(f"/targets/{ONE}/pin", data={"run": str(later + 1000)})
+        wrong = await browser.send(f"/targets/{ONE}/pin", data={"run": "1_0"})
+        last = known(await store.baseline(ONE, "pinned")).run_id
+
+    assert [later, first, first] == [*baselines, last]
+    assert "Not done" in gone.said
+    assert (400, True) == (wrong.status, "run=1_0 is not a number from 1 to" in wrong.text)
 
 
 async def test_nothing_without_a_session(service: Service) -> None:

@@ -281,6 +281,22 @@ async def test_the_targets_page_names_samples(service: Service) -> None:
     assert 404 == (await service.get("/targets/1-1-int8-testing/samples"))[0]
 
 
+async def test_the_first_list_that_has_some(service: Service) -> None:
+    """Without a kind both pages open at the first list that names a sample; the API's is that of the newly wrong."""
+    service.content["projects"] = [service.entry(101)]
+    service.studio.timeline.pin(1)
+    await start(service, ONE)
+    await pull(service, ONE, step=2)
+    counts = (await listed(service))["counts"]
+    fixed = [row["filename"] for row in (await listed(service, "?kind=fixed"))["samples"]]
+
+    assert (0, True, []) == (counts["newly_wrong"], counts["fixed"] > 0, (await listed(service))["samples"])
+    for path in (f"/targets/{ONE}", f"/targets/{ONE}/samples"):
+        page = await shown(service, path)
+        assert fixed == re.findall(FILE, page.text)
+        assert "0 samples newly wrong" in page.text
+
+
 async def test_a_page_of_lists_that_are_gone(service: Service) -> None:
     """Where another run has replaced the lists, the next page is the first one of the new lists, and says so."""
     await changed(service, 101)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -53,7 +53,15 @@ def wanted_limit(request: web.Request) -> int:
 
 
 def _number(request: web.Request, name: str, default: int, most: int) -> int:
-    text = request.query.get(name, str(default))
+    return positive(name, request.query.get(name, str(default)), most)
+
+
+def positive(name: str, text: str, most: int) -> int:
+    """A number from 1 on.
+
+    Raises:
+        HTTPBadRequest: It is none.
+    """
     # ASCII digits only: int() would take "1_000" and digits of any script, and refuse 5,000 of them with an error of
     # its own.
     if not (text.isascii() and text.isdigit() and len(text) <= len(str(most)) and 1 <= int(text) <= most):
@@ -119,13 +127,17 @@ def _each_of(request: web.Request, name: str, allowed: Sequence[str]) -> tuple[s
     return found
 
 
-def wanted_samples(request: web.Request, limit: int = samples.PAGE) -> samples.Wanted:
-    """Which page of which list of samples a request's query asks for.
+def wanted_samples(
+    request: web.Request, limit: int = samples.PAGE, default: str = samples.FIRST_WITH_SOME
+) -> samples.Wanted:
+    """Which page of which list of samples a request's query asks for; `default` is the list where it names none.
 
     Raises:
         HTTPBadRequest: There is no such list.
     """
-    kind = one_of(request, "kind", (*KINDS, *VARIANT_KINDS), NEWLY_WRONG)
+    if "after" in request.query:
+        default = NEWLY_WRONG  # the list of whoever names none
+    kind = one_of(request, "kind", (*KINDS, *VARIANT_KINDS), default)
     return samples.Wanted(kind, request.query.get("class", ""), limit, request.query.get("after", ""))
 
 
@@ -150,10 +162,22 @@ def wanted_range(request: web.Request) -> str:
 
 def one_of(request: web.Request, name: str, allowed: Sequence[str], default: str) -> str:
     """One of the words that are allowed."""
-    text = request.query.get(name, default)
+    text = request.query.get(name)
+    if text is None:
+        return default
     if text not in allowed:
         raise web.HTTPBadRequest(text=f"{name}={text[:40]} is not one of {', '.join(filter(None, allowed))}")
     return text
+
+
+def run_of_form(fields: Mapping[str, str]) -> int | None:
+    """The run that a form names; None where it leaves the choice.
+
+    Raises:
+        HTTPBadRequest: It is no number of a run.
+    """
+    text = fields.get("run", "")
+    return positive("run", text, _LARGEST_ID) if text else None
 
 
 def wanted_run_id(body: bytes) -> int | None:

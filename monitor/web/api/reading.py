@@ -9,6 +9,7 @@ from typing import Any
 
 from aiohttp import hdrs, web
 
+from monitor.compare.side_kinds import NEWLY_WRONG
 from monitor.store.changed_samples import ListsReplaced
 from monitor.views import cells, samples
 from monitor.views import status as views
@@ -122,7 +123,7 @@ class Reading:
         service = self._service
         target_id = request.match_info["id"]
         limit = wanted_limit(request)
-        of_kind = wanted_samples(request, limit)
+        of_kind = wanted_samples(request, limit, NEWLY_WRONG)
         wanted: Wanted | Cell = wanted_cell(request, limit) or of_kind
         style = one_of(request, "format", ("json", "csv"), "json")
         await require_known(service, target_id)

@@ -360,6 +360,12 @@ class FormToken(TypedDict, total=False):
     csrf: str
 
 
+class PinForm(FormToken):
+    """The form that pins a run; without a number the last good one."""
+
+    run: NotRequired[Annotated[int, Field(gt=0, lt=2**63)]]
+
+
 class LoginForm(FormToken):
     """The form of the login."""
 

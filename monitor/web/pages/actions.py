@@ -11,7 +11,8 @@ from monitor.store import StoreError
 from monitor.views.report import when
 from monitor.web.api.known import unknown
 from monitor.web.api.operation import button
-from monitor.web.api.schemas import FormToken
+from monitor.web.api.queries import run_of_form
+from monitor.web.api.schemas import FormToken, PinForm
 from monitor.web.changes import Changes
 from monitor.web.security import takes_bearer
 from monitor.web.service import Service
@@ -53,14 +54,14 @@ class Actions:
 
         return await self._done(request, page, pull)
 
-    @button("Pin the last good run of a target as its baseline", FormToken, 404)
+    @button("Pin a run of a target as its baseline, by default the last good one", PinForm, 404)
     @takes_bearer
     async def _pin(self, request: web.Request) -> web.StreamResponse:
         target_id = request.match_info["id"]
         page = self._page_of(target_id)
 
         async def pin() -> str:
-            run = await self._changes.pin(target_id, None)
+            run = await self._changes.pin(target_id, run_of_form(await form_of(request)))
             return f"Run {run.id} of {when(run.finished)} is the baseline; the next pull is compared with it."
 
         return await self._done(request, page, pin)
