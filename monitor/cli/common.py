@@ -17,7 +17,7 @@ from monitor import __version__, logs
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from monitor.config import Loaded
+    from monitor.config import Config, Loaded
     from monitor.store import Store
 
 T = TypeVar("T")
@@ -85,22 +85,35 @@ version_option = click.version_option(__version__, package_name="impulse-monitor
 
 def load_config(config: Path, *, is_result: bool = False) -> Loaded:
     """The configuration, or its problems, a line each, and the end: on stdout where they are what was asked for."""
-    from monitor.config import ConfigError, load
+    from monitor.config import load
+
+    return _read(lambda: load(config), is_result=is_result)
+
+
+def config_for_store(config: Path) -> Config:
+    """The configuration for a command that only reads the store, and needs no key; or its problems and the end."""
+    from monitor.config import load_for_store
+
+    return _read(lambda: load_for_store(config))
+
+
+def _read(load: Callable[[], T], *, is_result: bool = False) -> T:
+    from monitor.config import ConfigError
 
     try:
-        return load(config)
+        return load()
     except ConfigError as error:
         for problem in error.problems:
             click.echo(problem, err=not is_result)
         sys.exit(1)
 
 
-def with_store(loaded: Loaded, work: Callable[[Store], Coroutine[Any, Any, int]]) -> int:
+def with_store(config: Config, work: Callable[[Store], Coroutine[Any, Any, int]]) -> int:
     """The exit code of something done with the open store; 1, and why, where the store cannot be used."""
     from monitor.store import Store, StoreError
 
     async def opened() -> int:
-        async with Store(loaded.config.store.get_secret_value()) as store:
+        async with Store(config.store.get_secret_value()) as store:
             return await work(store)
 
     try:

@@ -14,9 +14,9 @@ import click
 
 from monitor import logs
 from monitor.cli.common import (
+    config_for_store,
     config_option,
     format_option,
-    load_config,
     print_table,
     version_option,
     with_store,
@@ -57,7 +57,8 @@ def history(config: Path, target: str | None, since: float, limit: int, style: s
     Pulls that said nothing new are counted by the run before them, which says when it was last seen.
     """
     logs.configure("critical")
-    sys.exit(with_store(load_config(config), lambda store: _history(store, target, time.time() - since, limit, style)))
+    begin = time.time() - since
+    sys.exit(with_store(config_for_store(config), lambda store: _history(store, target, begin, limit, style)))
 
 
 async def _history(store: Store, target: str | None, since: float, limit: int, style: str) -> int:
@@ -108,9 +109,9 @@ def samples(config: Path, target: str, kind: str, of_class: str | None, limit: i
     variant of its impulse differ; the worst first.
     """
     logs.configure("critical")
-    loaded = load_config(config)
+    loaded = config_for_store(config)
     asked = (kind.replace("-", "_"), of_class or "", limit)
-    sys.exit(with_store(loaded, lambda store: _samples(store, target, asked, loaded.config.studio.pages, style)))
+    sys.exit(with_store(loaded, lambda store: _samples(store, target, asked, loaded.studio.pages, style)))
 
 
 async def _samples(store: Store, target: str, asked: tuple[str, str, int], site: str, style: str) -> int:
@@ -161,7 +162,7 @@ def baseline() -> None:
 def show(config: Path, target: str | None, style: str) -> None:
     """Print the baselines, and what happened to the models since; of one TARGET (its id) or of all."""
     logs.configure("critical")
-    sys.exit(with_store(load_config(config), lambda store: _show_baselines(store, target, style)))
+    sys.exit(with_store(config_for_store(config), lambda store: _show_baselines(store, target, style)))
 
 
 async def _show_baselines(store: Store, target: str | None, style: str) -> int:
@@ -188,7 +189,7 @@ async def _show_baselines(store: Store, target: str | None, style: str) -> int:
 def pin(config: Path, target: str, number: int | None) -> None:
     """Compare TARGET (its id) with one of its runs from now on. A running service takes it up at its next pull."""
     logs.configure("critical")
-    sys.exit(with_store(load_config(config), lambda store: _pin(store, target, number)))
+    sys.exit(with_store(config_for_store(config), lambda store: _pin(store, target, number)))
 
 
 async def _pin(store: Store, target: str, number: int | None) -> int:
@@ -213,7 +214,7 @@ async def _pin(store: Store, target: str, number: int | None) -> int:
 def clear(config: Path, target: str) -> None:
     """Forget the pinned baseline of TARGET (its id): its next good run becomes the baseline."""
     logs.configure("critical")
-    sys.exit(with_store(load_config(config), lambda store: _clear(store, target)))
+    sys.exit(with_store(config_for_store(config), lambda store: _clear(store, target)))
 
 
 async def _clear(store: Store, target: str) -> int:
@@ -233,7 +234,7 @@ async def _clear(store: Store, target: str) -> int:
 def alerts(config: Path, style: str) -> None:
     """Print the stored alerts: pending, firing, and resolved."""
     logs.configure("critical")
-    sys.exit(with_store(load_config(config), lambda store: _alerts(store, style)))
+    sys.exit(with_store(config_for_store(config), lambda store: _alerts(store, style)))
 
 
 async def _alerts(store: Store, style: str) -> int:

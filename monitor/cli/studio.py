@@ -111,7 +111,7 @@ def pull(config: Path, project_id: int | None, impulse_id: int | None, style: st
     logs.configure("critical")  # what failed is printed, with its reason
     loaded = load_config(config)
     if save:
-        sys.exit(with_store(loaded, lambda store: _pull(loaded, project_id, impulse_id, style, store)))
+        sys.exit(with_store(loaded.config, lambda store: _pull(loaded, project_id, impulse_id, style, store)))
     sys.exit(run_loop(_pull(loaded, project_id, impulse_id, style)))
 
 

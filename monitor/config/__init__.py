@@ -5,7 +5,7 @@
 
 from monitor.config.alert_rules import AlertConfig
 from monitor.config.filters import FilterConfig, FiltersCombinator, MetadataFilter, NoMetadata
-from monitor.config.loading import Loaded, fingerprint, load
+from monitor.config.loading import Loaded, fingerprint, load, load_for_store
 from monitor.config.models import (
     BaselineConfig,
     Config,
@@ -45,5 +45,6 @@ __all__ = [
     "cron_trigger",
     "fingerprint",
     "load",
+    "load_for_store",
     "schema",
 ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -151,8 +151,8 @@ class _Walk:
         finally:
             self._open.pop()
 
-    def _broken(self, loc: Loc, message: str) -> str:
-        self._document.problems.append(self._document.problem(loc, message))
+    def _broken(self, loc: Loc, message: str, *, unset: bool = False) -> str:
+        self._document.problems.append(replace(self._document.problem(loc, message), unset=unset))
         self._document.broken.add(loc)
         return ""
 
@@ -203,26 +203,24 @@ class _Walk:
                 return self._expand(text, loc)
 
     def _expand(self, text: str, loc: Loc) -> str:
-        messages: list[str] = []
+        messages: dict[str, bool] = {}  # and whether a variable is not set
         named = False
 
-        def replace(match: re.Match[str]) -> str:
+        def value(match: re.Match[str]) -> str:
             nonlocal named
             named |= match[1] is not None
             if match[0] == "$${":
                 return "${"
             if match[1] is None:
-                messages.append("holds a ${ that begins no ${NAME}; write $${ for the characters themselves")
+                messages["holds a ${ that begins no ${NAME}; write $${ for the characters themselves"] = False
             elif match[1] not in self._environ:
-                messages.append(
-                    f"the environment variable {match[1]} is not set; set it, or write $${{ for the characters "
-                    "themselves"
-                )
+                missing = f"the environment variable {match[1]} is not set; set it, or write $${{ for the characters "
+                messages[f"{missing}themselves"] = True
             return self._environ.get(match[1] or "", "")
 
-        expanded = _TEMPLATE.sub(replace, text)
+        expanded = _TEMPLATE.sub(value, text)
         if named:
             self._document.templates[loc] = text
-        for message in dict.fromkeys(messages):
-            self._broken(loc, message)
+        for message, unset in messages.items():
+            self._broken(loc, message, unset=unset)
         return "" if messages else expanded

@@ -73,12 +73,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Loaded:
     Raises:
         ConfigError: With every problem of every file.
     """
-    try:
-        main = read(path, environ)
-    except OSError as error:
-        raise ConfigError(
-            [Problem(path, 1, "", f"cannot be read ({error.strerror}); name a file that exists with --config")]
-        ) from None
+    main = _main(path, environ)
     report = _Report()
     documents = [main, *_read_included(main, environ, report)]
     config = _validate(Config, main, report)
@@ -113,6 +108,41 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Loaded:
     files = tuple(document.path for document in documents)
     templates |= {place: text for place, text in main.templates.items() if place[0] != "projects"}
     return Loaded(config, tuple(report.warnings), files, main.lines, tuple(report.unreadable), templates)
+
+
+def load_for_store(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
+    """The configuration at `path` for what only reads the store. Where environment variables are not set that the store
+    does not need, such as that of an API key, everything but the store and the address of Studio is as by default.
+
+    Raises:
+        ConfigError: With every problem of every file, but for these.
+    """
+    try:
+        return load(path, environ).config
+    except ConfigError as error:
+        if not all(problem.unset for problem in error.problems):
+            raise
+        main = read(path, environ)
+        needed = [problem for problem in error.problems if problem.path == path and problem.key in _FOR_STORE]
+    if needed:
+        raise ConfigError(needed)
+    data = {name: main.data[name] for name in ("store", "studio") if name in main.data}
+    if isinstance(data.get("studio"), dict):
+        data["studio"] = {name: value for name, value in data["studio"].items() if f"studio.{name}" in _FOR_STORE}
+    return Config.model_validate(data, context=Files(_folder(main)))
+
+
+_FOR_STORE = ("store", "studio.url", "studio.site")
+"""The keys that matter to what only reads the store."""
+
+
+def _main(path: Path, environ: Mapping[str, str]) -> Document:
+    try:
+        return read(path, environ)
+    except OSError as error:
+        raise ConfigError(
+            [Problem(path, 1, "", f"cannot be read ({error.strerror}); name a file that exists with --config")]
+        ) from None
 
 
 def fingerprint(path: Path, environ: Mapping[str, str] = os.environ) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from monitor.errors import MonitorError
@@ -18,12 +18,14 @@ class Problem:
         line: From 1; of the nearest thing that exists where a key is missing.
         key: Such as `projects[0].filters.labels`; empty where the whole file is meant.
         message: What is wrong and what to write. Never holds a value from the file: it could be a secret.
+        unset: Whether it is that an environment variable is not set.
     """
 
     path: Path
     line: int
     key: str
     message: str
+    unset: bool = field(default=False, compare=False)
 
     def __str__(self) -> str:
         place = f"{self.path}:{self.line}"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.config import ConfigError, load
+from monitor.config import ConfigError, load, load_for_store
 from monitor.errors import AuthError
 from tests.config.conftest import Folder
 
@@ -697,3 +697,28 @@ def test_a_built_in_alert_misspelt(tmp_path: Path) -> None:
     assert f"{path}:2: alerts[0].alert: names no built-in alert; did you mean EdgeImpulseAccuracyRegressed?" in str(
         refused.value
     )
+
+
+def test_the_store_needs_no_key(tmp_path: Path) -> None:
+    """What only reads the store does without the variables that others need: a key's, a receiver's, one of an included
+    file. Those of the store's own address, and every other problem, are problems as ever.
+    """
+    path = tmp_path / "monitor.yaml"
+    (tmp_path / "more.yaml").write_text("projects: [{id: 2, api_key: '${UNSET}'}]\n")
+    rest = "projects: [{id: 1, api_key: '${UNSET}'}]\nnotify: [{webhook: {url: '${UNSET}'}}]\ninclude: [more.yaml]\n"
+    address = "store: sqlite:///other.db\nstudio: {site: 'https://studio.example.com', proxy: '${UNSET}'}\n"
+    path.write_text(address + rest)
+    config = load_for_store(path, {})
+
+    assert f"sqlite:///{tmp_path}/other.db" == config.store.get_secret_value()
+    assert "https://studio.example.com" == config.studio.pages
+    wrong = {
+        f"store: 'sqlite:///${{WHERE}}'\n{rest}": "monitor.yaml:1: store: the environment variable WHERE is not set",
+        f"studio: {{url: '${{WHERE}}'}}\n{rest}": "monitor.yaml:1: studio.url: the environment variable WHERE",
+        f"stores: sqlite:///other.db\n{rest}": "monitor.yaml:1: stores: ",
+    }
+    for text, problem in wrong.items():
+        path.write_text(text)
+        with pytest.raises(ConfigError) as caught:
+            load_for_store(path, {})
+        assert any(problem in str(each) for each in caught.value.problems), caught.value.problems
