@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 from aiohttp import web
 
 from monitor.alerts import power_words
-from monitor.alerts.states import AlertState, Phase
+from monitor.alerts.states import Phase
 from monitor.compare.result_charts import ResultCharts
 from monitor.figures.evaluation import Evaluation
 from monitor.figures.headline import METRICS
