@@ -83,10 +83,13 @@ async def _serve(
     """
     from monitor.config import ConfigError
     from monitor.service.app import App
+    from monitor.service.memory import keep_loaded, share_heap
     from monitor.store import StoreError
     from monitor.web.connections import raise_files
 
     raise_files()
+    share_heap()
+    keep_loaded()
     app = App(config, **options)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
