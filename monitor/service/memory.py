@@ -16,8 +16,8 @@ LARGE = 8 * 2**20
 columns of a large pull. glibc raises its limit to 32 MiB once such a block was freed, and puts the next one into the
 heap, which then has holes. Smaller ones are worth keeping: new pages cost time.
 """
-KEPT = 4 * 2**20
-"""Bytes that may stay free at the end of the heap."""
+KEPT = 16 * 2**20
+"""Bytes that may stay free at the end of the heap: what figures are computed in is taken and given back many times."""
 
 
 def share_heap() -> None:
