@@ -126,7 +126,7 @@ async def until(holds: Callable[[], Any], what: str) -> None:
     end = time.monotonic() + 180
     while not (await found if asyncio.iscoroutine(found := holds()) else found):
         assert time.monotonic() < end, f"{what} did not happen"
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.2)  # to look into the store costs a tenth of a second, which the service has to share
 
 
 async def one_round(

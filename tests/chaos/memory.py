@@ -101,7 +101,7 @@ async def peak(case: str, number: int, folder: Path, within: float = 600.0) -> i
     async with serve(studio) as url:
         content = {
             "studio": {"url": url},
-            "schedule": {"every": "2s"},
+            "schedule": {"every": "1s"},
             "http": {"listen": "127.0.0.1:0"},
             "projects": [
                 {"id": project.id, "api_key": project.api_key, "slices": ["metadata.site"]}

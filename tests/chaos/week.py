@@ -1,12 +1,12 @@
 """A week of scheduled time, with a wall clock that steps and a change to winter time: what grows, and what is pulled
 when.
 
-`python -m tests.chaos week [--days 7] [--every 900] [--pace 12]`; exit code 0 where every target was pulled at each of
-its times, nothing grew from the first day to the last, and the store's tables have the rows they should. Six targets of
-four kinds of model on intervals, and three on crontabs in Europe/Berlin; the models are trained now and then, and a
-project is sick now and then. Each day the wall clock steps: forward and back, by seconds and by hours. What the service
-looks at every few seconds (the clock, the store, the configuration, alerts that go by the clock) is most of the work of
-a week, and is looked at `--pace` times as seldom; 1 leaves it as it is.
+`python -m tests.chaos week [--days 7] [--start 0] [--every 900] [--pace 12]`; exit code 0 where every target was pulled
+at each of its times, nothing grew from the first day to the last, and the store's tables have the rows they should. Six
+targets of four kinds of model on intervals, and three on crontabs in Europe/Berlin; the models are trained now and
+then, and a project is sick now and then. Each day the wall clock steps: forward and back, by seconds and by hours. What
+the service looks at every few seconds (the clock, the store, the configuration, alerts that go by the clock) is most of
+the work of a week, and is looked at `--pace` times as seldom; 1 leaves it as it is.
 """
 
 from __future__ import annotations
@@ -316,6 +316,7 @@ def main() -> int:
     """Run it, and say what was found."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--days", type=float, default=7)
+    parser.add_argument("--start", type=float, default=0, help="days after 21 October 2026, 12:00 UTC")
     parser.add_argument("--every", type=float, default=900, help="seconds between two pulls")
     parser.add_argument(
         "--pace", type=float, default=12, help="how many times as seldom as usual the service looks at what it watches"
@@ -323,7 +324,9 @@ def main() -> int:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         report = warp.run(
-            lambda clock: trial(clock, Path(folder), arguments.days, arguments.every, pace=arguments.pace)
+            lambda clock: trial(
+                clock, Path(folder), arguments.days, arguments.every, start=arguments.start, pace=arguments.pace
+            )
         )
     print(report)
     return int(bool(report.problems))
