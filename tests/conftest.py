@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from monitor import logs
-from tests import quick
+from tests import packing, quick
 from tests.clock import Clock, Loop, assert_real_time, new_loop
 
 UNCOVERED = {"acceptance", "chaos", "deploy"}
 """Folders whose tests are about other programs, or repeat for long what others cover: measuring them takes long."""
-
-ONE_BY_ONE = {"acceptance", "deploy"}
-"""Folders of which no two tests run at the same time."""
 
 QUICK = "quick"
 """The choice of `-m` that a contributor makes after each change."""
@@ -66,18 +65,30 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark the quick tests, before `-m` chooses among them; those that cost too much where coverage is measured; and
-    those that must not run side by side.
+    """Mark the quick tests, before `-m` chooses among them, and those that cost too much where coverage is measured;
+    put in front what workers are to begin with.
     """
     covered, shared_out = config.pluginmanager.hasplugin("_cov"), config.pluginmanager.hasplugin("xdist")
+    if shared_out:
+        items[:] = packing.in_turn(items)
     for item in items:
-        if shared_out:  # a file's tests share what they start; containers share images and networks
-            alone = quick.folder_of(item) in ONE_BY_ONE
-            item.add_marker(pytest.mark.xdist_group("containers" if alone else str(item.path)))
         if covered and (item.get_closest_marker("slow") or quick.folder_of(item) in UNCOVERED):
             item.add_marker("no_cover")
         if quick.is_quick(item):
             item.add_marker(pytest.mark.quick)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `--dist loadgroup` workers take the groups of `tests/packing.py`."""
+    return packing.scheduler(config, log) if config.getvalue("dist") == "loadgroup" else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Coverage, where it is measured, is that of greenlets too."""
+    if session.config.pluginmanager.hasplugin("_cov"):
+        importlib.import_module("tests.tracers").trace_greenlets()
 
 
 def pytest_asyncio_loop_factories(item: pytest.Function) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
