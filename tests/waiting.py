@@ -13,7 +13,13 @@ from typing import Any
 PATIENCE = 120.0
 """Seconds after which something is held not to happen: many times what the slowest machine needs."""
 POLL = 0.05
-"""Seconds between two looks."""
+"""Seconds between two looks, at first."""
+RARER = 0.02
+"""Seconds by which the looks are further apart for each second that was waited: in scheduled time they are most of the
+work, and what took long is not seen much later.
+"""
+SELDOM = 1.0
+"""The most seconds between two looks."""
 
 
 async def until(holds: Callable[[], Any | Awaitable[Any]], within: float = PATIENCE, every: float = POLL) -> Any:
@@ -22,7 +28,7 @@ async def until(holds: Callable[[], Any | Awaitable[Any]], within: float = PATIE
     Args:
         holds: Tells what is so, at once or as a coroutine; what is true ends the waiting.
         within: Seconds after which it fails.
-        every: Seconds between two looks.
+        every: Seconds between two looks at first; they get rarer.
 
     Returns:
         What `holds` answered at last.
@@ -30,15 +36,17 @@ async def until(holds: Callable[[], Any | Awaitable[Any]], within: float = PATIE
     Raises:
         AssertionError: It did not become so.
     """
-    end = asyncio.get_running_loop().time() + within
+    clock = asyncio.get_running_loop().time
+    began = clock()
     while True:
         found = holds()
         if inspect.isawaitable(found):
             found = await found
         if found:
             return found
-        assert asyncio.get_running_loop().time() < end, f"not so within {within:g} s; last: {found!r}"
-        await asyncio.sleep(every)
+        waited = clock() - began
+        assert waited < within, f"not so within {within:g} s; last: {found!r}"
+        await asyncio.sleep(max(every, min(RARER * waited, SELDOM)))
 
 
 def wait_until(holds: Callable[[], Any], within: float = PATIENCE, every: float = 0.1) -> Any:

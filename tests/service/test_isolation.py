@@ -67,7 +67,7 @@ async def test_sick_projects_hold_up_nobody(service: Service) -> None:
     assert sick <= len(LIMITED) * (time.monotonic() - began + 2)
 
 
-ROUNDS = 10
+ROUNDS = 5
 SICK_WAYS = (
     Status(429, retry_after="120"),
     Status(503),

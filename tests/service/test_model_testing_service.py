@@ -144,7 +144,7 @@ async def test_a_job_outlives_the_client_that_started_it(service: Service) -> No
     """A reload that replaces the client while a job runs ends nobody's waiting for it: no second job is started beside
     it, and the pull after its end has the results.
     """
-    service.studio.job_seconds = 600
+    service.studio.job_seconds = 150
     service.content["projects"] = [service.entry(101, refresh="when_stale", schedule={"every": "60s"})]
     service.write()
     await service.app.start()
