@@ -17,7 +17,7 @@ from monitor import logs
 from tests import packing, quick
 from tests.clock import Clock, Loop, assert_real_time, new_loop
 
-UNCOVERED = {"acceptance", "chaos", "deploy"}
+UNCOVERED = {"acceptance", "browser", "chaos", "deploy"}
 """Folders whose tests are about other programs, or repeat for long what others cover: measuring them takes long."""
 
 QUICK = "quick"

@@ -83,10 +83,10 @@ async def test_range_figure_class_and_paging(service: Service, browser: Any) -> 
     await context.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_fits_every_width(service: Service, browser: Any, scheme: str) -> None:
+async def test_fits_every_width(service: Service, browser: Any) -> None:
     """From a phone to a wall nothing overlaps, the page never scrolls sideways, the history keeps its letters legible,
-    and the browser has nothing to complain about; of a classifier and of a detector.
+    and the browser has nothing to complain about; of a classifier and of a detector. In the other theme colours alone
+    differ, as `test_every_page.py` sees.
     """
     worse = Revision(quality=-0.5, training=1, trained_step=1, relabelled=0.1, added=20)
     service.studio.add(projects.box_detector(scenario=lambda step: worse if step else Revision()))
@@ -94,7 +94,7 @@ async def test_fits_every_width(service: Service, browser: Any, scheme: str) -> 
     await regressed(service)
     await pull(service, BOXES, step=0)
     await pull(service, BOXES, step=1)
-    context = await browser.new_context(color_scheme=scheme)
+    context = await browser.new_context()
     shown = await context.new_page()
     complaints: list[str] = []
     shown.on("console", lambda message: complaints.append(message.text))

@@ -1,6 +1,6 @@
 """Every page of a service that watches models of several kinds, looked at from a phone to a wall, in both themes.
 
-The screenshots stay as files: in the folder that the environment variable `SCREENSHOTS` names, else below `tmp_path`.
+With the environment variable `SCREENSHOTS`, screenshots of all are left in the folder that it names.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ PAGES = {
 """Every page, by the name of its screenshots; `{event}` is the event of the worse classifier."""
 
 ERRORS = {"missing-target": 404, "missing-event": 404, "missing-page": 404, "bad-query": 400}
+SCHEMES = ("light", "dark")
 SHOT = (390, 1440)
 """Widths of the screenshots, and those at which axe-core looks."""
 
@@ -114,32 +115,40 @@ async def fits(tab: Any, name: str, width: int) -> None:
     assert [] == await tab.evaluate(cut), (name, width)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_every_page(service: Service, browser: Any, tmp_path: Path, scheme: str) -> None:
-    """Each page fits each width with all details open, axe-core finds nothing, and the browser neither complains nor
-    asks anybody else.
+async def photographed(tab: Any, name: str) -> None:
+    """Leave screenshots of the page in the tab, in both themes, where the environment asks for them."""
+    if folder := os.environ.get("SCREENSHOTS"):
+        for scheme in SCHEMES:
+            await tab.emulate_media(color_scheme=scheme)
+            for width in SHOT:
+                await tab.set_viewport_size({"width": width, "height": 900})
+                await tab.screenshot(path=Path(folder) / f"{name}-{scheme}-{width}.png", full_page=True)
+
+
+async def test_every_page(service: Service, browser: Any) -> None:
+    """Each page fits each width with all details open, axe-core finds nothing in either theme, and the browser neither
+    complains nor asks anybody else.
     """
     event = await watched(service)
-    folder = Path(os.environ.get("SCREENSHOTS") or tmp_path / "screenshots")
-    folder.mkdir(parents=True, exist_ok=True)
     root = f"http://{service.app.address}/"
     for name, path in PAGES.items():
         refused = f"the server responded with a status of {ERRORS[name]}" if name in ERRORS else ""
-        async with opened(browser, root, refused=refused, color_scheme=scheme) as tab:
+        async with opened(browser, root, refused=refused) as tab:
             answer = await tab.goto(root + path.format(event=event))
             assert ERRORS.get(name, 200) == answer.status, name
             if name == "bad-query":
                 assert "is not one of worst," in await tab.locator("main").inner_text()
-            for width in SHOT:
-                await tab.set_viewport_size({"width": width, "height": 900})
-                await tab.screenshot(path=folder / f"{name}-{scheme}-{width}.png", full_page=True)
+            await photographed(tab, name)
             await tab.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
-            for width in WIDTHS if scheme == "light" else SHOT:  # the themes differ in colours alone
+            await tab.emulate_media(color_scheme="light")
+            for width in WIDTHS:
                 await fits(tab, name, width)
-                if width == SHOT[0] or (width == SHOT[1] and scheme == "light"):  # colours are those of any width
+                if width in SHOT:
                     assert [] == await violations(tab), (name, width)
-    wanted = {f"{name}-{scheme}-{width}.png" for name in PAGES for width in SHOT}
-    assert wanted <= {path.name for path in folder.iterdir()}
+            await tab.emulate_media(color_scheme="dark")  # differs in colours alone, which are those of any width
+            for width in SHOT:
+                await fits(tab, name, width)
+            assert [] == await violations(tab), name
 
 
 async def test_hostile_names(service: Service, browser: Any) -> None:

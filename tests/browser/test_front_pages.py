@@ -82,17 +82,16 @@ async def address(store: Store) -> AsyncIterator[str]:
 PAGES = ("", "?state=not_judged", "alerts", f"alerts/{CAUSE}", "targets/none")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_layout(browser: Any, address: str, scheme: str) -> None:
+async def test_layout(browser: Any, address: str) -> None:
     """At every width from a phone to a wall nothing is printed over anything else, nothing is cut off, and no page
-    scrolls sideways, alerts in full included.
+    scrolls sideways, alerts in full included; in the other theme colours alone differ, as `test_every_page.py` sees.
     """
-    async with opened(browser, address, color_scheme=scheme) as tab:
+    async with opened(browser, address) as tab:
         for path in PAGES[:-1]:
+            await tab.goto(f"{address}{path}")
+            await tab.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
             for width in WIDTHS:
                 await tab.set_viewport_size({"width": width, "height": 900})
-                await tab.goto(f"{address}{path}")
-                await tab.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
                 assert width == await tab.evaluate("document.documentElement.scrollWidth"), (path, width)
                 assert [] == await tab.evaluate(OVERLAPS), (path, width)
 
@@ -108,15 +107,16 @@ async def test_what_overlaps_is_found(browser: Any, address: str) -> None:
         assert any(each.startswith("beyond the edge") for each in await tab.evaluate(OVERLAPS))
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_accessible(browser: Any, address: str, scheme: str) -> None:
-    """axe-core finds nothing on any page, wide or narrow, in either theme."""
-    for width in (390, 1440):
+async def test_accessible(browser: Any, address: str) -> None:
+    """axe-core finds nothing on any page, wide or narrow, in either theme, whose colours are those of any width."""
+    async with opened(browser, address) as tab:
         for path in PAGES[:-1]:
-            async with opened(browser, address, color_scheme=scheme, viewport={"width": width, "height": 900}) as tab:
-                await tab.goto(f"{address}{path}")
-                await tab.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
-                assert [] == await violations(tab), (path, width)
+            await tab.goto(f"{address}{path}")
+            await tab.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+            for scheme, width in (("light", 390), ("light", 1440), ("dark", 1440)):
+                await tab.emulate_media(color_scheme=scheme)
+                await tab.set_viewport_size({"width": width, "height": 900})
+                assert [] == await violations(tab), (path, scheme, width)
 
 
 @pytest.mark.parametrize("script", [True, False])
