@@ -17,8 +17,18 @@ from monitor import logs
 from tests import packing, quick
 from tests.clock import Clock, Loop, assert_real_time, new_loop
 
-UNCOVERED = {"acceptance", "browser", "chaos", "deploy"}
-"""Folders whose tests are about other programs, or repeat for long what others cover: measuring them takes long."""
+UNCOVERED = {
+    "acceptance",
+    "browser",
+    "chaos",
+    "deploy",
+    "compare/test_believe.py",
+    "compare/test_by_group.py",
+    "compare/test_change_pvalues.py",
+}
+"""Folders, and files, whose tests are about other programs, or repeat for long what others cover: measuring a test lets
+it take twice as long.
+"""
 
 QUICK = "quick"
 """The choice of `-m` that a contributor makes after each change."""
@@ -72,7 +82,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if shared_out:
         items[:] = packing.in_turn(items)
     for item in items:
-        if covered and (item.get_closest_marker("slow") or quick.folder_of(item) in UNCOVERED):
+        where = {quick.folder_of(item), item.path.relative_to(quick.TESTS).as_posix()}
+        if covered and (item.get_closest_marker("slow") or where & UNCOVERED):
             item.add_marker("no_cover")
         if quick.is_quick(item):
             item.add_marker(pytest.mark.quick)

@@ -85,8 +85,9 @@ def high_water(pid: int) -> int:
     return int(re.findall(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)[0]) * 1024
 
 
-async def peak(case: str, number: int, folder: Path, within: float = 600.0) -> int:
-    """Bytes of the service's largest resident memory while it watches so many projects of that case.
+async def peak(case: str, number: int, folder: Path, within: float = 600.0, pulls: int = PULLS) -> int:
+    """Bytes of the service's largest resident memory while it watches so many projects of that case, each pulled so
+    often.
 
     Raises:
         AssertionError: The service ended, or its targets were not pulled in time.
@@ -122,7 +123,7 @@ async def peak(case: str, number: int, folder: Path, within: float = 600.0) -> i
                 )
                 assert time.monotonic() < end, f"{case}: not pulled in time"
                 log = (folder / "log").read_text(encoding="utf-8")
-                return all(log.count(f'"target": "{project}-') >= PULLS for project in studio.projects)
+                return all(log.count(f'"target": "{project}-') >= pulls for project in studio.projects)
 
             while not await asyncio.to_thread(asked):
                 await asyncio.sleep(0.2)

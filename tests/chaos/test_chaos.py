@@ -198,7 +198,7 @@ def test_the_deployments_agree_on_the_memory() -> None:
 
 @pytest.mark.parametrize("case", ["endless", "bomb", "blank", "name", "classes", memory.MIXED])
 async def test_memory(case: str, tmp_path: Path) -> None:
-    """Sixteen projects at once whose replies should exhaust the memory stay below what chart and unit give the service;
-    bodies with an end, and plain ones, are among the mixed.
+    """Sixteen projects at once, each pulled twice, whose replies should exhaust the memory stay below what chart and
+    unit give the service; bodies with an end, and plain ones, are among the mixed.
     """
-    assert await memory.peak(case, 16, tmp_path) < min(memory.limits().values())
+    assert await memory.peak(case, 16, tmp_path, pulls=2) < min(memory.limits().values())

@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from helm_python import Chart, HelmError
 
 from monitor import __version__
 from monitor.config import load
+from tests.cli.commands import run
 from tests.deploy.helm_chart import (
     CHART,
     OPERATOR,
@@ -232,9 +232,9 @@ def test_command_line(chart: Chart, values: Values, role: str, tmp_path: Path) -
         for argument in container(render(chart, values), role)["args"]
     ]
     arguments = [argument.replace("$(SHARD_INDEX)", "2") for argument in arguments]
-    done = subprocess.run([sys.executable, "-m", "monitor", *arguments], capture_output=True, text=True, check=False)
+    done = run(*arguments)
 
-    assert 1 == done.returncode, done.stderr
+    assert 1 == done.exit_code, done.stderr
     assert f"{tmp_path}/monitor.yaml:1: cannot be read" in done.stderr
 
 
