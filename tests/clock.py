@@ -22,7 +22,7 @@ import types
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, tzinfo
-from functools import partial
+from functools import cache, partial
 from typing import Any, TypeVar
 from unittest.mock import patch
 
@@ -195,12 +195,29 @@ class _Queue:
         return getattr(self._queue, name)
 
 
-def _functions() -> set[types.FunctionType]:
-    """The functions and methods of the service."""
-    modules = [module for name, module in list(sys.modules.items()) if name.partition(".")[0] == "monitor"]
+def _modules() -> dict[str, types.ModuleType]:
+    """Those of the service that are loaded."""
+    return {name: module for name, module in list(sys.modules.items()) if name.partition(".")[0] == "monitor"}
+
+
+@cache
+def _reading(names: frozenset[str]) -> list[tuple[types.FunctionType, str]]:
+    """The functions and methods of these modules that take the real clock unless told otherwise, and where they hold
+    it; the same for each loop, and long to look for.
+    """
+    modules = [sys.modules[name] for name in names]
     classes = {member for module in modules for member in vars(module).values() if inspect.isclass(member)}
     members = [getattr(member, "__func__", member) for owner in (*modules, *classes) for member in vars(owner).values()]
-    return {member for member in members if isinstance(member, types.FunctionType)}
+    functions = {member for member in members if isinstance(member, types.FunctionType)}
+    return [
+        (function, name)
+        for function in functions
+        for name in ("__defaults__", "__kwdefaults__")
+        if (held := getattr(function, name)) and _with(_ANY, held) != held
+    ]
+
+
+_ANY = Clock()
 
 
 def _with(clock: Clock, value: Any) -> Any:
@@ -225,11 +242,8 @@ def _patched(clock: Clock, *, threads: bool) -> Iterator[None]:
             return clock.now(tz)
 
     with ExitStack() as stack:
-        for function in _functions():  # those that take the real clock unless told otherwise
-            for name in ("__defaults__", "__kwdefaults__"):
-                held = getattr(function, name)
-                if held and (changed := _with(clock, held)) != held:
-                    stack.enter_context(patch.object(function, name, changed))
+        for function, name in _reading(frozenset(_modules())):
+            stack.enter_context(patch.object(function, name, _with(clock, getattr(function, name))))
         for where, name, value in (
             (time, "time", clock.time),
             (time, "monotonic", clock.monotonic),
