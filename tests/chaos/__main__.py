@@ -6,7 +6,7 @@ import importlib
 import runpy
 import sys
 
-NAMES = ("fleet", "week", "kills", "fuzz", "memory")
+NAMES = ("fleet", "members", "week", "kills", "fuzz", "memory")
 
 
 def main() -> int:

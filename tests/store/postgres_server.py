@@ -20,11 +20,14 @@ DATABASE = "monitor"
 
 @dataclass(frozen=True)
 class Server:
-    """A PostgreSQL server on a Unix socket in `folder`; with a password it lets nobody in without."""
+    """A PostgreSQL server on a Unix socket in `folder`, and on TCP where `listens` has addresses; with a password it
+    lets nobody in without.
+    """
 
     binaries: Path
     folder: Path
     password: str | None = None
+    listens: str = ""
 
     def url(self, database: str, user: str = "postgres") -> str:
         """The URL of one of its databases."""
@@ -36,8 +39,9 @@ class Server:
         self.call("pg_ctl", "-D", str(data), "-w", "-l", str(self.folder / "log"), *arguments)
 
     def start(self) -> None:
-        """Start it, without TCP; what a killed machine would lose is no part of these tests, so fsync is off."""
-        self.control("-o", f"-c listen_addresses='' -c unix_socket_directories={self.folder} -c fsync=off", "start")
+        """Start it; what a killed machine would lose is no part of these tests, so fsync is off."""
+        settings = (f"listen_addresses='{self.listens}'", f"unix_socket_directories={self.folder}", "fsync=off")
+        self.control("-o", " ".join(f"-c {setting}" for setting in settings), "start")
 
     def call(self, name: str, *arguments: str) -> None:
         """Run one of its programs, which refuse to be run by root."""
@@ -60,7 +64,7 @@ class Server:
 
 
 @contextmanager
-def running(program: Callable[[str], str], password: str | None = None) -> Iterator[Server]:
+def running(program: Callable[[str], str], password: str | None = None, listens: str = "") -> Iterator[Server]:
     """A server of its own."""
     debian = sorted(glob.glob("/usr/lib/postgresql/*/bin/initdb"))  # where no PATH leads
     initdb = program(debian[-1] if debian else "initdb")
@@ -73,7 +77,7 @@ def running(program: Callable[[str], str], password: str | None = None) -> Itera
             options = ["--auth=scram-sha-256", f"--pwfile={folder}/password"]
         if os.geteuid() == 0:
             shutil.chown(folder, "postgres")
-        server = Server(Path(initdb).resolve().parent, folder, password)
+        server = Server(Path(initdb).resolve().parent, folder, password, listens)
         server.call("initdb", "--no-sync", *options, "--username=postgres", "-D", str(folder / "data"))
         server.start()
         try:
