@@ -8,6 +8,7 @@ back, and one of pgqueuer that does ends the job of the worker that has taken ov
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
 from typing import Any
@@ -38,6 +39,9 @@ _LOGGED = timedelta(hours=1)
 """For how long the queue's own log of its jobs is kept."""
 
 _SETTINGS = DBSettings(prefix="impulse_monitor_", db_schema=None)
+
+# it says at `info` of each turn that is another's that it is offered again, which is many times a second
+logging.getLogger("pgqueuer").setLevel(logging.WARNING)
 
 log = structlog.get_logger()
 

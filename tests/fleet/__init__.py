@@ -1,0 +1,1 @@
+"""Several processes that share their turns through PostgreSQL."""
