@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,59 @@ class Row:
     ended: float
     times: int
     newest: int | None
+
+
+class Agreement:
+    """Whether two replicas that are written to all the time come to show the same.
+
+    A target is agreed on once both show the same of it, of a pull that is at least as new as the newest that either
+    showed at the beginning; so is what is of no target.
+
+    Args:
+        shown: The series of each replica at the beginning.
+    """
+
+    def __init__(self, shown: Sequence[Mapping[str, float]]) -> None:
+        self._newest: dict[Part, float] = {}
+        for series in shown:
+            for part, values in _parts(series).items():
+                self._newest[part] = max(self._newest.get(part, 0.0), values.get(_PULLED, 0.0))
+        self._open = set(self._newest)
+        self._differing: list[str] = []
+
+    def holds(self, one: Mapping[str, float], other: Mapping[str, float]) -> bool:
+        """Whether all is agreed on by now."""
+        if not one or not other:
+            return False
+        ours, theirs = _parts(one), _parts(other)
+        self._open |= (ours.keys() ^ theirs.keys()) - self._newest.keys()
+        self._differing = []
+        for part in sorted(self._open):
+            left, right = ours.get(part, {}), theirs.get(part, {})
+            if left == right and left.get(_PULLED, 0.0) >= self._newest.get(part, 0.0):
+                self._open.discard(part)
+            else:
+                names = sorted(name for name in left.keys() | right.keys() if left.get(name) != right.get(name))
+                self._differing.append(f"{part} {[(name, left.get(name), right.get(name)) for name in names[:3]]}")
+        return not self._open
+
+    def __str__(self) -> str:
+        return f"{len(self._differing)} parts, {'; '.join(self._differing[:4])}"
+
+
+Part = tuple[str, ...]
+_LABELS = [re.compile(f'[{{,]{name}="([^"]*)"') for name in ("project_id", "impulse_id", "variant", "category")]
+_PULLED = "edge_impulse_last_pull_timestamp_seconds"
+
+
+def _parts(series: Mapping[str, float]) -> dict[Part, dict[str, float]]:
+    """The series of each target; those of none together. The time of a pull is named without its labels."""
+    found: dict[Part, dict[str, float]] = defaultdict(dict)
+    for name, value in series.items():
+        labels = [pattern.search(name) for pattern in _LABELS]
+        part = tuple(label[1] for label in labels if label is not None) if all(labels) else ()
+        found[part][_PULLED if part and name.startswith(_PULLED) else name] = value
+    return found
 
 
 def check_told(expected: Mapping[int, Sequence[str]], hook: Inbox) -> list[str]:

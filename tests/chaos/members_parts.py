@@ -6,7 +6,6 @@ import asyncio
 import fcntl
 import json
 import os
-import signal
 import socket
 import struct
 import subprocess
@@ -16,12 +15,12 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from signal import SIGCONT, Signals
 from typing import Any
 
 import aiohttp
 import asyncpg
 import yaml
-from prometheus_client.parser import text_string_to_metric_families
 
 from tests.store.postgres_server import DATABASE, Server
 from tests.waiting import until
@@ -176,16 +175,16 @@ class Member:
                 *(sys.executable, "-m", "tests.chaos.members_clock", str(self.ahead), *options), stdout=log, stderr=log
             )
 
-    def signal(self, number: signal.Signals) -> None:
+    def send(self, number: Signals) -> None:
         """Send it a signal."""
         assert self._process is not None and self._process.returncode is None, f"{self.name} ended by itself"
         self._process.send_signal(number)
 
-    async def end(self, number: signal.Signals) -> None:
+    async def end(self, number: Signals) -> None:
         """Send it a signal that ends it."""
         if self._process is not None:
             if self._process.returncode is None:
-                self._process.send_signal(signal.SIGCONT)
+                self._process.send_signal(SIGCONT)
                 self._process.send_signal(number)
             await self._process.wait()
         self._process = None
@@ -201,9 +200,11 @@ class Member:
         """Status and text; 0 where it does not answer."""
         try:
             timeout = aiohttp.ClientTimeout(total=10)
-            async with aiohttp.ClientSession(timeout=timeout) as session:
-                async with session.get(f"http://{self.address}{path}") as response:
-                    return response.status, await response.text()
+            async with (
+                aiohttp.ClientSession(timeout=timeout) as session,
+                session.get(f"http://{self.address}{path}") as response,
+            ):
+                return response.status, await response.text()
         except (aiohttp.ClientError, OSError, TimeoutError):
             return 0, ""
 
@@ -214,24 +215,19 @@ class Member:
     async def pull_now(self, target: str) -> None:
         """Ask for a pull."""
         headers = {"Authorization": f"Bearer {TOKEN}"}
-        async with aiohttp.ClientSession() as session:
-            async with session.post(f"http://{self.address}/api/v1/targets/{target}/pull", headers=headers) as response:
-                assert response.status == 202, await response.text()
+        url = f"http://{self.address}/api/v1/targets/{target}/pull"
+        async with aiohttp.ClientSession() as session, session.post(url, headers=headers) as response:
+            assert response.status == 202, await response.text()
 
-    async def series(self) -> dict[str, float] | None:
-        """All series but those of the process itself; None where it does not answer."""
-        (own_status, own), (status, text) = await self.get("/metrics?series=process"), await self.get("/metrics")
-        if (own_status, status) != (200, 200):
-            return None
-        return {line: value for line, value in _lines(text).items() if line not in _lines(own)}
+    async def series(self) -> dict[str, float]:
+        """All series but those of the process itself; none where it does not answer."""
+        (_, own), (_, text) = await self.get("/metrics?series=process"), await self.get("/metrics")
+        return {name: value for name, value in _series(text).items() if name not in _series(own)} if own else {}
 
 
-def _lines(text: str) -> dict[str, float]:
-    return {
-        f"{sample.name}{json.dumps(sample.labels, sort_keys=True)}": sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-    }
+def _series(text: str) -> dict[str, float]:
+    lines = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
+    return {name: float(value) for name, _, value in lines}
 
 
 async def lasted(holds: Any, within: float = 300.0) -> float:

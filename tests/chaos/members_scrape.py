@@ -54,9 +54,11 @@ class Prometheus:
     async def query(self, expression: str) -> list[dict[str, Any]]:
         """The result of an instant query; nothing where it does not answer yet."""
         try:
-            async with aiohttp.ClientSession() as session:
-                async with session.get(f"{self._url}/api/v1/query", params={"query": expression}) as response:
-                    return list((await response.json())["data"]["result"])
+            async with (
+                aiohttp.ClientSession() as session,
+                session.get(f"{self._url}/api/v1/query", params={"query": expression}) as response,
+            ):
+                return list((await response.json())["data"]["result"])
         except aiohttp.ClientError:
             return []
 

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +73,8 @@ class Commands:
     async def slow(self, seconds: float) -> int | None:
         """Let the next last call of a pull take so long: of which project it is; None where none came in a while."""
         fault = self._studio.fail(Delay(seconds), LAST_CALL)
-        before = len(self._log)
-        for _ in range(600):
+        before, ends = len(self._log), time.monotonic() + 30
+        while time.monotonic() < ends:
             met = next((each for each in self._log[before:] if fault.action in each.faults), None)
             if met is not None:
                 return met.project
