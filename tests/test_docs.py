@@ -124,3 +124,13 @@ def test_files_to_touch_exist() -> None:
     assert len(named) > 10
     where = {"monitor": Path(monitor.__file__).parents[1]}  # the package may be installed elsewhere
     assert [] == [path for path in named if not (where.get(path.partition("/")[0], ROOT) / path).exists()]
+
+
+def test_sizes_are_what_the_program_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    """The table of sizes in scale.md is what the program beside it prints."""
+    text = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
+    (table,) = re.findall(r"<!-- sizes -->\n.*\n.*\n((?:\|.*\n)+)<!-- end -->", text)
+    (program,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    exec(program, {})
+
+    assert table == capsys.readouterr().out
