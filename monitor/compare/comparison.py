@@ -132,33 +132,26 @@ def compare(
     if choices:
         known = {id(run): _with_units(run, choices, group_by) for run in (baseline, current, pinned)}
         baseline, current, pinned = (known[id(run)] for run in (baseline, current, pinned))
-    drifts = []
-    kept = {}
+    drifts = dict[int, Drift]()
+    kept = dict[int, DriftState]()
     for block in current.results.blocks:
         if block.kind in KINDS and block.id in current.results.anomaly:
             choice = (choices or {}).get(anomaly_score(block.id))
             state = states.get(block.id)
-            drifted, kept[block.id] = drift(baseline, current, pinned, block, state, seed, group_by, choice)
-            drifts.append(drifted)
+            drifts[block.id], kept[block.id] = drift(baseline, current, pinned, block, state, seed, group_by, choice)
     pairing = pair(baseline.results, current.results)
-    found = changes(
-        baseline.results,
-        current.results,
-        seed,
-        (baseline.trained, current.trained),
-        None if baseline.units is None or current.units is None else (baseline.units, current.units),
-        pairing,
-    )
+    units = None if baseline.units is None or current.units is None else (baseline.units, current.units)
+    trained = (baseline.trained, current.trained)
+    found = changes(baseline.results, current.results, seed, trained, units, pairing)
     seen = seen_discordance(found, baseline.results, current.results, pairing)
     discordance = discordance if seen is None else seen
-    before = states.get(ERRORS)
-    errors, after = error_evidence(current, pinned, before, seed, group_by)
-    if (state := after or before) is not None:  # a run without a scored window says nothing
+    errors, after = error_evidence(current, pinned, states.get(ERRORS), seed, group_by)
+    if (state := after or states.get(ERRORS)) is not None:  # a run without a scored window says nothing
         kept[ERRORS] = state
     return Comparison(
         baseline=shown,
         changes=found,
-        drifts=tuple(drifts),
+        drifts=tuple(drifts.values()),
         predictions=prediction_drift(baseline.results, current.results),
         notes=tuple(_notes(baseline, current)),
         errors=errors,

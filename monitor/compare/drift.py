@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -188,8 +189,7 @@ def drift(
     gates["data"] = evidence.gate
     pvalues = {}
     if sufficient["total"] and not _same(reference_id, reference, current_id, scores):
-        units = _units(baseline, reference_id, block), _units(current, current_id, block)
-        grouped = None if units[0] is None or units[1] is None else (units[0], units[1])
+        grouped = _units_of_both(baseline, reference_id, current, current_id, block)
         pvalues["total"] = two_sample_pvalue(reference, scores, limit, seed, units=grouped)
     decision = state.decision if state.decision and state.decision.baseline == baseline.finished else None
     if decision is None and sufficient["model"] and not np.array_equal(before, after):
@@ -199,7 +199,7 @@ def drift(
     if decision is not None:
         pvalues["model"] = decision.pvalue
         gates["model"] = decision.gate
-    return Drift(
+    drifted = Drift(
         block=block,
         distances=found,
         pvalues=pvalues,
@@ -208,17 +208,35 @@ def drift(
         reference=len(reference),
         current=len(scores),
         shared=len(before),
-        added=evidence.added,
-        evidence=evidence.evidence,
         since=state.since,
-        alarm=evidence.alarm,
-        recent=len(evidence.recent),
-        unit=evidence.unit,
-        unit_known=evidence.chosen,
-        units=evidence.units,
-        left_out=evidence.left_out,
-        starts=evidence.starts,
-    ), replace(state, evidence=evidence, decision=decision, trained=current.trained or state.trained, group_by=group_by)
+        **_of_evidence(evidence),
+    )
+    trained = current.trained or state.trained
+    return drifted, replace(state, evidence=evidence, decision=decision, trained=trained, group_by=group_by)
+
+
+def _of_evidence(evidence: EvidenceState) -> dict[str, Any]:
+    """What a drift says of the new samples."""
+    return {
+        "added": evidence.added,
+        "evidence": evidence.evidence,
+        "alarm": evidence.alarm,
+        "recent": len(evidence.recent),
+        "unit": evidence.unit,
+        "unit_known": evidence.chosen,
+        "units": evidence.units,
+        "left_out": evidence.left_out,
+        "starts": evidence.starts,
+    }
+
+
+def _units_of_both(
+    baseline: ComparedRun, baseline_id: Ids, current: ComparedRun, current_id: Ids, block: Block
+) -> tuple[IntArray, IntArray] | None:
+    """The groups of both runs' samples; None where the sample is the unit of either."""
+    before = _units(baseline, baseline_id, block)
+    now = _units(current, current_id, block)
+    return None if before is None or now is None else (before, now)
 
 
 def _units(run: ComparedRun, sample_id: Ids, block: Block) -> IntArray | None:

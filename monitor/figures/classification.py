@@ -78,9 +78,11 @@ def quality(results: ResultSet, seed: int | None, groups: GroupUnit | None = Non
 
     total = int(windows.sum())
     # A prediction without a code has no name, and so no cell.
-    of_class = (position[label] >= 0) & (prediction >= 0)
+    has_cell = (position[label] >= 0) & (prediction >= 0)
     uncertain = np.array([name == UNCERTAIN for name in names] + [False])
     bounds = _NO_BOUNDS if seed is None else _bounds(results, position, len(classes), seed, groups)
+    columns = (precision.tolist(), recall.tolist(), f1.tolist(), support.tolist())
+    by_class = map(ClassFigures, *columns, bounds.recall or [None] * len(classes))
     return Quality(
         accuracy=int(windows[verdict == CORRECT].sum()) / total,
         balanced_accuracy=float(recall.mean()),
@@ -91,17 +93,8 @@ def quality(results: ResultSet, seed: int | None, groups: GroupUnit | None = Non
             "micro": float(2 * hits.sum() / (support.sum() + predicted.sum())),
         },
         uncertain=int(windows[uncertain[prediction]].sum()) / total,
-        classes={
-            names[code]: ClassFigures(
-                float(precision[k]),
-                float(recall[k]),
-                float(f1[k]),
-                int(support[k]),
-                bounds.recall[k] if bounds.recall else None,
-            )
-            for k, code in enumerate(classes.tolist())
-        },
-        confusion=_confusion(names, label[of_class], prediction[of_class], windows[of_class]),
+        classes={names[code]: of_class for code, of_class in zip(classes.tolist(), by_class, strict=True)},
+        confusion=_confusion(names, label[has_cell], prediction[has_cell], windows[has_cell]),
         accuracy_interval=bounds.accuracy,
         mean_f1_interval=bounds.mean_f1,
     )

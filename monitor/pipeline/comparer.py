@@ -118,7 +118,22 @@ class RunComparer:
             cache.compared_with = (pin.version, shown)
         if known and known.baseline == shown and same_pinned and not again and _same_run(before, found):
             return Compared(known, baseline, number)
-        current = ComparedRun(finished, found.results, found.trained)
+        return await self._worked_out(snapshot, found, known, shown, baseline, pinned, first)
+
+    async def _worked_out(
+        self,
+        snapshot: Snapshot,
+        found: Found,
+        known: Comparison | None,
+        shown: BaselineFigures,
+        baseline: Run | None,
+        pinned: Run | None,
+        first: bool,
+    ) -> Compared:
+        """The comparison with the baseline (None: the run itself), from the result sets that the store has."""
+        target_id = snapshot.target.key.id
+        number = pinned.id if pinned else None
+        current = ComparedRun(snapshot.last_pull, found.results, found.trained)
         try:
             against = current if baseline is None else await compared_run(self._store, baseline)
             if pinned is None:

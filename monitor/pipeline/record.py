@@ -171,18 +171,22 @@ class RunRecorder:
                 watch.policy, known, subject, snapshot, found, compared, started, before_this
             )
             states += alerts
-            self.unrecorded = None
-            self.unrecorded_since = None
-            if found is not None:
-                cache.unrecorded = False
-                cache.outdated = False
         except StoreError as error:
             cache.variants = None
-            self.unrecorded = error
-            if self.unrecorded_since is None:
-                self.unrecorded_since = snapshot.last_pull
-            log.warning("run.not_recorded", target=snapshot.target.key.id, error=str(error))
+            self._note_failure(snapshot, error)
+            return snapshot, states
+        self.unrecorded = None
+        self.unrecorded_since = None
+        if found is not None:
+            cache.unrecorded = False
+            cache.outdated = False
         return snapshot, states
+
+    def _note_failure(self, snapshot: Snapshot, error: StoreError) -> None:
+        self.unrecorded = error
+        if self.unrecorded_since is None:
+            self.unrecorded_since = snapshot.last_pull
+        log.warning("run.not_recorded", target=snapshot.target.key.id, error=str(error))
 
     async def _caught_up(self, snapshot: Snapshot) -> tuple[str | None, Snapshot]:
         """The fingerprint that the store knew last, and the snapshot with the last change that either knows of."""

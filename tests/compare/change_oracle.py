@@ -204,9 +204,8 @@ def mean_f1(windows: Sequence[Window]) -> float | None:
 def by_class(baseline: Run, classes: Sequence[str], *, anomaly_block: bool = False) -> AlertEvaluator:
     """How a classifier's run with these confidences is judged under another label: if it knows that label."""
     known = {*classes, *(["anomaly"] if anomaly_block else [])}
-    known |= {window.label for windows in baseline.values() for window in windows if window.correct != UNSCORED} - {
-        None
-    }
+    scored = (window.label for windows in baseline.values() for window in windows if window.correct != UNSCORED)
+    known |= {label for label in scored if label is not None}
 
     def judge(before: Window, after: Window) -> Window:
         if after.label == before.label:
@@ -357,7 +356,8 @@ def detector_run(rng: np.random.Generator, samples: range, found: float) -> Run:
     run = {}
     for number in samples:
         place = np.random.default_rng(number)
-        truth = tuple((LABELS[k], *map(float, place.integers(0, 60, 2)), 30.0, 30.0) for k in range(2))
+        corners = [place.integers(0, 60, 2).tolist() for _ in range(2)]
+        truth = tuple((LABELS[k], float(x), float(y), 30.0, 30.0) for k, (x, y) in enumerate(corners))
         detections = tuple(
             ((label, *((np.array(xywh) + rng.normal(0, 1, 4)) / SIDE).tolist()), rng.random())
             for label, *xywh in truth

@@ -455,7 +455,7 @@ def add(world: World, rng: np.random.Generator, share: float, accuracy: float | 
         new = new.answered(rng, np.ones(new.labels.shape, bool), _right(rng, new.labels.shape, accuracy))
     ids = np.concatenate([world.ids, world.next_id + np.arange(count)])
     both = world.taken(np.concatenate([np.arange(len(world.ids)), rows]))
-    joined = {"ids": ids, "next_id": world.next_id + count}
+    joined: dict[str, Any] = {"ids": ids, "next_id": world.next_id + count}
     for name in ("confidences", "scores", "values"):
         if getattr(world, name, None) is not None:
             joined[name] = np.concatenate([getattr(world, name), getattr(new, name)])

@@ -218,7 +218,8 @@ def test_renamed_classes(runs: tuple[Run, Run], names: list[str]) -> None:
 
     before, after = (columns(run, classes=LABELS) for run in runs)
     found = by_metric(before, after, 5)
-    again = by_metric(*(columns(renamed(run), classes=names) for run in runs), 5)
+    before, after = (columns(renamed(run), classes=names) for run in runs)
+    again = by_metric(before, after, 5)
 
     assert found.keys() == again.keys()
     for metric, change in found.items():

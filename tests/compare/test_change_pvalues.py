@@ -411,8 +411,8 @@ def test_map_without_a_change_is_no_alarm() -> None:
     repeats = 60
     for repeat in range(repeats):
         rng = np.random.default_rng(repeat)
-        runs = (columns(detector_run(rng, numbers, 0.7), DETECTOR) for numbers in (range(40), range(50)))
-        (change,) = changes(*runs, repeat)
+        before, after = (columns(detector_run(rng, numbers, 0.7), DETECTOR) for numbers in (range(40), range(50)))
+        (change,) = changes(before, after, repeat)
         assert change.pvalues.keys() == small.keys()
         for cause, p in change.pvalues.items():
             small[cause] += p <= 0.05
@@ -423,12 +423,12 @@ def test_map_without_a_change_is_no_alarm() -> None:
 def test_map_of_few_shared_images() -> None:
     """Under 30 shared images mAP has a total with its p-value, and nothing to judge."""
     rng = np.random.default_rng(3)
-    runs = (
+    before, after = (
         columns(detector_run(rng, numbers, found), DETECTOR)
         for numbers, found in ((range(40), 0.9), (range(30, 70), 0.3))
     )
 
-    (change,) = changes(*runs, 1)
+    (change,) = changes(before, after, 1)
 
     assert change.causes.keys() == change.pvalues.keys() == {"total"}
     assert change.pvalues["total"] < 0.01

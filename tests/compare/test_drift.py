@@ -5,7 +5,7 @@ import itertools
 import math
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -352,13 +352,11 @@ def test_rounding_parts_no_ties(first: list[int], second: list[int]) -> None:
     """Scores in tenths, whose differences are not all alike in binary, have the p-value of the same scores in whole
     numbers.
     """
-    whole, tenths = ([np.array(side) * unit for side in (first, second)] for unit in (1.0, 0.1))
+    (a, b), (c, d) = ([np.array(side) * unit for side in (first, second)] for unit in (1.0, 0.1))
     both = min(len(first), len(second))
 
-    assert two_sample_pvalue(*whole, None, 1) == two_sample_pvalue(*tenths, None, 1)
-    assert paired_pvalue(*(side[:both] for side in whole), None, 1) == paired_pvalue(
-        *(side[:both] for side in tenths), None, 1
-    )
+    assert two_sample_pvalue(a, b, None, 1) == two_sample_pvalue(c, d, None, 1)
+    assert paired_pvalue(a[:both], b[:both], None, 1) == paired_pvalue(c[:both], d[:both], None, 1)
 
 
 @pytest.mark.parametrize("limit", [None, -1.0, 0.0, 1.0])
@@ -707,7 +705,7 @@ def test_swapping_the_runs_mirrors_the_exceedance(seed: int, shift: float) -> No
 # Predictions
 
 
-def predicted(labels: list[str | None], sample: list[int] | None = None, **changes: Any) -> ResultSet:
+def predicted(labels: Sequence[str | None], sample: list[int] | None = None, **changes: Any) -> ResultSet:
     """A classifier's predictions; one sample per window unless told."""
     samples = max(sample or range(len(labels)), default=-1) + 1
     results = run(np.arange(samples), np.zeros(len(labels)), sample=sample, predictions=labels, blocks=(CLASSIFIER,))

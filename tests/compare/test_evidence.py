@@ -110,6 +110,7 @@ def test_the_evidence_of_groups_is_the_mean_over_draws_of_their_means() -> None:
     new = blocks(rng, np.array([8]), 0.3, 1000, 50, shift=1.0)
     state = count(begin(reference, GROUP, 7), new, at(60))
 
+    assert reference.group is not None
     for draw, martingale in enumerate(state.martingales):
         seed = (7 + draw * 0x9E3779B97F4A7C15) % 2**64
         values = []

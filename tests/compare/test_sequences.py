@@ -97,9 +97,8 @@ def test_nothing_is_exact_over_other_windows(make: Make) -> None:
 def test_pages_say_the_same(make: Make) -> None:
     """By way of Studio's JSON the result sets and the causes are the same as straight."""
     for name, _, before, after in histories(make, None):
-        straight, by_page = (
-            [side(world) for world in (before, after)] for side in (type(before).results, type(before).results_of_page)
-        )
+        straight = before.results(), after.results()
+        by_page = before.results_of_page(), after.results_of_page()
 
         assert [run.fingerprint() for run in straight] == [run.fingerprint() for run in by_page], name
         assert changes(*straight, None) == changes(*by_page, None), name

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from cleanlab.filter import find_label_issues
 
 from monitor.compare.side_kinds import ADDED_WRONG, FIXED, KINDS, NEWLY_WRONG, RELABELLED, REMOVED_WRONG, SUSPECT_LABEL
 from monitor.compare.sides import sides
 from monitor.compare.suspects import suspects
-from monitor.results import CORRECT, FloatArray, ResultSet
+from monitor.results import CORRECT, ResultSet
 from tests.compare.sequence_truth import _renamed
 from tests.compare.sequences import World, mapped
 from tests.compare.test_sequences import Make, histories, worlds
@@ -26,7 +28,7 @@ def books(before: World, after: World) -> Books:
     old, new = before.taken(mine), after.taken(theirs)
     labels = mapped(old.labels, _renamed(old, before, new, after))
 
-    def pairs(ids: FloatArray, chosen: FloatArray) -> set[tuple[int, int]]:
+    def pairs(ids: npt.NDArray[Any], chosen: npt.NDArray[Any]) -> set[tuple[int, int]]:
         return {(int(ids[row]), int(window)) for row, window in zip(*np.nonzero(chosen), strict=True)}
 
     found = {

@@ -115,7 +115,7 @@ def test_entries_spread_evenly() -> None:
 @pytest.mark.parametrize(("every", "expected"), [("10s", 5.0), ("15m", 15.0), ("7d", 15.0)])
 def test_first_run_comes_soon(every: str, expected: float) -> None:
     """The first pull comes within min(interval, 30 s), spread by the key."""
-    assert expected == first_delay(Schedule(every=every), 0.5)
+    assert expected == first_delay(Schedule.model_validate({"every": every}), 0.5)
 
 
 async def test_runs_on_the_grid(running: Scheduler, clock: Clock) -> None:

@@ -426,7 +426,8 @@ def test_weights_stand_for_copies_of_images(seed: int, weights: list[int]) -> No
             )
         )
 
-    copied = match(*sides, len(copies))
+    truth, detections = sides
+    copied = match(truth, detections, len(copies))
     expected = average_precision(copied)[0]
     actual = average_precision(matched[0], np.array([weights]))[0]
 

@@ -1,5 +1,7 @@
 """The headline figures by name."""
 
+from typing import Any
+
 import pytest
 
 from monitor.figures.evaluation import (
@@ -71,7 +73,7 @@ REGRESSION = Regression(1.5, 4.0, None, 0.25)
         ),
     ],
 )
-def test_headlines(of: Evaluation, expected: dict[str, tuple[object, ...]]) -> None:
+def test_headlines(of: Evaluation, expected: dict[str, tuple[Any, ...]]) -> None:
     """Each figure that applies has its name, value and interval; of several anomaly blocks the worst one counts."""
     found = headlines(of)
 

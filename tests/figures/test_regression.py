@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import time
+from collections.abc import Sequence
 from decimal import Decimal
 
 import numpy as np
@@ -19,7 +20,7 @@ from tests.factories import encoded
 
 
 def result_set(
-    pairs: list[tuple[str | None, str | None]],
+    pairs: Sequence[tuple[str | None, str | None]],
     correct: list[int] | None = None,
     thresholds: dict[str, float] | None = None,
     sample: list[int] | None = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -41,19 +42,17 @@ _floats = st.floats(width=64) | st.floats(width=32) | st.sampled_from([-0.0, flo
 _integers = [np.int8, np.int16, np.int32, np.int64]
 
 
-def _column(
-    draw: st.DrawFn, shape: int | tuple[int, ...], dtype: npt.DTypeLike | None = None
-) -> npt.NDArray[np.generic]:
+def _column(draw: st.DrawFn, shape: int | tuple[int, ...], dtype: npt.DTypeLike | None = None) -> npt.NDArray[Any]:
     if dtype is None:
         return draw(arrays.arrays(draw(st.sampled_from(_integers)), shape))
     return draw(arrays.arrays(dtype, shape, elements=_floats if np.dtype(dtype) == np.float64 else None))
 
 
-def _optional(draw: st.DrawFn, shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[np.generic] | None:
+def _optional(draw: st.DrawFn, shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any] | None:
     return _column(draw, shape, dtype) if draw(st.booleans()) else None
 
 
-def _coded(draw: st.DrawFn, length: int) -> Categorical:
+def _categorical(draw: st.DrawFn, length: int) -> Categorical:
     return Categorical(_column(draw, length), tuple(draw(st.lists(_texts, max_size=3, unique=True))))
 
 
@@ -83,15 +82,15 @@ def result_sets(draw: st.DrawFn) -> ResultSet:
         else None
         for scored in (False, True)
     ]
-    points = [Points(_column(draw, k), _column(draw, k), _column(draw, (k, 2), np.float64)) for _ in range(2)]
-    counts = [_column(draw, m, np.int64) for _ in range(3)]
+    truth, predicted = (Points(_column(draw, k), _column(draw, k), _column(draw, (k, 2), np.float64)) for _ in "ab")
+    tp, fp, fn = (_column(draw, m, np.int64) for _ in "abc")
     classes = tuple(draw(st.lists(_texts, max_size=3, unique=True)))
     return ResultSet(
         blocks=tuple(blocks),
         labels=tuple(draw(st.lists(_texts, max_size=3, unique=True))),
         sample_id=_column(draw, n, np.int64),
         added=draw(arrays.arrays("datetime64[ms]", n)),
-        device=_coded(draw, n),
+        device=_categorical(draw, n),
         sample=_column(draw, m),
         start_ms=_column(draw, m, draw(st.sampled_from([np.int32, np.float64]))),
         end_ms=_column(draw, m),
@@ -103,14 +102,14 @@ def result_sets(draw: st.DrawFn) -> ResultSet:
         else {},
         anomaly={number: _column(draw, m, np.float64) for number in draw(st.sets(st.integers(0, 9), max_size=2))},
         expected_anomaly=_optional(draw, m, np.int8),
-        filename=_coded(draw, n) if draw(st.booleans()) else None,
-        metadata={key: _coded(draw, n) for key in draw(st.lists(_texts, max_size=2, unique=True))},
+        filename=_categorical(draw, n) if draw(st.booleans()) else None,
+        metadata={key: _categorical(draw, n) for key in draw(st.lists(_texts, max_size=2, unique=True))},
         image_size=_optional(draw, (n, 2), np.int32),
         truth=boxes[0],
         detections=boxes[1],
         reported_map=_optional(draw, m, np.float64),
         reported_f1=_optional(draw, m, np.float64),
-        fomo=FomoCounts(*counts, _column(draw, m, np.float64), *points) if draw(st.booleans()) else None,
+        fomo=FomoCounts(tp, fp, fn, _column(draw, m, np.float64), truth, predicted) if draw(st.booleans()) else None,
         left_out=draw(st.dictionaries(_texts, st.integers(0, 9), max_size=2)),
         label_map=draw(st.booleans()),
     )

@@ -16,6 +16,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import prometheus_client
 from prometheus_client import CollectorRegistry
@@ -55,7 +56,7 @@ class Fleet:
     def __init__(self, targets: int) -> None:
         self._random = random.Random(7)
         names = [target(10000 + n // 4, n % 4 + 1, project=f"vibration {n // 4}", team="edge") for n in range(targets)]
-        more = {"trained": NOW, "impulse_stale": False, "last_change": NOW}
+        more: dict[str, Any] = {"trained": NOW, "impulse_stale": False, "last_change": NOW}
         self.live: Live = board(*(snapshot(of, self._results(), **more) for of in names))
         self._spare = [self._results() for _ in names]  # made before anything is measured
         for live_target in self.live.targets.values():
@@ -65,7 +66,7 @@ class Fleet:
     def change(self, share: float) -> None:
         """So many of the targets are pulled and have other results."""
         for of in self._random.sample(list(self.live.targets.values()), round(share * len(self.live.targets))):
-            assert of.snapshot is not None
+            assert of.snapshot is not None and of.snapshot.evaluation is not None
             evaluation, last_pull = self._spare.pop(0), of.snapshot.last_pull + 1
             self._spare.append(of.snapshot.evaluation)
             of.show(replace(of.snapshot, evaluation=evaluation, last_pull=last_pull, last_success=last_pull))
