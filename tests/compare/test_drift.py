@@ -708,7 +708,10 @@ def test_swapping_the_runs_mirrors_the_exceedance(seed: int, shift: float) -> No
 def predicted(labels: Sequence[str | None], sample: list[int] | None = None, **changes: Any) -> ResultSet:
     """A classifier's predictions; one sample per window unless told."""
     samples = max(sample or range(len(labels)), default=-1) + 1
-    results = run(np.arange(samples), np.zeros(len(labels)), sample=sample, predictions=labels, blocks=(CLASSIFIER,))
+    predictions = list(labels)
+    results = run(
+        np.arange(samples), np.zeros(len(labels)), sample=sample, predictions=predictions, blocks=(CLASSIFIER,)
+    )
     return dataclasses.replace(results, **changes)
 
 
