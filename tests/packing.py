@@ -26,7 +26,17 @@ TOGETHER = {
 APART = ("chaos/",)
 """Folders whose tests share nothing, and take so long that each is a group of its own."""
 
-LONGEST = (CONTAINERS, "chaos/")
+LONGEST = (
+    CONTAINERS,
+    "acceptance/test_stack.py",
+    "chaos/",
+    "store/test_store_secrets.py",
+    "store/test_store_upgrade.py",
+    "service/test_alerts_service.py",
+    "service/test_app.py",
+    "browser/test_every_page.py",
+    "web/test_web_api.py",
+)
 """How the groups begin that take longer than others, the longest first, by `pytest --durations=0`."""
 
 

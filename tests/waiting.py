@@ -46,7 +46,7 @@ async def until(holds: Callable[[], Any | Awaitable[Any]], within: float = PATIE
             return found
         waited = clock() - began
         assert waited < within, f"not so within {within:g} s; last: {found!r}"
-        await asyncio.sleep(max(every, min(RARER * waited, SELDOM)))
+        await asyncio.sleep(min(max(every, min(RARER * waited, SELDOM)), within - waited))
 
 
 def wait_until(holds: Callable[[], Any], within: float = PATIENCE, every: float = 0.1) -> Any:

@@ -219,6 +219,7 @@ def compared(baseline: ResultSet, current: ResultSet, seed: int, choices: dict[s
     return change
 
 
+@pytest.mark.slow
 def test_alike_samples_raise_no_more_alarms() -> None:
     """With an intra-block correlation of 0.1 in blocks of 20, p is 0.05 or less no more often than that by group; by
     sample far more often.

@@ -143,6 +143,7 @@ def test_each_of_three_tests_is_paid_for() -> None:
     assert change.pvalues["total"] == 3 * min(fitting) < 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("samples", [60, 200])
 def test_deleting_half_of_a_quiet_set_is_no_alarm(samples: int) -> None:
     """Which half of the samples left says nothing: p of the total is 0.01 or less no more often than that."""
@@ -301,6 +302,7 @@ def test_sequential_test_stops_early() -> None:
     assert asked["loud"] > 2 * RESAMPLINGS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("windows", [1, 4])
 def test_no_false_alarms_without_a_change(windows: int) -> None:
     """Two runs of one model with new samples beside the shared ones: no p-value is small more often than it says."""

@@ -55,7 +55,7 @@ async def release_postgresql(postgresql: str, released: int) -> str:
     return postgresql
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def release(request: pytest.FixtureRequest) -> str:
     """The URL of a store that the release wrote, of both back ends."""
     url: str = request.getfixturevalue(f"release_{request.param}")
@@ -338,6 +338,7 @@ async def test_whatever_formula_changes(
         assert new.evaluation.quality.accuracy == old.evaluation.quality.accuracy / 2
 
 
+@pytest.mark.slow
 async def test_two_at_once(release: str, studio: Studio, tmp_path: Path) -> None:
     """Two processes that bring up the same targets at the same time do it once, and neither raises anything."""
     before = await kept(release)
@@ -375,6 +376,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("release", "after_so_many"), [("sqlite", 1), ("sqlite", 14), ("postgresql", 8)], indirect=["release"]
 )
