@@ -62,14 +62,14 @@ class Scraping:
         """The routes."""
         return [web.get("/metrics", self._metrics), web.get("/-/targets", self._targets)]
 
-    @operation("The metrics, for Prometheus", media=(PLAIN, OPENMETRICS), query=MetricsQuery, errors=(400,))
+    @operation("The metrics, for Prometheus", media=(PLAIN, OPENMETRICS), query=MetricsQuery, errors=(400, 404))
     async def _metrics(self, request: web.Request) -> web.Response:
         service = self._service
+        shard = _wanted_shard(request)
         if "series" in request.query:
-            if request.query["series"] != "process":
+            if request.query.getall("series") != ["process"]:
                 raise web.HTTPBadRequest(text="The only series that can be asked for alone are `series=process`.\n")
             return await rendered(service.render_process, request)
-        shard = _wanted_shard(request)
         return await rendered(service.render if shard is None else service.render_shard(shard), request)
 
     @operation(
@@ -122,14 +122,23 @@ async def rendered(render: Render, request: web.Request) -> web.Response:
 def _wanted_shard(request: web.Request) -> Shard | None:
     if "shard" not in request.query and "of" not in request.query:
         return None
-    total = _number(request, "of", 1, MOST_SHARDS)
-    return Shard(_number(request, "shard", 0, total - 1), total)
+    total = _number(request, "of", 1, MOST_SHARDS, 1)
+    index = _number(request, "shard", 0, MOST_SHARDS - 1, 0)
+    if index >= total:
+        raise web.HTTPNotFound(text=f"There is no shard {index} of {total}; the last one is {total - 1}.\n")
+    return Shard(index, total)
 
 
-def _number(request: web.Request, name: str, least: int, most: int, default: int | None = None) -> int:
-    text = request.query.get(name)
-    if text is None and default is not None:
+def _number(request: web.Request, name: str, least: int, most: int, default: int) -> int:
+    texts = request.query.getall(name, [])
+    if not texts:
         return default
-    if text is None or not (text.isascii() and text.isdecimal()) or not least <= int(text[:9]) <= most or len(text) > 9:
+    text = texts[0]
+    if (
+        len(texts) > 1
+        or not (text.isascii() and text.isdecimal())
+        or not least <= int(text[:9]) <= most
+        or len(text) > 9
+    ):
         raise web.HTTPBadRequest(text=f"`{name}` must be a number from {least} to {most}.\n")
     return int(text)
