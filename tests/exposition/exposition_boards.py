@@ -311,13 +311,13 @@ def used_service(made: CollectorRegistry) -> ServiceMetrics:
     metrics.notification("webhook", "delivered")
     metrics.queue_length("webhook", 2)
     metrics.certificate(NOW + 86400)
-    metrics.in_fleet(lambda: 1.5)
+    metrics.in_fleet(lambda: 4.0)
     metrics.turn("done")
-    metrics.turn_waited(0.2)
-    metrics.turns_due(3)
-    metrics.workers(2)
+    metrics.turn_waited(0.3)
+    metrics.turns_due(7)
+    metrics.workers(3)
     metrics.leader(True)
-    metrics.configurations_differ(0)
+    metrics.configurations_differ(1)
     return metrics
 
 
