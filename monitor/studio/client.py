@@ -10,9 +10,8 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Protocol, Self
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -23,6 +22,7 @@ import stamina
 from monitor import lease
 from monitor.errors import InvalidReply, StudioError, Unreachable
 from monitor.net.tls import not_trusted
+from monitor.studio.body import read_body
 from monitor.studio.budget import Budget, Slot
 from monitor.studio.caller import Caller
 from monitor.studio.decoding import MALFORMED, decode
@@ -35,18 +35,9 @@ from monitor.studio.refusals import (
     refusal,
     without_traceback,
 )
-from monitor.studio.wire import Reply
-
-T = TypeVar("T", bound=Reply)
+from monitor.studio.request import Answer, Request, T
 
 ATTEMPTS = 5
-BODY_LIMIT = 16 * 2**20
-"""Bytes of one reply's body, unpacked; a page beyond it is asked for again in smaller pieces."""
-TRICKLE_BYTES = 1024
-"""A body of which less than this comes in `TRICKLE_SECONDS` is given up: one byte a second would hold a slot for the
-whole timeout.
-"""
-TRICKLE_SECONDS = 10.0
 READ_BUFFER = 2**18
 """Bytes of a body that may wait to be read, twice as many at most: a page comes without being stopped in between."""
 ON_LOOP_LIMIT = 2 * 2**20
@@ -66,37 +57,6 @@ class Observer(Protocol):
     def retry(self, reason: str) -> None: ...  # noqa: D102
     def received(self, nbytes: int) -> None: ...  # noqa: D102
     def unknown(self, field: str, count: int = 1) -> None: ...  # noqa: D102
-
-
-@dataclass(frozen=True, slots=True)
-class Answer(Generic[T]):
-    """What came of a request.
-
-    Attributes:
-        reply: The reply; None where Studio said that it is still the one of the version that was named.
-        nbytes: Size of its body.
-        etag: The version that Studio gave it; None where it gave none.
-    """
-
-    reply: T | None
-    nbytes: int
-    etag: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    method: str
-    call: str
-    path: str
-    caller: Caller
-    query: Mapping[str, str] | None
-    body: object = None
-    etag: str | None = None
-
-    @property
-    def where(self) -> str:
-        """For errors."""
-        return f"{self.call} ({self.path})"
 
 
 class Client:
@@ -185,7 +145,7 @@ class Client:
             Unreachable: Attempts ran out, or Studio asked to wait longer than a pull may take.
             InvalidReply: The reply is not of the documented shape, or a refusal of unknown meaning.
         """
-        answer = await self._ask(_Request("GET", call, path, caller, query), decoder)
+        answer = await self._ask(Request("GET", call, path, caller, query), decoder)
         return _replied(answer), answer.nbytes
 
     async def get_unless(
@@ -207,7 +167,7 @@ class Client:
         Raises:
             StudioError: As `get`.
         """
-        return await self._ask(_Request("GET", call, path, caller, query, etag=etag), decoder)
+        return await self._ask(Request("GET", call, path, caller, query, etag=etag), decoder)
 
     async def post(
         self,
@@ -229,9 +189,9 @@ class Client:
         Raises:
             StudioError: As `get`.
         """
-        return _replied(await self._ask(_Request("POST", call, path, caller, query, body), decoder))
+        return _replied(await self._ask(Request("POST", call, path, caller, query, body), decoder))
 
-    async def _ask(self, request: _Request, decoder: msgspec.json.Decoder[T]) -> Answer[T]:
+    async def _ask(self, request: Request, decoder: msgspec.json.Decoder[T]) -> Answer[T]:
         try:
             try:
                 reply = await self._in_turn(request, decoder)  # most need no more, and are spared what retrying costs
@@ -246,7 +206,7 @@ class Client:
         await request.caller.resume()  # only now: the holder of a request's slot must not wait for another one
         return reply
 
-    async def _ask_again(self, request: _Request, decoder: msgspec.json.Decoder[T], first: Retryable) -> Answer[T]:
+    async def _ask_again(self, request: Request, decoder: msgspec.json.Decoder[T], first: Retryable) -> Answer[T]:
         """The attempts after the one that failed as `first`.
 
         Raises:
@@ -273,7 +233,7 @@ class Client:
                 return await self._in_turn(request, decoder)
         raise AssertionError("the last attempt neither answers nor fails")
 
-    async def _in_turn(self, request: _Request, decoder: msgspec.json.Decoder[T]) -> Answer[T]:
+    async def _in_turn(self, request: Request, decoder: msgspec.json.Decoder[T]) -> Answer[T]:
         """One attempt, when it is the key's turn; while that takes time, and once it has failed, the caller holds
         nothing.
         """
@@ -307,7 +267,7 @@ class Client:
             budget.attempted(caller.key, worked=True, seconds=time.monotonic() - began)
         return reply
 
-    async def _attempt(self, request: _Request, decoder: msgspec.json.Decoder[T], slot: Slot) -> Answer[T]:
+    async def _attempt(self, request: Request, decoder: msgspec.json.Decoder[T], slot: Slot) -> Answer[T]:
         where = request.where
         headers = {"x-api-key": request.caller.key}
         if request.etag is not None:
@@ -327,7 +287,7 @@ class Client:
                     ) as response,
                 ):
                     observed.code = str(response.status)
-                    body = await self._read(response, where)
+                    body = await read_body(response, where)
             except TimeoutError as error:
                 observed.code = "timeout"
                 what = f"{where}: no complete reply within {time.monotonic() - slot.since:.0f} s"
@@ -362,7 +322,7 @@ class Client:
             raise
 
     async def _reply(
-        self, response: aiohttp.ClientResponse, body: bytearray, request: _Request, decoder: msgspec.json.Decoder[T]
+        self, response: aiohttp.ClientResponse, body: bytearray, request: Request, decoder: msgspec.json.Decoder[T]
     ) -> T:
         """What a body says, if it is a good reply."""
         where = request.where
@@ -405,20 +365,6 @@ class Client:
         for name, count in unknown.items():
             self.observer.unknown(name, count)
         return reply
-
-    async def _read(self, response: aiohttp.ClientResponse, where: str) -> bytearray:
-        """The body, in one piece and never a second one; it may not be endless, nor trickle."""
-        body = bytearray()
-        while True:
-            enough = len(body) + TRICKLE_BYTES
-            async with asyncio.timeout(TRICKLE_SECONDS):
-                while len(body) < enough:
-                    if not (chunk := await response.content.readany()):
-                        return body
-                    body += chunk
-                    if len(body) > BODY_LIMIT:
-                        body.clear()  # the error's traceback holds it for as long as the error is held
-                        raise BodyTooLarge(f"{where}: the reply is larger than {BODY_LIMIT >> 20} MiB")
 
     @asynccontextmanager
     async def _given_up(self, slot: Slot) -> AsyncIterator[None]:

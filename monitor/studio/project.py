@@ -11,8 +11,9 @@ from monitor.errors import InvalidReply, NoResults, StudioError
 from monitor.results import Block, BlockKind
 from monitor.studio import wire
 from monitor.studio.caller import LONGEST_CLOSED, Caller, Pausable
-from monitor.studio.client import Answer, Client
+from monitor.studio.client import Client
 from monitor.studio.dates import timestamp
+from monitor.studio.request import Answer
 from monitor.text import shown
 
 T = TypeVar("T", bound=wire.Reply)

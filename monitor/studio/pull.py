@@ -18,12 +18,12 @@ import structlog
 
 from monitor.errors import Inconsistent, InvalidReply, NoResults, Unreachable
 from monitor.results import ResultSet
-from monitor.studio.client import Answer
 from monitor.studio.columns import ColumnBuilder, SetChanged
 from monitor.studio.last_readings import LastReading, Versioned, strong
 from monitor.studio.paging import Span, Walk
 from monitor.studio.project import StudioProject
 from monitor.studio.refusals import BodyTooLarge, Refused
+from monitor.studio.request import Answer
 from monitor.studio.wire import Page
 from monitor.targets import TargetKey
 

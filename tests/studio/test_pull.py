@@ -401,7 +401,7 @@ async def test_large_bodies_are_asked_for_in_smaller_pieces(
     project: StudioProject, studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A page beyond the limit of a body is not read to its end; fewer samples are asked for."""
-    monkeypatch.setattr(client_module, "BODY_LIMIT", 70_000)
+    monkeypatch.setattr("monitor.studio.body.BODY_LIMIT", 70_000)
     monkeypatch.setattr(pull_module, "FIRST_PAGE", 100)
     results = await pull(project, KEY)
 
@@ -411,7 +411,7 @@ async def test_large_bodies_are_asked_for_in_smaller_pieces(
 
 async def test_a_sample_too_large_is_an_error(project: StudioProject, monkeypatch: pytest.MonkeyPatch) -> None:
     """A single sample beyond the limit ends the pull with a sentence, not with the memory."""
-    monkeypatch.setattr(client_module, "BODY_LIMIT", 100)
+    monkeypatch.setattr("monitor.studio.body.BODY_LIMIT", 100)
     with pytest.raises(InvalidReply, match="single sample"):
         await pull(project, KEY)
 
