@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from monitor import __version__
-from tests.cli.commands import write_config
+from tests.cli import commands
 
 ROOT = Path(__file__).parents[2]
 
@@ -66,7 +66,7 @@ def config(simulator: tuple[str, dict[int, str]], tmp_path: Path, monkeypatch: p
     """A configuration for three of the simulated projects, one key from the environment."""
     url, keys = simulator
     monkeypatch.setenv("TANK_KEY", keys[108])
-    return write_config(tmp_path, url, keys)
+    return commands.write_config(tmp_path, url, keys)
 
 
 def test_version() -> None:
@@ -94,7 +94,7 @@ def test_more_shards_than_requests(config: Path) -> None:
     content.setdefault("studio", {}).update(requests_in_flight=3, requests_in_flight_per_key=2)
     content["http"] = {"listen": "127.0.0.1:0"}
     config.write_text(yaml.safe_dump(content), encoding="utf-8")
-    checked = {total: run("check", "--config", str(config), "--shard.total", str(total)) for total in (2, 3, 4)}
+    checked = {total: commands.run("check", "--config", config, "--shard.total", str(total)) for total in (2, 3, 4)}
     process = subprocess.Popen(
         [sys.executable, "-m", "monitor", "run", "--config", str(config), "--shard.total", "4", "--log.format", "json"],
         stderr=subprocess.PIPE,
@@ -123,7 +123,7 @@ def test_more_shards_than_requests(config: Path) -> None:
         f"{total} or more if Studio may be asked so often, or --shard.total {few} or less"
         for few, total, name in ((2, 3, "requests_in_flight_per_key"), (3, 4, "requests_in_flight"))
     )
-    assert [0] * 3 == [done.returncode for done in checked.values()]
+    assert [0] * 3 == [done.exit_code for done in checked.values()]
     assert [] == warnings[2]
     assert [["studio.requests_in_flight_per_key", f"{for_one_key} (warning)"]] == warnings[3]
     assert ["studio.requests_in_flight", f"{for_all} (warning)"] == warnings[4][0]

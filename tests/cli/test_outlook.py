@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from click.testing import Result
 
 from monitor.alerts.false_alarms import ChangeRate, Expected, expected, sentences
 from monitor.alerts.rules import Above, AnomalyDrift, Drop, Rule, Subject, built_in
@@ -18,16 +16,14 @@ from monitor.compare.change import Change
 from monitor.compare.comparison import BaselineFigures, Comparison
 from monitor.compare.error_evidence import ErrorEvidence
 from tests.alerts.alert_cases import drifted
+from tests.cli.commands import run_beside
 from tests.factories import TARGET
 from tests.store.quiet_runs import record
 
-ROOT = Path(__file__).parents[2]
 
-
-def check(config: Path, *options: str) -> subprocess.CompletedProcess[str]:
+async def check(config: Path, *options: str) -> Result:
     """`check` to its end."""
-    command = [sys.executable, "-m", "monitor", "check", "--config", str(config), *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT, env=dict(os.environ))
+    return await run_beside("check", "--config", config, *options)
 
 
 def write(folder: Path, **sections: Any) -> Path:
@@ -44,27 +40,27 @@ async def test_check_says_what_a_rule_misses(tmp_path: Path) -> None:
     not health; the store stays as it is.
     """
     config, file = write(tmp_path), tmp_path / "impulse-monitor.db"
-    before = check(config)
+    before = await check(config)
     await record(f"sqlite:///{file}", [10, 0])
     await record(f"sqlite:///{file}", [10, 0], target="9-2-int8-testing")
     content = file.read_bytes()
-    after = check(config)
+    after = await check(config)
 
-    assert not (0 != before.returncode or "misses" in before.stdout)
+    assert not (0 != before.exit_code or "misses" in before.stdout)
     assert (
         "1 / 2 (int8, testing): with 200 samples EdgeImpulseAccuracyRegressed misses a drop of 5.0 points in 60 % of "
         "cases; EdgeImpulseAccuracyRegressed can hardly fire at its margin of 3.0 points: its silence is not health"
     ) in after.stdout.splitlines()
     assert "9 / 2" not in after.stdout
     assert "false alarms" not in after.stdout
-    assert (0, content) == (after.returncode, file.read_bytes())
+    assert (0, content) == (after.exit_code, file.read_bytes())
 
 
 async def test_check_online_says_how_many_false_alarms_to_expect(tmp_path: Path) -> None:
     """Each rule has an upper bound for a year, from how often the result sets and models of these targets change."""
     config = write(tmp_path, alerts=[{"alert": "Low", "metric": "accuracy", "below": 0.8}])
     await record(f"sqlite:///{tmp_path}/impulse-monitor.db", [36.5, 27, 18, 9, 0])
-    found = check(config, "--online").stdout.splitlines()
+    found = (await check(config, "--online")).stdout.splitlines()
     place = next(number for number, line in enumerate(found) if line.startswith("false alarms to expect"))
 
     # 4 changes and 2 trainings in 36.5 days
