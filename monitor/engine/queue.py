@@ -23,7 +23,8 @@ from pgqueuer.domain.models import Job
 from pgqueuer.domain.settings import DBSettings
 
 from monitor.store.errors import StoreError
-from monitor.store.fleet import Connection, FleetSession
+from monitor.store.fleet import FleetSession
+from monitor.store.own_connection import OwnConnection
 
 SILENT = timedelta(seconds=8)
 """Without a sign of life for this long, a worker's turns are offered to others. It gives one twice as often."""
@@ -140,7 +141,7 @@ class Worker:
         Where the connection breaks, they go on all the same: that they are this worker's is not the queue's to say.
         """
         while not self._stopping:
-            connection = Connection(self._url, "impulse-monitor queue")
+            connection = OwnConnection(self._url, "impulse-monitor queue")
             try:
                 await connection.open()
                 self._broken.clear()

@@ -77,6 +77,7 @@ class Dispatcher:
         self._policy = policy or RetryPolicy()
         self._timeout = timeout
         self._receivers = tuple(receivers)
+        self._elsewhere: dict[str, ReceiverStatus] = {}
         self._session: aiohttp.ClientSession | None = None
         self._jobs: dict[str, _Job] = {}
         self._ending: set[asyncio.Task[None]] = set()
@@ -118,13 +119,18 @@ class Dispatcher:
     @property
     def failing(self) -> tuple[FailingReceiver, ...]:
         """The receivers whose last attempt failed."""
-        return tuple(failing for job in self._jobs.values() if (failing := job.worker.failing) is not None)
+        return tuple(status.failing for status in self.receivers if status.failing is not None)
+
+    def hear(self, receivers: Iterable[ReceiverStatus]) -> None:
+        """What the process that sends says of its receivers; it is shown for as long as this one does not send."""
+        self._elsewhere = {status.receiver: status for status in receivers}
 
     @property
     def receivers(self) -> tuple[ReceiverStatus, ...]:
         """How each receiver does, in the order in which they came."""
         if self._session is None:
-            return tuple(ReceiverStatus(receiver.receiver_name, None, 0, None) for receiver in self._receivers)
+            names = [receiver.receiver_name for receiver in self._receivers]
+            return tuple(self._elsewhere.get(name, ReceiverStatus(name, None, 0, None)) for name in names)
         return tuple(job.worker.status for job in self._jobs.values())
 
     async def test(self, name: str) -> Trial:

@@ -8,6 +8,8 @@ import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from monitor import lease
 from monitor.alerts.states import Transition
 from monitor.config import Config
@@ -17,12 +19,15 @@ from monitor.live.alert_clock import AlertClock
 from monitor.live.follower import Follower
 from monitor.live.live import Live
 from monitor.live.watchlist import Watchlist
-from monitor.notify import Dispatcher
+from monitor.notify import Dispatcher, ReceiverStatus
 from monitor.service.membership import FleetClock, Membership, Observer
 from monitor.store import StoreError
 from monitor.store.fleet import FleetSession, Process
 from monitor.targets import TargetKey
 from monitor.views.service_problems import FleetProblems
+
+_RECEIVERS = msgspec.json.Encoder()
+_receivers = msgspec.json.Decoder(tuple[ReceiverStatus, ...])
 
 PARTING = 5.0
 """Seconds for messages in flight to end when another process is to send."""
@@ -74,6 +79,8 @@ class Fleet:
             observer,
             address,
             lambda: config_digest(config()),
+            lambda: _RECEIVERS.encode(parts.dispatcher.receivers),
+            self._hear,
             self._lead,
             self._follow,
             parts.follower.sweep,
@@ -133,6 +140,13 @@ class Fleet:
         await self.membership.retire()
         await self._parts.engine.stop(grace)
         await self.membership.leave()
+
+    def _hear(self, report: bytes) -> None:
+        """What the process that leads says of the receivers."""
+        try:
+            self._parts.dispatcher.hear(_receivers.decode(report) if report else ())
+        except msgspec.MsgspecError:  # of another release
+            self._parts.dispatcher.hear(())
 
     async def _prepare(self, project: str) -> None:
         """Know of a project what the store knows: another process may have had its last turn."""

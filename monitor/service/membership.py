@@ -66,6 +66,8 @@ class Membership:
         observer: Shows how the fleet does.
         address: `host:port` that it serves HTTP on.
         digest: Of the configuration that runs.
+        report: What it says of itself to the others.
+        heard: Called with what the process that leads says of itself.
         lead: Awaited once this process leads; where it fails another process may.
         follow: Awaited once it no longer does.
         connected: Called whenever the connection was made anew.
@@ -79,6 +81,8 @@ class Membership:
         observer: Observer,
         address: Callable[[], str],
         digest: Callable[[], str],
+        report: Callable[[], bytes],
+        heard: Callable[[bytes], None],
         lead: Callable[[], Awaitable[None]],
         follow: Callable[[], Awaitable[None]],
         connected: Callable[[], None],
@@ -89,6 +93,8 @@ class Membership:
         self._observer = observer
         self._address = address
         self._digest = digest
+        self._report = report
+        self._heard = heard
         self._lead = lead
         self._follow = follow
         self._connected = connected
@@ -174,10 +180,19 @@ class Membership:
     async def _beat(self) -> None:
         began = time.monotonic()
         processes, now = await self._session.beat(
-            self._role, self._host, self._address(), __version__, self._digest(), leads=self.leads
+            self._role,
+            self._host,
+            self._address(),
+            __version__,
+            self._digest(),
+            leads=self.leads,
+            report=self._report() if self.leads else b"",
         )
         self._clock.adjust(now, time.monotonic() - began)
         self.processes = tuple(each for each in processes if each.alive)
+        for each in self.processes:
+            if each.leads:
+                self._heard(each.report)
         self._observer.leader(self.leads)
         self._observer.workers(sum(Role(each.role).works for each in self.processes) if self.leads else None)
         self._observer.configurations_differ(len(self.differing) if self.leads else None)

@@ -11,15 +11,12 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from sqlalchemy import NullPool
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from monitor.lease import VALID, Lease
-from monitor.store import engine
-from monitor.store.errors import StoreUnavailable, explain
+from monitor.store.errors import StoreUnavailable
+from monitor.store.own_connection import OwnConnection
 from monitor.store.transaction import CHANGES
 
 T = TypeVar("T")
@@ -38,13 +35,14 @@ _LEADER = 0x696D7075_6C736503
 _NOW = "extract(epoch FROM clock_timestamp())::float8"
 
 _BEAT = f"""
-INSERT INTO process (id, role, host, address, version, started, seen, backend, digest, leads)
-VALUES ($1, $2, $3, $4, $5, {_NOW}, {_NOW}, pg_backend_pid(), $6, $7)
+INSERT INTO process (id, role, host, address, version, started, seen, backend, digest, leads, report)
+VALUES ($1, $2, $3, $4, $5, {_NOW}, {_NOW}, pg_backend_pid(), $6, $7, $8)
 ON CONFLICT (id) DO UPDATE
-SET seen = excluded.seen, backend = excluded.backend, digest = excluded.digest, leads = excluded.leads
+SET seen = excluded.seen, backend = excluded.backend, digest = excluded.digest, leads = excluded.leads,
+  report = excluded.report
 """
 _PROCESSES = f"""
-SELECT id, role, host, address, version, started, {_NOW} - seen AS age, digest, leads, {_NOW} AS now
+SELECT id, role, host, address, version, started, {_NOW} - seen AS age, digest, leads, report, {_NOW} AS now
 FROM process ORDER BY started
 """
 _LEAD = f"SELECT pg_try_advisory_lock({_LEADER})"
@@ -87,11 +85,12 @@ WITH ended AS (
 )
 SELECT count(*) FROM ended
 """
+# epochs begin with the time: one that comes back after it was removed has none that was there before
 _PLAN = f"""
 WITH wanted AS (
   SELECT * FROM unnest($1::text[], $2::text[], $3::float8[], $4::float8[]) AS wanted (name, project, first, latest)
 ), projects AS (
-  INSERT INTO turn (project) SELECT DISTINCT project FROM wanted ON CONFLICT DO NOTHING
+  INSERT INTO turn (project, epoch) SELECT DISTINCT project, {_NOW}::bigint FROM wanted ON CONFLICT DO NOTHING
 )
 INSERT INTO due (name, project, at) SELECT name, project, {_NOW} + first FROM wanted
 ON CONFLICT (name) DO UPDATE SET
@@ -130,6 +129,7 @@ class Process:
         age: Seconds since its last sign of life.
         digest: Of its configuration.
         leads: Whether it said that it leads.
+        report: What it says of itself to the others; empty for nothing.
     """
 
     id: str
@@ -141,6 +141,7 @@ class Process:
     age: float
     digest: str
     leads: bool
+    report: bytes = field(default=b"", repr=False)
 
     @property
     def alive(self) -> bool:
@@ -172,52 +173,6 @@ class DueProject:
     running: bool
 
 
-class Connection:
-    """A connection to PostgreSQL of its own, that outlives transactions: for what PostgreSQL keeps by connection.
-
-    Args:
-        url: Of the store.
-        name: What it is for, as PostgreSQL lists it.
-
-    Attributes:
-        driver: asyncpg's connection, once open.
-    """
-
-    def __init__(self, url: str, name: str) -> None:
-        parsed = engine.parse(url)
-        self.where = engine.describe(parsed)
-        named = {} if "application_name" in parsed.query else {"application_name": name}
-        self._engine = engine.new_engine(parsed.update_query_dict(named), 5.0, pool=NullPool)
-        self._link: AsyncConnection | None = None
-        self.driver: Any = None
-
-    async def open(self) -> None:
-        """Connect.
-
-        Raises:
-            StoreError: The server cannot be reached, or refuses it.
-        """
-        try:
-            self._link = await self._engine.connect()
-            self.driver = (await self._link.get_raw_connection()).driver_connection
-        except Exception as error:
-            raise self.explained(error) from error
-
-    async def close(self) -> None:
-        """Close it, without asking a server that may not answer."""
-        if self.driver is not None:
-            self.driver.terminate()
-        if self._link is not None:
-            await self._link.invalidate()
-            await self._link.close()
-        self._link = self.driver = None
-        await self._engine.dispose()
-
-    def explained(self, error: Exception) -> Exception:
-        """The `StoreError` that a failure of the driver is; what is none stays as it is."""
-        return explain(error, self.where) or error
-
-
 class FleetSession:
     """What a process of a fleet asks of PostgreSQL beside the store.
 
@@ -234,7 +189,7 @@ class FleetSession:
         self._url = url
         self.process_id = process_id
         self.heard: Callable[[str], None] = lambda payload: None
-        self._connection: Connection | None = None
+        self._connection: OwnConnection | None = None
         self._lock = asyncio.Lock()
         self._asking: set[asyncio.Future[Any]] = set()
 
@@ -249,7 +204,7 @@ class FleetSession:
         Raises:
             StoreError: The server cannot be reached, or refuses it.
         """
-        connection = Connection(self._url, "impulse-monitor fleet")
+        connection = OwnConnection(self._url, "impulse-monitor fleet")
         try:
             await connection.open()
             await connection.driver.add_listener(CHANGES, self._on_change)
@@ -302,13 +257,13 @@ class FleetSession:
         return await self.asked(lambda driver: driver.fetchval(statement, *values))
 
     async def beat(
-        self, role: str, host: str, address: str, version: str, digest: str, *, leads: bool
+        self, role: str, host: str, address: str, version: str, digest: str, *, leads: bool, report: bytes = b""
     ) -> tuple[list[Process], float]:
         """Give a sign of life; answers all processes, and the server's time in Unix seconds."""
-        await self._fetch(_BEAT, self.process_id, role, host, address, version, digest, leads)
+        await self._fetch(_BEAT, self.process_id, role, host, address, version, digest, leads, report)
         rows = await self._fetch(_PROCESSES)
         now = rows[0]["now"] if rows else math.nan
-        names = ("id", "role", "host", "address", "version", "started", "age", "digest", "leads")
+        names = ("id", "role", "host", "address", "version", "started", "age", "digest", "leads", "report")
         return [Process(**{name: row[name] for name in names}) for row in rows], now
 
     async def leave(self) -> None:

@@ -179,6 +179,7 @@ process = sa.Table(
     sa.Column("backend", sa.Integer, nullable=False),
     sa.Column("digest", sa.Text, nullable=False),
     sa.Column("leads", sa.Boolean, nullable=False),
+    sa.Column("report", sa.LargeBinary, nullable=False),
 )
 """The processes of a fleet, and when each was last seen, by the server's clock."""
 

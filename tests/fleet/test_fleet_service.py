@@ -236,6 +236,19 @@ async def test_other_configurations_are_said(members: Members) -> None:
     assert ["Processes of the fleet have different configurations: that of the one that leads counts"] == titles
 
 
+async def test_a_failing_receiver_is_seen_everywhere(members: Members, studio: Studio, inbox: Inbox) -> None:
+    """One process sends; that a receiver fails is said on the pages of all."""
+    first = await members.start("first", Role.ALL)
+    second = await members.start("second", Role.ALL)
+    await until(shown(second, GESTURES))
+    await inbox.down()
+    studio.generated(101).edit(quality=-1.5)
+
+    for app in (first, second):
+        await until(lambda: _kinds(app))  # noqa: B023
+        assert ["receiver"] == await _kinds(app)
+
+
 async def test_no_worker(members: Members) -> None:
     """A fleet that only shows says that nothing is pulled."""
     web = await members.start("web", Role.WEB)
@@ -268,6 +281,11 @@ async def test_roles_that_are_not_possible(
     assert code == done.returncode
     assert said in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
+
+
+async def _kinds(app: App) -> list[str]:
+    problems = json.loads(await text(app, "/api/v1/status"))["data"]["problems"]
+    return [each["kind"] for each in problems]
 
 
 def _processes(app: App) -> Any:

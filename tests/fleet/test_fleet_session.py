@@ -172,6 +172,24 @@ async def test_plans(joined: Joined) -> None:
     assert await session.take("2") is None
 
 
+async def test_a_project_that_comes_back(joined: Joined) -> None:
+    """A project that was removed and comes back has none of the epochs that its turns had: one of before is no
+    other's.
+    """
+    session = await joined("leader")
+    await session.plan([("turn a", "1", 0.0, 0.0)])
+    before = await session.take("1")
+    assert before is not None
+    await session.end(before.lease, {"turn a": 0.0})
+    await session.keep([])
+    await asyncio.sleep(1.1)
+    await session.plan([("turn a", "1", 0.0, 0.0)])
+    after = await session.take("1")
+
+    assert after is not None
+    assert after.lease.epoch > before.lease.epoch
+
+
 async def test_what_is_asked_for_during_a_turn(joined: Joined) -> None:
     """“Pull now” while the turn runs is done after it, though the turn plans a later time."""
     session = await joined("worker")

@@ -39,6 +39,7 @@ def upgrade() -> None:
         sa.Column("backend", sa.Integer, nullable=False),
         sa.Column("digest", sa.Text, nullable=False),
         sa.Column("leads", sa.Boolean, nullable=False),
+        sa.Column("report", sa.LargeBinary, nullable=False),
     )
     op.create_table(
         "change",
