@@ -22,11 +22,13 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
+from monitor.store import results_lock
+from monitor.store.transaction import lock_key
 from tests.chaos.members_checks import Agreement, check_refused, check_runs, check_told
 from tests.chaos.members_parts import (
     ALERT,
@@ -140,6 +142,20 @@ class Trial:
         """SIGSTOP of a worker that has still to write, for longer than its lease."""
         return await self._frozen(await self._about_to_write())
 
+    async def freeze_writer(self) -> str:
+        """SIGSTOP of a worker in the middle of a transaction, for longer than its lease."""
+        project = REGRESSED
+        key = lock_key(results_lock(f"{project}-1-int8-testing"))
+        async with self.books.locked(key) as waited_for:
+            await until(waited_for)
+            victim = self.at(await until(lambda: self.books.holder(project)))
+            assert victim is not None
+            victim.send(signal.SIGSTOP)
+        try:  # its transaction has the lock now, and no client
+            return await self._gone(victim, FROZEN)
+        finally:
+            victim.send(signal.SIGCONT)
+
     async def freeze_leader(self) -> str:
         """SIGSTOP of the process that leads, for longer than its lease."""
         return await self._frozen(await self.leader())
@@ -200,14 +216,14 @@ class Trial:
         return text
 
     async def _followed(self, victim: Member, held: list[Held], led: bool) -> str:
-        parts = [victim.name]
+        waits = {}
         if held:
-            seconds = await lasted(lambda: self.books.taken_again(held))
-            parts.append(self.within(f"{len(held)} turns taken again", seconds, TAKEN_AGAIN))
+            waits[f"{len(held)} turns taken again"] = lasted(lambda: self.books.taken_again(held))
         if led:
-            seconds = await lasted(lambda: self.books.leader(victim.address))
-            parts.append(self.within("led by another one", seconds, TAKEN_AGAIN))
-        return ", ".join(parts)
+            waits["led by another one"] = lasted(lambda: self.books.leader(victim.address))
+        seconds = await asyncio.gather(*waits.values())
+        found = [self.within(what, each, TAKEN_AGAIN) for what, each in zip(waits, seconds, strict=True)]
+        return ", ".join([victim.name, *found])
 
     # -- what follows
 
@@ -257,17 +273,17 @@ class Trial:
 
 
 ORDER = ("kill_worker", "freeze_worker", "stop_postgresql", "cut_worker", "kill_leader", "kill_web")
-OTHERS = ("freeze_leader", "change_clock")
+OTHERS = ("freeze_leader", "freeze_writer", "change_clock")
 
 
-def drawn(events: int, rng: random.Random) -> Iterator[str]:
-    """So many events: first each of the six once, then all in changing order."""
-    yield from ORDER[:events]
-    left = events - len(ORDER)
+def drawn(events: int, rng: random.Random, only: Sequence[str]) -> Iterator[str]:
+    """So many events: first each of `ORDER` once, then all in changing order; or those alone that are named."""
+    order = tuple(only) or ORDER
+    yield from order[:events]
+    left, names = events - len(order), tuple(only) or ORDER + OTHERS
     while left > 0:
-        for name in rng.sample(ORDER + OTHERS, min(left, len(ORDER + OTHERS))):
-            yield name
-            left -= 1
+        yield from rng.sample(names, min(left, len(names)))
+        left -= len(names)
 
 
 def configuration(studio: StudioProcess, alertmanager: str, every: float) -> dict[str, Any]:
@@ -340,7 +356,9 @@ def program(name: str) -> str:
     return found
 
 
-async def trial(events: int, projects: int, every: float, patience: float, seed: int, folder: Path) -> list[str]:
+async def trial(
+    events: int, projects: int, every: float, patience: float, seed: int, only: Sequence[str], folder: Path
+) -> list[str]:
     """All of it; what was wrong."""
     async with AsyncExitStack() as stack:
         server = stack.enter_context(running(lambda name: shutil.which(name) or name, listens="*"))
@@ -360,7 +378,7 @@ async def trial(events: int, projects: int, every: float, patience: float, seed:
         prometheus = await stack.enter_async_context(
             Prometheus.running(program("prometheus"), folder, subject.webs[0].address, WEBS)
         )
-        for number, name in enumerate(drawn(events, subject.rng), 1):
+        for number, name in enumerate(drawn(events, subject.rng, only), 1):
             await subject.models_change()
             event: Callable[[], Awaitable[str]] = getattr(subject, name)
             text = await event()
@@ -405,7 +423,8 @@ def main() -> int:
     parser.add_argument("--every", type=float, default=60.0, help="seconds between two turns of a project")
     parser.add_argument("--patience", type=float, default=1.0, help="times as long as on a quiet machine")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--keep", type=Path, help="a folder for the files of the trial, which then stay")
+    parser.add_argument("--only", action="append", default=[], choices=ORDER + OTHERS, help="an event; several times")
+    parser.add_argument("--keep", dest="folder", type=Path, help="a folder for the files of the trial, which then stay")
     arguments = parser.parse_args()
     try:
         for name in ("prometheus", "prometheus-alertmanager", "iptables"):
@@ -416,10 +435,8 @@ def main() -> int:
         return 77
     if done is not None:
         return done
-    with folder_of_files(arguments.keep) as folder:
-        problems = asyncio.run(
-            trial(arguments.events, arguments.projects, arguments.every, arguments.patience, arguments.seed, folder)
-        )
+    with folder_of_files(arguments.folder) as folder:
+        problems = asyncio.run(trial(**{**vars(arguments), "folder": folder}))
     print("\n".join([f"{len(problems)} problems", *problems[:40]]))
     return int(bool(problems))
 

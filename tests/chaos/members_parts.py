@@ -11,7 +11,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,6 +106,22 @@ class Books:
         connection = await asyncpg.connect(host=str(self.server.folder), user="postgres", database=DATABASE)
         try:
             return list(await connection.fetch(statement, *values))
+        finally:
+            await connection.close()
+
+    @asynccontextmanager
+    async def locked(self, key: int) -> AsyncIterator[Callable[[], Awaitable[bool]]]:
+        """Hold an advisory lock for the length of the block; gives what tells whether somebody waits for it."""
+        waiting = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND (classid, objid) = ($1, $2)"
+        parts = (key >> 32) & 0xFFFFFFFF, key & 0xFFFFFFFF
+        connection = await asyncpg.connect(host=str(self.server.folder), user="postgres", database=DATABASE)
+        try:
+            await connection.execute("SELECT pg_advisory_lock($1)", key)
+
+            async def waited_for() -> bool:
+                return bool(await self.rows(waiting, *parts))
+
+            yield waited_for
         finally:
             await connection.close()
 
