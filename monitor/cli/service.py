@@ -23,9 +23,11 @@ from monitor.cli.common import (
     shard_total_option,
     version_option,
     web_config_option,
+    width,
 )
 
 DEMO_INTERVAL = "5s"
+_SHORTEST_INTERVAL = 1.0  # seconds; of the schedule
 
 
 @click.command()
@@ -107,7 +109,6 @@ async def _serve(
     except (OSError, StoreError) as error:
         click.echo(f"cannot start: {_cause(error, option) if isinstance(error, OSError) else error}", err=True)
         return 1
-    started(app.address)
     reloads: set[asyncio.Task[bool]] = set()
 
     def reload() -> None:
@@ -117,6 +118,7 @@ async def _serve(
 
     if hasattr(signal, "SIGHUP"):
         loop.add_signal_handler(signal.SIGHUP, reload)
+    started(app.address)
     await stop.wait()
     await app.stop()
     return 0
@@ -174,10 +176,11 @@ def simulate(
     if listing:
         from monitor.simulator import switches
 
+        lists = click.HelpFormatter(width=width())
         for title, named in (("faults", switches.FAULTS), ("scenarios", switches.SCENARIOS)):
-            click.echo(f"{title}:")
-            for name, entry in named.items():
-                click.echo(f"  {name:<30} {entry.about}")
+            with lists.section(title):
+                lists.write_dl([(name, entry.about) for name, entry in named.items()])
+        click.echo(lists.getvalue(), nl=False)
         return
     try:
         run_loop(_simulate(port, recorded, faults, scenarios))
@@ -199,14 +202,21 @@ async def _simulate(port: int, recorded: Path | None, faults: tuple[str, ...], s
 
 @asynccontextmanager
 async def _studio(
-    port: int = 0, recorded: Path | None = None, faults: Iterable[str] = (), scenarios: Iterable[str] = ()
+    port: int = 0,
+    recorded: Path | None = None,
+    faults: Iterable[str] = (),
+    scenarios: Iterable[str] = (),
+    interval: float | None = None,
 ) -> AsyncIterator[tuple[str, Any]]:
-    """The simulator, serving: its URL and its studio."""
+    """The simulator, serving: its URL and its studio; `interval`: seconds of a step of the demo's projects."""
     from monitor import simulator
     from monitor.simulator import switches
 
     try:
-        studio = simulator.Studio([simulator.load_recorded(recorded)]) if recorded else simulator.demo_studio()
+        if recorded is not None:
+            studio = simulator.Studio([simulator.load_recorded(recorded)])
+        else:
+            studio = simulator.demo_studio() if interval is None else simulator.demo_studio(interval=interval)
     except simulator.RecordingError as error:
         click.echo(error, err=True)
         sys.exit(1)
@@ -242,6 +252,17 @@ def _checked_url(_context: click.Context, _option: click.Parameter, value: str |
         raise click.BadParameter(str(error)) from None
 
 
+def _checked_interval(_context: click.Context, _option: click.Parameter, value: str) -> str:
+    from monitor.config.durations import parse_duration
+
+    try:
+        if parse_duration(value) >= _SHORTEST_INTERVAL:
+            return value
+        raise ValueError("is shorter than 1s")
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
 @click.command()
 @click.option(
     "--listen",
@@ -258,26 +279,38 @@ def _checked_url(_context: click.Context, _option: click.Parameter, value: str |
 @click.option(
     "--alertmanager", metavar="URL", callback=_checked_url, help="Send the demo's alerts to this Alertmanager."
 )
+@click.option(
+    "--every",
+    metavar="DURATION",
+    default=DEMO_INTERVAL,
+    show_default=True,
+    callback=_checked_interval,
+    help="How often projects are pulled, and how long each step of what happens to them takes.",
+)
 @log_options
 @version_option
-def demo(listen: str, directory: Path | None, alertmanager: str | None, log_level: str, log_format: str) -> None:
+def demo(
+    listen: str, directory: Path | None, alertmanager: str | None, every: str, log_level: str, log_format: str
+) -> None:
     """Run the service against the built-in Studio simulator: models improve, drift and regress within minutes."""
     logs.configure(log_level, log_format)
-    sys.exit(run_loop(_demo(listen, directory, alertmanager)))
+    sys.exit(run_loop(_demo(listen, directory, alertmanager, every)))
 
 
-async def _demo(listen: str, directory: Path | None, alertmanager: str | None) -> int:
+async def _demo(listen: str, directory: Path | None, alertmanager: str | None, every: str) -> int:
     import tempfile
 
+    from monitor.config.durations import parse_duration
+
     with contextlib.ExitStack() as stack:
-        async with _studio() as (url, studio):
+        async with _studio(interval=parse_duration(every)) as (url, studio):
             try:
                 folder = directory or Path(
                     stack.enter_context(tempfile.TemporaryDirectory(prefix="impulse-monitor-demo-"))
                 )
                 folder.mkdir(parents=True, exist_ok=True)
                 config = folder / "monitor.yaml"
-                config.write_text(_demo_config(url, listen, studio, alertmanager), encoding="utf-8")
+                config.write_text(_demo_config(url, listen, studio, alertmanager, every), encoding="utf-8")
             except OSError as error:
                 click.echo(f"cannot write the demo's configuration: {error}; name a folder with --directory", err=True)
                 return 1
@@ -285,7 +318,7 @@ async def _demo(listen: str, directory: Path | None, alertmanager: str | None) -
             def started(address: str) -> None:
                 click.echo(
                     f"Impulse Monitor's demo: {len(studio.projects)} simulated projects, pulled every "
-                    f"{DEMO_INTERVAL}; Ctrl-C ends it"
+                    f"{every}; Ctrl-C ends it"
                 )
                 click.echo(f"  metrics        http://{address}/metrics")
                 click.echo(f"  overview       http://{address}/")
@@ -295,7 +328,7 @@ async def _demo(listen: str, directory: Path | None, alertmanager: str | None) -
             return await _serve(config, "--listen", started)
 
 
-def _demo_config(url: str, listen: str, studio: Any, alertmanager: str | None) -> str:
+def _demo_config(url: str, listen: str, studio: Any, alertmanager: str | None, every: str) -> str:
     """The demo's configuration: what a person would write for these projects."""
     import yaml
 
@@ -312,7 +345,7 @@ def _demo_config(url: str, listen: str, studio: Any, alertmanager: str | None) -
     ]
     config = {
         "studio": {"url": url, "discover": "1m"},
-        "schedule": {"every": DEMO_INTERVAL},
+        "schedule": {"every": every},
         "http": {"listen": listen},
         "projects": projects,
         "notify": [{"alertmanager": {"url": alertmanager}}] if alertmanager else [],

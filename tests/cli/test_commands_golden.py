@@ -9,6 +9,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 from rich.cells import cell_len
@@ -33,15 +34,28 @@ COMMANDS = {
     "alerts": ("alerts",),
     "metrics": ("metrics",),
     "help": ("--help",),
+    "simulate-list": ("simulate", "--list"),
     **{f"help-{name}": (name, "--help") for name in sorted(main.commands)},
+    **{
+        f"help-{name}-{inner}": (name, inner, "--help")
+        for name, group in sorted(main.commands.items())
+        if isinstance(group, click.Group)
+        for inner in sorted(group.commands)
+    },
 }
+CHANGING = {
+    "baseline-pin": ("baseline", "pin", TARGET, "--run", "1"),
+    "baseline-clear": ("baseline", "clear", TARGET),
+}
+"""Commands that change the store: run after the others, in this order."""
 
 
 def check_golden(name: str, text: str) -> None:
-    """Compare with the file of the name; times and ports may be any."""
+    """Compare with the file of the name; times, ports and digests may be any."""
     text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", text)
     text = re.sub(r"\b20\d\d-\d\d-\d\d", "YYYY-MM-DD", text)
-    text = re.sub(r"\b\d\d:\d\d:\d\dZ", "HH:MM:SSZ", text)
+    text = re.sub(r"(?<!\d)\d\d:\d\d:\d\dZ", "HH:MM:SSZ", text)
+    text = re.sub(r"\b[0-9a-f]{32}\b", "DIGEST", text)
     path = GOLDEN / f"{name}.txt"
     if os.environ.get("UPDATE_GOLDEN"):
         GOLDEN.mkdir(exist_ok=True)
@@ -62,7 +76,7 @@ def test_output(studio: tuple[str, Studio], config: Path) -> None:
                 assert 0 == pulled.exit_code, pulled.stderr
     served.timeline.pin(0)
     for name, command in COMMANDS.items():
-        reads = "--help" not in command and name != "metrics"
+        reads = "--help" not in command and name not in ("metrics", "simulate-list")
         for columns in (80, 200):
             result = run(*command, *(("--config", config) if reads else ()), COLUMNS=str(columns))
             lines = [line.rstrip() for line in result.stdout.splitlines()]
@@ -71,6 +85,10 @@ def test_output(studio: tuple[str, Studio], config: Path) -> None:
             assert not re.search("[─-╿]", result.stdout), name
             check_golden(f"{name}-{columns}", "\n".join(lines) + "\n")
     for columns in (80, 200):
+        for name, command in CHANGING.items():
+            result = run(*command, "--config", config, COLUMNS=str(columns))
+            assert (0, "") == (result.exit_code, result.stderr), name
+            check_golden(f"{name}-{columns}", result.stdout)
         shown = run("history", "--config", config, COLUMNS=str(columns)).stdout
         assert all(f"{number}-1-int8-testing" in shown for number in (101, 107, 108))
 
@@ -113,7 +131,7 @@ def test_alerts_of_a_store(columns: int, tmp_path: Path) -> None:
 
 
 async def test_lines_for_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`check`, `rules` and `notify test` print findings in lines that are never folded, whatever the width."""
+    """`check`, `init`, `rules`, `notify test` and `store copy` print lines that are never folded."""
     monkeypatch.chdir(tmp_path)
     async with Inbox() as well, Inbox([404]) as wrong:
         receivers: list[dict[str, object]] = [
@@ -123,19 +141,26 @@ async def test_lines_for_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         good = {"projects": [{"id": 101, "api_key": "k"}], "notify": receivers}
         Path("good.yaml").write_text(yaml.safe_dump(good), encoding="utf-8")
         Path("bad.yaml").write_text(yaml.safe_dump(BAD, sort_keys=False), encoding="utf-8")
+        async with Store("sqlite:///from.db"):
+            pass
         for columns in (80, 200):
             for name, command, code in (
                 ("check", ("check", "--config", "good.yaml"), 0),
                 ("check-of-a-bad-file", ("check", "--config", "bad.yaml"), 1),
                 ("rules", ("rules", "--config", "good.yaml"), 0),
                 ("notify-test", ("notify", "test", "--config", "good.yaml"), 1),
+                ("init", ("init", "--config", "new.yaml"), 0),
+                ("store-copy", ("store", "copy", "sqlite:///from.db", "sqlite:///to.db"), 0),
             ):
                 wrong.replies = [404]
+                for written in ("new.yaml", "to.db"):
+                    Path(written).unlink(missing_ok=True)
                 result = await run_beside(*command, NO_PROXY="127.0.0.1", COLUMNS=str(columns))
-                assert (code, "") == (result.exit_code, result.stderr), name
+                progress = result.stderr if name == "store-copy" else ""
+                assert (code, progress) == (result.exit_code, result.stderr), name
                 assert not re.search("[─-╿]", result.stdout), name
                 check_golden(f"{name}-{columns}", result.stdout)
-    for name in ("check", "check-of-a-bad-file", "rules", "notify-test"):
+    for name in ("check", "check-of-a-bad-file", "rules", "notify-test", "init", "store-copy"):
         assert (GOLDEN / f"{name}-80.txt").read_bytes() == (GOLDEN / f"{name}-200.txt").read_bytes()
 
 
