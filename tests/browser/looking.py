@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from tests.service_process import TOKEN
+
 WIDTHS = (320, 390, 768, 900, 1024, 1440, 1920)
 
 OVERLAPS = """() => {
@@ -69,6 +71,19 @@ async def opened(browser: Any, address: str, *, refused: str = "", **options: An
     yield tab
     await context.close()
     assert [] == [each for each in complaints if not refused or refused not in each]
+
+
+async def log_in(tab: Any, address: str, wanted: str = "") -> None:
+    """Fill in the form of the login in the tab; it leads to the page that is wanted.
+
+    Args:
+        tab: Where.
+        address: Of the first page.
+        wanted: The path of a page.
+    """
+    await tab.goto(f"{address}login?next={wanted}")
+    await tab.get_by_label("Admin token").fill(TOKEN)
+    await tab.get_by_role("button", name="Log in").click()
 
 
 async def violations(tab: Any) -> list[str]:

@@ -8,21 +8,15 @@ from urllib.parse import urlsplit
 import pytest
 from aiohttp import web
 
+from tests.browser.looking import log_in
 from tests.notify.notify_parts import Inbox
-from tests.service_process import TOKEN, Service
+from tests.service_process import Service
 from tests.web.web_client import allow
 from tests.web.web_service import ONE, start
 
 pytestmark = [pytest.mark.usefixtures("clock"), pytest.mark.acceptance]
 
 WIDTHS = (320, 390, 768, 1024, 1440, 1920)
-
-
-async def log_in(shown: Any, base: str, wanted: str) -> None:
-    """Fill in the form of the login."""
-    await shown.goto(f"{base}/login?next={wanted}")
-    await shown.get_by_label("Admin token").fill(TOKEN)
-    await shown.get_by_role("button", name="Log in").click()
 
 
 @pytest.mark.parametrize("scripts", [True, False])
@@ -43,7 +37,7 @@ async def test_buttons(service: Service, browser: Any, scheme: str, scripts: boo
         shown.on("pageerror", lambda error: complaints.append(str(error)))
         said = shown.get_by_role("status")
 
-        await log_in(shown, base, f"targets/{ONE}")
+        await log_in(shown, f"{base}/", f"targets/{ONE}")
         assert f"{base}/targets/{ONE}" == shown.url
         for button, words in (
             ("Pull now", "It is pulled now"),
@@ -95,7 +89,7 @@ async def test_another_site_does_nothing(service: Service, browser: Any) -> None
     shown = await context.new_page()
     statuses: dict[str, int] = {}
     shown.on("response", lambda answer: statuses.update({urlsplit(answer.url).path: answer.status}))
-    await log_in(shown, base, "")
+    await log_in(shown, f"{base}/")
     await shown.goto(f"http://localhost:{runner.addresses[0][1]}/")
     await shown.wait_for_url(f"{base}/targets/{ONE}/pin")
 
