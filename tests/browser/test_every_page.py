@@ -16,8 +16,9 @@ import pytest
 
 from monitor.simulator import Revision, Studio, projects, serve
 from monitor.simulator.project import Impulse
-from tests.browser.looking import OVERLAPS, WIDTHS, opened, violations
+from tests.browser.looking import OVERLAPS, WIDTHS, log_in, opened, violations
 from tests.service_process import Service
+from tests.web.web_client import allow
 from tests.web.web_service import pull, start
 
 pytestmark = pytest.mark.acceptance
@@ -36,12 +37,17 @@ PAGES = {
     "box-samples": f"targets/{BOXES}/samples",
     "config": "config",
     "login": "login",
+    "target-buttons": f"targets/{VALUES}",
+    "config-buttons": "config",
     "missing-target": "targets/101-9-int8-testing",
     "missing-event": "alerts/none",
     "missing-page": "nowhere",
     "bad-query": "?sort=bogus",
 }
 """Every page, by the name of its screenshots; `{event}` is the event of the worse classifier."""
+
+BUTTONS = {"target-buttons": "Pin as baseline", "config-buttons": "Reload"}
+"""Pages as who is logged in sees them, and a button there."""
 
 ERRORS = {"missing-target": 404, "missing-event": 404, "missing-page": 404, "bad-query": 400}
 SCHEMES = ("light", "dark")
@@ -98,6 +104,7 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
     async with serve(studio) as url:
         found = Service(tmp_path / "monitor.yaml", studio, url)
         found.content["schedule"] = {"every": "1h"}
+        allow(found)
         yield found
         await found.app.stop()
 
@@ -134,8 +141,12 @@ async def test_every_page(service: Service, browser: Any) -> None:
     for name, path in PAGES.items():
         refused = f"the server responded with a status of {ERRORS[name]}" if name in ERRORS else ""
         async with opened(browser, root, refused=refused) as tab:
-            answer = await tab.goto(root + path.format(event=event))
-            assert ERRORS.get(name, 200) == answer.status, name
+            if name in BUTTONS:
+                await log_in(tab, root, path)
+                assert await tab.get_by_role("button", name=BUTTONS[name], exact=True).is_visible()
+            else:
+                answer = await tab.goto(root + path.format(event=event))
+                assert ERRORS.get(name, 200) == answer.status, name
             if name == "bad-query":
                 assert "is not one of worst," in await tab.locator("main").inner_text()
             await photographed(tab, name)
@@ -161,6 +172,8 @@ async def test_hostile_names(service: Service, browser: Any) -> None:
     event = await watched(service)
     root = f"http://{service.app.address}/"
     for name, path in {**PAGES, "missing-target": f"targets/{HOSTILE[:1000]}"}.items():
+        if name in BUTTONS:
+            continue
         refused = f"the server responded with a status of {ERRORS[name]}" if name in ERRORS else ""
         async with opened(browser, root, refused=refused, viewport={"width": 320, "height": 900}) as tab:
             dialogs: list[str] = []
