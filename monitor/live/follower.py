@@ -198,6 +198,12 @@ class Follower:
         for target_id in self._known.keys() - self._live.targets.keys():
             del self._known[target_id]
 
+    def forget(self, target: LiveTarget) -> None:
+        """Know nothing of a target any more; it is read again when it is needed."""
+        self._known.pop(target.id, None)
+        target.snapshot = None
+        target.cache = TargetCache()
+
     async def refresh_alerts(self, subjects: Collection[str]) -> None:
         """Show where the alerts of targets and projects stand.
 

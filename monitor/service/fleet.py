@@ -29,6 +29,10 @@ from monitor.views.service_problems import FleetProblems
 _RECEIVERS = msgspec.json.Encoder()
 _receivers = msgspec.json.Decoder(tuple[ReceiverStatus, ...])
 
+PROJECTS_KEPT = 500
+"""Of how many projects a process that only takes turns keeps what it knows between two of them: others may have the
+next one, and the store has all of it.
+"""
 PARTING = 5.0
 """Seconds for messages in flight to end when another process is to send."""
 
@@ -163,7 +167,19 @@ class Fleet:
             except StoreError:
                 self._epochs.pop(project, None)
                 return  # the pulls meet the same, and what they find is shown all the same
+        self._epochs.pop(project, None)
         self._epochs[project] = epoch
+        if not self._role.shows and not self.leads:
+            self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
+        """Forget what is known of the projects whose turns here were longest ago, beyond `PROJECTS_KEPT`."""
+        for project in list(self._epochs)[: max(0, len(self._epochs) - PROJECTS_KEPT)]:
+            del self._epochs[project]
+            for entry in self._parts.live.entries_of(int(project)):
+                for target in self._parts.live.targets_of(entry):
+                    if target.pull is None:
+                        self._parts.follower.forget(target)
 
     async def _lead(self) -> None:
         parts = self._parts

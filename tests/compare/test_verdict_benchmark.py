@@ -1,4 +1,4 @@
-"""Small versions of `python -m tests.benchmarks verdicts`: each section in seconds, on the real functions."""
+"""Small versions of `python -m tests.benchmarks believe`: each section in seconds, on the real functions."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from monitor.figures import EvaluationSettings, evaluate
-from tests.benchmarks.verdicts import calibration, cost, coverage, delay, errors, power, quiet
-from tests.benchmarks.verdicts.__main__ import SECTIONS
-from tests.benchmarks.verdicts.sections import Effort
-from tests.benchmarks.verdicts.sets import FLAGGED, Population
-from tests.benchmarks.verdicts.streams import CHANGES, KINDS, Stream, Target
-from tests.benchmarks.verdicts.table import lower, upper
+from tests.benchmarks.believe import calibration, cost, coverage, delay, errors, power, quiet
+from tests.benchmarks.believe.__main__ import SECTIONS
+from tests.benchmarks.believe.sections import Effort
+from tests.benchmarks.believe.sets import FLAGGED, Population
+from tests.benchmarks.believe.streams import CHANGES, KINDS, Stream, Target
+from tests.benchmarks.believe.table import lower, upper
 
 
 def effort(words: str, targets: int = 2, days: int = 20) -> Effort:

@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks verdicts [--quick] [--targets N] [--list] [SECTION or words of a cell ...]`."""
+"""`python -m tests.benchmarks believe [--quick] [--targets N] [--list] [SECTION or words of a cell ...]`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from typing import TypeVar
 
-from tests.benchmarks.verdicts import calibration, cost, coverage, delay, errors, power, quiet
-from tests.benchmarks.verdicts.sections import Effort
+from tests.benchmarks.believe import calibration, cost, coverage, delay, errors, power, quiet
+from tests.benchmarks.believe.sections import Effort
 
 T = TypeVar("T")
 SECTIONS = {

@@ -11,8 +11,8 @@ from monitor.compare.comparison import BaselineFigures, compare
 from monitor.compare.drift import ComparedRun
 from monitor.store.state_documents import dump_drift_state
 from tests.benchmarks._rows import Row, head, show
-from tests.benchmarks.verdicts.sections import Effort
-from tests.benchmarks.verdicts.sets import Population
+from tests.benchmarks.believe.sections import Effort
+from tests.benchmarks.believe.sets import Population
 
 SECONDS, BYTES = 1.0, 64_000
 CELLS = {f"n={samples}": samples for samples in (300, 3_000, 30_000, 100_000)}

@@ -14,9 +14,9 @@ from monitor.compare.power import paired_power
 from monitor.figures import EvaluationSettings, evaluate
 from monitor.results import CORRECT, WRONG, ResultSet
 from tests.benchmarks._rows import Row, head, show
-from tests.benchmarks.verdicts.sections import Effort
-from tests.benchmarks.verdicts.sets import CLASSIFIER, Population
-from tests.benchmarks.verdicts.table import lower, percent, upper
+from tests.benchmarks.believe.sections import Effort
+from tests.benchmarks.believe.sets import CLASSIFIER, Population
+from tests.benchmarks.believe.table import lower, percent, upper
 from tests.factories import encoded, result_set
 
 LOST, DISCORDANT, ACCURACY = 0.05, 0.04, 0.9

@@ -15,9 +15,9 @@ from monitor.compare.error_evidence import ErrorEvidence, error_evidence
 from monitor.compare.resampling import hypergeometric
 from monitor.results import CORRECT, WRONG, ResultSet
 from tests.benchmarks._rows import Row, head, show
-from tests.benchmarks.verdicts.sections import Effort
-from tests.benchmarks.verdicts.sets import CLASSIFIER, PER_DAY, Population
-from tests.benchmarks.verdicts.table import days, percent
+from tests.benchmarks.believe.sections import Effort
+from tests.benchmarks.believe.sets import CLASSIFIER, PER_DAY, Population
+from tests.benchmarks.believe.table import days, percent
 from tests.factories import result_set
 
 REFERENCE, QUIET, MOST = 300, 100, 150

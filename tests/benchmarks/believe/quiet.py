@@ -9,9 +9,9 @@ from itertools import product
 import numpy as np
 
 from tests.benchmarks._rows import Row, head, show
-from tests.benchmarks.verdicts.sections import Effort
-from tests.benchmarks.verdicts.streams import KINDS, Stream, Target
-from tests.benchmarks.verdicts.table import percent, upper
+from tests.benchmarks.believe.sections import Effort
+from tests.benchmarks.believe.streams import KINDS, Stream, Target
+from tests.benchmarks.believe.table import percent, upper
 
 MOST, MEAN, GATE = 0.04, 0.02, 0.10
 """Intended: the upper bound of each cell, the mean over cells, and the share of days with an open gate."""

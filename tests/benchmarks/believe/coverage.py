@@ -16,9 +16,9 @@ from scipy import stats
 from monitor.figures import EvaluationSettings, evaluate
 from monitor.figures.evaluation import Interval
 from tests.benchmarks._rows import Row, head, show
-from tests.benchmarks.verdicts.sections import Effort
-from tests.benchmarks.verdicts.sets import ERROR_SD, FLAGGED, SEPARATION, Population
-from tests.benchmarks.verdicts.table import percent
+from tests.benchmarks.believe.sections import Effort
+from tests.benchmarks.believe.sets import ERROR_SD, FLAGGED, SEPARATION, Population
+from tests.benchmarks.believe.table import percent
 
 LOW, HIGH, WORST, OUTSIDE = 0.92, 0.98, 0.88, 0.10
 """Intended: coverage, the lowest in any cell, and the share of cells that may be outside."""

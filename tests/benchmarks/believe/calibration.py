@@ -14,9 +14,9 @@ from monitor.alerts.verdicts import Answer, check_rule
 from monitor.figures import EvaluationSettings, evaluate
 from monitor.results import CORRECT, WRONG, Confidences, FloatArray, ResultSet
 from tests.benchmarks._rows import Row, head, show
-from tests.benchmarks.verdicts.sections import Effort
-from tests.benchmarks.verdicts.sets import CLASSIFIER, Population
-from tests.benchmarks.verdicts.table import percent
+from tests.benchmarks.believe.sections import Effort
+from tests.benchmarks.believe.sets import CLASSIFIER, Population
+from tests.benchmarks.believe.table import percent
 from tests.factories import result_set
 
 CLASSES = 4

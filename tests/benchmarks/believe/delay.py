@@ -11,9 +11,9 @@ import numpy as np
 
 from monitor.compare.martingale import ALARM
 from tests.benchmarks._rows import Row, head, show
-from tests.benchmarks.verdicts.sections import Effort
-from tests.benchmarks.verdicts.streams import CHANGES, Stream, Target
-from tests.benchmarks.verdicts.table import days, percent
+from tests.benchmarks.believe.sections import Effort
+from tests.benchmarks.believe.streams import CHANGES, Stream, Target
+from tests.benchmarks.believe.table import days, percent
 
 RATIO, RESOLVED = 1.3, 0.02
 """Intended: the alarm within so much of the evidence's own day; at most this share over while the change lasts."""
