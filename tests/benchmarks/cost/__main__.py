@@ -17,7 +17,7 @@ from tests.benchmarks._rows import Row, head, markdown, show
 from tests.benchmarks.cost.section import Section
 
 PAGE = Path(__file__).parents[3] / "docs" / "benchmarks.md"
-ORDER = ("pull", "unchanged", "evaluation", "scrape", "store", "process", "start")
+ORDER = ("pull", "unchanged", "evaluation", "scrape", "store", "process", "fleet", "start")
 PEERS = ("aiohttp", "msgspec", "numpy", "prometheus-client", "edgeimpulse-api", "requests", "scikit-learn")
 
 
