@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import psutil
 import yaml
 
@@ -160,15 +161,38 @@ def cells(seen: Seen) -> list[tuple[str, str, str, bool]]:
     ]
 
 
+def growth(seen: dict[int, Seen]) -> Iterator[Row]:
+    """How the process grows with its targets, by a line through what each size took, and where that ends."""
+    sizes = sorted(seen)
+    if len(sizes) < 2:
+        return
+    core, idle = np.polyfit(sizes, [seen[size].cpu / seen[size].lasted for size in sizes], 1)
+    memory, _ = np.polyfit(sizes, [max(seen[size].resident) for size in sizes], 1)
+    late = [size for size in sizes if seen[size].skipped]
+    yield Row("1,000 targets more: of one core", [f"{1000 * core:+.1%}"])
+    yield Row("1,000 targets more: resident", [f"{1000 * memory / MB:+.0f} MB"])
+    yield Row("turns are skipped", [f"from {late[0]:,} targets" if late else f"beyond {sizes[-1]:,} targets"])
+    yield Row("one core is full, by the line", [f"at {(1 - idle) / core:,.0f} targets" if core > 0 else "not known"])
+
+
 def rows(quick: bool) -> Iterator[Row]:
-    """The fleet that is promised first, then how it grows; quickly: the small ones, for a minute."""
+    """The promised fleet first, then how it grows and where that ends; quickly: the small ones, for a minute."""
+    known: dict[int, Seen] = {}
     for targets in OTHERS[:2] if quick else (TARGETS, *OTHERS):
-        found = cells(run(targets, 60.0 if quick else MEASURED if targets == TARGETS else EVERY))
-        for name, measured, intended, holds in found:
-            promised = targets == TARGETS
+        promised = targets == TARGETS
+        try:
+            seen = run(targets, 60.0 if quick else MEASURED if promised else EVERY)
+        except TimeoutError:
+            if promised:
+                raise
+            yield Row(f"{targets:,} targets: first pulls", [f"not all within {STARTS_WITHIN / 60:g} min"])
+            continue
+        known[targets] = seen
+        for name, measured, intended, holds in cells(seen):
             yield Row(
                 f"{targets:,} targets: {name}", [measured], intended if promised else "", holds if promised else None
             )
+    yield from growth(known)
 
 
 SECTION = Section(
