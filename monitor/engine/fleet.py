@@ -104,6 +104,8 @@ class FleetEngine:
         self._confirms: asyncio.Task[None] | None = None
         self._plans: asyncio.Task[None] | None = None
         self._planned: dict[str, _Planned] = {}
+        self._names: dict[str, set[str]] = {}
+        """Of what is planned, by project."""
         self._held: dict[str, Lease] = {}
         self._sooner: dict[str, dict[str, float]] = {}
         """By project that has a turn here: when things were asked to be due again, in Unix seconds."""
@@ -146,6 +148,7 @@ class FleetEngine:
     ) -> None:
         """As `Engine.add`."""
         self._planned[name] = _Planned(group, times, run, delay, before_others)
+        self._names.setdefault(group, set()).add(name)
         self._tell(partial(self.session.plan, [(name, group, delay, delay)]))
 
     def reschedule(self, name: str, times: Times, delay: float) -> None:
@@ -166,7 +169,8 @@ class FleetEngine:
 
     def remove(self, name: str) -> None:
         """As `Engine.remove`."""
-        if self._planned.pop(name, None) is not None:
+        if (planned := self._planned.pop(name, None)) is not None:
+            self._names[planned.project].discard(name)
             self._tell(partial(self.session.unplan, [name]))
 
     def spawn(self, name: str, task: Task) -> asyncio.Task[None]:
@@ -277,7 +281,7 @@ class FleetEngine:
             Again: It is another's turn, or this process does not know the project.
             StoreError: The fleet's connection is away.
         """
-        known = any(planned.project == project for planned in self._planned.values())
+        known = bool(self._names.get(project))
         if self._stopping or project in self._held or not known:
             self._observer.turn("unknown" if not known else "busy")
             raise queue.Again(_BUSY)

@@ -43,6 +43,7 @@ def share(pvalues: list[float]) -> float:
     return float(np.mean(np.array(pvalues) <= 0.05))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("unit", "least", "most"), [("group", 0.0, 0.15), ("sample", 0.25, 1.0)])
 def test_other_samples(unit: Unit, least: float, most: float) -> None:
     """Of quiet looks at other samples few are significant by group, and many by sample."""
@@ -54,6 +55,7 @@ def test_other_samples(unit: Unit, least: float, most: float) -> None:
     assert least <= share(pvalues) <= most
 
 
+@pytest.mark.slow
 def test_same_samples() -> None:
     """Where another model moves the samples of a group alike, groups swap as wholes: quiet looks stay quiet."""
     pvalues = []

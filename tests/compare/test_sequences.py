@@ -148,6 +148,7 @@ def benchmark() -> ModuleType:
     return importlib.import_module("tests.benchmarks.causes")
 
 
+@pytest.mark.slow
 def test_alarms_name_the_cause(benchmark: ModuleType) -> None:
     """A small version of the benchmark: of the alarms at 10 points and 300 samples nine in ten of each kind are right,
     none is wrong.

@@ -179,6 +179,7 @@ def test_runs_of_other_content_are_not_compared(change: Callable[[ResultSet], Re
     assert compared(reference, variant).reason == ""
 
 
+@pytest.mark.slow
 def test_level_and_power() -> None:
     """Of variants equally good p <= 0.01 in about one of a hundred at most, whichever figure; a loss of ten points in
     200 samples is mostly found.
@@ -193,6 +194,7 @@ def test_level_and_power() -> None:
         assert sum(gap(found, metric).pvalue <= 0.01 for found in worse) >= 16
 
 
+@pytest.mark.slow
 def test_coverage() -> None:
     """The bounds hold the true gap in about 95 of 100 cases, exact ones and those by re-sampling."""
     runs, lost, gained = 100, 0.08, 0.03
@@ -275,6 +277,7 @@ def grown(seed: int, lost: float) -> VariantGap:
     return gap(compare_variants("float32", *now, seed, before))
 
 
+@pytest.mark.slow
 def test_growth() -> None:
     """A gap that was there at the baseline has not grown; one that is ten points larger mostly has, significantly."""
     quiet = [known(grown(seed, 0.02).growth) for seed in range(50)]

@@ -19,8 +19,7 @@ pytestmark = [pytest.mark.usefixtures("clock"), pytest.mark.acceptance]
 WIDTHS = (320, 390, 768, 1024, 1440, 1920)
 
 
-@pytest.mark.parametrize("scripts", [True, False])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("scheme", "scripts"), [("light", True), ("dark", False)])
 async def test_buttons(service: Service, browser: Any, scheme: str, scripts: bool) -> None:
     """Each button does its work and says so, with scripts and without; nothing is complained of, and every page fits
     every width.
