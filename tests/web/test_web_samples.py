@@ -282,8 +282,11 @@ async def test_the_targets_page_names_samples(service: Service) -> None:
 
 
 async def test_the_first_list_that_has_some(service: Service) -> None:
-    """Without a kind both pages open at the first list that names a sample; the API's is that of the newly wrong."""
+    """Without a kind both pages open at the first list that names a sample; the API's is that of the newly wrong. Where
+    there are more classes than are shown, a field takes one.
+    """
     service.content["projects"] = [service.entry(101)]
+    service.content["limits"] = {"classes": 2}
     service.studio.timeline.pin(1)
     await start(service, ONE)
     await pull(service, ONE, step=2)
@@ -295,6 +298,11 @@ async def test_the_first_list_that_has_some(service: Service) -> None:
         page = await shown(service, path)
         assert fixed == re.findall(FILE, page.text)
         assert "0 samples newly wrong" in page.text
+        fields = {attrs.get("name"): attrs.get("value") for tag, attrs in page.tags if tag == "input"}
+        assert {"kind": "fixed", "class": ""} == fields
+        assert {"idle", "wave"} <= {attrs.get("value") for tag, attrs in page.tags if tag == "option"}
+    idle = await shown(service, f"/targets/{ONE}/samples?kind=fixed&class=idle")
+    assert 0 < len(re.findall(FILE, idle.text)) < len(fixed)
 
 
 async def test_a_page_of_lists_that_are_gone(service: Service) -> None:

@@ -46,6 +46,9 @@ _ICON = (
 )
 
 
+_CLASSES_OFFERED = 200
+"""Classes among which a field completes what is typed, where there are too many for links."""
+
 _FORM = b"<form "  # of our templates: what others chose is escaped
 
 
@@ -153,6 +156,7 @@ def _environment() -> Environment:
         "SIGNIFICANCE_LEVEL": views.SIGNIFICANCE_LEVEL,
         "ALARM": ALARM,
         "RUNS_SHOWN": RUNS_SHOWN,
+        "CLASSES_OFFERED": _CLASSES_OFFERED,
         "BAR_WIDTH": charts.BAR_WIDTH,
         "REFRESH": REFRESH,
         "STATES": tuple(State),
