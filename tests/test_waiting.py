@@ -20,6 +20,8 @@ EXCEPTIONS = {
     "benchmarks/cost/_pull_service.py:_measure": "measures a program for as long as it is told",
     "benchmarks/cost/_pull_sides.py:lag": "measures by how much it sleeps longer than it asked for",
     "benchmarks/cost/_probed_service.py:probe": "measures by how much it sleeps longer than it asked for",
+    "benchmarks/cost/fleet.py:pulled": "measures a fleet for as long as it is told",
+    "benchmarks/cost/fleet.py:queue_turns": "measures turns at moments that are drawn",
     "benchmarks/cost/process.py:run": "measures a program for as long as it is told",
     "benchmarks/cost/store.py:_held": "measures by how much it sleeps longer than it asked for",
     "benchmarks/store_kill.py:killed": "kills a process at a moment that is drawn",
