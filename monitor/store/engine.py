@@ -15,7 +15,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from monitor.errors import not_installed
-from monitor.store.aiosqlite_visits import VisitingConnection
 from monitor.store.errors import StoreError
 
 CONNECT_TIMEOUT = 10.0
@@ -155,12 +154,7 @@ def new_engine(
     if url.get_backend_name() == "sqlite":
         engine = create_async_engine(url, **options)
         prepare_sqlite(engine.sync_engine, lock_timeout)
-
-        @event.listens_for(engine.sync_engine, "do_connect")
-        def connecting(dialect: Any, _record: object, arguments: Any, options: Any) -> VisitingConnection:
-            verify()
-            return VisitingConnection.of(dialect.connect(*arguments, **options))
-
+        event.listen(engine.sync_engine, "do_connect", lambda *_: verify())
         return engine
     ours = {name: value for name, value in url.query.items() if name in _OURS and isinstance(value, str)}
     pooled = ours.get("prepared_statements") == "off"
