@@ -139,8 +139,14 @@ class Trial:
         return text
 
     async def freeze_worker(self) -> str:
-        """SIGSTOP of a worker that has still to write, for longer than its lease."""
-        return await self._frozen(await self._about_to_write())
+        """SIGSTOP of a worker that has still to write, for longer than its lease; at first nobody can tell it so."""
+        victim = await self._about_to_write()
+        victim.send(signal.SIGSTOP)
+        try:
+            await self.books.disconnect(victim.address)
+            return await self._gone(victim, FROZEN)
+        finally:
+            victim.send(signal.SIGCONT)
 
     async def freeze_writer(self) -> str:
         """SIGSTOP of a worker in the middle of a transaction, for longer than its lease."""
@@ -158,7 +164,12 @@ class Trial:
 
     async def freeze_leader(self) -> str:
         """SIGSTOP of the process that leads, for longer than its lease."""
-        return await self._frozen(await self.leader())
+        victim = await self.leader()
+        victim.send(signal.SIGSTOP)
+        try:
+            return await self._gone(victim, FROZEN)
+        finally:
+            victim.send(signal.SIGCONT)
 
     async def cut_worker(self) -> str:
         """A worker that has still to write reaches Studio, and not PostgreSQL."""
@@ -200,18 +211,14 @@ class Trial:
         await victim.start()
         return text
 
-    async def _frozen(self, victim: Member) -> str:
-        victim.send(signal.SIGSTOP)
-        try:
-            return await self._gone(victim, FROZEN)
-        finally:
-            victim.send(signal.SIGCONT)
-
     async def _gone(self, victim: Member, seconds: float) -> str:
-        """A member that does nothing any more: what it had is another's soon; it stays away for so long, at least."""
+        """A member that does nothing any more: what it had is another's soon, and done; it stays away for so long, at
+        least.
+        """
         began = time.monotonic()
         held, led = await self.books.turns_of(victim.address), await self.leader() is victim
         text = await self._followed(victim, held, led)
+        await until(lambda: self.books.taken_again(held, ended=True))
         await asyncio.sleep(max(0.0, began + seconds - time.monotonic()))
         return text
 

@@ -150,10 +150,15 @@ class Books:
         )
         return [Held(row["project"], row["epoch"]) for row in await self.rows(statement, address)]
 
-    async def taken_again(self, held: Sequence[Held]) -> bool:
-        """Whether all these turns were taken since."""
-        epochs = {row["project"]: row["epoch"] for row in await self.rows("SELECT project, epoch FROM turn")}
-        return all(epochs[each.project] > each.epoch for each in held)
+    async def taken_again(self, held: Sequence[Held], *, ended: bool = False) -> bool:
+        """Whether all these turns were taken since, or have ended since."""
+        rows = {row["project"]: row for row in await self.rows("SELECT project, epoch, running FROM turn")}
+        least = {each.project: each.epoch + (2 if ended and rows[each.project]["running"] else 1) for each in held}
+        return all(rows[project]["epoch"] >= epoch for project, epoch in least.items())
+
+    async def disconnect(self, address: str) -> None:
+        """End a member's connection for signs of life, as a firewall may."""
+        await self.rows("SELECT pg_terminate_backend(backend) FROM process WHERE address = $1", address)
 
 
 class Member:
@@ -249,5 +254,5 @@ def _series(text: str) -> dict[str, float]:
 async def lasted(holds: Any, within: float = 300.0) -> float:
     """Seconds until something held."""
     began = time.monotonic()
-    await until(holds, within)
+    await until(holds, within, every=0.2)
     return time.monotonic() - began
