@@ -113,13 +113,14 @@ class Trial:
         """`kill -9` of a worker whose key Studio has just asked to come back later."""
         asked = time.time()
         await self.studio.ask("refuse", project=LIMITED, seconds=RETRY_AFTER)
-        await self.webs[0].pull_now(f"{LIMITED}-1-int8-testing")
 
         async def met() -> float | None:
+            # again and again: a pull that is under way counts as the one that is asked for
+            await self.webs[0].pull_now(f"{LIMITED}-1-int8-testing")
             at: float | None = await self.studio.ask("refused", project=LIMITED)
             return at if at is not None and at >= asked else None
 
-        self.refused.append(await until(met))
+        self.refused.append(await until(met, every=1.0))
         closed = f"SELECT 1 FROM turn WHERE project = '{LIMITED}' AND closed_until > extract(epoch FROM now())"
         noted = await lasted(lambda: self.books.rows(closed))
         victim = self.at(await until(lambda: self.books.holder(LIMITED)))
