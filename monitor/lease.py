@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-VALID = 5.0
+VALID = 8.0
 """Seconds for which a lease holds after it was last confirmed. Whoever takes a turn over waits for at least as long."""
 
 

@@ -27,6 +27,8 @@ from monitor.store.fleet import FleetSession
 
 PLAN = 0.5
 """Seconds between two looks at what is due, at most."""
+SOONEST = 0.2
+"""And at least: what is due meanwhile is offered together."""
 CONFIRM = 1.0
 """Seconds between two confirmations of the turns that this process has."""
 _OFFERED = 10.0
@@ -246,8 +248,7 @@ class FleetEngine:
         while True:
             wait = PLAN
             try:
-                await self._offer_due()
-                wait = min(PLAN, max(0.01, await self.session.next_due()))
+                wait = min(PLAN, max(SOONEST, await self._offer_due()))
                 if time.monotonic() >= forget_at:
                     forget_at += _FORGET
                     await self.session.forget()
@@ -258,19 +259,20 @@ class FleetEngine:
                 log.exception("turn.plan_crashed")
             await asyncio.sleep(wait)
 
-    async def _offer_due(self) -> None:
-        found = await self.session.due()
+    async def _offer_due(self) -> float:
+        """Offer what is due; answers in how many seconds something else is."""
+        found = await self.session.standing()
         now = time.monotonic()
-        self.busy = frozenset(await self.session.running())
-        waiting = {each.project: each.at for each in found if not each.running}
-        self._observer.turns_due(len(waiting))
+        self.busy = found.running
+        self._observer.turns_due(len(found.due))
         self._offered = {
             project: (at, when)
             for project, (at, when) in self._offered.items()
-            if waiting.get(project) == at and now - when < _OFFERED
+            if found.due.get(project) == at and now - when < _OFFERED
         }
-        for project in await queue.offer(self.session, waiting.keys() - self._offered.keys()):
-            self._offered[project] = (waiting[project], now)
+        for project in await queue.offer(self.session, found.due.keys() - self._offered.keys()):
+            self._offered[project] = (found.due[project], now)
+        return found.following
 
     # -- taking turns
 

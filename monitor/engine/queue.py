@@ -26,7 +26,7 @@ from monitor.store.errors import StoreError
 from monitor.store.fleet import FleetSession
 from monitor.store.own_connection import OwnConnection
 
-SILENT = timedelta(seconds=8)
+SILENT = timedelta(seconds=10)
 """Without a sign of life for this long, a worker's turns are offered to others. It gives one twice as often."""
 LOOK = timedelta(seconds=2)
 """Between two looks for turns of workers that have fallen silent; new turns are announced."""

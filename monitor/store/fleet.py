@@ -97,7 +97,13 @@ ON CONFLICT (name) DO UPDATE SET
   project = excluded.project,
   at = least(due.at, {_NOW} + (SELECT latest FROM wanted WHERE wanted.name = excluded.name))
 """
-_RUN_NOW = f"UPDATE due SET at = least(at, {_NOW} + $2) WHERE name = $1"
+# what is due already and is being done is to be done once more
+_RUN_NOW = f"""
+UPDATE due SET at = CASE
+  WHEN turn.running AND due.at <= turn.taken THEN {_NOW} + $2 ELSE least(due.at, {_NOW} + $2)
+END
+FROM turn WHERE due.name = $1 AND turn.project = due.project
+"""
 _UNPLAN = "DELETE FROM due WHERE name = ANY($1::text[])"
 _KEEP = """
 WITH gone AS (DELETE FROM due WHERE name <> ALL($1::text[]) RETURNING project)
@@ -105,13 +111,13 @@ DELETE FROM turn WHERE NOT running AND NOT EXISTS (
   SELECT 1 FROM due WHERE due.project = turn.project AND due.name = ANY($1::text[])
 )
 """
-_DUE = f"""
+_LOOK = f"""
 SELECT due.project, min(due.at) AS at,
-  coalesce(bool_or(turn.running AND turn.confirmed > {_NOW} - {VALID}), false) AS running
+  coalesce(bool_or(turn.running AND turn.confirmed > {_NOW} - {VALID}), false) AS runs
 FROM due JOIN turn ON turn.project = due.project WHERE due.at <= {_NOW} GROUP BY due.project
+UNION ALL SELECT project, NULL, true FROM turn WHERE running AND confirmed > {_NOW} - {VALID}
+UNION ALL SELECT NULL, min(at) - {_NOW}, false FROM due WHERE at > {_NOW}
 """
-_NEXT = f"SELECT min(at) - {_NOW} FROM due WHERE at > {_NOW}"
-_RUNNING = f"SELECT project FROM turn WHERE running AND confirmed > {_NOW} - {VALID}"
 _FORGET = f"DELETE FROM process WHERE seen < {_NOW} - {FORGOTTEN}"
 _SNAPSHOT = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
 _CHANGED = "SELECT subject FROM change WHERE xid >= $1"
@@ -163,14 +169,19 @@ class Taken:
 
 
 @dataclass(frozen=True, slots=True)
-class DueProject:
-    """A project of which something is due: since when, in Unix seconds by the server's clock; and whether it has a turn
-    right now.
+class Standing:
+    """How turns stand.
+
+    Attributes:
+        due: The projects of which something is due and nobody has the turn: since when, in Unix seconds by the server's
+            clock.
+        running: The projects that have a turn.
+        following: Seconds until something else is due; infinite where nothing is planned.
     """
 
-    project: str
-    at: float
-    running: bool
+    due: Mapping[str, float]
+    running: frozenset[str]
+    following: float
 
 
 class FleetSession:
@@ -346,18 +357,15 @@ class FleetSession:
         """Let everything else be due no more."""
         await self._fetch(_KEEP, list(names))
 
-    async def due(self) -> list[DueProject]:
-        """The projects of which something is due."""
-        return [DueProject(row["project"], row["at"], row["running"]) for row in await self._fetch(_DUE)]
-
-    async def next_due(self) -> float:
-        """Seconds until something else is due; infinite where nothing is planned."""
-        seconds = await self._value(_NEXT)
-        return math.inf if seconds is None else seconds
-
-    async def running(self) -> set[str]:
-        """The projects that have a turn right now."""
-        return {row["project"] for row in await self._fetch(_RUNNING)}
+    async def standing(self) -> Standing:
+        """How turns stand."""
+        rows = await self._fetch(_LOOK)
+        due = {
+            row["project"]: row["at"] for row in rows if row["project"] and row["at"] is not None and not row["runs"]
+        }
+        running = frozenset(row["project"] for row in rows if row["runs"])
+        following = next((row["at"] for row in rows if row["project"] is None), None)
+        return Standing(due, running, math.inf if following is None else following)
 
     async def open_all(self) -> None:
         """Let every key be used at once."""

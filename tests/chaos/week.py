@@ -237,6 +237,7 @@ def check_rows(report: Report, began: dict[str, list[float]], lasted: float) -> 
         "firing": (0, most),
         "notification": (0, 2 * most),  # of the beginning and of the end, to one receiver
     }
+    bounds |= dict.fromkeys(("turn", "due", "process", "change"), (0, 0))  # of a fleet
     if rows.keys() != bounds.keys():
         report.problems.append(f"the tables are {', '.join(rows)}")
     for name, (least, greatest) in bounds.items():

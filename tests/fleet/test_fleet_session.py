@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from dataclasses import astuple
 
 import pytest
 
@@ -48,7 +49,7 @@ async def test_a_turn_is_of_one(joined: Joined) -> None:
     taken = [each for each in offers if each is not None]
     assert [{"turn a", "turn b"}] == [set(each.late) for each in taken]
     assert all(0 <= late < 30 for late in taken[0].late.values())
-    assert {"1"} == await second.running()
+    assert {"1"} == (await second.standing()).running
     ended = await first.end(taken[0].lease, {"turn a": time.time() + 60, "turn b": 0.0})
     again = await second.take("1")
 
@@ -82,7 +83,7 @@ async def test_a_silent_one_loses_its_turn(joined: Joined, server: Server, store
     assert before.lease.lost
     assert not await before.lease.held()
     assert not await frozen.end(before.lease, {"turn a": time.time() + 60})
-    assert {"1"} == await other.running()
+    assert {"1"} == (await other.standing()).running
     token = lease.current.set(after.lease)
     async with store.transaction() as tx:
         await tx.record_run(run())
@@ -155,20 +156,20 @@ async def test_plans(joined: Joined) -> None:
     """
     session = await joined("leader")
     await session.plan([("turn a", "1", 60.0, 60.0), ("turn b", "2", 60.0, 60.0)])
-    assert 50 < await session.next_due() <= 60
+    assert 50 < (await session.standing()).following <= 60
     await session.plan([("turn a", "1", 0.0, 3600.0), ("turn b", "2", 0.0, 10.0)])
-    assert [] == await session.due()
-    assert 0 < await session.next_due() <= 10
+    found = await session.standing()
+    assert {} == found.due
+    assert 0 < found.following <= 10
     await session.run_now("turn a", 0.0)
-    assert [("1", False)] == [(each.project, each.running) for each in await session.due()]
+    assert {"1"} == (await session.standing()).due.keys()
     taken = await session.take("1")
     assert taken is not None
-    assert [("1", True)] == [(each.project, each.running) for each in await session.due()]
+    assert ({}, {"1"}) == ((await session.standing()).due, (await session.standing()).running)
 
     await session.keep([])
 
-    assert math.inf == await session.next_due()
-    assert {"1"} == await session.running()
+    assert ({}, {"1"}, math.inf) == astuple(await session.standing())
     assert await session.take("2") is None
 
 
@@ -193,16 +194,16 @@ async def test_a_project_that_comes_back(joined: Joined) -> None:
 async def test_what_is_asked_for_during_a_turn(joined: Joined) -> None:
     """“Pull now” while the turn runs is done after it, though the turn plans a later time."""
     session = await joined("worker")
-    await session.plan([("turn a", "1", 0.0, 0.0)])
+    await session.plan([("turn a", "1", 0.0, 0.0), ("turn b", "1", 0.0, 0.0)])
     taken = await session.take("1")
     assert taken is not None
-    await session.run_now("turn a", 0.0)  # it is due already: nothing of it is news
-    await session.unplan(["turn a"])
-    await session.plan([("turn a", "1", 0.0, 0.0)])  # as one that is due since the turn began
+    await session.run_now("turn a", 0.0)
 
-    await session.end(taken.lease, {"turn a": time.time() + 3600})
+    await session.end(taken.lease, {"turn a": time.time() + 3600, "turn b": time.time() + 3600})
 
-    assert ["1"] == [each.project for each in await session.due()]
+    again = await session.take("1")
+    assert again is not None
+    assert {"turn a"} == set(again.late)
 
 
 async def test_one_leads(joined: Joined) -> None:

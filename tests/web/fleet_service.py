@@ -129,6 +129,9 @@ async def serving(live: Live, store: Store, **fields: Any) -> AsyncIterator[str]
 
     parts: dict[str, Any] = {
         "render": nothing,
+        "render_shard": lambda _: nothing,
+        "render_process": nothing,
+        "processes": tuple,
         "unready": str,
         "problems": tuple,
         "reload": reloaded,

@@ -11,6 +11,7 @@ from aiohttp import web
 from tests.browser.looking import log_in
 from tests.notify.notify_parts import Inbox
 from tests.service_process import Service
+from tests.waiting import PATIENCE
 from tests.web.web_client import allow
 from tests.web.web_service import ONE, start
 
@@ -85,6 +86,7 @@ async def test_another_site_does_nothing(service: Service, browser: Any) -> None
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     context = await browser.new_context()
+    context.set_default_timeout(PATIENCE * 1000)
     shown = await context.new_page()
     statuses: dict[str, int] = {}
     shown.on("response", lambda answer: statuses.update({urlsplit(answer.url).path: answer.status}))
