@@ -35,7 +35,7 @@ from monitor.store.errors import StoreCorrupt, StoreError, StoreRefused, for_com
 from monitor.store.migrate import check_version, create_tables, lock_schema, newest_version, schema_version
 from monitor.store.numbering import last_number, number_after
 from monitor.store.probing import LOCK_TIMEOUT, explained, postgresql_server, sqlite_file
-from monitor.store.schema import metadata
+from monitor.store.schema import LASTING, metadata
 from monitor.text import storable
 
 _BATCHES = ((-1, 256), (32 * 2**10, 16), (512 * 2**10, 1))
@@ -211,9 +211,9 @@ class _Copier:
             self._prepare_target()
         with explained(self._source):
             self._before = _marks(self._reading)
-        copied = tuple(self._copy(table) for table in metadata.sorted_tables)
+        copied = tuple(self._copy(table) for table in LASTING)
         with explained(self._target):
-            for table, expected in zip(metadata.sorted_tables, copied, strict=True):
+            for table, expected in zip(LASTING, copied, strict=True):
                 self._verify(table, expected)
         return copied
 
@@ -247,7 +247,7 @@ class _Copier:
         if not _is_sqlite(connection):  # there the transaction has the file for itself
             tables = ", ".join(metadata.tables)
             connection.execute(text(f"LOCK TABLE {tables} IN EXCLUSIVE MODE"))
-        filled = [name for name, table in metadata.tables.items() if _has_rows(connection, table)]
+        filled = [table.name for table in LASTING if _has_rows(connection, table)]
         if filled:
             raise StoreRefused(
                 f"store {where} is not empty (it has rows in {', '.join(sorted(filled))}); name an empty one as TO, "
@@ -352,7 +352,7 @@ def _marks(connection: Connection) -> Sequence[Any]:
     of its numbers and times.
     """
     found: list[Any] = []
-    for table in metadata.sorted_tables:
+    for table in LASTING:
         largest = [func.max(column) for column in table.columns if column.type.python_type in (int, float)]
         found += connection.execute(select(func.count(), *largest).select_from(table)).one()
     return found

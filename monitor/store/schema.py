@@ -190,3 +190,9 @@ change = sa.Table(
     sa.Column("xid", sa.BigInteger, nullable=False, index=True),
 )
 """Of a fleet: the transaction that last changed what is known of a subject, for those who follow the store."""
+
+OF_FLEETS = (turn, due, process, change)
+"""What goes on in a fleet right now, on this server: no part of what a store keeps, and of no use in another one."""
+
+LASTING = tuple(table for table in metadata.sorted_tables if table not in OF_FLEETS)
+"""The other tables, each after those that it refers to."""

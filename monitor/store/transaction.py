@@ -28,16 +28,11 @@ QUEUE = "queue "
 """Before the name of a queue on that channel."""
 
 _ANNOUNCED = text(
-    """
-    WITH marked AS (
-      INSERT INTO change (subject, xid)
-      SELECT subject, pg_current_xact_id()::text::bigint FROM unnest(CAST(:subjects AS text[])) AS subject
-      ON CONFLICT (subject) DO UPDATE SET xid = excluded.xid
-      RETURNING subject
-    )
-    SELECT pg_notify(:channel, subject) FROM marked
-    UNION ALL SELECT pg_notify(:channel, queue) FROM unnest(CAST(:queues AS text[])) AS queue
-    """
+    "WITH marked AS (INSERT INTO change (subject, xid) "
+    "SELECT subject, pg_current_xact_id()::text::bigint FROM unnest(CAST(:subjects AS text[])) AS subject "
+    "ON CONFLICT (subject) DO UPDATE SET xid = excluded.xid RETURNING subject) "
+    "SELECT pg_notify(:channel, subject) FROM marked "
+    "UNION ALL SELECT pg_notify(:channel, queue) FROM unnest(CAST(:queues AS text[])) AS queue"
 )
 
 
