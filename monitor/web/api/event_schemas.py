@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 
 from monitor.views.wanted import PHASES
 from monitor.web.api.queries import SEVERITIES
-from monitor.web.api.schemas import Digits, Json, LabelPairs, PageNumber, ProjectName, Time, Word
+from monitor.web.api.schemas import Digits, Empty, Json, LabelPairs, PageNumber, ProjectName, Time, Word
 
 Phase = Annotated[str, Field(json_schema_extra={"enum": list(PHASES)})]
 
@@ -91,11 +91,11 @@ class EventsQuery(TypedDict, total=False):
     """Which events."""
 
     q: Word
-    state: Annotated[list[Phase], Field(description="Any of these.")]
+    state: Annotated[list[Phase | Empty], Field(description="Any of these.")]
     project: ProjectName
     label: LabelPairs
     severity: Annotated[
-        list[Annotated[str, Field(json_schema_extra={"enum": list(SEVERITIES)})]], Field(description="Any of these.")
+        list[Annotated[str, Field(json_schema_extra={"enum": ["", *SEVERITIES]})]], Field(description="Any of these.")
     ]
     since: Annotated[
         str,

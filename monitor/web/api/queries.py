@@ -105,7 +105,8 @@ def _common(request: web.Request, states: Sequence[str], limit: int | None) -> d
     """What both lists can be filtered by. An empty value is none: a form sends what was left empty."""
     labels = tuple(text for text in request.query.getall("label", ()) if text)
     for text in labels:
-        if ":" not in text or len(labels) > MOST_LABELS:
+        name, _, value = text.partition(":")
+        if not name or not value or len(labels) > MOST_LABELS:
             raise web.HTTPBadRequest(text=f"label={text[:40]} is not KEY:VALUE, or there are more than {MOST_LABELS}")
     paged = "limit" in request.query or "page" in request.query
     return {

@@ -23,6 +23,8 @@ from monitor.web.api.queries import LIMIT, MOST, MOST_LABELS, MOST_PAGES
 
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 Json = Any
+Empty = Literal[""]
+"""What a form sends for a choice that was left open."""
 Digits = Annotated[int, Field(ge=1, le=MOST)]
 SampleKind = Annotated[str, Field(json_schema_extra={"enum": [*KINDS, *VARIANT_KINDS]})]
 
@@ -118,7 +120,7 @@ class Targets(TypedDict):
 Word = Annotated[str, Field(description="Words, each of which must be in a name, an id or a label.")]
 ProjectName = Annotated[str, Field(description="Name or id of the project.")]
 LabelPairs = Annotated[
-    list[Annotated[str, Field(pattern="^[^:]+:.+$")]],
+    list[Annotated[str, Field(pattern=r"^([^:]+:[\s\S]+)?$")]],
     Field(description="`key:value`; all of them must hold.", max_length=MOST_LABELS),
 ]
 PageNumber = Annotated[int, Field(ge=1, le=MOST_PAGES, description="Which page; default 1.")]
@@ -129,15 +131,15 @@ class TargetsQuery(TypedDict, total=False):
     """Which targets, in which order."""
 
     q: Word
-    state: Annotated[list[State], Field(description="Any of these.")]
+    state: Annotated[list[State | Empty], Field(description="Any of these.")]
     project: ProjectName
     label: LabelPairs
-    pull: Annotated[Literal["ok", "failing"], Field(description="How the last pull ended.")]
+    pull: Annotated[Literal["ok", "failing"] | Empty, Field(description="How the last pull ended.")]
     sort: Annotated[
         str,
         Field(
             description="The order; with a minus the other way round.",
-            json_schema_extra={"enum": [sign + name for name in SORTS for sign in ("", "-")]},
+            json_schema_extra={"enum": ["", *(sign + name for name in SORTS for sign in ("", "-"))]},
         ),
     ]
     page: PageNumber
