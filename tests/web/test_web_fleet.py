@@ -166,7 +166,9 @@ async def test_pages(store: Store) -> None:
     [
         ("?state=ill", "state=ill is not one of worse, not_watched, not_judged, better, as_baseline"),
         ("?sort=colour", "sort=colour is not one of"),
+        ("?sort=name&sort=age", "sort stands 2 times; send one of"),
         ("?label=edge", "label=edge is not KEY:VALUE"),
+        ("?label=:edge", "label=:edge is not KEY:VALUE"),
         ("?page=0", "page=0 is not a number from 1 to"),
         ("?limit=1001", "limit=1001 is not a number from 1 to 1000"),
     ],

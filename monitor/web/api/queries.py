@@ -162,10 +162,15 @@ def wanted_range(request: web.Request) -> str:
 
 
 def one_of(request: web.Request, name: str, allowed: Sequence[str], default: str) -> str:
-    """One of the words that are allowed."""
-    text = request.query.get(name)
-    if text is None:
+    """One of the words that are allowed, and only one."""
+    texts = request.query.getall(name, [])
+    if not texts:
         return default
+    if len(texts) > 1:
+        raise web.HTTPBadRequest(
+            text=f"{name} stands {len(texts)} times; send one of {', '.join(filter(None, allowed))}"
+        )
+    text = texts[0]
     if text not in allowed:
         raise web.HTTPBadRequest(text=f"{name}={text[:40]} is not one of {', '.join(filter(None, allowed))}")
     return text

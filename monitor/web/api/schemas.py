@@ -279,7 +279,7 @@ TargetPageQuery = TypedDict(
         "after": _After,
         "range": Range,
         "metric": Annotated[
-            str, Field(description="What the history draws.", json_schema_extra={"enum": list(METRICS)})
+            str, Field(description="What the history draws.", json_schema_extra={"enum": ["", *METRICS]})
         ],
     },
     total=False,
