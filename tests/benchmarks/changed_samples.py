@@ -10,10 +10,8 @@ A classifier of five classes is trained again on the same samples. Prints proces
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +25,7 @@ from monitor.results import Categorical, ResultSet
 from monitor.store import Store
 from monitor.store.changed_samples import CHANGED
 from monitor.views.samples import Wanted, as_json, samples_page
+from tests.benchmarks._sizes import sizes
 from tests.benchmarks.upgrade import classifier
 from tests.store.store_sets import TARGET
 
@@ -98,13 +97,8 @@ def measure(url: str, samples: int, windows: int) -> None:
 
 def main() -> None:
     """Measure."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--samples", type=int, default=50_000)
-    parser.add_argument("--windows", type=int, default=10)
-    parser.add_argument("--url", help="of an empty store; default: a SQLite file in a temporary folder")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        measure(options.url or f"sqlite:///{folder}/store.db", options.samples, options.windows)
+    with sizes(__doc__, 50_000) as (url, samples, windows):
+        measure(url, samples, windows)
 
 
 if __name__ == "__main__":

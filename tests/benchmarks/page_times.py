@@ -9,9 +9,7 @@ time on the clock, the processor time of all threads, and how long the event loo
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -28,6 +26,7 @@ from monitor.pipeline.watch import Policy
 from monitor.results import ResultSet
 from monitor.store import Store
 from monitor.targets import Target
+from tests.benchmarks._sizes import sizes
 from tests.benchmarks.changed_samples import sets
 from tests.benchmarks.cost.evaluation_jobs import detector
 from tests.benchmarks.upgrade import held
@@ -108,13 +107,8 @@ async def measure(url: str, samples: int, windows: int) -> None:
 
 def main() -> None:
     """Measure."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--samples", type=int, default=50_000)
-    parser.add_argument("--windows", type=int, default=10)
-    parser.add_argument("--url", help="of an empty store; default: a SQLite file in a temporary folder")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(measure(options.url or f"sqlite:///{folder}/store.db", options.samples, options.windows))
+    with sizes(__doc__, 50_000) as (url, samples, windows):
+        asyncio.run(measure(url, samples, windows))
 
 
 if __name__ == "__main__":

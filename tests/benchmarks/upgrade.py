@@ -12,9 +12,7 @@ first pull after the upgrade finds the second set unchanged. Prints the size of 
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -35,6 +33,7 @@ from monitor.store import Store
 from monitor.store.engine import parse
 from monitor.store.schema import VERSION_TABLE
 from monitor.targets import Target, TargetKey
+from tests.benchmarks._sizes import sizes
 from tests.factories import result_set, snapshot
 from tests.live.live_parts import watch_of
 from tests.store.store_sets import TARGET
@@ -159,13 +158,8 @@ async def measure(url: str, samples: int, windows: int) -> None:
 
 def main() -> None:
     """Measure."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--samples", type=int, default=5000)
-    parser.add_argument("--windows", type=int, default=10)
-    parser.add_argument("--url", help="of an empty store; default: a SQLite file in a temporary folder")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(measure(options.url or f"sqlite:///{folder}/store.db", options.samples, options.windows))
+    with sizes(__doc__, 5000) as (url, samples, windows):
+        asyncio.run(measure(url, samples, windows))
 
 
 if __name__ == "__main__":
