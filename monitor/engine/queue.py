@@ -70,7 +70,6 @@ async def install(session: FleetSession) -> None:
     Raises:
         StoreError: That is not possible.
     """
-
     await session.asked(_installed)
 
 

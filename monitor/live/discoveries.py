@@ -78,7 +78,7 @@ async def restore_history(store: Store, entry: Entry) -> None:
 
 
 async def read_again(store: Store, entry: Entry) -> bool:
-    """Read an entry's history, and what its last good discovery found; answers whether there is a history.
+    """Read an entry's history, and what its last good discovery found; answers whether there is something new.
 
     Raises:
         StoreError: The store cannot be read.
@@ -86,7 +86,7 @@ async def read_again(store: Store, entry: Entry) -> bool:
     try:
         history = await _load(store, _HISTORY, entry.name, _HISTORY_ENVELOPE, _as_history)
         if history is None or (history == entry.stored_history and entry.state is not None):
-            return history is not None
+            return False
         found = await load(store, entry.name)
     except ValueError as error:
         log.warning("discovery.not_restored", project_id=entry.project.id, error=str(error))

@@ -195,8 +195,9 @@ class Follower:
             target = self._live.targets.get(target_id)
             if target is not None:
                 await self._show(target, last)
-        for target_id in self._known.keys() - self._live.targets.keys():
-            del self._known[target_id]
+        if len(self._known) > len(self._live.targets):  # some have gone
+            for target_id in self._known.keys() - self._live.targets.keys():
+                del self._known[target_id]
 
     def forget(self, target: LiveTarget) -> None:
         """Know nothing of a target any more; it is read again when it is needed."""
@@ -219,10 +220,7 @@ class Follower:
         shown = target.snapshot
         if known == last and shown is not None:
             return
-        same = shown is not None and known is not None and known.figures == last.figures
-        if not same and shown is not None and _wrote(target, last):
-            same = True
-        if same and shown is not None:
+        if shown is not None and ((known is not None and known.figures == last.figures) or _wrote(target, last)):
             success = last.good_seen if last.good_seen is not None else shown.last_success
             target.show(
                 replace(shown, state=last.state, error=last.error, last_pull=last.last_seen, last_success=success)

@@ -142,12 +142,15 @@ class Watchlist:
         Raises:
             StoreError: The store cannot be read.
         """
+        changed = False
         for name in names:
             entry = self._live.entries.get(name)
             if entry is not None and await discoveries.read_again(self._store, entry):
                 entry.state = entry.history.ended
                 entry.error = entry.history.error
-        self._reconcile()
+                changed = True
+        if changed:  # each turn asks, and to reconcile looks at every target
+            self._reconcile()
 
     def pull_now(self, target_id: str) -> bool:
         """Pull a target now, if it is watched and its project was asked; answers whether it is. Where several processes

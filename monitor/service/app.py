@@ -223,7 +223,7 @@ class App:
         alert_clock: AlertClock,
     ) -> Fleet:
         from monitor.live.follower import Follower
-        from monitor.service.fleet import Fleet, Parts, reachable
+        from monitor.service.fleet import Fleet, Parts
 
         session = engine.session
         follower = Follower(self.live, self.watchlist, recorder, store, session)
@@ -234,7 +234,7 @@ class App:
             self._role,
             self._clock,
             self.metrics,
-            lambda: reachable(self.address),
+            lambda: self.address,
             lambda: self.config,
         )
 
@@ -288,10 +288,11 @@ class App:
             worker = routes.worker_application(alone.render, self._readiness.unready, security)
             await self._listen_all(stack, config, worker, security)
             return
-        self.registry.register(SnapshotCollector(sources(WHOLE)))
+        whole = sources(WHOLE)
+        self.registry.register(SnapshotCollector(whole))
         shards = ShardRenderers(sources)
         service = Service(
-            render=Renderer(self._counted, sources(WHOLE)).render,
+            render=Renderer(self._counted, whole).render,
             render_shard=lambda shard: shards.of(shard).render,
             render_process=alone.render,
             processes=lambda: self._fleet.processes if self._fleet is not None else (),

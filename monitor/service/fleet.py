@@ -58,7 +58,7 @@ class Fleet:
         role: What it does.
         clock: Corrected by the server's.
         observer: Shows how the fleet does.
-        address: `host:port` that it serves HTTP on.
+        listening: `host:port` that it serves HTTP on, once it does.
         config: The configuration that runs.
     """
 
@@ -68,11 +68,15 @@ class Fleet:
         role: Role,
         clock: FleetClock,
         observer: Observer,
-        address: Callable[[], str],
+        listening: Callable[[], str],
         config: Callable[[], Config],
     ) -> None:
         self._parts = parts
         self._role = role
+        self._listening = listening
+        self._address = ""
+        self._config = config
+        self._digested: tuple[Config, str] | None = None
         self._epochs: dict[str, int] = {}
         self._alerts: asyncio.Task[None] | None = None
         parts.engine.prepare = self._prepare
@@ -81,8 +85,8 @@ class Fleet:
             role,
             clock,
             observer,
-            address,
-            lambda: config_digest(config()),
+            lambda: self._address,
+            self._digest,
             lambda: _RECEIVERS.encode(parts.dispatcher.receivers),
             self._hear,
             self._lead,
@@ -135,6 +139,7 @@ class Fleet:
 
     async def run(self) -> None:
         """Keep the connection, lead where nobody does, and follow, until cancelled."""
+        self._address = await asyncio.to_thread(reachable, self._listening())  # may ask a name server
         async with asyncio.TaskGroup() as group:
             group.create_task(self.membership.run())
             group.create_task(self._parts.follower.run())
@@ -144,6 +149,13 @@ class Fleet:
         await self.membership.retire()
         await self._parts.engine.stop(grace)
         await self.membership.leave()
+
+    def _digest(self) -> str:
+        """Of the configuration that runs, made once of each: it may have many projects."""
+        config = self._config()
+        if self._digested is None or self._digested[0] is not config:
+            self._digested = config, config_digest(config)
+        return self._digested[1]
 
     def _hear(self, report: bytes) -> None:
         """What the process that leads says of the receivers."""

@@ -106,7 +106,7 @@ FROM turn WHERE due.name = $1 AND turn.project = due.project
 """
 _UNPLAN = "DELETE FROM due WHERE name = ANY($1::text[])"
 _KEEP = """
-WITH gone AS (DELETE FROM due WHERE name <> ALL($1::text[]) RETURNING project)
+WITH gone AS (DELETE FROM due WHERE name <> ALL($1::text[]))
 DELETE FROM turn WHERE NOT running AND NOT EXISTS (
   SELECT 1 FROM due WHERE due.project = turn.project AND due.name = ANY($1::text[])
 )
