@@ -19,8 +19,9 @@ from monitor.results import BlockKind, FloatArray, FomoCounts, IntArray, shrink_
 from monitor.studio import decoding, wire
 from monitor.studio.blocks import BlockNotes
 from monitor.studio.box_rows import PointRows
+from monitor.studio.confidence_rows import ANOMALY_KEY, ConfidenceRows
 from monitor.studio.reading import Lists, Reader
-from monitor.studio.rows import ANOMALY_KEY, ConfidenceRows, Rows
+from monitor.studio.rows import Rows
 
 Key = int | str
 """A block's number; its type where it came without one."""
@@ -126,8 +127,11 @@ class BlockRows:
         figures come from the predictions; other kinds have no documented scores.
         """
         if kind is BlockKind.CLASSIFICATION:
-            lists = self._reader.lists(_results, [entry.result for entry in entries], "result")
+            raws = [entry.result for entry in entries]
             confidences = self.confidences.setdefault(key, ConfidenceRows())
+            if confidences.add_raw(owners, raws):
+                return True
+            lists = self._reader.lists(_results, raws, "result")
             fits = confidences.start(owners, lists)
             if fits:
                 confidences.add_all(list(chain.from_iterable(lists)))

@@ -29,13 +29,15 @@ async def read_body(response: aiohttp.ClientResponse, where: str) -> bytearray:
         TimeoutError: It trickles.
     """
     body = bytearray()
-    while True:
-        enough = len(body) + TRICKLE_BYTES
-        async with asyncio.timeout(TRICKLE_SECONDS):
-            while len(body) < enough:
-                if not (chunk := await response.content.readany()):
-                    return body
-                body += chunk
-                if len(body) > BODY_LIMIT:
-                    body.clear()  # the error's traceback holds it for as long as the error is held
-                    raise BodyTooLarge(f"{where}: the reply is larger than {BODY_LIMIT >> 20} MiB")
+    enough = TRICKLE_BYTES
+    now = asyncio.get_running_loop().time
+    async with asyncio.timeout(TRICKLE_SECONDS) as trickle:
+        while chunk := await response.content.readany():
+            body += chunk
+            if len(body) > BODY_LIMIT:
+                body.clear()  # the error's traceback holds it for as long as the error is held
+                raise BodyTooLarge(f"{where}: the reply is larger than {BODY_LIMIT >> 20} MiB")
+            if len(body) >= enough:
+                enough = len(body) + TRICKLE_BYTES
+                trickle.reschedule(now() + TRICKLE_SECONDS)
+    return body

@@ -207,6 +207,40 @@ def test_an_odd_entry_among_regular_ones(odd: Json) -> None:
     np.testing.assert_array_equal(alone.confidences[3].values, beside.confidences[3].values[beside.sample < 4])
 
 
+LATE: list[Any] = [
+    {"idle": 1, "wave": 0},
+    {"wave": 0.5, "idle": 0.25},
+    {"idle": None, "wave": 0.5},
+    {"idle": "0.5", "wave": 0.5},
+    {"idle": "high", "wave": 0.5},
+    {"idle": 0.5},
+    {"idle": 0.25, "wave": 0.25, "snake": 0.5},
+    {},
+    None,
+]
+
+
+@pytest.mark.parametrize("late", LATE, ids=json.dumps)
+@pytest.mark.parametrize("names", [("idle", "wave"), ('"idle"', "\nwave")], ids=repr)
+def test_rows_after_many_alike(late: Any, names: tuple[str, str]) -> None:
+    """A row after a thousand with the same classes gives the values that it gives after one."""
+    renamed = dict(zip(("idle", "wave"), names, strict=True))
+
+    def sample(number: int, rows: list[Any]) -> Json:
+        written = [row and {renamed.get(name, name): value for name, value in row.items()} for row in rows]
+        windows = [{"prediction": "idle", "startMs": start + 1} for start in range(len(rows))]
+        return page_of(number, {}, [{**REGULAR, "result": written}], windows)
+
+    regular = {"idle": 0.75, "wave": 0.25}
+    parts = [sample(8, [regular, late]), sample(9, [regular, {"idle": 0.5, "wave": 0.5}])]
+    after_one, counted = build(sample(1, [regular]), *parts)
+    after_many, counted_after_many = build(sample(1, [regular] * 1000), sample(2, [regular]), *parts)
+
+    assert after_one.confidences[3].classes == after_many.confidences[3].classes
+    np.testing.assert_array_equal(after_one.confidences[3].values[1:], after_many.confidences[3].values[1001:])
+    assert counted == counted_after_many
+
+
 def test_a_page_that_repeats_another() -> None:
     """Windows of a page are dropped where an earlier one held exactly the same, and compared where it held others."""
     row = {"prediction": "idle", "label": "idle", "startMs": 0, "endMs": 1000}
