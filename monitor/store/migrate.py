@@ -6,15 +6,11 @@ import asyncio
 import threading
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, NullPool, text
+from sqlalchemy import URL, Connection, NullPool, inspect, text
 
 from monitor.store.engine import new_engine, new_sqlite_engine
 from monitor.store.errors import StoreTooNew
-from monitor.store.schema import VERSION_TABLE
+from monitor.store.schema import VERSION_TABLE, VERSIONS
 
 _SCRIPTS = Path(__file__).parent / "migrations"
 MIGRATION_LOCK_TIMEOUT = 60.0
@@ -77,31 +73,36 @@ def check_version(connection: Connection, where: str) -> bool:
     Raises:
         StoreTooNew: The schema is newer than this version.
     """
-    revision = schema_version(connection)
-    newest = newest_version()
-    known = {script.revision for script in ScriptDirectory(str(_SCRIPTS)).walk_revisions()}
-    if revision is not None and revision not in known:
+    version = schema_version(connection)
+    if version is not None and version not in VERSIONS:
         raise StoreTooNew(
-            f"store {where} was written by a newer version of Impulse Monitor (schema {revision}, while this "
-            f"version's is {newest}); run that version or a newer one, or restore a copy from before the upgrade"
+            f"store {where} was written by a newer version of Impulse Monitor (schema {version}, while this "
+            f"version's is {newest_version()}); run that version or a newer one, or restore a copy from before the "
+            "upgrade"
         )
-    return revision == newest
+    return version == newest_version()
 
 
 def newest_version() -> str:
     """The version of the schema that the migrations of this release lead to."""
-    return str(ScriptDirectory(str(_SCRIPTS)).get_current_head())
+    return VERSIONS[-1]
 
 
 def schema_version(connection: Connection) -> str | None:
     """The version of the schema that a database has; None where it has none yet."""
-    return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return None
+    version: str | None = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar_one_or_none()
+    return version
 
 
 def _upgrade(connection: Connection, where: str) -> bool:
     """Bring the schema up to date; answers whether there was none."""
     is_new = schema_version(connection) is None
     if not check_version(connection, where):
+        from alembic import command  # only where there is something to migrate
+        from alembic.config import Config
+
         config = Config()
         config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
         config.set_main_option("path_separator", "os")

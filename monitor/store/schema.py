@@ -7,6 +7,11 @@ import sqlalchemy as sa
 VERSION_TABLE = "impulse_monitor_schema"
 """Where Alembic keeps the schema's revision; not its default name, which a shared database may already have."""
 
+VERSIONS = ("0001", "0002", "0003", "0004", "0005")
+"""Of the schema, in the order that the migrations lead through; known without Alembic, which is loaded where there is
+something to migrate: it takes nine megabytes, and a fifth of a second.
+"""
+
 metadata = sa.MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",

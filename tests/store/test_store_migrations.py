@@ -8,13 +8,14 @@ import sys
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from monitor.store import Store, StoreTooNew
 from monitor.store.engine import parse
-from monitor.store.migrate import newest_version
-from monitor.store.schema import VERSION_TABLE, metadata
+from monitor.store.migrate import _SCRIPTS, newest_version
+from monitor.store.schema import VERSION_TABLE, VERSIONS, metadata
 from tests.store.store_sets import TARGET, add, run
 
 
@@ -32,6 +33,13 @@ async def test_migrations_lead_to_the_tables(url: str, store: Store) -> None:
     await engine.dispose()
 
     assert found == []
+
+
+def test_versions_are_those_of_the_migrations() -> None:
+    """The versions that a start compares with are those that the migrations lead through, in their order."""
+    scripts = ScriptDirectory(str(_SCRIPTS)).walk_revisions()
+
+    assert VERSIONS == tuple(script.revision for script in scripts)[::-1]
 
 
 async def test_names(url: str, store: Store) -> None:
@@ -75,16 +83,23 @@ async def test_newer_schema(url: str) -> None:
 
 
 async def test_several_processes_at_once(url: str) -> None:
-    """Processes that start together on an empty database all open it."""
+    """Processes that start together on an empty database all open it; one after them migrates nothing, and loads
+    nothing to do so.
+    """
     program = (
-        f"import asyncio; from monitor.store import Store; s = Store({url!r}); asyncio.run(s.open()); print('open')"
+        f"import asyncio, sys; from monitor.store import Store; s = Store({url!r}); asyncio.run(s.open()); "
+        "print('open', 'alembic' in sys.modules)"
     )
-    processes = [
-        await asyncio.create_subprocess_exec(
+
+    async def opened() -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
             sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
         )
-        for _ in range(3)
-    ]
+
+    processes = [await opened() for _ in range(3)]
     said = await asyncio.gather(*(process.communicate() for process in processes))
 
-    assert [(b"open\n", b"")] * 3 == said
+    assert {b""} == {errors for _, errors in said}
+    assert {b"open"} == {output.split()[0] for output, _ in said}
+    assert b"open True\n" in dict(said)
+    assert (b"open False\n", b"") == await (await opened()).communicate()

@@ -15,6 +15,7 @@ from click.testing import Result
 
 from monitor.store import Store, StoreTooNew, migrate
 from monitor.store.engine import parse
+from monitor.store.schema import VERSIONS
 from tests.cli.commands import run_beside
 from tests.steps import DOCS, Step, steps
 from tests.store.postgres_server import Server
@@ -36,6 +37,7 @@ async def older(url: str, folder: Path) -> None:
                 script.unlink()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(migrate, "_SCRIPTS", scripts)
+        patch.setattr(migrate, "VERSIONS", VERSIONS[: len(OF_OLDER)])
         await asyncio.to_thread(migrate.migrate, parse(url), "monitor.db")
 
 
