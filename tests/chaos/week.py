@@ -51,6 +51,8 @@ CRONS = {201: "30 2 * * *", 202: "*/30 * * * *", 203: "0 6 * * mon-fri"}
 STEPS = (7.0, -7.0, 2 * HOUR, -2 * HOUR, 40.0, -40.0)
 """Seconds that the wall clock is stepped by; together nothing."""
 RETENTION = 2 * DAY
+SLACK = PRUNE + max(STEPS)
+"""Seconds beyond the retention for which a run may still be there."""
 
 
 class _Mallinfo2(ctypes.Structure):
@@ -121,16 +123,21 @@ def slower(pace: float) -> Any:
         yield
 
 
-async def rows(path: Path) -> dict[str, int]:
-    """How many rows each table of the store has; of runs how often they were seen, as rows count what is not new."""
+async def rows(path: Path, before: float) -> dict[str, int]:
+    """How many rows each table of the store has; how many pulls the runs count, as one row stands for all that found
+    nothing new; and how many runs were last seen before a time.
+    """
+    run = schema.run.c
+    counted = {table.name: sa.select(sa.func.count()).select_from(table) for table in schema.metadata.sorted_tables}
+    counted |= {
+        "pull": sa.select(sa.func.sum(run.times)),
+        "old run": sa.select(sa.func.count()).where(run.last_seen < before),
+    }
     engine = create_async_engine(parse(f"sqlite:///{path}"))
     async with engine.connect() as connection:
-        counts = {}
-        for table in schema.metadata.sorted_tables:
-            many = sa.func.sum(schema.run.c.times) if table is schema.run else sa.func.count()
-            counts[table.name] = (await connection.execute(sa.select(many).select_from(table))).scalar_one() or 0
+        found = {name: (await connection.execute(query)).scalar_one() or 0 for name, query in counted.items()}
     await engine.dispose()
-    return counts
+    return found
 
 
 def configuration(folder: Path, studio: Studio, url: str, every: str) -> Path:
@@ -216,19 +223,18 @@ def check_growth(report: Report) -> None:
 
 
 def check_rows(report: Report, began: dict[str, list[float]], lasted: float) -> None:
-    """The store has a run for each pull that the retention keeps, with its figures, and of the other tables no more
-    than is of use.
-    """
-    rows, targets, stepped = report.rows[max(report.rows)], len(began), max(STEPS)
+    """The store counts each pull that the retention keeps, with its figures, and has no more than is of use."""
+    rows, targets = report.rows[max(report.rows)], len(began)
 
     def pulls(seconds: float) -> int:
         return sum(lasted - seconds <= time for times in began.values() for time in times)
 
-    fewest = pulls(RETENTION - stepped) - targets  # each target may be in the middle of a pull
     # baselines, and each target's last good run, are kept however old
-    most = pulls(RETENTION + PRUNE + stepped) + 3 * targets
+    most = pulls(RETENTION + SLACK) + 3 * targets
     bounds = {
-        "run": (fewest, most),
+        "run": (targets, most),
+        "old run": (0, 2 * targets),
+        "pull": (pulls(RETENTION - max(STEPS)) - targets, pulls(lasted)),  # each may be in the middle of a pull
         "result_set": (targets, most),
         "figures": (targets, most),
         "baseline": (targets, 2 * targets),
@@ -294,7 +300,8 @@ async def trial(
                         await asyncio.sleep(abs(step) / 2 + every + 30)
                     await asyncio.sleep(max(0.0, began_part + part - clock.monotonic()))
                     day = clock.monotonic() / DAY
-                    report.usage[day], report.rows[day] = usage(), await rows(folder / "impulse-monitor.db")
+                    report.usage[day] = usage()
+                    report.rows[day] = await rows(folder / "impulse-monitor.db", clock.time() - RETENTION - SLACK)
                     report.allocated[day] = allocated()
                     timers = asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]
                     report.timers[day] = sum(not each.cancelled() for each in timers)  # up to a hundred stay that are
