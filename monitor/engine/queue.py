@@ -8,9 +8,12 @@ back, and one of pgqueuer that does ends the job of the worker that has taken ov
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -19,8 +22,11 @@ from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment, QueryQueue
 from pgqueuer.adapters.persistence.queries import Queries
 from pgqueuer.core.qm import QueueManager
 from pgqueuer.domain.errors import RetryRequested
-from pgqueuer.domain.models import Job
+from pgqueuer.domain.models import Job, TracebackRecord
 from pgqueuer.domain.settings import DBSettings
+from pgqueuer.domain.types import QueueEntrypoint, QueueManagerId
+from pgqueuer.ports.driver import NotifyCallback
+from pgqueuer.ports.repository import EntrypointExecutionParameter
 
 from monitor.store.errors import StoreError
 from monitor.store.fleet import FleetSession
@@ -39,6 +45,9 @@ _RECONNECT = 1.0
 _LOGGED = timedelta(hours=1)
 """For how long the queue's own log of its jobs is kept."""
 
+_PLANNED_ONCE = "SET plan_cache_mode = force_generic_plan"
+"""What takes turns is planned once: because of its limit PostgreSQL would plan it each time, which takes longer."""
+
 _SETTINGS = DBSettings(prefix="impulse_monitor_", db_schema=None)
 
 # it says at `info` of each turn that is another's that it is offered again, which is many times a second
@@ -55,13 +64,92 @@ class Again(Exception):
         self.delay = delay
 
 
-def _queries(driver: Any) -> Queries:
-    return Queries(
-        AsyncpgDriver(driver),
-        QueryBuilderEnvironment(_SETTINGS),
-        QueryQueueBuilder(_SETTINGS),
-        QuerySchedulerBuilder(_SETTINGS),
-    )
+class _Connection(AsyncpgDriver):
+    """Passes on that turns were offered; that others have ended is announced too, and gives nobody anything to do.
+
+    Attributes:
+        news: Whether something was passed on since this was last set to False.
+    """
+
+    def __init__(self, connection: Any) -> None:
+        super().__init__(connection)
+        self.news = False
+
+    async def add_listener(self, channel: str, callback: NotifyCallback) -> None:
+        """Listen."""
+
+        def heard(payload: str | bytes | bytearray) -> None:
+            if json.loads(payload).get("operation") != "delete":
+                self.news = True
+                callback(payload)
+
+        await super().add_listener(channel, heard)
+
+
+class _Queue(Queries):
+    """The library's statements, fewer of them where a worker takes turns.
+
+    After each batch the library asks whether there is another one, whether something may be taken now, when something
+    may that was deferred, and whether there is anything at all. What is offered is announced; what this worker deferred
+    it knows; for what others deferred, and those that fell silent, there is `LOOK`.
+
+    Args:
+        connection: asyncpg's.
+
+    Attributes:
+        running: How many turns this worker has.
+    """
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = _Connection(connection)
+        super().__init__(
+            self._connection,
+            QueryBuilderEnvironment(_SETTINGS),
+            QueryQueueBuilder(_SETTINGS),
+            QuerySchedulerBuilder(_SETTINGS),
+        )
+        self.running: Callable[[], int] = lambda: 0
+        self._emptied = False
+        self._deferred: list[float] = []
+
+    async def dequeue(
+        self,
+        batch_size: int,
+        entrypoints: dict[QueueEntrypoint, EntrypointExecutionParameter],
+        queue_manager_id: QueueManagerId,
+        global_concurrency_limit: int | None,
+        heartbeat_timeout: timedelta,
+    ) -> list[Job]:
+        """Take what there is, as far as there is room; nothing where the last one took the rest."""
+        wanted = min(batch_size, AT_ONCE - self.running())
+        emptied = self._emptied and not self._connection.news
+        self._emptied = False
+        if emptied or wanted < 1:
+            return []
+        self._connection.news = False
+        # without a limit: what there is room for is known here, and needs not be counted
+        jobs = await super().dequeue(wanted, entrypoints, queue_manager_id, None, heartbeat_timeout)
+        self._emptied = 0 < len(jobs) < wanted
+        return jobs
+
+    async def eligible_queued_work(self, entrypoints: list[QueueEntrypoint]) -> int:
+        """Whether to look again soon: where there was no room."""
+        return int(self.running() >= AT_ONCE)
+
+    async def next_deferred_eta(self, entrypoints: list[QueueEntrypoint]) -> timedelta | None:
+        """When something comes back that this worker deferred."""
+        now = time.monotonic()
+        self._deferred = [at for at in self._deferred if at > now]
+        return timedelta(seconds=min(self._deferred) - now) if self._deferred else None
+
+    async def queued_work(self, entrypoints: list[QueueEntrypoint]) -> int:
+        """None beyond these."""
+        return 0
+
+    async def retry_job(self, job: Job, delay: timedelta, traceback_record: TracebackRecord | None) -> None:
+        """As the library's."""
+        await super().retry_job(job, delay, traceback_record)
+        self._deferred.append(time.monotonic() + delay.total_seconds())
 
 
 async def install(session: FleetSession) -> None:
@@ -74,7 +162,7 @@ async def install(session: FleetSession) -> None:
 
 
 async def _installed(driver: Any) -> None:
-    queries = _queries(driver)
+    queries = _Queue(driver)
     async with queries.schema_lock():
         if not await queries.schema_is_installed():
             await queries.install()
@@ -98,7 +186,7 @@ async def offer(session: FleetSession, projects: Iterable[str]) -> set[str]:
     keys: list[str | None] = [*names]
 
     async def offered(driver: Any) -> set[str]:
-        ids = await _queries(driver).enqueue(
+        ids = await _Queue(driver).enqueue(
             [_TURN] * len(names), payloads, [0] * len(names), dedupe_key=keys, on_conflict="skip"
         )
         return {name for name, number in zip(names, ids, strict=True) if number is not None}
@@ -146,13 +234,15 @@ class Worker:
                 self._broken.clear()
                 connection.driver.add_termination_listener(self._on_broken)
                 await _installed(connection.driver)  # whoever of the fleet is first
-                manager = QueueManager(_queries(connection.driver), channel=_SETTINGS.channel)
+                await connection.driver.execute(_PLANNED_ONCE)
+                turns = _Queue(connection.driver)
+                manager = QueueManager(turns, channel=_SETTINGS.channel)
+                turns.running = partial(len, manager.job_context)
                 manager.entrypoint(_TURN, accepts_context=False)(self._dispatched)
                 self._manager = manager
                 await manager.run(
                     dequeue_timeout=LOOK,
                     batch_size=_BATCH,
-                    max_concurrent_tasks=AT_ONCE,
                     heartbeat_timeout=SILENT,
                     shutdown_on_listener_failure=True,
                     log_aggregation_interval=timedelta(0),
