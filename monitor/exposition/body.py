@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import gzip
-import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 
 import prometheus_client
@@ -27,6 +26,29 @@ _RENAMING = ("escaping=dots", "escaping=values")
 """How content types end whose names are written otherwise than they are, although they are plain."""
 
 
+class Body:
+    """The bytes of a scrape as they are kept, in parts: in one piece they would be the largest of all that is held.
+
+    Args:
+        parts: In order, each in pieces.
+
+    Attributes:
+        nbytes: How many bytes there are.
+    """
+
+    def __init__(self, parts: Sequence[Sequence[bytes]]) -> None:
+        self._parts = parts
+        self.nbytes = sum(map(len, chain.from_iterable(parts)))
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The parts, each in one piece."""
+        return map(b"".join, self._parts)
+
+    def __bytes__(self) -> bytes:
+        """All of it in one piece."""
+        return b"".join(chain.from_iterable(self._parts))
+
+
 class Bodies:
     """Makes the bodies of scrapes, the same bytes as the client library; for one thread at a time.
 
@@ -42,7 +64,7 @@ class Bodies:
         self._text = _Frame(generate_latest)
         self._openmetrics = _Frame(generate_openmetrics)
 
-    def body(self, encoder: Encoder, content_type: str, compressed: bool) -> bytes:
+    def body(self, encoder: Encoder, content_type: str, compressed: bool) -> Body:
         """One body.
 
         Args:
@@ -72,18 +94,12 @@ class _Frame:
         self._heads: dict[Metric, bytes] = {}
         self._compressed: dict[Metric, tuple[int, Compressed]] = {}
 
-    def joined(self, counted: bytes, series: RenderedSeries) -> bytes:
-        """What is counted, then the kept series."""
-        body = io.BytesIO()  # hands its bytes over without another copy
-        body.write(counted)
-        for column in series.columns():
-            body.write(self._head(column.metric))
-            # a family at a time: joining holds the interpreter's lock
-            body.write(b"".join(column.pieces))
-        body.write(self._end)
-        return body.getvalue()
+    def joined(self, counted: bytes, series: RenderedSeries) -> Body:
+        """What is counted, then the kept series, a part for each metric."""
+        metrics = ((self._head(column.metric), *column.pieces) for column in series.columns())
+        return Body([(counted,), *metrics, (self._end,)])
 
-    def compressed(self, counted: bytes, series: RenderedSeries) -> bytes:
+    def compressed(self, counted: bytes, series: RenderedSeries) -> Body:
         """The same as gzip; metrics whose lines are as they were are not compressed again."""
         before = self._compressed
         self._compressed = {}
@@ -95,7 +111,7 @@ class _Frame:
                 known = version, Compressed.of(b"".join([self._head(metric), *pieces]))
             self._compressed[metric] = known
             parts.append(known[1])
-        return member([*parts, Compressed.of(self._end)])
+        return Body([(member([*parts, Compressed.of(self._end)]),)])
 
     def _head(self, metric: Metric) -> bytes:
         known = self._heads.get(metric)
@@ -124,5 +140,5 @@ class _Both(Collector):
         return chain.from_iterable(each.collect() for each in self._collectors)
 
 
-def _whole(body: bytes, compressed: bool) -> bytes:
-    return gzip.compress(body, LEVEL) if compressed else body
+def _whole(body: bytes, compressed: bool) -> Body:
+    return Body([(gzip.compress(body, LEVEL) if compressed else body,)])

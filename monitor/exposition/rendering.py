@@ -1,4 +1,4 @@
-"""`Renderer`: from the metrics to the bytes of a scrape, in a thread, kept for about a second."""
+"""`Renderer`: from the metrics to the body of a scrape, in a thread, kept for about a second."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from prometheus_client.exposition import choose_encoder, gzip_accepted
 from prometheus_client.registry import Collector
 
 from monitor.engine.sharding import Shard
-from monitor.exposition.body import Bodies, Encoder
+from monitor.exposition.body import Bodies, Body, Encoder
 from monitor.exposition.sources import Sources
 
 
@@ -25,12 +25,12 @@ class Renderer:
     """Renders metrics for scrapes without holding up the event loop.
 
     One rendering runs at a time; scrapes that want the same format meanwhile share it, and those that come within
-    `max_age` after it get its bytes.
+    `max_age` after it get its body.
 
     Args:
         counted: What is collected at each scrape.
         sources: What is watched; None for nothing.
-        max_age: Seconds for which rendered bytes are served again.
+        max_age: Seconds for which a body is served again.
         clock: Monotonic seconds.
     """
 
@@ -45,10 +45,10 @@ class Renderer:
         self._max_age = max_age
         self._clock = clock
         self._lock = asyncio.Lock()
-        self._kept: dict[_Format, tuple[float, bytes]] = {}
-        self._running: dict[_Format, asyncio.Task[bytes]] = {}
+        self._kept: dict[_Format, tuple[float, Body]] = {}
+        self._running: dict[_Format, asyncio.Task[Body]] = {}
 
-    async def render(self, accept: str, accept_encoding: str) -> tuple[bytes, dict[str, str]]:
+    async def render(self, accept: str, accept_encoding: str) -> tuple[Body, dict[str, str]]:
         """The exposition in the format that a request's headers ask for.
 
         Args:
@@ -70,7 +70,7 @@ class Renderer:
         # A client that goes away must not take the rendering from those who wait for the same.
         return await asyncio.shield(task), headers
 
-    async def _fresh(self, wanted: _Format, encoder: Encoder) -> bytes:
+    async def _fresh(self, wanted: _Format, encoder: Encoder) -> Body:
         async with self._lock:
             now = self._clock()
             # What is too old goes, also in other formats: clients choose them, and must not fill the memory with them.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from itertools import cycle
 from typing import Annotated, Literal
 
@@ -114,9 +114,14 @@ def scrape_targets(processes: Sequence[Process], total: int, scheme: str, here: 
 
 
 async def rendered(render: Render, request: web.Request) -> web.Response:
-    """An answer with metrics."""
+    """An answer with metrics, sent part by part as fast as the client takes them."""
     body, headers = await render(request.headers.get(hdrs.ACCEPT, ""), request.headers.get(hdrs.ACCEPT_ENCODING, ""))
-    return web.Response(body=body, headers=headers)
+
+    async def parts() -> AsyncIterator[bytes]:
+        for part in body:
+            yield part
+
+    return web.Response(body=parts(), headers={**headers, hdrs.CONTENT_LENGTH: str(body.nbytes)})
 
 
 def _wanted_shard(request: web.Request) -> Shard | None:

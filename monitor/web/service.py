@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from monitor.config import ConfigError
 from monitor.engine.sharding import Shard
+from monitor.exposition import Body
 from monitor.live.live import Live
 from monitor.notify import Trial
 from monitor.store import Store
@@ -20,7 +21,7 @@ from monitor.views.configuration import Running
 from monitor.views.service_problems import ServiceProblem
 from monitor.web.sessions import COOKIE, Signer
 
-Render = Callable[[str, str], Awaitable[tuple[bytes, Mapping[str, str]]]]
+Render = Callable[[str, str], Awaitable[tuple[Body, Mapping[str, str]]]]
 
 FORM_HEADER = "X-CSRF-Token"
 """Header of a request with a session that is no form: the token that the session's forms have."""

@@ -15,6 +15,7 @@ from monitor.alerts.states import AlertState, Phase
 from monitor.compare.change import Change
 from monitor.compare.comparison import BaselineFigures, Comparison
 from monitor.errors import PullState
+from monitor.exposition import Body
 from monitor.figures.evaluation import Interval
 from monitor.live.live import Live
 from monitor.pipeline.snapshot import Snapshot
@@ -121,8 +122,8 @@ async def add_results(store: Store, of: Target, accuracies: Iterable[float], at:
 async def serving(live: Live, store: Store, **fields: Any) -> AsyncIterator[str]:
     """Serve pages and API over these; gives the address of the first page."""
 
-    async def nothing(*_: str) -> tuple[bytes, Mapping[str, str]]:
-        return b"", {}
+    async def nothing(*_: str) -> tuple[Body, Mapping[str, str]]:
+        return Body(()), {}
 
     async def reloaded() -> bool:
         return True

@@ -133,9 +133,9 @@ async def monitor(fleet: Fleet, counted: Collector, cost: Callable[[], float], r
             gc.collect()
             before = cost()
             body, _ = await renderer.render(FORMATS[form], ENCODINGS[encoding])
+            size = sum(map(len, body))  # part by part, as they are sent
             costs.append(cost() - before)
-            size = len(body)
-            del body  # sent
+            del body
         found[name(*cell)] = sorted(costs)[len(costs) // 2], size
     return found
 
