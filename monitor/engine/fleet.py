@@ -99,6 +99,7 @@ class FleetEngine:
     ) -> None:
         self._local = local
         self.session = session
+        session.withdraw = queue.WITHDRAW
         self._observer = observer
         self._clock = clock
         self._worker = queue.Worker(url, self._take) if works else None

@@ -24,7 +24,7 @@ from pgqueuer.core.qm import QueueManager
 from pgqueuer.domain.errors import RetryRequested
 from pgqueuer.domain.models import Job, TracebackRecord
 from pgqueuer.domain.settings import DBSettings
-from pgqueuer.domain.types import QueueEntrypoint, QueueManagerId
+from pgqueuer.domain.types import JOB_STATUS, QueueEntrypoint, QueueManagerId
 from pgqueuer.ports.driver import NotifyCallback
 from pgqueuer.ports.repository import EntrypointExecutionParameter
 
@@ -49,6 +49,11 @@ _PLANNED_ONCE = "SET plan_cache_mode = force_generic_plan"
 """What takes turns is planned once: because of its limit PostgreSQL would plan it each time, which takes longer."""
 
 _SETTINGS = DBSettings(prefix="impulse_monitor_", db_schema=None)
+WITHDRAW = (
+    f"DELETE FROM {_SETTINGS.qualified.queue_table} USING ended "
+    "WHERE dedupe_key = ended.project AND status IN ('queued', 'picked')"
+)
+"""What `FleetSession.withdraw` is: a turn ends and is withdrawn in one statement, by the process that has it alone."""
 
 # it says at `info` of each turn that is another's that it is offered again, which is many times a second
 logging.getLogger("pgqueuer").setLevel(logging.WARNING)
@@ -145,6 +150,12 @@ class _Queue(Queries):
     async def queued_work(self, entrypoints: list[QueueEntrypoint]) -> int:
         """None beyond these."""
         return 0
+
+    async def log_jobs(self, job_status: list[tuple[Job, JOB_STATUS, TracebackRecord | None]]) -> None:
+        """Remove jobs; those that went well were withdrawn by the end of their turns."""
+        left = [each for each in job_status if each[1] != "successful"]
+        if left:
+            await super().log_jobs(left)
 
     async def retry_job(self, job: Job, delay: timedelta, traceback_record: TracebackRecord | None) -> None:
         """As the library's."""
@@ -291,4 +302,4 @@ def _retrieved(turn: asyncio.Future[None]) -> None:
         turn.exception()
 
 
-__all__ = ["AT_ONCE", "LOOK", "SILENT", "Again", "Worker", "install", "offer", "prune"]
+__all__ = ["AT_ONCE", "LOOK", "SILENT", "WITHDRAW", "Again", "Worker", "install", "offer", "prune"]

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from monitor.lease import VALID, Lease
 from monitor.store.errors import StoreUnavailable
 from monitor.store.own_connection import OwnConnection
+from monitor.store.together import Together
 from monitor.store.transaction import CHANGES
 
 T = TypeVar("T")
@@ -57,15 +58,15 @@ AND lock.granted AND lock.pid <> pg_backend_pid() AND coalesce(process.seen, 0) 
 _TAKE = f"""
 WITH free AS (
   SELECT project FROM turn
-  WHERE project = $1 AND (NOT running OR confirmed < {_NOW} - {VALID})
+  WHERE project = ANY($1::text[]) AND (NOT running OR confirmed < {_NOW} - {VALID})
   FOR UPDATE SKIP LOCKED
 ), taken AS (
   UPDATE turn SET epoch = epoch + 1, worker = $2, running = true, taken = {_NOW}, confirmed = {_NOW}
   FROM free WHERE turn.project = free.project
-  RETURNING epoch, closed_until
+  RETURNING turn.project, epoch, closed_until
 )
-SELECT taken.epoch, taken.closed_until - {_NOW} AS closed_for, due.name, {_NOW} - due.at AS late
-FROM taken LEFT JOIN due ON due.project = $1 AND due.at <= {_NOW}
+SELECT taken.project, taken.epoch, taken.closed_until - {_NOW} AS closed_for, due.name, {_NOW} - due.at AS late
+FROM taken LEFT JOIN due ON due.project = taken.project AND due.at <= {_NOW}
 """
 _CONFIRM = f"""
 UPDATE turn SET confirmed = {_NOW}, closed_until = {_NOW} + held.closed_for
@@ -76,14 +77,15 @@ RETURNING turn.project
 # what was asked for since the turn began is not forgotten
 _END = f"""
 WITH ended AS (
-  UPDATE turn SET running = false, closed_until = {_NOW} + $3 WHERE project = $1 AND epoch = $2 AND running
-  RETURNING taken
+  UPDATE turn SET running = false, closed_until = {_NOW} + held.closed_for
+  FROM unnest($1::text[], $2::bigint[], $3::float8[]) AS held (project, epoch, closed_for)
+  WHERE turn.project = held.project AND turn.epoch = held.epoch AND turn.running
+  RETURNING turn.project, turn.taken
 ), moved AS (
   UPDATE due SET at = CASE WHEN due.at > ended.taken THEN least(due.at, next.at) ELSE next.at END
-  FROM ended, unnest($4::text[], $5::float8[]) AS next (name, at)
+  FROM ended JOIN unnest($4::text[], $5::text[], $6::float8[]) AS next (project, name, at) USING (project)
   WHERE due.name = next.name
 )
-SELECT count(*) FROM ended
 """
 # epochs begin with the time: one that comes back after it was removed has none that was there before
 _PLAN = f"""
@@ -194,15 +196,19 @@ class FleetSession:
     Attributes:
         process_id: As given.
         heard: Called with the payload of each announcement of a change.
+        withdraw: Where turns are offered: the statement that withdraws those of the projects in `ended`.
     """
 
     def __init__(self, url: str, process_id: str) -> None:
         self._url = url
         self.process_id = process_id
         self.heard: Callable[[str], None] = lambda payload: None
+        self.withdraw = ""
         self._connection: OwnConnection | None = None
         self._lock = asyncio.Lock()
         self._asking: set[asyncio.Future[Any]] = set()
+        self._taking = Together(self._take)
+        self._ending = Together(self._end)
 
     @property
     def is_open(self) -> bool:
@@ -296,14 +302,24 @@ class FleetSession:
 
     async def take(self, project: str) -> Taken | None:
         """Take the turn of a project; None where it is another's, or there is no such project."""
+        return await self._taking.ask(project)
+
+    async def _take(self, projects: Sequence[str]) -> Sequence[Taken | None]:
         asked = time.monotonic()
-        rows = await self._fetch(_TAKE, project, self.process_id)
-        if not rows:
-            return None
-        lease = Lease(project, rows[0]["epoch"], asked)
-        if rows[0]["closed_for"] > 0:
-            lease.close(rows[0]["closed_for"])
-        return Taken(lease, {row["name"]: row["late"] for row in rows if row["name"] is not None})
+        rows = await self._fetch(_TAKE, projects, self.process_id)
+        late: dict[str, dict[str, float]] = {}
+        leases: dict[str, Lease] = {}
+        for row in rows:
+            project = row["project"]
+            late.setdefault(project, {})
+            if project not in leases:
+                leases[project] = Lease(project, row["epoch"], asked)
+                if row["closed_for"] > 0:
+                    leases[project].close(row["closed_for"])
+            if row["name"] is not None:
+                late[project][row["name"]] = row["late"]
+        taken = {project: Taken(lease, late[project]) for project, lease in leases.items()}
+        return [taken.pop(project, None) for project in projects]  # of two who ask for one, one gets it
 
     async def confirm(self, leases: Iterable[Lease]) -> None:
         """Confirm leases, and note until when their keys are closed; those that another process has are lost."""
@@ -330,12 +346,16 @@ class FleetSession:
         Returns:
             Whether it was still this process's.
         """
-        names = list(following)
-        return bool(
-            await self._value(
-                _END, lease.project, lease.epoch, lease.closed_for, names, [following[name] for name in names]
-            )
-        )
+        return await self._ending.ask((lease, following))
+
+    async def _end(self, ends: Sequence[tuple[Lease, Mapping[str, float]]]) -> Sequence[bool]:
+        held = [(lease.project, lease.epoch, lease.closed_for) for lease, _ in ends]
+        following = [(lease.project, name, at) for lease, times in ends for name, at in times.items()]
+        offers = f", gone AS ({self.withdraw})" if self.withdraw else ""
+        statement = f"{_END}{offers} SELECT project FROM ended"
+        rows = await self._fetch(statement, *_columns(held, 3), *_columns(following, 3))
+        ended = {row["project"] for row in rows}
+        return [lease.project in ended for lease, _ in ends]
 
     async def plan(self, wanted: Iterable[tuple[str, str, float, float]]) -> None:
         """Plan what turns do: its name, its project, in how many seconds it is due where it is not planned yet, and in
@@ -343,7 +363,7 @@ class FleetSession:
         """
         rows = list(wanted)
         if rows:
-            await self._fetch(_PLAN, *(list(column) for column in zip(*rows, strict=True)))
+            await self._fetch(_PLAN, *_columns(rows, 4))
 
     async def run_now(self, name: str, delay: float) -> None:
         """Let something be due in `delay` seconds, unless it is sooner."""
@@ -383,3 +403,8 @@ class FleetSession:
     async def changed_since(self, snapshot: int) -> list[str]:
         """What was changed by this transaction or a later one, as far as these have ended."""
         return [row["subject"] for row in await self._fetch(_CHANGED, snapshot)]
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], number: int) -> list[list[Any]]:
+    """The columns of rows of so many."""
+    return [[row[column] for row in rows] for column in range(number)]
