@@ -7,6 +7,7 @@ that is due of the project by then, so that a key is used by one process at a ti
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -31,8 +32,8 @@ SOONEST = 0.2
 """And at least: what is due meanwhile is offered together."""
 CONFIRM = 1.0
 """Seconds between two confirmations of the turns that this process has."""
-_OFFERED = 10.0
-"""Seconds after which a turn that nobody took is offered again."""
+_EARLY = 0.01
+"""Seconds that a clock may be fast."""
 _BUSY = 1.0
 """Seconds after which a turn that is another's, or that this process does not know, is offered again."""
 _FORGET = 600.0
@@ -99,7 +100,7 @@ class FleetEngine:
     ) -> None:
         self._local = local
         self.session = session
-        session.withdraw = queue.WITHDRAW
+        session.offers = queue.OFFERS
         self._observer = observer
         self._clock = clock
         self._worker = queue.Worker(url, self._take) if works else None
@@ -112,7 +113,8 @@ class FleetEngine:
         self._held: dict[str, Lease] = {}
         self._sooner: dict[str, dict[str, float]] = {}
         """By project that has a turn here: when things were asked to be due again, in Unix seconds."""
-        self._offered: dict[str, tuple[float, float]] = {}
+        self._due_at = -math.inf
+        """When something is due next, on the monotonic clock, as far as this process knows, which leads."""
         self._stopping = False
         self.busy: frozenset[str] = frozenset()
         self.prepare: Callable[[str], Awaitable[None]] | None = None
@@ -226,7 +228,7 @@ class FleetEngine:
         await queue.install(self.session)
         await self.session.keep(self._planned)
         await self.session.plan(self._wanted())
-        self._offered.clear()
+        self._due_at = -math.inf
         self._plans = asyncio.create_task(self._plan(), name="turn.plan")
 
     async def follow(self) -> None:
@@ -262,17 +264,14 @@ class FleetEngine:
 
     async def _offer_due(self) -> float:
         """Offer what is due; answers in how many seconds something else is."""
-        found = await self.session.standing()
         now = time.monotonic()
+        expected = now >= self._due_at - _EARLY
+        found = await self.session.standing(offer=expected)
+        if found.missing and not expected:  # asked for meanwhile
+            found = await self.session.standing(offer=True)
+        self._due_at = now + found.following
         self.busy = found.running
         self._observer.turns_due(len(found.due))
-        self._offered = {
-            project: (at, when)
-            for project, (at, when) in self._offered.items()
-            if found.due.get(project) == at and now - when < _OFFERED
-        }
-        for project in await queue.offer(self.session, found.due.keys() - self._offered.keys()):
-            self._offered[project] = (found.due[project], now)
         return found.following
 
     # -- taking turns

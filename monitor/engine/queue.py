@@ -11,7 +11,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -29,7 +29,7 @@ from pgqueuer.ports.driver import NotifyCallback
 from pgqueuer.ports.repository import EntrypointExecutionParameter
 
 from monitor.store.errors import StoreError
-from monitor.store.fleet import FleetSession
+from monitor.store.fleet import FleetSession, Offers
 from monitor.store.own_connection import OwnConnection
 
 SILENT = timedelta(seconds=10)
@@ -49,11 +49,18 @@ _PLANNED_ONCE = "SET plan_cache_mode = force_generic_plan"
 """What takes turns is planned once: because of its limit PostgreSQL would plan it each time, which takes longer."""
 
 _SETTINGS = DBSettings(prefix="impulse_monitor_", db_schema=None)
-WITHDRAW = (
-    f"DELETE FROM {_SETTINGS.qualified.queue_table} USING ended "
-    "WHERE dedupe_key = ended.project AND status IN ('queued', 'picked')"
+_TABLE = _SETTINGS.qualified.queue_table
+_OFFERED = f"FROM {_TABLE} WHERE dedupe_key = %s.project AND status IN ('queued', 'picked')"
+OFFERS = Offers(
+    offer=(
+        f"INSERT INTO {_TABLE} (priority, entrypoint, payload, dedupe_key, status) "
+        f"SELECT 0, '{_TURN}', convert_to(project, 'UTF8'), project, 'queued' FROM standing "
+        f"WHERE NOT runs AND NOT EXISTS (SELECT {_OFFERED % 'standing'}) ON CONFLICT DO NOTHING"
+    ),
+    missing=f"NOT EXISTS (SELECT {_OFFERED % 'standing'})",
+    withdraw=f"DELETE {_OFFERED.replace(' WHERE', ' USING ended WHERE') % 'ended'}",
 )
-"""What `FleetSession.withdraw` is: a turn ends and is withdrawn in one statement, by the process that has it alone."""
+"""The library's own statements would take two more of each turn."""
 
 # it says at `info` of each turn that is another's that it is offered again, which is many times a second
 logging.getLogger("pgqueuer").setLevel(logging.WARNING)
@@ -181,30 +188,6 @@ async def _installed(driver: Any) -> None:
     await queries.apply_upgrade()
 
 
-async def offer(session: FleetSession, projects: Iterable[str]) -> set[str]:
-    """Offer the turns of projects to the workers; one that is offered or under way already is not offered twice.
-
-    Returns:
-        Those that were not.
-
-    Raises:
-        StoreError: That is not possible.
-    """
-    names = list(projects)
-    if not names:
-        return set()
-    payloads: list[bytes | None] = [name.encode() for name in names]
-    keys: list[str | None] = [*names]
-
-    async def offered(driver: Any) -> set[str]:
-        ids = await _Queue(driver).enqueue(
-            [_TURN] * len(names), payloads, [0] * len(names), dedupe_key=keys, on_conflict="skip"
-        )
-        return {name for name, number in zip(names, ids, strict=True) if number is not None}
-
-    return await session.asked(offered)
-
-
 async def prune(session: FleetSession) -> None:
     """Forget what the queue logged of jobs that ended long ago.
 
@@ -302,4 +285,4 @@ def _retrieved(turn: asyncio.Future[None]) -> None:
         turn.exception()
 
 
-__all__ = ["AT_ONCE", "LOOK", "SILENT", "WITHDRAW", "Again", "Worker", "install", "offer", "prune"]
+__all__ = ["AT_ONCE", "LOOK", "OFFERS", "SILENT", "Again", "Worker", "install", "prune"]

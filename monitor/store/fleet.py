@@ -113,12 +113,16 @@ DELETE FROM turn WHERE NOT running AND NOT EXISTS (
   SELECT 1 FROM due WHERE due.project = turn.project AND due.name = ANY($1::text[])
 )
 """
-_LOOK = f"""
-SELECT due.project, min(due.at) AS at,
-  coalesce(bool_or(turn.running AND turn.confirmed > {_NOW} - {VALID}), false) AS runs
-FROM due JOIN turn ON turn.project = due.project WHERE due.at <= {_NOW} GROUP BY due.project
-UNION ALL SELECT project, NULL, true FROM turn WHERE running AND confirmed > {_NOW} - {VALID}
-UNION ALL SELECT NULL, min(at) - {_NOW}, false FROM due WHERE at > {_NOW}
+_DUE = f"""
+WITH standing AS (
+  SELECT due.project, min(due.at) AS at,
+    coalesce(bool_or(turn.running AND turn.confirmed > {_NOW} - {VALID}), false) AS runs
+  FROM due JOIN turn ON turn.project = due.project WHERE due.at <= {_NOW} GROUP BY due.project
+)"""
+_STANDING = f"""
+SELECT project, at, runs, %s AS missing FROM standing
+UNION ALL SELECT project, NULL, true, false FROM turn WHERE running AND confirmed > {_NOW} - {VALID}
+UNION ALL SELECT NULL, min(at) - {_NOW}, false, false FROM due WHERE at > {_NOW}
 """
 _FORGET = f"DELETE FROM process WHERE seen < {_NOW} - {FORGOTTEN}"
 _SNAPSHOT = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
@@ -179,11 +183,28 @@ class Standing:
             clock.
         running: The projects that have a turn.
         following: Seconds until something else is due; infinite where nothing is planned.
+        missing: Whether turns that are due are not offered.
     """
 
     due: Mapping[str, float]
     running: frozenset[str]
     following: float
+    missing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Offers:
+    """How a queue offers turns, as parts of statements: what is decided and what is offered is so at once.
+
+    Attributes:
+        offer: Offers the turns of the projects in `standing` that have none (`runs`) and are not offered yet.
+        missing: Whether that of `standing.project` is not offered.
+        withdraw: Withdraws those of the projects in `ended`.
+    """
+
+    offer: str
+    missing: str
+    withdraw: str
 
 
 class FleetSession:
@@ -196,14 +217,14 @@ class FleetSession:
     Attributes:
         process_id: As given.
         heard: Called with the payload of each announcement of a change.
-        withdraw: Where turns are offered: the statement that withdraws those of the projects in `ended`.
+        offers: How turns are offered, where they are.
     """
 
     def __init__(self, url: str, process_id: str) -> None:
         self._url = url
         self.process_id = process_id
         self.heard: Callable[[str], None] = lambda payload: None
-        self.withdraw = ""
+        self.offers: Offers | None = None
         self._connection: OwnConnection | None = None
         self._lock = asyncio.Lock()
         self._asking: set[asyncio.Future[Any]] = set()
@@ -351,8 +372,8 @@ class FleetSession:
     async def _end(self, ends: Sequence[tuple[Lease, Mapping[str, float]]]) -> Sequence[bool]:
         held = [(lease.project, lease.epoch, lease.closed_for) for lease, _ in ends]
         following = [(lease.project, name, at) for lease, times in ends for name, at in times.items()]
-        offers = f", gone AS ({self.withdraw})" if self.withdraw else ""
-        statement = f"{_END}{offers} SELECT project FROM ended"
+        withdrawn = f", withdrawn AS ({self.offers.withdraw})" if self.offers is not None else ""
+        statement = f"{_END}{withdrawn} SELECT project FROM ended"
         rows = await self._fetch(statement, *_columns(held, 3), *_columns(following, 3))
         ended = {row["project"] for row in rows}
         return [lease.project in ended for lease, _ in ends]
@@ -377,15 +398,23 @@ class FleetSession:
         """Let everything else be due no more."""
         await self._fetch(_KEEP, list(names))
 
-    async def standing(self) -> Standing:
-        """How turns stand."""
-        rows = await self._fetch(_LOOK)
+    async def standing(self, *, offer: bool = False) -> Standing:
+        """How turns stand, before those that are due are offered.
+
+        Args:
+            offer: Whether to offer them.
+        """
+        offers = self.offers
+        offered = f", offered AS ({offers.offer})" if offer and offers is not None else ""
+        missing = offers.missing if offers is not None else "false"
+        rows = await self._fetch(f"{_DUE}{offered}{_STANDING % missing}")
         due = {
             row["project"]: row["at"] for row in rows if row["project"] and row["at"] is not None and not row["runs"]
         }
         running = frozenset(row["project"] for row in rows if row["runs"])
         following = next((row["at"] for row in rows if row["project"] is None), None)
-        return Standing(due, running, math.inf if following is None else following)
+        lacking = any(row["missing"] and not row["runs"] for row in rows)
+        return Standing(due, running, math.inf if following is None else following, lacking)
 
     async def open_all(self) -> None:
         """Let every key be used at once."""
