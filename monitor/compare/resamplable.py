@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from monitor.compare.pairing import Index
-from monitor.figures.coco import Matches, average_precision, mean_average_precision
+from monitor.figures.average_precision import average_precision, mean_average_precision
+from monitor.figures.coco import Matches
+from monitor.figures.precision_tables import PrecisionTables
 from monitor.figures.detection import _counts, _f1, box_matches
 from monitor.figures.regression import tolerance_verdicts
 from monitor.results import CORRECT, UNCERTAIN, UNSCORED, Boxes, Categorical, FloatArray, ResultSet, shrink_dtype
@@ -164,39 +167,48 @@ def _groups_of(columns: int) -> int:
     return min(_GROUPS, max(_FEWEST_GROUPS, _CELLS // columns))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class MapStatistic:
-    """COCO mAP at 0.50:0.95; `unit` (intp[images]) says whose each of the matches' images is."""
+    """COCO mAP at 0.50:0.95.
+
+    Attributes:
+        matches: Of all images, which are the units: boxes of several images may stand under one.
+    """
 
     matches: Matches
-    unit: Index
-    units: int
+
+    @property
+    def units(self) -> int:
+        """How many there are."""
+        return self.matches.images
+
+    @cached_property
+    def _tables(self) -> PrecisionTables:
+        return PrecisionTables.of(self.matches)
 
     def figure(self, weights: Weights) -> FloatArray:
         """The mAP with every image as often as its unit's weight says."""
-        return mean_average_precision(average_precision(self.matches, weights[:, self.unit]))
+        return mean_average_precision(average_precision(self._tables, weights))
 
     def take(self, units: Index) -> MapStatistic:
         """The statistic of these units: the others' boxes are dropped, the matches stay."""
-        place = np.full(self.units, -1)
+        place = np.full(self.units, -1, np.int32)
         place[units] = np.arange(len(units))
-        kept = place[self.unit] >= 0
-        image = (np.cumsum(kept) - 1).astype(np.int32)
         matches = self.matches
-        detection = kept[matches.image]
-        truth = kept[matches.truth_image]
+        image = place[matches.image]
+        truth_image = place[matches.truth_image]
+        detection = image >= 0
+        truth = truth_image >= 0
         return MapStatistic(
             replace(
                 matches,
-                images=int(kept.sum()),
-                image=image[matches.image[detection]],
+                images=len(units),
+                image=image[detection],
                 hits=matches.hits[:, detection],
                 ends=np.append(0, np.cumsum(detection))[matches.ends],
-                truth_image=image[matches.truth_image[truth]],
+                truth_image=truth_image[truth],
                 truth_ends=np.append(0, np.cumsum(truth))[matches.truth_ends],
-            ),
-            place[self.unit[kept]],
-            len(units),
+            )
         )
 
     @property
@@ -206,13 +218,13 @@ class MapStatistic:
 
     def merge(self, group: Index, groups: int) -> MapStatistic:
         """The statistic of the groups' images."""
-        return MapStatistic(self.matches, group[self.unit], groups)
+        return MapStatistic(self.matches.grouped(group, groups))
 
     def each(self) -> FloatArray:
         """The share of a unit's truth boxes that were found, mean over the IoU thresholds."""
         matches = self.matches
-        found = np.bincount(self.unit[matches.image], matches.hits.mean(axis=0), self.units)
-        return _ratio(np.column_stack([found, np.bincount(self.unit[matches.truth_image], minlength=self.units)]))
+        found = np.bincount(matches.image, matches.hits.mean(axis=0), self.units)
+        return _ratio(np.column_stack([found, np.bincount(matches.truth_image, minlength=self.units)]))
 
 
 def accuracy(runs: Sequence[ResultSet]) -> SumStatistic:
@@ -296,7 +308,7 @@ def box_map(runs: Sequence[ResultSet]) -> MapStatistic | None:
     if (matched := box_matches(stacked)) is None:
         return None
     matches, windows = matched
-    return MapStatistic(matches, stacked.sample[windows].astype(np.intp), stacked.samples)
+    return MapStatistic(matches.grouped(stacked.sample[windows], stacked.samples))
 
 
 def _labelled(run: ResultSet) -> npt.NDArray[np.bool_]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from monitor.figures.coco import IOU_THRESHOLDS, ImageBoxes, Matches, average_precision, match, mean_average_precision
+from monitor.figures.average_precision import average_precision, mean_average_precision
+from monitor.figures.coco import IOU_THRESHOLDS, ImageBoxes, Matches, match
 from monitor.figures.distributions import t_quantile
 from monitor.figures.evaluation import Detection, Interval
 from monitor.figures.groups import GroupUnit
@@ -250,7 +251,7 @@ def _map_interval(
     weights = np.empty((_REPLICATES, clusters.units), np.int32)
     for replicate in weights:
         replicate[:] = np.bincount(rng.integers(clusters.units, size=clusters.units), minlength=clusters.units)
-    maps = mean_average_precision(average_precision(matches, weights[:, clusters.of]))
+    maps = mean_average_precision(average_precision(matches.grouped(clusters.of, clusters.units), weights))
     maps = maps[~np.isnan(maps)]  # a replicate may miss the few images with truth
     if len(maps) < 2:
         return None

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from monitor.figures.coco import MAX_DETECTIONS, ImageBoxes, average_precision, match, mean_average_precision
+from monitor.figures.average_precision import average_precision, mean_average_precision
+from monitor.figures.coco import MAX_DETECTIONS, ImageBoxes, match
 from monitor.figures.detection import box_matches, detection
 from monitor.results import Block, BlockKind, Boxes, ResultSet
 from tests import factories

@@ -1,0 +1,173 @@
+"""COCO's average precision of matches under as many weightings of the images as needed.
+
+The definition is that of the COCO evaluation (https://cocodataset.org/#detection-eval) as pycocotools computes it.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from monitor.figures.coco import IOU_THRESHOLDS, Matches, Positions
+from monitor.figures.precision_tables import Batch, Places, PrecisionTables
+from monitor.results import FloatArray
+
+RECALL_POINTS: FloatArray = np.linspace(0.0, 1.0, 101)
+
+
+def average_precision(
+    matches: Matches | PrecisionTables, weights: npt.NDArray[np.integer] | None = None
+) -> FloatArray:
+    """Average precision over 101 points of recall, of each class at each IoU threshold.
+
+    An image of weight w counts as if it were there w times.
+
+    Args:
+        matches: c classes, i images; their tables where they are weighed repeatedly.
+        weights: int[b, i], b weightings of the images, not negative; None for one in which each counts once.
+
+    Returns:
+        float64[b, c, 10], NaN where a class has no truth under a weighting.
+    """
+    tables = PrecisionTables.of(matches) if isinstance(matches, Matches) else matches
+    if weights is None:
+        weights = np.ones((1, tables.images), np.uint8)
+    result = np.zeros((len(weights), tables.classes, len(IOU_THRESHOLDS)))
+    heaviest = int(weights.max(initial=1))
+    counts = np.min_scalar_type(-tables.most * heaviest - 1)  # holds any sum of weights of one class
+    for first in range(0, len(weights), tables.at_once):
+        part = weights[first : first + tables.at_once]
+        # what an image weighs is together: boxes take rows. A last row stands for no image; of a single weighting
+        # there are two columns, since one alone would be summed in another order
+        by_image = np.zeros((tables.images + 1, max(len(part), 2)), np.min_scalar_type(heaviest))
+        by_image[:-1, : len(part)] = part.T
+        _weigh(by_image, tables, counts, result[first : first + len(part)])
+    return result
+
+
+def mean_average_precision(precisions: FloatArray) -> FloatArray:
+    """Mean over the classes with truth and the given thresholds: float64[b, c, t] to float64[b], NaN where no class has
+    truth.
+    """
+    known = ~np.isnan(precisions)
+    count = known.sum(axis=(1, 2))
+    total = np.where(known, precisions, 0.0).sum(axis=(1, 2))
+    mean: FloatArray = np.divide(total, count, out=np.full(len(precisions), np.nan), where=count > 0)
+    return mean
+
+
+def _weigh(
+    by_image: npt.NDArray[np.integer], tables: PrecisionTables, counts: np.dtype[Any], result: FloatArray
+) -> None:
+    """Fill in float64[b, c, 10], for int[i + 1, b], the weights of each image and of none, which are 0."""
+    positives = np.zeros((tables.classes, by_image.shape[1]), np.intp)
+    for truths in tables.truths:
+        positives[truths.classes] = np.take(by_image, truths.image, axis=0).sum(axis=(0, 1), dtype=counts)
+    for batch in tables.batches:
+        precision = _precision(by_image, batch, positives[batch.classes], counts)
+        result[:, batch.classes] = precision.transpose(2, 0, 1)[: len(result)]
+    result[(positives == 0).T[: len(result)]] = np.nan
+
+
+def _precision(
+    by_image: npt.NDArray[np.integer], batch: Batch, positives: Positions, counts: np.dtype[Any]
+) -> FloatArray:
+    """float64[k, 10, b], average precision of a batch's classes at each threshold, for int64[k, b], the weight of their
+    truth.
+    """
+    weightings = by_image.shape[1]
+    seen = _accumulated(by_image, batch.image, counts)
+    for row in seen:
+        if row.all():
+            break
+        np.maximum(row, 1, out=row)  # before anything counts there is no hit
+    seen = seen.reshape(-1, weightings)
+    reached, begin = _reached(positives)
+    precision = np.zeros((len(batch.classes) * len(IOU_THRESHOLDS), weightings))
+    for curves in batch.curves:
+        hit = _accumulated(by_image, curves.image, counts)
+        seen_there = np.take(seen, curves.row, axis=0).reshape(hit.shape)
+        first = begin[curves.curve // len(IOU_THRESHOLDS)].ravel()
+        precision[curves.curve] = _areas(hit, seen_there, reached, first).reshape(-1, weightings)
+    return precision.reshape(len(batch.classes), len(IOU_THRESHOLDS), weightings)
+
+
+def _accumulated(
+    by_image: npt.NDArray[np.integer], image: Places, counts: np.dtype[Any]
+) -> npt.NDArray[np.integer]:
+    """int[h, n, k * b], the weights of k curves' boxes up to and with each, for int32[h, n, k], their images."""
+    table: npt.NDArray[np.integer] = np.take(by_image, image, axis=0).astype(counts)
+    table = table.reshape(*image.shape[:2], -1)
+    _accumulate(np.add, table)
+    return table
+
+
+def _accumulate(by: np.ufunc, table: npt.NDArray[Any], *, backwards: bool = False) -> None:
+    """As `by.accumulate` in place, [h, n, m] from row to row of a column and then from column to column, in a fraction
+    of its time.
+    """
+    step = -1 if backwards else 1
+    rows = table.reshape(len(table), -1)[::step]
+    for before, row in pairwise(rows):
+        by(before, row, out=row)
+    if table.shape[1] > 1:
+        columns = rows[-1].reshape(table.shape[1:])[::step].copy()
+        for before, column in pairwise(columns):
+            by(before, column, out=column)
+        rest = table[:, :-1] if backwards else table[:, 1:]
+        by(rest, columns[:-1][::step], out=rest)
+
+
+def _reached(positives: Positions) -> tuple[npt.NDArray[np.uint8], Positions]:
+    """How many points of recall so many hits reach, for each number of positives one after the other.
+
+    Args:
+        positives: int64[k, b].
+
+    Returns:
+        uint8[p * (most + 1)], and where in it those begin that are for each of `positives`: int64[k, b].
+    """
+    width = int(positives.max(initial=0)) + 1
+    begin = np.zeros(width, np.intp)
+    begin[positives] = 1
+    distinct = np.flatnonzero(begin)
+    begin[distinct] = np.arange(len(distinct)) * width
+    of = np.maximum(distinct, 1)[:, None]
+    about = np.ceil(RECALL_POINTS * of).astype(np.intp)
+    # the fewest hits whose share reaches a point: the rounded share decides, as in pycocotools
+    fewest = about - 1 + ((about - 1) / of < RECALL_POINTS) + (about / of < RECALL_POINTS)
+    lengths = np.diff(np.minimum(fewest, width), axis=1, prepend=0, append=width)
+    points = np.broadcast_to(np.arange(len(RECALL_POINTS) + 1, dtype=np.uint8), lengths.shape)
+    return np.repeat(points.ravel(), lengths.ravel()), begin[positives]
+
+
+def _areas(
+    hit: npt.NDArray[np.integer], seen: npt.NDArray[np.integer], reached: npt.NDArray[np.uint8], begin: Positions
+) -> FloatArray:
+    """float64[m], mean of the interpolated precision over `RECALL_POINTS`, from the hits alone.
+
+    Precision only rises at a hit, and recall too: the envelope and the points of recall it answers for are settled
+    there.
+
+    Args:
+        hit: int[h, n, m], the weight of all hits up to and with each by descending score.
+        seen: int[h, n, m], that of all detections, at least 1.
+        reached: As `_reached` has it.
+        begin: int64[m], where in it the numbers begin that count.
+    """
+    envelope = np.divide(hit, seen, dtype=np.float64)
+    _accumulate(np.maximum, envelope, backwards=True)
+    place = hit.astype(np.intp)
+    place += begin
+    found = np.take(reached, place)
+    first = found[0].copy()
+    first[1:] -= found[-1, :-1]
+    found[1:] -= found[:-1]  # numpy keeps what it still needs
+    found[0] = first
+    area: FloatArray = np.einsum("hm,hm->m", *(table.reshape(len(hit), -1) for table in (envelope, found)))
+    area = area.reshape(hit.shape[1:]).sum(axis=0)
+    area /= len(RECALL_POINTS)
+    return area
