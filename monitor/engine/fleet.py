@@ -28,7 +28,7 @@ from monitor.store.fleet import FleetSession
 
 PLAN = 0.5
 """Seconds between two looks at what is due, at most."""
-SOONEST = 0.2
+SOONEST = 0.25
 """And at least: what is due meanwhile is offered together."""
 CONFIRM = 1.0
 """Seconds between two confirmations of the turns that this process has."""
@@ -317,7 +317,8 @@ class FleetEngine:
         due = [(name, self._planned[name]) for name in late if name in self._planned]
         first = [name for name, planned in due if planned.before_others]
         outcomes = [await self._one(name) for name in first]
-        outcomes += await asyncio.gather(*(self._one(name) for name, planned in due if not planned.before_others))
+        others = [self._one(name) for name, planned in due if not planned.before_others]
+        outcomes += [await others[0]] if len(others) == 1 else await asyncio.gather(*others)
         held = leases.current.get()
         assert held is not None
         while held.tasks:  # pulls that are not done when the next turn is due

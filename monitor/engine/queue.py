@@ -45,20 +45,26 @@ _RECONNECT = 1.0
 _LOGGED = timedelta(hours=1)
 """For how long the queue's own log of its jobs is kept."""
 
-_PLANNED_ONCE = "SET plan_cache_mode = force_generic_plan"
-"""What takes turns is planned once: because of its limit PostgreSQL would plan it each time, which takes longer."""
+_SESSION = "SET plan_cache_mode = force_generic_plan; SET synchronous_commit = off"
+"""What takes turns is planned once: because of its limit PostgreSQL would plan it each time, which takes longer. Nobody
+waits for the disk: a server that fails may forget who was offered a turn, and knows whose it is.
+"""
 
 _SETTINGS = DBSettings(prefix="impulse_monitor_", db_schema=None)
 _TABLE = _SETTINGS.qualified.queue_table
-_OFFERED = f"FROM {_TABLE} WHERE dedupe_key = %s.project AND status IN ('queued', 'picked')"
+_MISSING = f"NOT EXISTS (SELECT FROM {_TABLE} WHERE dedupe_key = standing.project AND status IN ('queued', 'picked'))"
 OFFERS = Offers(
     offer=(
         f"INSERT INTO {_TABLE} (priority, entrypoint, payload, dedupe_key, status) "
         f"SELECT 0, '{_TURN}', convert_to(project, 'UTF8'), project, 'queued' FROM standing "
-        f"WHERE NOT runs AND NOT EXISTS (SELECT {_OFFERED % 'standing'}) ON CONFLICT DO NOTHING"
+        f"WHERE NOT runs AND {_MISSING} ON CONFLICT DO NOTHING"
     ),
-    missing=f"NOT EXISTS (SELECT {_OFFERED % 'standing'})",
-    withdraw=f"DELETE {_OFFERED.replace(' WHERE', ' USING ended WHERE') % 'ended'}",
+    missing=_MISSING,
+    # an end is announced to all workers where a row is deleted, and not where it is changed
+    withdraw=(
+        f"UPDATE {_TABLE} SET status = 'successful' FROM ended "
+        f"WHERE dedupe_key = ended.project AND status IN ('queued', 'picked')"
+    ),
 )
 """The library's own statements would take two more of each turn."""
 
@@ -189,12 +195,13 @@ async def _installed(driver: Any) -> None:
 
 
 async def prune(session: FleetSession) -> None:
-    """Forget what the queue logged of jobs that ended long ago.
+    """Forget the turns that have ended, and what the queue logged of jobs long ago.
 
     Raises:
         StoreError: That is not possible.
     """
     table = _SETTINGS.qualified.queue_table_log
+    await session.asked(lambda driver: driver.execute(f"DELETE FROM {_TABLE} WHERE status = 'successful'"))
     await session.asked(
         lambda driver: driver.execute(f"DELETE FROM {table} WHERE created < now() - $1::interval", _LOGGED)
     )
@@ -212,7 +219,7 @@ class Worker:
         self._url = url
         self._take = take
         self._manager: QueueManager | None = None
-        self._broken = asyncio.Event()
+        self._broken: asyncio.Future[None] | None = None
         self._turns: set[asyncio.Task[None]] = set()
         self._stopping = False
 
@@ -225,10 +232,10 @@ class Worker:
             connection = OwnConnection(self._url, "impulse-monitor queue")
             try:
                 await connection.open()
-                self._broken.clear()
-                connection.driver.add_termination_listener(self._on_broken)
+                self._broken = broken = asyncio.get_running_loop().create_future()
+                connection.driver.add_termination_listener(partial(_break, broken))
                 await _installed(connection.driver)  # whoever of the fleet is first
-                await connection.driver.execute(_PLANNED_ONCE)
+                await connection.driver.execute(_SESSION)
                 turns = _Queue(connection.driver)
                 manager = QueueManager(turns, channel=_SETTINGS.channel)
                 turns.running = partial(len, manager.job_context)
@@ -245,7 +252,8 @@ class Worker:
                 log.warning("queue.connection_lost", error=str(connection.explained(error)))
             finally:
                 self._manager = None
-                self._broken.set()
+                if self._broken is not None:
+                    _break(self._broken)
                 await connection.close()
             if not self._stopping:
                 await asyncio.sleep(_RECONNECT)
@@ -256,16 +264,13 @@ class Worker:
         if self._manager is not None:
             self._manager.shutdown.set()
 
-    def _on_broken(self, _connection: object) -> None:
-        self._broken.set()
-
     async def _dispatched(self, job: Job) -> None:
         turn = asyncio.ensure_future(self._take((job.payload or b"").decode()))
         self._turns.add(turn)
         turn.add_done_callback(self._turns.discard)
-        broken = asyncio.ensure_future(self._broken.wait())
+        assert self._broken is not None
         try:
-            await asyncio.wait({turn, broken}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({turn, self._broken}, return_when=asyncio.FIRST_COMPLETED)
             if not turn.done():
                 turn.add_done_callback(_retrieved)
                 return
@@ -275,8 +280,12 @@ class Worker:
         except StoreError as error:
             log.warning("turn.not_taken", error=str(error))
             raise RetryRequested(timedelta(seconds=_RECONNECT)) from None
-        finally:
-            broken.cancel()
+
+
+def _break(broken: asyncio.Future[None], *_: object) -> None:
+    """Nobody is to wait for a connection any more."""
+    if not broken.done():
+        broken.set_result(None)
 
 
 def _retrieved(turn: asyncio.Future[None]) -> None:

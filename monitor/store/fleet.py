@@ -270,8 +270,13 @@ class FleetSession:
         """
         task = asyncio.ensure_future(self._ask(question))
         self._asking.add(task)
-        task.add_done_callback(self._asking.discard)
+        task.add_done_callback(self._asked)
         return await asyncio.shield(task)
+
+    def _asked(self, task: asyncio.Future[Any]) -> None:
+        self._asking.discard(task)
+        if not task.cancelled():
+            task.exception()  # that of a question whose asker was cancelled is no error that nobody heard of
 
     async def _ask(self, question: Callable[[Any], Awaitable[T]]) -> T:
         async with self._lock:
@@ -288,8 +293,7 @@ class FleetSession:
                 raise connection.explained(error) from error
 
     async def _fetch(self, statement: str, *values: object) -> Sequence[Any]:
-        rows: Sequence[Any] = await self.asked(lambda driver: driver.fetch(statement, *values))
-        return rows
+        return await self.asked(lambda driver: _rows(driver, statement, values))
 
     async def _value(self, statement: str, *values: object) -> Any:
         return await self.asked(lambda driver: driver.fetchval(statement, *values))
@@ -327,7 +331,7 @@ class FleetSession:
 
     async def _take(self, projects: Sequence[str]) -> Sequence[Taken | None]:
         asked = time.monotonic()
-        rows = await self._fetch(_TAKE, projects, self.process_id)
+        rows = await self._ask(lambda driver: _rows(driver, _TAKE, (projects, self.process_id)))
         late: dict[str, dict[str, float]] = {}
         leases: dict[str, Lease] = {}
         for row in rows:
@@ -374,7 +378,8 @@ class FleetSession:
         following = [(lease.project, name, at) for lease, times in ends for name, at in times.items()]
         withdrawn = f", withdrawn AS ({self.offers.withdraw})" if self.offers is not None else ""
         statement = f"{_END}{withdrawn} SELECT project FROM ended"
-        rows = await self._fetch(statement, *_columns(held, 3), *_columns(following, 3))
+        values = (*_columns(held, 3), *_columns(following, 3))
+        rows = await self._ask(lambda driver: _rows(driver, statement, values))
         ended = {row["project"] for row in rows}
         return [lease.project in ended for lease, _ in ends]
 
@@ -432,6 +437,11 @@ class FleetSession:
     async def changed_since(self, snapshot: int) -> list[str]:
         """What was changed by this transaction or a later one, as far as these have ended."""
         return [row["subject"] for row in await self._fetch(_CHANGED, snapshot)]
+
+
+async def _rows(driver: Any, statement: str, values: Sequence[object]) -> Sequence[Any]:
+    rows: Sequence[Any] = await driver.fetch(statement, *values)
+    return rows
 
 
 def _columns(rows: Sequence[tuple[Any, ...]], number: int) -> list[list[Any]]:

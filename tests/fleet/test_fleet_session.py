@@ -169,7 +169,7 @@ async def test_plans(joined: Joined) -> None:
 
     await session.keep([])
 
-    assert ({}, {"1"}, math.inf) == astuple(await session.standing())
+    assert ({}, {"1"}, math.inf, False) == astuple(await session.standing())
     assert await session.take("2") is None
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import AdaptedConnection, Pool, event
 
 from tests.store.postgres_server import Server
 
-_LOGGED = re.compile(r"LOG:  (?:statement|execute [^:]+): (.*)")
+_LOGGED = re.compile(r"LOG:  (?:statement|execute [^:]+): (.*(?:\n\t.*)*)")
 
 
 class Statements:
