@@ -35,25 +35,29 @@ _LEADER = 0x696D7075_6C736503
 
 _NOW = "extract(epoch FROM clock_timestamp())::float8"
 
+# what a statement writes it does not read: its own row as it was is left out
 _BEAT = f"""
-INSERT INTO process (id, role, host, address, version, started, seen, backend, digest, leads, report)
-VALUES ($1, $2, $3, $4, $5, {_NOW}, {_NOW}, pg_backend_pid(), $6, $7, $8)
-ON CONFLICT (id) DO UPDATE
-SET seen = excluded.seen, backend = excluded.backend, digest = excluded.digest, leads = excluded.leads,
-  report = excluded.report
-"""
-_PROCESSES = f"""
+WITH own AS (
+  INSERT INTO process (id, role, host, address, version, started, seen, backend, digest, leads, report)
+  VALUES ($1, $2, $3, $4, $5, {_NOW}, {_NOW}, pg_backend_pid(), $6, $7, $8)
+  ON CONFLICT (id) DO UPDATE
+  SET seen = excluded.seen, backend = excluded.backend, digest = excluded.digest, leads = excluded.leads,
+    report = excluded.report
+  RETURNING *
+)
 SELECT id, role, host, address, version, started, {_NOW} - seen AS age, digest, leads, report, {_NOW} AS now
-FROM process ORDER BY started
+FROM (SELECT * FROM process WHERE id <> $1 UNION ALL SELECT * FROM own) AS there ORDER BY started
 """
-_LEAD = f"SELECT pg_try_advisory_lock({_LEADER})"
-# the holder of the lock, where it has given no sign of life for long: its connection may outlive it
-_DEPOSE = f"""
-SELECT pg_terminate_backend(lock.pid)
-FROM pg_locks lock LEFT JOIN process ON process.backend = lock.pid
-WHERE lock.locktype = 'advisory' AND lock.classid = {_LEADER >> 32} AND lock.objid = {_LEADER & 0xFFFFFFFF}
-AND lock.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-AND lock.granted AND lock.pid <> pg_backend_pid() AND coalesce(process.seen, 0) < {_NOW} - {GONE}
+# the holder of the lock is cut off where it has given no sign of life for long: its connection may outlive it
+_LEAD = f"""
+WITH tried AS MATERIALIZED (SELECT pg_try_advisory_lock({_LEADER}) AS leads)
+SELECT CASE WHEN leads THEN true ELSE (
+  SELECT count(pg_terminate_backend(lock.pid)) < 0
+  FROM pg_locks lock LEFT JOIN process ON process.backend = lock.pid
+  WHERE lock.locktype = 'advisory' AND lock.classid = {_LEADER >> 32} AND lock.objid = {_LEADER & 0xFFFFFFFF}
+  AND lock.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND lock.granted AND lock.pid <> pg_backend_pid() AND coalesce(process.seen, 0) < {_NOW} - {GONE}
+) END FROM tried
 """
 _TAKE = f"""
 WITH free AS (
@@ -302,9 +306,8 @@ class FleetSession:
         self, role: str, host: str, address: str, version: str, digest: str, *, leads: bool, report: bytes = b""
     ) -> tuple[list[Process], float]:
         """Give a sign of life; answers all processes, and the server's time in Unix seconds."""
-        await self._fetch(_BEAT, self.process_id, role, host, address, version, digest, leads, report)
-        rows = await self._fetch(_PROCESSES)
-        now = rows[0]["now"] if rows else math.nan
+        rows = await self._fetch(_BEAT, self.process_id, role, host, address, version, digest, leads, report)
+        now = rows[0]["now"]
         names = ("id", "role", "host", "address", "version", "started", "age", "digest", "leads", "report")
         return [Process(**{name: row[name] for name in names}) for row in rows], now
 
@@ -316,10 +319,7 @@ class FleetSession:
         """Lead from now on, until the connection is closed, if nobody else does; who does but gave no sign of life for
         long is cut off, and may be followed at the next attempt.
         """
-        if await self._value(_LEAD):
-            return True
-        await self._fetch(_DEPOSE)
-        return False
+        return bool(await self._value(_LEAD))
 
     async def lead_no_more(self) -> None:
         """Let another process lead."""
