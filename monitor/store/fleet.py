@@ -14,8 +14,10 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from monitor.lease import VALID, Lease
+from monitor.lease import Lease
+from monitor.store import fleet_statements as statements
 from monitor.store.errors import StoreUnavailable
+from monitor.store.fleet_statements import GONE
 from monitor.store.own_connection import OwnConnection
 from monitor.store.together import Together
 from monitor.store.transaction import CHANGES
@@ -24,113 +26,8 @@ T = TypeVar("T")
 
 BEAT = 2.0
 """Seconds between two signs of life of a process."""
-GONE = 10.0
-"""Seconds without a sign of life after which a process counts as gone, and is led by another one."""
-FORGOTTEN = 3600.0
-"""Seconds after which a process that is gone is no longer listed."""
 _ANSWER = 10.0
 """Seconds that an answer may take; beyond it the connection is given up."""
-_LEADER = 0x696D7075_6C736503
-"""The advisory lock "impulse", 3 of the process that leads."""
-
-_NOW = "extract(epoch FROM clock_timestamp())::float8"
-
-# what a statement writes it does not read: its own row as it was is left out
-_BEAT = f"""
-WITH own AS (
-  INSERT INTO process (id, role, host, address, version, started, seen, backend, digest, leads, report)
-  VALUES ($1, $2, $3, $4, $5, {_NOW}, {_NOW}, pg_backend_pid(), $6, $7, $8)
-  ON CONFLICT (id) DO UPDATE
-  SET seen = excluded.seen, backend = excluded.backend, digest = excluded.digest, leads = excluded.leads,
-    report = excluded.report
-  RETURNING *
-)
-SELECT id, role, host, address, version, started, {_NOW} - seen AS age, digest, leads, report, {_NOW} AS now
-FROM (SELECT * FROM process WHERE id <> $1 UNION ALL SELECT * FROM own) AS there ORDER BY started
-"""
-# the holder of the lock is cut off where it has given no sign of life for long: its connection may outlive it
-_LEAD = f"""
-WITH tried AS MATERIALIZED (SELECT pg_try_advisory_lock({_LEADER}) AS leads)
-SELECT CASE WHEN leads THEN true ELSE (
-  SELECT count(pg_terminate_backend(lock.pid)) < 0
-  FROM pg_locks lock LEFT JOIN process ON process.backend = lock.pid
-  WHERE lock.locktype = 'advisory' AND lock.classid = {_LEADER >> 32} AND lock.objid = {_LEADER & 0xFFFFFFFF}
-  AND lock.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-  AND lock.granted AND lock.pid <> pg_backend_pid() AND coalesce(process.seen, 0) < {_NOW} - {GONE}
-) END FROM tried
-"""
-_TAKE = f"""
-WITH free AS (
-  SELECT project FROM turn
-  WHERE project = ANY($1::text[]) AND (NOT running OR confirmed < {_NOW} - {VALID})
-  FOR UPDATE SKIP LOCKED
-), taken AS (
-  UPDATE turn SET epoch = epoch + 1, worker = $2, running = true, taken = {_NOW}, confirmed = {_NOW}
-  FROM free WHERE turn.project = free.project
-  RETURNING turn.project, epoch, closed_until
-)
-SELECT taken.project, taken.epoch, taken.closed_until - {_NOW} AS closed_for, due.name, {_NOW} - due.at AS late
-FROM taken LEFT JOIN due ON due.project = taken.project AND due.at <= {_NOW}
-"""
-_CONFIRM = f"""
-UPDATE turn SET confirmed = {_NOW}, closed_until = {_NOW} + held.closed_for
-FROM unnest($1::text[], $2::bigint[], $3::float8[]) AS held (project, epoch, closed_for)
-WHERE turn.project = held.project AND turn.epoch = held.epoch AND turn.running
-RETURNING turn.project
-"""
-# what was asked for since the turn began is not forgotten
-_END = f"""
-WITH ended AS (
-  UPDATE turn SET running = false, closed_until = {_NOW} + held.closed_for
-  FROM unnest($1::text[], $2::bigint[], $3::float8[]) AS held (project, epoch, closed_for)
-  WHERE turn.project = held.project AND turn.epoch = held.epoch AND turn.running
-  RETURNING turn.project, turn.taken
-), moved AS (
-  UPDATE due SET at = CASE WHEN due.at > ended.taken THEN least(due.at, next.at) ELSE next.at END
-  FROM ended JOIN unnest($4::text[], $5::text[], $6::float8[]) AS next (project, name, at) USING (project)
-  WHERE due.name = next.name
-)
-"""
-# epochs begin with the time: one that comes back after it was removed has none that was there before
-_PLAN = f"""
-WITH wanted AS (
-  SELECT * FROM unnest($1::text[], $2::text[], $3::float8[], $4::float8[]) AS wanted (name, project, first, latest)
-), projects AS (
-  INSERT INTO turn (project, epoch) SELECT DISTINCT project, {_NOW}::bigint FROM wanted ON CONFLICT DO NOTHING
-)
-INSERT INTO due (name, project, at) SELECT name, project, {_NOW} + first FROM wanted
-ON CONFLICT (name) DO UPDATE SET
-  project = excluded.project,
-  at = least(due.at, {_NOW} + (SELECT latest FROM wanted WHERE wanted.name = excluded.name))
-"""
-# what is due already and is being done is to be done once more
-_RUN_NOW = f"""
-UPDATE due SET at = CASE
-  WHEN turn.running AND due.at <= turn.taken THEN {_NOW} + $2 ELSE least(due.at, {_NOW} + $2)
-END
-FROM turn WHERE due.name = $1 AND turn.project = due.project
-"""
-_UNPLAN = "DELETE FROM due WHERE name = ANY($1::text[])"
-_KEEP = """
-WITH gone AS (DELETE FROM due WHERE name <> ALL($1::text[]))
-DELETE FROM turn WHERE NOT running AND NOT EXISTS (
-  SELECT 1 FROM due WHERE due.project = turn.project AND due.name = ANY($1::text[])
-)
-"""
-_DUE = f"""
-WITH standing AS (
-  SELECT due.project, min(due.at) AS at,
-    coalesce(bool_or(turn.running AND turn.confirmed > {_NOW} - {VALID}), false) AS runs
-  FROM due JOIN turn ON turn.project = due.project WHERE due.at <= {_NOW} GROUP BY due.project
-)"""
-_STANDING = f"""
-SELECT project, at, runs, %s AS missing FROM standing
-UNION ALL SELECT project, NULL, true, false FROM turn WHERE running AND confirmed > {_NOW} - {VALID}
-UNION ALL SELECT NULL, min(at) - {_NOW}, false, false FROM due WHERE at > {_NOW}
-"""
-_FORGET = f"DELETE FROM process WHERE seen < {_NOW} - {FORGOTTEN}"
-_SNAPSHOT = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
-_CHANGED = "SELECT subject FROM change WHERE xid >= $1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +203,7 @@ class FleetSession:
         self, role: str, host: str, address: str, version: str, digest: str, *, leads: bool, report: bytes = b""
     ) -> tuple[list[Process], float]:
         """Give a sign of life; answers all processes, and the server's time in Unix seconds."""
-        rows = await self._fetch(_BEAT, self.process_id, role, host, address, version, digest, leads, report)
+        rows = await self._fetch(statements.BEAT, self.process_id, role, host, address, version, digest, leads, report)
         now = rows[0]["now"]
         names = ("id", "role", "host", "address", "version", "started", "age", "digest", "leads", "report")
         return [Process(**{name: row[name] for name in names}) for row in rows], now
@@ -319,11 +216,11 @@ class FleetSession:
         """Lead from now on, until the connection is closed, if nobody else does; who does but gave no sign of life for
         long is cut off, and may be followed at the next attempt.
         """
-        return bool(await self._value(_LEAD))
+        return bool(await self._value(statements.LEAD))
 
     async def lead_no_more(self) -> None:
         """Let another process lead."""
-        await self._fetch(f"SELECT pg_advisory_unlock({_LEADER})")
+        await self._fetch(f"SELECT pg_advisory_unlock({statements.LEADER})")
 
     async def take(self, project: str) -> Taken | None:
         """Take the turn of a project; None where it is another's, or there is no such project."""
@@ -331,7 +228,7 @@ class FleetSession:
 
     async def _take(self, projects: Sequence[str]) -> Sequence[Taken | None]:
         asked = time.monotonic()
-        rows = await self._ask(lambda driver: _rows(driver, _TAKE, (projects, self.process_id)))
+        rows = await self._ask(lambda driver: _rows(driver, statements.TAKE, (projects, self.process_id)))
         late: dict[str, dict[str, float]] = {}
         leases: dict[str, Lease] = {}
         for row in rows:
@@ -354,7 +251,7 @@ class FleetSession:
         asked = time.monotonic()
         epochs = [lease.epoch for lease in held.values()]
         closed = [lease.closed_for for lease in held.values()]
-        kept = {row["project"] for row in await self._fetch(_CONFIRM, list(held), epochs, closed)}
+        kept = {row["project"] for row in await self._fetch(statements.CONFIRM, list(held), epochs, closed)}
         for project, lease in held.items():
             if project in kept:
                 lease.confirm(asked)
@@ -377,7 +274,7 @@ class FleetSession:
         held = [(lease.project, lease.epoch, lease.closed_for) for lease, _ in ends]
         following = [(lease.project, name, at) for lease, times in ends for name, at in times.items()]
         withdrawn = f", withdrawn AS ({self.offers.withdraw})" if self.offers is not None else ""
-        statement = f"{_END}{withdrawn} SELECT project FROM ended"
+        statement = f"{statements.END}{withdrawn} SELECT project FROM ended"
         values = (*_columns(held, 3), *_columns(following, 3))
         rows = await self._ask(lambda driver: _rows(driver, statement, values))
         ended = {row["project"] for row in rows}
@@ -389,19 +286,19 @@ class FleetSession:
         """
         rows = list(wanted)
         if rows:
-            await self._fetch(_PLAN, *_columns(rows, 4))
+            await self._fetch(statements.PLAN, *_columns(rows, 4))
 
     async def run_now(self, name: str, delay: float) -> None:
         """Let something be due in `delay` seconds, unless it is sooner."""
-        await self._fetch(_RUN_NOW, name, delay)
+        await self._fetch(statements.RUN_NOW, name, delay)
 
     async def unplan(self, names: Iterable[str]) -> None:
         """Let some things be due no more."""
-        await self._fetch(_UNPLAN, list(names))
+        await self._fetch(statements.UNPLAN, list(names))
 
     async def keep(self, names: Iterable[str]) -> None:
         """Let everything else be due no more."""
-        await self._fetch(_KEEP, list(names))
+        await self._fetch(statements.KEEP, list(names))
 
     async def standing(self, *, offer: bool = False) -> Standing:
         """How turns stand, before those that are due are offered.
@@ -412,7 +309,7 @@ class FleetSession:
         offers = self.offers
         offered = f", offered AS ({offers.offer})" if offer and offers is not None else ""
         missing = offers.missing if offers is not None else "false"
-        rows = await self._fetch(f"{_DUE}{offered}{_STANDING % missing}")
+        rows = await self._fetch(f"{statements.DUE}{offered}{statements.STANDING % missing}")
         due = {
             row["project"]: row["at"] for row in rows if row["project"] and row["at"] is not None and not row["runs"]
         }
@@ -427,16 +324,16 @@ class FleetSession:
 
     async def forget(self) -> None:
         """Forget the processes that are gone for long."""
-        await self._fetch(_FORGET)
+        await self._fetch(statements.FORGET)
 
     async def snapshot(self) -> int:
         """The oldest transaction that has not ended: what has not been seen by now is of it or a later one."""
-        number: int = await self._value(_SNAPSHOT)
+        number: int = await self._value(statements.SNAPSHOT)
         return number
 
     async def changed_since(self, snapshot: int) -> list[str]:
         """What was changed by this transaction or a later one, as far as these have ended."""
-        return [row["subject"] for row in await self._fetch(_CHANGED, snapshot)]
+        return [row["subject"] for row in await self._fetch(statements.CHANGED, snapshot)]
 
 
 async def _rows(driver: Any, statement: str, values: Sequence[object]) -> Sequence[Any]:

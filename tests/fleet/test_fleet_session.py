@@ -13,7 +13,8 @@ from monitor import lease
 from monitor.errors import PullState
 from monitor.lease import VALID
 from monitor.store import Run, Store, StoreFenced
-from monitor.store.fleet import GONE, FleetSession
+from monitor.store.fleet import FleetSession
+from monitor.store.fleet_statements import GONE
 from tests.fleet.conftest import Joined
 from tests.store.postgres_server import DATABASE, Server
 from tests.waiting import until
