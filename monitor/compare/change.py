@@ -19,10 +19,11 @@ from itertools import count
 
 import numpy as np
 
+from monitor.compare.map_statistic import MapStatistic
 from monitor.compare.paired import paired_test, unit_of_difference
 from monitor.compare.pairing import Index, Pairing, pair
 from monitor.compare.renaming import in_one_table
-from monitor.compare.resamplable import MapStatistic, Resamplable, SumStatistic
+from monitor.compare.resamplable import Resamplable, SumStatistic
 from monitor.compare.resampling import (
     STOP,
     hypergeometric,
@@ -171,8 +172,7 @@ def changes(
     for family in families(baseline, current):
         steps = Steps() if same else family.steps(runs)
         for metric, views in _views(family, runs, steps):
-            before = views.figure(views.baseline)
-            after = views.figure(views.current)
+            before, after = views.figures(views.baseline, views.current)
             if metric in found or math.isnan(before) or math.isnan(after):
                 continue
             causes = dict.fromkeys(CAUSES, 0.0) if same else _causes(views, before, after)
@@ -244,18 +244,20 @@ class _Views:
         """How many samples are shared."""
         return len(self.baseline_shared)
 
-    def figure(self, units: Index) -> float:
-        """The figure of these units, NaN where it does not exist."""
-        weights = np.zeros((1, self.statistic.units), np.uint8)
-        weights[0, units] = 1
-        return float(self.statistic.figure(weights)[0])
+    def figures(self, *sides: Index) -> list[float]:
+        """The figure of each side's units, NaN where it does not exist."""
+        weights = np.zeros((len(sides), self.statistic.units), np.uint8)
+        for row, units in zip(weights, sides, strict=True):
+            row[units] = 1
+        return self.statistic.figure(weights).tolist()
 
 
 def _causes(views: _Views, before: float, after: float) -> dict[str, float]:
     if views.shared < SMALLEST_SAMPLES:
         return {TOTAL: after - before}
-    steps = (views.baseline_shared, views.relabelled, views.rethresholded, views.current_shared)
-    shared_before, relabelled, rethresholded, shared_after = map(views.figure, steps)
+    shared_before, relabelled, rethresholded, shared_after = views.figures(
+        views.baseline_shared, views.relabelled, views.rethresholded, views.current_shared
+    )
     found = {
         TOTAL: after - before,
         MODEL: shared_after - rethresholded,
@@ -348,7 +350,8 @@ def _model_test(views: _Views, change: float, rng: np.random.Generator, grouping
         current = current[views.comparable]
         before = before[views.comparable]
         group = None if group is None else group[views.comparable]
-        change = views.figure(current) - views.figure(before) if len(current) else math.nan
+        after, then = views.figures(current, before) if len(current) else (math.nan, math.nan)
+        change = after - then
         if math.isnan(change):
             return None
         change = change if abs(change) > _ROUNDING else 0.0

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from monitor.compare.map_statistic import MapStatistic
 from monitor.compare.pairing import Index
-from monitor.compare.resamplable import MapStatistic, Resamplable, SumStatistic, Weights
+from monitor.compare.resamplable import Resamplable, SumStatistic, Weights
 from monitor.compare.resampling import STOP, mcnemar, smallest_swap_pvalue, swap_test
 from monitor.figures.distributions import t_quantile
 from monitor.figures.evaluation import Interval
@@ -41,6 +42,11 @@ class Gap:
         """The difference, with every pair as often as its weight says."""
         difference: FloatArray = self.first.figure(weights) - self.second.figure(weights)
         return difference
+
+    def split(self, chosen: Weights) -> tuple[FloatArray, FloatArray]:
+        """The difference over the chosen pairs and that over the others."""
+        (first, other_first), (second, other_second) = self.first.split(chosen), self.second.split(chosen)
+        return first - second, other_first - other_second
 
     def take(self, units: Index) -> Gap:
         """The statistic of these pairs."""

@@ -94,7 +94,8 @@ def _checksum(group: Index, rows: npt.NDArray[np.float64], groups: int) -> npt.N
         mixed ^= (column + 0.0).view(np.uint64)  # 0.0 and -0.0 are equal
         mixed *= _ODD
         mixed ^= mixed >> np.uint64(32)
-    return np.bincount(group, mixed >> np.uint64(40), groups)  # of 24 bits: the sums of 2**29 rows are exact
+    # of 24 bits, so that the sums of 2**29 rows are exact
+    return np.bincount(group, (mixed >> np.uint64(40)).astype(np.float64), groups)
 
 
 def _sorted_of(wanted: npt.NDArray[np.bool_], group: Index, rows: npt.NDArray[np.float64]) -> Index:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -94,14 +95,17 @@ def swap_test(
     statistic = statistic.merge(np.concatenate([group, groups + group]), 2 * groups)
 
     def difference(swap: Weights) -> FloatArray:
-        weights = np.concatenate([1 - swap, swap], axis=1)
-        difference: FloatArray = statistic.figure(weights) - statistic.figure(1 - weights)
+        first, second = statistic.split(np.concatenate([1 - swap, swap], axis=1))
+        difference: FloatArray = first - second
         return difference
 
     observed = difference(np.zeros((1, groups), np.uint8))
-    return _pvalue(
-        observed[0], lambda size: difference(rng.integers(0, 2, (size, groups), np.uint8)), statistic.units, stop
-    )
+    draw = partial(_swaps, groups, rng)
+    return _pvalue(observed[0], draw, difference, statistic.units, stop)
+
+
+def _swaps(groups: int, rng: np.random.Generator, size: int) -> Weights:
+    return rng.integers(0, 2, (size, groups), np.uint8)
 
 
 def subset_test(
@@ -140,22 +144,24 @@ def subset_test(
         [_dealt(first, here, size, rng, left=movable), _dealt(rest, there, size, rng, left=movable + 1 - here) + here]
     )
     statistic = statistic.merge(group, movable + 2)
-    whole = statistic.figure(np.ones((1, statistic.units), np.uint8))
+    observed = np.zeros((1, statistic.units), np.uint8)
+    observed[0, :here] = observed[0, movable] = 1
+    whole, figure = statistic.figure(np.concatenate([np.ones_like(observed), observed]))
 
     def difference(chosen: Weights) -> FloatArray:
-        difference: FloatArray = (statistic.figure(1 - chosen) if against_rest else whole) - statistic.figure(chosen)
+        figure, rest = statistic.split(chosen) if against_rest else (statistic.figure(chosen), whole)
+        difference: FloatArray = rest - figure
         return difference
 
-    def draw(size: int) -> FloatArray:
+    def draw(size: int) -> Weights:
         chosen = np.zeros((size, statistic.units), np.uint8)
         chosen[:, movable] = 1
         for row in chosen:
             row[rng.choice(movable, here, replace=False, shuffle=False)] = 1
-        return difference(chosen)
+        return chosen
 
-    observed = np.zeros((1, statistic.units), np.uint8)
-    observed[0, :here] = observed[0, movable] = 1
-    return _pvalue(difference(observed)[0], draw, statistic.units, stop)
+    distance = difference(observed)[0] if against_rest else whole - figure
+    return _pvalue(distance, draw, difference, statistic.units, stop)
 
 
 def _dealt(units: int, groups: int, size: int, rng: np.random.Generator, left: int) -> Index:
@@ -164,12 +170,19 @@ def _dealt(units: int, groups: int, size: int, rng: np.random.Generator, left: i
     return np.where(place < groups * size, place // size, left)
 
 
-def _pvalue(observed: float, draw: Callable[[int], FloatArray], units: int, stop: int | None) -> float:
+def _pvalue(
+    observed: float,
+    draw: Callable[[int], Weights],
+    difference: Callable[[Weights], FloatArray],
+    units: int,
+    stop: int | None,
+) -> float:
     """(1 + exceedances) / (1 + re-samplings), two-sided.
 
     Args:
         observed: The statistic.
-        draw: Gives as many re-sampled statistics as asked for; NaN (the figure does not exist) counts as an exceedance.
+        draw: Gives as many re-samplings as asked for.
+        difference: The statistic of each; NaN (the figure does not exist) counts as an exceedance.
         units: Of the statistic: how much a re-sampling holds.
         stop: End at so many exceedances, with p = exceedances / re-samplings until then (Besag & Clifford, Biometrika
             78:301, 1991); None: never.
@@ -179,14 +192,21 @@ def _pvalue(observed: float, draw: Callable[[int], FloatArray], units: int, stop
     size = max(1, min(RESAMPLINGS, _CELLS_AT_ONCE // units, _SEQUENTIAL if stop else RESAMPLINGS))
     exceeded = 0
     done = 0
-    while done < RESAMPLINGS:
-        statistics = draw(min(size, RESAMPLINGS - done))
-        beyond = ~(np.abs(statistics) < abs(observed) - _SLACK)
+    drawn = draw(size)
+    while len(drawn):
+        few = _until_stop(stop, exceeded, done) if stop else size
+        beyond = ~(np.abs(difference(drawn[:few])) < abs(observed) - _SLACK)
         if stop and exceeded + beyond.sum() >= stop:
             return float(stop / (done + np.flatnonzero(beyond)[stop - exceeded - 1] + 1))
         exceeded += int(beyond.sum())
-        done += len(statistics)
+        done += len(beyond)
+        drawn = drawn[few:] if len(drawn) > few else draw(min(size, RESAMPLINGS - done))
     return (1 + exceeded) / (1 + RESAMPLINGS)
+
+
+def _until_stop(stop: int, exceeded: int, done: int) -> int:
+    """How many more re-samplings are likely to end a sequential test: fewer cannot, and more may be in vain."""
+    return math.ceil((stop - exceeded) * max(1.0, done / exceeded if exceeded else done))
 
 
 def _masses(log_ratio: FloatArray) -> FloatArray:

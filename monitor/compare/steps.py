@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from monitor.compare import resamplable
+from monitor.compare.map_statistic import box_map
 from monitor.compare.pairing import Pairing
 from monitor.compare.relabel import known_labels, same_boxes, under_current_labels
 from monitor.compare.renaming import in_numbers_of, renamed_boxes, renamed_labels, with_names_of
@@ -267,7 +268,7 @@ _FAMILIES = (
     Family("tolerance", {ACCURACY: resamplable.within_tolerance}, _regressed, _regression_steps),
     Family("verdicts", {ACCURACY: resamplable.accuracy}, _only_verdicts, _verdict_steps),
     Family("centroids", {MEAN_F1: resamplable.mean_image_f1}, _centroids, _centroid_steps),
-    Family("boxes", {MAP: resamplable.box_map}, _boxes, _box_steps),
+    Family("boxes", {MAP: box_map}, _boxes, _box_steps),
 )
 
 STATISTICS = frozenset(metric for family in _FAMILIES for metric in family.metrics)

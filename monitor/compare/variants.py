@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from monitor.compare.map_statistic import MapStatistic
 from monitor.compare.paired import (
     Gap,
     bootstrap_difference,
@@ -18,7 +19,6 @@ from monitor.compare.paired import (
 )
 from monitor.compare.pairing import Index, Pairing, pair
 from monitor.compare.renaming import in_one_table, with_names_of
-from monitor.compare.resamplable import MapStatistic
 from monitor.compare.resampling import STOP, swap_test
 from monitor.compare.sides import relabelled, renamed_classes
 from monitor.compare.steps import Family, MakeStatistic, families

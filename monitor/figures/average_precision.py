@@ -17,10 +17,10 @@ from monitor.results import FloatArray
 
 RECALL_POINTS: FloatArray = np.linspace(0.0, 1.0, 101)
 
+Counts = npt.NDArray[np.integer]
 
-def average_precision(
-    matches: Matches | PrecisionTables, weights: npt.NDArray[np.integer] | None = None
-) -> FloatArray:
+
+def average_precision(matches: Matches | PrecisionTables, weights: Counts | None = None) -> FloatArray:
     """Average precision over 101 points of recall, of each class at each IoU threshold.
 
     An image of weight w counts as if it were there w times.
@@ -40,11 +40,7 @@ def average_precision(
     counts = np.min_scalar_type(-tables.most * heaviest - 1)  # holds any sum of weights of one class
     for first in range(0, len(weights), tables.at_once):
         part = weights[first : first + tables.at_once]
-        # what an image weighs is together: boxes take rows. A last row stands for no image; of a single weighting
-        # there are two columns, since one alone would be summed in another order
-        by_image = np.zeros((tables.images + 1, max(len(part), 2)), np.min_scalar_type(heaviest))
-        by_image[:-1, : len(part)] = part.T
-        _weigh(by_image, tables, counts, result[first : first + len(part)])
+        _weigh(weights_by_image(tables, part, heaviest), tables, counts, result[first : first + len(part)])
     return result
 
 
@@ -59,9 +55,22 @@ def mean_average_precision(precisions: FloatArray) -> FloatArray:
     return mean
 
 
-def _weigh(
-    by_image: npt.NDArray[np.integer], tables: PrecisionTables, counts: np.dtype[Any], result: FloatArray
-) -> None:
+def weights_by_image(tables: PrecisionTables, weights: Counts, heaviest: int) -> Counts:
+    """int[i + 1, b], what each image weighs, together: boxes take rows. The last row is of no image, and 0.
+
+    Of a single weighting there are two columns: one alone would be summed in another order.
+
+    Args:
+        tables: i images.
+        weights: int[b, i].
+        heaviest: The largest weight.
+    """
+    by_image: Counts = np.zeros((tables.images + 1, max(len(weights), 2)), np.min_scalar_type(heaviest))
+    by_image[:-1, : len(weights)] = weights.T
+    return by_image
+
+
+def _weigh(by_image: Counts, tables: PrecisionTables, counts: np.dtype[np.integer], result: FloatArray) -> None:
     """Fill in float64[b, c, 10], for int[i + 1, b], the weights of each image and of none, which are 0."""
     positives = np.zeros((tables.classes, by_image.shape[1]), np.intp)
     for truths in tables.truths:
@@ -72,40 +81,36 @@ def _weigh(
     result[(positives == 0).T[: len(result)]] = np.nan
 
 
-def _precision(
-    by_image: npt.NDArray[np.integer], batch: Batch, positives: Positions, counts: np.dtype[Any]
-) -> FloatArray:
+def _precision(by_image: Counts, batch: Batch, positives: Positions, counts: np.dtype[np.integer]) -> FloatArray:
     """float64[k, 10, b], average precision of a batch's classes at each threshold, for int64[k, b], the weight of their
     truth.
     """
     weightings = by_image.shape[1]
-    seen = _accumulated(by_image, batch.image, counts)
+    seen = accumulated(by_image, batch.image, counts)
     for row in seen:
         if row.all():
             break
         np.maximum(row, 1, out=row)  # before anything counts there is no hit
     seen = seen.reshape(-1, weightings)
-    reached, begin = _reached(positives)
+    reached, begin = points_reached(positives)
     precision = np.zeros((len(batch.classes) * len(IOU_THRESHOLDS), weightings))
     for curves in batch.curves:
-        hit = _accumulated(by_image, curves.image, counts)
+        hit = accumulated(by_image, curves.image, counts)
         seen_there = np.take(seen, curves.row, axis=0).reshape(hit.shape)
         first = begin[curves.curve // len(IOU_THRESHOLDS)].ravel()
         precision[curves.curve] = _areas(hit, seen_there, reached, first).reshape(-1, weightings)
     return precision.reshape(len(batch.classes), len(IOU_THRESHOLDS), weightings)
 
 
-def _accumulated(
-    by_image: npt.NDArray[np.integer], image: Places, counts: np.dtype[Any]
-) -> npt.NDArray[np.integer]:
+def accumulated(by_image: Counts, image: Places, counts: np.dtype[np.integer]) -> Counts:
     """int[h, n, k * b], the weights of k curves' boxes up to and with each, for int32[h, n, k], their images."""
-    table: npt.NDArray[np.integer] = np.take(by_image, image, axis=0).astype(counts)
+    table: Counts = np.take(by_image, image, axis=0).astype(counts)
     table = table.reshape(*image.shape[:2], -1)
-    _accumulate(np.add, table)
+    accumulate(np.add, table)
     return table
 
 
-def _accumulate(by: np.ufunc, table: npt.NDArray[Any], *, backwards: bool = False) -> None:
+def accumulate(by: np.ufunc, table: npt.NDArray[Any], *, backwards: bool = False) -> None:
     """As `by.accumulate` in place, [h, n, m] from row to row of a column and then from column to column, in a fraction
     of its time.
     """
@@ -121,7 +126,7 @@ def _accumulate(by: np.ufunc, table: npt.NDArray[Any], *, backwards: bool = Fals
         by(rest, columns[:-1][::step], out=rest)
 
 
-def _reached(positives: Positions) -> tuple[npt.NDArray[np.uint8], Positions]:
+def points_reached(positives: Positions) -> tuple[npt.NDArray[np.uint8], Positions]:
     """How many points of recall so many hits reach, for each number of positives one after the other.
 
     Args:
@@ -144,9 +149,7 @@ def _reached(positives: Positions) -> tuple[npt.NDArray[np.uint8], Positions]:
     return np.repeat(points.ravel(), lengths.ravel()), begin[positives]
 
 
-def _areas(
-    hit: npt.NDArray[np.integer], seen: npt.NDArray[np.integer], reached: npt.NDArray[np.uint8], begin: Positions
-) -> FloatArray:
+def _areas(hit: Counts, seen: Counts, reached: npt.NDArray[np.uint8], begin: Positions) -> FloatArray:
     """float64[m], mean of the interpolated precision over `RECALL_POINTS`, from the hits alone.
 
     Precision only rises at a hit, and recall too: the envelope and the points of recall it answers for are settled
@@ -155,11 +158,11 @@ def _areas(
     Args:
         hit: int[h, n, m], the weight of all hits up to and with each by descending score.
         seen: int[h, n, m], that of all detections, at least 1.
-        reached: As `_reached` has it.
+        reached: As `points_reached` has it.
         begin: int64[m], where in it the numbers begin that count.
     """
     envelope = np.divide(hit, seen, dtype=np.float64)
-    _accumulate(np.maximum, envelope, backwards=True)
+    accumulate(np.maximum, envelope, backwards=True)
     place = hit.astype(np.intp)
     place += begin
     found = np.take(reached, place)

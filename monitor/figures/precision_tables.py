@@ -17,8 +17,8 @@ from monitor.figures.coco import IOU_THRESHOLDS, Matches, Positions
 
 _WEIGHTINGS_AT_ONCE = 64
 _TALLEST = 1 << 21  # weightings x boxes of one class: bounds the memory
-_BATCH_CELLS = 1 << 19  # weightings x detections of some classes: what is looked up at random
-_CELLS_AT_ONCE = 1 << 17  # weightings x hits: what stays in the cache of one core
+_BATCH_CELLS = 1 << 21  # weightings x detections of some classes: what is looked up at random
+_CELLS_AT_ONCE = 1 << 16  # weightings x hits: what stays in the cache of one core
 _LONG = 128  # a multiple of a column's height
 _HEIGHT = 16
 
@@ -46,11 +46,13 @@ class Curves:
         curve: int64[g], which ones of a batch's: class by class, of each its thresholds.
         image: int32[h, n, g], the images of their hits; behind the last one that of none.
         row: int32[h, n, g], the places of these hits in the batch's table of detections, and then the last one's again.
+        padding: int64[p], the places behind the last hits, in the order of memory.
     """
 
     curve: Positions
     image: Places
     row: Places
+    padding: Positions
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -142,10 +144,11 @@ def _curves(
     for curve, rank in _alike(count, _CELLS_AT_ONCE // at_once):
         klass = curve // len(IOU_THRESHOLDS)
         place = hit[first[curve] + np.minimum(rank[:, :, None], count[curve] - 1)]
-        image = np.where(rank[:, :, None] < count[curve], matches.image[place], matches.images)
+        there = rank[:, :, None] < count[curve]
+        image = np.where(there, matches.image[place], matches.images)
         column, step = np.divmod(place - matches.ends[classes[klass]], height)
         row = (step * columns + column) * len(classes) + klass
-        yield Curves(curve, image.astype(np.int32), row.astype(np.int32))
+        yield Curves(curve, image.astype(np.int32), row.astype(np.int32), np.flatnonzero(~there))
 
 
 def _alike(count: Positions, cells: int) -> Iterator[tuple[Positions, Positions]]:

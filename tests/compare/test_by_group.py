@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from monitor.compare.change import Change, changes
+from monitor.compare.map_statistic import box_map
 from monitor.compare.permutation import paired_pvalue, two_sample_pvalue
-from monitor.compare.resamplable import SumStatistic, accuracy, box_map, macro_f1
+from monitor.compare.resamplable import SumStatistic, accuracy, macro_f1
 from monitor.compare.resampling import (
     RESAMPLINGS,
     smallest_subset_pvalue,

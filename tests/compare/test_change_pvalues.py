@@ -17,8 +17,9 @@ from scipy import stats
 
 from monitor.compare import resamplable
 from monitor.compare.change import changes
+from monitor.compare.map_statistic import box_map
 from monitor.compare.renaming import in_one_table
-from monitor.compare.resamplable import SumStatistic, box_map
+from monitor.compare.resamplable import SumStatistic
 from monitor.compare.resampling import RESAMPLINGS, STOP, hypergeometric, mcnemar, subset_test, swap_test
 from monitor.results import CORRECT, UNCERTAIN, UNSCORED, WRONG, FloatArray, ResultSet
 from tests.compare import change_oracle as oracle
