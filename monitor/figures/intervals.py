@@ -79,32 +79,27 @@ class Shares:
 
     Attributes:
         share: Of the windows that are hits; NaN where a part has no window.
-        size: Effective number of windows.
+        size: Effective number of windows, Student's t for the normal distribution included; NaN where that is not
+            known: without a window, or with one group only.
         windows: How many there are.
-        degrees: Of freedom of the standard error; 0 where a part has one group only.
     """
 
     share: FloatArray
     size: FloatArray
     windows: FloatArray
-    degrees: FloatArray
 
     def intervals(self) -> list[Interval | None]:
-        """Wilson's, with Student's t; None where a part has no window, or one group only."""
-        columns = (column.tolist() for column in (self.share, self.size, self.windows, self.degrees))
-        return [
-            wilson(p, size, t_quantile(0.975, degrees)) if windows and degrees > 0 else None
-            for p, size, windows, degrees in zip(*columns, strict=True)
-        ]
+        """Wilson's; None where the effective size is not known."""
+        z = t_quantile(0.975, math.inf)
+        columns = zip(self.share.tolist(), self.size.tolist(), strict=True)
+        return [None if math.isnan(size) else wilson(p, size, z) for p, size in columns]
 
     def design_effect(self, part: int = 0) -> float:
         """By what factor clusters make the variance of a part's share larger than independent windows would, Student's
         t for the normal distribution included; infinite where that is not known.
         """
-        if self.degrees[part] <= 0:
-            return math.inf
-        wider = t_quantile(0.975, float(self.degrees[part])) / t_quantile(0.975, math.inf)
-        return float(self.windows[part] / self.size[part]) * wider**2
+        size = float(self.size[part])
+        return math.inf if math.isnan(size) else float(self.windows[part]) / size
 
 
 def shares(
@@ -113,9 +108,13 @@ def shares(
     """Shares of windows that are hits, on n / deff windows.
 
     deff is the variance of the ratio estimator over clusters (Cochran, Sampling Techniques, 1977, eq. 2.39, with the
-    units as clusters) over that of independent windows, p(1 - p)/n, and at least 1. Where fewer than 10 samples
-    hold a miss, or fewer than 10 a hit, that variance cannot be trusted, and the size is the number of samples; where
-    groups are the unit that number over the design effect that the baseline has, or over theirs if that is larger.
+    units as clusters) over that of independent windows, p(1 - p)/n; with groups as the unit times (t/z)², for it is
+    estimated. It is at least 1, without t: independent windows have a variance that is known.
+
+    Where fewer than 10 samples of a part hold a miss, or fewer than 10 a hit, its variance cannot be trusted. Then deff
+    is that of all parts together: the sum of their variances over that of independent windows. Where all of them have
+    too few as well, it is the number of windows per sample, with groups as the unit times the design effect that the
+    baseline has, or that of the set if it is larger, times (t/z)²: how alike samples are is guessed then.
 
     Args:
         hits: bool[m], one per window that counts.
@@ -127,25 +126,27 @@ def shares(
     of, windows, hit = _counts(hits, sample, part, parts)
     samples = np.bincount(of, minlength=parts)
     few = np.minimum(np.bincount(of[hit > 0], minlength=parts), np.bincount(of[hit < windows], minlength=parts)) < _FEW
-    degrees = np.full(parts, math.inf)
-    known = 1.0
     if groups is not None:
         of, windows, hit = _counts(hits, groups.of[sample], part, parts)
-        degrees = np.bincount(of, minlength=parts) - 1.0
-        known = groups.design_effect
     units = np.bincount(of, minlength=parts)
     n, total = (np.bincount(of, counts, parts).astype(np.float64) for counts in (windows, hit))
+    wider = _widening(units, groups)
     with np.errstate(divide="ignore", invalid="ignore"):  # parts without a window, of one unit, or without a miss
         p = total / n
-        squares = np.bincount(of, np.square(hit - p[of] * windows), parts)
-        clustered_variance = units / (units - 1) * squares / n**2
-        independent = p * (1 - p) / n
-        effect = np.where(independent > 0, clustered_variance / independent, 1.0)
-        effect = np.fmax(effect, 1.0)
+        clustered = units / (units - 1) * np.bincount(of, np.square(hit - p[of] * windows), parts)
+        independent = p * (1 - p) * n
+        effect = np.where(independent > 0, clustered / independent, 1.0)
         per_sample = n / samples
-        in_few = per_sample if groups is None else np.maximum(known * per_sample, effect)
-        size = n / np.where(few, in_few, effect)
-    return Shares(p, size, n, degrees)
+    inflation = np.fmax(effect * wider, 1.0)
+    varies = (independent > 0) & (units > 1)
+    if few.any() and varies.any() and _few_samples(hits, sample) >= _FEW:
+        units_of_all = np.array([0 if groups is None else _distinct(groups.of[sample])])
+        together = clustered[varies].sum() / independent[varies].sum() * _widening(units_of_all, groups)[0]
+        inflation[few] = max(1.0, float(together))
+    elif few.any():
+        inflation[few] = _by_samples(per_sample, effect, wider, groups)[few]
+    unknown = (n == 0) | np.isnan(wider)
+    return Shares(p, np.where(unknown, np.nan, n / inflation), n)
 
 
 def share(hits: BoolArray, sample: IntArray, groups: GroupUnit | None = None) -> Interval | None:
@@ -277,6 +278,26 @@ def _renumber(sample: IntArray) -> tuple[IntArray, int]:
 def _distinct(sample: IntArray) -> int:
     """How many samples occur."""
     return int(np.count_nonzero(np.bincount(sample)))
+
+
+def _few_samples(hits: BoolArray, sample: IntArray) -> int:
+    """How many samples hold a miss, or a hit, whichever are fewer."""
+    return min(_distinct(sample[~hits]), _distinct(sample[hits]))
+
+
+def _widening(units: IntArray, groups: GroupUnit | None) -> FloatArray:
+    """(t/z)², by which a variance that so many groups show counts for more: NaN under two; 1 for samples."""
+    if groups is None:
+        return np.ones(len(units))
+    z = t_quantile(0.975, math.inf)
+    return np.array([(t_quantile(0.975, many - 1) / z) ** 2 if many > 1 else math.nan for many in units.tolist()])
+
+
+def _by_samples(per_sample: FloatArray, effect: FloatArray, wider: FloatArray, groups: GroupUnit | None) -> FloatArray:
+    """What n is divided by where hits or misses are too few to show a variance."""
+    if groups is None:
+        return per_sample
+    return np.fmax(groups.design_effect * per_sample, np.fmax(effect, 1.0)) * wider
 
 
 def _counts(hits: BoolArray, unit: IntArray, part: IntArray | None, parts: int) -> tuple[IntArray, IntArray, IntArray]:

@@ -29,7 +29,8 @@ _FEWEST_DRAWS = 100
 _NUMBERS = 4_000_000  # draws x cells (half a second); beyond, there are fewer draws
 _TABLE = 2**20  # cells (8 MB) up to which a table is counted whole
 _WHOLE_ROWS = 32  # up to so many classes each cell is drawn by itself
-_DIAGONAL = 0.5  # prior count
+_WRONG = 0.6  # prior count off the diagonal, of all rows together
+_FEW = 3.0  # windows of a class, up to which the prior count on the diagonal is 1; it falls to 1/2 for many
 _TINY = 1e-300
 
 
@@ -44,8 +45,10 @@ def mean_f1(
 ) -> Interval | None:
     """Percentiles of the macro F1 under 1,000 draws of the confusion matrix.
 
-    Each row is drawn from Dir(counts/deff + prior), the prior being 1/2 on the diagonal and 1/classes in all on the
-    other classes (1 on the diagonal of an only class); the classes' shares from Dir(support/deff). Predictions that are
+    Each row is drawn from Dir(counts/deff + prior), the prior being 1/2 + 1/2 min(1, 3 deff/support) on the diagonal
+    and 0.6/classes in all on the other classes (1 on the diagonal of an only class); the classes' shares from
+    Dir(support/deff). With more on the other classes the bounds end below the truth where one error was seen of a model
+    that makes one in 200; with less, above it where none was seen of one that makes one in 20. Predictions that are
     no class are one column, and truths that are none one row, both without a prior. deff is that of the share of right
     predictions (`shares`). The bounds are widened to include the point.
 
@@ -193,14 +196,23 @@ def _row(k: int | None, column: IntArray, count: FloatArray, classes: int) -> tu
     size[column] = count
     if k is None:
         return column, count, 0.0
-    each = 1 / (classes * (classes - 1)) if classes > 1 else 0.0
+    each = _WRONG / (classes * (classes - 1)) if classes > 1 else 0.0
     size[:classes] += each
-    size[k] += (_DIAGONAL if classes > 1 else 1.0) - each
+    size[k] += _prior_of_right(float(count.sum())) - each if classes > 1 else 1.0
     if classes <= _WHOLE_ROWS:
         drawn = np.flatnonzero(size)
         return drawn, size[drawn], 0.0
     drawn = np.union1d(column, k)
     return drawn, size[drawn], each * (classes - int(np.count_nonzero(drawn < classes)))
+
+
+def _prior_of_right(windows: float) -> float:
+    """The prior count on the diagonal of the row of a class with so many windows, by their effective number.
+
+    The F1 of a class of one, two or three windows is far below what it would be of many, which more than 1/2 makes up
+    for; of many windows more would pull it towards 1.
+    """
+    return 0.5 + 0.5 * min(1.0, _FEW / windows)
 
 
 def _macro_f1(hits: FloatArray, support: FloatArray, predicted: FloatArray) -> FloatArray:

@@ -132,6 +132,12 @@ class TestGroups:
         assert effect > 1.5
         assert found == wilson(p, n / effect, stats.t.ppf(0.975, 14))
 
+    def test_groups_that_are_not_alike(self) -> None:
+        """Where groups vary less than independent samples would, bounds are Wilson's own, with z."""
+        hits = np.arange(300) % 10 > 0
+
+        assert share(hits, np.arange(300), GroupUnit(np.arange(300) // 20)) == wilson(0.9, 300)
+
     def test_few_errors(self) -> None:
         """Where few samples hold an error the size is that of the samples over the baseline's design effect, and over
         the set's own where that is larger.
@@ -176,6 +182,34 @@ class TestGroups:
             assert found[2] is None
             for each in (0, 1, 3):
                 assert found[each] == shares(hits[part == each], sample[part == each], unit).intervals()[0]
+
+    @pytest.mark.parametrize("grouped", [True, False])
+    def test_parts_with_few_errors(self, grouped: bool) -> None:
+        """Parts that show too few errors take the design effect of all parts together: the variances by unit of their
+        counts of hits, added up, over those of independent windows.
+        """
+        rng = np.random.default_rng(4)
+        part = rng.integers(0, 20, 200)
+        misses = rng.binomial(10, rng.beta(0.2, 3, 200))
+        group = np.arange(200) // 20 if grouped else np.arange(200)
+        variances = []
+        for each in range(20):
+            p = 1 - misses[part == each].mean() / 10
+            inside = part == each
+            units = np.unique(group[inside])
+            excess = [float((10 - misses[inside & (group == unit)] - 10 * p).sum()) for unit in units]
+            own = len(units) / (len(units) - 1) * sum(value**2 for value in excess)
+            variances.append((own, p * (1 - p) * 10 * (part == each).sum()))
+        together, independent = np.sum(variances, axis=0)
+        wider = (stats.t.ppf(0.975, 9) / stats.norm.ppf(0.975)) ** 2 if grouped else 1.0
+
+        hits = (np.arange(10) >= misses[:, None]).ravel()
+        unit = GroupUnit(group, 1.3) if grouped else None
+        found = shares(hits, np.arange(200).repeat(10), unit, part.repeat(10), 20)
+
+        effects = [found.design_effect(each) for each in range(20)]
+        assert effects == pytest.approx([together / independent * wider] * 20)
+        assert 1 < effects[0] < 10
 
     @pytest.mark.slow
     @pytest.mark.parametrize("p", [0.005, 0.02, 0.1])

@@ -37,9 +37,9 @@ def dirichlet(label: np.ndarray, guess: np.ndarray, classes: int, effect: float)
     for k, row in enumerate(present):
         size = counts[row].copy()
         if row:
-            size[1:] += 1 / (classes * (classes - 1)) if classes > 1 else 1
+            size[1:] += 0.6 / (classes * (classes - 1)) if classes > 1 else 1
             if classes > 1:
-                size[row] += 0.5 - 1 / (classes * (classes - 1))
+                size[row] += 0.5 + 0.5 * min(1, 3 / counts[row].sum()) - 0.6 / (classes * (classes - 1))
         cells = np.flatnonzero(size)
         drawn = np.zeros((draws, classes + 1))
         drawn[:, cells] = rng.dirichlet(size[cells], draws)

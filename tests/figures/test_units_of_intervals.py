@@ -43,7 +43,9 @@ def classified() -> ResultSet:
     """A classifier's, whose errors come by session."""
     rng = np.random.default_rng(1)
     right = rng.random(SAMPLES) < rng.beta(3, 1, GROUPS).repeat(SAMPLES // GROUPS)
-    return alike(BlockKind.CLASSIFICATION, ["idle", "snake"] * 150, ["idle" if hit else "snake" for hit in right])
+    labels = ["idle", "snake"] * 150
+    others = ["snake", "idle"] * 150
+    return alike(BlockKind.CLASSIFICATION, labels, np.where(right, labels, others).tolist())
 
 
 def regressed() -> ResultSet:
