@@ -318,8 +318,8 @@ def _drift(drift: Drift, causes: tuple[str, ...], significance: float) -> Iterat
         )
     yield (
         f"The rule fires at evidence {ALARM:g}, or for the same samples at p ≤ {wording.pvalue(significance)}, if the "
-        f"difference matters. Drift of new samples is over once the last of them did not differ at two result sets "
-        "that have less than half of these in common"
+        "difference matters. Drift of new samples is over once the last of them did not differ, and were nearer to the "
+        "reference than to those that raised it, at two result sets that have none of these in common"
     )
 
 

@@ -35,8 +35,8 @@ class ErrorEvidence:
     Attributes:
         evidence: log10 of the test martingale; at `martingale.ALARM` and more, with a significant increase, the alarm
             is raised.
-        alarm: Whether it is; it lasts until the increase was not significant at two result sets
-            that share less than half of what they compared.
+        alarm: Whether it is; it lasts until the increase was not significant at two result sets, and all between them,
+            that share nothing of what they compared.
         reference, recent: Mean share of wrong windows of the reference's samples, and of the new ones that came last.
         pvalue: Of the increase, by permutation of units; 1 with too few samples.
         added, last: New samples that were counted; those that came last.

@@ -16,13 +16,13 @@ that were counted become classes (`martingale`), and the ids of the oldest sampl
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from monitor.compare.distances import insufficient
+from monitor.compare.distances import insufficient, unit_of_scores
 from monitor.compare.evidence_samples import (
     RECENT,
     Kept,
@@ -33,7 +33,7 @@ from monitor.compare.evidence_samples import (
     reduced,
     thinned,
 )
-from monitor.compare.gate import effect
+from monitor.compare.gate import NEARER, Effect, effect
 from monitor.compare.martingale import ALARM, Bets, Ids, MartingaleState, advance, drift_bets, mean_evidence, start
 from monitor.figures.groups import FEWEST_GROUPS, Unit, UnitChoice, choose_unit
 
@@ -73,9 +73,10 @@ class EvidenceState:
         small: New groups that were too small to be counted.
         starts: How often the martingale started.
         gate: Whether the difference mattered at the last look.
-        shut: How many samples had been counted when it was first found not to, since it last did, while the alarm
-            lasts; -1 where it does.
+        shut: How many samples had been counted when it was first found not to, and what came last to be back at the
+            reference, since it last was otherwise, while the alarm lasts; -1 where it is otherwise.
         alarm: Whether there is one.
+        raised: What had come last when it was raised; none without an alarm, of errors, and where that is not known.
         looked: Digest of the scores of the last look: the same are no other look.
     """
 
@@ -97,6 +98,7 @@ class EvidenceState:
     gate: bool = False
     shut: int = _OPEN
     alarm: bool = False
+    raised: Kept = field(default_factory=Kept.none)
     looked: int = 0
 
     @property
@@ -185,7 +187,19 @@ def look(state: EvidenceState, now: Scores, limit: float | None, seed: int, bets
         return replace(state, looked=digest)
     units = (state.reference.group, state.recent.group) if state.unit == "group" else None
     found = effect(state.reference.value, state.recent.value, limit, seed, units)
-    return latched(replace(state, looked=digest), found.gate(was_open=state.gate), bets)
+    gate = found.gate(was_open=state.gate)
+    after = latched(replace(state, looked=digest), gate, bets, back=gate or _is_back(state, found, limit, seed))
+    return replace(after, raised=after.recent) if after.alarm and not state.alarm else after
+
+
+def _is_back(state: EvidenceState, found: Effect, limit: float | None, seed: int) -> bool:
+    """Whether what came last is nearer to the reference than to what raised the alarm, both as `found` is measured."""
+    if not len(state.raised):
+        return True
+    units = (state.raised.group, state.recent.group) if state.unit == "group" else None
+    scale = unit_of_scores(np.sort(state.reference.value), np.sort(state.recent.value))
+    changed = effect(state.raised.value, state.recent.value, limit, seed, units, scale)
+    return found.wasserstein + NEARER <= changed.wasserstein
 
 
 def look_digest(now: Scores) -> int:
@@ -193,12 +207,13 @@ def look_digest(now: Scores) -> int:
     return zlib.crc32(now.value.tobytes(), zlib.crc32(now.id.tobytes())) + 1
 
 
-def latched(state: EvidenceState, gate: bool, bets: Bets = drift_bets) -> EvidenceState:
+def latched(state: EvidenceState, gate: bool, bets: Bets = drift_bets, *, back: bool = True) -> EvidenceState:
     """The state after a look at which the gate was found open or shut.
 
-    The alarm is raised by evidence of `martingale.ALARM` while the gate is open, and lasts until the gate was shut at
-    two looks, and all between them, that share less than half of what they compared: looks that share more are one
-    opinion. The capital itself sinks as drifted units join those that new ones are ranked with, which is no recovery.
+    The alarm is raised by evidence of `martingale.ALARM` while the gate is open, and lasts until the gate was shut, and
+    what came last was back at the reference, at two looks, and all between them, that share nothing of what they
+    compared: looks that share some are no two opinions, and small changes are below the gate's level by chance for some
+    days. The capital itself sinks as drifted units join those that new ones are ranked with, which is no recovery.
     Then the martingale starts again from 1, with the reference as it was; what was counted before is neither
     reference nor counted again.
     """
@@ -207,11 +222,13 @@ def latched(state: EvidenceState, gate: bool, bets: Bets = drift_bets) -> Eviden
         return replace(state, shut=_OPEN, alarm=state.alarm or state.evidence >= ALARM)
     if not state.alarm:
         return state
+    if not back:
+        return replace(state, shut=_OPEN)
     if state.shut == _OPEN:
         return replace(state, shut=state.added)
-    if 2 * (state.added - state.shut) <= len(state.recent):
+    if state.added - state.shut < len(state.recent):
         return state
-    return replace(_restarted(state, state.size, bets), shut=_OPEN, alarm=False)
+    return replace(_restarted(state, state.size, bets), shut=_OPEN, alarm=False, raised=Kept.none())
 
 
 def contains(known: Ids, wanted: Ids) -> npt.NDArray[np.bool_]:

@@ -26,7 +26,7 @@ _FIRST = 1
 _NUMBERS = ("chosen", "size", "known_to", "added", "units", "small", "starts", "gate", "shut", "alarm", "looked")
 _ZIP = b"PK"
 _UNREADABLE = (ValueError, KeyError, TypeError, EOFError, OSError, IndexError, zipfile.BadZipFile, zlib.error)
-_SAMPLES = ("reference", "recent")
+_SAMPLES = ("reference", "recent", "raised")
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -44,6 +44,8 @@ def dump_evidence(state: EvidenceState) -> bytes:
     }
     for name in _SAMPLES:
         kept: Kept = getattr(state, name)
+        if name == "raised" and not len(kept):
+            continue  # as in states of releases that did not keep it
         key, group = np.unique(kept.group, return_inverse=True)
         arrays |= {
             f"{name}_id": _steps(kept.id),
@@ -141,6 +143,7 @@ def _state(arrays: Arrays) -> EvidenceState:
         unit=unit,
         reference=_samples(arrays, "reference"),
         recent=_samples(arrays, "recent"),
+        raised=_samples(arrays, "raised") if "raised_id" in arrays else Kept.none(),
         known=_sums(arrays["known"]),
         keys=arrays["keys"],
         sizes=arrays["sizes"].astype(np.int64),

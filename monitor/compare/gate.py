@@ -24,6 +24,9 @@ SHUT_WASSERSTEIN = 0.07
 SHUT_EXCEEDANCE = 0.02
 """Differences below which an open gate shuts, if both are."""
 
+NEARER = 0.03
+"""By how much less what came last has to differ from the reference than from what raised an alarm for it to be over."""
+
 PERMUTATIONS = 199
 _LEVEL = 0.05
 _EQUAL = 1 - 1e-10  # statistics this close differ by rounding alone
@@ -61,6 +64,7 @@ def effect(
     limit: float | None,
     seed: int,
     units: tuple[IntArray, IntArray] | None = None,
+    scale: float | None = None,
 ) -> Effect:
     """How far `recent` is from `reference`, by 199 permutations of units between the two sides.
 
@@ -72,9 +76,10 @@ def effect(
         limit: The block's threshold; None takes the reference's 0.95 quantile.
         seed: Of the permutations, not negative.
         units: int[n] and int[m], each score's unit, counted by each side for itself; None: each score is one.
+        scale: The unit of the Wasserstein distance; None takes the reference's robust standard deviation.
     """
     ascending = np.sort(reference)
-    scale = unit_of_scores(ascending, np.sort(recent))
+    scale = unit_of_scores(ascending, np.sort(recent)) if scale is None else scale
     limit = limit_of_scores(ascending) if limit is None else limit
     unit, sides = _units(len(reference), len(recent), units)
     pooled = np.concatenate([reference, recent])

@@ -32,8 +32,8 @@ MARGIN = " The rule fires for a drop of more than 3.0 points with p ≤ 0.01, an
 INTERVAL = " The 95 % interval is 0.851 to 0.891."
 DRIFT = (
     " The rule fires at evidence 2, or for the same samples at p ≤ 0.01, if the difference matters. Drift of new "
-    "samples is over once the last of them did not differ at two result sets "
-    "that have less than half of these in common."
+    "samples is over once the last of them did not differ, and were nearer to the reference than to those that raised "
+    "it, at two result sets that have none of these in common."
 )
 DISTANCES = (
     " against the reference: KS 0.310, PSI 0.420, Wasserstein 0.550, Jensen-Shannon 0.200, share above the "

@@ -2,13 +2,16 @@
 
 import io
 import time
+from dataclasses import replace
+from statistics import NormalDist
 
 import numpy as np
 import pytest
+from scipy.stats import wasserstein_distance
 
 from monitor.compare.evidence import DRAWS, EvidenceState, begin, count, latched, look
 from monitor.compare.evidence_bytes import dump_evidence, load_evidence
-from monitor.compare.evidence_samples import Scores
+from monitor.compare.evidence_samples import Kept, Scores, rounded
 from monitor.compare.martingale import ALARM, uniform
 from monitor.figures.groups import UnitChoice
 
@@ -268,12 +271,12 @@ def shut_again(state: EvidenceState, more: int) -> EvidenceState:
 
 
 def test_looks_at_the_same_samples_are_one_opinion() -> None:
-    """Shut looks end an alarm only where they share less than half of the samples that they looked at."""
+    """Shut looks end an alarm only where they share none of the samples that they looked at."""
     state = latched(raised(), gate=True)
 
     assert latched(latched(state, gate=False), gate=False).alarm
-    assert shut_again(state, 60).alarm
-    assert not shut_again(state, 110).alarm
+    assert shut_again(state, 140).alarm
+    assert not shut_again(state, 200).alarm
 
 
 def test_an_alarm_is_over_after_two_shut_looks() -> None:
@@ -282,13 +285,49 @@ def test_an_alarm_is_over_after_two_shut_looks() -> None:
     """
     rng = np.random.default_rng(12)
     state = latched(raised(), gate=True)
-    over = shut_again(state, 110)
+    over = shut_again(state, 200)
 
     assert (over.alarm, over.evidence, over.starts, over.shut) == (False, 0.0, 2, -1)
     assert over.reference.value.tolist() == state.reference.value.tolist()
     assert int(over.martingales[0].count.sum()) == 200
     assert count(over, scores(rng.normal(size=100), 1000), at(1)) is over
     assert count(over, scores(rng.normal(size=60) + 2, 2000), at(1)).evidence >= ALARM
+
+
+def less_chance(one: np.ndarray, other: np.ndarray, scale: float) -> float:
+    """SciPy's distance less its mean under permutation, in units of `scale`."""
+    rng = np.random.default_rng(98)
+    pooled = np.concatenate([one, other])
+    drawn = [rng.permutation(pooled) for _ in range(500)]
+    chance = np.mean([wasserstein_distance(each[: len(one)], each[len(one) :]) for each in drawn])
+    return float((wasserstein_distance(one, other) - chance) / scale)
+
+
+@pytest.mark.parametrize("changed", [0.02, 0.15, 0.4])
+@pytest.mark.parametrize("moved", [0.0, 0.1])
+def test_a_shut_look_counts_where_what_came_last_is_back(changed: float, moved: float) -> None:
+    """A look at a shut gate counts towards the end of an alarm only if what came last is nearer to the reference than
+    to what raised the alarm, by 0.03 of the reference's standard deviations.
+    """
+    normal = NormalDist()
+    reference, recent = (
+        np.float64(np.float32([normal.inv_cdf((rank + 0.5) / size) for rank in range(size)])) for size in (300, 200)
+    )
+    raised = rounded(recent + changed)
+    recent = recent + moved
+    now = scores(recent, 1000)
+    begun = count(begin(scores(reference), None, 1), now, at(0))
+    state = replace(begun, alarm=True, gate=True, raised=Kept(np.arange(200), raised, np.zeros(200, np.int64)))
+    scale = np.subtract(*np.quantile(reference, [0.75, 0.25])) / 1.349
+    distance, other = less_chance(reference, recent, scale), less_chance(raised, recent, scale)
+
+    state = look(state, now, None, 1)
+
+    assert distance < 0.07
+    assert abs(distance + 0.03 - other) > 0.01  # neither is at the mercy of the permutations
+    assert not state.gate
+    assert (state.shut != -1) == (distance + 0.03 <= other)
+    assert load_evidence(dump_evidence(state), None).raised.value.tolist() == state.raised.value.tolist()
 
 
 def test_the_same_scores_are_no_other_look() -> None:
