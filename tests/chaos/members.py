@@ -437,12 +437,11 @@ def main() -> int:
     try:
         for name in ("prometheus", "prometheus-alertmanager", "iptables"):
             program(name)
-        done = in_own_network(["members", *sys.argv[1:]])
+        in_own_network(["members", *sys.argv[1:]])
     except (PermissionError, FileNotFoundError) as error:
         print(f"no network of its own, or not all programs: {error}; run as root", file=sys.stderr)
         return 77
-    if done is not None:
-        return done
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as a Ctrl-C: what was started is stopped
     with folder_of_files(arguments.folder) as folder:
         problems = asyncio.run(trial(**{**vars(arguments), "folder": folder}))
     print("\n".join([f"{len(problems)} problems", *problems[:40]]))

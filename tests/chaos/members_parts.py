@@ -31,9 +31,9 @@ OWN_NETWORK = "IMPULSE_MONITOR_TRIAL_NETWORK"
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 
 
-def in_own_network(arguments: Sequence[str]) -> int | None:
-    """Run this command again in a network namespace of its own, where nothing else listens and packets may be dropped:
-    its exit code; None where this is that run.
+def in_own_network(arguments: Sequence[str]) -> None:
+    """Become this command in a network namespace of its own, where nothing else listens and packets may be dropped;
+    return where that has happened.
 
     Raises:
         PermissionError: Not allowed to.
@@ -41,13 +41,14 @@ def in_own_network(arguments: Sequence[str]) -> int | None:
     """
     if os.environ.get(OWN_NETWORK):
         _loopback_up()
-        return None
+        return
     for probe in (["unshare", "--net", "true"], ["unshare", "--net", "iptables", "--list"]):
         done = subprocess.run(probe, capture_output=True, text=True, check=False)
         if done.returncode:
             raise PermissionError(done.stderr.strip())
+    # no child: one that waits for it would kill it at a Ctrl-C, before it had stopped what it started
     command = ["unshare", "--net", "--", sys.executable, "-m", "tests.chaos", *arguments]
-    return subprocess.run(command, env={**os.environ, OWN_NETWORK: "1"}, check=False).returncode
+    os.execvpe(command[0], command, {**os.environ, OWN_NETWORK: "1"})
 
 
 def _loopback_up() -> None:
