@@ -249,7 +249,8 @@ class _Views:
         weights = np.zeros((len(sides), self.statistic.units), np.uint8)
         for row, units in zip(weights, sides, strict=True):
             row[units] = 1
-        return self.statistic.figure(weights).tolist()
+        found: list[float] = self.statistic.figure(weights).tolist()
+        return found
 
 
 def _causes(views: _Views, before: float, after: float) -> dict[str, float]:

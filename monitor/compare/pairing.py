@@ -95,7 +95,7 @@ def _checksum(group: Index, rows: npt.NDArray[np.float64], groups: int) -> npt.N
         mixed *= _ODD
         mixed ^= mixed >> np.uint64(32)
     # of 24 bits, so that the sums of 2**29 rows are exact
-    return np.bincount(group, (mixed >> np.uint64(40)).astype(np.float64), groups)
+    return np.asarray(np.bincount(group, (mixed >> np.uint64(40)).astype(np.float64), groups), np.float64)
 
 
 def _sorted_of(wanted: npt.NDArray[np.bool_], group: Index, rows: npt.NDArray[np.float64]) -> Index:

@@ -311,7 +311,7 @@ def test_a_shut_look_counts_where_what_came_last_is_back(changed: float, moved: 
     """
     normal = NormalDist()
     reference, recent = (
-        np.float64(np.float32([normal.inv_cdf((rank + 0.5) / size) for rank in range(size)])) for size in (300, 200)
+        rounded(np.array([normal.inv_cdf((rank + 0.5) / size) for rank in range(size)])) for size in (300, 200)
     )
     raised = rounded(recent + changed)
     recent = recent + moved
