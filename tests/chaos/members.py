@@ -383,6 +383,7 @@ async def trial(
         members = await stack.enter_async_context(fleet(folder, content))
         subject = Trial(studio, Books(server), members, alertmanager, patience, seed)
         say(f"the fleet: {await subject.goes_on()}")
+        epochs, counted = await subject.books.epochs(), time.time()
         prometheus = await stack.enter_async_context(
             Prometheus.running(program("prometheus"), folder, subject.webs[0].address, WEBS)
         )
@@ -399,7 +400,7 @@ async def trial(
         subject.problems += [f"in flight: {most}" for most in [await studio.ask("most_in_flight")] if most > 1]
         subject.problems += check_told(subject.expected, hook)
         subject.problems += check_refused(requests, LIMITED, subject.refused, RETRY_AFTER)
-        subject.problems += await check_runs(subject.books, requests, since)
+        subject.problems += await check_runs(subject.books, requests, since, counted, epochs)
         return subject.problems + crashed(members)
 
 

@@ -119,8 +119,9 @@ def check_refused(path: Path, project: int, refused: Sequence[float], seconds: f
     ]
 
 
-async def check_runs(books: Books, path: Path, since: float) -> list[str]:
-    """What is wrong with the runs that were written since then.
+async def check_runs(books: Books, path: Path, since: float, counted: float, epochs: Mapping[str, int]) -> list[str]:
+    """What is wrong with the runs that were written since then. Turns are counted from `counted` on, when the projects
+    had these epochs.
 
     A run written twice, or by a process that had lost its turn, shows as content that is older than that of the run
     before, as a run while another one goes on, as more runs than turns were taken, or as more than Studio was read.
@@ -130,7 +131,8 @@ async def check_runs(books: Books, path: Path, since: float) -> list[str]:
         " ON result_set.id = result_set_id WHERE started >= $1 ORDER BY run.target_id, run.id"
     )
     found = await books.rows(statement, since)
-    epochs = {row["project"]: row["epoch"] for row in await books.rows("SELECT project, epoch FROM turn")}
+    # one more: a turn may have begun before, and its run later
+    turns = {project: epoch - epochs[project] + 1 for project, epoch in (await books.epochs()).items()}
     rows = await asyncio.to_thread(lambda: [_row(each) for each in found])
     readings = _readings(path, since)
     by_target: dict[str, list[Row]] = defaultdict(list)
@@ -139,11 +141,11 @@ async def check_runs(books: Books, path: Path, since: float) -> list[str]:
     problems = [] if rows else ["no run was written"]
     for target, runs in by_target.items():
         problems += _wrong(target, runs, readings.get(target, []))
-        taken, written = epochs.get(target.split("-")[0], 0), sum(run.times for run in runs)
+        taken, written = turns[target.split("-")[0]], sum(run.times for run in runs if run.started >= counted)
         if written > taken:
             problems.append(f"{target}: {written} runs in {taken} turns")
     total = sum(row.times for row in rows)
-    print(f"{total} runs of {len(by_target)} targets in {sum(epochs.values())} turns", flush=True)
+    print(f"{total} runs of {len(by_target)} targets, in {sum(turns.values())} turns", flush=True)
     return problems
 
 

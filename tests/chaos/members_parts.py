@@ -144,6 +144,10 @@ class Books:
         rows = await self.rows(statement, str(project))
         return rows[0]["address"] if rows else None
 
+    async def epochs(self) -> dict[str, int]:
+        """How often each project's turn was taken, counted from a number of its own."""
+        return {row["project"]: row["epoch"] for row in await self.rows("SELECT project, epoch FROM turn")}
+
     async def turns_of(self, address: str) -> list[Held]:
         """The turns that a worker has."""
         statement = (

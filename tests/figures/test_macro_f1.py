@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 import tracemalloc
 
 import numpy as np
@@ -151,13 +150,10 @@ def test_groups_widen() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("classes", [20, 100, 1000])
 def test_bounded(classes: int) -> None:
-    """A million windows of 100,000 samples, all of which count, take less than 100 MB beside the columns, and less than
-    2 s of the processor.
-    """
+    """A million windows of 100,000 samples, all of which count, take less than 100 MB beside the columns."""
     label, guess, sample = (column.astype(np.int32) for column in drawn(100_000, 10, classes))
 
     tracemalloc.start()
-    started = time.process_time()
     try:
         found = mean_f1(label, guess, sample, classes, 1)
         peak = tracemalloc.get_traced_memory()[1]
@@ -165,5 +161,4 @@ def test_bounded(classes: int) -> None:
         tracemalloc.stop()
 
     assert isinstance(found, Interval)
-    assert time.process_time() - started < 2
     assert peak < 100e6
