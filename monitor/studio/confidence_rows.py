@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from monitor.converting import decoder_of_rows
 from monitor.results import FloatArray
 from monitor.studio.rows import Entries, Rows, floats, ints
 
@@ -77,7 +78,7 @@ class ConfidenceRows(Entries):
             return None
         if self._structs is None:
             if self._main and len(self._main) == len(self._classes) <= _MOST_FIELDS:
-                self._structs = _structs_of(self._main)
+                self._structs = decoder_of_rows(self._main)
             self._wants_structs = self._structs is not None
         return self._structs
 
@@ -200,20 +201,6 @@ class ConfidenceRows(Entries):
             values[np.ix_(ints(self._main_rows), columns)] = floats(self._values).reshape(-1, len(self._main))
         values[ints(self._cell_row), ints(self._cell_class)] = floats(self._cell_value)
         return values
-
-
-def _structs_of(names: Sequence[str]) -> msgspec.json.Decoder[list[list[Any]]] | None:
-    """Of lists of rows with these classes; None where a struct cannot have such a field.
-
-    Its type is this pull's own, so that no other thread makes a decoder of it at the same time.
-    """
-    fields = [(f"class_{place}", float) for place in range(len(names))]
-    encoded = {field: name for (field, _), name in zip(fields, names, strict=True)}
-    try:
-        row = msgspec.defstruct("Row", fields, rename=encoded, forbid_unknown_fields=True, gc=False)
-    except ValueError:  # quotes and control characters
-        return None
-    return msgspec.json.Decoder(list[list[row]])  # type: ignore[valid-type]
 
 
 def _sums_to_one(values: FloatArray) -> bool:

@@ -18,6 +18,7 @@ from typing import Any, cast
 
 import msgspec
 
+from monitor.converting import decoder_of_rows
 from monitor.live.discoveries import as_discovery
 from monitor.simulator.shape import validate
 from monitor.store.documents import load_comparison, load_evaluation
@@ -46,8 +47,16 @@ def pull(body: bytes) -> None:
     builder.finish()
 
 
+def rows(body: bytes) -> None:
+    """Rows of classes that only these results have."""
+    decoder = decoder_of_rows(("idle", "wave"))
+    assert decoder is not None
+    decoder.decode(body)
+
+
 READ: dict[str, Callable[[Any], object]] = {
     "pull": pull,
+    "rows": rows,
     "page": lambda body: validate("result/page", body),
     "evaluation": load_evaluation,
     "comparison": load_comparison,

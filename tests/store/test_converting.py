@@ -37,6 +37,7 @@ def test_first_reads_at_once(tmp_path: Path) -> None:
     )
     documents = {
         "pull": (TESTS / "data" / "studio-api-page.json").read_bytes(),
+        "rows": b'[[{"idle": 0.25, "wave": 0.75}]]',
         "page": (TESTS / "data" / "studio-api-page.json").read_bytes(),
         "evaluation": dump_evaluation(EVALUATION),
         "comparison": dump_comparison(COMPARISON),
