@@ -17,6 +17,7 @@ import numpy as np
 
 from monitor.converting import decoder_of_rows
 from monitor.results import FloatArray
+from monitor.studio import decoding
 from monitor.studio.rows import Entries, Rows, floats, ints
 
 MOST_CLASSES = 4096
@@ -58,11 +59,8 @@ class ConfidenceRows(Entries):
         decoder = self._decoder()
         if decoder is None:
             return False
-        try:
-            lists = decoder.decode(b"[" + b",".join(raws) + b"]")
-        except msgspec.MsgspecError:
-            lists = []
-        if len(lists) != len(raws):
+        lists = decoding.decode_lists(decoder, raws)
+        if lists is None:
             self._wants_structs = False  # trying it again and again would cost more than it saves
             return False
         if not self.start(owners, lists):

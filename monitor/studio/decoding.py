@@ -11,7 +11,7 @@ import math
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -86,6 +86,17 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes | bytearray, unknown: C
         raise msgspec.DecodeError(str(error)) from error
     unknown.update(counted)
     return found
+
+
+def decode_lists(decoder: msgspec.json.Decoder[list[T]], raws: Sequence[msgspec.Raw]) -> list[T] | None:
+    """What a decoder of a list makes of several values at once, in half the time of one by one; None where one of them
+    is not as documented.
+    """
+    try:
+        found = decoder.decode(b"[" + b",".join(raws) + b"]")
+    except MALFORMED:
+        return None
+    return found if len(found) == len(raws) else None
 
 
 def number(text: str) -> float | None:

@@ -241,6 +241,26 @@ def test_rows_after_many_alike(late: Any, names: tuple[str, str]) -> None:
     assert counted == counted_after_many
 
 
+def test_a_class_that_is_no_text_after_many_alike() -> None:
+    """A class whose name is not UTF-8, after a thousand rows with others, is read as after one."""
+
+    def built(rows: int) -> tuple[ResultSet, Mapping[str, int]]:
+        window = {"prediction": "idle"}
+        regular = page_of(1, {}, [{**REGULAR, "result": REGULAR["result"] * rows}], [window] * rows)
+        odd = page_of(2, {}, [{**REGULAR, "result": [{"idle": 0.5, "?": 0.5}]}], [window])
+        builder = ColumnBuilder()
+        for page in (regular, odd):
+            text = json.dumps({"success": True, **page}).encode().replace(b"?", b"\xff")
+            builder.add(decoder.decode(text))
+        return builder.finish(), builder.unknown
+
+    (after_one, counted), (after_many, counted_after_many) = built(1), built(1000)
+
+    assert ("idle", "wave", "\ufffd") == after_many.confidences[3].classes
+    assert_same(after_one.confidences[3].values[-1:], after_many.confidences[3].values[-1:])
+    assert counted == counted_after_many
+
+
 def test_a_page_that_repeats_another() -> None:
     """Windows of a page are dropped where an earlier one held exactly the same, and compared where it held others."""
     row = {"prediction": "idle", "label": "idle", "startMs": 0, "endMs": 1000}
