@@ -40,6 +40,26 @@ def test_a_change_is_seen() -> None:
     assert not any(each.dropped for each in seen)
 
 
+@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize(
+    "stream",
+    [Stream(100, 0.3), Stream(300, 0.0, "1-40", "0/1"), Stream(100, 0.3, "bulk")],
+    ids=["alike", "0/1", "bulk"],
+)
+def test_days_that_pass_quietly_are_as_if_lived(stream: Stream, number: int) -> None:
+    """Days that are counted at once leave the evidence, the alarm and the gate as they are day by day."""
+    lived, passed = Target(stream, number), Target(stream, number)
+    for _ in range(123):
+        lived.live()
+    passed.pass_quietly(123)
+
+    assert passed.state.evidence == pytest.approx(lived.state.evidence)
+    assert passed.state.recent.id.tolist() == lived.state.recent.id.tolist()
+    assert (passed.alarmed, passed.evident) == (lived.alarmed, lived.evident)
+    assert passed.state.gate == lived.state.gate
+    assert (passed.state.added, passed.state.starts) == (lived.state.added, lived.state.starts)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_streams_are_as_alike_as_they_say(kind: str) -> None:
     """Scores of one day are alike where they should be, and of the same kind in the reference and after it."""

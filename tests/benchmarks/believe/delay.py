@@ -41,8 +41,7 @@ class Seen:
 def watch(number: int, stream: Stream, quiet: int, change: str) -> Seen:
     """A target that is quiet, changes, and after some time is as before."""
     target = Target(stream, number)
-    for _ in range(quiet):
-        target.live()
+    target.pass_quietly(quiet)
     evidence = alarm = math.inf
     dropped = False
     for day in range(1, LASTS + 1):

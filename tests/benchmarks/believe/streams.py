@@ -10,13 +10,16 @@ import numpy as np
 
 from monitor.compare.evidence import EvidenceState, begin, count, look
 from monitor.compare.evidence_samples import Scores
-from monitor.compare.martingale import ALARM
+from monitor.compare.martingale import ALARM, mean_evidence
 from monitor.results import FloatArray
 
 PER_DAY = 20
 LARGEST_BLOCK = 40
 LOOKED_BACK = 20
 """Days of which the gate is worked out once there is evidence: whether it is open depends on whether it was."""
+
+AT_ONCE = 10
+"""Quiet days that are counted at once: the evidence is the same as day by day."""
 
 _START = np.datetime64("2026-01-01T12:00", "ms")
 _DAY = np.timedelta64(24, "h")
@@ -85,6 +88,7 @@ class Target:
     Attributes:
         state: Of the evidence, after the last day.
         evident: Whether the evidence has ever been significant.
+        alarmed: Whether there has ever been an alarm.
     """
 
     def __init__(self, stream: Stream, number: int) -> None:
@@ -99,20 +103,57 @@ class Target:
         if stream.blocks == "bulk":
             self._scores = [_together(self._scores)]
         self._past: list[EvidenceState] = []
+        self._passed: list[tuple[EvidenceState, list[Scores]]] = []
         self.state = begin(_joined(self._scores), None, number)
-        self.evident = False
+        self.evident = self.alarmed = False
 
     def live(self, change: Change | None = None, day: int = 0) -> None:
         """One day: its samples come, and the target is looked at."""
-        self._scores.append(self._block(self._stream.size(self._rng), change, day))
-        now = self._now()
-        moment = _START + self._day * _DAY
-        self.state = count(self.state, now, moment)
+        self._live(self._block(self._stream.size(self._rng), change, day))
+
+    def pass_quietly(self, days: int) -> None:
+        """Days on which nothing changes: as if each was lived, and faster where nothing comes of them."""
+        while days:
+            blocks = [self._block(self._stream.size(self._rng)) for _ in range(min(days, AT_ONCE))]
+            days -= len(blocks)
+            if not self._passes(blocks):
+                for block in blocks:
+                    self._live(block)
+
+    def _live(self, block: Scores) -> None:
+        self._remember()
+        self._scores.append(block)
+        self.state = count(self.state, self._now(), _end(block))
         self.evident |= self.state.evidence >= ALARM
-        if self.state.evidence >= ALARM or self.state.alarm or not self.state.chosen:
-            self._look(now)
+        if self._looks_daily:
+            self._look(self._now())
         else:
             self._past = [*self._past[1 - LOOKED_BACK :], self.state]
+        self.alarmed |= self.state.alarm
+
+    @property
+    def _looks_daily(self) -> bool:
+        return self.state.evidence >= ALARM or self.state.alarm or not self.state.chosen
+
+    def _passes(self, blocks: list[Scores]) -> bool:
+        """Whether evidence never gets so far on these days, which then are over."""
+        if self._looks_daily:
+            return False
+        after = count(self.state, _joined([self._scores[-1], *blocks]), _end(blocks[-1]))
+        if mean_evidence(np.array([each.peak for each in after.martingales]) * math.log(10)) >= ALARM:
+            return False
+        self._passed = [*self._passed[1 - LOOKED_BACK // AT_ONCE :], (self.state, blocks)]
+        self._scores += blocks
+        self.state = after
+        return True
+
+    def _remember(self) -> None:
+        """The states at the ends of the days that passed."""
+        for state, blocks in self._passed:
+            for block in blocks:
+                state = count(state, block, _end(block))
+                self._past = [*self._past[1 - LOOKED_BACK :], state]
+        self._passed = []
 
     def gate_opens(self) -> bool:
         """Whether the gate would be open now, had it been shut before."""
@@ -145,6 +186,12 @@ class Target:
         self._next += size
         self._day += 1
         return scores
+
+
+def _end(block: Scores) -> np.datetime64:
+    """The end of the day on which these came in."""
+    end: np.datetime64 = block.added[-1] + _DAY
+    return end
 
 
 def _with_gate(state: EvidenceState, gate: bool) -> EvidenceState:
