@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, event, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from monitor.errors import PullState
@@ -438,6 +438,32 @@ async def test_retention_leaves_what_is_being_written(postgresql: str) -> None:
         assert packed.data is None
         assert await store.results(number) is not None
         assert 2 == await count(postgresql, "result_set")
+
+
+@pytest.mark.slow
+async def test_retention_locks_by_one_text(postgresql: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Result sets of however many targets are deleted under locks that one text asks for, which is compiled once: a
+    text of its own for each number would be compiled while the transaction waits.
+    """
+    monkeypatch.setattr(retention, "LARGEST_BATCH", 4)
+    texts: list[str] = []
+
+    def seen(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        texts.extend([statement] if "pg_try_advisory_xact_lock" in statement else [])
+
+    async with Store(postgresql) as store:
+        for target in range(9):
+            await add(store, run(1, target_id=f"{target}-1-int8-testing"), result_set(seed=1))
+            await add(store, run(2, target_id=f"{target}-1-int8-testing"), result_set(seed=2))
+        event.listen(Engine, "before_cursor_execute", seen)
+        try:
+            assert await store.prune(2) == 9
+        finally:
+            event.remove(Engine, "before_cursor_execute", seen)
+
+    assert await count(postgresql, "result_set") == 9
+    assert len(texts) > 2
+    assert len(set(texts)) == 1
 
 
 async def test_deleted_between_packing_and_writing(store: Store) -> None:

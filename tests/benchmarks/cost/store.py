@@ -40,29 +40,33 @@ LOCK = 0.1
 LARGE = 9_000_000
 """Bytes of the result set of some 50,000 samples."""
 
-Used = Callable[[], Awaitable[int]]
+Used = Callable[[], Awaitable[tuple[int, int]]]
+"""Bytes in use, and those that would be left if tables and indexes were written anew."""
 
 
 @dataclass(frozen=True)
 class Bytes:
-    """What a target takes: at first, for a turn that says nothing new, and for one that says something new."""
+    """What a target takes: at first, for a turn that says nothing new, for earlier versions of its rows, and for a turn
+    that says something new.
+    """
 
     first: float
     quiet: float
+    room: float
     changed: float
 
 
 def _used(url: str) -> Used:
     """Bytes of a SQLite file's pages in use, the log taken over."""
 
-    async def used() -> int:
+    async def used() -> tuple[int, int]:
         database = sqlite3.connect(url.removeprefix("sqlite:///"))
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         size, count, free = (
             database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_size", "page_count", "freelist_count")
         )
         database.close()
-        return int(size * (count - free))
+        return size * (count - free), size * (count - free)
 
     return used
 
@@ -70,16 +74,15 @@ def _used(url: str) -> Used:
 def _used_by_server(server: Server) -> Used:
     """Bytes of a PostgreSQL database's tables and indexes, vacuumed as the server does by itself in time."""
 
-    async def used() -> int:
+    async def used() -> tuple[int, int]:
         connection = await asyncpg.connect(host=str(server.folder), user="postgres", database=DATABASE)
+        tables = ", ".join(f"'{table.name}'" for table in schema.metadata.tables.values())
+        size = f"SELECT sum(pg_total_relation_size(oid))::bigint FROM pg_class WHERE relname IN ({tables})"
         try:
             await connection.execute("VACUUM")
-            tables = ", ".join(f"'{table.name}'" for table in schema.metadata.tables.values())
-            return int(
-                await connection.fetchval(
-                    f"SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relname IN ({tables})"
-                )
-            )
+            found = await connection.fetchval(size)
+            await connection.execute("VACUUM FULL")
+            return found, await connection.fetchval(size)
         finally:
             await connection.close()
 
@@ -96,18 +99,11 @@ async def _grown(url: str, used: Used, targets: int, turns: int, changes: int) -
             for project in all_projects
         ]
 
-        before = 0
-
-        async def turn(times: int, change: Callable[[int], None] = lambda number: None) -> float:
-            nonlocal before
+        async def turn(times: int, change: Callable[[int], None] = lambda number: None) -> None:
             for number in range(times):
                 change(number)
                 for one in each:
                     await one()
-            after = await used()
-            grown = (after - before) / targets / times
-            before = after
-            return grown
 
         def changed(number: int) -> None:
             for project in all_projects:
@@ -116,19 +112,30 @@ async def _grown(url: str, used: Used, targets: int, turns: int, changes: int) -
         half = targets // 2
         for one in each[:half]:  # the first pages of tables and indexes are no target's own
             await one()
-        before = await used()
+        _, begun = await used()
         for one in each[half:]:
             await one()
-        first = (await used() - before) / (targets - half)
+        first, _ = await used()
         await turn(2)
-        return Bytes(first, await turn(turns), await turn(changes, changed))
+        _, settled = await used()
+        await turn(turns)
+        quiet, compact = await used()
+        await turn(changes, changed)
+        last, _ = await used()
+        return Bytes(
+            first=(first - begun) / (targets - half),
+            quiet=(compact - settled) / targets / turns,
+            room=(quiet - compact) / targets,
+            changed=(last - compact) / targets / changes,
+        )
 
 
 def _size_rows(name: str, found: Bytes) -> Iterator[Row]:
-    total = FLEET * (found.first + found.quiet * PULLS)
+    total = FLEET * (found.first + found.room + found.quiet * PULLS)
     left = (ALLOWED - total) / FLEET / found.changed
     yield Row(f"{name}: a target's first run", [f"{found.first / 1000:.1f} kB"])
     yield Row(f"{name}: a run with nothing new", [f"{found.quiet:.1f} B"])
+    yield Row(f"{name}: room of earlier versions of its rows", [f"{found.room / 1000:.1f} kB"])
     yield Row(f"{name}: a run with another result set", [f"{found.changed / 1000:.1f} kB"])
     yield Row(
         f"{name}: {FLEET:,} targets, {PULLS:,} pulls each", [f"{total / 1e9:.1f} GB"], "≤ 20 GB", total <= ALLOWED
