@@ -6,11 +6,11 @@ import asyncio
 import threading
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, NullPool, inspect, text
+from sqlalchemy import URL, Connection, NullPool, insert, inspect, select, text
 
 from monitor.store.engine import new_engine, new_sqlite_engine
 from monitor.store.errors import StoreTooNew
-from monitor.store.schema import VERSION_TABLE, VERSIONS
+from monitor.store.schema import VERSION_TABLE, VERSIONS, metadata, version
 
 _SCRIPTS = Path(__file__).parent / "migrations"
 MIGRATION_LOCK_TIMEOUT = 60.0
@@ -21,7 +21,8 @@ _one_at_a_time = threading.Lock()  # Alembic's `op` and `context` are global
 
 
 def migrate(url: URL, where: str) -> bool:
-    """Apply what is missing of the migrations, in one transaction. Blocks: call it in a worker thread.
+    """Make the tables of a database that has none, or apply what is missing of the migrations, in one transaction.
+    Blocks: call it in a worker thread.
 
     Several processes may do so at once: the first works, the others wait for it.
 
@@ -73,14 +74,14 @@ def check_version(connection: Connection, where: str) -> bool:
     Raises:
         StoreTooNew: The schema is newer than this version.
     """
-    version = schema_version(connection)
-    if version is not None and version not in VERSIONS:
+    found = schema_version(connection)
+    if found is not None and found not in VERSIONS:
         raise StoreTooNew(
-            f"store {where} was written by a newer version of Impulse Monitor (schema {version}, while this "
+            f"store {where} was written by a newer version of Impulse Monitor (schema {found}, while this "
             f"version's is {newest_version()}); run that version or a newer one, or restore a copy from before the "
             "upgrade"
         )
-    return version == newest_version()
+    return found == newest_version()
 
 
 def newest_version() -> str:
@@ -92,20 +93,29 @@ def schema_version(connection: Connection) -> str | None:
     """The version of the schema that a database has; None where it has none yet."""
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
-    version: str | None = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar_one_or_none()
-    return version
+    found: str | None = connection.execute(select(version.c.version_num)).scalar_one_or_none()
+    return found
 
 
 def _upgrade(connection: Connection, where: str) -> bool:
     """Bring the schema up to date; answers whether there was none."""
     is_new = schema_version(connection) is None
-    if not check_version(connection, where):
-        from alembic import command  # only where there is something to migrate
-        from alembic.config import Config
-
-        config = Config()
-        config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
-        config.set_main_option("path_separator", "os")
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    if is_new:  # without Alembic, which takes nine megabytes for as long as the process lives
+        metadata.create_all(connection, checkfirst=False)
+        version.metadata.create_all(connection)
+        connection.execute(insert(version).values(version_num=newest_version()))
+    elif not check_version(connection, where):
+        run_migrations(connection)
     return is_new
+
+
+def run_migrations(connection: Connection) -> None:
+    """Run what is missing of the migrations, in the transaction of a connection."""
+    from alembic import command  # only where there is something to migrate
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

@@ -21,6 +21,14 @@ metadata = sa.MetaData(
     }
 )
 
+version = sa.Table(
+    VERSION_TABLE,
+    sa.MetaData(),  # Alembic's own, which no migration makes
+    sa.Column("version_num", sa.String(32), nullable=False),
+    sa.PrimaryKeyConstraint("version_num", name=f"{VERSION_TABLE}_pkc"),
+)
+"""The version of the schema, in one row."""
+
 NEVER_SEEN = 0.0
 """`run.last_seen` of runs by a program that does not know the column; retention puts `finished` in its place."""
 
