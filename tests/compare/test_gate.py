@@ -1,12 +1,13 @@
 """The gate: what of a difference is beyond chance, when it opens, and when it shuts again."""
 
-import time
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from scipy.stats import wasserstein_distance
 
 from monitor.compare.gate import Effect, effect
+from tests.growth import LINEAR, growth
 
 
 def by_permutation(
@@ -119,11 +120,11 @@ def test_constant_scores_are_at_no_distance() -> None:
 
 
 def test_cost() -> None:
-    """The largest comparison that is ever made takes a fraction of a second; the bound leaves room for a busy
-    machine.
-    """
-    rng = np.random.default_rng(6)
-    begin = time.process_time()
-    effect(rng.normal(size=2000), rng.normal(size=640), None, 1)
+    """The largest comparison that is ever made costs no more than its scores are more than those of a small one."""
 
-    assert time.process_time() - begin < 0.5
+    def comparison(size: int) -> Callable[[], object]:
+        rng = np.random.default_rng(6)
+        reference, recent = rng.normal(size=3 * size), rng.normal(size=size)
+        return lambda: effect(reference, recent, None, 1)
+
+    assert growth(comparison, 66) < LINEAR

@@ -3,7 +3,6 @@
 import dataclasses
 import itertools
 import math
-import time
 from collections.abc import Callable
 
 import numpy as np
@@ -24,6 +23,7 @@ from monitor.compare.martingale import (
     error_bets,
     start,
 )
+from tests.growth import LINEAR, TURNS, Costs, growth
 
 TIES = np.array([0.0, 0.5, 1.0])
 NAMED = {"drift": drift_bets, "errors": error_bets}
@@ -296,13 +296,22 @@ def test_rates_start_equal_and_shares_stay_shares() -> None:
     assert np.allclose(counted(state, 100, rng.normal(size=2000) + 3).shares.sum(axis=1), 1, rtol=0, atol=1e-12)
 
 
-def test_counting_is_fast() -> None:
-    """20 new samples take a millisecond and 100,000 about a second; the bounds leave room for a busy machine."""
+def test_cost() -> None:
+    """Counting many new samples at once costs no more than they are more, and far less than one by one."""
     rng = np.random.default_rng(10)
-    state = start(rng.normal(size=100_000), 1)
+    state = start(rng.normal(size=2000), 1)
+    costs = Costs()
+    for _ in range(TURNS):
+        scores = rng.normal(size=100)
+        with costs.of("at once"):
+            counted(state, 2000, scores)
+        with costs.of("one by one"):
+            for place in range(100):
+                counted(state, 2000, scores[place : place + 1])
 
-    for count, most in ((20, 0.1), (100_000, 5.0)):
-        scores = rng.normal(size=count)
-        begin = time.process_time()
-        counted(state, 100_000, scores)
-        assert time.process_time() - begin < most
+    def counting(size: int) -> Callable[[], object]:
+        new = rng.normal(size=size)
+        return lambda: counted(state, 2000, new)
+
+    assert costs.ratio("one by one", "at once") > 10
+    assert growth(counting, 3000, turns=2) < LINEAR
