@@ -35,8 +35,6 @@ KEYS = {project.id: project.api_key for project in demo_studio().projects.values
 STUDIO_PORT = 9000
 LARGEST = 220_000_000
 """Bytes that the image may add to its base."""
-GRACE = 10
-"""Seconds: the default of `shutdown_grace`."""
 
 
 def free_port() -> int:
@@ -232,17 +230,14 @@ def test_probes_with_tls_and_password(podman: Podman, image: str, tmp_path: Path
         assert "" == scrape(port)
 
 
-def test_stops_within_its_grace(podman: Podman, image: str, tmp_path: Path) -> None:
-    """SIGTERM ends the service by itself, within its grace period, with exit code 0."""
+def test_stops_by_itself(podman: Podman, image: str, tmp_path: Path) -> None:
+    """SIGTERM reaches the service, which ends by itself with exit code 0, and is not killed."""
     with deployed(podman, tmp_path) as (container, port):
         scrape_until(figures, port, container)
-        begin = time.monotonic()
-        podman("stop", "-t", str(GRACE + 10), container.id)
-        took = time.monotonic() - begin
+        podman("stop", "-t", "240", container.id)
         log = [json.loads(line)["event"] for line in container.logs().splitlines()]
 
         assert 0 == container.state()["ExitCode"]
-        assert took < GRACE
         assert "service.stopping" in log
         assert "service.stopped" == log[-1]  # between the two, a pull that was under way may end
 
