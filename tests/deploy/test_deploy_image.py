@@ -234,7 +234,7 @@ def test_stops_by_itself(podman: Podman, image: str, tmp_path: Path) -> None:
     """SIGTERM reaches the service, which ends by itself with exit code 0, and is not killed."""
     with deployed(podman, tmp_path) as (container, port):
         scrape_until(figures, port, container)
-        podman("stop", "-t", "240", container.id)
+        podman("stop", "-t", "240", container.id, timeout=300)
         log = [json.loads(line)["event"] for line in container.logs().splitlines()]
 
         assert 0 == container.state()["ExitCode"]
