@@ -313,5 +313,5 @@ def test_cost() -> None:
         new = rng.normal(size=size)
         return lambda: counted(state, 2000, new)
 
-    assert costs.ratio("one by one", "at once") > 10
+    assert costs.ratio("one by one", "at once") > 5
     assert growth(counting, 3000, turns=2) < LINEAR
