@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import StrEnum
+from functools import cache
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -266,11 +267,12 @@ def _content(value: Any, name: str) -> Iterator[tuple[str, Iterable[bytes]]]:
     """Every part of a result set that is not exempt, by name, as bytes that are the same for the same content, some at
     a time.
     """
-    if is_dataclass(value):
-        for each in (each for each in fields(value) if each.init):
-            path = f"{name}.{each.name}" if name else each.name
+    kind = type(value)
+    if is_dataclass(kind):
+        for each in _init_fields(kind):
+            path = f"{name}.{each}" if name else each
             if path not in EXEMPT:
-                yield from _content(getattr(value, each.name), path)
+                yield from _content(getattr(value, each), path)
     elif isinstance(value, np.ndarray):
         yield f"{name} {value.shape}", _canonical_bytes(value)
     elif isinstance(value, tuple) and value and is_dataclass(value[0]):
@@ -283,6 +285,11 @@ def _content(value: Any, name: str) -> Iterator[tuple[str, Iterable[bytes]]]:
             yield from _content(item, f"{name}[{key}]")
     else:
         yield name, [json.dumps(sorted(value.items()) if isinstance(value, Mapping) else value).encode()]
+
+
+@cache
+def _init_fields(kind: type[Any]) -> tuple[str, ...]:
+    return tuple(each.name for each in fields(kind) if each.init)
 
 
 def _canonical_bytes(values: npt.NDArray[Any]) -> Iterator[bytes]:

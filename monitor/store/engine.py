@@ -16,6 +16,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from monitor.errors import not_installed
 from monitor.store.errors import StoreError
+from monitor.store.sqlite_cursor import use_one_message
 
 CONNECT_TIMEOUT = 10.0
 """Seconds for PostgreSQL to accept a connection, unless `connect_timeout` says otherwise."""
@@ -155,6 +156,7 @@ def new_engine(
         engine = create_async_engine(url, **options)
         prepare_sqlite(engine.sync_engine, lock_timeout)
         event.listen(engine.sync_engine, "do_connect", lambda *_: verify())
+        use_one_message(engine.sync_engine)
         return engine
     ours = {name: value for name, value in url.query.items() if name in _OURS and isinstance(value, str)}
     pooled = ours.get("prepared_statements") == "off"

@@ -7,7 +7,6 @@ the floor: the same requests, and the fields decoded that a pull reads.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import statistics
@@ -22,6 +21,7 @@ import aiohttp
 import msgspec
 import structlog
 
+from monitor.cli.common import run_loop
 from monitor.store import Store
 from monitor.studio import wire
 from tests.benchmarks._rows import Row
@@ -129,9 +129,9 @@ def rows(quick: bool) -> Iterator[Row]:
     """Measure on each database, and on a Studio that gives its pages versions."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     with served() as studio, _stores.sqlite() as url, statements.of_sqlite() as seen:
-        yield from _rows("SQLite", asyncio.run(_measure(studio, url, seen, quick)))
+        yield from _rows("SQLite", run_loop(_measure(studio, url, seen, quick)))
     with served("--etags") as studio, _stores.sqlite() as url, statements.of_sqlite() as seen:
-        yield from _rows("SQLite, pages with an ETag", asyncio.run(_measure(studio, url, seen, quick)))
+        yield from _rows("SQLite, pages with an ETag", run_loop(_measure(studio, url, seen, quick)))
     if not _stores.has_postgresql():
         yield Row("PostgreSQL", ["not installed", ""])
         return
@@ -140,7 +140,7 @@ def rows(quick: bool) -> Iterator[Row]:
         async def measure() -> tuple[int, int, float, float]:
             return await _measure(studio, server.url("monitor"), await statements.of_postgresql(server), quick)
 
-        yield from _rows("PostgreSQL", asyncio.run(measure()))
+        yield from _rows("PostgreSQL", run_loop(measure()))
 
 
 SECTION = Section(
