@@ -24,7 +24,7 @@ SHUT_WASSERSTEIN = 0.07
 SHUT_EXCEEDANCE = 0.02
 """Differences below which an open gate shuts, if both are."""
 
-NEARER = 0.03
+NEARER = 0.06
 """By how much less what came last has to differ from the reference than from what raised an alarm for it to be over."""
 
 PERMUTATIONS = 199
