@@ -127,8 +127,9 @@ def evaluated(results: ResultSet, seed: int | None = 1) -> Job:
 
 
 def compared(before: ResultSet, after: ResultSet) -> Job:
-    """A comparison of two runs after a tenth of the samples were replaced."""
-    after = replace(after, sample_id=after.sample_id + after.samples // 10)
+    """A comparison of two runs of the same samples, but for the last tenth, which were replaced."""
+    kept = after.samples - after.samples // 10
+    after = replace(after, sample_id=np.append(after.sample_id[:kept], after.sample_id[kept:] + after.samples))
     first, second = ComparedRun(100.0, before, 1.0), ComparedRun(1.8e9, after, 1.0)
     shown = BaselineFigures("pinned", 100.0, "")
     _, states = compare(first, first, first, shown, {}, 1)
