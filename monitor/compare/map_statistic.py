@@ -14,7 +14,6 @@ from monitor.figures.average_precision import average_precision, mean_average_pr
 from monitor.figures.coco import Matches
 from monitor.figures.detection import box_matches
 from monitor.figures.precision_tables import PrecisionTables
-from monitor.figures.split_precision import split_average_precision
 from monitor.results import Boxes, Categorical, FloatArray, ResultSet
 
 
@@ -43,8 +42,8 @@ class MapStatistic:
 
     def split(self, chosen: Weights) -> tuple[FloatArray, FloatArray]:
         """The mAP of the chosen images and that of the others."""
-        here, there = split_average_precision(self._tables, chosen)
-        return mean_average_precision(here), mean_average_precision(there)
+        here, there = np.split(self.figure(np.concatenate([chosen, 1 - chosen])), 2)
+        return here, there
 
     def take(self, units: Index) -> MapStatistic:
         """The statistic of these units: the others' boxes are dropped, the matches stay."""

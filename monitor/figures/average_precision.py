@@ -37,10 +37,9 @@ def average_precision(matches: Matches | PrecisionTables, weights: Counts | None
         weights = np.ones((1, tables.images), np.uint8)
     result = np.zeros((len(weights), tables.classes, len(IOU_THRESHOLDS)))
     heaviest = int(weights.max(initial=1))
-    counts = np.min_scalar_type(-tables.most * heaviest - 1)  # holds any sum of weights of one class
     for first in range(0, len(weights), tables.at_once):
         part = weights[first : first + tables.at_once]
-        _weigh(weights_by_image(tables, part, heaviest), tables, counts, result[first : first + len(part)])
+        _weigh(_weights_by_image(tables, part, heaviest), tables, heaviest, result[first : first + len(part)])
     return result
 
 
@@ -55,7 +54,7 @@ def mean_average_precision(precisions: FloatArray) -> FloatArray:
     return mean
 
 
-def weights_by_image(tables: PrecisionTables, weights: Counts, heaviest: int) -> Counts:
+def _weights_by_image(tables: PrecisionTables, weights: Counts, heaviest: int) -> Counts:
     """int[i + 1, b], what each image weighs, together: boxes take rows. The last row is of no image, and 0.
 
     Of a single weighting there are two columns: one alone would be summed in another order.
@@ -70,47 +69,68 @@ def weights_by_image(tables: PrecisionTables, weights: Counts, heaviest: int) ->
     return by_image
 
 
-def _weigh(by_image: Counts, tables: PrecisionTables, counts: np.dtype[np.integer], result: FloatArray) -> None:
+def _weigh(by_image: Counts, tables: PrecisionTables, heaviest: int, result: FloatArray) -> None:
     """Fill in float64[b, c, 10], for int[i + 1, b], the weights of each image and of none, which are 0."""
     positives = np.zeros((tables.classes, by_image.shape[1]), np.intp)
     for truths in tables.truths:
+        counts = _holds_sums(truths.image, heaviest)
         positives[truths.classes] = np.take(by_image, truths.image, axis=0).sum(axis=(0, 1), dtype=counts)
     for batch in tables.batches:
-        precision = _precision(by_image, batch, positives[batch.classes], counts)
+        precision = _precision(by_image, batch, positives[batch.classes], heaviest)
         result[:, batch.classes] = precision.transpose(2, 0, 1)[: len(result)]
     result[(positives == 0).T[: len(result)]] = np.nan
 
 
-def _precision(by_image: Counts, batch: Batch, positives: Positions, counts: np.dtype[np.integer]) -> FloatArray:
+def _holds_sums(image: Places, heaviest: int) -> np.dtype[np.unsignedinteger]:
+    """The smallest type for the weights of int32[h, n, k] images' boxes, added up class by class."""
+    return np.min_scalar_type(image.shape[0] * image.shape[1] * heaviest)
+
+
+def _precision(by_image: Counts, batch: Batch, positives: Positions, heaviest: int) -> FloatArray:
     """float64[k, 10, b], average precision of a batch's classes at each threshold, for int64[k, b], the weight of their
     truth.
     """
     weightings = by_image.shape[1]
-    seen = accumulated(by_image, batch.image, counts)
+    seen = _accumulated(by_image, batch.image, heaviest)
     for row in seen:
         if row.all():
             break
         np.maximum(row, 1, out=row)  # before anything counts there is no hit
     seen = seen.reshape(-1, weightings)
-    reached, begin = points_reached(positives)
+    ends = _hits_at_ends(by_image, batch, heaviest)
+    reached, begin = _points_reached(positives)
     precision = np.zeros((len(batch.classes) * len(IOU_THRESHOLDS), weightings))
     for curves in batch.curves:
-        hit = accumulated(by_image, curves.image, counts)
+        hit = np.take(ends, curves.hit, axis=0).reshape(*curves.hit.shape[:2], -1)
         seen_there = np.take(seen, curves.row, axis=0).reshape(hit.shape)
         first = begin[curves.curve // len(IOU_THRESHOLDS)].ravel()
         precision[curves.curve] = _areas(hit, seen_there, reached, first).reshape(-1, weightings)
     return precision.reshape(len(batch.classes), len(IOU_THRESHOLDS), weightings)
 
 
-def accumulated(by_image: Counts, image: Places, counts: np.dtype[np.integer]) -> Counts:
+def _hits_at_ends(by_image: Counts, batch: Batch, heaviest: int) -> Counts:
+    """int[e, b], the weight of a curve's hits up to the end of each run, table by table."""
+    weightings = by_image.shape[1]
+    ends = sum(len(hits.ends) for hits in batch.hits)
+    counts = np.result_type(np.uint8, *(_holds_sums(hits.image, heaviest) for hits in batch.hits))
+    found = np.empty((ends, weightings), counts)
+    done = 0
+    for hits in batch.hits:
+        table = _accumulated(by_image, hits.image, heaviest).reshape(-1, weightings)
+        found[done : done + len(hits.ends)] = np.take(table, hits.ends, axis=0)
+        done += len(hits.ends)
+    return found
+
+
+def _accumulated(by_image: Counts, image: Places, heaviest: int) -> Counts:
     """int[h, n, k * b], the weights of k curves' boxes up to and with each, for int32[h, n, k], their images."""
-    table: Counts = np.take(by_image, image, axis=0).astype(counts)
+    table: Counts = np.take(by_image, image, axis=0).astype(_holds_sums(image, heaviest), copy=False)
     table = table.reshape(*image.shape[:2], -1)
-    accumulate(np.add, table)
+    _accumulate(np.add, table)
     return table
 
 
-def accumulate(by: np.ufunc, table: npt.NDArray[Any], *, backwards: bool = False) -> None:
+def _accumulate(by: np.ufunc, table: npt.NDArray[Any], *, backwards: bool = False) -> None:
     """As `by.accumulate` in place, [h, n, m] from row to row of a column and then from column to column, in a fraction
     of its time.
     """
@@ -126,14 +146,15 @@ def accumulate(by: np.ufunc, table: npt.NDArray[Any], *, backwards: bool = False
         by(rest, columns[:-1][::step], out=rest)
 
 
-def points_reached(positives: Positions) -> tuple[npt.NDArray[np.uint8], Positions]:
+def _points_reached(positives: Positions) -> tuple[npt.NDArray[np.uint8], Counts]:
     """How many points of recall so many hits reach, for each number of positives one after the other.
 
     Args:
         positives: int64[k, b].
 
     Returns:
-        uint8[p * (most + 1)], and where in it those begin that are for each of `positives`: int64[k, b].
+        uint8[p * (most + 1)], and where in it those begin that are for each of `positives`: int[k, b], of a type that
+        holds any place.
     """
     width = int(positives.max(initial=0)) + 1
     begin = np.zeros(width, np.intp)
@@ -146,26 +167,25 @@ def points_reached(positives: Positions) -> tuple[npt.NDArray[np.uint8], Positio
     fewest = about - 1 + ((about - 1) / of < RECALL_POINTS) + (about / of < RECALL_POINTS)
     lengths = np.diff(np.minimum(fewest, width), axis=1, prepend=0, append=width)
     points = np.broadcast_to(np.arange(len(RECALL_POINTS) + 1, dtype=np.uint8), lengths.shape)
-    return np.repeat(points.ravel(), lengths.ravel()), begin[positives]
+    reached = np.repeat(points.ravel(), lengths.ravel())
+    return reached, begin.astype(np.min_scalar_type(-len(reached)))[positives]
 
 
-def _areas(hit: Counts, seen: Counts, reached: npt.NDArray[np.uint8], begin: Positions) -> FloatArray:
+def _areas(hit: Counts, seen: Counts, reached: npt.NDArray[np.uint8], begin: Counts) -> FloatArray:
     """float64[m], mean of the interpolated precision over `RECALL_POINTS`, from the hits alone.
 
     Precision only rises at a hit, and recall too: the envelope and the points of recall it answers for are settled
-    there.
+    there. It rises up to the end of a run of hits, so that this is where all of them have their envelope.
 
     Args:
-        hit: int[h, n, m], the weight of all hits up to and with each by descending score.
-        seen: int[h, n, m], that of all detections, at least 1.
-        reached: As `points_reached` has it.
-        begin: int64[m], where in it the numbers begin that count.
+        hit: int[r, n, m], the weight of all hits up to the end of each run by descending score.
+        seen: int[r, n, m], that of all detections, at least 1.
+        reached: As `_points_reached` has it.
+        begin: int[m], where in it the numbers begin that count.
     """
     envelope = np.divide(hit, seen, dtype=np.float64)
-    accumulate(np.maximum, envelope, backwards=True)
-    place = hit.astype(np.intp)
-    place += begin
-    found = np.take(reached, place)
+    _accumulate(np.maximum, envelope, backwards=True)
+    found = np.take(reached, hit + begin)
     first = found[0].copy()
     first[1:] -= found[-1, :-1]
     found[1:] -= found[:-1]  # numpy keeps what it still needs

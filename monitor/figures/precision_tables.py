@@ -15,10 +15,10 @@ import numpy.typing as npt
 
 from monitor.figures.coco import IOU_THRESHOLDS, Matches, Positions
 
-_WEIGHTINGS_AT_ONCE = 64
+_WEIGHTINGS_AT_ONCE = 128
 _TALLEST = 1 << 21  # weightings x boxes of one class: bounds the memory
 _BATCH_CELLS = 1 << 21  # weightings x detections of some classes: what is looked up at random
-_CELLS_AT_ONCE = 1 << 16  # weightings x hits: what stays in the cache of one core
+_CELLS_AT_ONCE = 1 << 17  # weightings x hits or runs: what stays in the cache of one core
 _LONG = 128  # a multiple of a column's height
 _HEIGHT = 16
 
@@ -39,20 +39,32 @@ class Truths:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Hits:
+    """The hits of some curves.
+
+    Attributes:
+        image: int32[h, n, g], their images; behind the last one that of none.
+        ends: int64[e], the places in this table where a run of hits ends.
+    """
+
+    image: Places
+    ends: Positions
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Curves:
-    """Precision-recall curves with about as many hits.
+    """Precision-recall curves with about as many runs of hits.
 
     Attributes:
         curve: int64[g], which ones of a batch's: class by class, of each its thresholds.
-        image: int32[h, n, g], the images of their hits; behind the last one that of none.
-        row: int32[h, n, g], the places of these hits in the batch's table of detections, and then the last one's again.
-        padding: int64[p], the places behind the last hits, in the order of memory.
+        hit: int32[r, n, g], where their runs end among the ends of the batch's tables of hits, one table after the
+            other; and then the last one again.
+        row: int32[r, n, g], where they end in the batch's table of detections; and then the last one again.
     """
 
     curve: Positions
-    image: Places
+    hit: Places
     row: Places
-    padding: Positions
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,11 +74,13 @@ class Batch:
     Attributes:
         classes: int64[k], which ones.
         image: int32[h, n, k], the images of their detections; behind the last one that of none.
+        hits: Those of the curves.
         curves: Those with a hit.
     """
 
     classes: Positions
     image: Places
+    hits: tuple[Hits, ...]
     curves: tuple[Curves, ...]
 
 
@@ -96,9 +110,8 @@ class PrecisionTables:
         truths = np.diff(matches.truth_ends)
         most = int(max(detections.max(initial=1), truths.max(initial=1)))
         at_once = min(max(1, _TALLEST // most), _WEIGHTINGS_AT_ONCE)
-        threshold, hit = np.nonzero(matches.hits)
-        width = matches.hits.shape[1]
-        begin = np.searchsorted(threshold * width + hit, np.arange(len(matches.hits))[:, None] * width + matches.ends)
+        cells = _BATCH_CELLS // at_once
+        runs = _Runs.of(matches)
         return cls(
             matches.images,
             len(matches.classes),
@@ -106,49 +119,85 @@ class PrecisionTables:
             at_once,
             tuple(
                 Truths(part, _images(matches.truth_image, matches.truth_ends[part], truths[part], rank, matches.images))
-                for part, rank in _alike(truths, _BATCH_CELLS // at_once)
+                for part, rank in _alike(truths, cells)
             ),
-            tuple(
-                Batch(
-                    part,
-                    _images(matches.image, matches.ends[part], detections[part], rank, matches.images),
-                    tuple(_curves(matches, part, hit, begin[:, part], begin[:, part + 1], rank, at_once)),
-                )
-                for part, rank in _alike(detections, _BATCH_CELLS // at_once)
-            ),
+            tuple(_batch(matches, runs, part, rank, at_once) for part, rank in _alike(detections, cells)),
         )
 
 
-def _curves(
-    matches: Matches,
-    classes: Positions,
-    hit: Positions,
-    begin: Positions,
-    end: Positions,
-    detection_rank: Positions,
-    at_once: int,
-) -> Iterator[Curves]:
-    """Those of a batch.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Runs:
+    """The hits of all curves, threshold by threshold and class by class, and their runs: hits with no other detection
+    of the class between them.
+
+    Attributes:
+        hit: int64[h], the detections.
+        before: int64[h + 1], how many runs end before each hit, and in all.
+        last: int64[r], the detection that each run ends with.
+        begin: int64[10, c + 1], where in `hit` the curves of a threshold begin, and where the last one ends.
+    """
+
+    hit: Positions
+    before: Positions
+    last: Positions
+    begin: Positions
+
+    @classmethod
+    def of(cls, matches: Matches) -> _Runs:
+        """Those of matches."""
+        threshold, hit = np.nonzero(matches.hits)
+        width = matches.hits.shape[1]
+        begin = np.searchsorted(threshold * width + hit, np.arange(len(matches.hits))[:, None] * width + matches.ends)
+        ends = np.diff(hit, append=-1) != 1
+        ends[begin[begin > 0] - 1] = True
+        return cls(hit, np.append(0, np.cumsum(ends)), hit[ends], begin)
+
+
+def _batch(matches: Matches, runs: _Runs, classes: Positions, rank: Positions, at_once: int) -> Batch:
+    """That of some classes.
 
     Args:
-        matches: Of all classes.
-        classes: int64[k], those of the batch.
-        hit: int64[h], the detections that are hits, threshold by threshold and class by class.
-        begin, end: int64[10, k], where in it those of a threshold and class are.
-        detection_rank: As `_alike` gives it for the batch's detections.
+        matches, runs: Of all classes.
+        classes: int64[k], which ones.
+        rank: As `_alike` gives it for their detections.
         at_once: The number of weightings.
     """
-    height, columns = detection_rank.shape
-    first = begin.T.ravel()
-    count = end.T.ravel() - first
-    for curve, rank in _alike(count, _CELLS_AT_ONCE // at_once):
-        klass = curve // len(IOU_THRESHOLDS)
-        place = hit[first[curve] + np.minimum(rank[:, :, None], count[curve] - 1)]
-        there = rank[:, :, None] < count[curve]
-        image = np.where(there, matches.image[place], matches.images)
-        column, step = np.divmod(place - matches.ends[classes[klass]], height)
-        row = (step * columns + column) * len(classes) + klass
-        yield Curves(curve, image.astype(np.int32), row.astype(np.int32), np.flatnonzero(~there))
+    count = matches.ends[classes + 1] - matches.ends[classes]
+    image = _images(matches.image, matches.ends[classes], count, rank, matches.images)
+    first = runs.begin[:, classes].T.ravel()
+    end = runs.begin[:, classes + 1].T.ravel()
+    hits = []
+    place = np.empty(len(runs.last), np.int32)
+    placed = 0
+    for curve, hit_rank in _alike(end - first, _CELLS_AT_ONCE // at_once):
+        table, run = _hits(matches, runs, first[curve], end[curve], hit_rank)
+        hits.append(table)
+        place[run] = np.arange(placed, placed + len(run))
+        placed += len(run)
+    begin = matches.ends[classes].repeat(len(IOU_THRESHOLDS))
+    curves = []
+    for curve, run_rank in _alike(runs.before[end] - runs.before[first], _CELLS_AT_ONCE // at_once):
+        run = np.minimum(runs.before[first[curve]] + run_rank[:, :, None], runs.before[end[curve]] - 1)
+        column, step = np.divmod(runs.last[run] - begin[curve], len(rank))
+        row = (step * rank.shape[1] + column) * len(classes) + curve // len(IOU_THRESHOLDS)
+        curves.append(Curves(curve, place[run], row.astype(np.int32)))
+    return Batch(classes, image, tuple(hits), tuple(curves))
+
+
+def _hits(matches: Matches, runs: _Runs, first: Positions, end: Positions, rank: Positions) -> tuple[Hits, Positions]:
+    """Those of some curves, and the run of each of its ends.
+
+    Args:
+        matches, runs: Of all classes.
+        first, end: int64[g], where in `runs.hit` those of each curve are.
+        rank: As `_alike` gives it for them.
+    """
+    hit = np.minimum(first + rank[:, :, None], end - 1)
+    there = rank[:, :, None] < end - first
+    run = runs.before[hit]
+    ends = np.flatnonzero(there & (runs.before[hit + 1] > run))
+    image = np.where(there, matches.image[runs.hit[hit]], matches.images).astype(np.int32)
+    return Hits(image, ends), run.ravel()[ends]
 
 
 def _alike(count: Positions, cells: int) -> Iterator[tuple[Positions, Positions]]:

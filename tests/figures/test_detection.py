@@ -15,8 +15,6 @@ from pycocotools.cocoeval import COCOeval
 from monitor.figures.average_precision import average_precision, mean_average_precision
 from monitor.figures.coco import MAX_DETECTIONS, ImageBoxes, match
 from monitor.figures.detection import box_matches, detection
-from monitor.figures.precision_tables import PrecisionTables
-from monitor.figures.split_precision import split_average_precision
 from monitor.results import Block, BlockKind, Boxes, ResultSet
 from tests import factories
 from tests.factories import Columns
@@ -480,20 +478,6 @@ def test_many_classes_of_several_sizes_equal_one_class_at_a_time() -> None:
             truth_ends=np.array([0, truth.stop - truth.start]),
         )
         np.testing.assert_array_equal(together[:, k], average_precision(alone, weights)[:, 0])
-
-
-def test_a_split_equals_both_of_its_sides() -> None:
-    """Of 0/1 weights and their complement in one pass comes what each gives alone, sides without truth included."""
-    matched = box_matches(crowd(np.random.default_rng(5), 170, 6, 4))
-    assert matched is not None
-    chosen = np.random.default_rng(6).integers(0, 2, (70, 170), np.uint8)
-    chosen[0] = 0
-
-    here, there = split_average_precision(PrecisionTables.of(matched[0]), chosen)
-
-    np.testing.assert_allclose(here, average_precision(matched[0], chosen), rtol=0, atol=1e-12)
-    np.testing.assert_allclose(there, average_precision(matched[0], 1 - chosen), rtol=0, atol=1e-12)
-    assert np.isnan(here[0]).all()
 
 
 def test_a_class_without_truth_leaves_the_mean() -> None:
