@@ -9,7 +9,6 @@ and seed give the same bounds.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -196,8 +195,8 @@ def bootstrap_mean(values: FloatArray, sample: IntArray, seed: int, groups: Grou
     rng = np.random.default_rng(seed)
     unit, units = _deal(clusters, rng)
     columns = np.stack([np.bincount(unit, values, units), np.bincount(unit, None, units).astype(np.float64)], axis=1)
-    means = np.concatenate([totals[:, 0] / totals[:, 1] for totals in _resampled(columns, rng)])
-    lower, upper = np.quantile(means, [0.025, 0.975])
+    totals = _resampled(columns, rng)
+    lower, upper = np.quantile(totals[:, 0] / totals[:, 1], [0.025, 0.975])
     return Interval(float(lower), float(upper))
 
 
@@ -256,7 +255,7 @@ def bootstrap_t(values: FloatArray, sample: IntArray, seed: int, groups: GroupUn
     if error == 0:
         return Interval(mean, mean)
     columns = np.stack([windows, excess, excess**2, excess * windows, windows**2], axis=1)
-    totals = np.concatenate(list(_resampled(columns, rng)))
+    totals = _resampled(columns, rng)
     moved = totals[:, 1] / totals[:, 0]
     squares = totals[:, 2] - 2 * moved * totals[:, 3] + moved**2 * totals[:, 4]
     varies = squares > _ROUNDING * totals[:, 2]
@@ -320,33 +319,27 @@ def _deal(clusters: Clusters, rng: np.random.Generator) -> tuple[IntArray, int]:
     return rng.permutation(np.arange(clusters.units, dtype=np.int32) % _UNITS)[clusters.of], _UNITS
 
 
-def _resampled(columns: FloatArray, rng: np.random.Generator) -> Iterator[FloatArray]:
-    """Column totals of bootstrap replicates, some replicates (float64[b, columns]) at a time; weights are multinomial
-    over the units.
+def _resampled(columns: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """float64[replicates, columns], the columns' totals in bootstrap replicates; weights are multinomial over the
+    units.
     """
     units = len(columns)
+    # as many windows in each unit: weights add up to the units, whichever are drawn
+    fixed = (columns == columns[0]).all(axis=0) & (columns[0] == np.rint(columns[0]))
+    totals = np.empty((_REPLICATES, columns.shape[1]))
+    totals[:, fixed] = columns[0, fixed] * units
+    varying = [(place, np.ascontiguousarray(columns[:, place])) for place in np.flatnonzero(~fixed).tolist()]
     step = max(1, _WEIGHTS // units)
     weights = np.empty((min(step, _REPLICATES_AT_ONCE), units))
-    by_column = np.ascontiguousarray(columns.T)
     for first in range(0, _REPLICATES, step):
-        size = min(step, _REPLICATES - first)
         # drawing and counting is ten times faster than `multinomial` here, one replicate at a time twice as fast as all
-        drawn = rng.integers(0, units, size=(size, units), dtype=np.uint16)
-        for few in range(0, size, _REPLICATES_AT_ONCE):
+        drawn = rng.integers(0, units, size=(min(step, _REPLICATES - first), units), dtype=np.uint16)
+        for few in range(0, len(drawn), _REPLICATES_AT_ONCE):
             replicates = drawn[few : few + _REPLICATES_AT_ONCE]
             for row, replicate in zip(weights, replicates, strict=False):
                 row[:] = np.bincount(replicate, minlength=units)
-            counted = weights[: len(replicates)]
-            yield np.stack([_totals(counted, column) for column in by_column], axis=1)
-
-
-def _totals(weights: FloatArray, column: FloatArray) -> FloatArray:
-    """float64[b], the column's sum under each weighting (float64[b, units]) whose weights add up to the units.
-
-    Not by BLAS: its sums depend on the number of cores, in the last digit, and its threads wait busily.
-    """
-    value = column[0]
-    if value.is_integer() and (column == value).all():  # as many windows in each unit
-        return np.full(len(weights), value * len(column))
-    total: FloatArray = np.einsum("ij,j->i", weights, column)
-    return total
+            rows = slice(first + few, first + few + len(replicates))
+            for place, column in varying:
+                # not by BLAS: its sums depend on the number of cores, in the last digit, and its threads wait busily
+                totals[rows, place] = np.einsum("ij,j->i", weights[: len(replicates)], column)
+    return totals
