@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -41,9 +42,9 @@ def regression(
     """
     if BlockKind.REGRESSION not in results.kinds() or results.label_map:
         return None, {}
-    numbers = np.array([*map(_number, results.labels), np.nan])  # the last one, at -1, is for windows without a text
-    label = numbers[results.label]
-    prediction = numbers[results.prediction]
+    numbers = numbers_of(results)
+    label = np.take(numbers, results.label)
+    prediction = np.take(numbers, results.prediction)
     numeric = ~np.isnan(label) & ~np.isnan(prediction)
     unparsable = int((_unreadable(results.label, label) | _unreadable(results.prediction, prediction)).sum())
     left_out = {"unparsable": unparsable} if unparsable else {}
@@ -89,10 +90,25 @@ def absolute_errors(results: ResultSet) -> FloatArray:
     """
     if BlockKind.REGRESSION not in results.kinds():
         return np.full(results.windows, np.nan)
-    numbers = np.array([*map(_number, results.labels), np.nan])
+    numbers = numbers_of(results)
     with np.errstate(over="ignore", invalid="ignore"):  # a difference may be beyond the largest float
-        error: FloatArray = np.abs(numbers[results.prediction] - numbers[results.label])
-    return error
+        error: FloatArray = np.take(numbers, results.prediction)
+        error -= np.take(numbers, results.label)
+    return np.abs(error, out=error)
+
+
+def numbers_of(results: ResultSet) -> FloatArray:
+    """float64[labels + 1], the finite number that each text of the table of labels spells, else NaN; NaN too at -1, for
+    windows without a text.
+    """
+    return _numbers(results.labels)
+
+
+@lru_cache(maxsize=1)  # an evaluation asks several times, of as many texts as a regression has predictions
+def _numbers(texts: tuple[str, ...]) -> FloatArray:
+    numbers = np.array([*map(_number, texts), math.nan])
+    numbers.flags.writeable = False
+    return numbers
 
 
 def _number(text: str) -> float:

@@ -33,6 +33,8 @@ def slices(results: ResultSet, keys: Sequence[str], limit: int) -> tuple[Mapping
     """
     found: dict[tuple[str, str], Slice] = {}
     cut = 0
+    if not keys:
+        return found, cut
     verdicts = accuracy_verdicts(results)
     scored = verdicts != UNSCORED
     sample = results.sample[scored]
