@@ -18,7 +18,7 @@ STOP = 20
 
 _CELLS_AT_ONCE = 1 << 22
 _FEWEST_PER_SIDE = 100  # groups, where units are merged: what is left over is then under 1 % of its side
-_SEQUENTIAL = 64  # re-samplings between two looks at the number of exceedances
+_SEQUENTIAL = 128  # re-samplings between two looks at the number of exceedances
 _SLACK = 1e-12  # sums in another order differ by this much; it must not tell equal statistics apart
 
 

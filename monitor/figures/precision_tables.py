@@ -15,10 +15,10 @@ import numpy.typing as npt
 
 from monitor.figures.coco import IOU_THRESHOLDS, Matches, Positions
 
-_WEIGHTINGS_AT_ONCE = 128
+_WEIGHTINGS_AT_ONCE = 256
 _TALLEST = 1 << 21  # weightings x boxes of one class: bounds the memory
 _BATCH_CELLS = 1 << 21  # weightings x detections of some classes: what is looked up at random
-_CELLS_AT_ONCE = 1 << 17  # weightings x hits or runs: what stays in the cache of one core
+_CELLS_AT_ONCE = 1 << 18  # weightings x hits or runs: what stays in the cache of one core
 _LONG = 128  # a multiple of a column's height
 _HEIGHT = 16
 
