@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import StrEnum
 from functools import cache
@@ -36,6 +38,11 @@ CORRECT = 1
 WRONG = 0
 UNSCORED = -1
 """The value for a prediction that Studio did not evaluate."""
+
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+"""A decimal as people and programs write it: `05.50`, `+3`, `3.5`, `.5`, `5.`, `1e-07`; no `nan`, `inf`, `1_000` or
+`0x10`.
+"""
 
 _VALUES_AT_ONCE = 1 << 16  # of a column, as bytes of a fingerprint (512 kB)
 
@@ -218,7 +225,9 @@ class ResultSet:
     fomo: FomoCounts | None = None
     left_out: Mapping[str, int] = field(default_factory=dict)
     label_map: bool = False
-    _fingerprint: str | None = field(default=None, init=False, repr=False)  # once computed: columns never change
+    # once computed: columns never change
+    _fingerprint: str | None = field(default=None, init=False, repr=False)
+    _numbers: FloatArray | None = field(default=None, init=False, repr=False)
 
     @property
     def samples(self) -> int:
@@ -233,6 +242,14 @@ class ResultSet:
     def kinds(self) -> frozenset[BlockKind]:
         """The kinds of learning block that occur."""
         return frozenset(block.kind for block in self.blocks)
+
+    def numbers(self) -> FloatArray:
+        """float64[labels + 1], the finite number that each text of `labels` spells, else NaN; NaN too at -1, which is
+        for no text: the one reading of a regression's labels and predictions. Computed once.
+        """
+        if self._numbers is None:
+            object.__setattr__(self, "_numbers", _read_numbers(self.labels))
+        return cast("FloatArray", self._numbers)
 
     def fingerprint(self) -> str:
         """sha256 over what a verdict could depend on, with scores to 1e-9; `EXEMPT` lists what is not part of it, and
@@ -261,6 +278,25 @@ def shrink_dtype(values: npt.NDArray[np.integer]) -> IntArray:
     """`values` in the smallest signed integer type that holds them."""
     low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
     return values.astype(np.promote_types(np.min_scalar_type(min(low, -1)), np.min_scalar_type(-high - 1)), copy=False)
+
+
+def _read_numbers(texts: Sequence[str]) -> FloatArray:
+    """float64[texts + 1]: what `ResultSet.numbers` gives."""
+    together = "".join(texts)
+    # of such texts `float` reads what `_NUMBER` matches, and what is not finite
+    plain = together.isascii() and "_" not in together
+    try:
+        numbers = np.array([*map(float if plain else _number, texts), math.nan])
+    except ValueError:
+        numbers = np.array([*map(_number, texts), math.nan])
+    numbers[~np.isfinite(numbers)] = math.nan
+    return numbers
+
+
+def _number(text: str) -> float:
+    """The number that a text spells, else NaN."""
+    text = text.strip()
+    return float(text) if _NUMBER.fullmatch(text) else math.nan
 
 
 def _content(value: Any, name: str) -> Iterator[tuple[str, Iterable[bytes]]]:

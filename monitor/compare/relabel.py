@@ -11,7 +11,7 @@ from monitor.compare.pairing import Index, Pairing, equal_groups
 from monitor.compare.renaming import ANOMALY, of_owners, rows_of_owners
 from monitor.figures.anomaly import KINDS
 from monitor.figures.detection import _counts, _without_truth
-from monitor.figures.regression import _tolerance, numbers_of
+from monitor.figures.regression import _tolerance
 from monitor.results import (
     CORRECT,
     UNSCORED,
@@ -104,7 +104,7 @@ def _regression_verdicts(
     run: ResultSet, before: IntArray, label: IntArray, prediction: IntArray, correct: npt.NDArray[np.int8]
 ) -> npt.NDArray[np.int8]:
     """int8[w]: the run's own verdict under an unchanged number, else whether the error is within its tolerance."""
-    numbers = numbers_of(run)
+    numbers = run.numbers()
     same = numbers[label] == numbers[before]
     tolerance = _tolerance(run)
     with np.errstate(over="ignore", invalid="ignore"):  # a difference may be beyond the largest float

@@ -61,12 +61,13 @@ def anomaly(
     Returns:
         Figures in the order of the blocks, equal to scikit-learn's with `zero_division=0` where there is ground truth.
     """
+    blocks = [block for block in results.blocks if block.kind in KINDS]
+    if not blocks:
+        return (), {}
     found = []
     left_out = Counter[str]()
     truth = _ground_truth(results, anomaly_labels, no_anomaly_labels)
-    for block in results.blocks:
-        if block.kind not in KINDS:
-            continue
+    for block in blocks:
         scores = results.anomaly.get(block.id, np.full(results.windows, np.nan))
         finite = np.isfinite(scores)
         left_out["no_score"] += int(np.isnan(scores).sum())

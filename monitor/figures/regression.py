@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +11,6 @@ from monitor.figures.evaluation import Regression
 from monitor.figures.groups import GroupUnit
 from monitor.figures.intervals import bootstrap_t, share
 from monitor.results import CORRECT, UNSCORED, WRONG, BlockKind, FloatArray, IntArray, ResultSet
-
-_NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
-"""A decimal as people and programs write it: `05.50`, `+3`, ` 3.5`, `.5`, `5.`, `1e-07`; no `nan`, `inf`, `1_000` or
-`0x10`.
-"""
 
 
 def regression(
@@ -42,7 +35,7 @@ def regression(
     """
     if BlockKind.REGRESSION not in results.kinds() or results.label_map:
         return None, {}
-    numbers = numbers_of(results)
+    numbers = results.numbers()
     label = np.take(numbers, results.label)
     prediction = np.take(numbers, results.prediction)
     numeric = ~np.isnan(label) & ~np.isnan(prediction)
@@ -90,35 +83,11 @@ def absolute_errors(results: ResultSet) -> FloatArray:
     """
     if BlockKind.REGRESSION not in results.kinds():
         return np.full(results.windows, np.nan)
-    numbers = numbers_of(results)
+    numbers = results.numbers()
     with np.errstate(over="ignore", invalid="ignore"):  # a difference may be beyond the largest float
         error: FloatArray = np.take(numbers, results.prediction)
         error -= np.take(numbers, results.label)
     return np.abs(error, out=error)
-
-
-def numbers_of(results: ResultSet) -> FloatArray:
-    """float64[labels + 1], the finite number that each text of the table of labels spells, else NaN; NaN too at -1, for
-    windows without a text.
-    """
-    return _numbers(results.labels)
-
-
-@lru_cache(maxsize=1)  # an evaluation asks several times, of as many texts as a regression has predictions
-def _numbers(texts: tuple[str, ...]) -> FloatArray:
-    numbers = np.array([*map(_number, texts), math.nan])
-    numbers.flags.writeable = False
-    return numbers
-
-
-def _number(text: str) -> float:
-    """The finite number that a text spells, else NaN: the one reading of labels, predictions and
-    what they changed to.
-    """
-    if not _NUMBER.fullmatch(text):
-        return math.nan
-    value = float(text)
-    return value if math.isfinite(value) else math.nan
 
 
 def _unreadable(codes: IntArray, numbers: FloatArray) -> npt.NDArray[np.bool_]:
