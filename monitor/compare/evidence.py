@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from monitor.compare.distances import insufficient, unit_of_scores
+from monitor.compare.distances import insufficient, limit_of_scores, unit_of_scores
 from monitor.compare.evidence_samples import (
     RECENT,
     Kept,
@@ -33,7 +33,7 @@ from monitor.compare.evidence_samples import (
     reduced,
     thinned,
 )
-from monitor.compare.gate import NEARER, Effect, effect
+from monitor.compare.gate import Effect, effect, is_nearer
 from monitor.compare.martingale import ALARM, Bets, Ids, MartingaleState, advance, drift_bets, mean_evidence, start
 from monitor.figures.groups import FEWEST_GROUPS, Unit, UnitChoice, choose_unit
 
@@ -193,13 +193,18 @@ def look(state: EvidenceState, now: Scores, limit: float | None, seed: int, bets
 
 
 def _is_back(state: EvidenceState, found: Effect, limit: float | None, seed: int) -> bool:
-    """Whether what came last is nearer to the reference than to what raised the alarm, both as `found` is measured."""
+    """Whether what came last is nearer to the reference than to what raised the alarm, by what set these two apart."""
     if not len(state.raised):
         return True
-    units = (state.raised.group, state.recent.group) if state.unit == "group" else None
-    scale = unit_of_scores(np.sort(state.reference.value), np.sort(state.recent.value))
-    changed = effect(state.raised.value, state.recent.value, limit, seed, units, scale)
-    return found.wasserstein + NEARER <= changed.wasserstein
+    reference, raised, recent = state.reference, state.raised, state.recent
+    scale = unit_of_scores(np.sort(reference.value), np.sort(recent.value))
+    limit = limit_of_scores(np.sort(reference.value)) if limit is None else limit
+
+    def between(one: Kept, other: Kept) -> Effect:
+        units = (one.group, other.group) if state.unit == "group" else None
+        return effect(one.value, other.value, limit, seed, units, scale)
+
+    return is_nearer(found, between(raised, recent), between(reference, raised))
 
 
 def look_digest(now: Scores) -> int:

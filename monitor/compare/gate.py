@@ -24,8 +24,10 @@ SHUT_WASSERSTEIN = 0.07
 SHUT_EXCEEDANCE = 0.02
 """Differences below which an open gate shuts, if both are."""
 
-NEARER = 0.06
-"""By how much less what came last has to differ from the reference than from what raised an alarm for it to be over."""
+NEARER = 0.6
+"""By how much less what came last has to differ from the reference than from what raised an alarm for it to be over:
+as a share of what the two differ by.
+"""
 
 PERMUTATIONS = 199
 _LEVEL = 0.05
@@ -56,6 +58,26 @@ class Effect:
         if wide or (self.exceedance >= EFFECT_EXCEEDANCE and self.exceedance_pvalue <= _LEVEL):
             return True
         return was_open and not (self.wasserstein < SHUT_WASSERSTEIN and self.exceedance < SHUT_EXCEEDANCE)
+
+
+def is_nearer(found: Effect, changed: Effect, between: Effect) -> bool:
+    """Whether something is nearer to a reference than to what once differed from it, by each distance that matters.
+
+    Args:
+        found: How far it is from the reference.
+        changed: How far it is from the other.
+        between: How far these two are from each other.
+    """
+    return not (
+        (
+            between.wasserstein >= EFFECT_WASSERSTEIN
+            and found.wasserstein + NEARER * between.wasserstein > changed.wasserstein
+        )
+        or (
+            between.exceedance >= EFFECT_EXCEEDANCE
+            and found.exceedance + NEARER * between.exceedance > changed.exceedance
+        )
+    )
 
 
 def effect(

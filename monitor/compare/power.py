@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from monitor.compare.change import ACCURACY, ADDED, MODEL, Change
+from monitor.compare.group_sizes import of_one_size
 from monitor.compare.pairing import Pairing
 from monitor.compare.renaming import in_one_table
 from monitor.compare.resampling import hypergeometric
@@ -136,14 +137,17 @@ def powers(
     if not old.any():
         return ()
     unit = sample if units is None else units.of(ACCURACY)[sample]
-    sizes = [_opinions(hit, sample, old), _opinions(hit, unit, old), _opinions(hit, unit, ~old)]
+    # the differences of the two runs have a unit of their own
+    pairs = _opinions(hit, unit if MODEL in change.smallest else sample, old)
+    dealt = _dealt(sample, old, units)
+    hits, of, earlier = hit[dealt], unit[dealt], old[dealt]
     power = Power(
         ACCURACY,
         float(hit[old].mean()),
-        sizes[1] if MODEL in change.smallest else sizes[0],  # the differences of the two runs have a unit of their own
+        pairs,
         USUAL_DISCORDANCE if discordance is None else discordance,
-        sizes[1],
-        sizes[2],
+        _opinions(hits, of, earlier),
+        _opinions(hits, of, ~earlier),
         float(1 - old.mean()),
     )
     reachable = _reachable(power, change.smallest)
@@ -310,6 +314,16 @@ def _binomial(trials: IntArray, hits: IntArray, share: float) -> npt.NDArray[np.
     logs = logs + k * math.log(share) + rest * math.log1p(-share)
     mass: npt.NDArray[np.float64] = np.where(rest >= 0, np.exp(np.where(rest >= 0, logs, -np.inf)), 0.0)
     return mass
+
+
+def _dealt(sample: IntArray, old: Mask, units: Units | None) -> Mask:
+    """bool[m], the windows of samples that the test of `added` takes."""
+    if units is None or not units.grouped(ACCURACY) or old.all():
+        return np.ones(len(sample), np.bool_)
+    group = units.of(ACCURACY)
+    sides = np.unique(sample[old]), np.unique(sample[~old])
+    taken = of_one_size(group[sides[0]], group[sides[1]], np.random.default_rng(0))
+    return np.isin(sample, np.concatenate([side[rows] for side, rows in zip(sides, taken, strict=True)]))
 
 
 def _opinions(hit: Mask, cluster: IntArray, chosen: Mask) -> int:

@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import reduce
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from monitor.compare.change import Change, changes
+from monitor.compare.group_sizes import of_one_size
 from monitor.compare.map_statistic import box_map
 from monitor.compare.permutation import paired_pvalue, two_sample_pvalue
 from monitor.compare.resamplable import SumStatistic, accuracy, macro_f1
@@ -244,6 +246,36 @@ def test_alike_samples_raise_no_more_alarms() -> None:
     most = stats.binom.ppf(0.999, repeats, 0.05)
     assert {key: count for key, count in small.items() if key[0] == "group" and count > most} == {}
     assert all(small["sample", cause] > most for cause in ("added", "total", "retrained"))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [([20] * 18, [150] * 2), ([10] * 30, [150] * 2), ([120, *[5] * 12], [40] * 4)], ids=str
+)
+def test_new_groups_of_another_size_are_no_difference(before: list[int], after: list[int]) -> None:
+    """Where new groups are larger or smaller than those of the baseline, p is 0.05 or less no more often than that."""
+    rng = np.random.default_rng(16)
+    repeats = 100
+    small = 0
+    for seed in range(repeats):
+        days = [quiet(rng, np.array([day]), 0.1, size, 200 * day) for day, size in enumerate([*before, *after])]
+        baseline = reduce(joined, days[: len(before)])
+        grown = reduce(joined, days)
+        small += compared(baseline, grown, seed, BY_GROUP).pvalues["added"] <= 0.05
+
+    assert small <= stats.binom.ppf(0.999, repeats, 0.05)
+
+
+def test_groups_alike_in_size_are_all_taken() -> None:
+    """All samples are dealt where groups are as large on both sides; otherwise as many of each group as one has."""
+    first, others = np.arange(12).repeat(20), np.arange(4).repeat(22)
+    taken = of_one_size(first, others, np.random.default_rng(1))
+    assert [rows.tolist() for rows in taken] == [list(range(240)), list(range(88))]
+
+    first = np.concatenate([np.arange(12).repeat(20), np.full(3, 12)])
+    others = np.arange(2).repeat(150)
+    taken = of_one_size(first, others, np.random.default_rng(1))
+    assert np.bincount(first[taken[0]]).tolist() == [20] * 12
+    assert np.bincount(others[taken[1]]).tolist() == [20] * 2
 
 
 def test_group_tests_are_no_short_cuts() -> None:

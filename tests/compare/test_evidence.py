@@ -308,7 +308,7 @@ def less_chance(one: np.ndarray, other: np.ndarray, scale: float) -> float:
 @pytest.mark.parametrize("moved", [0.0, 0.1])
 def test_a_shut_look_counts_where_what_came_last_is_back(changed: float, moved: float) -> None:
     """A look at a shut gate counts towards the end of an alarm only if what came last is nearer to the reference than
-    to what raised the alarm, by 0.06 of the reference's standard deviations.
+    to what raised the alarm, by 0.6 of what these two differ by, where that matters at all.
     """
     normal = NormalDist()
     reference, recent = (
@@ -321,14 +321,33 @@ def test_a_shut_look_counts_where_what_came_last_is_back(changed: float, moved: 
     state = replace(begun, alarm=True, gate=True, raised=Kept(np.arange(200), raised, np.zeros(200, np.int64)))
     scale = np.subtract(*np.quantile(reference, [0.75, 0.25])) / 1.349
     distance, other = less_chance(reference, recent, scale), less_chance(raised, recent, scale)
+    between = less_chance(reference, raised, scale)
 
     state = look(state, now, None, 1)
 
     assert distance < 0.07
-    assert abs(distance + 0.06 - other) > 0.01  # neither is at the mercy of the permutations
+    assert abs(between - 0.1) > 0.01  # nothing is at the mercy of the permutations
+    assert between < 0.1 or abs(distance + 0.6 * between - other) > 0.01
     assert not state.gate
-    assert (state.shut != -1) == (distance + 0.06 <= other)
+    assert (state.shut != -1) == (between < 0.1 or distance + 0.6 * between <= other)
     assert load_evidence(dump_evidence(state), None).raised.value.tolist() == state.raised.value.tolist()
+
+
+@pytest.mark.parametrize("over", [0.0, 0.1])
+def test_what_a_threshold_told_ends_by_it(over: float) -> None:
+    """An alarm that was raised by the share above the threshold, while hardly anything moved, is over where that share
+    is as in the reference, and lasts while it is not.
+    """
+    quiet = rounded(np.concatenate([np.linspace(0, 0.9, 160), np.full(40, 0.97)]))
+    changed = np.where(np.arange(200) >= 180, 1.03, quiet)
+    recent = np.where(np.arange(200) >= 200 - 200 * over, 1.03, quiet)
+    begun = count(begin(scores(quiet), None, 1), scores(recent, 1000), at(0))
+    state = replace(begun, alarm=True, raised=Kept(np.arange(200), rounded(changed), np.zeros(200, np.int64)))
+
+    state = look(state, scores(recent, 1000), 1.0, 1)
+
+    assert (state.shut != -1) == (not over)
+    assert state.alarm
 
 
 def test_the_same_scores_are_no_other_look() -> None:
