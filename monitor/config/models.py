@@ -243,7 +243,8 @@ class ProjectConfig(TargetSelection):
     """Which samples count; without it all of the category. Changing it starts a new baseline."""
     group_by: GroupBy = AUTO
     """Which samples are perhaps alike because they came together: `auto` (of one device and UTC day), `none`, or
-    `metadata.KEY`. The first run says whether they are; then intervals and tests count groups instead of samples.
+    `metadata.KEY` (each week, from Monday on, UTC, for itself: a site that always sends samples would be a group that
+    never ends). The first run says whether they are; then intervals and tests count groups instead of samples.
     """
     slices: Annotated[tuple[Slice, ...], Unique] = ()
     """By what quality is also given in parts: `metadata.KEY` or `device_name`."""

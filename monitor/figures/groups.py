@@ -29,6 +29,7 @@ NEGLIGIBLE = 1.1
 
 _CONFIDENCE = 0.95
 _DAY = np.timedelta64(1, "D")
+_MONDAY = np.timedelta64(3, "D")
 _ROUNDING = 1e-12  # of sums of squares: smaller ones are 0
 
 Unit = Literal["sample", "group"]
@@ -94,11 +95,14 @@ class GroupUnit:
 def groups_of(results: ResultSet, group_by: str = AUTO) -> Groups | None:
     """The groups of a result set's samples; None where grouping is switched off.
 
-    Samples without the value that decides form one group: nothing says that they came apart.
+    Samples without the value that decides form one group: nothing says that they came apart. A group by metadata ends
+    with the week: one that goes on for as long as a site or a machine sends samples would never be over, and its new
+    samples never count.
 
     Args:
         results: The columns.
-        group_by: `auto` (device and UTC day of `added`), `none`, or `metadata.<key>`.
+        group_by: `auto` (device and UTC day of `added`), `none`, or `metadata.<key>` (and the week of `added`
+            from Monday on, UTC).
 
     Raises:
         ValueError: `group_by` is none of these.
@@ -111,7 +115,8 @@ def groups_of(results: ResultSet, group_by: str = AUTO) -> Groups | None:
     elif group_by.startswith(METADATA):
         column = results.metadata.get(group_by.removeprefix(METADATA))
         column = column or Categorical(np.full(results.samples, -1), ())
-        names, pair = _distinct(column, np.full(results.samples, np.datetime64("NaT", "D")))
+        weeks = (results.added + _MONDAY).astype("datetime64[W]")  # NumPy's begin on Thursdays
+        names, pair = _distinct(column, weeks)
     else:
         raise ValueError(f"No grouping `{group_by}`: write `{AUTO}`, `{NONE}` or `{METADATA}<key>`")
     keys = np.array([_key(name) for name in names], np.int64)
@@ -177,9 +182,9 @@ def _spread(means: FloatArray, occurs: npt.NDArray[np.bool_]) -> FloatArray:
     return spread
 
 
-def _distinct(column: Categorical, day: npt.NDArray[np.datetime64]) -> tuple[list[str], npt.NDArray[np.intp]]:
-    """The distinct pairs of text and day as names, and each sample's index among them."""
-    number = day.astype(np.int64)  # NaT is the smallest integer
+def _distinct(column: Categorical, time: npt.NDArray[np.datetime64]) -> tuple[list[str], npt.NDArray[np.intp]]:
+    """The distinct pairs of text and day or week as names, and each sample's index among them."""
+    number = time.astype(np.int64)  # NaT is the smallest integer
     days, day_of = np.unique(number, return_inverse=True)
     pairs, of = np.unique((column.codes.astype(np.int64) + 1) * len(days) + day_of, return_inverse=True)
     names = []

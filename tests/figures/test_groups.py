@@ -46,10 +46,21 @@ def test_over_a_day_after_the_last() -> None:
 
 
 def test_metadata() -> None:
-    """A key of the metadata may decide; samples without it are one group."""
+    """A key of the metadata may decide; samples without it are one group, and each week is for itself."""
     site = Categorical.encode(["x", None, "y", "x", None, "y"])
-    assert together(groups_of(samples(metadata={"site": site}), "metadata.site")) == [{0, 3}, {1, 4}, {2, 5}]
-    assert together(groups_of(samples(), "metadata.site")) == [{0, 1, 2, 3, 4, 5}]
+    assert together(groups_of(samples(metadata={"site": site}), "metadata.site")) == [{0, 3}, {1}, {2}, {4}, {5}]
+    assert together(groups_of(samples(), "metadata.site")) == [{0, 1, 3}, {2}, {4, 5}]
+
+
+def test_what_lasts_ends_with_the_week() -> None:
+    """A site that sends samples every day is a group for each week from Monday to Sunday, over a day after its last."""
+    days = np.datetime64("2026-03-05T23:59", "ms") + np.arange(14) * np.timedelta64(1, "D")  # from a Thursday on
+    site = Categorical.encode(["x"] * 14)
+    groups = groups_of(result_set(14, sample_id=np.arange(14), added=days, metadata={"site": site}), "metadata.site")
+
+    assert together(groups) == [{*range(4)}, {*range(4, 11)}, {*range(11, 14)}]
+    assert groups is not None
+    assert groups.over[groups.of[3]] == np.datetime64("2026-03-09T23:59", "ms")
 
 
 def test_off_and_unknown() -> None:
