@@ -16,6 +16,8 @@ from monitor.figures.detection import box_matches
 from monitor.figures.precision_tables import PrecisionTables
 from monitor.results import Boxes, Categorical, FloatArray, ResultSet
 
+_FEW = 32  # weightings, as of a figure and of the first look of a test
+
 
 @dataclass(frozen=True, eq=False)
 class MapStatistic:
@@ -36,9 +38,14 @@ class MapStatistic:
     def _tables(self) -> PrecisionTables:
         return PrecisionTables.of(self.matches)
 
+    @cached_property
+    def _tables_for_few(self) -> PrecisionTables:
+        return PrecisionTables.of(self.matches, _FEW)
+
     def figure(self, weights: Weights) -> FloatArray:
         """The mAP with every image as often as its unit's weight says."""
-        return mean_average_precision(average_precision(self._tables, weights))
+        tables = self._tables_for_few if len(weights) <= _FEW else self._tables
+        return mean_average_precision(average_precision(tables, weights))
 
     def split(self, chosen: Weights) -> tuple[FloatArray, FloatArray]:
         """The mAP of the chosen images and that of the others."""

@@ -32,9 +32,9 @@ def average_precision(matches: Matches | PrecisionTables, weights: Counts | None
     Returns:
         float64[b, c, 10], NaN where a class has no truth under a weighting.
     """
-    tables = PrecisionTables.of(matches) if isinstance(matches, Matches) else matches
     if weights is None:
-        weights = np.ones((1, tables.images), np.uint8)
+        weights = np.ones((1, matches.images), np.uint8)
+    tables = PrecisionTables.of(matches, len(weights)) if isinstance(matches, Matches) else matches
     result = np.zeros((len(weights), tables.classes, len(IOU_THRESHOLDS)))
     heaviest = int(weights.max(initial=1))
     for first in range(0, len(weights), tables.at_once):

@@ -90,7 +90,6 @@ class PrecisionTables:
 
     Attributes:
         images, classes: How many of each there are; the image of none has the number `images`.
-        most: The largest number of detections, or of truth boxes, of a class.
         at_once: For how many weightings the tables are made.
         truths: Those with truth boxes.
         batches: Those with detections.
@@ -98,24 +97,22 @@ class PrecisionTables:
 
     images: int
     classes: int
-    most: int
     at_once: int
     truths: tuple[Truths, ...]
     batches: tuple[Batch, ...]
 
     @classmethod
-    def of(cls, matches: Matches) -> PrecisionTables:
-        """Those of matches."""
+    def of(cls, matches: Matches, weightings: int = _WEIGHTINGS_AT_ONCE) -> PrecisionTables:
+        """Those of matches, for about so many weightings: for few of them in fewer and larger tables."""
         detections = np.diff(matches.ends)
         truths = np.diff(matches.truth_ends)
         most = int(max(detections.max(initial=1), truths.max(initial=1)))
-        at_once = min(max(1, _TALLEST // most), _WEIGHTINGS_AT_ONCE)
+        at_once = max(1, min(_TALLEST // most, weightings, _WEIGHTINGS_AT_ONCE))
         cells = _BATCH_CELLS // at_once
         runs = _Runs.of(matches)
         return cls(
             matches.images,
             len(matches.classes),
-            most,
             at_once,
             tuple(
                 Truths(part, _images(matches.truth_image, matches.truth_ends[part], truths[part], rank, matches.images))
