@@ -62,7 +62,8 @@ def _rates(projects: Iterable[ProjectConfig], known: Survey) -> Iterator[ChangeR
             continue
         named = targets.get(key, Target(key, str(key.project_id), str(key.impulse_id)))
         subject = Subject.target(Target(key, named.project, named.impulse, entry.labels))
-        yield ChangeRate(subject, row.comparison, _yearly(row, row.changed), _yearly(row, row.trainings))
+        sets, trainings = _yearly(row, row.changed), _yearly(row, row.trainings)
+        yield ChangeRate(subject, row.comparison, sets, trainings, row.undecided)
 
 
 def _discovered(discoveries: Iterable[bytes]) -> tuple[dict[TargetKey, Target], set[int]]:

@@ -10,6 +10,7 @@ from sqlalchemy import URL, Connection, Text, cast, func, select, text
 
 from monitor.compare.comparison import Comparison
 from monitor.errors import PullState
+from monitor.figures.units import undecided
 from monitor.store import documents, engine, schema
 from monitor.store.migrate import check_version
 from monitor.store.probing import explained, postgresql_server, sqlite_file
@@ -28,6 +29,7 @@ class Surveyed:
         changed: How often the result set was another one than before.
         trainings: How often the model was trained again.
         seconds: From the first to the last of them.
+        undecided: Whether there are too few groups to tell whether their samples are alike.
     """
 
     target_id: str
@@ -35,6 +37,7 @@ class Surveyed:
     changed: int
     trainings: int
     seconds: float
+    undecided: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +106,17 @@ def _survey(connection: Connection, where: str, now: float) -> Survey:
         .group_by(_run.target_id)
         .subquery()
     )
-    comparison = cast(schema.figures.c.comparison, Text)
-    last = select(past, comparison.label("comparison")).select_from(
-        past.join(schema.run, _run.id == past.c.last).outerjoin(schema.figures)
-    )
+    columns = (cast(schema.figures.c[name], Text).label(name) for name in ("comparison", "evaluation"))
+    last = select(past, *columns).select_from(past.join(schema.run, _run.id == past.c.last).outerjoin(schema.figures))
     targets = [
-        Surveyed(row.target_id, _readable(row.comparison), row.changed, max(row.trained - 1, 0), row.seconds)
+        Surveyed(
+            row.target_id,
+            _readable(row.comparison),
+            row.changed,
+            max(row.trained - 1, 0),
+            row.seconds,
+            _undecided(row.evaluation),
+        )
         for row in connection.execute(last.order_by(past.c.target_id))
     ]
     kept = select(schema.state.c.value).where(schema.state.c.kind == "discovery").order_by(schema.state.c.key)
@@ -120,3 +128,10 @@ def _readable(document: str | None) -> Comparison | None:
         return documents.load_comparison(document) if document else None
     except ValueError:  # the next good pull makes another one
         return None
+
+
+def _undecided(document: str | None) -> bool:
+    try:
+        return undecided(documents.load_evaluation(document).units) if document else False
+    except ValueError:  # likewise
+        return False

@@ -11,14 +11,20 @@ import yaml
 from click.testing import Result
 
 from monitor.alerts.false_alarms import ChangeRate, Expected, expected, sentences
-from monitor.alerts.rules import Above, AnomalyDrift, Drop, Rule, Subject, built_in
+from monitor.alerts.rules import Above, AnomalyDrift, Drop, QuantizationLoss, Rise, Rule, Subject, built_in
 from monitor.compare.change import Change
 from monitor.compare.comparison import BaselineFigures, Comparison
 from monitor.compare.error_evidence import ErrorEvidence
+from monitor.compare.variants import Growth, VariantComparison, VariantGap
 from tests.alerts.alert_cases import drifted
 from tests.cli.commands import run_beside
 from tests.factories import TARGET
-from tests.store.quiet_runs import record
+from tests.store.quiet_runs import KNOWN, record
+
+UNDECIDED = replace(drifted(), unit_known=False)
+UNCLEAR = "with fewer than 10 groups nobody can tell whether samples are alike"
+DRIFT = Rule("Drift", AnomalyDrift())
+FELL = Rule("Fell", Drop("accuracy", 0.03))
 
 
 async def check(config: Path, *options: str) -> Result:
@@ -72,16 +78,24 @@ async def test_check_online_says_how_many_false_alarms_to_expect(tmp_path: Path)
         "  EdgeImpulseAnomalyDrift, 1 target: at most 0.41 in a year, at most 0.01 for as long as baselines and models "
         "last, 0.02 each time that all models are trained",
         "  Low, 1 target: no bound: it depends on how close the true figures are to the threshold",
-        "  all rules together: at most 0.81 in a year, without the rules that have no bound",
+        "  all rules together: at most 0.81 in a year, without what has no bound, if no evidence starts again: each "
+        "start adds at most 0.01",
     ] == found[place + 1 : place + 6]
 
 
-def fleet(targets: int, sets: float | None = 50.0, blocks: int = 1) -> list[ChangeRate]:
-    """Quiet targets of one kind."""
+def fleet(
+    targets: int, sets: float | None = 50.0, blocks: int = 1, undecided: bool = False, **others: Any
+) -> list[ChangeRate]:
+    """Quiet targets of one kind; `others` are of their comparison."""
     comparison = Comparison(
-        BaselineFigures("pinned", 1.0, ""), (Change("accuracy", 0.9, 0.9, {}),), (drifted(),) * blocks
+        BaselineFigures("pinned", 1.0, "", {"log_loss": 0.3}),
+        (Change("accuracy", 0.9, 0.9, {}),),
+        (drifted(),) * blocks,
+        **others,
     )
-    return [ChangeRate(Subject.target(TARGET), comparison, sets, None if sets is None else 2.0)] * targets
+    keys = [replace(TARGET, key=TARGET.key._replace(impulse_id=number)) for number in range(targets)]
+    trainings = None if sets is None else 2.0
+    return [ChangeRate(Subject.target(key), comparison, sets, trainings, undecided) for key in keys]
 
 
 def test_bounds_add_up() -> None:
@@ -104,19 +118,34 @@ def test_evidence_of_errors_is_counted_with_the_accuracy() -> None:
     another name has not.
     """
     errors = ErrorEvidence(0.0, False, 0.1, 0.1, 1.0, 20, 20, 1.0)
-    rates = [replace(rate, comparison=replace(rate.comparison, errors=errors)) for rate in fleet(3) if rate.comparison]
-    built, other = expected((built_in()[0], Rule("Other", Drop("accuracy", 0.03))), rates)
+    built, other = expected((built_in()[0], Rule("Other", Drop("accuracy", 0.03))), fleet(3, errors=errors))
 
     assert (pytest.approx(0.03), pytest.approx(0.03)) == (built.lasting, built.per_training)
     assert pytest.approx(3 * (0.25 + 0.01 + 2 * 0.01)) == built.yearly
     assert (0.0, pytest.approx(0.75)) == (other.lasting, other.yearly)
 
 
+def test_a_loss_of_a_variant_is_counted() -> None:
+    """Each figure's gap and each growth of one adds half the level per changed result set; a variant that is not
+    compared adds none.
+    """
+    gaps = VariantGap("accuracy", 0.9, 0.9, 0.5, growth=Growth(0.0, 0.0, 400)), VariantGap("mean_f1", 0.9, 0.9, 0.5)
+    compared = fleet(2, variants=VariantComparison("float32", gaps=gaps))
+    alone = fleet(1, variants=VariantComparison("float32", reason="their blocks have different thresholds"))
+    (loss,) = expected([Rule("Loss", QuantizationLoss(significance=0.02))], [*compared, *alone])
+
+    assert (2, pytest.approx(2 * 0.03), pytest.approx(50 * 2 * 0.03)) == (loss.targets, loss.per_set, loss.yearly)
+    assert "all rules together: at most 3 in a year" == list(sentences([loss]))[1]
+
+
 def test_what_has_no_bound_is_said() -> None:
-    """A threshold and a rule without significance level have no bound; an unknown rate gives one per change only."""
+    """A threshold and a rule without significance level have no bound, of a figure without a test neither; an unknown
+    rate gives one per change only, and no sum for a year.
+    """
     rules = (
         Rule("High", Above("accuracy", 0.5)),
         Rule("Any", Drop("accuracy", 0.03, None)),
+        Rule("Untested", Rise("log_loss", 0.03, None)),
         Rule("Fell", Drop("accuracy", 0.03, 0.001)),
         Rule("Drift", AnomalyDrift()),
         Rule("Other", Drop("accuracy", 0.03), match={"impulse": "none"}),
@@ -125,10 +154,31 @@ def test_what_has_no_bound_is_said() -> None:
     assert [
         "High, 2 targets: no bound: it depends on how close the true figures are to the threshold",
         "Any, 2 targets: no bound: it has no significance level",
+        "Untested, 2 targets: no bound: it has no significance level",
         "Fell, 2 targets: at most 0.001 each time that all result sets have changed, how often they change is not "
         "known yet of 2",
         "Drift, 2 targets: at most 0.02 for as long as baselines and models last, 0.04 each time that all models are "
         "trained, how often they change is not known yet of 2",
-        "all rules together: at most 0.02 in a year, without the rules that have no bound, and without 2 targets of "
-        "which it is not known yet how often they change",
+        "all rules together: no sum for a year, as it is not known yet how often the targets change",
     ] == list(sentences(expected(rules, fleet(2, None))))
+
+
+def test_targets_of_too_few_groups_have_no_bound() -> None:
+    """Where nobody can tell whether samples are alike no bound is claimed: neither of the evidence nor of a p-value."""
+    few = [replace(rate, comparison=replace(KNOWN, drifts=(UNDECIDED,))) for rate in fleet(1)]
+    none = list(sentences(expected([DRIFT, FELL], fleet(3, undecided=True))))
+    partly = list(sentences(expected([DRIFT, FELL], [*few, *fleet(4)[1:3], *fleet(4, None)[3:]])))
+
+    assert [
+        f"Drift, 3 targets: no bound claimed: {UNCLEAR}",
+        f"Fell, 3 targets: no bound claimed: {UNCLEAR}",
+    ] == none
+    assert [
+        "Drift, 4 targets: at most 0.1 in a year, at most 0.03 for as long as baselines and models last, 0.06 each "
+        "time that all models are trained, how often they change is not known yet of 1, no bound claimed for 1: "
+        f"{UNCLEAR}",
+        "Fell, 4 targets: at most 0.75 in a year, at most 0.02 each time that all result sets have changed, how often "
+        "they change is not known yet of 1",
+        "all rules together: at most 0.85 in a year, without what has no bound, without 1 target of which it is not "
+        "known yet how often they change, if no evidence starts again: each start adds at most 0.01",
+    ] == partly

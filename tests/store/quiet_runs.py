@@ -11,6 +11,7 @@ import numpy as np
 from monitor.compare.comparison import Comparison
 from monitor.compare.power import Power
 from monitor.errors import PullState
+from monitor.figures.groups import UnitChoice
 from monitor.store import Run, Store
 from tests.alerts.alert_cases import change, compared, drifted
 from tests.factories import evaluation, quality, result_set
@@ -23,9 +24,16 @@ KNOWN = replace(
 
 
 async def record(
-    url: str, days: Sequence[float], comparison: Comparison = KNOWN, target: str = "1-2-int8-testing"
+    url: str,
+    days: Sequence[float],
+    comparison: Comparison = KNOWN,
+    target: str = "1-2-int8-testing",
+    groups: int = 0,
 ) -> None:
-    """Runs of a target so many days ago, each with a result set and a training of its own."""
+    """Runs of a target so many days ago, each with a result set and a training of its own; its accuracy has too few
+    `groups`, or none.
+    """
+    units = {"accuracy": UnitChoice(groups=groups)} if groups else {}
     async with Store(url) as store:
         for number, ago in enumerate(sorted(days, reverse=True)):
             results = result_set(2 + number, sample_id=np.arange(2 + number))
@@ -38,7 +46,7 @@ async def record(
                 results.fingerprint(),
                 changed=number > 0,
                 trained=float(number // 2),
-                evaluation=evaluation(quality=quality()),
+                evaluation=evaluation(quality=quality(), units=units),
                 comparison=comparison,
             )
             packed = await store.pack(target, results, results.fingerprint())
