@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from monitor.store.survey import Survey, Surveyed
 
 TARGETS_SHOWN = 20
-"""Of how many targets it is said what the rules would miss: of those with the fewest samples."""
+"""Of how many targets it is said what the rules would miss: of those with the fewest independent verdicts."""
 
 _DAY = 86_400.0
 _RATE_KNOWN = 7 * _DAY  # after so long it is known how often something changes
@@ -94,16 +94,17 @@ def _yearly(row: Surveyed, times: int) -> float | None:
 
 def _missed(rules: Sequence[Rule], rates: Iterable[ChangeRate]) -> Iterator[str]:
     """What the rules would miss, a line for each target and rule."""
-    pairs = [
-        (power.pairs, rate.subject, rule, power)
+    found = [
+        (power.pairs, rate.subject, rule, power_words.blind_spots(rule, power, change.shared))
         for rate in rates
         if rate.comparison
         for rule in rules
         if isinstance(rule.condition, Drop) and rule.matches(rate.subject)
         if (power := rate.comparison.power(rule.condition.metric)) is not None
+        if (change := rate.comparison.change(rule.condition.metric)) is not None
     ]
-    pairs.sort(key=lambda pair: (pair[0], pair[1].id, pair[2].name))
-    for _, subject, rule, power in pairs[:TARGETS_SHOWN]:
-        yield f"{subject.name}: {'; '.join(power_words.blind_spots(rule, power))}"
-    if len(pairs) > TARGETS_SHOWN:
-        yield f"… and so for {len(pairs) - TARGETS_SHOWN:,} more, which have more samples"
+    found.sort(key=lambda each: (each[0], each[1].id, each[2].name))
+    for _, subject, _, words in found[:TARGETS_SHOWN]:
+        yield f"{subject.name}: {'; '.join(words)}"
+    if len(found) > TARGETS_SHOWN:
+        yield f"… and so for {len(found) - TARGETS_SHOWN:,} more, which have more independent verdicts"

@@ -92,17 +92,29 @@ class Power:
             return smallest_paired_drop(self.pairs, self.value, self.discordance, significance)
         return self.weight * smallest_added_drop(self.shared, self.added, self.value, significance)
 
-    def missed(self, drop: float, significance: float | None = SIGNIFICANCE, margin: float = 0.0) -> float:
-        """The share of retrainings that lose `drop` and that a rule does not find.
+    def largest_drop(self, cause: str) -> float:
+        """By how much the whole figure falls where a cause takes all that it can: of added samples their part of it."""
+        return self.weight * self.value if cause == ADDED else self.value
+
+    def missed(
+        self, drop: float, significance: float | None = SIGNIFICANCE, margin: float = 0.0, cause: str = MODEL
+    ) -> float:
+        """The share of cases in which the whole figure loses `drop` and a rule does not find it.
 
         Args:
-            drop: In the figure's unit.
+            drop: In the figure's unit, at most `largest_drop`.
             significance: The rule's; None where it takes any p-value.
             margin: The rule's.
+            cause: `model`, or `added`: only the added samples are worse.
         """
-        if significance is not None and self.reachable.get(MODEL, 1.0) > significance:
+        if significance is not None and self.reachable.get(cause, 1.0) > significance:
             return 1.0
-        return 1 - paired_power(self.pairs, drop, self.discordance, significance, margin)
+        if cause == MODEL:
+            return 1 - paired_power(self.pairs, drop, self.discordance, significance, margin)
+        if not self.weight:
+            return 1.0
+        of_added = drop / self.weight, margin / self.weight
+        return 1 - added_power(self.shared, self.added, self.value, of_added[0], significance, of_added[1])
 
 
 def powers(
@@ -254,6 +266,29 @@ def smallest_added_drop(shared: int, added: int, value: float, significance: flo
         middle = (low + high) / 2
         low, high = (middle, high) if _at_most(most, added, middle) >= FOUND else (low, middle)
     return hits / shared - low
+
+
+@lru_cache(maxsize=1024)
+def added_power(
+    shared: int, added: int, value: float, drop: float, significance: float | None, margin: float = 0.0
+) -> float:
+    """The share of cases in which added samples that are worse by `drop` are found by the hypergeometric mid-p test,
+    and are worse by more than `margin`. What the shared samples show is taken as it is.
+
+    Args:
+        shared, added, value: As `smallest_added_drop` takes them.
+        drop: By how much the added samples' true share of hits is less, at most `value`.
+        significance: Largest p-value, two-sided; None: any.
+        margin: What the observed difference must exceed.
+    """
+    hits = round(value * shared)
+    if not added or not hits:
+        return 0.0
+    most = math.ceil(added * (hits / shared - margin) - _ROUNDING) - 1
+    if significance is not None:
+        found = _most_hits(shared, added, hits, significance)
+        most = -1 if found is None else min(most, found)
+    return 0.0 if most < 0 else _at_most(most, added, max(hits / shared - drop, 0.0))
 
 
 def _most_hits(shared: int, added: int, hits: int, significance: float) -> int | None:

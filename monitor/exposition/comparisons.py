@@ -153,8 +153,8 @@ METRICS = (
     _compared(
         "edge_impulse_smallest_visible_drop_ratio",
         "The smallest drop of the metric that this set would show in 80 % of cases at p <= 0.01: by another training "
-        "(model), or from the samples added since (added); 1 where none would. Above a rule's margin, the rule's "
-        "silence is not health.",
+        "(model), or from the samples added since (added); 1 where none would. Smaller drops are missed more "
+        "often than one time in five.",
         "metric",
         "cause",
         unit="ratio",

@@ -226,3 +226,18 @@ def test_other_levels_are_worked_out() -> None:
     assert pytest.approx(1 - paired_power(200, 0.05, 0.04, 0.01, 0.03)) == power.missed(0.05, margin=0.03)
     assert power.missed(0.05, None) < power.missed(0.05, 0.01)
     assert Power("accuracy", 0.9, 6, 0.04, reachable={MODEL: 0.5**6}).missed(0.5) == 1.0
+
+
+def test_how_often_added_samples_are_missed() -> None:
+    """What is found in 80 % of cases is missed in 20 %; a margin that it does not exceed makes it missed more often, at
+    the drop itself in half of the cases. Added samples can take no more than their part.
+    """
+    power = compared(run(verdicts(300, 0.9)), run(verdicts(400, 0.9))).powers[0]
+    drop = power.visible[ADDED]
+
+    assert pytest.approx(0.2, abs=1e-3) == power.missed(drop, cause=ADDED)
+    assert pytest.approx(0.5, abs=0.06) == power.missed(drop, margin=drop, cause=ADDED)
+    assert pytest.approx(0.5, abs=0.06) == power.missed(drop, None, drop, ADDED)
+    assert pytest.approx(0.25 * power.value) == power.largest_drop(ADDED)
+    assert pytest.approx(0.0, abs=1e-6) == power.missed(power.largest_drop(ADDED), cause=ADDED)
+    assert 1.0 == power.missed(power.largest_drop(ADDED), margin=0.25, cause=ADDED)

@@ -171,7 +171,7 @@ async def test_why_a_figure_changed(service: Service) -> None:
     assert "the model was trained again since the baseline" in why
     missed = r"A drop under \d\.\d points by another training would be missed here more than one time in five"
     assert re.search(missed, why)
-    assert "EdgeImpulseAccuracyRegressed can hardly fire at its margin of 3.0 points: its silence is not health." in why
+    assert "can hardly fire" not in why  # of a loss of 5 points it misses a third
     assert {"total", "model"} == {str(bar["class"]) for bar in cause_bars(shown) if float(bar["width"] or "")}
     assert "EdgeImpulseAccuracyRegressed" in shown.text
     assert snapshot.error in shown.text

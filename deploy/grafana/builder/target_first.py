@@ -255,8 +255,8 @@ def _chance() -> PanelBuilder:
         "Each figure's change from the baseline by cause, and its p-value: how likely one at least as large is by the "
         "choice of samples alone. "
         "0.01 or less fires the default alerts where the drop is beyond their margin. Labels and thresholds are exact "
-        "and have none. Visible is the smallest drop that this set would show in 80 % of cases: where it is above an "
-        "alert's margin, the alert's silence is not health.",
+        "and have none. Visible is the smallest drop that this set would show in 80 % of cases: smaller "
+        "ones are missed more often than one time in five.",
         query("A", f"sort({in_points(per('metric, cause', 'edge_impulse_change_ratio'))})", table=True),
         query("B", per("metric, cause", "edge_impulse_change_pvalue"), table=True),
         query("C", in_points(per("metric, cause", "edge_impulse_smallest_visible_drop_ratio")), table=True),
