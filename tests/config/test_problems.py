@@ -163,14 +163,14 @@ MISTAKES = [
             PROJECT + f"    slices: [{text}]",
             "monitor.yaml:4: projects[0].slices[0]: is not something to slice by; write metadata.KEY or device_name",
         )
-        for text in ("site", "metadata.", "metadata")
+        for text in ("site", "metadata.", "metadata", "'metadata. site'", "'metadata.site '")
     ),
     *(
         (
             PROJECT + f"    group_by: {text}",
             "monitor.yaml:4: projects[0].group_by: is not something to group by; write auto, none or metadata.KEY",
         )
-        for text in ("device_name", "metadata.", "day")
+        for text in ("device_name", "metadata.", "day", "' metadata.site'", "'metadata. '", '"metadata.site\\t"')
     ),
     (
         PROJECT + "    labels: [a]",

@@ -162,7 +162,10 @@ BAD = [
     {"projects": [{"id": 1, "api_key": "k", "labels": {"__x": "x"}}]},
     {"projects": [{"id": 1, "api_key": "k", "labels": {"a": 5}}]},
     {"projects": [{"id": 1, "api_key": "k", "slices": ["site"]}]},
-    {"projects": [{"id": 1, "api_key": "k", "group_by": "device"}]},
+    *(
+        {"projects": [{"id": 1, "api_key": "k", "group_by": text}]}
+        for text in ("device", "metadata.site ", "metadata. ")
+    ),
     {"projects": [{"id": 1, "api_key": "k", "refresh": "sometimes"}]},
     {"projects": [{"id": 1, "api_key": "k", "filters": {"metadata": [{"op": "eq"}]}}]},
     {"projects": [{"id": 1, "api_key": "k", "filters": {"metadata": [{"no_metadata": True, "key": "a"}]}}]},
