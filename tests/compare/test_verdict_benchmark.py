@@ -7,7 +7,7 @@ import pytest
 
 from monitor.figures import EvaluationSettings, evaluate
 from tests.benchmarks.believe import calibration, cost, coverage, delay, errors, power, quiet
-from tests.benchmarks.believe.__main__ import SECTIONS
+from tests.benchmarks.believe.__main__ import SECTIONS, main
 from tests.benchmarks.believe.sections import Effort
 from tests.benchmarks.believe.sets import FLAGGED, Population
 from tests.benchmarks.believe.streams import CHANGES, KINDS, Stream, Target
@@ -171,3 +171,33 @@ def test_worse_samples_are_evident_before_the_figure_falls() -> None:
 
     assert max(each.evidence for each in seen) <= 15
     assert all(each.evidence < each.drop for each in seen)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        (["quite"], "no section and no cell asked for has quite: sections are quiet, delay, errors, coverage,"),
+        (["power", "n=300"], "no section and no cell asked for has n=300"),
+        (["power", "n=100", "n=200"], "no cell has all of n=100, n=200"),
+    ],
+)
+def test_what_no_cell_has_is_refused(
+    wanted: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Words that no section and no cell has, alone or together, are an error instead of empty tables."""
+    monkeypatch.setattr("sys.argv", ["believe", *wanted])
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert 2 == ended.value.code
+    assert said in " ".join(capsys.readouterr().err.split())
+
+
+def test_cells_are_listed_by_their_words(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A list has the cells of the sections and words that are asked for."""
+    monkeypatch.setattr("sys.argv", ["believe", "--list", "n=1000"])
+    main()
+
+    assert ["calibration n=1000 miscalibrated", "calibration n=1000 perfect", "power n=1000"] == sorted(
+        line for line in capsys.readouterr().out.splitlines() if not line.startswith("coverage")
+    )
