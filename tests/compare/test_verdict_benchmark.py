@@ -27,7 +27,7 @@ def test_quiet_targets_stay_quiet(reference: int) -> None:
     years = [quiet.year(number, stream, 60) for stream in streams for number in range(20)]
 
     assert sum(year.alarmed for year in years) <= 3
-    assert float(np.mean([year.gate for year in years])) <= 0.15
+    assert float(np.mean([year.gate for year in years if year.gate is not None])) <= 0.15
 
 
 def test_a_change_is_seen() -> None:

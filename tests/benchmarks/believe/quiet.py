@@ -17,8 +17,8 @@ MOST, MEAN, GATE = 0.04, 0.02, 0.10
 """Intended: the upper bound of each cell, the mean over cells, and the share of days with an open gate."""
 
 FEWEST_GROUPS = 10
-LOOKED_AT = 30
-"""The gate is looked at every so many days."""
+WATCHED = 40
+"""Targets of a cell whose gate is looked at every day."""
 
 CELLS = {
     f"R={reference} {blocks} icc={icc:g} {kind}": Stream(reference, icc, blocks, kind)
@@ -30,21 +30,25 @@ CELLS = {
 
 @dataclass(frozen=True)
 class Year:
-    """What a quiet target came to: whether it ever alarmed, whether it had evidence, and how often the gate opens."""
+    """What a quiet target came to: whether it ever alarmed, whether it had evidence, and on which share of the days the
+    gate was open; None where nobody looked.
+    """
 
     alarmed: bool
     evident: bool
-    gate: float
+    gate: float | None
 
 
 def year(number: int, stream: Stream, days: int) -> Year:
     """Watch one target."""
-    target, gates = Target(stream, number), []
-    for _ in range(days // LOOKED_AT):
-        target.pass_quietly(LOOKED_AT)
-        gates.append(target.gate_opens())
-    target.pass_quietly(days % LOOKED_AT)
-    return Year(target.alarmed, target.evident, float(np.mean(gates)) if gates else 0.0)
+    target, opened = Target(stream, number, watched=number < WATCHED), 0
+    if number >= WATCHED:
+        target.pass_quietly(days)
+        return Year(target.alarmed, target.evident, None)
+    for _ in range(days):
+        target.live()
+        opened += target.state.gate
+    return Year(target.alarmed, target.evident, opened / days)
 
 
 def run(effort: Effort) -> None:
@@ -56,7 +60,7 @@ def run(effort: Effort) -> None:
             continue
         found = list(effort.mapped(partial(year, stream=stream, days=effort.days), range(effort.targets)))
         alarms = sum(each.alarmed for each in found)
-        gate = float(np.mean([each.gate for each in found]))
+        gate = float(np.mean([each.gate for each in found if each.gate is not None]))
         bound = upper(alarms, len(found))
         promised = stream.groups >= FEWEST_GROUPS
         if promised:

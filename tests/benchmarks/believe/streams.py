@@ -85,14 +85,20 @@ class Stream:
 class Target:
     """One target, and the evidence about it.
 
+    Args:
+        stream: How its samples come.
+        number: Of the target: the same number is the same target.
+        watched: Whether the gate is worked out every day; otherwise once it decides about an alarm.
+
     Attributes:
         state: Of the evidence, after the last day.
         evident: Whether the evidence has ever been significant.
         alarmed: Whether there has ever been an alarm.
     """
 
-    def __init__(self, stream: Stream, number: int) -> None:
+    def __init__(self, stream: Stream, number: int, *, watched: bool = False) -> None:
         self._stream = stream
+        self._watched = watched
         self._rng = np.random.default_rng([number, stream.reference, int(stream.icc * 100), *map(ord, stream.blocks)])
         self._limit = 2.5 if stream.kind == "continuous" else None
         self._day = 0
@@ -126,14 +132,14 @@ class Target:
         self.state = count(self.state, self._now(), _end(block))
         self.evident |= self.state.evidence >= ALARM
         if self._looks_daily:
-            self._look(self._now())
+            self._look(self._now(), int((_end(block) - _START) / _DAY))
         else:
             self._past = [*self._past[1 - LOOKED_BACK :], self.state]
         self.alarmed |= self.state.alarm
 
     @property
     def _looks_daily(self) -> bool:
-        return self.state.evidence >= ALARM or self.state.alarm or not self.state.chosen
+        return self._watched or self.state.evidence >= ALARM or self.state.alarm or not self.state.chosen
 
     def _passes(self, blocks: list[Scores]) -> bool:
         """Whether evidence never gets so far on these days, which then are over."""
@@ -155,16 +161,12 @@ class Target:
                 self._past = [*self._past[1 - LOOKED_BACK :], state]
         self._passed = []
 
-    def gate_opens(self) -> bool:
-        """Whether the gate would be open now, had it been shut before."""
-        return look(self.state, self._now(), self._limit, self._day).gate
-
-    def _look(self, now: Scores) -> None:
+    def _look(self, now: Scores, day: int) -> None:
         gate = self.state.gate
         for place, past in enumerate(self._past):
             gate = look(_with_gate(past, gate), now.take(np.arange(len(now.id)) < place + 1), self._limit, place).gate
         self._past = []
-        self.state = look(_with_gate(self.state, gate), now, self._limit, self._day)
+        self.state = look(_with_gate(self.state, gate), now, self._limit, day)
 
     def _now(self) -> Scores:
         """What evidence may still need: all, until the unit is settled; else what may belong to a group in progress."""
