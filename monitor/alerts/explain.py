@@ -285,7 +285,7 @@ def _errors(errors: ErrorEvidence, *, by_change: bool) -> str:
     return (
         f"New samples are wrong more often: {errors.recent:.1%} of the last {errors.last} of {errors.added}, "
         f"{errors.reference:.1%} of the current model's first results, of {wording.minute(errors.since)} "
-        f"(p = {wording.pvalue(errors.pvalue)}); evidence of errors {errors.evidence:.2f} (log10 of the odds){also}"
+        f"(p = {wording.pvalue(errors.pvalue)}); evidence of errors {wording.odds(errors)}{also}"
     )
 
 
@@ -301,8 +301,8 @@ def _drift(drift: Drift, causes: tuple[str, ...], significance: float) -> Iterat
         lasts = "" if drift.gates.get("data") else "; the difference no longer matters at this look"
         yield (
             f"Block {name}: the data drifted: the last {drift.recent} of {drift.added} new samples score differently "
-            f"from the reference of {wording.minute(drift.since)} under the same model; evidence {drift.evidence:.2f} "
-            f"(log10 of the odds){lasts}"
+            f"from the reference of {wording.minute(drift.since)} under the same model; evidence "
+            f"{wording.odds(drift)}{lasts}"
         )
         yield _distances("New samples", drift, "data")
     if "model" in causes:
@@ -312,10 +312,7 @@ def _drift(drift: Drift, causes: tuple[str, ...], significance: float) -> Iterat
         )
         yield _distances("Shared samples", drift, "model")
     if not causes:
-        yield (
-            f"Block {name}: no significant drift; evidence {drift.evidence:.2f} (log10 of the odds) from "
-            f"{drift.added} new samples"
-        )
+        yield (f"Block {name}: no significant drift; evidence {wording.odds(drift)} from {drift.added} new samples")
     yield (
         f"The rule fires at evidence {ALARM:g}, or for the same samples at p ≤ {wording.pvalue(significance)}, if the "
         "difference matters. Drift of new samples is over once the last of them did not differ, and were nearer to the "

@@ -7,6 +7,9 @@ from datetime import UTC, datetime
 
 from monitor.compare.change import ADDED, LABELS, MODEL, REMOVED, THRESHOLDS, TOTAL, Change
 from monitor.compare.conclusion import Conclusion, Kind, conclude
+from monitor.compare.drift import Drift
+from monitor.compare.error_evidence import ErrorEvidence
+from monitor.compare.martingale import ALARM
 from monitor.figures.evaluation import Interval
 from monitor.figures.groups import AUTO, METADATA
 from monitor.figures.headline import FIGURES
@@ -71,6 +74,19 @@ def grouped(group_by: str) -> str:
 def undecided(group_by: str) -> str:
     """That there are too few groups to tell whether their samples are alike."""
     return f"cannot tell yet whether {grouped(group_by)} are alike"
+
+
+def starts(evidence: Drift | ErrorEvidence) -> str:
+    """How often evidence has started, and what each start risks where the samples let one say so."""
+    times, each = ("once", "") if evidence.starts == 1 else (f"{evidence.starts:,} times", "each time ")
+    risk = f", {each}with a chance of a false alarm of at most {10**-ALARM * 100:g} %" if evidence.unit_known else ""
+    return f"it has started {times} for this model{risk}"
+
+
+def odds(evidence: Drift | ErrorEvidence) -> str:
+    """Evidence in a clause, and how often it has started where that is more than once."""
+    again = f"; {starts(evidence)}" if evidence.starts > 1 else ""
+    return f"{evidence.evidence:.2f} (log10 of the odds{again})"
 
 
 def sentence(text: str) -> str:

@@ -34,6 +34,8 @@ from tests.web.web_service import ONE, THREE, pull, start
 
 pytestmark = pytest.mark.usefixtures("clock")
 
+STARTED_ONCE = "it has started once for this model"
+STARTED_TWICE = "it has started 2 times for this model"
 REFUSED = "No model testing results found, run 'startClassifyJob' first"
 EVIL = "<script>alert(1)</script>\"'&<img src=x onerror=alert(2)>"
 
@@ -246,7 +248,7 @@ async def test_every_kind(every_kind: Service) -> None:
     """The page of every kind of project has what applies to it, and nothing of what does not."""
     wanted = {
         101: ("Confusion", "Calibration", "Slices"),
-        104: ("Anomaly block", "Drift of the scores", "Evidence 0.00 from 0 new samples"),
+        104: ("Anomaly block", "Drift of the scores", "Evidence 0.00 from 0 new samples", STARTED_ONCE),
         106: ("Detection", "F1, pooled"),
         107: ("Detection", "mAP at IoU 0.50:0.95", "AP"),
         108: ("mean absolute error",),
@@ -261,20 +263,24 @@ async def test_every_kind(every_kind: Service) -> None:
 
 
 async def test_evidence_of_errors(service: Service) -> None:
-    """The page says how often new samples are wrong, and whether that alarms."""
+    """The page says how often new samples are wrong, whether that alarms, and how often the evidence has started, with
+    what each start risks where that is known.
+    """
     await start(service, ONE)
     live = service.app.live.targets[ONE]
     assert live.snapshot is not None
     assert live.snapshot.comparison is not None
     assert "Evidence of errors" not in (await page(service, f"/targets/{ONE}")).text
     for alarm in (False, True):
-        errors = ErrorEvidence(2.125, alarm, 0.05, 0.2, 0.005, 1250, 200, 1_790_000_000.0)
+        errors = ErrorEvidence(2.125, alarm, 0.05, 0.2, 0.005, 1250, 200, 1_790_000_000.0, "sample", alarm, 2)
         live.snapshot = replace(live.snapshot, comparison=replace(live.snapshot.comparison, errors=errors))
         shown = (await page(service, f"/targets/{ONE}")).text
 
         assert "Evidence of errors 2.12 from 1,250 new samples" in shown
         assert "20.0 % of the last 200, 5.0 % of the current model's first results" in shown
         assert alarm == ("they are wrong more often" in shown)
+        assert alarm == (f"{STARTED_TWICE}, each time with a chance of a false alarm of at most 1 %." in shown)
+        assert alarm != (f"{STARTED_TWICE}." in shown)
 
 
 async def test_class_limit(service: Service) -> None:

@@ -115,6 +115,7 @@ def _environment() -> Environment:
         "statistic": wording.statistic,
         "grouped": wording.grouped,
         "undecided": wording.undecided,
+        "starts": wording.starts,
         "figure": lambda value, metric: wording.figure(metric, value),
         "bounds": lambda interval, metric: wording.bounds(metric, interval),
         "difference": lambda value, metric: wording.difference(metric, value),
