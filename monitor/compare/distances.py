@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from monitor.figures.magnitude import magnitude
 from monitor.results import BlockKind, FloatArray, ResultSet
 
 SMALLEST_REFERENCE = 100
@@ -72,6 +73,8 @@ def distances(reference: FloatArray, current: FloatArray, limit: float | None) -
     m = len(current)
     if not n or not m:
         raise ValueError("distances need at least one score on either side; leave out comparisons that have none")
+    if (unit := magnitude(reference, current)) != 1.0:  # which no distance depends on
+        return distances(reference / unit, current / unit, None if limit is None else limit / unit)
     pooled = np.concatenate([reference, current])
     reference = pooled[:n]
     current = pooled[n:]
@@ -170,6 +173,8 @@ def unit_of_scores(reference: FloatArray, current: FloatArray) -> float:
     """
     # No median absolute deviation in between: where the quartiles coincide, more than half of the scores are the
     # median, and it is 0 too.
+    if (large := magnitude(reference, current)) != 1.0:
+        return unit_of_scores(reference / large, current / large) * large
     lower, upper = _quantiles(reference, np.array([0.25, 0.75]))
     return (
         float(upper - lower) / _IQR_PER_SD

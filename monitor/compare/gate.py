@@ -18,6 +18,7 @@ from monitor.compare.distances import (
     limit_of_scores,
     unit_of_scores,
 )
+from monitor.figures.magnitude import magnitude
 from monitor.results import FloatArray, IntArray
 
 SHUT_WASSERSTEIN = 0.07
@@ -100,6 +101,9 @@ def effect(
         units: int[n] and int[m], each score's unit, counted by each side for itself; None: each score is one.
         scale: The unit of the Wasserstein distance; None takes the reference's robust standard deviation.
     """
+    if (large := magnitude(reference, recent)) != 1.0:  # which nothing depends on
+        limit, scale = (None if value is None else value / large for value in (limit, scale))
+        return effect(reference / large, recent / large, limit, seed, units, scale)
     ascending = np.sort(reference)
     scale = unit_of_scores(ascending, np.sort(recent)) if scale is None else scale
     limit = limit_of_scores(ascending) if limit is None else limit

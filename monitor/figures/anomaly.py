@@ -5,6 +5,7 @@ Higher is worse in every block; scores have no scale that two blocks share, and 
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from monitor.figures.auroc import auroc, auroc_interval
 from monitor.figures.evaluation import Anomaly
 from monitor.figures.groups import GroupUnit
 from monitor.figures.intervals import share
+from monitor.figures.magnitude import brought_down, magnitude
 from monitor.results import Block, BlockKind, FloatArray, IntArray, ResultSet
 
 THRESHOLD = "min_anomaly_score"
@@ -119,12 +121,12 @@ def _figures(block: Block, scores: FloatArray, truth: npt.NDArray[np.int8], unit
     precision, recall, f1 = (
         (None, None, None) if flags is None or not known.any() else _verdicts(flags[known], truth[known] == 1)
     )
-    quantiles = np.quantile(scores, [float(name) for name in QUANTILES])
+    mean, stddev, quantiles = _distribution(scores)
     return Anomaly(
         block=block,
-        mean=float(scores.mean()),
-        stddev=float(scores.std(ddof=1)) if len(scores) > 1 else None,
-        quantiles=dict(zip(QUANTILES, quantiles.tolist(), strict=True)),
+        mean=mean,
+        stddev=stddev,
+        quantiles=quantiles,
         flagged=None if flags is None else float(flags.mean()),
         auroc=auroc(scores[truth == 1], scores[truth == 0]),
         precision=precision,
@@ -134,6 +136,19 @@ def _figures(block: Block, scores: FloatArray, truth: npt.NDArray[np.int8], unit
         auroc_interval=None
         if unit is None
         else auroc_interval(scores[known], truth[known] == 1, unit.sample[known], unit.groups),
+    )
+
+
+def _distribution(scores: FloatArray) -> tuple[float, float | None, dict[str, float]]:
+    """Mean, standard deviation (None of one score, and beyond the largest float) and quantiles."""
+    unit = magnitude(scores)
+    scores = brought_down(scores, unit)
+    stddev = float(scores.std(ddof=1)) * unit if len(scores) > 1 else math.inf
+    quantiles = np.quantile(scores, [float(name) for name in QUANTILES]) * unit
+    return (
+        float(scores.mean()) * unit,
+        stddev if math.isfinite(stddev) else None,
+        dict(zip(QUANTILES, quantiles.tolist(), strict=True)),
     )
 
 

@@ -166,7 +166,7 @@ class Anomaly:
 
     Attributes:
         block: The block.
-        mean, stddev: Of the finite scores (ddof 1; None for one score).
+        mean, stddev: Of the finite scores (ddof 1; None for one score, and where it is beyond the largest float).
         quantiles: By `0.5`, `0.9`, `0.99`.
         flagged: Share of scores above the block's threshold; None without a threshold.
         auroc, precision, recall, f1: Against ground truth; None where there is none (or one class only, for auroc).

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from monitor.figures.distributions import f_quantile
+from monitor.figures.magnitude import brought_down, magnitude
 from monitor.results import Categorical, FloatArray, IntArray, ResultSet
 
 AUTO = "auto"
@@ -143,6 +144,7 @@ def choose_unit(values: FloatArray, group: IntArray, *, about_zero: bool = False
     """
     known = np.isfinite(values)
     values = values[known]
+    values = brought_down(values, magnitude(values))  # the unit of the values is no matter
     group = group[known]
     sizes = np.bincount(group)
     occurs = sizes > 0

@@ -264,8 +264,8 @@ GOLDEN: list[tuple[Condition, Evaluation, Comparison | None, str, str]] = [
         (
             "Block K-means (7): the data drifted: the last 80 of 100 new samples score differently from the reference "
             "of 2026-09-21 14:13 UTC under the same model; evidence 0.40 (log10 of the odds; it has started 3 times "
-            "for this model, each time with a chance of a false alarm of at most 1 %); the difference no longer matters at "
-            "this look. New samples" + DISTANCES + DRIFT + BASELINE
+            "for this model, each time with a chance of a false alarm of at most 1 %); the difference no longer "
+            "matters at this look. New samples" + DISTANCES + DRIFT + BASELINE
         ),
     ),
 ]

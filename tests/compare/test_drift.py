@@ -27,6 +27,7 @@ from tests.growth import growth
 
 KMEANS = Block(7, "anomaly", BlockKind.ANOMALY, "K-means", {"min_anomaly_score": 1.0})
 CLASSIFIER = Block(3, "keras", BlockKind.CLASSIFICATION, "Classifier", {"min_score": 0.6})
+NO_THRESHOLD = dataclasses.replace(KMEANS, thresholds={})
 NOTHING = Distances(0.0, 0.0, 0.0, 0.0, 0.0)
 
 
@@ -74,6 +75,21 @@ scores = st.lists(score, min_size=1, max_size=60).map(np.array)
 
 
 # Distances
+
+
+def test_huge_scores_drift_as_small_ones() -> None:
+    """Scores whose squares no float can hold are as far apart as small ones: in every figure of drift, and its gate."""
+    rng = np.random.default_rng(3)
+    before, after = rng.uniform(-1, 1, 300), rng.uniform(-0.5, 1, 400)
+    small, huge = (
+        compare(run(np.arange(300), before * large), run(np.arange(400), after * large), block=NO_THRESHOLD)[0]
+        for large in (1.0, 2.0**1023)
+    )
+    constant, other = np.full(300, 0.5) * 2.0**1023, after * 2.0**1023
+
+    assert {"total", "model", "data"} == small.distances.keys()
+    assert small == huge
+    assert distances(constant, other, None).wasserstein == distances(np.full(300, 0.5), after, None).wasserstein
 
 
 @given(scores, scores, score | st.none())

@@ -1,6 +1,7 @@
 """Anomaly blocks: distribution of the scores, and verdicts against scikit-learn."""
 
 import dataclasses
+import sys
 from functools import partial
 
 import numpy as np
@@ -89,6 +90,23 @@ def test_negative_scores_are_scores() -> None:
     assert pytest.approx(-0.8) == found.mean
     assert found.quantiles["0.5"] == -1.0
     assert pytest.approx(1 / 3) == found.flagged
+
+
+@pytest.mark.parametrize("large", [2.0**500, 2.0**1022])
+def test_huge_scores_have_finite_figures(large: float) -> None:
+    """Scores whose squares or sums no float can hold have the figures of small ones, as many times as large; a standard
+    deviation beyond the largest float is absent.
+    """
+    scores = np.random.default_rng(1).uniform(-1, 1, 100)
+    usual = figures(result_set(scores.tolist()))
+    huge = figures(result_set((scores * large).tolist()))
+    largest = [-sys.float_info.max, sys.float_info.max]
+
+    assert pytest.approx(usual.mean * large) == huge.mean
+    assert usual.stddev is not None
+    assert pytest.approx(usual.stddev * large) == huge.stddev
+    assert {name: value * large for name, value in usual.quantiles.items()} == pytest.approx(huge.quantiles)
+    assert (0.0, None) == (figures(result_set(largest)).mean, figures(result_set(largest)).stddev)
 
 
 def test_infinite_scores_are_dropped_and_counted() -> None:

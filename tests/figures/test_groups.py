@@ -139,6 +139,15 @@ def test_values_that_are_unknown_do_not_count() -> None:
     assert choose_unit(known, group).groups == 9
 
 
+def test_huge_values_are_as_alike_as_small_ones() -> None:
+    """Values whose squares no float can hold have the unit of small ones."""
+    rng = np.random.default_rng(7)
+    group = np.repeat(np.arange(30), 10)
+    values = rng.uniform(-1, 1, 300) + rng.normal(size=30)[group]
+
+    assert choose_unit(values, group) == choose_unit(values * 2.0**1020, group)
+
+
 def test_differences_about_zero() -> None:
     """Paired differences vary about 0, with a degree of freedom for each group; their sign does not matter."""
     values = np.random.default_rng(5).normal(0.2, 1, size=(30, 8))
