@@ -2,7 +2,7 @@
 
 A table stands for curves with about as many boxes each. The boxes of a curve by descending score stand one below the
 other, in one column or, where they are many, in several: numpy adds up few long rows in a fraction of the time that it
-takes for many short ones.
+takes for many short ones. Hits with no other detection between them are a *run*: at its end a curve is read.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from monitor.figures.average_precision import average_precision, mean_average_precision
-from monitor.figures.coco import MAX_DETECTIONS, ImageBoxes, match
+from monitor.figures.coco import MAX_DETECTIONS, ImageBoxes, Matches, match
 from monitor.figures.detection import box_matches, detection
 from monitor.results import Block, BlockKind, Boxes, ResultSet
 from tests import factories
@@ -478,6 +478,24 @@ def test_many_classes_of_several_sizes_equal_one_class_at_a_time() -> None:
             truth_ends=np.array([0, truth.stop - truth.start]),
         )
         np.testing.assert_array_equal(together[:, k], average_precision(alone, weights)[:, 0])
+
+
+def test_thousands_of_boxes_of_a_class_are_added_up_in_their_order() -> None:
+    """The area under one long curve is that of its definition, at each threshold and under any weighting."""
+    rng = np.random.default_rng(7)
+    hits = rng.random((10, 6000)) < np.linspace(0.9, 0.1, 10)[:, None]
+    image = np.arange(6000, dtype=np.int32)
+    ends = np.array([0, 6000])
+    weights = rng.integers(0, 3, (2, 6000))
+
+    found = average_precision(Matches(6000, np.array([0]), image, hits, ends, image, ends), weights)
+
+    for weight, precisions in zip(weights, found[:, 0], strict=True):
+        for hit, precision in zip(hits, precisions, strict=True):
+            recall = np.cumsum(weight * hit) / weight.sum()
+            best = np.maximum.accumulate((np.cumsum(weight * hit) / np.maximum(np.cumsum(weight), 1))[::-1])[::-1]
+            reached = np.searchsorted(recall, np.linspace(0, 1, 101))
+            assert precision == pytest.approx(np.append(best, 0)[reached].mean(), abs=1e-12)
 
 
 def test_a_class_without_truth_leaves_the_mean() -> None:
