@@ -16,6 +16,7 @@ from monitor.figures.distributions import t_quantile
 from monitor.figures.evaluation import Interval
 from monitor.figures.groups import GroupUnit
 from monitor.figures.intervals import Clusters, clustered
+from monitor.figures.uneven import hidden_of, widened
 from monitor.results import FloatArray, IntArray
 
 _FEWEST = 5  # samples of either kind: fewer do not show how their kind varies ...
@@ -43,7 +44,7 @@ def auroc_interval(
     Where all pairs are ordered rightly, or all wrongly, half a pair is moved, and the variance is Hanley and McNeil's
     for as many anomalous and normal units; and so it is where DeLong's is 0. Student's t has one degree of freedom less
     than there are units of the rarer kind: what varies is mostly theirs, and with the normal distribution bounds of ten
-    to twenty anomalous samples cover 85 to 90 %.
+    to twenty anomalous samples cover 85 to 90 %. What groups of uneven sizes hide is added to DeLong's variance.
 
     Args:
         scores: float64[m].
@@ -66,14 +67,17 @@ def auroc_interval(
         return None
     centre = area
     variance = 0.0
+    hidden = 0.0
     if 0 < area < 1:
-        variance = _clustered_variance(scores, positive, area, clusters, sides)
+        excess = _excess(scores, positive, area)
+        variance = _clustered_variance(excess, positive, clusters, sides)
+        hidden = 0.0 if groups is None else hidden_of(excess, sample, clusters.of)
     else:
         centre = abs(area - 0.5 / (sides[0] * sides[1]))
     if variance <= 0:
         variance = _hanley_mcneil(max(centre, 1 - centre), *sides)
     logit = math.log(centre / (1 - centre))
-    half = t_quantile(0.975, min(sides) - 1) * math.sqrt(variance) / (centre * (1 - centre))
+    half = widened(t_quantile(0.975, min(sides) - 1) * math.sqrt(variance), hidden) / (centre * (1 - centre))
     return Interval(min(area, _expit(logit - half)), max(area, _expit(logit + half)))
 
 
@@ -83,26 +87,27 @@ def _sides(unit: IntArray, positive: npt.NDArray[np.bool_]) -> tuple[int, int]:
     return anomalous, normal
 
 
-def _clustered_variance(
-    scores: FloatArray, positive: npt.NDArray[np.bool_], area: float, clusters: Clusters, sides: tuple[int, int]
-) -> float:
-    """Obuchowski's variance of the area: of the sums by unit of each window's share of windows of the other kind that
-    it is ordered rightly with.
+def _excess(scores: FloatArray, positive: npt.NDArray[np.bool_], area: float) -> FloatArray:
+    """float64[m], what each window adds to the area beyond its mean: the share of windows of the other kind that it is
+    ordered rightly with, less the area, over the number of windows of its kind.
     """
     above = scores[positive]
     below = scores[~positive]
-    excess = []
+    excess = np.empty(len(scores))
     for values, others, side in ((above, below, positive), (-below, -above, ~positive)):
         beaten = np.sort(others)
         placed = np.searchsorted(beaten, values) + np.searchsorted(beaten, values, side="right")
-        excess.append(np.bincount(clusters.of[side], placed / (2 * len(others)) - area, clusters.units))
-    m = len(above)
-    n = len(below)
-    own = [
-        units / (units - 1) * float(np.square(part).sum()) / windows**2
-        for part, units, windows in zip(excess, sides, (m, n), strict=True)
-    ]
-    both = clusters.units / (clusters.units - 1) * float((excess[0] * excess[1]).sum()) / (m * n)
+        excess[side] = (placed / (2 * len(others)) - area) / len(values)
+    return excess
+
+
+def _clustered_variance(
+    excess: FloatArray, positive: npt.NDArray[np.bool_], clusters: Clusters, sides: tuple[int, int]
+) -> float:
+    """Obuchowski's variance of the area: of the sums by unit of `_excess`."""
+    parts = [np.bincount(clusters.of[side], excess[side], clusters.units) for side in (positive, ~positive)]
+    own = [units / (units - 1) * float(np.square(part).sum()) for part, units in zip(parts, sides, strict=True)]
+    both = clusters.units / (clusters.units - 1) * float((parts[0] * parts[1]).sum())
     return own[0] + own[1] + 2 * both
 
 

@@ -85,12 +85,22 @@ class GroupUnit:
 
     Attributes:
         of: int[samples], each sample's group, not negative.
-        design_effect: By what factor groups make the variance of a mean over samples larger, as the baseline has it; at
-            least 1.
+        icc: Intra-group correlation, as the baseline has it; at least 0.
     """
 
     of: IntArray
-    design_effect: float = 1.0
+    icc: float = 0.0
+
+    def design_effect(self, sizes: IntArray) -> float:
+        """By what factor groups of so many samples, int[k], make the variance of a mean larger, at least 1 (Kish, as in
+        `choose_unit`).
+        """
+        return 1 + (size_by_sample(sizes) - 1) * self.icc
+
+
+def size_by_sample(sizes: IntArray) -> float:
+    """How large the group of a sample is in the mean over all samples of groups of these sizes: Σn²/n."""
+    return float(np.square(sizes, dtype=np.float64).sum() / sizes.sum())
 
 
 def groups_of(results: ResultSet, group_by: str = AUTO) -> Groups | None:
@@ -152,7 +162,7 @@ def choose_unit(values: FloatArray, group: IntArray, *, about_zero: bool = False
     if groups < FEWEST_GROUPS:
         return UnitChoice(groups=groups)
     n = len(values)
-    squares = float(np.square(sizes, dtype=np.float64).sum()) / n
+    squares = size_by_sample(sizes)
     if n == groups:  # every sample is a group of its own
         return UnitChoice("sample", groups, 0.0, 1.0, 1.0)
     means = np.bincount(group, values, len(sizes))[occurs] / sizes[occurs]

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from monitor.figures.distributions import t_quantile
 from monitor.figures.evaluation import Interval
 from monitor.figures.groups import GroupUnit
+from monitor.figures.uneven import Components, components, hidden_of, widened
 from monitor.results import FloatArray, IntArray
 
 SMALLEST_SAMPLES = 30
@@ -108,12 +109,14 @@ def shares(
 
     deff is the variance of the ratio estimator over clusters (Cochran, Sampling Techniques, 1977, eq. 2.39, with the
     units as clusters) over that of independent windows, p(1 - p)/n; with groups as the unit times (t/z)², for it is
-    estimated. It is at least 1, without t: independent windows have a variance that is known.
+    estimated. It is at least 1, without t: independent windows have a variance that is known. What groups of uneven
+    sizes hide of it is added (`Components.hidden`).
 
     Where fewer than 10 samples of a part hold a miss, or fewer than 10 a hit, its variance cannot be trusted. Then deff
     is that of all parts together: the sum of their variances over that of independent windows. Where all of them have
-    too few as well, it is the number of windows per sample, with groups as the unit times the design effect that the
-    baseline has, or that of the set if it is larger, times (t/z)²: how alike samples are is guessed then.
+    too few as well, it is the number of windows per sample, with groups as the unit times the design effect that they
+    have with the baseline's icc, or that of the set if it is larger, times (t/z)²: how alike samples are is guessed
+    then.
 
     Args:
         hits: bool[m], one per window that counts.
@@ -122,28 +125,31 @@ def shares(
         part: int[m], each window's part, 0..parts - 1; None where all are one.
         parts: How many parts there are.
     """
-    of, windows, hit = _counts(hits, sample, part, parts)
-    samples = np.bincount(of, minlength=parts)
-    few = np.minimum(np.bincount(of[hit > 0], minlength=parts), np.bincount(of[hit < windows], minlength=parts)) < _FEW
-    if groups is not None:
-        of, windows, hit = _counts(hits, groups.of[sample], part, parts)
-    units = np.bincount(of, minlength=parts)
-    n, total = (np.bincount(of, counts, parts).astype(np.float64) for counts in (windows, hit))
+    found = _counts(hits, sample, part, parts)
+    samples = np.bincount(found.part, minlength=parts)
+    holding = (np.bincount(found.part[some], minlength=parts) for some in (found.hits > 0, found.hits < found.windows))
+    few = np.minimum(*holding) < _FEW
+    by_unit = found if groups is None else found.grouped(groups)
+    units = np.bincount(by_unit.part, minlength=parts)
+    n, total = (np.bincount(by_unit.part, each, parts).astype(np.float64) for each in (by_unit.windows, by_unit.hits))
     wider = _widening(units, groups)
     with np.errstate(divide="ignore", invalid="ignore"):  # parts without a window, of one unit, or without a miss
         p = total / n
-        clustered = units / (units - 1) * np.bincount(of, np.square(hit - p[of] * windows), parts)
+        clustered = units / (units - 1) * by_unit.squares(p)
         independent = p * (1 - p) * n
-        effect = np.where(independent > 0, clustered / independent, 1.0)
+        uneven = None if groups is None else _uneven(found, by_unit, p)
+        variance = clustered * wider + (0.0 if uneven is None else uneven.hidden())
+        effect = np.where(independent > 0, variance / independent, wider)
         per_sample = n / samples
-    inflation = np.fmax(effect * wider, 1.0)
+    inflation = np.fmax(effect, 1.0)
     varies = (independent > 0) & (units > 1)
     if few.any() and varies.any() and _few_samples(hits, sample) >= _FEW:
         units_of_all = np.array([0 if groups is None else _distinct(groups.of[sample])])
-        together = clustered[varies].sum() / independent[varies].sum() * _widening(units_of_all, groups)[0]
-        inflation[few] = max(1.0, float(together))
+        together = float(clustered[varies].sum() * _widening(units_of_all, groups)[0])
+        together += 0.0 if uneven is None else float(uneven.together().hidden()[0])
+        inflation[few] = max(1.0, together / float(independent[varies].sum()))
     elif few.any():
-        inflation[few] = _by_samples(per_sample, effect, wider, groups)[few]
+        inflation[few] = _by_samples(per_sample, effect, wider, by_unit, groups)[few]
     unknown = (n == 0) | np.isnan(wider)
     return Shares(p, np.where(unknown, np.nan, n / inflation), n)
 
@@ -196,8 +202,14 @@ def bootstrap_mean(values: FloatArray, sample: IntArray, seed: int, groups: Grou
     unit, units = _deal(clusters, rng)
     columns = np.stack([np.bincount(unit, values, units), np.bincount(unit, None, units).astype(np.float64)], axis=1)
     totals = _resampled(columns, rng)
-    lower, upper = np.quantile(totals[:, 0] / totals[:, 1], [0.025, 0.975])
-    return Interval(float(lower), float(upper))
+    lower, upper = np.quantile(totals[:, 0] / totals[:, 1], [0.025, 0.975]).tolist()
+    mean = float(values.mean())
+    hidden = _hidden_of_mean(values - mean, sample, clusters)
+    if hidden == 0:
+        return Interval(lower, upper)
+    lower = mean - widened(mean - lower, hidden)
+    upper = mean + widened(upper - mean, hidden)
+    return Interval(max(lower, float(values.min())), min(upper, float(values.max())))
 
 
 def bounded_mean(values: FloatArray, sample: IntArray, seed: int, groups: GroupUnit | None = None) -> Interval | None:
@@ -220,7 +232,8 @@ def bounded_mean(values: FloatArray, sample: IntArray, seed: int, groups: GroupU
         return None
     if min(_distinct(sample[values < 1]), _distinct(sample[values > 0])) >= _FEW:
         return found
-    size = clusters.samples / (1.0 if groups is None else groups.design_effect)
+    effect = 1.0 if groups is None else groups.design_effect(np.bincount(groups.of[np.unique(sample)]))
+    size = clusters.samples / effect
     unseen = wilson(float(values.mean()), size, clusters.quantile)
     return Interval(min(found.lower, unseen.lower), max(found.upper, unseen.upper))
 
@@ -263,9 +276,17 @@ def bootstrap_t(values: FloatArray, sample: IntArray, seed: int, groups: GroupUn
         return None
     errors = np.sqrt(units / (units - 1) * squares[varies]) / totals[varies, 0]
     low, high = np.quantile(moved[varies] / errors, [0.025, 0.975])
-    lower = mean - float(high) * error
-    upper = mean - float(low) * error
+    hidden = _hidden_of_mean(values - mean, sample, clusters)
+    lower = mean - widened(float(high) * error, hidden)
+    upper = mean + widened(-float(low) * error, hidden)
     return Interval(min(mean, max(lower, float(values.min()))), max(mean, upper))
+
+
+def _hidden_of_mean(excess: FloatArray, sample: IntArray, clusters: Clusters) -> float:
+    """What groups of uneven sizes hide of the variance of a mean of windows; 0 where the sample is the unit."""
+    if math.isinf(clusters.degrees):
+        return 0.0
+    return hidden_of(excess, sample, clusters.of) / len(excess) ** 2
 
 
 def _renumber(sample: IntArray) -> tuple[IntArray, int]:
@@ -292,24 +313,72 @@ def _widening(units: IntArray, groups: GroupUnit | None) -> FloatArray:
     return np.array([(t_quantile(0.975, many - 1) / z) ** 2 if many > 1 else math.nan for many in units.tolist()])
 
 
-def _by_samples(per_sample: FloatArray, effect: FloatArray, wider: FloatArray, groups: GroupUnit | None) -> FloatArray:
+def _by_samples(
+    per_sample: FloatArray, effect: FloatArray, wider: FloatArray, by_unit: _Counts, groups: GroupUnit | None
+) -> FloatArray:
     """What n is divided by where hits or misses are too few to show a variance."""
     if groups is None:
         return per_sample
-    return np.fmax(groups.design_effect * per_sample, np.fmax(effect, 1.0)) * wider
+    samples = np.bincount(by_unit.part, by_unit.samples, len(effect))
+    with np.errstate(divide="ignore", invalid="ignore"):  # parts without a window
+        size = np.bincount(by_unit.part, np.square(by_unit.samples), len(effect)) / samples
+    return np.fmax((1 + (size - 1) * groups.icc) * per_sample * wider, np.fmax(effect, wider))
 
 
-def _counts(hits: BoolArray, unit: IntArray, part: IntArray | None, parts: int) -> tuple[IntArray, IntArray, IntArray]:
-    """Each unit's part, windows and hits, of the pairs of a unit and a part that occur."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Counts:
+    """Windows and hits of the pairs of a unit and a part that occur; int[pairs] each.
+
+    Attributes:
+        part, unit: Which they are.
+        windows, hits: Of them.
+        samples: How many samples they are of.
+    """
+
+    part: IntArray
+    unit: IntArray
+    windows: IntArray
+    hits: IntArray
+    samples: IntArray
+
+    def squares(self, p: FloatArray) -> FloatArray:
+        """float64[parts], the sum of squares of hits less what a share `p` of the windows would be."""
+        return np.bincount(self.part, np.square(self.excess(p)), len(p)).astype(np.float64)
+
+    def excess(self, p: FloatArray) -> FloatArray:
+        """float64[pairs], hits less what a share `p`, float64[parts], of the windows would be."""
+        return self.hits - p[self.part] * self.windows
+
+    def grouped(self, groups: GroupUnit) -> _Counts:
+        """The counts of samples by group."""
+        place, part, unit = _pairs(self.part, groups.of[self.unit], int(self.part.max(initial=0)) + 1)
+        windows, hits = (np.bincount(place, counts).astype(np.int64) for counts in (self.windows, self.hits))
+        return _Counts(part, unit, windows, hits, np.bincount(place))
+
+
+def _counts(hits: BoolArray, sample: IntArray, part: IntArray | None, parts: int) -> _Counts:
+    """The windows and hits of each sample, by part."""
+    place, part, unit = _pairs(np.zeros(1, np.int64) if part is None else part, sample, parts)
+    windows = np.bincount(place)
+    return _Counts(part, unit, windows, np.bincount(place[hits], minlength=len(windows)), np.ones_like(windows))
+
+
+def _uneven(of_samples: _Counts, of_groups: _Counts, p: FloatArray) -> Components:
+    """How hits vary between groups and within, by part."""
+    return components(of_groups.excess(p), of_groups.samples, of_samples.squares(p), of_groups.part)
+
+
+def _pairs(part: IntArray, unit: IntArray, parts: int) -> tuple[IntArray, IntArray, IntArray]:
+    """The pairs of a part and a unit that occur: each one's index among them, and their parts and units."""
     units = int(unit.max(initial=0)) + 1
-    code = unit if part is None else part.astype(np.int64) * units + unit
+    code = part.astype(np.int64) * units + unit
     if parts * units > _CELLS:
-        found, code = np.unique(code, return_inverse=True)
-        windows = np.bincount(code)
-        return found // units, windows, np.bincount(code[hits], minlength=len(windows))
-    table = np.bincount(code)
-    found = np.flatnonzero(table)
-    return found // units, table[found], np.bincount(code[hits], minlength=len(table))[found]
+        found, place = np.unique(code, return_inverse=True)
+    else:
+        occurs = np.bincount(code) > 0
+        found = np.flatnonzero(occurs)
+        place = (np.cumsum(occurs, dtype=np.int32) - 1)[code]
+    return place, found // units, found % units
 
 
 def _deal(clusters: Clusters, rng: np.random.Generator) -> tuple[IntArray, int]:

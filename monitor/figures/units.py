@@ -55,7 +55,7 @@ class Units:
         if self.groups is None or not self.grouped(statistic):
             return None
         choice = self._choice(statistic)
-        return GroupUnit(self.groups.of, (choice and choice.design_effect) or 1.0)
+        return GroupUnit(self.groups.of, (choice and choice.icc) or 0.0)
 
     def _choice(self, statistic: str) -> UnitChoice | None:
         return self.choices.get(statistic, self.choices.get(ACCURACY))

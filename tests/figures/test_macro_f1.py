@@ -134,7 +134,7 @@ def test_groups_widen() -> None:
     group = np.arange(600) // 20
     label = rng.integers(0, 3, 600)
     guess = np.where(rng.random(600) < rng.beta(4, 1, 30)[group], label, (label + 1) % 3)
-    unit = GroupUnit(group, 2.0)
+    unit = GroupUnit(group, 0.05)
     hits = label == guess
 
     few, many = mean_f1(label, guess, np.arange(600), 3, 1, unit), mean_f1(label, guess, np.arange(600), 3, 1)

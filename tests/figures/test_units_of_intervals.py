@@ -107,14 +107,14 @@ def test_each_takes_its_unit(results: ResultSet, statistics: dict[str, set[str]]
 
 
 def test_by_the_groups_of_the_set() -> None:
-    """The bounds are those of the sessions, with the design effect that the baseline had."""
+    """The bounds are those of the sessions, with the icc that the baseline had."""
     results = classified()
     unit = units_of(results, SETTINGS.group_by, {"accuracy": GROUPED}).groups_if_unit("accuracy")
     errors = regressed()
     found = evaluate(errors, SETTINGS, 1, {"mae": GROUPED}).regression
 
     assert unit is not None
-    assert unit.design_effect == 4.8
+    assert unit.icc == 0.2
     assert intervals(evaluate(results, SETTINGS, 1, {"accuracy": GROUPED}))["accuracy"] == share(
         results.correct == 1, results.sample, unit
     )
