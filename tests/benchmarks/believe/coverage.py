@@ -31,6 +31,11 @@ CELLS = {
         (50, 100, 200, 1000), (0.005, 0.05, 0.2), (2, 5, 20), (1, 10), (0.0, 0.1)
     )
     if not icc or samples >= 200
+} | {
+    f"bulk n={300 + days * per_day} error={error:g} icc={icc:g}": Population(
+        300 + days * per_day, error=error, classes=2, icc=icc, bulk=300, per_day=per_day
+    )
+    for (days, per_day), error, icc in product(((12, 5), (20, 10)), (0.05, 0.2), (0.0, 0.05, 0.1))
 }
 
 Held = Mapping[str, tuple[int, int]]

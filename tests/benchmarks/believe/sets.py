@@ -15,6 +15,7 @@ from monitor.results import (
     BlockKind,
     Categorical,
     FloatArray,
+    IntArray,
     ResultSet,
 )
 from tests.factories import Columns, result_set
@@ -38,11 +39,13 @@ class Population:
     """What sets are drawn from.
 
     Attributes:
-        samples: Of a set, 20 a day.
+        samples: Of a set.
         windows: Of a sample.
         error: Share of the windows that are wrong, of each class.
         classes: How many, equally many samples of each.
         icc: Correlation of samples of one day, in the latent variable.
+        bulk: Samples of the first day, before those of days of the usual size.
+        per_day: Samples of a day of the usual size.
     """
 
     samples: int
@@ -50,22 +53,29 @@ class Population:
     error: float = 0.05
     classes: int = 4
     icc: float = 0.0
+    bulk: int = 0
+    per_day: int = PER_DAY
+
+    def day(self) -> IntArray:
+        """int[samples], the day of each sample, from 0."""
+        usual = np.arange(self.samples - self.bulk) // self.per_day + bool(self.bulk)
+        return np.append(np.zeros(self.bulk, np.int64), usual)
 
     def latent(self, rng: np.random.Generator) -> FloatArray:
         """float64[samples * windows], standard normal, alike within samples and days."""
         sample = np.repeat(np.arange(self.samples), self.windows)
         within = WITHIN_SAMPLE * (1 - self.icc) if self.windows > 1 else 0.0
-        days = rng.normal(size=-(-self.samples // PER_DAY))[sample // PER_DAY]
+        day = self.day()
+        days = rng.normal(size=int(day[-1]) + 1)[day[sample]]
         samples, own = rng.normal(size=self.samples)[sample], rng.normal(size=len(sample))
         return math.sqrt(self.icc) * days + math.sqrt(within) * samples + math.sqrt(1 - self.icc - within) * own
 
     def columns(self) -> Columns:
         """When and where the samples came from, and their windows."""
-        day = np.arange(self.samples) // PER_DAY
         return Columns(
             sample=np.repeat(np.arange(self.samples), self.windows),
             sample_id=np.arange(self.samples),
-            added=np.datetime64("2026-01-01T12:00", "ms") + day * np.timedelta64(24, "h"),
+            added=np.datetime64("2026-01-01T12:00", "ms") + self.day() * np.timedelta64(24, "h"),
             device=Categorical(np.zeros(self.samples, np.int8), ("d",)),
             start_ms=np.tile(np.arange(self.windows), self.samples),
             end_ms=np.tile(np.arange(self.windows) + 1, self.samples),
