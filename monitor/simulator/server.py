@@ -199,6 +199,8 @@ class _Handler:
     def _etag(self, call: str, status: int, body: bytes) -> str | None:
         if not self._studio.etags or call != "result/page" or status != 200:
             return None
+        if self._studio.etags == "constant":
+            return '"1"'
         weak = "W/" if self._studio.etags == "weak" else ""
         return f'{weak}"{hashlib.sha256(body).hexdigest()[:32]}"'
 
@@ -275,8 +277,10 @@ async def _send(
     trickle: Trickle | None = None,
 ) -> web.StreamResponse:
     """Send a body, gzipped where the client takes it: at once, little by little, or only a share of it before the
-    connection is closed.
+    connection is closed. HTTP has no body for 204 and 304: none is sent.
     """
+    if status in (204, 304):
+        body = b""
     response = web.StreamResponse(status=status, headers=headers)
     response.content_type = content_type
     takes_gzip = request.get(_ZIPS, True) and "gzip" in request.headers.get("Accept-Encoding", "")

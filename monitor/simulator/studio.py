@@ -68,8 +68,8 @@ class Studio:
         latency: Seconds each request takes at least.
         zips: Whether replies are compressed where the client takes it.
         job_seconds: How long a model-testing job runs.
-        etags: Whether pages of results get a version, an `ETag`: `strong`, `weak` or none. A request that names the
-            version of its page gets 304 without a body.
+        etags: Whether pages of results get a version, an `ETag`: `strong`, `weak`, `constant` (strong, and the same
+            whatever they hold) or none. A request that names the version of its page gets 304 without a body.
 
     Attributes:
         not_modified: How many requests got that.

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from types import TracebackType
 from typing import Protocol, Self
 from urllib.parse import urlsplit
@@ -158,7 +159,8 @@ class Client:
         *,
         etag: str | None,
     ) -> Answer[T]:
-        """A reply with its version; without the reply where it is still the version `etag` (`If-None-Match`).
+        """A reply with its version; without the reply where it is still the version `etag` (`If-None-Match`). Only the
+        first attempt names it.
 
         Args:
             call, path, caller, decoder, query: As for `get`.
@@ -196,7 +198,8 @@ class Client:
             try:
                 reply = await self._in_turn(request, decoder)  # most need no more, and are spared what retrying costs
             except Retryable as failed:
-                reply = await self._ask_again(request, decoder, failed)
+                # what cannot answer about a version may still have the page
+                reply = await self._ask_again(replace(request, etag=None), decoder, failed)
         except Retryable as failed:
             await request.caller.resume()
             raise failed.error from failed.__cause__

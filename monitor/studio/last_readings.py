@@ -5,6 +5,7 @@ versions of its pages, their columns.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
@@ -45,15 +46,17 @@ class LastReading:
 
     Attributes:
         size: Samples that a page held in the end.
-        filling: Seconds of processor time that columns took to fill, for each byte of the last page; None: not known.
         pages: All pages it was made of, in their order; empty where one had no version.
         results: What they said; None where it is not kept.
+        filling: Seconds of processor time that columns took to fill, for each byte of the last page; None: not known.
+        read_at: Monotonic seconds at which all pages came last; until now Studio has said that they are the same.
     """
 
     size: int
     pages: Sequence[Versioned] = ()
     results: ResultSet | None = None
     filling: float | None = None
+    read_at: float = 0.0
 
 
 class LastReadings:
@@ -63,6 +66,7 @@ class LastReadings:
         self._most_of_one = min(MOST_OF_ONE, most_bytes)
         self._sizes: Kept[LastReading] = Kept(MOST_READINGS)
         self._whole: Kept[LastReading] = Kept(most_bytes)
+        self._unnamed: Kept[float] = Kept(MOST_READINGS)
 
     @property
     def nbytes(self) -> int:
@@ -78,7 +82,13 @@ class LastReadings:
         """Keep a reading in place of the one before."""
         self._sizes.put(name, replace(reading, pages=(), results=None))
         self._whole.forget(name)
-        if reading.pages and reading.results is not None:
+        unnamed = time.monotonic() < (self._unnamed.get(name) or 0.0)
+        if reading.pages and reading.results is not None and not unnamed:
             nbytes = reading.results.nbytes()
             if nbytes <= self._most_of_one:
                 self._whole.put(name, reading, max(nbytes, 1))
+
+    def name_none(self, name: Hashable, until: float) -> None:
+        """Let go of the versions that are known, and keep none before `until`, in monotonic seconds."""
+        self._whole.forget(name)
+        self._unnamed.put(name, until)

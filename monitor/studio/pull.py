@@ -19,11 +19,12 @@ import structlog
 from monitor.errors import Inconsistent, InvalidReply, NoResults, Unreachable
 from monitor.results import ResultSet
 from monitor.studio.columns import ColumnBuilder, SetChanged
-from monitor.studio.last_readings import LastReading, Versioned, strong
+from monitor.studio.last_readings import Versioned, strong
 from monitor.studio.paging import Span, Walk
 from monitor.studio.project import StudioProject
 from monitor.studio.refusals import BodyTooLarge, Refused
 from monitor.studio.request import Answer
+from monitor.studio.versions import Versions
 from monitor.studio.wire import Page
 from monitor.targets import TargetKey
 
@@ -153,7 +154,7 @@ async def pull(
                     fingerprint = results.fingerprint()  # computed with the columns, off the loop where they are many
                     if fingerprint in (known, last):
                         _count(studio, unknown)
-                        reading.keep(results)
+                        await reading.keep(results)
                         return results
                     del results  # the next reading needs the room
                     first = last is None
@@ -187,6 +188,7 @@ class _Reading:
         self, studio: StudioProject, key: TargetKey, filters: Filters, metadata: Sequence[str], progress: Progress
     ) -> None:
         self._studio = studio
+        self._target = key.id
         self._category = key.category
         self._metadata = metadata
         self._progress = progress
@@ -196,12 +198,14 @@ class _Reading:
             "category": key.category,
             **filters.query(),
         }
-        self._name = (studio.project_id, *self._query.items(), self._metadata)
-        self._last = studio.client.readings.get(self._name)
-        self._size = self._last.size if self._last is not None else FIRST_PAGE
-        filling = self._last.filling if self._last is not None else None
+        name = (studio.project_id, *self._query.items(), self._metadata)
+        self._versions = Versions(studio.client.readings, name, self._page)
+        last = self._versions.last
+        self._size = last.size if last is not None else FIRST_PAGE
+        filling = last.filling if last is not None else None
         self._filling = SLOW_FILLING if filling is None else filling  # seconds for each byte
-        self._versions: list[Versioned | None] = []  # of the pages of the reading under way
+        self._first = True  # a second reading reads
+        self._pages_read: list[Versioned | None] = []  # in the reading under way
         self._most = LARGEST_PAGE
         self._worked = 0  # the largest limit that was not refused
         self._irregular = False
@@ -212,19 +216,16 @@ class _Reading:
         Raises:
             SetChanged: What was read does not fit together.
         """
-        changed: _Ahead = deque()
-        self._versions = []
-        last = self._last
-        self._last = None  # a second reading reads
-        if last is not None and last.results is not None and await self._is_unchanged(last.pages, changed):
-            self._versions += last.pages
-            samples = last.results.samples
-            self._progress(samples, samples)
-            return last.results, Counter()
+        ahead: _Ahead = deque()
+        self._pages_read = []
+        if self._first:
+            self._first = False
+            if (unchanged := await self._unchanged(ahead)) is not None:
+                return unchanged, Counter()
         builder = ColumnBuilder(self._metadata)
         walk = Walk()
         total = 0
-        async with aclosing(self._pages(walk, changed)) as pages:
+        async with aclosing(self._pages(walk, ahead)) as pages:
             async for page, nbytes in pages:
                 total += nbytes
                 await self._fill(builder, page, nbytes)
@@ -250,35 +251,38 @@ class _Reading:
             seconds = await asyncio.to_thread(_seconds_of_adding, builder, page)
         self._filling = seconds / max(nbytes, 1)
 
-    def keep(self, results: ResultSet) -> None:
+    async def _unchanged(self, ahead: _Ahead) -> ResultSet | None:
+        """What the last reading said, if Studio still has its pages; otherwise a first page that came is put into
+        `ahead`.
+        """
+        versions = self._versions
+        results = await versions.unchanged()
+        if results is not None and versions.last is not None:
+            self._pages_read += versions.last.pages
+            self._progress(results.samples, results.samples)
+        elif versions.first is not None:
+            span, answer = versions.first
+            versions.first = None  # it is not held for longer than the pages after it
+            came = asyncio.get_running_loop().create_future()
+            came.set_result(answer)
+            ahead.append((span, came))
+        return results
+
+    async def keep(self, results: ResultSet) -> None:
         """Leave what was read last for the next pull: what it said, if Studio gave each of its pages a version."""
         # no more than the set has: some servers refuse a `limit` above their maximum
         size = min(self._size, max(results.samples, FIRST_PAGE))
-        pages = [page for page in self._versions if page is not None]
-        if len(pages) < len(self._versions):
+        pages = [page for page in self._pages_read if page is not None]
+        if len(pages) < len(self._pages_read):
             pages = []
-        reading = LastReading(size, pages, results if pages else None, self._filling)
-        self._studio.client.readings.put(self._name, reading)
-
-    async def _is_unchanged(self, pages: Sequence[Versioned], changed: _Ahead) -> bool:
-        """Whether Studio still has these versions of all pages. Where the first page is another one, it is put into
-        `changed`, so that a set of one page never costs more than one request.
-
-        One page after the other: an answer without a page takes little, and the first one that has changed ends it.
-        """
-        for page in pages:
-            try:
-                answer = await self._studio.page_unless(self._query_of(page.span), page.etag)
-            except (BodyTooLarge, Refused):
-                return False
-            if answer.reply is None and answer.etag == page.etag:
-                continue
-            if answer.reply is not None and page is pages[0]:
-                came = asyncio.get_running_loop().create_future()
-                came.set_result(answer)
-                changed.append((page.span, came))
-            return False
-        return True
+        if await self._versions.were_wrong(results):
+            log.warning(
+                "pull.versions_wrong",
+                target=self._target,
+                why="other results came than in the pull before, under the same versions (ETag); versions of this "
+                "target's pages are not named any more until a restart: look at caches and proxies in between",
+            )
+        self._versions.keep(size, pages, results, self._filling)
 
     async def _pages(self, walk: Walk, ahead: _Ahead) -> AsyncGenerator[tuple[Page, int], None]:
         """Pages in order, each with the size of its body, a few requested ahead as long as each held what was asked
@@ -308,16 +312,17 @@ class _Reading:
                 self._worked = max(self._worked, span.limit)
                 self._size = max(1, min(self._most, PAGE_BYTES * max(len(ids), 1) // max(answer.nbytes, 1)))
                 etag = strong(answer.etag)
-                self._versions.append(Versioned(span, etag) if etag is not None else None)
+                self._pages_read.append(Versioned(span, etag) if etag is not None else None)
                 yield page, answer.nbytes
         finally:
             await _cancel(ahead)
 
     def _ask(self, ahead: _Ahead, span: Span) -> None:
-        ahead.append((span, asyncio.create_task(self._studio.page_unless(self._query_of(span), None))))
+        ahead.append((span, asyncio.create_task(self._page(span))))
 
-    def _query_of(self, span: Span) -> dict[str, str]:
-        return {**self._query, "limit": str(span.limit), "offset": str(span.offset)}
+    async def _page(self, span: Span, etag: str | None = None) -> Answer[Page]:
+        query = {**self._query, "limit": str(span.limit), "offset": str(span.offset)}
+        return await self._studio.page_unless(query, etag)
 
     def _ask_ahead(self, ahead: _Ahead, walk: Walk) -> None:
         if walk.total is None or walk.irregular or (self._irregular and not walk.by_limit):

@@ -80,6 +80,11 @@ def raise_for_status(
         raise Retryable(
             "rate_limited" if rate_limited else "server_error", Unreachable(what), delay, not_processed=rate_limited
         )
+    if status == 304:
+        raise InvalidReply(
+            f"{where}: HTTP 304 (not modified) came, though no version was named",
+            advice="; look at caches and proxies between here and Studio",
+        )
     if status < 400:
         raise InvalidReply(
             f"{where}: Studio redirected (HTTP {status}); the key is not sent elsewhere: put the final address "

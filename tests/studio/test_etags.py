@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
+from monitor.errors import InvalidReply, Unreachable
 from monitor.results import ResultSet
 from monitor.simulator import Studio, projects, serve
-from monitor.simulator.faults import Fault, Rewrite
+from monitor.simulator.faults import Action, Body, Fault, Rewrite, Status
 from monitor.simulator.generated import GeneratedProject
 from monitor.store import columns
 from monitor.studio import pull as pull_module
@@ -19,7 +21,9 @@ from monitor.studio.last_readings import LastReading, LastReadings, Versioned, s
 from monitor.studio.paging import Span
 from monitor.studio.project import StudioProject
 from monitor.studio.pull import Filters, pull
+from monitor.studio.versions import BELIEVED
 from monitor.targets import TargetKey
+from tests.clock import Clock
 from tests.factories import result_set
 
 KEY = TargetKey(900, 1, "int8", "testing")
@@ -127,6 +131,100 @@ async def test_what_was_kept_is_a_reading_like_another(project: StudioProject, s
     assert 2 == len(studio.calls(PAGE))
     assert 1 == studio.not_modified
     assert found.fingerprint() == first.fingerprint()
+
+
+async def not_sent(project: StudioProject, studio: Studio, known: ResultSet) -> int:
+    """How many pages another pull, which finds the same, is not sent again."""
+    studio.not_modified = 0
+    found = await again(project, known)
+    assert found.fingerprint() == known.fingerprint()
+    return studio.not_modified
+
+
+@pytest.mark.parametrize(
+    ("action", "size"),
+    [(Status(500), 1000), (Status(500), 20), (Status(204), 1000), (Status(403), 1000), (Body(b""), 1000)],
+)
+async def test_what_fails_when_asked_about_a_version_is_asked_for_the_page(
+    project: StudioProject,
+    studio: Studio,
+    monkeypatch: pytest.MonkeyPatch,
+    clock: Clock,
+    action: Action,
+    size: int,
+) -> None:
+    """A server that cannot answer a request that names a version is asked without one, in the same pull and for a day,
+    whichever page it is.
+    """
+    monkeypatch.setattr(pull_module, "LARGEST_PAGE", size)
+    first = await pull(project, KEY)
+    unharmed = 0 if size == 1000 else 1
+    studio.fail(action, PAGE, after=unharmed)
+
+    assert unharmed == await not_sent(project, studio, first)
+    assert 0 == await not_sent(project, studio, first)
+    clock.go_on(BELIEVED)
+    assert [0, 60 // min(size, 60)] == [await not_sent(project, studio, first) for _ in range(2)]
+
+
+@pytest.mark.usefixtures("clock")
+async def test_what_never_answers_about_a_version_is_asked_for_the_page_by_the_next_pull(
+    project: StudioProject, studio: Studio
+) -> None:
+    """Where no attempt is answered, the next pull names no version either."""
+    first = await pull(project, KEY)
+    studio.fail(Status(500), PAGE, times=5)
+    with pytest.raises(Unreachable, match="Studio answered 500"):
+        await again(project, first)
+
+    assert 0 == await not_sent(project, studio, first)
+
+
+async def test_pages_are_read_whole_once_a_day(project: StudioProject, studio: Studio, clock: Clock) -> None:
+    """Versions that are right are named in all pulls but one a day, in which what has changed is no reason to warn."""
+    first = await pull(project, KEY)
+    clock.go_on(BELIEVED - 1)
+    before = await not_sent(project, studio, first)
+    clock.go_on(1)
+    after = [await not_sent(project, studio, first) for _ in range(2)]
+    studio.generated(900).edit(quality=-2.0)
+    clock.go_on(BELIEVED)
+    with capture_logs() as logs:
+        second = await again(project, first)
+
+    assert (1, [0, 1]) == (before, after)
+    assert second.fingerprint() != first.fingerprint()
+    assert 1 == await not_sent(project, studio, second)
+    assert "pull.versions_wrong" not in [line["event"] for line in logs]
+
+
+async def test_a_version_that_outlasts_its_content_is_not_believed(
+    project: StudioProject, studio: Studio, clock: Clock
+) -> None:
+    """A constant version hides a change for a day at most; then the log says so once, and none is named any more."""
+    studio.etags = "constant"
+    first = await pull(project, KEY)
+    studio.generated(900).edit(quality=-2.0)
+    hidden = await again(project, first)
+    clock.go_on(BELIEVED)
+    with capture_logs() as logs:
+        second = await again(project, first)
+        studio.generated(900).edit(quality=2.0)
+        third = await again(project, second)
+        clock.go_on(2 * BELIEVED)
+        not_named = [await not_sent(project, studio, third) for _ in range(2)]
+
+    assert hidden.fingerprint() == first.fingerprint()
+    assert 3 == len({first.fingerprint(), second.fingerprint(), third.fingerprint()})
+    assert [0, 0] == not_named
+    assert [KEY.id] == [line["target"] for line in logs if line["event"] == "pull.versions_wrong"]
+
+
+async def test_not_modified_though_no_version_was_named(project: StudioProject, studio: Studio) -> None:
+    """HTTP 304 to a request that named no version is no redirect: the error says where to look."""
+    studio.fail(Status(304), PAGE)
+    with pytest.raises(InvalidReply, match=r"HTTP 304 .* no version was named; look at caches"):
+        await pull(project, KEY)
 
 
 @pytest.mark.parametrize(
