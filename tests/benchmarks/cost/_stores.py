@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,4 +29,21 @@ def postgresql() -> Iterator[Server]:
 
 def has_postgresql() -> bool:
     """Whether there is a PostgreSQL server to start."""
-    return bool(shutil.which("initdb")) or any(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    return _initdb() is not None
+
+
+def postgresql_version() -> str:
+    """As the server says it, such as `PostgreSQL 15.8`; empty where there is none to start."""
+    initdb = _initdb()
+    if initdb is None:
+        return ""
+    postgres = initdb.resolve().with_name("postgres")
+    said = subprocess.run([str(postgres), "--version"], check=True, capture_output=True, text=True).stdout
+    return f"PostgreSQL {said.split()[2]}"  # postgres (PostgreSQL) 15.8 (Debian 15.8-1)
+
+
+def _initdb() -> Path | None:
+    """The one that `running` takes."""
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    found = debian[-1] if debian else shutil.which("initdb")
+    return None if found is None else Path(found)

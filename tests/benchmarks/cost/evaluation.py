@@ -107,8 +107,9 @@ def _many_classes(rounds: int, *, detector: bool) -> Iterator[Row]:
 
 
 SECTION = Section(
-    "Figures and comparisons; behind the semicolon what they stand beside. Peaks are memory beyond the columns "
-    "themselves (240 MB of confidences for 30,000 windows of 1,000 classes).",
+    "Figures and comparisons; behind the semicolon what they stand beside. CPU is that of a process's "
+    "fastest run, of up to ten within a second, and of several processes the median. Peaks are memory beyond the "
+    "columns themselves (240 MB of confidences for 30,000 windows of 1,000 classes).",
     ("CPU, ms", "beside, CPU, ms", "ratio", "peak, MB", "beside, peak, MB"),
     rows,
 )
