@@ -12,6 +12,8 @@ import time
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from contextlib import suppress
 
+import numpy as np
+
 from monitor.errors import StudioError, Unreachable
 from monitor.results import ResultSet
 from monitor.studio.last_readings import LastReading, LastReadings, Versioned
@@ -71,7 +73,7 @@ class Versions:
         none of this target is named any more.
         """
         last = self._unproven
-        if last is None or last.results is None or last.results.fingerprint() == results.fingerprint():
+        if last is None or last.results is None or _say_the_same(last.results, results):
             return False
         with suppress(StudioError):  # it gave the results: they count
             if await self._same(last.pages):
@@ -112,3 +114,11 @@ class Versions:
 
     def _forget(self) -> None:
         self._readings.name_none(self._name, time.monotonic() + BELIEVED)
+
+
+def _say_the_same(before: ResultSet, after: ResultSet) -> bool:
+    """Whether two readings agree in results and in what slices are made of, which no fingerprint covers."""
+    if before.fingerprint() != after.fingerprint():
+        return False
+    slices = (before.device, after.device), *((column, after.metadata[key]) for key, column in before.metadata.items())
+    return all(old.table == new.table and np.array_equal(old.codes, new.codes) for old, new in slices)

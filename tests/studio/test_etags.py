@@ -198,6 +198,21 @@ async def test_pages_are_read_whole_once_a_day(project: StudioProject, studio: S
     assert "pull.versions_wrong" not in [line["event"] for line in logs]
 
 
+async def test_a_version_that_outlasts_the_metadata_is_not_believed(
+    project: StudioProject, studio: Studio, clock: Clock
+) -> None:
+    """Slices are made of metadata and devices: these may not be hidden either, though the fingerprint stays."""
+    studio.etags = "constant"
+    first = await pull(project, KEY, metadata=("site",))
+    studio.faults.append(Fault(Rewrite(lambda body: body.replace(b'"site":"', b'"site":"new ')), PAGE, times=None))
+    clock.go_on(BELIEVED)
+    with capture_logs() as logs:
+        second = await again(project, first, metadata=("site",))
+
+    assert first.fingerprint() == second.fingerprint()
+    assert "pull.versions_wrong" in [line["event"] for line in logs]
+
+
 async def test_a_version_that_outlasts_its_content_is_not_believed(
     project: StudioProject, studio: Studio, clock: Clock
 ) -> None:
