@@ -233,7 +233,7 @@ class Client:
                 if attempt.num == 1:
                     raise first
                 self.observer.retry(reasons[-1])
-                return await self._in_turn(request, decoder)
+                return replace(await self._in_turn(request, decoder), repeated=True)
         raise AssertionError("the last attempt neither answers nor fails")
 
     async def _in_turn(self, request: Request, decoder: msgspec.json.Decoder[T]) -> Answer[T]:

@@ -20,11 +20,13 @@ class Answer(Generic[T]):
         reply: The reply; None where Studio said that it is still the one of the version that was named.
         nbytes: Size of its body.
         etag: The version that Studio gave it; None where it gave none.
+        repeated: Whether attempts had failed before, the one that named a version among them.
     """
 
     reply: T | None
     nbytes: int
     etag: str | None = None
+    repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

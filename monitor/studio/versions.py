@@ -106,7 +106,8 @@ class Versions:
             came = answer.reply is not None
             if came and page is pages[0]:
                 self.first = page.span, answer
-            if came == (answer.etag == page.etag):  # the same page sent again, or another one that is not sent
+            # an attempt that failed; or the same page sent again, or another one that is not sent
+            if answer.repeated or came == (answer.etag == page.etag):
                 self._forget()
             if came or answer.etag != page.etag:
                 return False

@@ -180,6 +180,19 @@ async def test_what_never_answers_about_a_version_is_asked_for_the_page_by_the_n
     assert 0 == await not_sent(project, studio, first)
 
 
+async def test_a_failure_about_a_version_counts_though_the_page_has_changed(
+    project: StudioProject, studio: Studio
+) -> None:
+    """Where the page that came after the failure is another one, its version is not named either."""
+    first = await pull(project, KEY)
+    studio.generated(900).edit(quality=-2.0)
+    studio.fail(Status(500), PAGE)
+    second = await again(project, first)
+
+    assert second.fingerprint() != first.fingerprint()
+    assert 0 == await not_sent(project, studio, second)
+
+
 async def test_pages_are_read_whole_once_a_day(project: StudioProject, studio: Studio, clock: Clock) -> None:
     """Versions that are right are named in all pulls but one a day, in which what has changed is no reason to warn."""
     first = await pull(project, KEY)
