@@ -72,10 +72,10 @@ def test_groups_are_permuted_whole() -> None:
 @pytest.mark.parametrize(
     ("found", "opened", "kept"),
     [
-        (Effect(0.10, 0.0, 0.05, 1.0), True, True),
-        (Effect(0.10, 0.0, 0.06, 0.01), False, True),
-        (Effect(0.0, 0.03, 1.0, 0.05), True, True),
-        (Effect(0.0, 0.03, 0.01, 0.06), False, True),
+        (Effect(0.10, 0.0, 0.02, 1.0), True, True),
+        (Effect(0.10, 0.0, 0.025, 0.01), False, True),
+        (Effect(0.0, 0.03, 1.0, 0.02), True, True),
+        (Effect(0.0, 0.03, 0.01, 0.025), False, True),
         (Effect(0.099, 0.029, 0.005, 0.005), False, True),
         (Effect(0.07, 0.0, 1.0, 1.0), False, True),
         (Effect(0.0, 0.02, 1.0, 1.0), False, True),
