@@ -13,9 +13,8 @@ from monitor.figures.coco import IOU_THRESHOLDS, ImageBoxes, Matches, match
 from monitor.figures.distributions import t_quantile
 from monitor.figures.evaluation import Detection, Interval
 from monitor.figures.groups import GroupUnit
-from monitor.figures.intervals import Clusters, bounded_mean, clustered
+from monitor.figures.intervals import Clusters, bounded_mean, clustered, half_by_groups
 from monitor.figures.scoring import accuracy_verdicts, studio_verdict
-from monitor.figures.uneven import hidden_of, widened
 from monitor.results import BlockKind, Boxes, FloatArray, FomoCounts, IntArray, ResultSet
 
 PASSING_SCORE = 0.8
@@ -243,8 +242,8 @@ def _map_interval(
     matches: Matches, sample: IntArray, point: float, seed: int, groups: GroupUnit | None
 ) -> Interval | None:
     """Point ± Student's t (units - 1 degrees) times the standard error of 200 bootstraps of units; percentiles are
-    biased for mAP. Of its variance groups of uneven sizes hide as large a part as of that of the boxes that are found.
-    None under 30 samples.
+    biased for mAP. Groups of uneven sizes take at least as many standard errors as the number of truth boxes that are
+    found. None under 30 samples.
     """
     clusters = clustered(sample, groups)
     if clusters is None:
@@ -257,18 +256,25 @@ def _map_interval(
     maps = maps[~np.isnan(maps)]  # a replicate may miss the few images with truth
     if len(maps) < 2:
         return None
-    error = float(maps.std(ddof=1))
-    hidden = 0.0 if groups is None else error**2 * _hidden_part(matches, sample, clusters)
-    half = widened(t_quantile(0.975, clusters.units - 1) * error, hidden)
+    errors = t_quantile(0.975, clusters.units - 1)
+    if groups is not None:
+        errors = max(errors, _errors_of_found(matches, sample, clusters, weights))
+    half = errors * float(maps.std(ddof=1))
     return Interval(max(0.0, point - half), min(1.0, point + half))
 
 
-def _hidden_part(matches: Matches, sample: IntArray, clusters: Clusters) -> float:
-    """What groups hide of the variance of the share of truth boxes that are found, over the variance that they show; 0
-    where they show none.
+def _errors_of_found(matches: Matches, sample: IntArray, clusters: Clusters, weights: npt.NDArray[np.int32]) -> float:
+    """How many bootstrap standard errors the bounds of the number of truth boxes that are found are away; 0 where
+    groups are of one size.
+
+    Args:
+        matches: Their images.
+        sample: int[images], the images' samples.
+        clusters: The images' units.
+        weights: int32[replicates, units], of the bootstrap.
     """
     found = np.bincount(matches.image, matches.hits.mean(axis=0), matches.images)
     truths = np.bincount(matches.truth_image, minlength=matches.images)
     excess = found - found.sum() / max(truths.sum(), 1) * truths
-    shown = float(np.square(np.bincount(clusters.of, excess)).sum()) * clusters.units / (clusters.units - 1)
-    return hidden_of(excess, sample, clusters.of) / shown if shown else 0.0
+    error = float((weights * np.bincount(clusters.of, excess)).sum(axis=1).std(ddof=1))
+    return half_by_groups(excess, sample, clusters) / error if error else 0.0

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from monitor.figures.counts import BoolArray, Counts, counted
 from monitor.figures.distributions import t_quantile
 from monitor.figures.evaluation import Interval
 from monitor.figures.groups import GroupUnit
@@ -23,15 +24,12 @@ from monitor.results import FloatArray, IntArray
 SMALLEST_SAMPLES = 30
 """Fewer samples than this: no bounds."""
 
-BoolArray = npt.NDArray[np.bool_]
-
 _FEW = 10  # samples with an error, or with a hit: below it the cluster variance is too unsure to be used
 _REPLICATES = 1000
 _UNITS = 10_000  # at most so many units are re-sampled
 _WEIGHTS = 1_000_000  # units x replicates that are drawn at a time (2 MB)
 _REPLICATES_AT_ONCE = 4  # whose weights are counted and summed: they stay in the cache of one core
 _ROUNDING = 1e-12  # of sums of squares: smaller ones are 0
-_CELLS = 4_000_000  # parts x units that are counted in a table (32 MB); beyond, by sorting
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,7 +123,7 @@ def shares(
         part: int[m], each window's part, 0..parts - 1; None where all are one.
         parts: How many parts there are.
     """
-    found = _counts(hits, sample, part, parts)
+    found = counted(hits, sample, part, parts)
     samples = np.bincount(found.part, minlength=parts)
     holding = (np.bincount(found.part[some], minlength=parts) for some in (found.hits > 0, found.hits < found.windows))
     few = np.minimum(*holding) < _FEW
@@ -184,7 +182,8 @@ def bootstrap_mean(values: FloatArray, sample: IntArray, seed: int, groups: Grou
 
     Above 10,000 units, they are first dealt at random into 10,000 groups of equal size that are re-sampled as
     wholes (random groups: Wolter, Introduction to Variance Estimation, 2007, ch. 2): the time is bounded, the standard
-    error still good to 1 %.
+    error still good to 1 %. Where groups are the unit and of uneven sizes the bounds are at least as wide as by
+    `half_by_groups`.
 
     Args:
         values: float64[m], finite, one per window that counts.
@@ -204,12 +203,12 @@ def bootstrap_mean(values: FloatArray, sample: IntArray, seed: int, groups: Grou
     totals = _resampled(columns, rng)
     lower, upper = np.quantile(totals[:, 0] / totals[:, 1], [0.025, 0.975]).tolist()
     mean = float(values.mean())
-    hidden = _hidden_of_mean(values - mean, sample, clusters)
-    if hidden == 0:
+    half = half_by_groups(values - mean, sample, clusters) / len(values)
+    if half == 0:
         return Interval(lower, upper)
-    lower = mean - widened(mean - lower, hidden)
-    upper = mean + widened(upper - mean, hidden)
-    return Interval(max(lower, float(values.min())), min(upper, float(values.max())))
+    return Interval(
+        max(min(lower, mean - half), float(values.min())), min(max(upper, mean + half), float(values.max()))
+    )
 
 
 def bounded_mean(values: FloatArray, sample: IntArray, seed: int, groups: GroupUnit | None = None) -> Interval | None:
@@ -244,7 +243,7 @@ def bootstrap_t(values: FloatArray, sample: IntArray, seed: int, groups: GroupUn
 
     Each replicate's deviation from the mean is divided by its own standard error, that of a ratio over clusters
     (Cochran, 1977, eq. 2.39); replicates without one are left out. Many units are dealt into groups as in
-    `bootstrap_mean`.
+    `bootstrap_mean`. What groups of uneven sizes hide of the variance is added.
 
     Args:
         values: float64[m], finite, one per window that counts.
@@ -276,17 +275,26 @@ def bootstrap_t(values: FloatArray, sample: IntArray, seed: int, groups: GroupUn
         return None
     errors = np.sqrt(units / (units - 1) * squares[varies]) / totals[varies, 0]
     low, high = np.quantile(moved[varies] / errors, [0.025, 0.975])
-    hidden = _hidden_of_mean(values - mean, sample, clusters)
+    hidden = 0.0 if groups is None else hidden_of(values - mean, sample, clusters.of) / len(values) ** 2
     lower = mean - widened(float(high) * error, hidden)
     upper = mean + widened(-float(low) * error, hidden)
     return Interval(min(mean, max(lower, float(values.min()))), max(mean, upper))
 
 
-def _hidden_of_mean(excess: FloatArray, sample: IntArray, clusters: Clusters) -> float:
-    """What groups of uneven sizes hide of the variance of a mean of windows; 0 where the sample is the unit."""
-    if math.isinf(clusters.degrees):
+def half_by_groups(excess: FloatArray, sample: IntArray, clusters: Clusters) -> float:
+    """How far the bounds of a total are away by its variance over groups, Student's t and what their uneven sizes hide;
+    0 where they are of one size, and where the sample is the unit.
+
+    Args:
+        excess: float64[m], one per window that counts; they add up to 0.
+        sample: int[m], each window's sample, not negative.
+        clusters: The windows' units.
+    """
+    hidden = 0.0 if math.isinf(clusters.degrees) else hidden_of(excess, sample, clusters.of)
+    if hidden == 0:
         return 0.0
-    return hidden_of(excess, sample, clusters.of) / len(excess) ** 2
+    squares = float(np.square(np.bincount(clusters.of, excess)).sum())
+    return widened(clusters.quantile * math.sqrt(clusters.units / (clusters.units - 1) * squares), hidden)
 
 
 def _renumber(sample: IntArray) -> tuple[IntArray, int]:
@@ -314,7 +322,7 @@ def _widening(units: IntArray, groups: GroupUnit | None) -> FloatArray:
 
 
 def _by_samples(
-    per_sample: FloatArray, effect: FloatArray, wider: FloatArray, by_unit: _Counts, groups: GroupUnit | None
+    per_sample: FloatArray, effect: FloatArray, wider: FloatArray, by_unit: Counts, groups: GroupUnit | None
 ) -> FloatArray:
     """What n is divided by where hits or misses are too few to show a variance."""
     if groups is None:
@@ -325,60 +333,9 @@ def _by_samples(
     return np.fmax((1 + (size - 1) * groups.icc) * per_sample * wider, np.fmax(effect, wider))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Counts:
-    """Windows and hits of the pairs of a unit and a part that occur; int[pairs] each.
-
-    Attributes:
-        part, unit: Which they are.
-        windows, hits: Of them.
-        samples: How many samples they are of.
-    """
-
-    part: IntArray
-    unit: IntArray
-    windows: IntArray
-    hits: IntArray
-    samples: IntArray
-
-    def squares(self, p: FloatArray) -> FloatArray:
-        """float64[parts], the sum of squares of hits less what a share `p` of the windows would be."""
-        return np.bincount(self.part, np.square(self.excess(p)), len(p)).astype(np.float64)
-
-    def excess(self, p: FloatArray) -> FloatArray:
-        """float64[pairs], hits less what a share `p`, float64[parts], of the windows would be."""
-        return self.hits - p[self.part] * self.windows
-
-    def grouped(self, groups: GroupUnit) -> _Counts:
-        """The counts of samples by group."""
-        place, part, unit = _pairs(self.part, groups.of[self.unit], int(self.part.max(initial=0)) + 1)
-        windows, hits = (np.bincount(place, counts).astype(np.int64) for counts in (self.windows, self.hits))
-        return _Counts(part, unit, windows, hits, np.bincount(place))
-
-
-def _counts(hits: BoolArray, sample: IntArray, part: IntArray | None, parts: int) -> _Counts:
-    """The windows and hits of each sample, by part."""
-    place, part, unit = _pairs(np.zeros(1, np.int64) if part is None else part, sample, parts)
-    windows = np.bincount(place)
-    return _Counts(part, unit, windows, np.bincount(place[hits], minlength=len(windows)), np.ones_like(windows))
-
-
-def _uneven(of_samples: _Counts, of_groups: _Counts, p: FloatArray) -> Components:
+def _uneven(of_samples: Counts, of_groups: Counts, p: FloatArray) -> Components:
     """How hits vary between groups and within, by part."""
     return components(of_groups.excess(p), of_groups.samples, of_samples.squares(p), of_groups.part)
-
-
-def _pairs(part: IntArray, unit: IntArray, parts: int) -> tuple[IntArray, IntArray, IntArray]:
-    """The pairs of a part and a unit that occur: each one's index among them, and their parts and units."""
-    units = int(unit.max(initial=0)) + 1
-    code = part.astype(np.int64) * units + unit
-    if parts * units > _CELLS:
-        found, place = np.unique(code, return_inverse=True)
-    else:
-        occurs = np.bincount(code) > 0
-        found = np.flatnonzero(occurs)
-        place = (np.cumsum(occurs, dtype=np.int32) - 1)[code]
-    return place, found // units, found % units
 
 
 def _deal(clusters: Clusters, rng: np.random.Generator) -> tuple[IntArray, int]:
