@@ -12,7 +12,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from monitor.figures.counts import BoolArray, Counts, counted
 from monitor.figures.distributions import t_quantile
