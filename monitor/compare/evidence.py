@@ -16,6 +16,7 @@ that were counted become classes (`martingale`), and the ids of the oldest sampl
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -76,7 +77,8 @@ class EvidenceState:
         shut: How many samples had been counted when it was first found not to, and what came last to be back at the
             reference, since it last was otherwise, while the alarm lasts; -1 where it is otherwise.
         alarm: Whether there is one.
-        raised: What had come last when it was raised; none without an alarm, of errors, and where that is not known.
+        raised: What had come last when it was raised, or later while it differed most from the reference; none without
+            an alarm, of errors, and where that is not known.
         looked: Digest of the scores of the last look: the same are no other look.
     """
 
@@ -185,26 +187,27 @@ def look(state: EvidenceState, now: Scores, limit: float | None, seed: int, bets
     digest = look_digest(now)
     if digest == state.looked or not state.sufficient:
         return replace(state, looked=digest)
-    units = (state.reference.group, state.recent.group) if state.unit == "group" else None
-    found = effect(state.reference.value, state.recent.value, limit, seed, units)
+    between = _effects(state, limit, seed)
+    found = between(state.reference, state.recent)
     gate = found.gate(was_open=state.gate)
-    after = latched(replace(state, looked=digest), gate, bets, back=gate or _is_back(state, found, limit, seed))
-    return replace(after, raised=after.recent) if after.alarm and not state.alarm else after
+    told = between(state.reference, state.raised) if len(state.raised) else None
+    back = gate or told is None or is_nearer(found, between(state.raised, state.recent), told)
+    after = latched(replace(state, looked=digest), gate, bets, back=back)
+    raises = after.alarm and (not state.alarm or (gate and told is not None and found.size > told.size))
+    return replace(after, raised=after.recent) if raises else after
 
 
-def _is_back(state: EvidenceState, found: Effect, limit: float | None, seed: int) -> bool:
-    """Whether what came last is nearer to the reference than to what raised the alarm, by what set these two apart."""
-    if not len(state.raised):
-        return True
-    reference, raised, recent = state.reference, state.raised, state.recent
-    scale = unit_of_scores(np.sort(reference.value), np.sort(recent.value))
-    limit = limit_of_scores(np.sort(reference.value)) if limit is None else limit
+def _effects(state: EvidenceState, limit: float | None, seed: int) -> Callable[[Kept, Kept], Effect]:
+    """How far apart two of the state's parts are, in one unit and at one threshold."""
+    ascending = np.sort(state.reference.value)
+    scale = unit_of_scores(ascending, np.sort(state.recent.value))
+    limit = limit_of_scores(ascending) if limit is None else limit
 
     def between(one: Kept, other: Kept) -> Effect:
         units = (one.group, other.group) if state.unit == "group" else None
         return effect(one.value, other.value, limit, seed, units, scale)
 
-    return is_nearer(found, between(raised, recent), between(reference, raised))
+    return between
 
 
 def look_digest(now: Scores) -> int:

@@ -55,6 +55,11 @@ class Effect:
     wasserstein_pvalue: float
     exceedance_pvalue: float
 
+    @property
+    def size(self) -> float:
+        """Both differences together, each in units of what matters."""
+        return self.wasserstein / EFFECT_WASSERSTEIN + self.exceedance / EFFECT_EXCEEDANCE
+
     def gate(self, *, was_open: bool) -> bool:
         """Whether the difference matters: opened by a significant one of at least 0.10 or 0.03, shut where both are
         below 0.07 and 0.02, and in between as it was.
