@@ -19,7 +19,7 @@ from itertools import count
 
 import numpy as np
 
-from monitor.compare.group_sizes import of_one_size
+from monitor.compare.group_sizes import alike_in_size
 from monitor.compare.map_statistic import MapStatistic
 from monitor.compare.paired import paired_test, unit_of_difference
 from monitor.compare.pairing import Index, Pairing, pair
@@ -378,7 +378,7 @@ def _subset_test(
     first, others = sides
     if grouped is not None:
         units = grouped.group[first], grouped.group[others]
-        taken = of_one_size(*units, rng)
+        taken = alike_in_size(*units, rng)
         first, others = first[taken[0]], others[taken[1]]
         units = units[0][taken[0]], units[1][taken[1]]
         statistic = views.statistic.take(np.concatenate([first, others]))

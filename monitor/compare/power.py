@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from monitor.compare.change import ACCURACY, ADDED, MODEL, Change
-from monitor.compare.group_sizes import of_one_size
+from monitor.compare.group_sizes import alike_in_size
 from monitor.compare.pairing import Pairing
 from monitor.compare.renaming import in_one_table
 from monitor.compare.resampling import hypergeometric
@@ -357,7 +357,7 @@ def _dealt(sample: IntArray, old: Mask, units: Units | None) -> Mask:
         return np.ones(len(sample), np.bool_)
     group = units.of(ACCURACY)
     sides = np.unique(sample[old]), np.unique(sample[~old])
-    taken = of_one_size(group[sides[0]], group[sides[1]], np.random.default_rng(0))
+    taken = alike_in_size(group[sides[0]], group[sides[1]], np.random.default_rng(0))
     return np.isin(sample, np.concatenate([side[rows] for side, rows in zip(sides, taken, strict=True)]))
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from monitor.compare.change import Change, changes
-from monitor.compare.group_sizes import of_one_size
+from monitor.compare.group_sizes import alike_in_size
 from monitor.compare.map_statistic import box_map
 from monitor.compare.permutation import paired_pvalue, two_sample_pvalue
 from monitor.compare.resamplable import SumStatistic, accuracy, macro_f1
@@ -266,16 +266,24 @@ def test_new_groups_of_another_size_are_no_difference(before: list[int], after: 
 
 
 def test_groups_alike_in_size_are_all_taken() -> None:
-    """All samples are dealt where groups are as large on both sides; otherwise as many of each group as one has."""
+    """All samples are dealt where groups are as large on both sides; otherwise as many of each as a group of the other
+    side has, and no sample twice.
+    """
     first, others = np.arange(12).repeat(20), np.arange(4).repeat(22)
-    taken = of_one_size(first, others, np.random.default_rng(1))
+    taken = alike_in_size(first, others, np.random.default_rng(1))
     assert [rows.tolist() for rows in taken] == [list(range(240)), list(range(88))]
 
-    first = np.concatenate([np.arange(12).repeat(20), np.full(3, 12)])
-    others = np.arange(2).repeat(150)
-    taken = of_one_size(first, others, np.random.default_rng(1))
-    assert np.bincount(first[taken[0]]).tolist() == [20] * 12
-    assert np.bincount(others[taken[1]]).tolist() == [20] * 2
+    taken = alike_in_size(first, np.arange(2).repeat(150), np.random.default_rng(1))
+    assert len(taken[0]) == 240
+    assert np.bincount(np.arange(2).repeat(150)[taken[1]]).tolist() == [20] * 2
+    assert len(np.unique(taken[1])) == 40
+
+    first = np.concatenate([np.zeros(120, np.int64), np.arange(1, 13).repeat(5)])
+    taken = alike_in_size(first, np.arange(4).repeat(40), np.random.default_rng(1))
+    sizes = np.bincount(first[taken[0]]), np.bincount(np.arange(4).repeat(40)[taken[1]])
+    assert sizes[0][1:].tolist() == [5] * 12
+    assert sizes[0][0] <= 40
+    assert set(sizes[1].tolist()) <= {5, 40}
 
 
 def test_group_tests_are_no_short_cuts() -> None:

@@ -114,27 +114,31 @@ async def test_units(service: Service) -> None:
     """A target's page says which unit it takes and why; where there are too few groups to tell, both pages say so, and
     the API has it.
     """
-    service.content["projects"] = [service.entry(101, group_by="metadata.line"), service.entry(103)]
-    await start(service, ONE, THREE)
-    lines, days = await page(service, f"/targets/{ONE}"), await page(service, f"/targets/{THREE}")
+    service.studio.add(projects.classification(112, "few", sizes={"testing": 30}))
+    service.content["projects"] = [service.entry(112, group_by="metadata.batch"), service.entry(103)]
+    few = "112-1-int8-testing"
+    await start(service, few, THREE)
+    batches, days = await page(service, f"/targets/{few}"), await page(service, f"/targets/{THREE}")
     status = await page(service, "/")
     _, text = await service.get("/api/v1/targets")
     evaluation = service.app.live.snapshots[THREE].evaluation
     units = {each["id"]: each["units"] for each in json.loads(text)["data"]["targets"]}
 
-    (line, day) = (re.search(r"Accuracy (sample|group) (\d+) (\S+) (\S+) (\S+)", each.text) for each in (lines, days))
-    assert line is not None
-    assert line.groups()[2:] == ("–", "–", "–")
-    assert int(line[2]) < 10
-    assert "Cannot tell yet whether samples of one line (metadata) are alike: that takes 10 groups" in lines.text
-    assert 1 == status.text.count("Cannot tell yet whether samples of one line (metadata) are alike.")
+    (batch, day) = (
+        re.search(r"Accuracy (sample|group) (\d+) (\S+) (\S+) (\S+)", each.text) for each in (batches, days)
+    )
+    assert batch is not None
+    assert batch.groups()[2:] == ("–", "–", "–")
+    assert int(batch[2]) < 10  # no sample has one: they are a group each week
+    assert "Cannot tell yet whether samples of one batch (metadata) are alike: that takes 10 groups" in batches.text
+    assert 1 == status.text.count("Cannot tell yet whether samples of one batch (metadata) are alike.")
     assert day is not None
     assert evaluation is not None
     choice = evaluation.units["accuracy"]
     assert (day[1], int(day[2])) == (choice.unit, choice.groups)
     assert "Cannot tell" not in days.text
     assert (choice.icc, choice.unit) == tuple(units[THREE]["accuracy"][key] for key in ("icc", "unit"))
-    assert units[ONE]["accuracy"]["icc"] is None
+    assert units[few]["accuracy"]["icc"] is None
 
 
 async def test_project_without_targets(service: Service) -> None:
@@ -202,9 +206,9 @@ def confusion_row(shown: Page, name: str) -> list[int]:
 
 async def test_causes_against_each_other(service: Service) -> None:
     """Causes that work against each other are shown on both sides of the bar, and none of them is made the culprit."""
-    worse = Revision(added=80, shift=1.0, relabelled=0.06, removed=0.1, quality=0.8, training=1, trained_step=1)
+    worse = Revision(added=300, shift=1.0, relabelled=0.015, removed=0.1, quality=0.8, training=1, trained_step=1)
     scenario = (Revision(), worse).__getitem__
-    service.studio.add(projects.classification(112, "mixed", sizes={"testing": 300}, scenario=scenario))
+    service.studio.add(projects.classification(112, "mixed", sizes={"testing": 900}, scenario=scenario))
     service.content["projects"] = [service.entry(112)]
     target_id = "112-1-int8-testing"
     await start(service, target_id)
