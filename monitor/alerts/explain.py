@@ -312,7 +312,7 @@ def _drift(drift: Drift, causes: tuple[str, ...], significance: float) -> Iterat
         )
         yield _distances("Shared samples", drift, "model")
     if not causes:
-        yield (f"Block {name}: no significant drift; evidence {wording.odds(drift)} from {drift.added} new samples")
+        yield f"Block {name}: no significant drift; evidence {wording.odds(drift)} from {drift.added} new samples"
     yield (
         f"The rule fires at evidence {ALARM:g}, or for the same samples at p ≤ {wording.pvalue(significance)}, if the "
         "difference matters. Drift of new samples is over once the last of them did not differ, and were nearer to the "

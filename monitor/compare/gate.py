@@ -78,16 +78,11 @@ def is_nearer(found: Effect, changed: Effect, between: Effect) -> bool:
         changed: How far it is from the other.
         between: How far these two are from each other.
     """
-    return not (
-        (
-            between.wasserstein >= EFFECT_WASSERSTEIN
-            and found.wasserstein + NEARER * between.wasserstein > changed.wasserstein
-        )
-        or (
-            between.exceedance >= EFFECT_EXCEEDANCE
-            and found.exceedance + NEARER * between.exceedance > changed.exceedance
-        )
+    distances = (
+        (between.wasserstein, EFFECT_WASSERSTEIN, found.wasserstein, changed.wasserstein),
+        (between.exceedance, EFFECT_EXCEEDANCE, found.exceedance, changed.exceedance),
     )
+    return not any(apart >= matters and here + NEARER * apart > there for apart, matters, here, there in distances)
 
 
 def effect(

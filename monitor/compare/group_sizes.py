@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from monitor.figures.groups import size_by_sample
 from monitor.results import IntArray
 
 ALIKE = 1.25
@@ -37,7 +38,7 @@ def alike_in_size(first: IntArray, others: IntArray, rng: np.random.Generator) -
     sides = [np.unique(side, return_inverse=True, return_counts=True)[1:] for side in (first, others)]
     sizes = [side[1] for side in sides]
     for _ in range(_ROUNDS):
-        means = [float(np.square(each).sum() / each.sum()) for each in sizes]
+        means = [size_by_sample(each) for each in sizes]
         if max(means) <= ALIKE * min(means):
             break
         larger = int(np.argmax(means))
