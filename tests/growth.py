@@ -4,6 +4,7 @@ slows down both. Only ratios come out: no test asserts seconds.
 
 from __future__ import annotations
 
+import gc
 import math
 import time
 from collections.abc import Callable, Hashable, Iterator
@@ -30,13 +31,28 @@ class Costs:
     @contextmanager
     def of(self, name: Hashable) -> Iterator[None]:
         """A turn of this work is what is done inside."""
-        began = time.process_time()
-        yield
-        self._seconds[name] = min(self._seconds.get(name, math.inf), time.process_time() - began)
+        with _no_garbage_collection():
+            began = time.process_time()
+            yield
+            self._seconds[name] = min(self._seconds.get(name, math.inf), time.process_time() - began)
 
     def ratio(self, name: Hashable, other: Hashable) -> float:
         """How many times as long one work takes as the other."""
         return self._seconds[name] / self._seconds[other]
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """As in `timeit`: a collection looks through all that earlier tests left in the process, and the larger input,
+    which allocates more, meets it more often.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def growth(prepare: Callable[[int], Callable[[], object]], small: int, times: int = TIMES, turns: int = TURNS) -> float:
