@@ -24,6 +24,9 @@ SMALLEST_SAMPLES = 30
 """Fewer samples than this: no bounds."""
 
 _FEW = 10  # samples with an error, or with a hit: below it the cluster variance is too unsure to be used
+_UNSEEN = (
+    0.25  # samples whose windows are all misses, or hits, that are taken to be there besides the few that were seen
+)
 _REPLICATES = 1000
 _UNITS = 10_000  # at most so many units are re-sampled
 _WEIGHTS = 1_000_000  # units x replicates that are drawn at a time (2 MB)
@@ -111,9 +114,10 @@ def shares(
 
     Where fewer than 10 samples of a part hold a miss, or fewer than 10 a hit, its variance cannot be trusted. Then deff
     is that of all parts together: the sum of their variances over that of independent windows. Where all of them have
-    too few as well, it is the number of windows per sample, with groups as the unit times the design effect that they
-    have with the baseline's icc, or that of the set if it is larger, times (t/z)²: how alike samples are is guessed
-    then.
+    too few as well, it is Σx²/Σx over the samples that hold the rarer of the two, x of their windows each (the variance
+    of a compound Poisson distribution over its mean), as if a quarter of a sample that holds nothing else had been seen
+    besides; with groups as the unit times the design effect that they have with the baseline's icc, or that of the set
+    if it is larger, times (t/z)²: how alike samples are is guessed then.
 
     Args:
         hits: bool[m], one per window that counts.
@@ -146,7 +150,7 @@ def shares(
         together += 0.0 if uneven is None else float(uneven.together().hidden()[0])
         inflation[few] = max(1.0, together / float(independent[varies].sum()))
     elif few.any():
-        inflation[few] = _by_samples(per_sample, effect, wider, by_unit, groups)[few]
+        inflation[few] = _guessed(_within_samples(found, per_sample), effect, wider, by_unit, groups)[few]
     unknown = (n == 0) | np.isnan(wider)
     return Shares(p, np.where(unknown, np.nan, n / inflation), n)
 
@@ -320,16 +324,26 @@ def _widening(units: IntArray, groups: GroupUnit | None) -> FloatArray:
     return np.array([(t_quantile(0.975, many - 1) / z) ** 2 if many > 1 else math.nan for many in units.tolist()])
 
 
-def _by_samples(
-    per_sample: FloatArray, effect: FloatArray, wider: FloatArray, by_unit: Counts, groups: GroupUnit | None
+def _within_samples(found: Counts, per_sample: FloatArray) -> FloatArray:
+    """float64[parts], the design effect of a sample's windows by the few samples that hold a miss, or a hit; that of
+    windows which are all alike where there are none.
+    """
+    rare = min(found.hits, found.windows - found.hits, key=np.count_nonzero).astype(np.float64)
+    seen = np.square(rare).sum() + _UNSEEN * per_sample**2
+    alike: FloatArray = seen / (rare.sum() + _UNSEEN * per_sample)
+    return np.clip(alike, 1.0, per_sample)
+
+
+def _guessed(
+    within: FloatArray, effect: FloatArray, wider: FloatArray, by_unit: Counts, groups: GroupUnit | None
 ) -> FloatArray:
     """What n is divided by where hits or misses are too few to show a variance."""
     if groups is None:
-        return per_sample
+        return within
     samples = np.bincount(by_unit.part, by_unit.samples, len(effect))
     with np.errstate(divide="ignore", invalid="ignore"):  # parts without a window
         size = np.bincount(by_unit.part, np.square(by_unit.samples), len(effect)) / samples
-    return np.fmax((1 + (size - 1) * groups.icc) * per_sample * wider, np.fmax(effect, wider))
+    return np.fmax((1 + (size - 1) * groups.icc) * within * wider, np.fmax(effect, wider))
 
 
 def _uneven(of_samples: Counts, of_groups: Counts, p: FloatArray) -> Components:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from monitor.figures import EvaluationSettings, evaluate
 from tests.benchmarks.believe import calibration, cost, coverage, delay, errors, power, quiet
 from tests.benchmarks.believe.__main__ import SECTIONS, main
+from tests.benchmarks.believe.images import Images
 from tests.benchmarks.believe.sections import Effort
-from tests.benchmarks.believe.sets import FLAGGED, Population
+from tests.benchmarks.believe.sets import Population
 from tests.benchmarks.believe.streams import CHANGES, KINDS, Stream, Target
 from tests.benchmarks.believe.table import lower, upper
 from tests.growth import LINEAR
@@ -83,30 +83,32 @@ def test_changes_leave_the_number_of_scores(change: str) -> None:
     assert not np.array_equal(normal, moved)
 
 
-def test_sets_have_the_truth_they_say() -> None:
-    """A large set's figures are those of its population, and every interval's truth is known."""
-    population = Population(5000, 2, 0.1, 5)
-    rng = np.random.default_rng(1)
-    classified = evaluate(population.classified(rng), EvaluationSettings(), None)
-    regressed = evaluate(population.regressed(rng), EvaluationSettings(), 1)
-    known = coverage.truths(population)
-    assert classified.quality is not None
-    assert regressed.regression is not None
+@pytest.mark.parametrize(
+    "draws",
+    [
+        coverage.Classified(Population(5000, 2, 0.1, 5)),
+        coverage.Scored(Population(5000, 2)),
+        coverage.Variants(Population(5000, 2, 0.1, 5)),
+        Images(3000, 0.1),
+    ],
+    ids=["classes", "scores", "variants", "images"],
+)
+def test_sets_have_the_truth_they_say(draws: coverage.Draws) -> None:
+    """A large set's intervals are near the figures of its population, and the truth of every interval is known."""
+    known = draws.truths()
+    found = list(draws.intervals(1))
 
-    assert pytest.approx(known["quality.accuracy_interval"], abs=0.02) == classified.quality.accuracy
-    assert pytest.approx(known["quality.mean_f1_interval"], abs=0.02) == classified.quality.mean_f1
-    assert pytest.approx(FLAGGED, abs=0.02) == classified.anomalies[0].flagged
-    assert pytest.approx(known["anomalies.auroc_interval"], abs=0.02) == classified.anomalies[0].auroc
-    assert pytest.approx(0.8, abs=0.02) == regressed.regression.within_tolerance
-    mae = regressed.regression.mean_absolute_error
-    assert pytest.approx(known["regression.mean_absolute_error_interval"], abs=0.1) == mae
-    assert {path for path, _ in coverage.intervals(regressed)} <= known.keys()
+    assert {name for name, _ in found} == known.keys()
+    for name, interval in found:
+        room = interval.upper - interval.lower
+        assert interval.lower - room < known[name] < interval.upper + room
+        assert room < 0.1 * max(1, known[name])
 
 
 def test_intervals_hold_the_truth() -> None:
     """Of 60 sets of 200 samples nearly all intervals of the accuracy hold it."""
-    found = [coverage.held(number, Population(200, 1, 0.1, 2)) for number in range(60)]
-    hits, of = (sum(each["quality.accuracy_interval"][place] for each in found) for place in (0, 1))
+    found = [coverage.held(number, coverage.Classified(Population(200, 1, 0.1, 2))) for number in range(60)]
+    hits, of = (sum(each["accuracy"][place] for each in found) for place in (0, 1))
 
     assert of == 60
     assert hits >= 51  # 95 %: fewer have a chance of 0.1 %
@@ -140,7 +142,7 @@ def test_a_verdict_is_cheap() -> None:
         ("quiet", "R=300 equal icc=0 continuous"),
         ("delay", "R=300 after 0 d: shift 1 sd"),
         ("errors", "accuracy 0.8 20 points worse"),
-        ("coverage", "n=50 error=0.05 classes=2 windows=1"),
+        ("coverage", "classes=2 n=50 error=0.05 windows=1"),
         ("calibration", "n=50 perfect"),
         ("power", "n=100"),
         ("cost", "n=300"),

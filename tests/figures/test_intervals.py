@@ -57,11 +57,16 @@ class TestShare:
 
     @given(clusters)
     def test_is_wilson_on_the_effective_size(self, counts: list[tuple[int, int]]) -> None:
-        """The bounds are Wilson's for windows / deff, and for the number of samples where hits or misses are few."""
+        """The bounds are Wilson's for windows / deff; where few samples hold a hit, or a miss, deff is how alike the
+        rarer windows of a sample are, with a quarter of a sample that holds nothing else.
+        """
         good, total = np.array(counts)[:, 0], np.array(counts).sum(axis=1)
         samples, n = len(counts), int(total.sum())
         p = good.sum() / n
-        size = float(samples)
+        rare = min(good, total - good, key=np.count_nonzero)
+        alike = n / samples
+        effect = (np.square(rare).sum() + alike**2 / 4) / (rare.sum() + alike / 4)
+        size = n / np.clip(effect, 1, alike)
         if min((good > 0).sum(), (good < total).sum()) >= 10:
             variance = samples * np.var(good - p * total, ddof=1) / n**2
             size = n / max(1.0, variance / (p * (1 - p) / n))
@@ -79,16 +84,18 @@ class TestShare:
         assert (often.lower, often.upper) == pytest.approx((once.lower, once.upper), abs=1e-9)
 
     def test_few_errors(self) -> None:
-        """With errors in nine samples the size is the number of samples, though their windows seem independent; with
-        ten it is more.
+        """With errors in nine samples whose windows seem independent the size is less than that of the windows, and
+        more than that of the samples; with ten it is that of the windows, with none that of the samples.
         """
         sample = np.arange(100).repeat(10)
         hits = np.ones(1000, np.bool_)
+        none = share(hits, sample)
         hits[np.arange(9) * 10] = False
         nine = share(hits, sample)
         hits[90] = False
 
-        assert nine == wilson(0.991, 100)
+        assert none == wilson(1.0, 100)
+        assert nine == wilson(0.991, 1000 * (9 + 2.5) / (9 + 25))
         assert share(hits, sample) == wilson(0.99, 1000)
 
     @pytest.mark.parametrize(("hit", "expected"), [(True, 1.0), (False, 0.0)])

@@ -9,6 +9,7 @@ import numpy as np
 
 from monitor.compare.comparison import BaselineFigures, compare
 from monitor.compare.drift import ComparedRun
+from monitor.results import ResultSet
 from monitor.store.state_documents import dump_drift_state
 from tests.benchmarks._rows import Row, head, show
 from tests.benchmarks.believe.sections import Effort
@@ -23,7 +24,7 @@ def cost(samples: int) -> tuple[float, int]:
     bytes of the largest state.
     """
     rng = np.random.default_rng(samples)
-    old, new = Population(samples).classified(rng), Population(samples).classified(rng)
+    old, new = _run(samples, rng), _run(samples, rng)
     new = replace(new, sample_id=new.sample_id + samples // 10)
     first, second = ComparedRun(100.0, old, 1.0), ComparedRun(1.8e9, new, 1.0)
     shown = BaselineFigures("pinned", 100.0, "")
@@ -32,6 +33,17 @@ def cost(samples: int) -> tuple[float, int]:
     _, states = compare(first, second, first, shown, states, 1)
     seconds = time.process_time() - started
     return seconds, max(len(dump_drift_state(state)) for state in states.values())
+
+
+def _run(samples: int, rng: np.random.Generator) -> ResultSet:
+    """A classifier's set, with anomaly scores."""
+    classified, scored = Population(samples).classified(rng), Population(samples).scored(rng)
+    return replace(
+        classified,
+        blocks=classified.blocks + scored.blocks,
+        anomaly=scored.anomaly,
+        expected_anomaly=scored.expected_anomaly,
+    )
 
 
 def run(effort: Effort) -> None:

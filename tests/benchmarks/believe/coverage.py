@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 from scipy import stats
 
+from monitor.compare.variants import compare_variants
 from monitor.figures import EvaluationSettings, evaluate
 from monitor.figures.evaluation import Interval
 from tests.benchmarks._rows import Row, head, show
+from tests.benchmarks.believe.images import Images
+from tests.benchmarks.believe.intervals import intervals
 from tests.benchmarks.believe.sections import Effort
 from tests.benchmarks.believe.sets import ERROR_SD, FLAGGED, SEPARATION, Population
 from tests.benchmarks.believe.table import percent
@@ -23,61 +26,124 @@ from tests.benchmarks.believe.table import percent
 LOW, HIGH, WORST, OUTSIDE = 0.92, 0.98, 0.88, 0.10
 """Intended: coverage, the lowest in any cell, and the share of cells that may be outside."""
 
-CELLS = {
-    f"n={samples} error={error:g} classes={classes} windows={windows} icc={icc:g}": Population(
-        samples, windows, error, classes, icc
-    )
-    for samples, error, classes, windows, icc in product(
-        (50, 100, 200, 1000), (0.005, 0.05, 0.2), (2, 5, 20), (1, 10), (0.0, 0.1)
-    )
-    if not icc or samples >= 200
-} | {
-    f"bulk n={300 + days * per_day} error={error:g} icc={icc:g}": Population(
-        300 + days * per_day, error=error, classes=2, icc=icc, bulk=300, per_day=per_day
-    )
-    for (days, per_day), error, icc in product(((12, 5), (20, 10)), (0.05, 0.2), (0.0, 0.05, 0.1))
-}
+WORSE, ALIKE = 1.5, 0.9
+"""How many times as many windows a variant has wrong as the reference; how their latent variables are correlated."""
+
+
+class Draws(Protocol):
+    """Sets of one kind, and what is true of them."""
+
+    def truths(self) -> Mapping[str, float]:
+        """What each interval is of."""
+
+    def intervals(self, number: int) -> Iterator[tuple[str, Interval]]:
+        """The intervals of one set, by name; of classes, one each."""
+
+
+@dataclass(frozen=True)
+class Classified:
+    """Classifiers."""
+
+    population: Population
+
+    def truths(self) -> Mapping[str, float]:
+        """Wrong windows are spread evenly: precision is recall."""
+        return dict.fromkeys(("accuracy", "mean_f1", "recall"), 1 - self.population.error)
+
+    def intervals(self, number: int) -> Iterator[tuple[str, Interval]]:
+        """Those of the figures by label."""
+        return intervals(
+            evaluate(self.population.classified(_rng(self.population, number)), EvaluationSettings(), number)
+        )
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Anomaly scores, and regressions."""
+
+    population: Population
+
+    def truths(self) -> Mapping[str, float]:
+        """By the distributions that they are drawn from."""
+        return {
+            "flagged": FLAGGED,
+            "auroc": float(stats.norm.cdf(SEPARATION / math.sqrt(2))),
+            "mean_absolute_error": math.exp(ERROR_SD**2 / 2),
+            "within_tolerance": 0.8,
+        }
+
+    def intervals(self, number: int) -> Iterator[tuple[str, Interval]]:
+        """Those of the scores' figures and of the errors'."""
+        rng = _rng(self.population, number)
+        for results in (self.population.scored(rng), self.population.regressed(rng)):
+            yield from intervals(evaluate(results, EvaluationSettings(), number))
+
+
+@dataclass(frozen=True)
+class Variants:
+    """What a variant of a classifier loses, on the same samples."""
+
+    population: Population
+
+    def truths(self) -> Mapping[str, float]:
+        """Wrong windows are spread evenly: precision is recall."""
+        return dict.fromkeys(("accuracy gap", "mean_f1 gap"), (WORSE - 1) * self.population.error)
+
+    def intervals(self, number: int) -> Iterator[tuple[str, Interval]]:
+        """Those of the gaps."""
+        runs = self.population.variants(_rng(self.population, number), WORSE, ALIKE)
+        for gap in compare_variants("float32", *runs, number).gaps:
+            if gap.interval is not None:
+                yield f"{gap.metric} gap", gap.interval
+
+
+def _grid(windows: tuple[int, ...], errors: tuple[float, ...] = (0.05,)) -> Iterator[tuple[str, Population]]:
+    """Populations of each size, by name."""
+    for samples, error, many, icc in product((50, 100, 200, 1000), errors, windows, (0.0, 0.1)):
+        if icc and samples < 200:
+            continue
+        of_error = f"error={error:g} " if len(errors) > 1 else ""
+        yield f"n={samples} {of_error}windows={many} icc={icc:g}", Population(samples, many, error, icc=icc)
+
+
+def _rng(population: Population, number: int) -> np.random.Generator:
+    return np.random.default_rng([number, population.samples, population.windows, population.classes])
+
+
+ERRORS = (0.005, 0.05, 0.2)
+CELLS: Mapping[str, Draws] = (
+    {
+        f"classes={classes} {name}": Classified(replace(population, classes=classes))
+        for classes in (2, 5, 20)
+        for name, population in _grid((1, 10), ERRORS)
+    }
+    | {f"scores {name}": Scored(population) for name, population in _grid((1, 10))}
+    | {f"variants {name}": Variants(population) for name, population in _grid((1, 10), ERRORS)}
+    | {
+        f"images {name}": Images(population.samples, population.error, population.icc)
+        for name, population in _grid((1,), (0.05, 0.2))
+    }
+    | {
+        f"bulk {kind} n={300 + days * per_day} error={error:g} icc={icc:g}": draws(
+            Population(300 + days * per_day, error=error, classes=2, icc=icc, bulk=300, per_day=per_day)
+        )
+        for (days, per_day), error, icc in product(((12, 5), (20, 10)), (0.05, 0.2), (0.0, 0.05, 0.1))
+        for kind, draws in (("classes=2", Classified), ("scores", Scored))
+        if draws is Classified or error == 0.05
+    }
+)
 
 Held = Mapping[str, tuple[int, int]]
 """By interval, how many held the truth, and how many there were."""
 
 
-def truths(population: Population) -> dict[str, float]:
-    """What each interval is of, by the path of its field."""
-    right = 1 - population.error
-    return {
-        "quality.accuracy_interval": right,
-        "quality.mean_f1_interval": right,  # wrong windows are spread evenly: precision is recall
-        "quality.classes.recall_interval": right,
-        "anomalies.flagged_interval": FLAGGED,
-        "anomalies.auroc_interval": float(stats.norm.cdf(SEPARATION / math.sqrt(2))),
-        "regression.mean_absolute_error_interval": math.exp(ERROR_SD**2 / 2),
-        "regression.within_tolerance_interval": 0.8,
-    }
-
-
-def intervals(value: Any, path: str = "") -> Iterator[tuple[str, Interval]]:
-    """Every interval that is anywhere in an evaluation, by the path of its field."""
-    if isinstance(value, Interval):
-        yield path, value
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        for field in dataclasses.fields(value):
-            yield from intervals(getattr(value, field.name), f"{path}.{field.name}".removeprefix("."))
-    elif isinstance(value, Mapping | tuple):
-        for each in value.values() if isinstance(value, Mapping) else value:
-            yield from intervals(each, path)
-
-
-def held(number: int, population: Population) -> Held:
-    """Of one set of each kind, which intervals hold the truth; an interval without a known truth is an error."""
-    rng = np.random.default_rng([number, population.samples, population.windows, population.classes])
-    known = truths(population)
+def held(number: int, draws: Draws) -> Held:
+    """Of one set, which intervals hold the truth; an interval without a known truth is an error."""
+    known = draws.truths()
     found: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
-    for results in (population.classified(rng), population.regressed(rng)):
-        for path, interval in intervals(evaluate(results, EvaluationSettings(), number)):
-            hits, of = found[path]
-            inside = interval.lower <= known[path] <= interval.upper
-            found[path] = hits + inside, of + 1
+    for name, interval in draws.intervals(number):
+        hits, given = found[name]
+        found[name] = hits + (interval.lower <= known[name] <= interval.upper), given + 1
     return dict(found)
 
 
@@ -85,19 +151,18 @@ def run(effort: Effort) -> None:
     """Print each interval of each cell, and how many are outside."""
     head(f"coverage, {effort.targets} sets each", "interval", "coverage", "given")
     all_shares = []
-    for name, population in CELLS.items():
-        if not effort.wanted(f"coverage {name}"):
+    for cell, draws in CELLS.items():
+        if not effort.wanted(f"coverage {cell}"):
             continue
         totals: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
-        for one in effort.mapped(partial(held, population=population), range(effort.targets)):
-            for path, (hits, of) in one.items():
-                totals[path] = totals[path][0] + hits, totals[path][1] + of
-        for path, (hits, of) in sorted(totals.items()):
-            share = hits / of
+        for one in effort.mapped(partial(held, draws=draws), range(effort.targets)):
+            for name, (hits, given) in one.items():
+                totals[name] = totals[name][0] + hits, totals[name][1] + given
+        for name, (hits, given) in sorted(totals.items()):
+            share = hits / given
             all_shares.append(share)
-            short = path.rpartition(".")[2].removesuffix("_interval").replace("mean_absolute_error", "mae")
-            short = short.replace("within_tolerance", "within")
-            show(Row(name, [short, percent(share), str(of)], f"{LOW:.0%} to {HIGH:.0%}", LOW <= share <= HIGH))
+            intended = f"{LOW:.0%} to {HIGH:.0%}"
+            show(Row(cell, [name, percent(share), str(given)], intended, LOW <= share <= HIGH))
     if all_shares:
         outside = float(np.mean([not LOW <= share <= HIGH for share in all_shares]))
         worst = min(all_shares)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from monitor.figures.counts import BoolArray
 from monitor.results import (
     CORRECT,
     WRONG,
@@ -82,21 +83,47 @@ class Population:
         )
 
     def classified(self, rng: np.random.Generator) -> ResultSet:
-        """A classifier's set; a wrong window is of any other class alike. Beside it anomaly scores and their truth."""
-        label = np.repeat(rng.integers(0, self.classes, self.samples), self.windows)
-        wrong = self.latent(rng) < stats.norm.ppf(self.error)
-        other = (label + rng.integers(1, self.classes, len(label))) % self.classes
+        """A classifier's set; a wrong window is of any other class alike."""
+        return self._predicted(rng, self._labels(rng), self.latent(rng) < stats.norm.ppf(self.error))
+
+    def variants(self, rng: np.random.Generator, worse: float, alike: float) -> tuple[ResultSet, ResultSet]:
+        """Sets of a classifier and of a variant of it, on the same samples.
+
+        Args:
+            rng: Draws them.
+            worse: How many times as many windows the variant has wrong.
+            alike: Correlation of the latent variables that decide which these are.
+        """
+        label = self._labels(rng)
+        first = self.latent(rng)
+        second = alike * first + math.sqrt(1 - alike**2) * self.latent(rng)
+        limits = stats.norm.ppf(self.error), stats.norm.ppf(worse * self.error)
+        return self._predicted(rng, label, first < limits[0]), self._predicted(rng, label, second < limits[1])
+
+    def scored(self, rng: np.random.Generator) -> ResultSet:
+        """Anomaly scores and their truth."""
         anomalous = np.repeat(rng.random(self.samples) < 0.2, self.windows)
-        score = self.latent(rng) + SEPARATION * anomalous
         return result_set(
             **self.columns(),
-            blocks=(CLASSIFIER, _flagging()),
+            blocks=(_flagging(),),
+            anomaly={KMEANS.id: self.latent(rng) + SEPARATION * anomalous},
+            expected_anomaly=np.where(anomalous, 1, 0).astype(np.int8),
+        )
+
+    def _labels(self, rng: np.random.Generator) -> IntArray:
+        """int[samples * windows], of samples, each class as likely."""
+        return np.repeat(rng.integers(0, self.classes, self.samples), self.windows)
+
+    def _predicted(self, rng: np.random.Generator, label: IntArray, wrong: BoolArray) -> ResultSet:
+        """A classifier's set with these windows wrong."""
+        other = (label + rng.integers(1, self.classes, len(label))) % self.classes
+        return result_set(
+            **self.columns(),
+            blocks=(CLASSIFIER,),
             labels=tuple(f"{number:02}" for number in range(self.classes)),
             label=label,
             prediction=np.where(wrong, other, label),
             correct=np.where(wrong, WRONG, CORRECT).astype(np.int8),
-            anomaly={KMEANS.id: score},
-            expected_anomaly=np.where(anomalous, 1, 0).astype(np.int8),
         )
 
     def regressed(self, rng: np.random.Generator) -> ResultSet:
