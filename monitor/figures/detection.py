@@ -176,7 +176,7 @@ def _image_mean(
     """Mean over the images that have a value, and its bounds."""
     if values is None or not (known := ~np.isnan(values)).any():
         return None, None
-    interval = None if seed is None else bounded_mean(values[known], results.sample[known], seed, groups)
+    interval = None if seed is None else bounded_mean(values[known], results.sample[known], groups)
     return float(values[known].mean()), interval
 
 

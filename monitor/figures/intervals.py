@@ -1,9 +1,9 @@
 """95 % intervals with the sample, or the group of samples that came together, as the unit: windows of one sample are
 not independent, so that counting them as such claims too much.
 
-Shares take Wilson's interval on an effective size, means a bootstrap of units; those of the mean F1 and of the AUROC
-have modules of their own. All give nothing under 30 samples. Bounds depend on nothing but the arguments: the same input
-and seed give the same bounds.
+Shares, and means of values in 0..1, take Wilson's interval on an effective size, other means a bootstrap of units;
+those of the mean F1 of classes and of the AUROC have modules of their own. All give nothing under 30 samples. Bounds
+depend on nothing but the arguments: the same input and seed give the same bounds.
 """
 
 from __future__ import annotations
@@ -180,64 +180,39 @@ def wilson(p: float, n: float, z: float) -> Interval:
     return Interval(max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half)))
 
 
-def bootstrap_mean(values: FloatArray, sample: IntArray, seed: int, groups: GroupUnit | None = None) -> Interval | None:
-    """Percentile interval for the mean of a value over windows, by 1,000 bootstraps of units.
+def bounded_mean(values: FloatArray, sample: IntArray, groups: GroupUnit | None = None) -> Interval | None:
+    """The interval for the mean of a value in 0..1, such as an image's F1: Wilson's, on as many windows as would vary
+    as much if their values were all 0 or 1.
 
-    Above 10,000 units, they are first dealt at random into 10,000 groups of equal size that are re-sampled as
-    wholes (random groups: Wolter, Introduction to Variance Estimation, 2007, ch. 2): the time is bounded, the standard
-    error still good to 1 %. Where groups are the unit and of uneven sizes the bounds are at least as wide as by
-    `half_by_groups`.
-
-    Args:
-        values: float64[m], finite, one per window that counts.
-        sample: int[m], each window's sample, not negative.
-        seed: Not negative.
-        groups: Those of the samples where the group is the unit; None where the sample is.
-
-    Returns:
-        The bounds in the unit of `values`, or None under 30 samples, and where there is only one group.
-    """
-    clusters = clustered(sample, groups)
-    if clusters is None:
-        return None
-    rng = np.random.default_rng(seed)
-    unit, units = _deal(clusters, rng)
-    columns = np.stack([np.bincount(unit, values, units), np.bincount(unit, None, units).astype(np.float64)], axis=1)
-    totals = _resampled(columns, rng)
-    lower, upper = np.quantile(totals[:, 0] / totals[:, 1], [0.025, 0.975]).tolist()
-    mean = float(values.mean())
-    half = half_by_groups(values - mean, sample, clusters) / len(values)
-    if half == 0:
-        return Interval(lower, upper)
-    return Interval(
-        max(min(lower, mean - half), float(values.min())), min(max(upper, mean + half), float(values.max()))
-    )
-
-
-def bounded_mean(values: FloatArray, sample: IntArray, seed: int, groups: GroupUnit | None = None) -> Interval | None:
-    """The interval for the mean of a value in 0..1, such as an image's F1: that of `bootstrap_mean`; where fewer than
-    10 samples hold another value than 1, or than 0, wide enough for Wilson's on the number of samples, too.
-
-    A bootstrap knows no values but those it was shown. None in 0..1 varies more than a share of that mean does, so that
-    Wilson's interval is wide enough for what was not seen.
+    The variance is that of a ratio over clusters (Cochran, 1977, eq. 2.39); with groups as the unit times (t/z)², with
+    what groups of uneven sizes hide, and at least that over samples. Where fewer than 10 samples hold another value
+    than 1, or than 0, the size is at most the number of samples, with groups over the design effect that they have with
+    the baseline's icc, and over (t/z)²: no value in 0..1 varies more than a share of that mean does.
 
     Args:
         values: float64[m], 0..1, one per window that counts.
-        sample, seed, groups: As for `bootstrap_mean`.
+        sample: int[m], each window's sample, not negative.
+        groups: Those of the samples where the group is the unit; None where the sample is.
 
     Returns:
         The bounds in 0..1, or None under 30 samples, and where there is only one group.
     """
-    found = bootstrap_mean(values, sample, seed, groups)
-    clusters = clustered(sample, groups)
-    if found is None or clusters is None:
+    of_samples, clusters = clustered(sample), clustered(sample, groups)
+    if of_samples is None or clusters is None:
         return None
-    if min(_distinct(sample[values < 1]), _distinct(sample[values > 0])) >= _FEW:
-        return found
-    effect = 1.0 if groups is None else groups.design_effect(np.bincount(groups.of[np.unique(sample)]))
-    size = clusters.samples / effect
-    unseen = wilson(float(values.mean()), size, clusters.quantile)
-    return Interval(min(found.lower, unseen.lower), max(found.upper, unseen.upper))
+    z = t_quantile(0.975, math.inf)
+    wider = (clusters.quantile / z) ** 2
+    mean = float(values.mean())
+    excess = values - mean
+    variance = _variance_of_total(excess, of_samples)
+    if groups is not None:
+        hidden = hidden_of(excess, sample, clusters.of)
+        variance = max(variance, _variance_of_total(excess, clusters) * wider + hidden)
+    sizes = [mean * (1 - mean) * len(values) ** 2 / variance] if variance > 0 else []
+    if min(_distinct(sample[values < 1]), _distinct(sample[values > 0])) < _FEW:
+        effect = 1.0 if groups is None else groups.design_effect(np.bincount(groups.of[np.unique(sample)])) * wider
+        sizes.append(of_samples.samples / effect)
+    return wilson(mean, min(sizes), z) if sizes else Interval(mean, mean)
 
 
 def bootstrap_t(values: FloatArray, sample: IntArray, seed: int, groups: GroupUnit | None = None) -> Interval | None:
@@ -245,8 +220,12 @@ def bootstrap_t(values: FloatArray, sample: IntArray, seed: int, groups: GroupUn
     the skew of errors, which percentiles do not.
 
     Each replicate's deviation from the mean is divided by its own standard error, that of a ratio over clusters
-    (Cochran, 1977, eq. 2.39); replicates without one are left out. Many units are dealt into groups as in
-    `bootstrap_mean`. What groups of uneven sizes hide of the variance is added.
+    (Cochran, 1977, eq. 2.39); replicates without one are left out. What groups of uneven sizes hide of the variance is
+    added.
+
+    Above 10,000 units, they are first dealt at random into 10,000 groups of equal size that are re-sampled as
+    wholes (random groups: Wolter, Introduction to Variance Estimation, 2007, ch. 2): the time is bounded, the standard
+    error still good to 1 %.
 
     Args:
         values: float64[m], finite, one per window that counts.
@@ -296,8 +275,13 @@ def half_by_groups(excess: FloatArray, sample: IntArray, clusters: Clusters) -> 
     hidden = 0.0 if math.isinf(clusters.degrees) else hidden_of(excess, sample, clusters.of)
     if hidden == 0:
         return 0.0
+    return widened(clusters.quantile * math.sqrt(_variance_of_total(excess, clusters)), hidden)
+
+
+def _variance_of_total(excess: FloatArray, clusters: Clusters) -> float:
+    """That of a sum over independent units of windows, whose values add up to 0."""
     squares = float(np.square(np.bincount(clusters.of, excess)).sum())
-    return widened(clusters.quantile * math.sqrt(clusters.units / (clusters.units - 1) * squares), hidden)
+    return clusters.units / (clusters.units - 1) * squares
 
 
 def _renumber(sample: IntArray) -> tuple[IntArray, int]:

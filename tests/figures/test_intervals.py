@@ -19,7 +19,7 @@ from monitor.figures.auroc import auroc_interval
 from monitor.figures.classification import quality
 from monitor.figures.evaluation import Interval
 from monitor.figures.groups import GroupUnit
-from monitor.figures.intervals import bootstrap_mean, bootstrap_t, bounded_mean, share, shares
+from monitor.figures.intervals import bootstrap_t, bounded_mean, share, shares
 from monitor.figures.macro_f1 import mean_f1
 from tests.figures.strategies import population, simulated
 
@@ -202,9 +202,7 @@ class TestGroups:
 
         assert hidden > 0.2 * shown
         assert effect == pytest.approx((shown + hidden) / (p * (1 - p)), rel=1e-3)
-        mean = bootstrap_mean(hits.astype(np.float64), np.arange(n), 1, GroupUnit(group))
-        assert mean is not None
-        assert mean.lower == pytest.approx(p - stats.norm.ppf(0.975) * math.sqrt((shown + hidden) / n), rel=1e-3)
+        assert bounded_mean(hits.astype(np.float64), np.arange(n), GroupUnit(group)) == wilson(p, n / effect)
 
     def test_groups_that_are_not_alike(self) -> None:
         """Where groups vary less than independent samples would, bounds are Wilson's own, with z."""
@@ -235,7 +233,7 @@ class TestGroups:
 
         assert share(values > 3, np.arange(50), alone) is None
         assert bootstrap_t(values, np.arange(50), 1, alone) is None
-        assert bootstrap_mean(values, np.arange(50), 1, alone) is None
+        assert bounded_mean(values / 7, np.arange(50), alone) is None
         assert mean_f1(np.zeros(50, np.int8), np.zeros(50, np.int8), np.arange(50), 1, 1, alone) is None
         assert auroc_interval(values, np.arange(50) % 2 == 0, np.arange(50), alone) is None
 
@@ -321,75 +319,61 @@ class TestGroups:
         assert np.mean(naive) < np.mean(held)
 
 
-class TestBootstrapMean:
-    """The bootstrap of samples for a mean over windows."""
-
-    @pytest.mark.parametrize("samples", [500, 50_000])
-    def test_has_the_width_of_the_clustered_standard_error(self, samples: int) -> None:
-        """The bounds are those of the normal limit, also where samples, uploaded in order of their value, are dealt
-        into groups.
-        """
-        rng = np.random.default_rng(1)
-        windows = rng.integers(1, 6, samples)
-        sample = np.arange(samples).repeat(windows)
-        values = np.sort(rng.exponential(1, samples)).repeat(windows) + rng.normal(0, 0.5, len(sample))
-        mean = values.mean()
-        residuals = np.bincount(sample, values) - mean * windows
-        error = math.sqrt(samples * residuals.var(ddof=1)) / len(sample)
-
-        found = bootstrap_mean(values, sample, 1)
-
-        assert found is not None
-        assert found.upper - found.lower == pytest.approx(2 * 1.96 * error, rel=0.1)
-        assert (found.lower + found.upper) / 2 == pytest.approx(mean, abs=0.25 * error)
-
-    def test_copies_of_a_window_say_nothing_new(self) -> None:
-        """Equal windows of a sample are one piece of evidence: the bounds are the same with five of each."""
-        values = np.random.default_rng(1).normal(3, 1, 200)
-
-        once, often = (
-            bootstrap_mean(values, np.arange(200), 5),
-            bootstrap_mean(values.repeat(5), np.arange(200).repeat(5), 5),
-        )
-
-        assert once is not None
-        assert often is not None
-        assert (often.lower, often.upper) == pytest.approx((once.lower, once.upper))
-
-    @given(st.integers(0, 2**64), st.integers(30, 80))
-    def test_same_seed_same_bounds(self, seed: int, samples: int) -> None:
-        """The bounds are a function of the input and the seed, and lie within the values."""
-        values = np.linspace(0, 1, samples)
-
-        found = bootstrap_mean(values, np.arange(samples), seed)
-
-        assert found is not None
-        assert found == bootstrap_mean(values, np.arange(samples), seed)
-        assert 0 <= found.lower < 0.5 < found.upper <= 1
-
-
 class TestBoundedMean:
     """The interval for the mean of values in 0..1."""
 
+    def test_of_zeros_and_ones(self) -> None:
+        """It is that of a share."""
+        rng = np.random.default_rng(1)
+        group = np.arange(300) // 20
+        hits = rng.random(300) < rng.beta(8, 2, 15)[group]
+
+        for unit in (None, GroupUnit(group)):
+            of_share = share(hits, np.arange(300), unit)
+            assert of_share is not None
+            expected = Interval(*(pytest.approx(each, abs=1e-4) for each in (of_share.lower, of_share.upper)))
+            assert bounded_mean(hits.astype(np.float64), np.arange(300), unit) == expected
+
+    def test_has_the_width_of_the_clustered_standard_error(self) -> None:
+        """Of many windows the bounds are those of the normal limit, with the sample as the unit."""
+        rng = np.random.default_rng(1)
+        windows = rng.integers(1, 6, 5000)
+        sample = np.arange(5000).repeat(windows)
+        values = 0.7 * rng.beta(4, 2, 5000).repeat(windows) + 0.3 * rng.beta(4, 2, len(sample))
+        mean = values.mean()
+        residuals = np.bincount(sample, values) - mean * windows
+        error = math.sqrt(5000 * residuals.var(ddof=1)) / len(sample)
+
+        found = bounded_mean(values, sample)
+
+        assert found is not None
+        assert found.upper - found.lower == pytest.approx(2 * stats.norm.ppf(0.975) * error, rel=1e-2)
+        assert (found.lower + found.upper) / 2 == pytest.approx(mean, abs=0.05 * error)
+
     def test_few_imperfect(self) -> None:
-        """With nine imperfect values the bounds hold Wilson's of their mean on the number of samples; with ten they are
-        the bootstrap's.
+        """With nine imperfect values the bounds are Wilson's of their mean on the number of samples; with ten on as
+        many as vary as much.
         """
         values = np.ones(100)
         values[:9] = 0.5
-        nine = bounded_mean(values, np.arange(100), 1)
-        expected = wilson(0.955, 100)
+        nine = bounded_mean(values, np.arange(100))
         values[9] = 0.5
 
-        assert nine == expected
-        assert bounded_mean(values, np.arange(100), 1) == bootstrap_mean(values, np.arange(100), 1)
-        assert bounded_mean(1 - values, np.arange(100), 1) == bootstrap_mean(1 - values, np.arange(100), 1)
+        assert nine == wilson(0.955, 100)
+        for each in (values, 1 - values):
+            mean = each.mean()
+            expected = wilson(mean, 100 * mean * (1 - mean) / np.var(each, ddof=1))
+            assert bounded_mean(each, np.arange(100)) == expected
+
+    def test_values_that_do_not_vary(self) -> None:
+        """Images that are all half right have no other mean than that."""
+        assert bounded_mean(np.full(50, 0.5), np.arange(50)) == Interval(0.5, 0.5)
 
     def test_groups(self) -> None:
         """Where groups are the unit Wilson's is on samples over their design effect at the baseline's icc, with t."""
         unit = GroupUnit(np.arange(100) // 5, 0.25)
 
-        assert bounded_mean(np.ones(100), np.arange(100), 1, unit) == wilson(1.0, 50, stats.t.ppf(0.975, 19))
+        assert bounded_mean(np.ones(100), np.arange(100), unit) == wilson(1.0, 50, stats.t.ppf(0.975, 19))
 
     @pytest.mark.slow
     @pytest.mark.parametrize("imperfect", [0.02, 0.1])
@@ -397,13 +381,31 @@ class TestBoundedMean:
         """Of 100 images the bounds hold the truth in at least 92 % of sets; percentiles do in 69 % at 2 % imperfect."""
         rng = np.random.default_rng(1)
         truth, held = 1 - imperfect * 0.5, []
-        for seed in range(400):
+        for _ in range(400):
             values = np.where(rng.random(100) < imperfect, rng.choice([0.2, 0.5, 0.8], 100), 1.0)
-            found = bounded_mean(values, np.arange(100), seed)
+            found = bounded_mean(values, np.arange(100))
             assert found is not None
             held.append(found.lower <= truth <= found.upper)
 
         assert np.mean(held) > 0.92
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("alike", [0.0, 0.3], ids=["independent", "alike"])
+    def test_coverage_of_few_groups(self, alike: float) -> None:
+        """With ten groups of 20 images the bounds hold the truth in 92 to 98 % of sets, give or take two standard
+        errors of the simulation; the percentiles of a bootstrap of groups did in 86 to 90 %.
+        """
+        rng = np.random.default_rng(1)
+        group = np.arange(200) // 20
+        held = []
+        for _ in range(600):
+            day = math.sqrt(alike) * rng.normal(size=10)[group] + math.sqrt(1 - alike) * rng.normal(size=200)
+            found = bounded_mean(stats.beta.ppf(stats.norm.cdf(day), 4, 1), np.arange(200), GroupUnit(group))
+            assert found is not None
+            held.append(found.lower <= 0.8 <= found.upper)
+
+        error = 2 * math.sqrt(0.95 * 0.05 / 600)
+        assert 0.92 - error < np.mean(held) < 0.98 + error
 
 
 class TestBootstrapT:
@@ -484,7 +486,7 @@ def test_too_few_samples(samples: int) -> None:
     hits = np.arange(len(sample)) % 2 == 0
 
     assert share(hits, sample) is None
-    assert bootstrap_mean(hits.astype(np.float64), sample, 1) is None
+    assert bounded_mean(hits.astype(np.float64), sample) is None
     assert bootstrap_t(hits.astype(np.float64), sample, 1) is None
     assert mean_f1(hits.astype(np.int8), hits.astype(np.int8), sample, 2, 1) is None
     assert auroc_interval(np.arange(len(sample)) / 7, hits, sample) is None
@@ -520,9 +522,9 @@ def test_coverage(shares: list[float], windows: int) -> None:
 
 BOUNDS = """
 import numpy as np
-from monitor.figures.intervals import bootstrap_mean, bootstrap_t
+from monitor.figures.intervals import bootstrap_t
 values = np.random.default_rng(1).lognormal(size=40_000)
-print(bootstrap_t(values, np.arange(40_000) // 4, 1), bootstrap_mean(values, np.arange(40_000), 1))
+print(bootstrap_t(values, np.arange(40_000) // 4, 1), bootstrap_t(values, np.arange(40_000), 1))
 """
 
 
