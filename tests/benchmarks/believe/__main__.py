@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from typing import TypeVar
 
+from monitor.service.memory import share_heap
 from tests.benchmarks.believe import calibration, cost, coverage, delay, errors, power, quiet
 from tests.benchmarks.believe.sections import Effort
 
@@ -59,7 +60,7 @@ def main() -> None:
         return
     targets = asked.targets or (QUICK_TARGETS if asked.quick else TARGETS)
 
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
+    with ProcessPoolExecutor(os.cpu_count(), initializer=share_heap) as pool:
 
         def mapped(function: Callable[[int], T], arguments: Iterable[int]) -> Iterator[T]:
             return pool.map(function, arguments, chunksize=4)

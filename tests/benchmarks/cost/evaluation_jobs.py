@@ -28,6 +28,7 @@ from monitor.figures import EvaluationSettings, evaluate
 from monitor.figures.classification import quality
 from monitor.figures.detection import detection
 from monitor.results import CORRECT, WRONG, Block, BlockKind, Boxes, Categorical, Confidences, ResultSet, shrink_dtype
+from monitor.service.memory import share_heap
 from tests.factories import images, result_set
 from tests.figures.strategies import CLASSIFIER, population, simulated
 
@@ -300,4 +301,5 @@ def _status(key: str) -> int:
 
 
 if __name__ == "__main__":
+    share_heap()  # as the service does
     print(json.dumps(measure(sys.argv[1])))
