@@ -24,9 +24,7 @@ SMALLEST_SAMPLES = 30
 """Fewer samples than this: no bounds."""
 
 _FEW = 10  # samples with an error, or with a hit: below it the cluster variance is too unsure to be used
-_UNSEEN = (
-    0.25  # samples whose windows are all misses, or hits, that are taken to be there besides the few that were seen
-)
+_UNSEEN = 0.1  # samples with nothing but misses, or hits, that are taken to be there besides those that were seen
 _REPLICATES = 1000
 _UNITS = 10_000  # at most so many units are re-sampled
 _WEIGHTS = 1_000_000  # units x replicates that are drawn at a time (2 MB)
@@ -115,7 +113,7 @@ def shares(
     Where fewer than 10 samples of a part hold a miss, or fewer than 10 a hit, its variance cannot be trusted. Then deff
     is that of all parts together: the sum of their variances over that of independent windows. Where all of them have
     too few as well, it is Σx²/Σx over the samples that hold the rarer of the two, x of their windows each (the variance
-    of a compound Poisson distribution over its mean), as if a quarter of a sample that holds nothing else had been seen
+    of a compound Poisson distribution over its mean), as if a tenth of a sample that holds nothing else had been seen
     besides; with groups as the unit times the design effect that they have with the baseline's icc, or that of the set
     if it is larger, times (t/z)²: how alike samples are is guessed then.
 

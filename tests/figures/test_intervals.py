@@ -58,14 +58,14 @@ class TestShare:
     @given(clusters)
     def test_is_wilson_on_the_effective_size(self, counts: list[tuple[int, int]]) -> None:
         """The bounds are Wilson's for windows / deff; where few samples hold a hit, or a miss, deff is how alike the
-        rarer windows of a sample are, with a quarter of a sample that holds nothing else.
+        rarer windows of a sample are, with a tenth of a sample that holds nothing else.
         """
         good, total = np.array(counts)[:, 0], np.array(counts).sum(axis=1)
         samples, n = len(counts), int(total.sum())
         p = good.sum() / n
         rare = min(good, total - good, key=np.count_nonzero)
         alike = n / samples
-        effect = (np.square(rare).sum() + alike**2 / 4) / (rare.sum() + alike / 4)
+        effect = (np.square(rare).sum() + 0.1 * alike**2) / (rare.sum() + 0.1 * alike)
         size = n / np.clip(effect, 1, alike)
         if min((good > 0).sum(), (good < total).sum()) >= 10:
             variance = samples * np.var(good - p * total, ddof=1) / n**2
@@ -95,7 +95,7 @@ class TestShare:
         hits[90] = False
 
         assert none == wilson(1.0, 100)
-        assert nine == wilson(0.991, 1000 * (9 + 2.5) / (9 + 25))
+        assert nine == wilson(0.991, 1000 * (9 + 1) / (9 + 10))
         assert share(hits, sample) == wilson(0.99, 1000)
 
     @pytest.mark.parametrize(("hit", "expected"), [(True, 1.0), (False, 0.0)])
