@@ -150,6 +150,9 @@ def bootstrap_difference(gap: Gap, unit: IntArray | None, rng: np.random.Generat
     pairs, or units of them; None under 30 pairs, with a single unit, and where the two runs are the same in each pair,
     of which a bootstrap knows nothing but that.
 
+    A bootstrap knows no differences but those it was shown. Of d units of which one run is more right than the other,
+    the variance is taken (d + 2)/d times: as Bonett and Price add a pair to either side.
+
     Very many units are first dealt at random into groups of equal size that are re-sampled as wholes.
 
     Args:
@@ -164,6 +167,7 @@ def bootstrap_difference(gap: Gap, unit: IntArray | None, rng: np.random.Generat
     units = int(of.max()) + 1
     if units < 2:
         return None
+    differing = len(np.unique(of[np.nan_to_num(gap.each()) != 0]))
     groups = min(units, gap.most_groups)
     of = (rng.permutation(units) % groups)[of]
     merged = gap.merge(of, groups)
@@ -177,7 +181,7 @@ def bootstrap_difference(gap: Gap, unit: IntArray | None, rng: np.random.Generat
     error = float(differences.std(ddof=1)) if len(differences) > 1 else 0.0
     if not error:
         return None
-    half = t_quantile(0.975, units - 1) * error
+    half = t_quantile(0.975, units - 1) * error * math.sqrt(1 + 2 / max(1, differing))
     return Interval(max(-1.0, value - half), min(1.0, value + half))
 
 

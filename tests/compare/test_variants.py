@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from scipy.stats import binom
 from statsmodels.stats.contingency_tables import mcnemar as published_mcnemar
 
@@ -206,6 +208,25 @@ def test_coverage() -> None:
         true = np.mean([gap(each, metric).size for each in many])
         bounds = [known(gap(each, metric).interval) for each in found]
         assert sum(each.lower <= true <= each.upper for each in bounds) >= least
+
+
+@pytest.mark.parametrize("differing", [1, 3, 12])
+def test_bounds_of_a_gap_that_few_samples_show(differing: int) -> None:
+    """Where few samples differ, a bootstrap's variance is taken for what they and one more on either side would show:
+    with three of 60, 1 + 2/3 times.
+    """
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, len(LABELS), 60).repeat(2)
+    right = np.ones(120, np.bool_)
+    worse = right.copy()
+    worse[: 2 * differing] = False
+    found = gap(compared(classifier(rng, right, labels, 2), classifier(rng, worse, labels, 2)))
+    share = differing / 60
+    error = math.sqrt(share * (1 - share) / 60 * (1 + 2 / differing))
+
+    interval = known(found.interval)
+    assert interval.upper - share == pytest.approx(stats.t.ppf(0.975, 59) * error, rel=0.1)
+    assert share - interval.lower == pytest.approx(interval.upper - share)
 
 
 def test_few_samples_have_no_bounds() -> None:
