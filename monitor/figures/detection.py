@@ -173,8 +173,8 @@ def _f1(hits: npt.NDArray[np.int64], extra: npt.NDArray[np.int64], missed: npt.N
 def _image_mean(
     results: ResultSet, values: FloatArray | None, seed: int | None, groups: GroupUnit | None
 ) -> tuple[float | None, Interval | None]:
-    """Mean over the images that have a value, and its bounds."""
-    if values is None or not (known := ~np.isnan(values)).any():
+    """Mean over the images that have a value in 0..1, and its bounds."""
+    if values is None or not (known := (values >= 0) & (values <= 1)).any():
         return None, None
     interval = None if seed is None else bounded_mean(values[known], results.sample[known], groups)
     return float(values[known].mean()), interval

@@ -27,6 +27,7 @@ from monitor.studio.windows import WindowRows
 __all__ = ["ColumnBuilder", "SetChanged"]
 
 _WHOLE_FLOATS = 2**53
+_ROUNDING = 1e-9  # by so much a share may be beyond 0 and 1
 _MEAN = "mean"
 _AGGREGATION = "anomaly_scoring_aggregation_method"
 
@@ -138,6 +139,11 @@ class ColumnBuilder:
         self._left_out["unparsable"] += broken_truth + broken_detections
         images, rows = join.spread(self._blocks.images)
         images[:, 1] = np.where(np.isnan(images[:, 1]), floats(self._windows.f1)[join.order], images[:, 1])
+        reported = images[:, :2]
+        reported[(reported < -_ROUNDING) | (reported > 1 + _ROUNDING)] = (
+            np.nan
+        )  # COCO says -1 of an image without truth
+        np.clip(reported, 0.0, 1.0, out=reported)
         sent = any(notes.debug_info for notes in self._blocks.notes.values())
         return {
             "image_size": self._samples.image_size(samples.order),

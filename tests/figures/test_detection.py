@@ -15,6 +15,7 @@ from pycocotools.cocoeval import COCOeval
 from monitor.figures.average_precision import average_precision, mean_average_precision
 from monitor.figures.coco import MAX_DETECTIONS, ImageBoxes, Matches, match
 from monitor.figures.detection import box_matches, detection
+from monitor.figures.evaluation import Interval
 from monitor.figures.groups import GroupUnit
 from monitor.results import Block, BlockKind, Boxes, ResultSet
 from tests import factories
@@ -369,6 +370,17 @@ def test_passing_is_studios_verdict() -> None:
     assert pytest.approx(1 / 3) == found.passing
     assert not found.passing_by_score
     assert left_out == {}
+
+
+def test_an_f1_that_is_none_has_no_part_in_the_mean() -> None:
+    """Scores beyond 0..1, which a store may hold from before they were refused, are left out of the mean F1 and its
+    bounds."""
+    scores = np.append(np.full(40, 0.5), [1.5, -1.0, np.inf])
+    found, _ = detection(result_set([], [], 43, reported_f1=scores), 1)
+
+    assert found is not None
+    assert found.mean_f1 == 0.5
+    assert found.mean_f1_interval == Interval(0.5, 0.5)
 
 
 def test_passing_without_a_map_is_of_the_reported_f1() -> None:

@@ -384,6 +384,17 @@ def test_boxes() -> None:
     assert {"unparsable": 2} == results.left_out
 
 
+def test_scores_that_are_none() -> None:
+    """Studio's own score of an image that is no share, as COCO's -1 of one without truth, is absent; what rounding adds
+    is not."""
+    scores = [{"mAP": -1, "f1": 1.5}, {"mAP": 1 + 1e-12, "f1": -1e-12}, {"mAP": 1e300, "f1": -0.1}]
+    rows = [sample(number, detector("yolov5", structuredResult=[score])) for number, score in enumerate(scores, 1)]
+    results, _ = build({"result": rows, "predictions": [window(number) for number in (1, 2, 3)]})
+
+    np.testing.assert_array_equal([np.nan, 1.0, np.nan], results.reported_map)
+    np.testing.assert_array_equal([np.nan, 0.0, np.nan], results.reported_f1)
+
+
 def test_server_without_predicted_boxes() -> None:
     """A server too old to send predicted boxes leaves them unknown; one that sends empty lists found nothing."""
     page = {"result": [sample(1, detector("yolov5", structuredResult=[{"mAP": 0.5}]))]}
