@@ -140,9 +140,8 @@ class ColumnBuilder:
         images, rows = join.spread(self._blocks.images)
         images[:, 1] = np.where(np.isnan(images[:, 1]), floats(self._windows.f1)[join.order], images[:, 1])
         reported = images[:, :2]
-        reported[(reported < -_ROUNDING) | (reported > 1 + _ROUNDING)] = (
-            np.nan
-        )  # COCO says -1 of an image without truth
+        no_share = (reported < -_ROUNDING) | (reported > 1 + _ROUNDING)  # as COCO's -1 of an image without truth
+        reported[no_share] = np.nan
         np.clip(reported, 0.0, 1.0, out=reported)
         sent = any(notes.debug_info for notes in self._blocks.notes.values())
         return {
