@@ -22,6 +22,7 @@ import msgspec
 import structlog
 
 from monitor.cli.common import run_loop
+from monitor.service.memory import keep_loaded, share_heap
 from monitor.store import Store
 from monitor.studio import wire
 from tests.benchmarks._rows import Row
@@ -127,6 +128,8 @@ def _rows(name: str, measured: tuple[int, int, float, float]) -> Iterator[Row]:
 
 def rows(quick: bool) -> Iterator[Row]:
     """Measure on each database, and on a Studio that gives its pages versions."""
+    share_heap()  # both as the service does at its start
+    keep_loaded()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     with served() as studio, _stores.sqlite() as url, statements.of_sqlite() as seen:
         yield from _rows("SQLite", run_loop(_measure(studio, url, seen, quick)))
