@@ -202,10 +202,10 @@ def bounded_mean(values: FloatArray, sample: IntArray, groups: GroupUnit | None 
     wider = (clusters.quantile / z) ** 2
     mean = float(values.mean())
     excess = values - mean
-    variance = _variance_of_total(excess, of_samples)
+    variance = _variance_of_total(np.bincount(of_samples.of, excess))
     if groups is not None:
         hidden = hidden_of(excess, sample, clusters.of)
-        variance = max(variance, _variance_of_total(excess, clusters) * wider + hidden)
+        variance = max(variance, _variance_of_total(np.bincount(clusters.of, excess)) * wider + hidden)
     sizes = [mean * (1 - mean) * len(values) ** 2 / variance] if variance > 0 else []
     if min(_distinct(sample[values < 1]), _distinct(sample[values > 0])) < _FEW:
         effect = 1.0 if groups is None else groups.design_effect(np.bincount(groups.of[np.unique(sample)])) * wider
@@ -243,7 +243,7 @@ def bootstrap_t(values: FloatArray, sample: IntArray, seed: int, groups: GroupUn
     mean = float(values.mean())
     windows = np.bincount(unit, None, units).astype(np.float64)
     excess = np.bincount(unit, values - mean, units)
-    error = math.sqrt(units / (units - 1) * float(np.square(excess).sum())) / len(values)
+    error = math.sqrt(_variance_of_total(excess)) / len(values)
     if error == 0:
         return Interval(mean, mean)
     columns = np.stack([windows, excess, excess**2, excess * windows, windows**2], axis=1)
@@ -273,13 +273,13 @@ def half_by_groups(excess: FloatArray, sample: IntArray, clusters: Clusters) -> 
     hidden = 0.0 if math.isinf(clusters.degrees) else hidden_of(excess, sample, clusters.of)
     if hidden == 0:
         return 0.0
-    return widened(clusters.quantile * math.sqrt(_variance_of_total(excess, clusters)), hidden)
+    return widened(clusters.quantile * math.sqrt(_variance_of_total(np.bincount(clusters.of, excess))), hidden)
 
 
-def _variance_of_total(excess: FloatArray, clusters: Clusters) -> float:
-    """That of a sum over independent units of windows, whose values add up to 0."""
-    squares = float(np.square(np.bincount(clusters.of, excess)).sum())
-    return clusters.units / (clusters.units - 1) * squares
+def _variance_of_total(by_unit: FloatArray | IntArray) -> float:
+    """That of a sum over independent units, float64[units], which add up to 0."""
+    units = len(by_unit)
+    return units / (units - 1) * float(np.square(by_unit).sum())
 
 
 def _renumber(sample: IntArray) -> tuple[IntArray, int]:

@@ -13,21 +13,17 @@ from typing import Protocol
 import numpy as np
 from scipy import stats
 
-from monitor.compare.variants import compare_variants
 from monitor.figures import EvaluationSettings, evaluate
 from monitor.figures.evaluation import Interval
 from tests.benchmarks._rows import Row, head, show
 from tests.benchmarks.believe.images import Images
-from tests.benchmarks.believe.intervals import intervals
+from tests.benchmarks.believe.intervals import gaps, intervals
 from tests.benchmarks.believe.sections import Effort
-from tests.benchmarks.believe.sets import ERROR_SD, FLAGGED, SEPARATION, Population
+from tests.benchmarks.believe.sets import ERROR_SD, FLAGGED, SEPARATION, WORSE, Population
 from tests.benchmarks.believe.table import percent
 
 LOW, HIGH, WORST, OUTSIDE = 0.92, 0.98, 0.88, 0.10
 """Intended: coverage, the lowest in any cell, and the share of cells that may be outside."""
-
-WORSE, ALIKE = 1.5, 0.9
-"""How many times as many windows a variant has wrong as the reference; how their latent variables are correlated."""
 
 
 class Draws(Protocol):
@@ -91,10 +87,7 @@ class Variants:
 
     def intervals(self, number: int) -> Iterator[tuple[str, Interval]]:
         """Those of the gaps."""
-        runs = self.population.variants(_rng(self.population, number), WORSE, ALIKE)
-        for gap in compare_variants("float32", *runs, number).gaps:
-            if gap.interval is not None:
-                yield f"{gap.metric} gap", gap.interval
+        return gaps(*self.population.variants(_rng(self.population, number)), number)
 
 
 def _grid(windows: tuple[int, ...], errors: tuple[float, ...] = (0.05,)) -> Iterator[tuple[str, Population]]:

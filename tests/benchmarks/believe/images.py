@@ -11,13 +11,12 @@ from functools import cache
 import numpy as np
 from scipy import stats
 
-from monitor.compare.variants import compare_variants
 from monitor.figures import EvaluationSettings, evaluate
 from monitor.figures.counts import BoolArray
 from monitor.figures.evaluation import Interval
 from monitor.results import CORRECT, WRONG, Block, BlockKind, Boxes, FomoCounts, IntArray, Points, ResultSet
-from tests.benchmarks.believe.intervals import intervals
-from tests.benchmarks.believe.sets import Population
+from tests.benchmarks.believe.intervals import gaps, intervals
+from tests.benchmarks.believe.sets import ALIKE, WORSE, Population
 from tests.factories import images
 
 DETECTOR = Block(5, "keras-object-detection", BlockKind.DETECTION, "Boxes", {"min_score": 0.5})
@@ -32,12 +31,6 @@ SIDE = 0.2
 """Of a box, as a share of the image; boxes stand apart."""
 JITTER = 0.05
 """By what share of its side a detection is off, as a standard deviation."""
-WITHIN_IMAGE = 0.5
-"""Correlation of the objects of an image, in the latent variable that decides whether they are found."""
-WORSE = 1.5
-"""How many times as many objects a variant misses."""
-ALIKE = 0.9
-"""Correlation of what a model and its variant find, in the latent variable."""
 LARGE = 50_000
 """Images of the sets whose mean figures are taken for the truth: its standard error is a seventh of that of one set of
 1,000.
@@ -68,9 +61,8 @@ class Images:
         for kind, runs in (("boxes", self.boxes(rng)), ("fomo", self.fomo(rng))):
             for figure, interval in intervals(evaluate(runs[0], EvaluationSettings(), number)):
                 yield f"{kind} {figure}", interval
-            for gap in compare_variants("float32", *runs, number).gaps:
-                if gap.interval is not None:
-                    yield f"{kind} {gap.metric} gap", gap.interval
+            for figure, interval in gaps(*runs, number):
+                yield f"{kind} {figure}", interval
 
     def boxes(self, rng: np.random.Generator) -> tuple[ResultSet, ResultSet]:
         """Runs of a detector of boxes: what is found is off by some pixels, and has its own confidence."""

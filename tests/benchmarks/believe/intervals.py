@@ -1,4 +1,4 @@
-"""The intervals of an evaluation."""
+"""The intervals of an evaluation, and of what a variant loses."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from monitor.compare.variants import compare_variants
 from monitor.figures.evaluation import Interval
+from monitor.results import ResultSet
 
 
 def intervals(value: Any, name: str = "") -> Iterator[tuple[str, Interval]]:
@@ -19,3 +21,10 @@ def intervals(value: Any, name: str = "") -> Iterator[tuple[str, Interval]]:
     elif isinstance(value, Mapping | tuple):
         for each in value.values() if isinstance(value, Mapping) else value:
             yield from intervals(each, name)
+
+
+def gaps(reference: ResultSet, variant: ResultSet, seed: int) -> Iterator[tuple[str, Interval]]:
+    """Those of the gaps between two variants."""
+    for gap in compare_variants("float32", reference, variant, seed).gaps:
+        if gap.interval is not None:
+            yield f"{gap.metric} gap", gap.interval

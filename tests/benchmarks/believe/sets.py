@@ -27,6 +27,10 @@ WITHIN_SAMPLE = 0.5
 FLAGGED = 0.1
 SEPARATION = 1.5
 """By how many standard deviations anomalies score higher; a fifth of the samples are."""
+WORSE = 1.5
+"""How many times as many errors a variant makes as the reference."""
+ALIKE = 0.9
+"""Correlation of the latent variables that decide which errors the two make."""
 ERROR_SD = 1.0
 TOLERANCE = math.exp(stats.norm.ppf(0.8))
 
@@ -86,18 +90,12 @@ class Population:
         """A classifier's set; a wrong window is of any other class alike."""
         return self._predicted(rng, self._labels(rng), self.latent(rng) < stats.norm.ppf(self.error))
 
-    def variants(self, rng: np.random.Generator, worse: float, alike: float) -> tuple[ResultSet, ResultSet]:
-        """Sets of a classifier and of a variant of it, on the same samples.
-
-        Args:
-            rng: Draws them.
-            worse: How many times as many windows the variant has wrong.
-            alike: Correlation of the latent variables that decide which these are.
-        """
+    def variants(self, rng: np.random.Generator) -> tuple[ResultSet, ResultSet]:
+        """Sets of a classifier and of a variant of it, on the same samples."""
         label = self._labels(rng)
         first = self.latent(rng)
-        second = alike * first + math.sqrt(1 - alike**2) * self.latent(rng)
-        limits = stats.norm.ppf(self.error), stats.norm.ppf(worse * self.error)
+        second = ALIKE * first + math.sqrt(1 - ALIKE**2) * self.latent(rng)
+        limits = stats.norm.ppf(self.error), stats.norm.ppf(WORSE * self.error)
         return self._predicted(rng, label, first < limits[0]), self._predicted(rng, label, second < limits[1])
 
     def scored(self, rng: np.random.Generator) -> ResultSet:
